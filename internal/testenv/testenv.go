@@ -1,0 +1,36 @@
+package testenv
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// CI reports whether the tests run where nothing may be skipped.
+func CI() bool { return os.Getenv("CI") == "true" }
+
+// Missing ends the test because the machine lacks something. With CI=true the
+// test fails; elsewhere it is skipped. what names the thing that is missing and
+// how to get it, for example "java 17: apt-get install openjdk-17-jdk-headless".
+func Missing(tb testing.TB, what string) {
+	tb.Helper()
+	if CI() {
+		tb.Fatalf("CI=true, and this machine lacks %s", what)
+	}
+	tb.Skipf("skipped: this machine lacks %s", what)
+}
+
+// CacheDir returns the folder, made if need be, for things that are expensive to
+// fetch or build and are kept between runs: jars, a built Jaeger. It is
+// BACKSTAY_CACHE if set, else "backstay" in the user's cache folder.
+func CacheDir() (string, error) {
+	dir := os.Getenv("BACKSTAY_CACHE")
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(user, "backstay")
+	}
+	return dir, os.MkdirAll(dir, 0o755)
+}
