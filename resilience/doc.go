@@ -1,0 +1,40 @@
+// Package resilience keeps a service standing when a dependency fails.
+//
+// A [Guard] stands before one dependency and owns what all calls to it share:
+// bulkhead, circuit breaker, rate limit and retry budget. An [Operation] is one
+// kind of call on that dependency: its timeouts, idempotence, retries, hedge,
+// stale data and criticality. [Do] runs a call:
+//
+//	guard, err := resilience.New(policy)
+//	readPlan := guard.Operation("plan")
+//	res, err := resilience.Do(ctx, readPlan, func(ctx context.Context) (Plan, error) {
+//		return client.Plan(ctx, member)
+//	}, lastPlans.For(member))
+//
+// The result says where its value came from and how old it is, so that a caller
+// that must not decide on stale data can see it.
+//
+// # Order
+//
+// The order of the policies is fixed, because an order that can be wrong is a
+// defect waiting:
+//
+//	fallback( total timeout( coalesce( retry|hedge( bulkhead( breaker( attempt timeout( call )))))))
+//
+// An open breaker is seen before queueing for a permit, so that nobody waits in
+// order to be refused. A refusal by one policy is not an observation for another.
+//
+// # What this package may import
+//
+// The standard library, github.com/sony/gobreaker/v2, github.com/cenkalti/backoff/v4,
+// golang.org/x/sync and golang.org/x/time; a test in the module's root holds the
+// whole list. Policies from YAML live in policyfile, spans and metrics in
+// telemetry, aids for users' tests in resiliencetest.
+//
+// # What it promises
+//
+// No global state. No goroutine that a guard does not own and end in Close. No
+// panic of its own: a nil guard, a nil call, a closed guard and a bad policy are
+// errors. A panic in the call reaches the caller on its own goroutine, after
+// permits, probes and budgets were given back.
+package resilience

@@ -1,0 +1,79 @@
+package resilience
+
+import (
+	"errors"
+	"time"
+)
+
+// The kinds of error that a guard itself makes. Match them with errors.Is. What
+// the call returned is matched the same way, through the chain.
+var (
+	// ErrRefused matches every refusal: the call was not started.
+	ErrRefused = errors.New("resilience: refused")
+	// ErrOpen: the circuit breaker is open. Also matches ErrRefused.
+	ErrOpen = errors.New("resilience: circuit open")
+	// ErrFull: all permits are taken and the queue is full, or the wait would
+	// outlast the deadline. Also matches ErrRefused.
+	ErrFull = errors.New("resilience: bulkhead full")
+	// ErrRateLimited: the rate limit has no token. Also matches ErrRefused.
+	ErrRateLimited = errors.New("resilience: rate limited")
+	// ErrClosed: the guard was closed. Also matches ErrRefused.
+	ErrClosed = errors.New("resilience: guard closed")
+	// ErrPolicy: the policy, or the way the guard was used, is not valid.
+	ErrPolicy = errors.New("resilience: invalid policy")
+)
+
+// Refusal is the error of a call that was not started. It is made when the
+// refusing policy changes state, not when it refuses, so that refusing allocates
+// nothing. It matches ErrRefused and its kind.
+type Refusal struct {
+	// Dependency and Operation name what was called.
+	Dependency, Operation string
+	// By is the kind: ErrOpen, ErrFull, ErrRateLimited or ErrClosed.
+	By error
+	// Until is when a call is worth trying again; the zero time if not known.
+	Until time.Time
+	text  string
+}
+
+// Error says which dependency was not called, and why.
+func (r *Refusal) Error() string { return r.text }
+
+// Is matches ErrRefused and the refusal's kind.
+func (r *Refusal) Is(target error) bool { return target == ErrRefused || target == r.By }
+
+// CallError is the error of a call that was started and did not succeed, if there
+// is more to say than the call's own error does: several attempts, a deadline, a
+// refusal after a first attempt. It unwraps to every attempt's error.
+type CallError struct {
+	// Dependency and Operation name what was called.
+	Dependency, Operation string
+	// Attempts is the number of attempts that were started.
+	Attempts int
+	// Errs holds the attempts' errors in order, then what ended the call: a
+	// deadline (context.DeadlineExceeded), a Refusal, the caller's cancellation.
+	Errs []error
+	// Gave says in a few words why no further attempt was made, for example
+	// "not idempotent" or "retry budget empty".
+	Gave string
+}
+
+// Error names the dependency, the attempts and every error.
+func (e *CallError) Error() string {
+	text := "call to " + e.Dependency + "/" + e.Operation + " failed"
+	if e.Gave != "" {
+		text += " (" + e.Gave + ")"
+	}
+	for i, err := range e.Errs {
+		if i == 0 {
+			text += ": "
+		} else {
+			text += "; "
+		}
+		text += err.Error()
+	}
+	return text
+}
+
+// Unwrap returns every attempt's error and what ended the call.
+func (e *CallError) Unwrap() []error { return e.Errs }

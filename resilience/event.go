@@ -1,0 +1,97 @@
+package resilience
+
+import (
+	"context"
+	"time"
+)
+
+// Listener is told what a guard does. Its contract:
+//
+//   - goroutine: that of the call, or of the guard's own timers for changes of state;
+//   - locks: none is held;
+//   - order: a call's events in their order; a guard's changes of state in theirs;
+//   - re-entry: it may use the guard, also Snapshot and Update;
+//   - panic: is recovered, counted in the snapshot, and never stops a call;
+//   - context: the call's, which may be done.
+//
+// The context that it returns for CallStarted and AttemptStarted is the one that
+// the call goes on with, so that spans nest; for other kinds it is ignored.
+// Returning nil means the context as given.
+type Listener interface {
+	Handle(ctx context.Context, e Event) context.Context
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	// CallStarted: Do begins.
+	CallStarted EventKind = iota + 1
+	// CallEnded: Do is about to return. Has Source, Age, Err, Attempt (their number), Took.
+	CallEnded
+	// AttemptStarted: an attempt has its permit and begins. Has Attempt, Hedged.
+	AttemptStarted
+	// AttemptEnded: has Err, Verdict, Took, Won (of hedges).
+	AttemptEnded
+	// Waited: the call waited for a permit. Has Took.
+	Waited
+	// BackedOff: the call pauses before a retry. Has Took (how long it will), Err.
+	BackedOff
+	// Refused: a policy refused. Has Err (a *Refusal).
+	Refused
+	// FellBack: a fallback stood in. Has Source, Age, Err (the cause).
+	FellBack
+	// BreakerChanged: has From, To, Err (the last failure, for openings).
+	BreakerChanged
+	// LimitChanged: an adaptive limit moved. Has Limit.
+	LimitChanged
+	// PolicyUpdated: Update swapped the policy.
+	PolicyUpdated
+)
+
+// Event is one thing that happened. Fields that its kind does not name are zero.
+type Event struct {
+	Kind       EventKind
+	Dependency string
+	Operation  string
+	Attempt    int
+	Hedged     bool
+	Won        bool
+	Source     Source
+	Age        time.Duration
+	Took       time.Duration
+	Err        error
+	Verdict    Verdict
+	From, To   BreakerState
+	Limit      int
+}
+
+// BreakerState is the state of a circuit breaker.
+type BreakerState uint8
+
+// The states of a breaker.
+const (
+	// BreakerClosed admits calls.
+	BreakerClosed BreakerState = iota
+	// BreakerHalfOpen admits a ramp of probes.
+	BreakerHalfOpen
+	// BreakerOpen refuses.
+	BreakerOpen
+)
+
+// String returns closed, half-open or open.
+func (s BreakerState) String() string {
+	switch s {
+	case BreakerClosed:
+		return "closed"
+	case BreakerHalfOpen:
+		return "half-open"
+	case BreakerOpen:
+		return "open"
+	}
+	return "unknown"
+}
+
+// MarshalText makes a state readable in JSON and YAML.
+func (s BreakerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

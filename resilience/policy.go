@@ -1,0 +1,205 @@
+package resilience
+
+import "time"
+
+// Policy says how one dependency is called: what its calls share, and each kind
+// of call. It is plain data: copy it, print it, read it from YAML (package
+// policyfile). A nil pointer means that the policy is off; a zero field inside a
+// policy that is on means the default its comment names. Name, Bulkhead.Limit and
+// each operation's Timeout have no default: without a name, a limit and a
+// deadline there is no guard.
+type Policy struct {
+	// Name is the dependency's name in errors, spans and metrics. Required; a
+	// handful of values a process, never a host or a user.
+	Name string `json:"name" yaml:"name"`
+	// Bulkhead bounds how many calls run and wait at once. Required.
+	Bulkhead BulkheadPolicy `json:"bulkhead" yaml:"bulkhead"`
+	// RateLimit bounds calls a second. Nil: no bound.
+	RateLimit *RateLimitPolicy `json:"rateLimit,omitempty" yaml:"rateLimit,omitempty"`
+	// Breaker refuses calls while the dependency fails. Nil: no breaker.
+	Breaker *BreakerPolicy `json:"breaker,omitempty" yaml:"breaker,omitempty"`
+	// Budget bounds what retries and hedges may add. Nil: the defaults of
+	// BudgetPolicy, if any operation retries or hedges.
+	Budget *BudgetPolicy `json:"budget,omitempty" yaml:"budget,omitempty"`
+	// Default is the operation that the guard itself stands for.
+	Default OperationPolicy `json:"default" yaml:"default"`
+	// Operations are the named kinds of call. Each stands on its own: nothing is
+	// inherited from Default, so that reading one tells all of it.
+	Operations map[string]OperationPolicy `json:"operations,omitempty" yaml:"operations,omitempty"`
+	_          struct{}
+}
+
+// OperationPolicy says how one kind of call runs.
+type OperationPolicy struct {
+	// Timeout bounds the whole call as its caller sees it: waiting, attempts and
+	// pauses between them. Required, above zero. A caller's own earlier deadline wins.
+	Timeout time.Duration `json:"timeout" yaml:"timeout"`
+	// AttemptTimeout bounds one attempt. Zero: an attempt may use what is left of Timeout.
+	AttemptTimeout time.Duration `json:"attemptTimeout,omitempty" yaml:"attemptTimeout,omitempty"`
+	// Idempotent declares that running the call twice does no harm. Retries, except
+	// of what was certainly not processed, and hedges need it. Default: false.
+	Idempotent bool `json:"idempotent,omitempty" yaml:"idempotent,omitempty"`
+	// Criticality decides who is refused first under overload. Default: Critical.
+	Criticality Criticality `json:"criticality,omitempty" yaml:"criticality,omitempty"`
+	// Retry repeats failed attempts. Nil: one attempt.
+	Retry *RetryPolicy `json:"retry,omitempty" yaml:"retry,omitempty"`
+	// Hedge starts a second attempt when the first is slow. Nil: never.
+	Hedge *HedgePolicy `json:"hedge,omitempty" yaml:"hedge,omitempty"`
+	// Stale says how old a remembered value may be that LastGood serves. Nil: none is served.
+	Stale *StalePolicy `json:"stale,omitempty" yaml:"stale,omitempty"`
+	// Detach runs the call on a goroutine of its own and returns to the caller at
+	// the deadline even if the call ignores its context. The permit stays with the
+	// work until it ends. Default: false, Do returns when the call does.
+	Detach bool `json:"detach,omitempty" yaml:"detach,omitempty"`
+	_      struct{}
+}
+
+// BulkheadPolicy bounds the calls that run at once, and those that wait to.
+type BulkheadPolicy struct {
+	// Limit is the number of calls that may run at once. Required, at least 1.
+	// With Adaptive it is where the limit starts.
+	Limit int `json:"limit" yaml:"limit"`
+	// Queue is the number of calls that may wait. Zero: none waits.
+	Queue int `json:"queue,omitempty" yaml:"queue,omitempty"`
+	// MaxWait bounds one call's wait. Zero: until its deadline.
+	MaxWait time.Duration `json:"maxWait,omitempty" yaml:"maxWait,omitempty"`
+	// LIFO serves the newest waiter first while the queue is under overload (older
+	// than half its drain time), and first come first served otherwise. Default: FIFO always.
+	LIFO bool `json:"lifo,omitempty" yaml:"lifo,omitempty"`
+	// Adaptive moves the limit to keep a latency objective. Nil: the limit is fixed.
+	Adaptive *AdaptivePolicy `json:"adaptive,omitempty" yaml:"adaptive,omitempty"`
+	_        struct{}
+}
+
+// AdaptivePolicy moves a bulkhead's limit by additive increase and multiplicative
+// decrease, told a latency objective.
+type AdaptivePolicy struct {
+	// Objective is the latency that calls should keep, waiting included. Required.
+	Objective time.Duration `json:"objective" yaml:"objective"`
+	// Min is the floor that keeps probing. Default: 1.
+	Min int `json:"min,omitempty" yaml:"min,omitempty"`
+	// Max is the ceiling. Default: 10 x Limit.
+	Max int `json:"max,omitempty" yaml:"max,omitempty"`
+	_   struct{}
+}
+
+// RateLimitPolicy bounds calls a second by a token bucket.
+type RateLimitPolicy struct {
+	// PerSecond is the sustained rate, above zero. Required.
+	PerSecond float64 `json:"perSecond" yaml:"perSecond"`
+	// Burst is the bucket's size. Default: PerSecond rounded up, at least 1.
+	Burst int `json:"burst,omitempty" yaml:"burst,omitempty"`
+	_     struct{}
+}
+
+// BreakerPolicy opens a circuit when too many calls fail or are slow.
+type BreakerPolicy struct {
+	// Window is the length of the rolling window. Default: 10 s.
+	Window time.Duration `json:"window,omitempty" yaml:"window,omitempty"`
+	// MinimumCalls is the number of observations below which nothing trips. Default: 20.
+	MinimumCalls int `json:"minimumCalls,omitempty" yaml:"minimumCalls,omitempty"`
+	// FailureRate trips when this share of calls failed, in (0, 1]. Default: 0.5.
+	FailureRate float64 `json:"failureRate,omitempty" yaml:"failureRate,omitempty"`
+	// SlowCall is the latency from which a call counts as slow. Zero: none does.
+	SlowCall time.Duration `json:"slowCall,omitempty" yaml:"slowCall,omitempty"`
+	// SlowRate trips when this share of calls was slow, in (0, 1]. Default, with SlowCall: 0.8.
+	SlowRate float64 `json:"slowRate,omitempty" yaml:"slowRate,omitempty"`
+	// OpenFor is the first open period. Default: 5 s.
+	OpenFor time.Duration `json:"openFor,omitempty" yaml:"openFor,omitempty"`
+	// MaxOpenFor bounds the open period, which doubles with every failed recovery.
+	// Default: 6 x OpenFor.
+	MaxOpenFor time.Duration `json:"maxOpenFor,omitempty" yaml:"maxOpenFor,omitempty"`
+	// Jitter spreads open periods by up to this share either way, in [0, 1). A
+	// negative value means none. Default: 0.2.
+	Jitter float64 `json:"jitter,omitempty" yaml:"jitter,omitempty"`
+	// Probes is the number of successful probes that closes a half-open circuit;
+	// at most 1, 2, 4, ... of them run at once. Default: 5.
+	Probes int `json:"probes,omitempty" yaml:"probes,omitempty"`
+	// ProbeTimeout ends a probe's reservation if it has not reported by then, as a
+	// failure. Default: the operation's attempt timeout, else its timeout.
+	ProbeTimeout time.Duration `json:"probeTimeout,omitempty" yaml:"probeTimeout,omitempty"`
+	// Mode forces the breaker. Default: BreakerAuto.
+	Mode BreakerMode `json:"mode,omitempty" yaml:"mode,omitempty"`
+	_    struct{}
+}
+
+// BreakerMode is what an operator may force on a breaker.
+type BreakerMode string
+
+// The modes of a breaker.
+const (
+	// BreakerAuto lets the breaker decide.
+	BreakerAuto BreakerMode = ""
+	// BreakerForcedOpen refuses every call.
+	BreakerForcedOpen BreakerMode = "open"
+	// BreakerForcedClosed admits every call and keeps counting.
+	BreakerForcedClosed BreakerMode = "closed"
+	// BreakerDisabled admits every call and counts nothing.
+	BreakerDisabled BreakerMode = "disabled"
+)
+
+// RetryPolicy repeats failed attempts of an idempotent call, and of any call
+// that was certainly not processed.
+type RetryPolicy struct {
+	// MaxAttempts counts the first attempt too; at least 2. Default: 3.
+	MaxAttempts int `json:"maxAttempts,omitempty" yaml:"maxAttempts,omitempty"`
+	// BaseDelay is the upper bound of the first pause, which is drawn evenly from
+	// zero to it (full jitter). Default: 50 ms.
+	BaseDelay time.Duration `json:"baseDelay,omitempty" yaml:"baseDelay,omitempty"`
+	// MaxDelay bounds a pause. Default: 2 s.
+	MaxDelay time.Duration `json:"maxDelay,omitempty" yaml:"maxDelay,omitempty"`
+	// Multiplier grows the bound from pause to pause, at least 1. Default: 2.
+	Multiplier float64 `json:"multiplier,omitempty" yaml:"multiplier,omitempty"`
+	_          struct{}
+}
+
+// BudgetPolicy is the token bucket that retries and hedges draw on together. The
+// dependency gets at most (1 + Ratio) x first attempts + Burst attempts.
+type BudgetPolicy struct {
+	// Ratio is what one first attempt adds to the bucket, in (0, 1]. Default: 0.2.
+	Ratio float64 `json:"ratio,omitempty" yaml:"ratio,omitempty"`
+	// Burst is the bucket's size, and what it starts with. Default: 10.
+	Burst int `json:"burst,omitempty" yaml:"burst,omitempty"`
+	_     struct{}
+}
+
+// HedgePolicy starts another attempt when one is slow. The first success wins;
+// the others are cancelled and their results disposed of.
+type HedgePolicy struct {
+	// Delay is how long to wait before the hedge. One of Delay and Quantile is required.
+	Delay time.Duration `json:"delay,omitempty" yaml:"delay,omitempty"`
+	// Quantile waits for this quantile of measured latency, in (0, 1), for example 0.95.
+	Quantile float64 `json:"quantile,omitempty" yaml:"quantile,omitempty"`
+	// MaxHedges is the number of hedges a call may start. Default: 1.
+	MaxHedges int `json:"maxHedges,omitempty" yaml:"maxHedges,omitempty"`
+	_         struct{}
+}
+
+// StalePolicy says how old a remembered value may be (stale-if-error, RFC 5861).
+type StalePolicy struct {
+	// MaxAge is the oldest value that is served when the call fails. Required.
+	MaxAge time.Duration `json:"maxAge" yaml:"maxAge"`
+	// FreshFor serves a remembered value of at most this age without a call, with
+	// source Cache. Zero: every call is made.
+	FreshFor time.Duration `json:"freshFor,omitempty" yaml:"freshFor,omitempty"`
+	// RefreshAhead starts a call in the background once a fresh value is older than
+	// this. Zero: never. Must be below FreshFor.
+	RefreshAhead time.Duration `json:"refreshAhead,omitempty" yaml:"refreshAhead,omitempty"`
+	_            struct{}
+}
+
+// Criticality is the importance of a call; under overload the least important
+// are refused first. The values are those of Google's SRE book, chapter 21.
+type Criticality int8
+
+// The classes of criticality. The zero value is Critical.
+const (
+	// Critical calls are visible to a user; the default.
+	Critical Criticality = 0
+	// CriticalPlus calls are refused last.
+	CriticalPlus Criticality = 1
+	// SheddablePlus calls may be refused for minutes: batch work.
+	SheddablePlus Criticality = -1
+	// Sheddable calls may be refused for long: prefetching, analysis.
+	Sheddable Criticality = -2
+)

@@ -1,0 +1,58 @@
+package resilience
+
+import "time"
+
+// Source says where a result's value came from.
+type Source uint8
+
+// The sources of a value, from best to least.
+const (
+	// Live is the answer of the dependency to this call.
+	Live Source = iota
+	// Hedge is the answer of the dependency to a hedge of this call.
+	Hedge
+	// Cache is a remembered value that is fresh by policy; no call was needed.
+	Cache
+	// Stale is a remembered value served because the call failed.
+	Stale
+	// Static is a value or the outcome of a function that stands in for the
+	// dependency because the call failed.
+	Static
+)
+
+// String returns the source in lower case: live, hedge, cache, stale, static.
+func (s Source) String() string {
+	switch s {
+	case Live:
+		return "live"
+	case Hedge:
+		return "hedge"
+	case Cache:
+		return "cache"
+	case Stale:
+		return "stale"
+	case Static:
+		return "static"
+	}
+	return "unknown"
+}
+
+// MarshalText makes a source readable in JSON and YAML.
+func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Result is the outcome of a guarded call: the value, and how it was come by. It
+// is a value; copies are independent as far as T is.
+type Result[T any] struct {
+	// Value is the zero value if Do returned an error.
+	Value T
+	// Source says where Value came from.
+	Source Source
+	// Age is how old a Cache or Stale value is; zero for the others.
+	Age time.Duration
+	// Cause is why the value is not live: the error that a fallback stood in for.
+	// Nil for Live, Hedge and Cache.
+	Cause error
+	// Attempts is the number of times the call was started, hedges included. Zero:
+	// it was refused, or a remembered value was fresh.
+	Attempts int
+}
