@@ -1,0 +1,45 @@
+# Bare `make` lists the targets. Durations are for 2 cores, caches warm / cold.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
+# Modules of their own, so that what only they need is no dependency of ours.
+MODULES     := $(patsubst %/go.mod,%,$(shell git ls-files '*/go.mod' 2>/dev/null | grep -v '^internal/jaegertest/'))
+
+.PHONY: help demo demo-cassandra test quick race lint fmt bench fuzz clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## the main job on embedded parts, needs only Go (1 min / 3 min)
+	go run ./licensesvc/cmd/licensesvc demo
+
+demo-cassandra: ## the same on three real Cassandra nodes, needs Java 17 and Maven (2 min / 4 min)
+	go run ./licensesvc/cmd/licensesvc demo --store cassandra
+
+test: ## every test; names what this machine lacks, with CI=true nothing is skipped
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
+	go run $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -timeout 20m ./...
+
+quick: ## the fast loop: no race detector, no nodes, no browser (1 min / 3 min)
+	go test -short ./...
+
+lint: ## gofmt, go vet, staticcheck (1 min / 3 min)
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+fmt: ## format the code
+	git ls-files '*.go' | xargs gofmt -w
+
+bench: ## the benchmarks against peers; rewrites the tables in docs/benchmarks
+	cd docs/benchmarks && ./run
+
+fuzz: ## each fuzz target for 30 s
+	@for p in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for f in $$(cd $$p && go test -list '^Fuzz' . | grep '^Fuzz'); do echo "== $$p $$f"; (cd $$p && go test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s .); done; done
+
+clean: ## remove what the targets above made in this folder
+	rm -rf out bin
