@@ -8,7 +8,7 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 # Modules of their own, so that what only they need is no dependency of ours.
 MODULES     := $(patsubst %/go.mod,%,$(shell git ls-files '*/go.mod' 2>/dev/null | grep -v '^internal/jaegertest/'))
 
-.PHONY: help demo demo-cassandra test quick race lint fmt bench fuzz clean
+.PHONY: help ci demo demo-cassandra test quick lint fmt bench fuzz clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ test: ## every test; names what this machine lacks, with CI=true nothing is skip
 
 quick: ## the fast loop: no race detector, no nodes, no browser (1 min / 3 min)
 	go test -short ./...
+
+ci: ## what runs before a change lands: lint, the demonstration, all tests (CI installs with .ci/run)
+	CI=true $(MAKE) lint
+	CI=true $(MAKE) demo </dev/null
+	CI=true $(MAKE) test
 
 lint: ## gofmt, go vet, staticcheck (1 min / 3 min)
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
