@@ -1,0 +1,11 @@
+// Package server holds the three services that the license service depends on,
+// as small real HTTP servers: membership, catalog and key service. Their data is
+// deterministic, so that a demonstration, a test and a reader with curl see the
+// same members and titles.
+//
+// It may import the standard library, OpenTelemetry's HTTP instrumentation and
+// the wire types of licensesvc/upstream.
+//
+// It promises: every error is a problem document (RFC 9457) that says what to do;
+// nothing is kept on disk; Shutdown ends every goroutine that Start began.
+package server
