@@ -1,0 +1,195 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrConfig matches what Run refuses before it sends anything.
+var ErrConfig = errors.New("load: invalid configuration")
+
+// Config says how a schedule is played.
+type Config struct {
+	// Schedule is when each request is meant to start, in order, from the start of
+	// the run. Required.
+	Schedule []time.Duration
+	// MaxInFlight bounds the requests that run at once, which protects the machine.
+	// A request that finds no room waits, and the wait counts as falling behind.
+	// Default: 4096.
+	MaxInFlight int
+	// MaxLag is how late a request may start. Default: 50 ms.
+	MaxLag time.Duration
+	// LagShare is the share of requests, in [0, 1), that may start later than
+	// MaxLag before the run is void. Default: 0.01; a negative value means none.
+	LagShare float64
+	_        struct{}
+}
+
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	if len(c.Schedule) == 0 {
+		errs = append(errs, fmt.Errorf("%w: the schedule is empty", ErrConfig))
+	}
+	for i := 1; i < len(c.Schedule); i++ {
+		if c.Schedule[i] < c.Schedule[i-1] {
+			errs = append(errs, fmt.Errorf("%w: the schedule is out of order at %d", ErrConfig, i))
+			break
+		}
+	}
+	if c.MaxInFlight < 0 {
+		errs = append(errs, fmt.Errorf("%w: MaxInFlight is %d: give at least 1, or 0 for the default", ErrConfig, c.MaxInFlight))
+	}
+	if c.MaxLag < 0 {
+		errs = append(errs, fmt.Errorf("%w: MaxLag is %s: give a duration above zero, or 0 for the default", ErrConfig, c.MaxLag))
+	}
+	if c.LagShare >= 1 {
+		errs = append(errs, fmt.Errorf("%w: LagShare is %g: give a share below 1", ErrConfig, c.LagShare))
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = 4096
+	}
+	if c.MaxLag == 0 {
+		c.MaxLag = 50 * time.Millisecond
+	}
+	switch {
+	case c.LagShare == 0:
+		c.LagShare = 0.01
+	case c.LagShare < 0:
+		c.LagShare = 0
+	}
+	return c, errors.Join(errs...)
+}
+
+// Sample is one request as its client saw it. Times count from the run's start.
+type Sample struct {
+	// N is the request's place in the schedule, from 0.
+	N int `json:"n"`
+	// Intended is when it was meant to start, Sent when it did, Done when its
+	// answer had come.
+	Intended time.Duration `json:"intended_ns"`
+	Sent     time.Duration `json:"sent_ns"`
+	Done     time.Duration `json:"done_ns"`
+	// Kind is what was asked.
+	Kind string `json:"kind"`
+	// Outcome is what came of it, in one word.
+	Outcome string `json:"outcome"`
+	// Good says that the client got what it is owed.
+	Good bool `json:"good"`
+	// Sources says where the data came from that the answer was decided on.
+	Sources map[string]string `json:"sources,omitempty"`
+}
+
+// Latency counts from the intended start.
+func (s Sample) Latency() time.Duration { return s.Done - s.Intended }
+
+// Lag is how late the generator was.
+func (s Sample) Lag() time.Duration { return s.Sent - s.Intended }
+
+// Send makes one request and says what came of it; Run fills in N and the times.
+// It runs on a goroutine of its own. A panic in it ends the program, as it would
+// in any goroutine; Goexit counts as an outcome "ended".
+type Send func(ctx context.Context, n int) Sample
+
+// Run is one play of a schedule. It is safe for concurrent use while it goes on.
+type Run struct {
+	cfg   Config
+	start time.Time
+	sent  atomic.Int64
+	done  atomic.Int64
+
+	mu      sync.Mutex
+	samples []Sample
+	ended   bool
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Run, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Run{cfg: cfg}, nil
+}
+
+// Progress says how many requests there are, were sent and have ended.
+func (r *Run) Progress() (total, sent, done int) {
+	return len(r.cfg.Schedule), int(r.sent.Load()), int(r.done.Load())
+}
+
+// Play sends every request at its time and returns when the last has ended, or,
+// once the context ends, when those in flight have. It can be called once.
+func (r *Run) Play(ctx context.Context, send Send) (Result, error) {
+	r.mu.Lock()
+	if !r.start.IsZero() {
+		r.mu.Unlock()
+		return Result{}, fmt.Errorf("%w: a run is played once; make a new one", ErrConfig)
+	}
+	r.start = time.Now()
+	r.mu.Unlock()
+
+	room := make(chan struct{}, r.cfg.MaxInFlight)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var wg sync.WaitGroup
+	interrupted := false
+loop:
+	for n, at := range r.cfg.Schedule {
+		timer.Reset(time.Until(r.start.Add(at)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			interrupted = true
+			break loop
+		}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			interrupted = true
+			break loop
+		}
+		wg.Go(func() {
+			s := Sample{Outcome: "ended"}
+			sent := time.Since(r.start)
+			r.sent.Add(1)
+			defer func() {
+				s.N, s.Intended, s.Sent, s.Done = n, at, sent, time.Since(r.start)
+				r.add(s)
+				<-room
+			}()
+			s = send(ctx, n)
+		})
+	}
+	wg.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	return newResult(r.cfg, r.start, r.samples, interrupted), nil
+}
+
+// Since returns the samples that ended after the first n did, for a live view.
+func (r *Run) Since(n int) []Sample {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n >= len(r.samples) {
+		return nil
+	}
+	return append([]Sample(nil), r.samples[n:]...)
+}
+
+// Started returns when the run began; the zero time before it did.
+func (r *Run) Started() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.start
+}
+
+func (r *Run) add(s Sample) {
+	r.mu.Lock()
+	r.samples = append(r.samples, s)
+	r.mu.Unlock()
+	r.done.Add(1)
+}
