@@ -1,0 +1,277 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+)
+
+// The geometry of every plot, in the units of its view box. All share the x axis.
+const (
+	plotWidth  = 1000.0
+	plotLeft   = 108.0
+	plotRight  = 16.0
+	laneHeight = 22.0
+)
+
+// canvas draws one plot as SVG.
+type canvas struct {
+	b      strings.Builder
+	height float64
+	length time.Duration
+}
+
+func newCanvas(height float64, length time.Duration, label string) *canvas {
+	c := &canvas{height: height, length: max(length, time.Millisecond)}
+	fmt.Fprintf(&c.b, `<svg class="plot" viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWidth, height, template.HTMLEscapeString(label))
+	return c
+}
+
+func (c *canvas) done() template.HTML {
+	c.b.WriteString(`<line class="cross" y1="0" y2="` + fmt.Sprint(c.height) + `" x1="-9" x2="-9"/></svg>`)
+	return template.HTML(c.b.String()) // Every text in it was escaped by text and rect.
+}
+
+func (c *canvas) x(at time.Duration) float64 {
+	return plotLeft + (plotWidth-plotLeft-plotRight)*float64(at)/float64(c.length)
+}
+
+func (c *canvas) text(x, y float64, class, anchor, s string) {
+	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor, template.HTMLEscapeString(s))
+}
+
+func (c *canvas) rect(x, y, w, h float64, class, title string) {
+	fmt.Fprintf(&c.b, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" class="%s">`, x, y, max(w, 0), max(h, 0), class)
+	if title != "" {
+		fmt.Fprintf(&c.b, `<title>%s</title>`, template.HTMLEscapeString(title))
+	}
+	c.b.WriteString(`</rect>`)
+}
+
+func (c *canvas) line(class string, points [][2]float64) {
+	if len(points) == 0 {
+		return
+	}
+	fmt.Fprintf(&c.b, `<polyline class="%s" points="`, class)
+	for _, p := range points {
+		fmt.Fprintf(&c.b, "%.1f,%.1f ", p[0], p[1])
+	}
+	c.b.WriteString(`"/>`)
+}
+
+// shade marks the faults behind a plot's data, between top and bottom.
+func (c *canvas) shade(faults []Fault, top, bottom float64) {
+	for _, f := range faults {
+		c.rect(c.x(f.From), top, c.x(min(f.To, c.length))-c.x(f.From), bottom-top, "shade", f.Target+": "+f.What)
+	}
+}
+
+// seconds draws the x axis below y.
+func (c *canvas) seconds(top, y float64) {
+	step := 5 * time.Second
+	for c.length/step > 14 {
+		step *= 2
+	}
+	for at := time.Duration(0); at <= c.length; at += step {
+		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, c.x(at), c.x(at), top, y)
+		c.text(c.x(at), y+14, "tick", "middle", fmt.Sprintf("%.0f s", at.Seconds()))
+	}
+}
+
+// rate plots offered and good requests a second.
+func (r *Report) rate() template.HTML {
+	const top, bottom = 8.0, 150.0
+	c := newCanvas(bottom+20, r.Length, "requests a second, offered and good")
+	c.shade(r.Faults, top, bottom)
+	c.seconds(top, bottom)
+	peak := 1.0
+	for _, b := range r.Buckets {
+		peak = max(peak, perSecond(b.Offered, r.Width))
+	}
+	peak = round(peak * 1.1)
+	y := func(v float64) float64 { return bottom - (bottom-top)*v/peak }
+	for i := range 3 {
+		v := peak * float64(i) / 2
+		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y(v), y(v))
+		c.text(plotLeft-8, y(v)+4, "tick", "end", fmt.Sprintf("%.0f/s", v))
+	}
+	var offered, good [][2]float64
+	for _, b := range r.Buckets {
+		mid := c.x(b.From + r.Width/2)
+		offered = append(offered, [2]float64{mid, y(perSecond(b.Offered, r.Width))})
+		good = append(good, [2]float64{mid, y(perSecond(b.Good, r.Width))})
+	}
+	c.line("offered", offered)
+	c.line("goodput", good)
+	return c.done()
+}
+
+// latency plots quantiles on a logarithmic scale.
+func (r *Report) latency() template.HTML {
+	const top, bottom = 8.0, 150.0
+	c := newCanvas(bottom+20, r.Length, "latency from the intended start")
+	c.shade(r.Faults, top, bottom)
+	c.seconds(top, bottom)
+	low, high := time.Millisecond, 10*time.Millisecond
+	for _, b := range r.Buckets {
+		for high < b.Latency.Max {
+			high *= 10
+		}
+	}
+	y := func(d time.Duration) float64 {
+		share := math.Log(max(1, float64(d)/float64(low))) / math.Log(float64(high)/float64(low))
+		return bottom - (bottom-top)*share
+	}
+	for d := low; d <= high; d *= 10 {
+		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y(d), y(d))
+		c.text(plotLeft-8, y(d)+4, "tick", "end", d.String())
+	}
+	for _, q := range []struct {
+		class string
+		of    func(load.Latencies) time.Duration
+	}{
+		{"worst", func(l load.Latencies) time.Duration { return l.Max }},
+		{"p99", func(l load.Latencies) time.Duration { return l.P99 }},
+		{"p50", func(l load.Latencies) time.Duration { return l.P50 }},
+	} {
+		var points [][2]float64
+		for _, b := range r.Buckets {
+			if b.Latency.Count > 0 {
+				points = append(points, [2]float64{c.x(b.From + r.Width/2), y(q.of(b.Latency))})
+			}
+		}
+		c.line(q.class, points)
+	}
+	return c.done()
+}
+
+// outcomes stacks what became of the requests.
+func (r *Report) outcomes() template.HTML {
+	const top, bottom = 8.0, 128.0
+	c := newCanvas(bottom+20, r.Length, "outcomes")
+	c.shade(r.Faults, top, bottom)
+	c.seconds(top, bottom)
+	c.stack(r, top, bottom, r.Outcomes, func(b load.Bucket, v string) int { return b.Outcomes[v] })
+	c.text(plotLeft-8, top+10, "tick", "end", "100 %")
+	c.text(plotLeft-8, bottom, "tick", "end", "0 %")
+	return c.done()
+}
+
+// sources stacks, for each dependency, where its data came from.
+func (r *Report) sources() template.HTML {
+	const lane = 44.0
+	c := newCanvas(lane*float64(len(r.Dependencies))+24, r.Length, "sources of the data that answers were decided on")
+	bottom := lane*float64(len(r.Dependencies)) + 4
+	c.shade(r.Faults, 0, bottom)
+	c.seconds(0, bottom)
+	for i, dependency := range r.Dependencies {
+		top := lane*float64(i) + 6
+		c.text(plotLeft-8, top+lane/2, "lane", "end", dependency)
+		c.stack(r, top, top+lane-8, r.Sources, func(b load.Bucket, v string) int { return b.Sources[dependency+" "+v] })
+	}
+	return c.done()
+}
+
+// stack draws one bar a bucket, its parts in proportion to their counts.
+func (c *canvas) stack(r *Report, top, bottom float64, values []Value, count func(load.Bucket, string) int) {
+	for _, b := range r.Buckets {
+		total := 0
+		for _, v := range values {
+			total += count(b, v.Name)
+		}
+		if total == 0 {
+			continue
+		}
+		at := bottom
+		left, right := c.x(b.From), c.x(min(b.From+r.Width, r.Length))
+		for i, v := range values {
+			n := count(b, v.Name)
+			if n == 0 {
+				continue
+			}
+			h := (bottom - top) * float64(n) / float64(total)
+			at -= h
+			c.rect(left+0.5, at, right-left-1, h, fmt.Sprintf("tone-%s nuance-%d", v.Tone, nuance(values, i)),
+				fmt.Sprintf("%.1f s: %s %d of %d", b.From.Seconds(), v.Name, n, total))
+		}
+	}
+}
+
+// nuance numbers the values of one tone, so that they can be told apart.
+func nuance(values []Value, i int) int {
+	n := 0
+	for _, v := range values[:i] {
+		if v.Tone == values[i].Tone {
+			n++
+		}
+	}
+	return n
+}
+
+// lanes draws the faults and the states of things as strips.
+func (r *Report) lanes() template.HTML {
+	targets, of := []string{}, map[string][]Fault{}
+	for _, f := range r.Faults {
+		if _, ok := of[f.Target]; !ok {
+			targets = append(targets, f.Target)
+		}
+		of[f.Target] = append(of[f.Target], f)
+	}
+	bottom := laneHeight*float64(len(targets)+len(r.Lanes)) + 8
+	c := newCanvas(bottom+20, r.Length, "faults and breaker states")
+	c.seconds(0, bottom)
+	top := 4.0
+	for _, target := range targets {
+		c.text(plotLeft-8, top+14, "lane", "end", target)
+		for _, f := range of[target] {
+			left, right := c.x(f.From), c.x(min(f.To, c.length))
+			c.rect(left, top+1, right-left, laneHeight-4, "fault", fmt.Sprintf("%s: %s, %.1f s to %.1f s", f.Target, f.What, f.From.Seconds(), f.To.Seconds()))
+			if what := f.What; right-left > 6.3*float64(len(what)) {
+				c.text(left+6, top+14, "onfault", "start", what)
+			}
+		}
+		top += laneHeight
+	}
+	for _, lane := range r.Lanes {
+		c.text(plotLeft-8, top+14, "lane", "end", lane.Name)
+		for _, s := range lane.Spans {
+			left, right := c.x(s.From), c.x(min(s.To, c.length))
+			title := fmt.Sprintf("%s: %s, %.1f s to %.1f s", lane.Name, s.State, s.From.Seconds(), s.To.Seconds())
+			if s.Note != "" {
+				title += ": " + s.Note
+			}
+			c.rect(left, top+4, right-left, laneHeight-10, "state-"+class(s.State), title)
+		}
+		top += laneHeight
+	}
+	return c.done()
+}
+
+// class keeps what may stand in a CSS class.
+func class(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, s)
+}
+
+func perSecond(n int, width time.Duration) float64 {
+	return float64(n) / max(width.Seconds(), 1e-9)
+}
+
+// round goes up to the next 1, 2 or 5 times a power of ten.
+func round(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(max(v, 1))))
+	for _, m := range []float64{1, 2, 2.5, 3, 4, 5, 6, 8} {
+		if m*power >= v {
+			return m * power
+		}
+	}
+	return 10 * power
+}
