@@ -23,6 +23,6 @@ for (const plot of plots) {
   });
   plot.addEventListener('mouseleave', () => {
     readout.hidden = true;
-    for (const other of plots) for (const a of ['x1', 'x2']) other.querySelector('.cross').setAttribute(a, -9);
+    for (const other of plots) for (const a of ['x1', 'x2']) other.querySelector('.cross').setAttribute(a, -9999);
   });
 }

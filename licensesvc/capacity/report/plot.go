@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 const (
 	plotWidth  = 1000.0
 	plotLeft   = 108.0
-	plotRight  = 16.0
+	plotRight  = 20.0
 	laneHeight = 22.0
 )
 
@@ -32,7 +34,7 @@ func newCanvas(height float64, length time.Duration, label string) *canvas {
 }
 
 func (c *canvas) done() template.HTML {
-	c.b.WriteString(`<line class="cross" y1="0" y2="` + fmt.Sprint(c.height) + `" x1="-9" x2="-9"/></svg>`)
+	c.b.WriteString(`<line class="cross" y1="0" y2="` + fmt.Sprint(c.height) + `" x1="-9999" x2="-9999"/></svg>`)
 	return template.HTML(c.b.String()) // Every text in it was escaped by text and rect.
 }
 
@@ -63,10 +65,16 @@ func (c *canvas) line(class string, points [][2]float64) {
 	c.b.WriteString(`"/>`)
 }
 
-// shade marks the faults behind a plot's data, between top and bottom.
+// shade marks the times with a fault behind a plot's data, between top and bottom.
 func (c *canvas) shade(faults []Fault, top, bottom float64) {
-	for _, f := range faults {
-		c.rect(c.x(f.From), top, c.x(min(f.To, c.length))-c.x(f.From), bottom-top, "shade", f.Target+": "+f.What)
+	sorted := slices.SortedFunc(slices.Values(faults), func(a, b Fault) int { return cmp.Compare(a.From, b.From) })
+	for i := 0; i < len(sorted); {
+		from, to, what := sorted[i].From, sorted[i].To, sorted[i].Target+": "+sorted[i].What
+		for i++; i < len(sorted) && sorted[i].From <= to; i++ {
+			to = max(to, sorted[i].To)
+			what += "; " + sorted[i].Target + ": " + sorted[i].What
+		}
+		c.rect(c.x(from), top, c.x(min(to, c.length))-c.x(from), bottom-top, "shade", what)
 	}
 }
 
@@ -230,7 +238,7 @@ func (r *Report) lanes() template.HTML {
 		for _, f := range of[target] {
 			left, right := c.x(f.From), c.x(min(f.To, c.length))
 			c.rect(left, top+1, right-left, laneHeight-4, "fault", fmt.Sprintf("%s: %s, %.1f s to %.1f s", f.Target, f.What, f.From.Seconds(), f.To.Seconds()))
-			if what := f.What; right-left > 6.3*float64(len(what)) {
+			if what := f.What; right-left > 7.2*float64(len(what))+8 {
 				c.text(left+6, top+14, "onfault", "start", what)
 			}
 		}

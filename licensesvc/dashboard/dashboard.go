@@ -1,0 +1,300 @@
+package dashboard
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// tick is how often the page is told.
+const tick = 500 * time.Millisecond
+
+// history is how many seconds the page shows.
+const history = 90
+
+// maxWatchers bounds the streams that are open at once.
+const maxWatchers = 64
+
+//go:embed page
+var files embed.FS
+
+// Dependency is what is known of one dependency besides its guard.
+type Dependency struct {
+	// Name is the guard's.
+	Name string
+	// StandIn says what stands in when the dependency fails, in a few words.
+	StandIn string
+	// Snapshot reads the guard.
+	Snapshot func() resilience.Snapshot
+}
+
+// Fault is a fault that was, is or will be injected.
+type Fault struct {
+	Target string    `json:"target"`
+	What   string    `json:"what"`
+	From   time.Time `json:"from"`
+	// To is the zero time while nobody knows when it ends.
+	To time.Time `json:"to,omitzero"`
+}
+
+// Button is a fault that a person may inject.
+type Button struct {
+	ID     string `json:"id"`
+	Target string `json:"target"`
+	Label  string `json:"label"`
+	Active bool   `json:"active"`
+}
+
+// Faults injects faults. Its methods are called from several goroutines.
+type Faults interface {
+	// Timeline returns the faults of the last minutes, now and to come.
+	Timeline() []Fault
+	// Buttons returns what a person may inject.
+	Buttons() []Button
+	// Toggle begins or ends a button's fault. It ends by itself in any case.
+	Toggle(id string) error
+}
+
+// ErrUnknownFault: no button has that id.
+var ErrUnknownFault = errors.New("dashboard: unknown fault")
+
+// Config is what the page shows. A nil function or interface leaves its part out.
+type Config struct {
+	// Title heads the page. Default: License service.
+	Title string
+	// Dependencies in the order in which they are shown.
+	Dependencies []Dependency
+	// Recorder listens to the same guards. Required.
+	Recorder *Recorder
+	// Traffic says how the service's own answers went, by second as History does.
+	Traffic func(now time.Time, seconds int) []Traffic
+	// Status says how the service is; Capacity how long its disk will last.
+	Status   func() Status
+	Capacity func() Capacity
+	// Recent returns the latest decisions, the newest first.
+	Recent func() []Decision
+	// Faults are shown and can be injected. Nil: no buttons, no timeline.
+	Faults Faults
+	_      struct{}
+}
+
+// Traffic is what the service answered in one second.
+type Traffic struct {
+	At       int64          `json:"at"`
+	Outcomes map[string]int `json:"outcomes,omitempty"`
+	P50ms    float64        `json:"p50_ms"`
+	P99ms    float64        `json:"p99_ms"`
+}
+
+// Status is how the service is.
+type Status struct {
+	Ready bool `json:"ready"`
+	// Note says why it is not ready, or what to know.
+	Note string `json:"note,omitempty"`
+	// Provisional is the number of promises that the event store has not taken yet.
+	Provisional int `json:"provisional"`
+	// Lag is the number of events that the read model has not seen yet.
+	Lag int64 `json:"read_model_lag"`
+}
+
+// Capacity is how long the disk will last.
+type Capacity struct {
+	EventBytes    float64 `json:"bytes_per_event"`
+	EventsPerHour float64 `json:"events_per_hour"`
+	FreeBytes     int64   `json:"free_bytes"`
+	StoreBytes    int64   `json:"store_bytes"`
+	// DaysLeft is negative if nobody can tell yet.
+	DaysLeft float64 `json:"days_left"`
+	// State is ok, alarm or full.
+	State string `json:"state"`
+	Note  string `json:"note,omitempty"`
+}
+
+// Decision is one decision, to be opened as a story.
+type Decision struct {
+	At      time.Time `json:"at"`
+	Member  string    `json:"member"`
+	License string    `json:"license"`
+	Title   string    `json:"title"`
+	Kind    string    `json:"kind"`
+	Outcome string    `json:"outcome"`
+	// On says what it was decided on, other than live data.
+	On []string `json:"on,omitempty"`
+}
+
+// Dashboard serves the page below /dashboard. It is safe for concurrent use. Who
+// made it closes it.
+type Dashboard struct {
+	cfg      Config
+	mux      *http.ServeMux
+	quit     chan struct{}
+	close    sync.Once
+	watchers atomic.Int32
+}
+
+// New returns the page's handler.
+func New(cfg Config) (*Dashboard, error) {
+	if cfg.Recorder == nil {
+		return nil, errors.New("dashboard: Recorder is nil: give the one that listens to the guards")
+	}
+	for i, d := range cfg.Dependencies {
+		if d.Name == "" || d.Snapshot == nil {
+			return nil, fmt.Errorf("dashboard: Dependencies[%d] lacks a name or a snapshot", i)
+		}
+	}
+	if cfg.Title == "" {
+		cfg.Title = "License service"
+	}
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		return nil, err
+	}
+	d := &Dashboard{cfg: cfg, mux: http.NewServeMux(), quit: make(chan struct{})}
+	d.mux.Handle("GET /dashboard/", secure(http.StripPrefix("/dashboard/", http.FileServerFS(page))))
+	d.mux.HandleFunc("GET /dashboard/events", d.events)
+	d.mux.HandleFunc("POST /dashboard/faults/{id}", d.toggle)
+	return d, nil
+}
+
+// ServeHTTP serves the page, its stream and its buttons.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
+
+// Close ends every stream, so that a server can shut down.
+func (d *Dashboard) Close() error {
+	d.close.Do(func() { close(d.quit) })
+	return nil
+}
+
+// secure says to browsers that the page needs nothing from elsewhere.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
+}
+
+type state struct {
+	Title        string            `json:"title"`
+	Now          time.Time         `json:"now"`
+	Status       *Status           `json:"status,omitempty"`
+	Dependencies []dependencyState `json:"dependencies"`
+	Traffic      []Traffic         `json:"traffic,omitempty"`
+	Changes      []Change          `json:"changes"`
+	Faults       []Fault           `json:"faults,omitempty"`
+	Buttons      []Button          `json:"buttons,omitempty"`
+	Capacity     *Capacity         `json:"capacity,omitempty"`
+	Recent       []Decision        `json:"recent,omitempty"`
+}
+
+type dependencyState struct {
+	resilience.Snapshot
+	StandIn string   `json:"stand_in"`
+	History []Moment `json:"history"`
+}
+
+func (d *Dashboard) state(now time.Time) state {
+	s := state{Title: d.cfg.Title, Now: now}
+	for _, dep := range d.cfg.Dependencies {
+		s.Dependencies = append(s.Dependencies, dependencyState{
+			Snapshot: dep.Snapshot(), StandIn: dep.StandIn, History: d.cfg.Recorder.History(dep.Name, now, history),
+		})
+	}
+	changes, _ := d.cfg.Recorder.Changes()
+	for _, c := range changes {
+		if now.Sub(c.At) < (history+30)*time.Second {
+			s.Changes = append(s.Changes, c)
+		}
+	}
+	if d.cfg.Traffic != nil {
+		s.Traffic = d.cfg.Traffic(now, history)
+	}
+	if d.cfg.Status != nil {
+		status := d.cfg.Status()
+		s.Status = &status
+	}
+	if d.cfg.Capacity != nil {
+		capacity := d.cfg.Capacity()
+		s.Capacity = &capacity
+	}
+	if d.cfg.Recent != nil {
+		s.Recent = d.cfg.Recent()
+	}
+	if d.cfg.Faults != nil {
+		s.Faults, s.Buttons = d.cfg.Faults.Timeline(), d.cfg.Faults.Buttons()
+	}
+	return s
+}
+
+// events streams the state as server-sent events.
+func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
+	if d.watchers.Add(1) > maxWatchers {
+		d.watchers.Add(-1)
+		http.Error(w, fmt.Sprintf("%d pages are watching already; close one", maxWatchers), http.StatusServiceUnavailable)
+		return
+	}
+	defer d.watchers.Add(-1)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-cache")
+	stream := http.NewResponseController(w)
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		if d.send(w, stream) != nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-r.Context().Done():
+			return
+		case <-d.quit:
+			return
+		}
+	}
+}
+
+// send writes one event; an error means that the page has gone.
+func (d *Dashboard) send(w http.ResponseWriter, stream *http.ResponseController) error {
+	b, err := json.Marshal(d.state(time.Now()))
+	if err != nil {
+		return err
+	}
+	// A page that stopped reading must not hold the stream for ever. A writer that
+	// has no deadlines (a test's) is as good.
+	if err := stream.SetWriteDeadline(time.Now().Add(10 * tick)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "data: %s\n\n", b); err != nil {
+		return err
+	}
+	return stream.Flush()
+}
+
+func (d *Dashboard) toggle(w http.ResponseWriter, r *http.Request) {
+	if d.cfg.Faults == nil {
+		http.Error(w, "no faults can be injected here; run: licensesvc demo", http.StatusNotFound)
+		return
+	}
+	// A page of another origin must not be able to press the buttons.
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+		http.Error(w, "only the dashboard itself may inject faults", http.StatusForbidden)
+		return
+	}
+	switch err := d.cfg.Faults.Toggle(r.PathValue("id")); {
+	case errors.Is(err, ErrUnknownFault):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

@@ -1,0 +1,191 @@
+package dashboard
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+const (
+	// Seconds is how far back the recorder remembers.
+	Seconds = 120
+	// maxChanges bounds the remembered changes of breakers.
+	maxChanges = 500
+	// latencyBins covers 0.1 ms to 100 s in steps of a twelfth of a decade.
+	latencyBins = 72
+)
+
+// Recorder listens to guards and remembers the last two minutes, second by
+// second. It is safe for concurrent use, needs no closing, and its zero value is
+// ready.
+type Recorder struct {
+	mu      sync.Mutex
+	deps    map[string]*dependency
+	order   []string
+	changes []Change
+	dropped int
+}
+
+type dependency struct {
+	seconds [Seconds]second
+}
+
+type second struct {
+	unix    int64
+	calls   int
+	failed  int
+	refused int
+	sources [5]int
+	latency [latencyBins]uint32
+}
+
+// Change is one change of a breaker.
+type Change struct {
+	Dependency string                  `json:"dependency"`
+	At         time.Time               `json:"at"`
+	From       resilience.BreakerState `json:"from"`
+	To         resilience.BreakerState `json:"to"`
+	Why        string                  `json:"why,omitempty"`
+}
+
+// Moment is what happened to one dependency in one second.
+type Moment struct {
+	// At is the second, in Unix time.
+	At      int64          `json:"at"`
+	Calls   int            `json:"calls"`
+	Failed  int            `json:"failed"`
+	Refused int            `json:"refused"`
+	Sources map[string]int `json:"sources,omitempty"`
+	P50ms   float64        `json:"p50_ms"`
+	P99ms   float64        `json:"p99_ms"`
+}
+
+// Handle implements resilience.Listener.
+func (r *Recorder) Handle(_ context.Context, e resilience.Event) context.Context {
+	switch e.Kind {
+	case resilience.CallEnded, resilience.Refused, resilience.BreakerChanged:
+	default:
+		return nil
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.Kind == resilience.BreakerChanged {
+		c := Change{Dependency: e.Dependency, At: now, From: e.From, To: e.To}
+		if e.Err != nil {
+			c.Why = e.Err.Error()
+		}
+		if len(r.changes) == maxChanges {
+			r.changes = slices.Delete(r.changes, 0, 1)
+			r.dropped++
+		}
+		r.changes = append(r.changes, c)
+		return nil
+	}
+	s := r.secondLocked(e.Dependency, now)
+	if e.Kind == resilience.Refused {
+		s.refused++
+		return nil
+	}
+	s.calls++
+	if e.Err != nil {
+		s.failed++
+	} else if int(e.Source) < len(s.sources) {
+		s.sources[e.Source]++
+	}
+	s.latency[bin(e.Took)]++
+	return nil
+}
+
+func (r *Recorder) secondLocked(name string, now time.Time) *second {
+	d := r.deps[name]
+	if d == nil {
+		if r.deps == nil {
+			r.deps = map[string]*dependency{}
+		}
+		d = &dependency{}
+		r.deps[name] = d
+		r.order = append(r.order, name)
+	}
+	s := &d.seconds[now.Unix()%Seconds]
+	if s.unix != now.Unix() {
+		*s = second{unix: now.Unix()}
+	}
+	return s
+}
+
+// History returns the last n whole seconds of a dependency before now, the oldest
+// first; seconds without calls are there with zeros. n is at most Seconds - 1.
+func (r *Recorder) History(name string, now time.Time, n int) []Moment {
+	n = min(n, Seconds-1)
+	moments := make([]Moment, 0, n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.deps[name]
+	for at := now.Unix() - int64(n); at < now.Unix(); at++ {
+		m := Moment{At: at}
+		if d != nil {
+			if s := &d.seconds[at%Seconds]; s.unix == at {
+				m.Calls, m.Failed, m.Refused = s.calls, s.failed, s.refused
+				m.P50ms, m.P99ms = s.quantile(0.5), s.quantile(0.99)
+				for source, count := range s.sources {
+					if count > 0 {
+						if m.Sources == nil {
+							m.Sources = map[string]int{}
+						}
+						m.Sources[resilience.Source(source).String()] = count
+					}
+				}
+			}
+		}
+		moments = append(moments, m)
+	}
+	return moments
+}
+
+// Changes returns the remembered changes of breakers, the oldest first, and how
+// many older ones were dropped.
+func (r *Recorder) Changes() ([]Change, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.changes), r.dropped
+}
+
+// Names returns the dependencies that were seen, in the order they were.
+func (r *Recorder) Names() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.order)
+}
+
+// bin maps a latency to a bin of which each is a twelfth of a decade wide.
+func bin(d time.Duration) int {
+	tenths := float64(d) / float64(100*time.Microsecond)
+	if tenths < 1 {
+		return 0
+	}
+	return min(latencyBins-1, int(math.Log10(tenths)*12))
+}
+
+// quantile returns the middle of the bin that holds the quantile, in ms.
+func (s *second) quantile(q float64) float64 {
+	total := uint32(0)
+	for _, n := range s.latency {
+		total += n
+	}
+	if total == 0 {
+		return 0
+	}
+	rank := uint32(math.Ceil(q * float64(total)))
+	for i, n := range s.latency {
+		if rank <= n {
+			return 0.1 * math.Pow(10, (float64(i)+0.5)/12)
+		}
+		rank -= n
+	}
+	return 0
+}
