@@ -34,6 +34,7 @@ type Refusal struct {
 	// Until is when a call is worth trying again; the zero time if not known.
 	Until time.Time
 	text  string
+	_     struct{}
 }
 
 // Error says which dependency was not called, and why.
@@ -77,3 +78,73 @@ func (e *CallError) Error() string {
 
 // Unwrap returns every attempt's error and what ended the call.
 func (e *CallError) Unwrap() []error { return e.Errs }
+
+// refusals are an operation's prebuilt refusals.
+type refusals struct {
+	forced, full, late, waited, evicted, limited, closed *Refusal
+}
+
+func makeRefusals(dependency, operation string) refusals {
+	who := dependency + "/" + operation + ": "
+	make := func(by error, why string) *Refusal {
+		return &Refusal{Dependency: dependency, Operation: operation, By: by, text: by.Error() + ": " + who + why}
+	}
+	return refusals{
+		forced:  make(ErrOpen, "the breaker is forced open; the policy's breaker.mode ends it"),
+		full:    make(ErrFull, "all permits are taken and the queue is full; back off"),
+		late:    make(ErrFull, "the wait for a permit would outlast the deadline; back off, or allow more time"),
+		waited:  make(ErrFull, "no permit came free in time; back off"),
+		evicted: make(ErrFull, "a more important call took the place in the queue; back off"),
+		limited: make(ErrRateLimited, "no token; back off"),
+		closed:  make(ErrClosed, "the guard was closed; make a new one"),
+	}
+}
+
+// openRefusal is the refusal of one stay in one state.
+type openRefusal struct {
+	circuit *circuit
+	refusal *Refusal
+}
+
+// refuseOpen returns the refusal for a circuit that is open, or half-open with
+// all probes out. It is made once for each stay.
+func (c *opConfig) refuseOpen(now *circuit) *Refusal {
+	if c.shared.Breaker.Mode == BreakerForcedOpen {
+		return c.refuse.forced
+	}
+	if o := c.open.Load(); o != nil && o.circuit == now {
+		return o.refusal
+	}
+	why := "too many calls failed; try again after " + now.until.Format("15:04:05.000")
+	if now.kind == BreakerHalfOpen {
+		why = "it is being probed; try again soon"
+	}
+	r := &Refusal{Dependency: c.dependency(), Operation: c.name, By: ErrOpen, Until: now.until,
+		text: ErrOpen.Error() + ": " + c.dependency() + "/" + c.name + ": " + why}
+	c.open.Store(&openRefusal{circuit: now, refusal: r})
+	return r
+}
+
+// Why a wait for a permit ended without one.
+var (
+	errQueueFull = errors.New("queue full")
+	errTooLate   = errors.New("too late")
+	errWaited    = errors.New("waited in vain")
+	errEvicted   = errors.New("evicted")
+)
+
+// refuseWait returns the refusal for the way a wait ended; nil if it was the
+// caller's own context.
+func (r *refusals) refuseWait(err error) *Refusal {
+	switch err {
+	case errQueueFull:
+		return r.full
+	case errTooLate:
+		return r.late
+	case errWaited:
+		return r.waited
+	case errEvicted:
+		return r.evicted
+	}
+	return nil
+}

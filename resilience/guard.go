@@ -3,7 +3,15 @@ package resilience
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // DefaultOperation is the name of the operation that a guard itself stands for.
@@ -16,17 +24,62 @@ type Caller interface{ operation() *Operation }
 // closes it. The zero value and nil refuse every call with ErrPolicy. A panic or
 // Goexit in a call gives back what the call held and goes on to the caller.
 type Guard struct {
-	policy     Policy
-	options    options
+	name     string
+	base     time.Time // origin of all offsets
+	classify Classifier
+	listening
+	bulkhead bulkhead
+	breaker  breaker
+	budget   budget
+	own      *Operation // the default one
+	closed   atomic.Bool
+	// lostPanics counts panics that no caller was left to get.
+	lostPanics atomic.Int64
+	ending     context.Context // done once the guard is closed
+	end        context.CancelFunc
+	tasks      sync.WaitGroup // the guard's own goroutines
+
+	mu         sync.Mutex
+	policy     Policy // as it was given
+	shared     *shared
 	operations map[string]*Operation
 }
 
 // Operation is one kind of call on a guard: make it once and keep it. It is safe
-// for concurrent use and follows the guard's updates.
+// for concurrent use and follows the guard's updates. The zero value and nil
+// refuse every call with ErrPolicy.
 type Operation struct {
 	guard *Guard
 	name  string
+	// config is nil while the guard's policy has no such operation.
+	config  atomic.Pointer[opConfig]
+	flights flights
+	latency quantiles
 }
+
+// shared is the part of a policy in force that all operations share, defaults
+// filled in.
+type shared struct {
+	Policy
+	limiter *rate.Limiter // nil: no rate limit
+}
+
+// opConfig is the policy in force for one operation, defaults filled in. A call
+// keeps to the one that it began with.
+type opConfig struct {
+	OperationPolicy
+	name   string
+	op     *Operation
+	guard  *Guard
+	shared *shared
+	// The refusals of this operation, made beforehand.
+	refuse refusals
+	// open is the refusal of the newest open period.
+	open atomic.Pointer[openRefusal]
+}
+
+func (c *opConfig) dependency() string { return c.guard.name }
+func (c *opConfig) listens() bool      { return len(c.guard.listeners) > 0 }
 
 // Option sets what a Policy can't say.
 type Option func(*options)
@@ -47,153 +100,212 @@ func WithClassifier(c Classifier) Option { return func(o *options) { o.classify 
 // New checks the policy and returns its guard. The error matches ErrPolicy and
 // names every problem.
 func New(p Policy, opts ...Option) (*Guard, error) {
-	g := &Guard{policy: p}
-	for _, o := range opts {
-		o(&g.options)
+	if err := p.valid(); err != nil {
+		return nil, err
 	}
+	o := options{classify: DefaultClassifier}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	if o.classify == nil {
+		return nil, fmt.Errorf("%w %q: the classifier is nil; leave WithClassifier out for the default", ErrPolicy, p.Name)
+	}
+	if slices.Contains(o.listeners, nil) {
+		return nil, fmt.Errorf("%w %q: a listener is nil", ErrPolicy, p.Name)
+	}
+	g := &Guard{name: p.Name, base: time.Now(), classify: o.classify, operations: map[string]*Operation{}}
+	g.listeners = o.listeners
+	g.ending, g.end = context.WithCancel(noContext{})
+	g.breaker.guard = g
+	g.own = &Operation{guard: g, name: DefaultOperation}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.applyLocked(p, true)
 	return g, nil
 }
 
 // Operation returns the named operation. If the policy has none of that name,
-// calls on it fail with ErrPolicy and the names there are.
-func (g *Guard) Operation(name string) *Operation { return &Operation{guard: g, name: name} }
+// calls on it fail with ErrPolicy and the names there are, until an update brings
+// it.
+func (g *Guard) Operation(name string) *Operation {
+	if g == nil || g.own == nil {
+		return &Operation{name: name}
+	}
+	if name == DefaultOperation {
+		return g.own
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if o := g.operations[name]; o != nil {
+		return o
+	}
+	return &Operation{guard: g, name: name}
+}
 
 // Name returns the dependency's name.
-func (g *Guard) Name() string { return g.policy.Name }
+func (g *Guard) Name() string {
+	if g == nil {
+		return ""
+	}
+	return g.name
+}
 
-// Update swaps the policy and keeps the state: an open breaker stays open, permits
-// in flight stay counted, windows keep their counts. A policy that New would
-// refuse, or that has another name, is refused and changes nothing.
-func (g *Guard) Update(p Policy) error { g.policy = p; return nil }
-
-// Policy returns the policy in force, a copy.
-func (g *Guard) Policy() Policy { return g.policy }
+// Policy returns the policy in force as it was given, a copy. Policy.WithDefaults
+// fills in the rest.
+func (g *Guard) Policy() Policy {
+	if g == nil {
+		return Policy{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.policy.clone()
+}
 
 // Close refuses new calls with ErrClosed, ends the guard's goroutines and waits
-// for them. Calls in flight go on.
-func (g *Guard) Close() error { return nil }
+// for them. Calls in flight go on. Closing twice does nothing.
+func (g *Guard) Close() error {
+	if g == nil || g.own == nil {
+		return nil
+	}
+	g.mu.Lock()
+	g.closed.Store(true)
+	g.mu.Unlock()
+	g.end()
+	g.breaker.close()
+	g.tasks.Wait()
+	return nil
+}
 
-func (g *Guard) operation() *Operation     { return g.Operation(DefaultOperation) }
+func (g *Guard) operation() *Operation {
+	if g == nil {
+		return nil
+	}
+	return g.own
+}
+
 func (o *Operation) operation() *Operation { return o }
+
+// now is the time as an offset from the guard's base: monotonic, and cheaper than
+// time.Now.
+func (g *Guard) now() int64 { return int64(time.Since(g.base)) }
+
+// background is the context of what no call asked for. It ends with the guard.
+func (g *Guard) background() context.Context { return g.ending }
+
+// task runs f on a goroutine that the guard owns; f ends when its context does.
+// It reports false, and does nothing, once the guard is closed. A panic in f is
+// counted as lost.
+func (g *Guard) task(f func(ending context.Context)) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed.Load() {
+		return false
+	}
+	g.tasks.Go(func() {
+		defer func() {
+			if recover() != nil {
+				g.lostPanics.Add(1)
+			}
+		}()
+		f(g.ending)
+	})
+	return true
+}
+
+// applyLocked puts a valid policy in force.
+func (g *Guard) applyLocked(p Policy, first bool) {
+	p = p.clone()
+	full := p.WithDefaults()
+	g.policy = p
+	before := g.shared
+	s := &shared{Policy: full}
+	g.shared = s
+	if full.Breaker != nil {
+		g.breaker.configure(*full.Breaker)
+	}
+	if full.Budget != nil {
+		g.budget.configure(*full.Budget, first || g.budget.size.Load() == 0)
+	}
+	if r := full.RateLimit; r != nil {
+		s.limiter = limiterFor(*r, before)
+	}
+	g.bulkhead.configure(full.Bulkhead.Queue, full.Bulkhead.LIFO)
+	g.bulkhead.setLimit(full.Bulkhead.startLimit(before, int(g.bulkhead.limit.Load())), g.now())
+	g.own.put(s, full.Default)
+	for name, o := range full.Operations {
+		if g.operations[name] == nil {
+			g.operations[name] = &Operation{guard: g, name: name}
+		}
+		g.operations[name].put(s, o)
+	}
+	for name, o := range g.operations {
+		if _, ok := full.Operations[name]; !ok {
+			o.config.Store(nil)
+		}
+	}
+}
+
+func (o *Operation) put(s *shared, p OperationPolicy) {
+	c := &opConfig{OperationPolicy: p, name: o.name, op: o, guard: o.guard, shared: s}
+	c.refuse = makeRefusals(o.guard.name, o.name)
+	o.config.Store(c)
+}
+
+// enter finds the policy in force for a call, or says what is wrong with the way
+// the guard is used.
+func enter(on Caller) (*opConfig, error) {
+	if on == nil {
+		return nil, errNilCaller
+	}
+	o := on.operation()
+	if o == nil || o.guard == nil {
+		return nil, errNilCaller
+	}
+	if c := o.config.Load(); c != nil {
+		return c, nil
+	}
+	// Known by now? An operation that was asked for before its policy came.
+	if known := o.guard.Operation(o.name); known != o {
+		if c := known.config.Load(); c != nil {
+			return c, nil
+		}
+	}
+	names := slices.Sorted(maps.Keys(o.guard.Policy().Operations))
+	return nil, fmt.Errorf("%w %q: no operation %q; there are: %s", ErrPolicy, o.guard.name, o.name,
+		strings.Join(append([]string{DefaultOperation}, names...), ", "))
+}
+
+// Misuse that has an error of its own.
+var (
+	errNilCaller = fmt.Errorf("%w: Do on a nil guard or operation; make one with New", ErrPolicy)
+	errNilCall   = fmt.Errorf("%w: Do with a nil call", ErrPolicy)
+	errNilCtx    = fmt.Errorf("%w: Do with a nil context", ErrPolicy)
+	errLastGood  = fmt.Errorf("%w: a LastGood of a limit below 1; make one with NewLastGood", ErrPolicy)
+)
 
 // DefaultClassifier judges by the error's own Verdict if it has one (Judged); the
 // caller's cancellation is Ignored; a deadline and everything else is a Failure
 // that may be repeated if the call is idempotent.
 func DefaultClassifier(err error) Verdict {
+	if err == nil {
+		return Verdict{}
+	}
 	var judged Judged
 	switch {
-	case err == nil:
-		return Verdict{}
 	case errors.As(err, &judged):
 		return judged.Verdict()
-	case errors.Is(err, context.Canceled):
+	case isCanceled(err):
 		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
 	}
 	return Verdict{Outcome: Failure}
 }
 
-// CallOption says what a single call brings along: fallbacks, keys, disposal.
-type CallOption[T any] struct {
-	fallback func(ctx context.Context, cause error) (T, error)
-	last     *LastGood[T]
-	key      string
-	coalesce bool
-	dispose  func(T)
-}
+// noContext is where a guard's own context begins: the guard belongs to no call.
+type noContext struct{}
 
-// Fallback stands in when the call fails, in the order given to Do, with source
-// Static. It gets the failed call's error, and a context without the call's
-// deadline; it may refuse by returning an error. With several, the first that does
-// not refuse is served.
-func Fallback[T any](f func(ctx context.Context, cause error) (T, error)) CallOption[T] {
-	return CallOption[T]{fallback: f}
-}
-
-// FallbackValue stands in with a fixed value, source Static.
-func FallbackValue[T any](v T) CallOption[T] {
-	return Fallback(func(context.Context, error) (T, error) { return v, nil })
-}
-
-// Coalesce shares one call among all that run at the same time on the same
-// operation with the same key. One caller's cancellation does not fail the others.
-func Coalesce[T any](key string) CallOption[T] { return CallOption[T]{key: key, coalesce: true} }
-
-// Dispose is given values that nobody will see: a hedge's loser, a result that
-// came after the caller had gone.
-func Dispose[T any](f func(T)) CallOption[T] { return CallOption[T]{dispose: f} }
-
-// LastGood remembers the last good value a key, and serves it, by the operation's
-// StalePolicy, when the call fails or while it is fresh. Safe for concurrent use.
-// It holds at most the number of values it was made for, and drops the least
-// recently used.
-type LastGood[T any] struct{ limit int }
-
-// NewLastGood returns a memory of at most limit values. A limit below 1 is
-// refused by the first Do that uses it, with ErrPolicy.
-func NewLastGood[T any](limit int) *LastGood[T] { return &LastGood[T]{limit: limit} }
-
-// For ties one call to the value remembered under key.
-func (l *LastGood[T]) For(key string) CallOption[T] { return CallOption[T]{last: l, key: key} }
-
-// Do runs the call under the guard's policies, in their fixed order. The error is
-// nil if there is a value, live or not; Result says which. Call runs on the
-// caller's goroutine, unless it is hedged, coalesced or detached.
-func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, error), opts ...CallOption[T]) (Result[T], error) {
-	o := on.operation()
-	ctx, cancel := context.WithTimeout(ctx, o.guard.policy.Default.Timeout)
-	defer cancel()
-	v, err := call(ctx)
-	return Result[T]{Value: v, Attempts: 1}, err
-}
-
-// Hold keeps the running attempt's permit, probe and context past the return of
-// the call, for work that goes on after it (a response's body). The returned
-// function ends it; it is safe to call more than once and from any goroutine.
-// Outside a guarded call it does nothing.
-func Hold(ctx context.Context) (release func()) { return func() {} }
-
-// AttemptInfo describes the running attempt.
-type AttemptInfo struct {
-	Dependency, Operation string
-	// Number counts from 1, hedges included.
-	Number int
-	// Hedged says that the attempt is a hedge.
-	Hedged bool
-	// Criticality is the call's class.
-	Criticality Criticality
-}
-
-// AttemptFrom tells about the attempt whose context this is; false outside one.
-func AttemptFrom(ctx context.Context) (AttemptInfo, bool) { return AttemptInfo{}, false }
-
-// WithCriticality gives calls under the context a class, as it came with a
-// request. The lower of it and the operation's own counts.
-func WithCriticality(ctx context.Context, c Criticality) context.Context { return ctx }
-
-// WithRetried marks the context as belonging to a request that is itself a retry
-// or hedge: calls under it get no retries and no hedges. Do marks the contexts of
-// its own second and later attempts.
-func WithRetried(ctx context.Context) context.Context { return ctx }
-
-// Snapshot is a guard's state at one moment, for dashboards and health checks.
-type Snapshot struct {
-	Dependency string       `json:"dependency"`
-	Breaker    BreakerState `json:"breaker"`
-	// OpenUntil is when an open breaker will admit a probe.
-	OpenUntil time.Time `json:"open_until,omitzero"`
-	// Window counts of the breaker.
-	Calls    int `json:"calls"`
-	Failures int `json:"failures"`
-	Slow     int `json:"slow"`
-	// InFlight permits, Waiting calls, Limit in force.
-	InFlight int `json:"in_flight"`
-	Waiting  int `json:"waiting"`
-	Limit    int `json:"limit"`
-	// Budget tokens left.
-	Budget float64 `json:"budget"`
-	// ListenerPanics counts recovered panics of listeners.
-	ListenerPanics int64 `json:"listener_panics"`
-}
-
-// Snapshot returns the guard's state.
-func (g *Guard) Snapshot() Snapshot { return Snapshot{Dependency: g.policy.Name} }
+func (noContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (noContext) Done() <-chan struct{}       { return nil }
+func (noContext) Err() error                  { return nil }
+func (noContext) Value(any) any               { return nil }

@@ -1,6 +1,9 @@
 package resilience
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Policy says how one dependency is called: what its calls share, and each kind
 // of call. It is plain data: copy it, print it, read it from YAML (package
@@ -26,7 +29,22 @@ type Policy struct {
 	// Operations are the named kinds of call. Each stands on its own: nothing is
 	// inherited from Default, so that reading one tells all of it.
 	Operations map[string]OperationPolicy `json:"operations,omitempty" yaml:"operations,omitempty"`
-	_          struct{}
+	// Expect states the load that the policy is made for. It changes nothing at run
+	// time; Check holds the rest against it. Nil: those findings are not made.
+	Expect *Expectation `json:"expect,omitempty" yaml:"expect,omitempty"`
+	_      struct{}
+}
+
+// Expectation is the load that a policy is made for.
+type Expectation struct {
+	// PerSecond is the rate of calls at the busiest time. Zero: not stated.
+	PerSecond float64 `json:"perSecond,omitempty" yaml:"perSecond,omitempty"`
+	// Latency is how long a healthy call takes, on average. Zero: not stated.
+	Latency time.Duration `json:"latency,omitempty" yaml:"latency,omitempty"`
+	// RetryingLayers is the number of callers above this one, one on top of the
+	// other, that retry by themselves. Zero: none.
+	RetryingLayers int `json:"retryingLayers,omitempty" yaml:"retryingLayers,omitempty"`
+	_              struct{}
 }
 
 // OperationPolicy says how one kind of call runs.
@@ -203,3 +221,29 @@ const (
 	// Sheddable calls may be refused for long: prefetching, analysis.
 	Sheddable Criticality = -2
 )
+
+var criticalityNames = map[Criticality]string{
+	CriticalPlus: "criticalPlus", Critical: "critical", SheddablePlus: "sheddablePlus", Sheddable: "sheddable",
+}
+
+// String returns criticalPlus, critical, sheddablePlus or sheddable.
+func (c Criticality) String() string {
+	if name, ok := criticalityNames[c]; ok {
+		return name
+	}
+	return "unknown"
+}
+
+// MarshalText makes a class readable in JSON and YAML.
+func (c Criticality) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what String writes.
+func (c *Criticality) UnmarshalText(text []byte) error {
+	for class, name := range criticalityNames {
+		if name == string(text) {
+			*c = class
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: criticality %q is none of criticalPlus, critical, sheddablePlus, sheddable", ErrPolicy, text)
+}

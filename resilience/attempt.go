@@ -1,0 +1,188 @@
+package resilience
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+)
+
+// attempt is one run of the call: the context it gets, and what it holds (a
+// permit, perhaps a probe). Both go back when the last holder lets go: the call
+// itself, and whoever called Hold. It is the one thing that a call allocates.
+type attempt struct {
+	lazyDeadline
+	cfg *opConfig
+	// circuit is what the breaker's state was at the start; nil: nothing is observed.
+	circuit *circuit
+	probe   *probe
+	start   int64
+	number  int32
+	hedged  bool
+	// holders is how many still work: the call, and each Hold.
+	holders atomic.Int32
+	// reported: the outcome was told to breaker and limit.
+	reported atomic.Bool
+	// lost: it was cancelled because another attempt won.
+	lost atomic.Bool
+	// took is the time until the report; set only if somebody will ask.
+	took atomic.Int64
+	// done: the call let go. Only its own goroutine looks.
+	done bool
+}
+
+// errAbandoned is what the breaker is told of a call that did not return.
+var errAbandoned = errors.New("resilience: the call ended by a panic or runtime.Goexit")
+
+// Value implements context.Context. It shows the attempt to AttemptFrom and Hold,
+// and the standard library's own context to package context.
+func (a *attempt) Value(key any) any {
+	if _, ok := key.(markKey); ok {
+		return a
+	}
+	if s := a.inner.Load(); s != nil {
+		return s.Value(key)
+	}
+	return a.parent.Value(key)
+}
+
+// String describes the context, as those of package context do.
+func (a *attempt) String() string {
+	return "resilience.attempt(" + a.cfg.dependency() + "/" + a.cfg.name + ")"
+}
+
+// judge says what the call's error means.
+func (a *attempt) judge(err error, now int64) Verdict {
+	late := now >= a.end
+	switch {
+	case err == nil:
+		return Verdict{}
+	case a.lost.Load(), !late && isCanceled(a.parent.Err()):
+		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
+	case late && isCanceled(err):
+		// Who waited left when the time was up, which cancelled the call.
+		err = context.DeadlineExceeded
+	}
+	return a.cfg.guard.classify(err)
+}
+
+// report tells breaker and limit what came of it. Only the first report counts.
+func (a *attempt) report(now int64, err error, v Verdict) {
+	if a.reported.Load() || !a.reported.CompareAndSwap(false, true) {
+		return
+	}
+	took := now - a.start
+	if a.probe != nil || a.cfg.listens() {
+		a.took.Store(took)
+	}
+	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && v.Outcome == Success {
+		a.cfg.op.latency.add(took)
+	}
+	switch {
+	case a.circuit == nil:
+	case a.probe == nil:
+		if v.Outcome == Success || v.Outcome == Failure {
+			p := a.cfg.shared.Breaker
+			slow := p.SlowCall > 0 && took >= int64(p.SlowCall)
+			a.cfg.guard.breaker.observe(a, a.circuit, p, now, v.Outcome == Failure, slow, err)
+		}
+	case err != nil:
+		a.finishProbe(err, v)
+	}
+}
+
+// finishProbe tells the breaker how a probe went, once.
+func (a *attempt) finishProbe(err error, v Verdict) {
+	slow := a.cfg.shared.Breaker.SlowCall
+	var outcome error
+	switch {
+	case v.Outcome == Ignored || v.Outcome == Overload:
+		outcome = errNotCount
+	case v.Outcome == Failure || slow > 0 && a.took.Load() >= int64(slow):
+		outcome = errBad
+	}
+	a.cfg.guard.breaker.finish(a, a.probe, outcome, err)
+}
+
+// abandon is called when a panic or Goexit ended the call.
+func (a *attempt) abandon() {
+	now := a.cfg.guard.now()
+	defer a.callDone(now)
+	a.report(now, errAbandoned, Verdict{Outcome: Failure, Repeat: RepeatNever})
+}
+
+// callDone lets go for the call itself, once.
+func (a *attempt) callDone(now int64) {
+	if !a.done {
+		a.done = true
+		a.letGo(now)
+	}
+}
+
+// letGo ends one holder's part. The last one gives everything back. A probe that
+// was held has succeeded if its call had.
+func (a *attempt) letGo(now int64) {
+	if a.holders.Add(-1) > 0 {
+		return
+	}
+	a.finish()
+	a.cfg.guard.bulkhead.release(now-a.start, now)
+	if a.probe != nil {
+		a.finishProbe(nil, Verdict{})
+	}
+}
+
+// hold adds a holder, unless the attempt is over.
+func (a *attempt) hold() bool {
+	for {
+		n := a.holders.Load()
+		if n == 0 {
+			return false
+		}
+		if a.holders.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// Hold keeps the running attempt's permit, probe and context past the return of
+// the call, for work that goes on after it (a response's body). The returned
+// function ends it; it is safe to call more than once and from any goroutine.
+// Outside a guarded call it does nothing. The attempt's deadline stays in force.
+func Hold(ctx context.Context) (release func()) {
+	a := attemptOf(ctx)
+	if a == nil || !a.hold() {
+		return func() {}
+	}
+	var once atomic.Bool
+	return func() {
+		if once.CompareAndSwap(false, true) {
+			a.letGo(a.cfg.guard.now())
+		}
+	}
+}
+
+// AttemptInfo describes the running attempt.
+type AttemptInfo struct {
+	Dependency, Operation string
+	// Number counts from 1, hedges included.
+	Number int
+	// Hedged says that the attempt is a hedge.
+	Hedged bool
+	// Criticality is the call's class.
+	Criticality Criticality
+}
+
+// AttemptFrom tells about the attempt whose context this is; false outside one.
+func AttemptFrom(ctx context.Context) (AttemptInfo, bool) {
+	a := attemptOf(ctx)
+	if a == nil {
+		return AttemptInfo{}, false
+	}
+	return AttemptInfo{
+		Dependency:  a.cfg.dependency(),
+		Operation:   a.cfg.name,
+		Number:      int(a.number),
+		Hedged:      a.hedged,
+		Criticality: classOf(a.parent, a.cfg.Criticality),
+	}, true
+}

@@ -1,0 +1,138 @@
+package resilience_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+func breaking() resilience.Policy {
+	p := policy()
+	p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 4, Probes: 3, Jitter: -1, OpenFor: 5 * time.Second}
+	return p
+}
+
+func state(g *resilience.Guard) resilience.BreakerState { return g.Snapshot().Breaker }
+
+func trip(t *testing.T, g *resilience.Guard) {
+	t.Helper()
+	for range 4 {
+		if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+	}
+	if s := state(g); s != resilience.BreakerOpen {
+		t.Fatalf("breaker is %v; want open", s)
+	}
+}
+
+func TestBreakerOpensAndRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &log{}
+		g := mustNew(t, breaking(), resilience.WithListener(l))
+		trip(t, g)
+		_, err := resilience.Do(t.Context(), g, answer)
+		var refusal *resilience.Refusal
+		if !errors.Is(err, resilience.ErrOpen) || !errors.Is(err, resilience.ErrRefused) || !errors.As(err, &refusal) ||
+			!refusal.Until.Equal(time.Now().Add(5*time.Second)) || refusal.Dependency != "dep" || refusal.Operation != "default" {
+			t.Fatalf("%#v", err)
+		}
+		time.Sleep(5*time.Second + 1)
+		synctest.Wait()
+		for i := range 3 {
+			if s := state(g); s != resilience.BreakerHalfOpen {
+				t.Fatalf("before probe %d: %v; want half-open", i, s)
+			}
+			if _, err := resilience.Do(t.Context(), g, answer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := state(g); s != resilience.BreakerClosed {
+			t.Fatalf("%v; want closed", s)
+		}
+		var path []resilience.BreakerState
+		for _, e := range l.of(resilience.BreakerChanged) {
+			path = append(path, e.From, e.To)
+		}
+		want := []resilience.BreakerState{resilience.BreakerClosed, resilience.BreakerOpen, resilience.BreakerOpen, resilience.BreakerHalfOpen, resilience.BreakerHalfOpen, resilience.BreakerClosed}
+		for i := range want {
+			if i >= len(path) || path[i] != want[i] {
+				t.Fatalf("transitions %v; want %v", path, want)
+			}
+		}
+	})
+}
+
+func TestBreakerOpenPeriodGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, breaking())
+		trip(t, g)
+		for _, want := range []time.Duration{5, 10, 20, 30, 30} {
+			want *= time.Second
+			if got := time.Until(g.Snapshot().OpenUntil); got != want {
+				t.Fatalf("open for %v; want %v", got, want)
+			}
+			time.Sleep(want + 1)
+			synctest.Wait()
+			if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestBreakerCountsSlowCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := breaking()
+		p.Breaker.SlowCall = 100 * time.Millisecond
+		g := mustNew(t, p)
+		for range 4 {
+			if _, err := resilience.Do(t.Context(), g, takes(100*time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := state(g); s != resilience.BreakerOpen {
+			t.Errorf("%v; want open", s)
+		}
+	})
+}
+
+func TestBreakerModes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := breaking()
+		g := mustNew(t, p)
+		set := func(mode resilience.BreakerMode) {
+			t.Helper()
+			b := *p.Breaker
+			b.Mode = mode
+			p.Breaker = &b
+			if err := g.Update(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set(resilience.BreakerForcedOpen)
+		if _, err := resilience.Do(t.Context(), g, answer); !errors.Is(err, resilience.ErrOpen) || state(g) != resilience.BreakerOpen {
+			t.Errorf("forced open: %v, %v", err, state(g))
+		}
+		set(resilience.BreakerForcedClosed)
+		for range 10 {
+			if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) {
+				t.Errorf("forced closed: %v", err)
+			}
+		}
+		if s := g.Snapshot(); s.Breaker != resilience.BreakerClosed || s.Failures != 10 {
+			t.Errorf("forced closed: %+v", s)
+		}
+		set(resilience.BreakerDisabled)
+		if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) || g.Snapshot().Failures != 10 {
+			t.Errorf("disabled: %v, %+v", err, g.Snapshot())
+		}
+		set(resilience.BreakerAuto)
+		if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) || state(g) != resilience.BreakerOpen {
+			t.Errorf("auto again: %v, %v", err, state(g))
+		}
+	})
+}

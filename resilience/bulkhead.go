@@ -1,0 +1,299 @@
+package resilience
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxPermits bounds limits and queues, so that both fit one word.
+const maxPermits = 1 << 30
+
+// bulkhead bounds how many calls run at once, and how many wait to.
+//
+// A permit is taken by tryAcquire or wait, and given back by release, when the
+// work really ends. Who waits is in one of four queues, by class. A permit that
+// comes back goes to the highest class that waits; within a class to the oldest,
+// or, with LIFO and under overload, to the newest. When the queue is full, a call
+// of a higher class takes the place of the newest of the lowest class.
+//
+// Permits in use and waiters share one word, so that taking, giving back and
+// starting to wait are each one step: a permit can't come back unseen between a
+// caller's look at the limit and its entry in the queue.
+//
+// Safe for concurrent use. The limit may be changed at any time.
+type bulkhead struct {
+	word  atomic.Uint64 // low half: permits in use; high half: waiters
+	limit atomic.Int64
+	// service is a moving average of how long permits are held, in ns. 0: unknown.
+	service atomic.Int64
+
+	mu     sync.Mutex
+	queues [classes]waiters // least important first
+	queue  int              // how many may wait
+	lifo   bool
+}
+
+const (
+	oneWaiter = 1 << 32
+	inUseMask = oneWaiter - 1
+	classes   = int(CriticalPlus-Sheddable) + 1
+)
+
+// waiter is one call in a queue. Its fields are guarded by the bulkhead's mu.
+type waiter struct {
+	next, prev *waiter
+	class      int
+	since      int64
+	// told gets one answer: true with the permit, false if evicted.
+	told chan bool
+	// gone: it is in no queue any more.
+	gone bool
+}
+
+// tryAcquire takes a permit if one is free and nobody waits for it.
+func (b *bulkhead) tryAcquire() bool {
+	for {
+		w := b.word.Load()
+		if w >= uint64(b.limit.Load()) { // a waiter makes w larger than any limit
+			return false
+		}
+		if b.word.CompareAndSwap(w, w+1) {
+			return true
+		}
+	}
+}
+
+// release gives a permit back at now. It was held for the given time, in ns.
+func (b *bulkhead) release(held, now int64) {
+	w := b.word.Add(^uint64(0))
+	if w >= oneWaiter || held&0x70 == 0 || b.service.Load() == 0 {
+		b.observe(held)
+	}
+	if w >= oneWaiter {
+		b.mu.Lock()
+		b.handOverLocked(now)
+		b.mu.Unlock()
+	}
+}
+
+// giveBack returns a permit that was never used.
+func (b *bulkhead) giveBack(now int64) {
+	if b.word.Add(^uint64(0)) >= oneWaiter {
+		b.mu.Lock()
+		b.handOverLocked(now)
+		b.mu.Unlock()
+	}
+}
+
+// observe moves the average. Two at once may lose one: it is an estimate.
+func (b *bulkhead) observe(held int64) {
+	old := b.service.Load()
+	if old == 0 {
+		b.service.Store(max(1, held))
+		return
+	}
+	b.service.Store(max(1, old+(held-old)/8))
+}
+
+// queueRules is what one wait keeps to.
+type queueRules struct {
+	class int
+	// now and until are offsets from the guard's base: the start of the wait, and
+	// when it ends without a permit.
+	now, until int64
+	// deadline is the call's.
+	deadline int64
+}
+
+// wait queues for a permit until rules.until or until ctx is done. It returns nil
+// with a permit, errQueueFull, errTooLate if the deadline can't be met, errWaited
+// if until passed, errEvicted, or the context's error.
+func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
+	w, err := b.enqueue(rules)
+	if w == nil {
+		return err
+	}
+	timer := time.NewTimer(time.Duration(rules.until - rules.now))
+	defer timer.Stop()
+	select {
+	case granted := <-w.told:
+		return grantOrEvict(granted)
+	case <-timer.C:
+		err = errWaited
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	b.mu.Lock()
+	if w.gone {
+		b.mu.Unlock()
+		if <-w.told {
+			b.giveBack(rules.until)
+		}
+		return err
+	}
+	b.removeLocked(w)
+	b.word.Add(^uint64(oneWaiter - 1)) // one waiter less
+	b.mu.Unlock()
+	return err
+}
+
+func grantOrEvict(granted bool) error {
+	if granted {
+		return nil
+	}
+	return errEvicted
+}
+
+// enqueue returns a waiter, or nil and why there is none; nil and nil mean that a
+// permit was free after all.
+func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	limit := max(1, b.limit.Load())
+	ahead := 0
+	for class := rules.class; class < classes; class++ {
+		ahead += b.queues[class].len
+	}
+	if service := b.service.Load(); service > 0 && !b.lifo {
+		if rules.now+int64(float64(ahead+1)*float64(service)/float64(limit)) >= min(rules.until, rules.deadline) {
+			// Even so a permit may be free just now.
+			if b.tryAcquire() {
+				return nil, nil
+			}
+			return nil, errTooLate
+		}
+	}
+	for {
+		word := b.word.Load()
+		inUse, waiting := word&inUseMask, int(word>>32)
+		if waiting == 0 && int64(inUse) < limit {
+			if b.word.CompareAndSwap(word, word+1) {
+				return nil, nil
+			}
+			continue
+		}
+		if waiting >= b.queue {
+			victim := b.leastLocked(rules.class)
+			if victim == nil {
+				return nil, errQueueFull
+			}
+			b.removeLocked(victim)
+			victim.told <- false
+			break // it takes over the victim's place in the word
+		}
+		if b.word.CompareAndSwap(word, word+oneWaiter) {
+			break
+		}
+	}
+	w := &waiter{class: rules.class, since: rules.now, told: make(chan bool, 1)}
+	b.queues[w.class].push(w)
+	return w, nil
+}
+
+// leastLocked returns the newest waiter of the lowest class below the given one.
+func (b *bulkhead) leastLocked(class int) *waiter {
+	for c := range class {
+		if last := b.queues[c].last; last != nil {
+			return last
+		}
+	}
+	return nil
+}
+
+// handOverLocked gives free permits to who waits.
+func (b *bulkhead) handOverLocked(now int64) {
+	for {
+		word := b.word.Load()
+		if word < oneWaiter || int64(word&inUseMask) >= b.limit.Load() {
+			return
+		}
+		if !b.word.CompareAndSwap(word, word+1-oneWaiter) {
+			continue
+		}
+		w := b.nextLocked(now)
+		b.removeLocked(w)
+		w.told <- true
+	}
+}
+
+// nextLocked returns who gets the next permit.
+func (b *bulkhead) nextLocked(now int64) *waiter {
+	for class := classes - 1; class >= 0; class-- {
+		switch q := &b.queues[class]; {
+		case q.first == nil:
+		case b.lifo && b.overloadedLocked(q.first, now):
+			return q.last
+		default:
+			return q.first
+		}
+	}
+	return nil // not reached: the word counts who is in the queues
+}
+
+// overloadedLocked reports whether the oldest has waited for more than half the
+// time in which a full queue drains. Whoever came first has then little of its
+// deadline left, and who came last has all of it.
+func (b *bulkhead) overloadedLocked(oldest *waiter, now int64) bool {
+	drain := float64(b.queue) * float64(b.service.Load()) / float64(max(1, b.limit.Load()))
+	return float64(now-oldest.since) > drain/2
+}
+
+func (b *bulkhead) removeLocked(w *waiter) {
+	b.queues[w.class].remove(w)
+	w.gone = true
+}
+
+// configure sets the queue. Who waits goes on to.
+func (b *bulkhead) configure(queue int, lifo bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue, b.lifo = queue, lifo
+}
+
+// setLimit changes the limit. Permits in use stay; more free ones are handed out.
+func (b *bulkhead) setLimit(limit int, now int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit.Store(int64(limit))
+	b.handOverLocked(now)
+}
+
+// counts returns permits in use and waiters.
+func (b *bulkhead) counts() (inUse, waiting int) {
+	w := b.word.Load()
+	return int(w & inUseMask), int(w >> 32)
+}
+
+// waiters is a doubly linked list, oldest first.
+type waiters struct {
+	first, last *waiter
+	len         int
+}
+
+func (q *waiters) push(w *waiter) {
+	w.prev = q.last
+	if q.last == nil {
+		q.first = w
+	} else {
+		q.last.next = w
+	}
+	q.last = w
+	q.len++
+}
+
+func (q *waiters) remove(w *waiter) {
+	if w.prev == nil {
+		q.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		q.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.next, w.prev = nil, nil
+	q.len--
+}

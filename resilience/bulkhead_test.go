@@ -1,0 +1,165 @@
+package resilience_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+func queueing(limit, queue int) resilience.Policy {
+	p := policy()
+	p.Bulkhead = resilience.BulkheadPolicy{Limit: limit, Queue: queue}
+	p.Default.Timeout = time.Minute
+	p.Operations = map[string]resilience.OperationPolicy{
+		"batch": {Timeout: time.Minute, Criticality: resilience.Sheddable},
+		"vital": {Timeout: time.Minute, Criticality: resilience.CriticalPlus},
+	}
+	return p
+}
+
+func TestBulkheadIsFIFOAndBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, queueing(1, 3))
+		var mu sync.Mutex
+		var order []int
+		var full int
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				_, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
+					mu.Lock()
+					order = append(order, i)
+					mu.Unlock()
+					return takes(time.Second)(ctx)
+				})
+				mu.Lock()
+				defer mu.Unlock()
+				if errors.Is(err, resilience.ErrFull) {
+					full++
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if !slices.Equal(order, []int{0, 1, 2, 3}) || full != 2 {
+			t.Errorf("ran %v, refused %d; want 0 to 3, and 2", order, full)
+		}
+		wantIdle(t, g)
+	})
+}
+
+func TestBulkheadShedsTheLeastImportant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, queueing(1, 2))
+		var mu sync.Mutex
+		var order []string
+		var wg sync.WaitGroup
+		for _, name := range []string{"default", "batch", "batch", "vital", "default", "batch"} {
+			wg.Go(func() {
+				_, err := resilience.Do(t.Context(), g.Operation(name), func(ctx context.Context) (int, error) {
+					mu.Lock()
+					order = append(order, name)
+					mu.Unlock()
+					return takes(time.Second)(ctx)
+				})
+				if errors.Is(err, resilience.ErrFull) != (err != nil) || err != nil && name != "batch" {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if !slices.Equal(order, []string{"default", "vital", "default"}) {
+			t.Errorf("ran %v", order)
+		}
+	})
+}
+
+func TestBulkheadRefusesAWaitThatOutlastsTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, queueing(1, 10))
+		if _, err := resilience.Do(t.Context(), g, takes(10*time.Second)); err != nil {
+			t.Fatal(err) // now it is known how long a call takes
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := resilience.Do(t.Context(), g, takes(10*time.Second)); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		if _, err := resilience.Do(ctx, g, answer); !errors.Is(err, resilience.ErrFull) || time.Since(start) != 0 {
+			t.Errorf("%v after %v; want refused at once", err, time.Since(start))
+		}
+		wg.Wait()
+	})
+}
+
+func TestBulkheadMaxWaitAndDeadlineInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := queueing(1, 10)
+		p.Bulkhead.MaxWait = time.Second
+		g := mustNew(t, p)
+		release := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		start := time.Now()
+		if _, err := resilience.Do(t.Context(), g, answer); !errors.Is(err, resilience.ErrFull) || time.Since(start) != time.Second {
+			t.Errorf("%v after %v; want ErrFull after 1s", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		if _, err := resilience.Do(ctx, g, answer); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v; want the caller's deadline", err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second/2, cancel)
+		if _, err := resilience.Do(ctx, g, answer); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v; want the caller's cancellation", err)
+		}
+		close(release)
+		wg.Wait()
+		wantIdle(t, g)
+	})
+}
+
+func TestHoldKeepsThePermit(t *testing.T) {
+	g := mustNew(t, policy())
+	var release func()
+	var kept context.Context
+	if _, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
+		release, kept = resilience.Hold(ctx), ctx
+		return 0, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := g.Snapshot().InFlight; n != 1 || kept.Err() != nil {
+		t.Errorf("%d permits, context %v; want 1 and a live context", n, kept.Err())
+	}
+	release()
+	release()
+	wantIdle(t, g)
+	if !errors.Is(kept.Err(), context.Canceled) {
+		t.Errorf("context %v; want canceled", kept.Err())
+	}
+	resilience.Hold(kept)()
+	resilience.Hold(t.Context())()
+	wantIdle(t, g)
+}

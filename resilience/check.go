@@ -1,0 +1,283 @@
+package resilience
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Severity says what a finding means for New.
+type Severity uint8
+
+// The severities of a finding.
+const (
+	// Warning: the policy runs, but not as its author may think.
+	Warning Severity = iota
+	// Error: New and Update refuse the policy.
+	Error
+)
+
+// String returns warning or error.
+func (s Severity) String() string {
+	if s == Error {
+		return "error"
+	}
+	return "warning"
+}
+
+// MarshalText makes a severity readable in JSON and YAML.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Finding is one thing that Check noticed.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	// Field is the path of the field as in YAML: operations.plan.retry.maxAttempts.
+	Field string `json:"field"`
+	// Problem says what is wrong, with the values; Change says what to do.
+	Problem string `json:"problem"`
+	Change  string `json:"change"`
+}
+
+// String returns one line: field: severity: problem; change.
+func (f Finding) String() string {
+	return f.Field + ": " + f.Severity.String() + ": " + f.Problem + "; " + f.Change
+}
+
+// PolicyError is the error of a policy that is not valid. It matches ErrPolicy.
+type PolicyError struct {
+	// Dependency is the policy's name; empty if it has none.
+	Dependency string
+	// Findings holds the errors, all of them, and no warnings.
+	Findings []Finding
+}
+
+// Error names every problem, one a line.
+func (e *PolicyError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %q:", ErrPolicy, e.Dependency)
+	for _, f := range e.Findings {
+		fmt.Fprintf(&b, "\n  %s: %s; %s", f.Field, f.Problem, f.Change)
+	}
+	return b.String()
+}
+
+// Unwrap returns ErrPolicy.
+func (e *PolicyError) Unwrap() error { return ErrPolicy }
+
+// Check returns everything that is wrong (Error) or doubtful (Warning) about the
+// policy, in the order of its fields. It changes nothing.
+func (p Policy) Check() []Finding {
+	c := checker{}
+	c.policy(p)
+	if !slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Severity == Error }) {
+		c.together(p.WithDefaults())
+	}
+	return c.findings
+}
+
+// valid returns a *PolicyError if Check finds errors.
+func (p Policy) valid() error {
+	errs := slices.DeleteFunc(p.Check(), func(f Finding) bool { return f.Severity != Error })
+	if len(errs) == 0 {
+		return nil
+	}
+	return &PolicyError{Dependency: p.Name, Findings: errs}
+}
+
+type checker struct{ findings []Finding }
+
+func (c *checker) err(field, problem, change string) {
+	c.findings = append(c.findings, Finding{Error, field, problem, change})
+}
+
+func (c *checker) warn(field, problem, change string) {
+	c.findings = append(c.findings, Finding{Warning, field, problem, change})
+}
+
+func (c *checker) notNegative(field string, d time.Duration) {
+	if d < 0 {
+		c.err(field, fmt.Sprintf("is %v, a negative duration", d), "use a duration of zero or more")
+	}
+}
+
+func (c *checker) count(field string, n int) {
+	if n < 0 {
+		c.err(field, fmt.Sprintf("is %d", n), "use zero or more")
+	}
+}
+
+func (c *checker) rate(field string, r float64) {
+	if r != 0 && !(r > 0 && r <= 1) {
+		c.err(field, fmt.Sprintf("is %v", r), "use a share above 0 and up to 1")
+	}
+}
+
+// policy checks each field by itself, and fields of one struct together.
+func (c *checker) policy(p Policy) {
+	if p.Name == "" {
+		c.err("name", "is empty", "name the dependency, for example catalog")
+	}
+	b := p.Bulkhead
+	switch {
+	case b.Limit < 1:
+		c.err("bulkhead.limit", fmt.Sprintf("is %d", b.Limit), "state how many calls may run at once, at least 1")
+	case b.Limit > maxPermits:
+		c.err("bulkhead.limit", fmt.Sprintf("is %d", b.Limit), fmt.Sprintf("use at most %d", maxPermits))
+	}
+	if b.Queue < 0 || b.Queue > maxPermits {
+		c.err("bulkhead.queue", fmt.Sprintf("is %d", b.Queue), fmt.Sprintf("use 0 (none waits) to %d", maxPermits))
+	}
+	c.notNegative("bulkhead.maxWait", b.MaxWait)
+	if b.Queue == 0 && b.MaxWait > 0 {
+		c.warn("bulkhead.maxWait", fmt.Sprintf("is %v, and bulkhead.queue is 0, so that no call waits", b.MaxWait), "set bulkhead.queue, or drop maxWait")
+	}
+	if b.Queue == 0 && b.LIFO {
+		c.warn("bulkhead.lifo", "is true, and bulkhead.queue is 0, so that no call waits", "set bulkhead.queue, or drop lifo")
+	}
+	if a := b.Adaptive; a != nil {
+		c.adaptive(b, *a)
+	}
+	if r := p.RateLimit; r != nil {
+		if !(r.PerSecond > 0) || math.IsInf(r.PerSecond, 0) {
+			c.err("rateLimit.perSecond", fmt.Sprintf("is %v", r.PerSecond), "state calls a second, above 0")
+		}
+		c.count("rateLimit.burst", r.Burst)
+	}
+	if p.Breaker != nil {
+		c.breaker(*p.Breaker)
+	}
+	if b := p.Budget; b != nil {
+		c.rate("budget.ratio", b.Ratio)
+		c.count("budget.burst", b.Burst)
+	}
+	c.operation("default", p.Default)
+	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
+		field := "operations." + name
+		if name == "" || name == DefaultOperation {
+			c.err(field, fmt.Sprintf("%q is not free as a name", name), "use another name; the guard's own operation is the field default")
+		}
+		c.operation(field, p.Operations[name])
+	}
+	if e := p.Expect; e != nil {
+		if e.PerSecond < 0 || math.IsNaN(e.PerSecond) || math.IsInf(e.PerSecond, 0) {
+			c.err("expect.perSecond", fmt.Sprintf("is %v", e.PerSecond), "use calls a second, zero or more")
+		}
+		c.notNegative("expect.latency", e.Latency)
+		c.count("expect.retryingLayers", e.RetryingLayers)
+	}
+}
+
+func (c *checker) adaptive(b BulkheadPolicy, a AdaptivePolicy) {
+	if a.Objective <= 0 {
+		c.err("bulkhead.adaptive.objective", fmt.Sprintf("is %v", a.Objective), "state the latency that calls should keep")
+	}
+	c.count("bulkhead.adaptive.min", a.Min)
+	c.count("bulkhead.adaptive.max", a.Max)
+	if a.Max > maxPermits {
+		c.err("bulkhead.adaptive.max", fmt.Sprintf("is %d", a.Max), fmt.Sprintf("use at most %d", maxPermits))
+	}
+	if a.Min > b.Limit && b.Limit > 0 {
+		c.err("bulkhead.adaptive.min", fmt.Sprintf("is %d, above bulkhead.limit %d, where the limit starts", a.Min, b.Limit), "lower min or raise limit")
+	}
+	if a.Max != 0 && a.Max > 0 && a.Max < b.Limit {
+		c.err("bulkhead.adaptive.max", fmt.Sprintf("is %d, below bulkhead.limit %d, where the limit starts", a.Max, b.Limit), "raise max or lower limit")
+	}
+}
+
+func (c *checker) breaker(b BreakerPolicy) {
+	c.notNegative("breaker.window", b.Window)
+	if b.Window > 0 && b.Window < windowBuckets*time.Millisecond {
+		c.err("breaker.window", fmt.Sprintf("is %v", b.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
+	}
+	c.count("breaker.minimumCalls", b.MinimumCalls)
+	c.rate("breaker.failureRate", b.FailureRate)
+	c.notNegative("breaker.slowCall", b.SlowCall)
+	c.rate("breaker.slowRate", b.SlowRate)
+	if b.SlowRate != 0 && b.SlowCall == 0 {
+		c.err("breaker.slowRate", fmt.Sprintf("is %v, and breaker.slowCall is not set, so that no call is slow", b.SlowRate), "set slowCall, or drop slowRate")
+	}
+	c.notNegative("breaker.openFor", b.OpenFor)
+	c.notNegative("breaker.maxOpenFor", b.MaxOpenFor)
+	open := b.OpenFor
+	orDefault(&open, defaultOpenFor)
+	if b.MaxOpenFor > 0 && b.MaxOpenFor < open {
+		c.err("breaker.maxOpenFor", fmt.Sprintf("is %v, below breaker.openFor %v", b.MaxOpenFor, open), "raise maxOpenFor or lower openFor")
+	}
+	if b.Jitter >= 1 || math.IsNaN(b.Jitter) {
+		c.err("breaker.jitter", fmt.Sprintf("is %v", b.Jitter), "use a share below 1, or a negative value for none")
+	}
+	c.count("breaker.probes", b.Probes)
+	c.notNegative("breaker.probeTimeout", b.ProbeTimeout)
+	switch b.Mode {
+	case BreakerAuto, BreakerForcedOpen, BreakerForcedClosed, BreakerDisabled:
+	default:
+		c.err("breaker.mode", fmt.Sprintf("is %q", string(b.Mode)), "use open, closed, disabled, or leave it out")
+	}
+}
+
+func (c *checker) operation(field string, o OperationPolicy) {
+	if o.Timeout <= 0 {
+		c.err(field+".timeout", fmt.Sprintf("is %v", o.Timeout), "state how long the whole call may take")
+	}
+	c.notNegative(field+".attemptTimeout", o.AttemptTimeout)
+	if o.Timeout > 0 && o.AttemptTimeout > o.Timeout {
+		c.err(field+".attemptTimeout", fmt.Sprintf("is %v, above %s.timeout %v", o.AttemptTimeout, field, o.Timeout), "lower attemptTimeout or raise timeout")
+	}
+	if o.Criticality < Sheddable || o.Criticality > CriticalPlus {
+		c.err(field+".criticality", fmt.Sprintf("is %d", o.Criticality), "use criticalPlus, critical, sheddablePlus or sheddable")
+	}
+	if r := o.Retry; r != nil {
+		if r.MaxAttempts != 0 && r.MaxAttempts < 2 {
+			c.err(field+".retry.maxAttempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or drop retry")
+		}
+		c.notNegative(field+".retry.baseDelay", r.BaseDelay)
+		c.notNegative(field+".retry.maxDelay", r.MaxDelay)
+		base := r.BaseDelay
+		orDefault(&base, defaultBaseDelay)
+		if r.MaxDelay > 0 && r.MaxDelay < base {
+			c.err(field+".retry.maxDelay", fmt.Sprintf("is %v, below %s.retry.baseDelay %v", r.MaxDelay, field, base), "raise maxDelay or lower baseDelay")
+		}
+		if r.Multiplier != 0 && !(r.Multiplier >= 1 && !math.IsInf(r.Multiplier, 0)) {
+			c.err(field+".retry.multiplier", fmt.Sprintf("is %v", r.Multiplier), "use at least 1")
+		}
+		if !o.Idempotent {
+			c.warn(field+".retry", "is set, and "+field+".idempotent is false: only what was certainly not processed is repeated", "set idempotent if running the call twice does no harm")
+		}
+	}
+	if h := o.Hedge; h != nil {
+		c.hedge(field, o, *h)
+	}
+	if s := o.Stale; s != nil {
+		if s.MaxAge <= 0 {
+			c.err(field+".stale.maxAge", fmt.Sprintf("is %v", s.MaxAge), "state how old a served value may be")
+		}
+		c.notNegative(field+".stale.freshFor", s.FreshFor)
+		c.notNegative(field+".stale.refreshAhead", s.RefreshAhead)
+		if s.FreshFor > s.MaxAge && s.MaxAge > 0 {
+			c.err(field+".stale.freshFor", fmt.Sprintf("is %v, above %s.stale.maxAge %v", s.FreshFor, field, s.MaxAge), "lower freshFor or raise maxAge")
+		}
+		if s.RefreshAhead > 0 && s.RefreshAhead >= s.FreshFor {
+			c.err(field+".stale.refreshAhead", fmt.Sprintf("is %v, not below %s.stale.freshFor %v", s.RefreshAhead, field, s.FreshFor), "lower refreshAhead or raise freshFor")
+		}
+	}
+}
+
+func (c *checker) hedge(field string, o OperationPolicy, h HedgePolicy) {
+	c.notNegative(field+".hedge.delay", h.Delay)
+	if h.Quantile != 0 && !(h.Quantile > 0 && h.Quantile < 1) {
+		c.err(field+".hedge.quantile", fmt.Sprintf("is %v", h.Quantile), "use a value between 0 and 1, for example 0.95")
+	}
+	switch {
+	case h.Delay == 0 && h.Quantile == 0:
+		c.err(field+".hedge", "has neither delay nor quantile", "set delay, or quantile, or both (delay is then used until enough was measured)")
+	case h.Delay >= o.Timeout && o.Timeout > 0:
+		c.err(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.timeout %v, so that no hedge can start", h.Delay, field, o.Timeout), "lower delay or drop hedge")
+	}
+	c.count(field+".hedge.maxHedges", h.MaxHedges)
+	if !o.Idempotent {
+		c.err(field+".hedge", "is set, and "+field+".idempotent is false", "set idempotent if running the call twice does no harm, else drop hedge")
+	}
+}

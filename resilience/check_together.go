@@ -1,0 +1,126 @@
+package resilience
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// together checks what follows from several policies at once. It is called with
+// defaults filled in and no field wrong by itself.
+func (c *checker) together(p Policy) {
+	var slowest time.Duration // the longest that one attempt may take
+	each := func(field string, o OperationPolicy) {
+		c.times(field, o)
+		slowest = max(slowest, o.attemptBound())
+	}
+	each("default", p.Default)
+	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
+		each("operations."+name, p.Operations[name])
+	}
+	c.window(p, slowest)
+	if e := p.Expect; e != nil {
+		c.expectation(p, *e)
+	}
+}
+
+func (o OperationPolicy) attemptBound() time.Duration {
+	if o.AttemptTimeout > 0 {
+		return o.AttemptTimeout
+	}
+	return o.Timeout
+}
+
+// times holds attempts and pauses against the total timeout.
+func (c *checker) times(field string, o OperationPolicy) {
+	if r := o.Retry; r != nil {
+		if o.AttemptTimeout == 0 {
+			c.warn(field+".retry", fmt.Sprintf("is set without %s.attemptTimeout: one slow attempt uses up the whole timeout of %v, and no retry follows", field, o.Timeout),
+				fmt.Sprintf("set attemptTimeout, at most %v for %d attempts", (o.Timeout/time.Duration(r.MaxAttempts)).Round(time.Millisecond), r.MaxAttempts))
+		} else if need := time.Duration(r.MaxAttempts) * o.AttemptTimeout; need > o.Timeout {
+			c.warn(field+".attemptTimeout", fmt.Sprintf("is %v; %d attempts take up to %v, above %s.timeout %v", o.AttemptTimeout, r.MaxAttempts, need, field, o.Timeout),
+				"lower attemptTimeout or retry.maxAttempts, or raise timeout; the later attempts are cut short or not made")
+		}
+	}
+	if h := o.Hedge; h != nil && o.AttemptTimeout > 0 && h.Delay >= o.AttemptTimeout {
+		c.warn(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.attemptTimeout %v, so that a hedge never races", h.Delay, field, o.AttemptTimeout), "lower delay")
+	}
+}
+
+// window asks whether the breaker can ever see its minimum of calls.
+func (c *checker) window(p Policy, slowest time.Duration) {
+	b := p.Breaker
+	if b == nil || b.Mode == BreakerDisabled || b.Mode == BreakerForcedOpen {
+		return
+	}
+	if b.SlowCall > slowest {
+		c.warn("breaker.slowCall", fmt.Sprintf("is %v, above the longest attempt timeout %v, so that no call is slow", b.SlowCall, slowest), "lower slowCall")
+	}
+	limit := p.Bulkhead.Limit
+	if a := p.Bulkhead.Adaptive; a != nil {
+		limit = a.Min // where the limit goes while the dependency hangs
+	}
+	if most := float64(limit) * b.Window.Seconds() / slowest.Seconds(); most < float64(b.MinimumCalls) {
+		c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; while the dependency hangs, %d permits and attempts of %v let %s finish in a window of %v, so that the breaker can't open", b.MinimumCalls, limit, slowest, calls(most), b.Window),
+			"lower minimumCalls or the attempt timeout, or lengthen window")
+	}
+	if r := p.RateLimit; r != nil {
+		if most := r.PerSecond*b.Window.Seconds() + float64(r.Burst); most < float64(b.MinimumCalls) {
+			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; the rate limit lets %s through in a window of %v", b.MinimumCalls, calls(most), b.Window), "lower minimumCalls or lengthen window")
+		}
+	}
+}
+
+// expectation holds the policy against the load it is made for.
+func (c *checker) expectation(p Policy, e Expectation) {
+	if b := p.Breaker; b != nil && e.PerSecond > 0 {
+		if most := e.PerSecond * b.Window.Seconds(); most < float64(b.MinimumCalls) {
+			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; expect.perSecond %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, calls(most), b.Window), "lower minimumCalls or lengthen window")
+		}
+	}
+	if r := p.RateLimit; r != nil && e.PerSecond > r.PerSecond {
+		c.warn("rateLimit.perSecond", fmt.Sprintf("is %v, below expect.perSecond %v", r.PerSecond, e.PerSecond), "raise it to the expected load")
+	}
+	if e.PerSecond > 0 && e.Latency > 0 {
+		// Little's law: calls in the system = rate x time in the system.
+		need := int(math.Ceil(e.PerSecond * e.Latency.Seconds()))
+		limit := p.Bulkhead.Limit
+		if a := p.Bulkhead.Adaptive; a != nil {
+			limit = a.Max
+		}
+		if limit < need {
+			c.warn("bulkhead.limit", fmt.Sprintf("is %d; %v calls a second of %v keep %d permits busy (Little's law)", limit, e.PerSecond, e.Latency, need),
+				fmt.Sprintf("raise it above %d, with room for variation", need))
+		}
+	}
+	if e.Latency > 0 && p.Bulkhead.Queue > 0 {
+		drain := time.Duration(float64(p.Bulkhead.Queue) / float64(p.Bulkhead.Limit) * float64(e.Latency))
+		bound := p.Default.Timeout
+		for _, o := range p.Operations {
+			bound = max(bound, o.Timeout)
+		}
+		if w := p.Bulkhead.MaxWait; w > 0 {
+			bound = min(bound, w)
+		}
+		if drain+e.Latency > bound {
+			c.warn("bulkhead.queue", fmt.Sprintf("is %d; %d permits drain it in %v, and a call may wait and run for %v at most", p.Bulkhead.Queue, p.Bulkhead.Limit, drain, bound),
+				fmt.Sprintf("use at most %d", max(0, int(float64(bound-e.Latency)/float64(e.Latency)*float64(p.Bulkhead.Limit)))))
+		}
+	}
+	if e.RetryingLayers > 0 {
+		attempts := 1
+		for _, o := range append(slices.Collect(maps.Values(p.Operations)), p.Default) {
+			if o.Retry != nil {
+				attempts = max(attempts, o.Retry.MaxAttempts)
+			}
+		}
+		if product := math.Pow(float64(attempts), float64(e.RetryingLayers+1)); attempts > 1 && product > 9 {
+			c.warn("expect.retryingLayers", fmt.Sprintf("is %d; with %d attempts in each layer one request becomes %.0f calls", e.RetryingLayers, attempts, product),
+				"retry in one layer only, or pass on that a request is a retry (WithRetried)")
+		}
+	}
+}
+
+func calls(n float64) string { return fmt.Sprintf("%d calls", int(n)) }

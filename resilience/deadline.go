@@ -1,0 +1,91 @@
+package resilience
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// lazyDeadline is the deadline of an attempt as a context.Context. Its timer and
+// channel are made only when somebody asks for Done, so that a call that never
+// waits on its context pays for neither. What is made then is a context of the
+// standard library, to which children attach without a goroutine: Value shows it
+// to package context. Safe for concurrent use. Its zero value is not of use.
+type lazyDeadline struct {
+	parent context.Context
+	base   time.Time // of all offsets, with a monotonic reading
+	end    int64     // the deadline as an offset from base, in ns
+	// theirs says that end is the parent's deadline.
+	theirs bool
+	// over is set by finish.
+	over  atomic.Bool
+	inner atomic.Pointer[standard]
+}
+
+// standard is the context that lazyDeadline makes on demand.
+type standard struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+// Deadline implements context.Context.
+func (d *lazyDeadline) Deadline() (time.Time, bool) {
+	if d.theirs {
+		return d.parent.Deadline()
+	}
+	return d.base.Add(time.Duration(d.end)), true
+}
+
+// Done implements context.Context.
+func (d *lazyDeadline) Done() <-chan struct{} { return d.demand().Done() }
+
+// Err implements context.Context.
+func (d *lazyDeadline) Err() error {
+	if s := d.inner.Load(); s != nil {
+		return s.Err()
+	}
+	if d.over.Load() {
+		return context.Canceled
+	}
+	if d.parent.Err() == nil && time.Since(d.base) < time.Duration(d.end) {
+		return nil
+	}
+	// The answer must never change again, so the standard context decides it.
+	return d.demand().Err()
+}
+
+// demand returns the standard context, and makes it if need be.
+func (d *lazyDeadline) demand() *standard {
+	if s := d.inner.Load(); s != nil {
+		return s
+	}
+	made := new(standard)
+	if d.over.Load() {
+		// Err has said Canceled, and must go on to, whatever the parent does.
+		made.Context, made.cancel = context.WithCancel(context.WithoutCancel(d.parent))
+	} else {
+		made.Context, made.cancel = context.WithDeadline(d.parent, d.base.Add(time.Duration(d.end)))
+	}
+	if !d.inner.CompareAndSwap(nil, made) {
+		made.cancel()
+		return d.inner.Load()
+	}
+	// finish sets over before it looks for inner, and here inner was set before
+	// looking at over: one of the two sees the other.
+	if d.over.Load() {
+		made.cancel()
+	}
+	return made
+}
+
+// finish ends the context. It may be called more than once.
+func (d *lazyDeadline) finish() {
+	d.over.Store(true)
+	if s := d.inner.Load(); s != nil {
+		s.cancel()
+	}
+}
+
+func isDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }

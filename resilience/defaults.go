@@ -1,0 +1,115 @@
+package resilience
+
+import (
+	"math"
+	"time"
+)
+
+// The defaults, in one place. The comments of the policies' fields name them.
+const (
+	defaultAdaptiveMin       = 1
+	defaultAdaptiveMaxFactor = 10
+
+	defaultWindow       = 10 * time.Second
+	defaultMinimumCalls = 20
+	defaultFailureRate  = 0.5
+	defaultSlowRate     = 0.8
+	defaultOpenFor      = 5 * time.Second
+	defaultMaxOpenGrow  = 6
+	defaultJitter       = 0.2
+	defaultProbes       = 5
+
+	defaultMaxAttempts = 3
+	defaultBaseDelay   = 50 * time.Millisecond
+	defaultMaxDelay    = 2 * time.Second
+	defaultMultiplier  = 2
+
+	defaultBudgetRatio = 0.2
+	defaultBudgetBurst = 10
+
+	defaultMaxHedges = 1
+)
+
+// WithDefaults returns a copy of the policy in which every zero field of a policy
+// that is on has its default. The result shares nothing with the receiver.
+func (p Policy) WithDefaults() Policy {
+	if p.Bulkhead.Adaptive != nil {
+		a := *p.Bulkhead.Adaptive
+		orDefault(&a.Min, defaultAdaptiveMin)
+		orDefault(&a.Max, defaultAdaptiveMaxFactor*p.Bulkhead.Limit)
+		p.Bulkhead.Adaptive = &a
+	}
+	if p.RateLimit != nil {
+		r := *p.RateLimit
+		orDefault(&r.Burst, max(1, int(math.Ceil(min(r.PerSecond, math.MaxInt32)))))
+		p.RateLimit = &r
+	}
+	if p.Breaker != nil {
+		b := *p.Breaker
+		orDefault(&b.Window, defaultWindow)
+		orDefault(&b.MinimumCalls, defaultMinimumCalls)
+		orDefault(&b.FailureRate, defaultFailureRate)
+		if b.SlowCall > 0 {
+			orDefault(&b.SlowRate, defaultSlowRate)
+		}
+		orDefault(&b.OpenFor, defaultOpenFor)
+		orDefault(&b.MaxOpenFor, defaultMaxOpenGrow*b.OpenFor)
+		orDefault(&b.Jitter, defaultJitter)
+		orDefault(&b.Probes, defaultProbes)
+		p.Breaker = &b
+	}
+	repeats := p.Default.repeats()
+	p.Default = p.Default.withDefaults()
+	if p.Operations != nil {
+		ops := make(map[string]OperationPolicy, len(p.Operations))
+		for name, o := range p.Operations {
+			repeats = repeats || o.repeats()
+			ops[name] = o.withDefaults()
+		}
+		p.Operations = ops
+	}
+	if p.Budget != nil || repeats {
+		var b BudgetPolicy
+		if p.Budget != nil {
+			b = *p.Budget
+		}
+		orDefault(&b.Ratio, defaultBudgetRatio)
+		orDefault(&b.Burst, defaultBudgetBurst)
+		p.Budget = &b
+	}
+	if p.Expect != nil {
+		e := *p.Expect
+		p.Expect = &e
+	}
+	return p
+}
+
+func (o OperationPolicy) repeats() bool { return o.Retry != nil || o.Hedge != nil }
+
+func (o OperationPolicy) withDefaults() OperationPolicy {
+	if o.Retry != nil {
+		r := *o.Retry
+		orDefault(&r.MaxAttempts, defaultMaxAttempts)
+		orDefault(&r.BaseDelay, defaultBaseDelay)
+		orDefault(&r.MaxDelay, max(defaultMaxDelay, r.BaseDelay))
+		orDefault(&r.Multiplier, defaultMultiplier)
+		o.Retry = &r
+	}
+	if o.Hedge != nil {
+		h := *o.Hedge
+		orDefault(&h.MaxHedges, defaultMaxHedges)
+		o.Hedge = &h
+	}
+	if o.Stale != nil {
+		s := *o.Stale
+		o.Stale = &s
+	}
+	return o
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,149 @@
+package resilience
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// Panic is what Do panics with when the call panicked on a goroutine other than
+// the caller's: hedged, coalesced or detached. A call on the caller's goroutine
+// panics with its own value.
+type Panic struct {
+	// Value is what the call panicked with.
+	Value any
+	// Stack is the stack of the goroutine that panicked.
+	Stack []byte
+}
+
+// Error tells the value and the original stack.
+func (p *Panic) Error() string { return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack) }
+
+// Unwrap returns the value if it is an error.
+func (p *Panic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// panicOf keeps what was recovered, and the stack below the recovering function.
+func panicOf(recovered any) *Panic {
+	if p, ok := recovered.(*Panic); ok {
+		return p // it crossed one goroutine already
+	}
+	return &Panic{Value: recovered, Stack: debug.Stack()}
+}
+
+// outcome is how a call on another goroutine ended.
+type outcome[T any] struct {
+	attempt  *attempt
+	value    T
+	err      error
+	verdict  Verdict
+	panicked *Panic
+	exited   bool // by runtime.Goexit
+}
+
+// resume goes on, on the caller's goroutine, as the call did on its own.
+func (o *outcome[T]) resume() {
+	switch {
+	case o.panicked != nil:
+		panic(o.panicked)
+	case o.exited:
+		runtime.Goexit()
+	}
+}
+
+// spawn runs the call on a goroutine of its own and passes its outcome to done,
+// whatever way it ends.
+func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(outcome[T])) {
+	go func() {
+		o := outcome[T]{attempt: a, exited: true}
+		defer func() { done(o) }()
+		defer func() {
+			if p := recover(); p != nil {
+				o.panicked, o.exited = panicOf(p), false
+			}
+		}()
+		o.value, o.verdict, o.err = invoke(a, call)
+		o.exited = false
+	}()
+}
+
+// lose disposes of an outcome that nobody waits for.
+func (o *outcome[T]) lose(dispose func(T)) {
+	g := o.attempt.cfg.guard
+	if o.panicked != nil {
+		g.lostPanics.Add(1)
+	}
+	if o.panicked != nil || o.exited || o.err != nil || dispose == nil {
+		return
+	}
+	defer func() {
+		if recover() != nil {
+			g.lostPanics.Add(1)
+		}
+	}()
+	dispose(o.value)
+}
+
+// detached runs the call on a goroutine of its own and returns at the attempt's
+// deadline, or when the caller cancels, even if the call goes on. What the attempt
+// holds stays with the work.
+func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, verdict Verdict, err error) {
+	const (
+		waiting int32 = iota
+		left
+		ended
+	)
+	var state atomic.Int32
+	result := make(chan outcome[T], 1)
+	spawn(a, call, func(o outcome[T]) {
+		if state.CompareAndSwap(waiting, ended) {
+			result <- o
+		} else {
+			o.lose(dispose)
+		}
+	})
+	timer := time.NewTimer(time.Duration(a.end - a.start))
+	defer timer.Stop()
+	ctx := r.ctx
+	var o outcome[T]
+	select {
+	case o = <-result:
+	case <-timer.C:
+		o.err = context.DeadlineExceeded
+	case <-ctx.Done():
+		o.err = ctx.Err()
+	}
+	if o.attempt == nil { // nobody answered
+		if state.CompareAndSwap(waiting, left) {
+			now := a.cfg.guard.now()
+			verdict = a.judge(o.err, now)
+			a.report(now, o.err, verdict)
+			if a.cfg.listens() {
+				a.tellEnd(o.err, verdict, false)
+			}
+			return v, verdict, o.err
+		}
+		o = <-result
+	}
+	if a.cfg.listens() {
+		a.tellEnd(o.failure(), o.verdict, true)
+	}
+	o.resume()
+	return o.value, o.verdict, o.err
+}
+
+// failure is the error of the outcome as listeners see it.
+func (o *outcome[T]) failure() error {
+	switch {
+	case o.panicked != nil:
+		return o.panicked
+	case o.exited:
+		return errAbandoned
+	}
+	return o.err
+}

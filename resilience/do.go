@@ -1,0 +1,164 @@
+package resilience
+
+import (
+	"context"
+	"time"
+)
+
+// CallOption says what a single call brings along: fallbacks, keys, disposal. Its
+// zero value does nothing.
+type CallOption[T any] struct {
+	fallback func(ctx context.Context, cause error) (T, error)
+	value    *T
+	last     *LastGood[T]
+	key      string
+	coalesce bool
+	dispose  func(T)
+}
+
+// Do runs the call under the guard's policies, in their fixed order. The error is
+// nil if there is a value, live or not; Result says which. Call runs on the
+// caller's goroutine, unless it is hedged, coalesced or detached.
+//
+// The context that the call gets carries the attempt's deadline and ends when the
+// attempt does. The error is, as errors.Is and errors.As see it: the call's own;
+// with several attempts all of them (CallError); context.DeadlineExceeded once
+// time is up; a *Refusal if the call was not started; ErrPolicy if the guard was
+// misused. A call that returns a value after its deadline still gave a value.
+func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, error), opts ...CallOption[T]) (Result[T], error) {
+	c, err := enter(on)
+	switch {
+	case err != nil:
+		return Result[T]{}, err
+	case call == nil:
+		return Result[T]{}, errNilCall
+	case ctx == nil:
+		return Result[T]{}, errNilCtx
+	}
+	var r run
+	r.begin(ctx, c, c.guard.now())
+	if c.listens() {
+		return heard(&r, call, opts)
+	}
+	return perform(&r, call, opts)
+}
+
+// heard is perform with its beginning and end told to listeners, whatever the end is.
+func heard[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
+	r.ctx = r.tell(Event{Kind: CallStarted})
+	err = errAbandoned // unless perform returns
+	defer func() {
+		r.tell(Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
+			Took: time.Duration(r.cfg.guard.now() - r.start)})
+	}()
+	res, err = perform(r, call, opts)
+	return res, err
+}
+
+// perform is Do without what surrounds it: fallback( cache( call )).
+func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
+	var last *CallOption[T]
+	var flight string
+	coalesced := false
+	for i := range opts {
+		switch o := &opts[i]; {
+		case o.last != nil:
+			if last = o; o.last.limit < 1 {
+				return Result[T]{}, errLastGood
+			}
+		case o.coalesce:
+			coalesced, flight = true, o.key
+		}
+	}
+	if last != nil && r.cfg.Stale != nil && r.cfg.Stale.FreshFor > 0 {
+		if res, ok := fresh(r, last, call, opts); ok {
+			return res, nil
+		}
+	}
+	var res Result[T]
+	var err error
+	if coalesced {
+		res, err = fly(r, flight, call, opts)
+	} else {
+		res.Value, res.Source, err = attempts(r, call, opts)
+		res.Attempts = r.attempts
+	}
+	if err == nil {
+		if last != nil {
+			last.last.put(last.key, res.Value)
+		}
+		return res, nil
+	}
+	return standIn(r, res, err, opts)
+}
+
+// attempts is retry|hedge( bulkhead( breaker( attempt timeout( call )))).
+func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (v T, from Source, err error) {
+	for {
+		if err := r.ctx.Err(); err != nil {
+			return v, Live, r.failed(err, gaveBy(err))
+		}
+		a, err := r.admit(false)
+		if err != nil {
+			if r.token {
+				r.cfg.guard.budget.putBack()
+			}
+			return v, Live, r.failed(err, gaveRefused)
+		}
+		var verdict Verdict
+		switch {
+		case r.cfg.Hedge != nil:
+			v, from, verdict, err = race(r, a, call, disposeOf(opts))
+		case r.cfg.Detach:
+			v, verdict, err = detached(r, a, call, disposeOf(opts))
+		default:
+			v, verdict, err = invoke(a, call)
+			if r.cfg.listens() {
+				a.tellEnd(err, verdict, true)
+			}
+		}
+		if err == nil {
+			return v, from, nil
+		}
+		var zero T
+		v = zero
+		r.errs = append(r.errs, err)
+		r.judged = verdict
+		if gave := r.mayRepeat(verdict, r.cfg.guard.now()); gave != "" {
+			return v, Live, r.failed(nil, gave)
+		}
+		if err := r.sleep(err); err != nil {
+			r.cfg.guard.budget.putBack()
+			return v, Live, r.failed(err, gaveBy(err))
+		}
+	}
+}
+
+// invoke runs the call on this goroutine. Whatever way it ends, what the attempt
+// holds goes back.
+func invoke[T any](a *attempt, call func(context.Context) (T, error)) (v T, verdict Verdict, err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			a.abandon()
+		}
+	}()
+	if a.cfg.listens() {
+		a.parent = a.cfg.tell(a.parent, Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged})
+	}
+	v, err = call(a)
+	now := a.cfg.guard.now()
+	if err != nil {
+		verdict = a.judge(err, now)
+	}
+	a.report(now, err, verdict)
+	a.callDone(now)
+	returned = true
+	return v, verdict, err
+}
+
+// tellEnd tells that an attempt has ended. Its context may be over by now.
+func (a *attempt) tellEnd(err error, v Verdict, won bool) {
+	a.cfg.tell(a, Event{Kind: AttemptEnded, Attempt: int(a.number), Hedged: a.hedged, Won: won && err == nil,
+		Err: err, Verdict: v, Took: time.Duration(a.took.Load())})
+}

@@ -1,0 +1,85 @@
+package resilience
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Fallback stands in when the call fails, in the order given to Do, with source
+// Static. It gets the failed call's error, and a context without the call's
+// deadline; it may refuse by returning an error. With several, the first that does
+// not refuse is served. A panic in it reaches the caller.
+//
+// Nothing stands in for an answer that is merely unwelcome: an error judged
+// Ignored (a wrong request, "not found"), the caller's own cancellation, ErrPolicy.
+func Fallback[T any](f func(ctx context.Context, cause error) (T, error)) CallOption[T] {
+	return CallOption[T]{fallback: f}
+}
+
+// FallbackValue stands in with a fixed value, source Static.
+func FallbackValue[T any](v T) CallOption[T] { return CallOption[T]{value: &v} }
+
+// Dispose is given values that nobody will see: a hedge's loser, a result that
+// came after the caller had gone. It runs on the goroutine of that attempt; a
+// panic in it is recovered and counted in the snapshot.
+func Dispose[T any](f func(T)) CallOption[T] { return CallOption[T]{dispose: f} }
+
+// standIn serves the first fallback that does not refuse, in the order of opts.
+func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Result[T], error) {
+	if len(opts) == 0 || !r.needsStandIn(err) {
+		return Result[T]{Attempts: res.Attempts}, err
+	}
+	for i := range opts {
+		o := &opts[i]
+		var ok bool
+		switch {
+		case o.last != nil:
+			if s := r.cfg.Stale; s != nil {
+				if v, age, found := o.last.get(o.key); found && age <= s.MaxAge {
+					res.Value, res.Age, res.Source, ok = v, age, Stale, true
+				}
+			}
+		case o.value != nil:
+			res.Value, res.Source, ok = *o.value, Static, true
+		case o.fallback != nil:
+			v, refused := o.fallback(r.ctx, err)
+			if refused == nil {
+				res.Value, res.Source, ok = v, Static, true
+			} else if !errors.Is(err, refused) {
+				err = &standInError{err: err, refused: refused}
+			}
+		}
+		if ok {
+			res.Cause = err
+			if r.cfg.listens() {
+				r.tell(Event{Kind: FellBack, Source: res.Source, Age: res.Age, Err: err})
+			}
+			return res, nil
+		}
+	}
+	return Result[T]{Attempts: res.Attempts}, err
+}
+
+// needsStandIn tells a failure from an answer.
+func (r *run) needsStandIn(err error) bool {
+	switch {
+	case errors.Is(err, ErrPolicy), isCanceled(r.ctx.Err()):
+		return false
+	case r.ended: // by a refusal or the deadline
+		return true
+	}
+	return r.judged.Outcome != Ignored
+}
+
+// standInError is a call's error when its fallbacks refused too.
+type standInError struct{ err, refused error }
+
+func (e *standInError) Error() string {
+	return e.err.Error() + "; fallback: " + e.refused.Error()
+}
+
+func (e *standInError) Unwrap() []error { return []error{e.err, e.refused} }
+
+// age is the time since t, never below zero.
+func age(t time.Time) time.Duration { return max(0, time.Since(t)) }

@@ -1,0 +1,149 @@
+package resilience
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// LastGood remembers the last good value a key, and serves it, by the operation's
+// StalePolicy, when the call fails or while it is fresh. Safe for concurrent use.
+// It holds at most the number of values it was made for, and drops the least
+// recently used. It needs no closing. Its zero value is refused by Do. Values are
+// shared, not copied: don't change what a value refers to.
+type LastGood[T any] struct {
+	limit int
+
+	mu      sync.Mutex
+	entries map[string]*list.Element // of *remembered[T]
+	used    list.List                // newest use first
+}
+
+type remembered[T any] struct {
+	key        string
+	value      T
+	at         time.Time
+	refreshing bool
+}
+
+// NewLastGood returns a memory of at most limit values. A limit below 1 is
+// refused by the first Do that uses it, with ErrPolicy.
+func NewLastGood[T any](limit int) *LastGood[T] {
+	return &LastGood[T]{limit: limit, entries: map[string]*list.Element{}}
+}
+
+// For ties one call to the value remembered under key. A nil memory is refused by Do.
+func (l *LastGood[T]) For(key string) CallOption[T] {
+	if l == nil {
+		l = &LastGood[T]{}
+	}
+	return CallOption[T]{last: l, key: key}
+}
+
+// Forget drops the value under key, for example because it was deleted.
+func (l *LastGood[T]) Forget(key string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[key]; e != nil {
+		l.used.Remove(e)
+		delete(l.entries, key)
+	}
+}
+
+func (l *LastGood[T]) put(key string, v T) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[key]; e != nil {
+		*e.Value.(*remembered[T]) = remembered[T]{key: key, value: v, at: now}
+		l.used.MoveToFront(e)
+		return
+	}
+	l.entries[key] = l.used.PushFront(&remembered[T]{key: key, value: v, at: now})
+	if l.used.Len() > l.limit {
+		oldest := l.used.Back()
+		l.used.Remove(oldest)
+		delete(l.entries, oldest.Value.(*remembered[T]).key)
+	}
+}
+
+// get returns the value under key and its age.
+func (l *LastGood[T]) get(key string) (v T, old time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[key]
+	if e == nil {
+		return v, 0, false
+	}
+	l.used.MoveToFront(e)
+	m := e.Value.(*remembered[T])
+	return m.value, age(m.at), true
+}
+
+// startRefresh marks the value as being refreshed; false if it is already.
+func (l *LastGood[T]) startRefresh(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[key]
+	if e == nil || e.Value.(*remembered[T]).refreshing {
+		return false
+	}
+	e.Value.(*remembered[T]).refreshing = true
+	return true
+}
+
+func (l *LastGood[T]) endRefresh(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[key]; e != nil {
+		e.Value.(*remembered[T]).refreshing = false
+	}
+}
+
+// fresh serves a remembered value that is fresh by policy, and starts a refresh
+// if it will soon not be.
+func fresh[T any](r *run, o *CallOption[T], call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], ok bool) {
+	s := r.cfg.Stale
+	v, old, found := o.last.get(o.key)
+	if !found || old > s.FreshFor {
+		return res, false
+	}
+	if s.RefreshAhead > 0 && old > s.RefreshAhead && o.last.startRefresh(o.key) {
+		refresh(r, o.last, o.key, call, disposeOf(opts))
+	}
+	return Result[T]{Value: v, Source: Cache, Age: old}, true
+}
+
+// refresh makes the call in the background, under the guard's policies, with the
+// caller's values but not its deadline. The guard owns the goroutine.
+func refresh[T any](r *run, l *LastGood[T], key string, call func(context.Context) (T, error), dispose func(T)) {
+	ctx, cfg := context.WithoutCancel(r.ctx), r.cfg
+	started := cfg.guard.task(func(ending context.Context) {
+		defer l.endRefresh(key)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(ending, cancel)()
+		var r run
+		r.begin(ctx, cfg, cfg.guard.now())
+		v, _, err := attempts(&r, call, []CallOption[T]{{dispose: dispose}})
+		if err == nil {
+			l.put(key, v)
+		}
+	})
+	if !started {
+		l.endRefresh(key)
+	}
+}
+
+func disposeOf[T any](opts []CallOption[T]) func(T) {
+	for i := range opts {
+		if opts[i].dispose != nil {
+			return opts[i].dispose
+		}
+	}
+	return nil
+}

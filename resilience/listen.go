@@ -1,0 +1,91 @@
+package resilience
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// listening tells a guard's listeners what happens. A call's events are told
+// where they happen; changes of the guard's state are queued under the lock that
+// makes them and told afterwards, one goroutine at a time, so that they arrive in
+// their order and no lock is held.
+type listening struct {
+	listeners []Listener // never changes
+	panics    atomic.Int64
+
+	mu      sync.Mutex
+	pending []Event
+	telling bool
+}
+
+// tell tells one event and returns the context that the listeners want.
+func (l *listening) tell(ctx context.Context, e Event) context.Context {
+	for _, listener := range l.listeners {
+		if next := l.handle(ctx, listener, e); next != nil {
+			ctx = next
+		}
+	}
+	return ctx
+}
+
+// handle calls one listener. A panic or Goexit in it ends nothing but its own event.
+func (l *listening) handle(ctx context.Context, listener Listener, e Event) (next context.Context) {
+	defer func() {
+		if recover() != nil {
+			l.panics.Add(1)
+		}
+	}()
+	return listener.Handle(ctx, e)
+}
+
+// queue keeps a change of state until deliver. It may be called under any lock.
+func (l *listening) queue(e Event) {
+	if len(l.listeners) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Of limits only the newest counts; a slow listener must not make them pile up.
+	if n := len(l.pending); e.Kind == LimitChanged && n > 0 && l.pending[n-1].Kind == LimitChanged {
+		l.pending[n-1] = e
+		return
+	}
+	l.pending = append(l.pending, e)
+}
+
+// deliver tells what is queued, unless another goroutine is at it, which then
+// tells this too. No lock is held.
+func (l *listening) deliver(ctx context.Context) {
+	if len(l.listeners) == 0 {
+		return
+	}
+	l.mu.Lock()
+	if l.telling || len(l.pending) == 0 {
+		l.mu.Unlock()
+		return
+	}
+	l.telling = true
+	l.mu.Unlock()
+	done := false
+	defer func() {
+		if !done { // a listener ended this goroutine
+			l.mu.Lock()
+			l.telling = false
+			l.mu.Unlock()
+			l.deliver(ctx)
+		}
+	}()
+	for {
+		l.mu.Lock()
+		if len(l.pending) == 0 {
+			l.telling, done = false, true
+			l.mu.Unlock()
+			return
+		}
+		e := l.pending[0]
+		l.pending = l.pending[1:]
+		l.mu.Unlock()
+		l.tell(ctx, e)
+	}
+}

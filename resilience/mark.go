@@ -1,0 +1,69 @@
+package resilience
+
+import "context"
+
+// markKey finds what a context carries for guards: an *attempt, or a *mark around
+// what was there before.
+type markKey struct{}
+
+// mark is what WithCriticality and WithRetried add to a context.
+type mark struct {
+	attempt  *attempt // the innermost attempt around, or nil
+	retried  bool
+	classSet bool
+	class    Criticality
+}
+
+// WithCriticality gives calls under the context a class, as it came with a
+// request. The lower of it and the operation's own counts; a class that is not
+// one of the constants is taken for the nearest.
+func WithCriticality(ctx context.Context, c Criticality) context.Context {
+	m := markOf(ctx)
+	m.class, m.classSet = min(max(c, Sheddable), CriticalPlus), true
+	return context.WithValue(ctx, markKey{}, &m)
+}
+
+// WithRetried marks the context as belonging to a request that is itself a retry
+// or hedge: calls under it get no retries and no hedges. Do marks the contexts of
+// its own second and later attempts.
+func WithRetried(ctx context.Context) context.Context {
+	m := markOf(ctx)
+	m.retried = true
+	return context.WithValue(ctx, markKey{}, &m)
+}
+
+// markOf collects what the context carries.
+func markOf(ctx context.Context) mark {
+	switch v := ctx.Value(markKey{}).(type) {
+	case *mark:
+		return *v
+	case *attempt:
+		m := markOf(v.parent)
+		m.attempt = v
+		m.retried = m.retried || v.number > 1 || v.hedged
+		m.class, m.classSet = classOf(v.parent, v.cfg.Criticality), true
+		return m
+	}
+	return mark{}
+}
+
+func attemptOf(ctx context.Context) *attempt {
+	switch v := ctx.Value(markKey{}).(type) {
+	case *attempt:
+		return v
+	case *mark:
+		return v.attempt
+	}
+	return nil
+}
+
+// isRepeat reports whether the request around is itself a retry or hedge.
+func isRepeat(ctx context.Context) bool { return markOf(ctx).retried }
+
+// classOf is the class of a call of an operation under the context.
+func classOf(ctx context.Context, own Criticality) Criticality {
+	if m := markOf(ctx); m.classSet {
+		return min(own, m.class)
+	}
+	return own
+}

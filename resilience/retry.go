@@ -1,0 +1,105 @@
+package resilience
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// pauses makes the intervals between attempts with github.com/cenkalti/backoff.
+// Its jitter of 1 around half the bound is a pause drawn evenly from zero to the
+// bound (full jitter).
+func pauses(p *RetryPolicy) *backoff.ExponentialBackOff {
+	b := &backoff.ExponentialBackOff{
+		InitialInterval:     p.BaseDelay / 2,
+		RandomizationFactor: 1,
+		Multiplier:          p.Multiplier,
+		MaxInterval:         p.MaxDelay / 2,
+		Clock:               backoff.SystemClock,
+	}
+	b.Reset()
+	return b
+}
+
+// Why no further attempt was made; the texts of CallError.Gave.
+const (
+	gaveNotIdempotent = "not idempotent"
+	gaveNever         = "repeating would not help"
+	gaveAttempts      = "no attempts left"
+	gaveBudget        = "retry budget empty"
+	gaveDeadline      = "the next attempt would not finish in time"
+	gaveIsRepeat      = "the request is itself a retry"
+	gaveCanceled      = "canceled by the caller"
+	gaveRefused       = "refused"
+	gaveTimeout       = "out of time"
+)
+
+// mayRepeat decides, after a failed attempt, whether another may follow, and takes
+// its token. It returns why not, or an empty text.
+func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
+	p := r.cfg.Retry
+	switch {
+	case v.Outcome == Ignored && r.ctx.Err() == nil:
+		return gaveNever
+	case now >= r.deadline || isDeadline(r.ctx.Err()):
+		return gaveTimeout
+	case r.ctx.Err() != nil:
+		return gaveCanceled
+	case p == nil:
+		return gaveNoRetry
+	case v.Repeat == RepeatNever:
+		return gaveNever
+	case v.Repeat == RepeatIfIdempotent && !r.cfg.Idempotent:
+		return gaveNotIdempotent
+	case r.attempts >= p.MaxAttempts:
+		return gaveAttempts
+	case isRepeat(r.ctx):
+		return gaveIsRepeat
+	}
+	if r.pauses == nil {
+		r.pauses = pauses(p)
+	}
+	pause := max(r.pauses.NextBackOff(), v.After)
+	if now+int64(pause) >= r.deadline {
+		return gaveDeadline
+	}
+	if !r.cfg.guard.budget.take() {
+		return gaveBudget
+	}
+	r.pause, r.token = pause, true
+	return ""
+}
+
+// gaveBy is why a call ends with its caller's context's error.
+func gaveBy(err error) string {
+	if isDeadline(err) {
+		return gaveTimeout
+	}
+	return gaveCanceled
+}
+
+// gaveNoRetry is not told: an operation without retries has nothing to give up.
+const gaveNoRetry = "no retry"
+
+// sleep waits out the pause before the next attempt.
+func (r *run) sleep(err error) error {
+	if r.cfg.listens() {
+		r.tell(Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
+	}
+	return pauseFor(r.ctx, r.pause)
+}
+
+func pauseFor(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,184 @@
+package resilience
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// run is one call of Do. It lives on the caller's stack and is not shared.
+type run struct {
+	ctx   context.Context // the caller's, with what a listener added
+	cfg   *opConfig
+	start int64
+	// deadline bounds the whole call. theirs: it is the caller's own, not ours.
+	deadline int64
+	theirs   bool
+	attempts int
+	errs     []error
+	pauses   *backoff.ExponentialBackOff
+	pause    time.Duration
+	token    bool // drawn from the budget for an attempt that has not started
+	// judged is what the last attempt's error meant. ended: it was not that error
+	// that ended the call, but a refusal or the deadline.
+	judged Verdict
+	ended  bool
+}
+
+// begin starts the clock.
+func (r *run) begin(ctx context.Context, c *opConfig, now int64) {
+	r.ctx, r.cfg, r.start = ctx, c, now
+	r.deadline = now + int64(c.Timeout)
+	if d, ok := ctx.Deadline(); ok {
+		if at := now + int64(untilDeadline(d, c.guard.base, now)); at < r.deadline {
+			r.deadline, r.theirs = at, true
+		}
+	}
+}
+
+// untilDeadline is the time from now, an offset from base, to d. A deadline that
+// has no monotonic reading is held against the wall clock.
+func untilDeadline(d, base time.Time, now int64) time.Duration {
+	if d == d.Round(0) {
+		return time.Until(d)
+	}
+	return d.Sub(base) - time.Duration(now)
+}
+
+// at is the time of an offset from the guard's base.
+func (r *run) at(offset int64) time.Time { return r.cfg.guard.base.Add(time.Duration(offset)) }
+
+// tell tells an event of the call; c.listens() was asked before.
+func (r *run) tell(e Event) context.Context { return r.cfg.tell(r.ctx, e) }
+
+func (c *opConfig) tell(ctx context.Context, e Event) context.Context {
+	e.Dependency, e.Operation = c.guard.name, c.name
+	return c.guard.tell(ctx, e)
+}
+
+// refused tells a refusal and returns it as an error.
+func (r *run) refused(refusal *Refusal) error {
+	if r.cfg.listens() {
+		r.tell(Event{Kind: Refused, Err: refusal})
+	}
+	return refusal
+}
+
+// admit passes breaker, rate limit and bulkhead and returns an attempt that may
+// start, or a refusal, or an error that ended the wait. Nothing is held after an
+// error. A hedge does not wait for a permit.
+func (r *run) admit(hedged bool) (*attempt, error) {
+	c, g := r.cfg, r.cfg.guard
+	if g.closed.Load() {
+		return nil, r.refused(c.refuse.closed)
+	}
+	breaker := c.shared.Breaker
+	var circuit *circuit
+	if breaker != nil {
+		var ok bool
+		if circuit, ok = g.breaker.admits(breaker.Mode); !ok {
+			return nil, r.refused(c.refuseOpen(circuit))
+		}
+	}
+	var token rateToken
+	if c.shared.limiter != nil {
+		var ok bool
+		if token, ok = takeToken(c.shared.limiter, g.base.Add(time.Duration(g.now()))); !ok {
+			return nil, r.refused(c.refuse.limited)
+		}
+	}
+	if !g.bulkhead.tryAcquire() {
+		err := error(c.refuse.full)
+		if !hedged {
+			err = r.queueUp()
+		}
+		if err != nil {
+			token.giveBack()
+			return nil, err
+		}
+		if breaker != nil { // it may have changed meanwhile
+			circuit = g.breaker.now.Load()
+		}
+	}
+	now := g.now()
+	var p *probe
+	if breaker != nil && circuit.kind != BreakerClosed && breaker.Mode == BreakerAuto {
+		var ok bool
+		if circuit, p, ok = g.breaker.enter(circuit, c.attemptBound()); !ok {
+			g.bulkhead.giveBack(now)
+			token.giveBack()
+			return nil, r.refused(c.refuseOpen(circuit))
+		}
+	}
+	if breaker != nil && breaker.Mode == BreakerDisabled {
+		circuit = nil
+	}
+	if r.attempts == 0 && c.shared.Budget != nil {
+		g.budget.first()
+	}
+	r.attempts++
+	r.token = false
+	a := &attempt{cfg: c, circuit: circuit, probe: p, start: now, number: int32(r.attempts), hedged: hedged}
+	a.parent, a.base, a.end, a.theirs = r.ctx, g.base, r.deadline, r.theirs
+	if c.AttemptTimeout > 0 && now+int64(c.AttemptTimeout) < r.deadline {
+		a.end, a.theirs = now+int64(c.AttemptTimeout), false
+	}
+	a.holders.Store(1)
+	return a, nil
+}
+
+// queueUp waits for a permit.
+func (r *run) queueUp() error {
+	c, g := r.cfg, r.cfg.guard
+	if c.shared.Bulkhead.Queue == 0 {
+		return r.refused(c.refuse.full)
+	}
+	now := g.now()
+	until := r.deadline
+	if w := c.shared.Bulkhead.MaxWait; w > 0 {
+		until = min(until, now+int64(w))
+	}
+	err := g.bulkhead.wait(r.ctx, queueRules{
+		class: int(classOf(r.ctx, c.Criticality) - Sheddable), now: now, until: until, deadline: r.deadline,
+	})
+	end := g.now()
+	if c.listens() && end > now {
+		r.tell(Event{Kind: Waited, Took: time.Duration(end - now)})
+	}
+	switch refusal := c.refuse.refuseWait(err); {
+	case err == nil:
+		return nil
+	case refusal != nil && err != errWaited, refusal != nil && until < r.deadline:
+		return r.refused(refusal)
+	case isCanceled(err):
+		return err
+	}
+	return &lateWait{r.refused(c.refuse.waited)}
+}
+
+// lateWait is a refusal by the bulkhead after the call's whole time went into waiting.
+type lateWait struct{ refusal error }
+
+func (e *lateWait) Error() string { return e.refusal.Error() }
+
+func (e *lateWait) Unwrap() []error { return []error{e.refusal, context.DeadlineExceeded} }
+
+// failed returns the error of a call that is given up, after the attempts' errors
+// and what ended it, if it was not the last attempt's error.
+func (r *run) failed(last error, gave string) error {
+	r.ended = gave == gaveRefused || gave == gaveTimeout
+	switch {
+	case last != nil && r.attempts == 0 && gave == gaveRefused:
+		return last // nothing to add
+	case last != nil:
+		r.errs = append(r.errs, last)
+	case gave == gaveTimeout && !isDeadline(r.errs[len(r.errs)-1]):
+		r.errs = append(r.errs, context.DeadlineExceeded)
+	case gave == gaveCanceled && !isCanceled(r.errs[len(r.errs)-1]):
+		r.errs = append(r.errs, context.Canceled)
+	case len(r.errs) == 1 && gave != gaveTimeout:
+		return r.errs[0]
+	}
+	return &CallError{Dependency: r.cfg.dependency(), Operation: r.cfg.name, Attempts: r.attempts, Errs: r.errs, Gave: gave}
+}

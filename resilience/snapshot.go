@@ -1,0 +1,51 @@
+package resilience
+
+import "time"
+
+// Snapshot is a guard's state at one moment, for dashboards and health checks.
+// Its parts are read one after the other, each of them whole.
+type Snapshot struct {
+	Dependency string       `json:"dependency"`
+	Breaker    BreakerState `json:"breaker"`
+	// OpenUntil is when an open breaker will admit a probe.
+	OpenUntil time.Time `json:"open_until,omitzero"`
+	// Window counts of the breaker.
+	Calls    int `json:"calls"`
+	Failures int `json:"failures"`
+	Slow     int `json:"slow"`
+	// InFlight permits, Waiting calls, Limit in force.
+	InFlight int `json:"in_flight"`
+	Waiting  int `json:"waiting"`
+	Limit    int `json:"limit"`
+	// Budget tokens left.
+	Budget float64 `json:"budget"`
+	// ListenerPanics counts recovered panics of listeners.
+	ListenerPanics int64 `json:"listener_panics"`
+	// LostPanics counts panics of calls whose caller had gone: losers of a hedge,
+	// detached work, refreshes in the background, Dispose functions.
+	LostPanics int64 `json:"lost_panics"`
+}
+
+// Snapshot returns the guard's state. A nil guard's is zero.
+func (g *Guard) Snapshot() Snapshot {
+	if g == nil || g.own == nil {
+		return Snapshot{}
+	}
+	s := Snapshot{
+		Dependency:     g.name,
+		Limit:          int(g.bulkhead.limit.Load()),
+		Budget:         g.budget.left(),
+		ListenerPanics: g.panics.Load(),
+		LostPanics:     g.lostPanics.Load(),
+	}
+	s.InFlight, s.Waiting = g.bulkhead.counts()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shared.Breaker != nil {
+		c := g.breaker.now.Load()
+		t := c.window.Load().sum(g.now())
+		s.Breaker, s.OpenUntil = g.visibleBreaker(), c.until
+		s.Calls, s.Failures, s.Slow = t.calls, t.bad, t.slow
+	}
+	return s
+}

@@ -1,0 +1,165 @@
+package resilience
+
+import (
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// windowBuckets is the number of parts a rolling window has. A window of 10 s
+// forgets a second at a time.
+const windowBuckets = 10
+
+// window counts calls over a rolling time. Each counter is one word that holds
+// the number of its bucket's period beside its counts, so that a late count can't
+// land in a later period; the counters are split into shards, so that cores do
+// not fight over one cache line. Offsets are monotonic: the wall clock plays no
+// part. Safe for concurrent use.
+type window struct {
+	bucket int64 // length of a bucket, ns
+	// period is the newest bucket's number since the base.
+	period atomic.Int64
+	mu     sync.Mutex // held while the window moves on
+	shards []windowShard
+}
+
+// windowShard is padded to whole cache lines.
+type windowShard struct {
+	slots [windowBuckets]windowSlot
+	_     [32]byte
+}
+
+// windowSlot is one bucket of one shard. calls packs period (20 bits), bad and
+// all calls (22 bits each); slow packs period (20 bits) and slow calls (44 bits).
+type windowSlot struct{ calls, slow atomic.Uint64 }
+
+const (
+	countBits = 22
+	countMask = 1<<countBits - 1
+	tagShift  = 2 * countBits
+	tagMask   = 1<<20 - 1
+	slowMask  = 1<<tagShift - 1
+)
+
+// tally is what a window counted.
+type tally struct{ calls, bad, slow int }
+
+func newWindow(length time.Duration, now int64) *window {
+	shards := 1 << bits.Len(uint(min(runtime.GOMAXPROCS(0), 16)-1))
+	w := &window{bucket: max(1, int64(length)/windowBuckets), shards: make([]windowShard, shards)}
+	w.period.Store(now / w.bucket)
+	for i := range w.shards {
+		for j := range w.shards[i].slots {
+			period := w.period.Load() - int64(windowBuckets-1) + int64(j)
+			slot := &w.shards[i].slots[mod(period)]
+			slot.calls.Store(tag(period))
+			slot.slow.Store(tag(period))
+		}
+	}
+	return w
+}
+
+func tag(period int64) uint64 { return uint64(period) & tagMask << tagShift }
+
+func mod(period int64) int {
+	return int((period%windowBuckets + windowBuckets) % windowBuckets)
+}
+
+// add counts one call that ended at now.
+func (w *window) add(now int64, bad, slow bool) {
+	period := now / w.bucket
+	if period > w.period.Load() {
+		w.moveTo(period)
+	}
+	slot := &w.shards[w.shard()].slots[mod(period)]
+	one := uint64(1)
+	if bad {
+		one |= 1 << countBits
+	}
+	for mine := tag(period); ; {
+		old := slot.calls.Load()
+		// Too late for its bucket, or the bucket is full: the rates hold without it.
+		if old&^slowMask != mine || old&countMask == countMask {
+			return
+		}
+		if slot.calls.CompareAndSwap(old, old+one) {
+			break
+		}
+	}
+	if !slow {
+		return
+	}
+	for mine := tag(period); ; {
+		old := slot.slow.Load()
+		if old&^slowMask != mine || slot.slow.CompareAndSwap(old, old+1) {
+			return
+		}
+	}
+}
+
+// shard spreads goroutines, and so cores: stacks lie apart.
+func (w *window) shard() uint {
+	var here byte
+	return uint(uintptr(unsafe.Pointer(&here))*0x9E3779B97F4A7C15>>48) & uint(len(w.shards)-1)
+}
+
+// moveTo empties the buckets that fall out when the given period begins.
+func (w *window) moveTo(period int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from := w.period.Load()
+	if period <= from {
+		return
+	}
+	for p := max(from+1, period-windowBuckets+1); p <= period; p++ {
+		for i := range w.shards {
+			slot := &w.shards[i].slots[mod(p)]
+			slot.calls.Store(tag(p))
+			slot.slow.Store(tag(p))
+		}
+	}
+	w.period.Store(period)
+}
+
+// sum counts the window that ends now.
+func (w *window) sum(now int64) tally {
+	if period := now / w.bucket; period > w.period.Load() {
+		w.moveTo(period)
+	}
+	var t tally
+	for i := range w.shards {
+		for j := range w.shards[i].slots {
+			slot := &w.shards[i].slots[j]
+			calls := slot.calls.Load()
+			t.calls += int(calls & countMask)
+			t.bad += int(calls >> countBits & countMask)
+			t.slow += int(slot.slow.Load() & slowMask)
+		}
+	}
+	return t
+}
+
+// resized returns a window of another length that holds the same counts, each in
+// the bucket of its time; what is older than the new length is forgotten.
+func (w *window) resized(length time.Duration, now int64) *window {
+	next := newWindow(length, now)
+	w.moveTo(now / w.bucket)
+	last := w.period.Load()
+	for p := last - windowBuckets + 1; p <= last; p++ {
+		// A bucket's counts go to where its middle lies; those of the running one, to now.
+		at := min(p*w.bucket+w.bucket/2, now)
+		if at/next.bucket <= now/next.bucket-windowBuckets {
+			continue
+		}
+		to := &next.shards[0].slots[mod(at/next.bucket)]
+		for i := range w.shards {
+			slot := &w.shards[i].slots[mod(p)]
+			to.calls.Add(slot.calls.Load() & slowMask)
+			to.slow.Add(slot.slow.Load() & slowMask)
+		}
+	}
+	return next
+}
