@@ -67,16 +67,6 @@ func (l *log) Handle(_ context.Context, e resilience.Event) context.Context {
 	return nil
 }
 
-func (l *log) kinds() []resilience.EventKind {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	kinds := make([]resilience.EventKind, len(l.events))
-	for i, e := range l.events {
-		kinds[i] = e.Kind
-	}
-	return kinds
-}
-
 func (l *log) of(kind resilience.EventKind) []resilience.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
