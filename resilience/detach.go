@@ -59,6 +59,16 @@ func (o *outcome[T]) resume() {
 // spawn runs the call on a goroutine of its own and passes its outcome to done,
 // whatever way it ends.
 func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(outcome[T])) {
+	launched := false
+	defer func() {
+		if !launched { // a listener ended this goroutine
+			a.abandon()
+		}
+	}()
+	if a.cfg.listens() {
+		a.tellStart()
+	}
+	launched = true
 	go func() {
 		o := outcome[T]{attempt: a, exited: true}
 		defer func() { done(o) }()
@@ -67,7 +77,7 @@ func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(o
 				o.panicked, o.exited = panicOf(p), false
 			}
 		}()
-		o.value, o.verdict, o.err = invoke(a, call)
+		o.value, o.verdict, o.err = invoke(a, call, false)
 		o.exited = false
 	}()
 }

@@ -45,11 +45,12 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 
 // heard is perform with its beginning and end told to listeners, whatever the end is.
 func heard[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
-	r.ctx = r.tell(Event{Kind: CallStarted})
+	class := classOf(r.ctx, r.cfg.Criticality)
+	r.ctx = r.tell(Event{Kind: CallStarted, Criticality: class})
 	err = errAbandoned // unless perform returns
 	defer func() {
 		r.tell(Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
-			Took: time.Duration(r.cfg.guard.now() - r.start)})
+			Cause: res.Cause, Criticality: class, Took: time.Duration(r.cfg.guard.now() - r.start)})
 	}()
 	res, err = perform(r, call, opts)
 	return res, err
@@ -112,7 +113,7 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 		case r.cfg.Detach:
 			v, verdict, err = detached(r, a, call, disposeOf(opts))
 		default:
-			v, verdict, err = invoke(a, call)
+			v, verdict, err = invoke(a, call, true)
 			if r.cfg.listens() {
 				a.tellEnd(err, verdict, true)
 			}
@@ -135,16 +136,17 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 }
 
 // invoke runs the call on this goroutine. Whatever way it ends, what the attempt
-// holds goes back.
-func invoke[T any](a *attempt, call func(context.Context) (T, error)) (v T, verdict Verdict, err error) {
+// holds goes back. If here, its start is told too; on a goroutine of its own it
+// was told before.
+func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool) (v T, verdict Verdict, err error) {
 	returned := false
 	defer func() {
 		if !returned {
 			a.abandon()
 		}
 	}()
-	if a.cfg.listens() {
-		a.parent = a.cfg.tell(a.parent, Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged})
+	if here && a.cfg.listens() {
+		a.tellStart()
 	}
 	v, err = call(a)
 	now := a.cfg.guard.now()
@@ -155,6 +157,12 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error)) (v T, verd
 	a.callDone(now)
 	returned = true
 	return v, verdict, err
+}
+
+// tellStart tells that an attempt begins, and takes on the context that listeners
+// want. Nobody else may look at the attempt yet.
+func (a *attempt) tellStart() {
+	a.parent = a.cfg.tell(a.parent, Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged})
 }
 
 // tellEnd tells that an attempt has ended. Its context may be over by now.

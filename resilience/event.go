@@ -26,9 +26,10 @@ type EventKind uint8
 
 // The kinds of event.
 const (
-	// CallStarted: Do begins.
+	// CallStarted: Do begins. Has Criticality.
 	CallStarted EventKind = iota + 1
-	// CallEnded: Do is about to return. Has Source, Age, Err, Attempt (their number), Took.
+	// CallEnded: Do is about to return. Has Source, Age, Cause, Err, Attempt (their
+	// number), Took, Criticality.
 	CallEnded
 	// AttemptStarted: an attempt has its permit and begins. Has Attempt, Hedged.
 	AttemptStarted
@@ -61,10 +62,13 @@ type Event struct {
 	Source     Source
 	Age        time.Duration
 	Took       time.Duration
-	Err        error
+	// Err is what went wrong; Cause is what a fallback stood in for.
+	Err, Cause error
 	Verdict    Verdict
-	From, To   BreakerState
-	Limit      int
+	// Criticality is the call's class.
+	Criticality Criticality
+	From, To    BreakerState
+	Limit       int
 }
 
 // BreakerState is the state of a circuit breaker.

@@ -1,0 +1,80 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Cause is the kind of error that a call ended with, or that a fallback stood in for.
+type Cause string
+
+// The causes.
+const (
+	// None: the value is live, of a hedge, or fresh from a cache.
+	None Cause = "-"
+	// Open, Full, RateLimited and Closed are refusals.
+	Open        Cause = "open"
+	Full        Cause = "full"
+	RateLimited Cause = "rateLimited"
+	Closed      Cause = "closed"
+	// Timeout: the call's time was up.
+	Timeout Cause = "timeout"
+	// Canceled: the caller went.
+	Canceled Cause = "canceled"
+	// Failed is every other error.
+	Failed Cause = "failed"
+)
+
+// Call is one call, as a line tells it. It is a value.
+type Call struct {
+	// Start is when the call began, from the record's beginning.
+	Start time.Duration
+	// Dependency and Operation name what was called.
+	Dependency, Operation string
+	// Criticality is the call's class.
+	Criticality resilience.Criticality
+	// Answered says that the call had a value, from Source.
+	Answered bool
+	Source   resilience.Source
+	// Cause is why the value is not live, or the error's kind.
+	Cause Cause
+	// Took is the time from Start to the call's end.
+	Took time.Duration
+	// Attempts holds those that ended before the call did.
+	Attempts []Attempt
+}
+
+// Attempt is one attempt of a call.
+type Attempt struct {
+	Outcome resilience.Outcome
+	// Start is from the call's start.
+	Start time.Duration
+	// Took is the time that the dependency had.
+	Took time.Duration
+	// Hedge says that it was one.
+	Hedge bool
+}
+
+// causeOf is the kind of an error.
+func causeOf(err error) Cause {
+	switch {
+	case err == nil:
+		return None
+	case errors.Is(err, resilience.ErrOpen):
+		return Open
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout
+	case errors.Is(err, resilience.ErrFull):
+		return Full
+	case errors.Is(err, resilience.ErrRateLimited):
+		return RateLimited
+	case errors.Is(err, resilience.ErrClosed):
+		return Closed
+	case errors.Is(err, context.Canceled):
+		return Canceled
+	}
+	return Failed
+}

@@ -1,0 +1,37 @@
+// Package record keeps what happened to a guard's calls, one compact line a call,
+// so that an incident can be replayed later under another policy.
+//
+// A [Writer] is a resilience.Listener that writes; a [Reader] reads. It imports
+// the standard library and package resilience, and promises that a Writer never
+// stops a call: when it can't write, it counts what it drops.
+//
+// # Format
+//
+// A record is text in UTF-8. The first line names the format and the time that all
+// others count from:
+//
+//	backstay-record 1 2026-11-23T20:00:00.123456Z
+//
+// Each further line is one call, in the order in which calls ended. Fields are
+// parted by one space:
+//
+//		start dependency operation criticality source cause took attempts
+//		1204381 catalog plan critical live - 20512 s14+20480
+//		1204400 catalog plan critical stale timeout 400031 f9+199871,f260110+139900
+//		1204977 catalog plan sheddable none full 2 -
+//
+//	  - start and took are whole microseconds: from the record's time to the call's
+//	    start, and from there to its end.
+//	  - A dependency or operation that is empty or has spaces, quotes or control
+//	    characters is quoted as in Go.
+//	  - criticality and source are the words of package resilience; source is none if
+//	    the call ended with an error.
+//	  - cause is why the value is not live, or the error's kind: open, full,
+//	    rateLimited, closed (refusals), timeout, canceled, failed; - for none.
+//	  - attempts are parted by commas: a letter for the outcome (s success, f failure,
+//	    o overload, i ignored), the microseconds from the call's start to the
+//	    attempt's, +, the attempt's duration; h behind it for a hedge. - for none.
+//
+// A loser of a hedge that ends after its call is not in the record. A last line
+// without its line feed was cut off by a crash.
+package record

@@ -1,0 +1,215 @@
+package record
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// ErrFormat is the kind of error for text that is not a record. The message names
+// the line.
+var ErrFormat = errors.New("record: not a valid record")
+
+// ErrCut matches the error of a record whose last line was cut off, by a crash for
+// example. What came before it is whole. Also matches ErrFormat.
+var ErrCut = fmt.Errorf("%w: the last line is cut off", ErrFormat)
+
+// maxLine bounds a line, so that a file that is no record does not fill memory.
+const maxLine = 1 << 20
+
+// Reader reads a record call by call. It is not safe for concurrent use and needs
+// no closing; its zero value is not of use.
+type Reader struct {
+	// Began is the time that starts count from.
+	Began time.Time
+	in    *bufio.Reader
+	line  int
+}
+
+// NewReader reads the first line of a record.
+func NewReader(r io.Reader) (*Reader, error) {
+	rec := &Reader{in: bufio.NewReaderSize(r, 64<<10)}
+	line, err := rec.next()
+	if err == io.EOF {
+		return nil, fmt.Errorf("%w: line 1: empty; a record begins with %q", ErrFormat, header)
+	}
+	if err != nil {
+		return nil, err
+	}
+	began, ok := strings.CutPrefix(line, header+" ")
+	if !ok {
+		return nil, fmt.Errorf("%w: line 1: begins with %.40q; want %q and a time", ErrFormat, line, header)
+	}
+	if rec.Began, err = time.Parse(time.RFC3339Nano, began); err != nil {
+		return nil, fmt.Errorf("%w: line 1: %v", ErrFormat, err)
+	}
+	return rec, nil
+}
+
+// Next returns the next call, and io.EOF after the last. Calls come in the order
+// in which they ended.
+func (r *Reader) Next() (Call, error) {
+	line, err := r.next()
+	if err != nil {
+		return Call{}, err
+	}
+	c, err := parse(line)
+	if err != nil {
+		return Call{}, fmt.Errorf("%w: line %d: %w", ErrFormat, r.line, err)
+	}
+	return c, nil
+}
+
+// ReadAll reads a record whole and sorts the calls by their start. With an error
+// that matches ErrCut, the calls before the cut are returned too.
+func ReadAll(in io.Reader) (began time.Time, calls []Call, err error) {
+	r, err := NewReader(in)
+	if err != nil {
+		return time.Time{}, nil, err
+	}
+	for {
+		c, err := r.Next()
+		switch {
+		case err == nil:
+			calls = append(calls, c)
+			continue
+		case err == io.EOF:
+			err = nil
+		case !errors.Is(err, ErrCut):
+			return time.Time{}, nil, err
+		}
+		slices.SortStableFunc(calls, func(a, b Call) int { return cmp.Compare(a.Start, b.Start) })
+		return r.Began, calls, err
+	}
+}
+
+// next returns a line without its end.
+func (r *Reader) next() (string, error) {
+	r.line++
+	var line []byte
+	for {
+		part, err := r.in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return string(line[:len(line)-1]), nil
+		case err == io.EOF && len(line) == 0:
+			return "", io.EOF
+		case err == io.EOF:
+			return "", fmt.Errorf("%w: line %d", ErrCut, r.line)
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return "", fmt.Errorf("record: read line %d: %w", r.line, err)
+		case len(line) > maxLine:
+			return "", fmt.Errorf("%w: line %d: longer than %d bytes", ErrFormat, r.line, maxLine)
+		}
+	}
+}
+
+const fields = 8
+
+func parse(line string) (c Call, err error) {
+	f := strings.Split(line, " ")
+	if len(f) != fields {
+		return c, fmt.Errorf("%d fields; want %d", len(f), fields)
+	}
+	if c.Start, err = micros(f[0]); err != nil {
+		return c, fmt.Errorf("start: %w", err)
+	}
+	if c.Dependency, err = name(f[1]); err != nil {
+		return c, fmt.Errorf("dependency: %w", err)
+	}
+	if c.Operation, err = name(f[2]); err != nil {
+		return c, fmt.Errorf("operation: %w", err)
+	}
+	if err := c.Criticality.UnmarshalText([]byte(f[3])); err != nil {
+		return c, fmt.Errorf("criticality: %q is not a class", f[3])
+	}
+	if f[4] != "none" {
+		c.Answered = true
+		if c.Source, err = source(f[4]); err != nil {
+			return c, err
+		}
+	}
+	if c.Cause = Cause(f[5]); !slices.Contains(causes, c.Cause) {
+		return c, fmt.Errorf("cause: %q is not known", f[5])
+	}
+	if c.Took, err = micros(f[6]); err != nil {
+		return c, fmt.Errorf("took: %w", err)
+	}
+	if f[7] == "-" {
+		return c, nil
+	}
+	for text := range strings.SplitSeq(f[7], ",") {
+		a, err := attempt(text)
+		if err != nil {
+			return c, fmt.Errorf("attempt %q: %w", text, err)
+		}
+		c.Attempts = append(c.Attempts, a)
+	}
+	return c, nil
+}
+
+var causes = []Cause{None, Open, Full, RateLimited, Closed, Timeout, Canceled, Failed}
+
+// maxMicros is what a time.Duration can hold.
+const maxMicros = int64(1<<63-1) / int64(time.Microsecond)
+
+func micros(text string) (time.Duration, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > maxMicros {
+		return 0, fmt.Errorf("%q is no number of microseconds", text)
+	}
+	return time.Duration(n) * time.Microsecond, nil
+}
+
+func name(text string) (string, error) {
+	if !strings.HasPrefix(text, `"`) {
+		if text == "" {
+			return "", errors.New("is empty; an empty name is quoted")
+		}
+		return text, nil
+	}
+	n, err := strconv.Unquote(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: bad quotes", text)
+	}
+	return n, nil
+}
+
+func source(text string) (resilience.Source, error) {
+	for s := resilience.Live; s <= resilience.Static; s++ {
+		if s.String() == text {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("source: %q is not known", text)
+}
+
+func attempt(text string) (a Attempt, err error) {
+	if text == "" {
+		return a, errors.New("is empty")
+	}
+	i := strings.IndexByte(letters, text[0])
+	if i < 0 {
+		return a, fmt.Errorf("outcome %q is none of %s", text[0], letters)
+	}
+	a.Outcome = resilience.Outcome(i)
+	text, a.Hedge = strings.CutSuffix(text[1:], "h")
+	start, took, ok := strings.Cut(text, "+")
+	if !ok {
+		return a, errors.New("has no +")
+	}
+	if a.Start, err = micros(start); err != nil {
+		return a, err
+	}
+	a.Took, err = micros(took)
+	return a, err
+}

@@ -1,0 +1,128 @@
+package resilience
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// WorstCase is the most that a policy admits, whatever its dependency does. It is
+// computed from the policy alone, defaults filled in.
+type WorstCase struct {
+	// Running is the most attempts that run at once: the bulkhead's limit, or the
+	// ceiling of an adaptive one.
+	Running int `json:"running"`
+	// Waiting is the most calls that wait for a permit.
+	Waiting int `json:"waiting"`
+	// Pausing is the most calls that pause before a retry. Each holds a token of the
+	// budget, so these are at most Burst, and what first attempts earn during the
+	// longest timeout; without Expect.PerSecond the latter is not known and left out.
+	Pausing int `json:"pausing"`
+	// Goroutines is the most goroutines that the guard keeps busy or blocked: those
+	// of its callers, and one more for each attempt that is hedged or detached.
+	// Callers that wait for a coalesced call of another are not bounded.
+	Goroutines int `json:"goroutines"`
+	// Ratio and Burst bound amplification: n calls make at most Attempts(n). Both
+	// are zero if no operation retries or hedges.
+	Ratio float64 `json:"ratio"`
+	Burst int     `json:"burst"`
+	// PerSecond is the most attempts a second that the dependency gets over a long
+	// time, of what is known: the rate limit, and (1 + Ratio) x Expect.PerSecond.
+	// Zero: neither is stated.
+	PerSecond float64 `json:"perSecond,omitempty"`
+	// Operations holds the default operation, then the others by name.
+	Operations []OperationWorst `json:"operations"`
+}
+
+// OperationWorst is the most that one call of an operation admits.
+type OperationWorst struct {
+	// Name is the operation's name.
+	Name string `json:"name"`
+	// Wait is the longest that Do keeps its caller, fallbacks' own time left out.
+	Wait time.Duration `json:"wait"`
+	// Overrun: a call that ignores its context keeps its caller longer than Wait,
+	// for as long as it takes. Detach and Hedge prevent it.
+	Overrun bool `json:"overrun"`
+	// Queued is the longest that one attempt waits for a permit.
+	Queued time.Duration `json:"queued"`
+	// Attempts is the most attempts of one call, hedges included.
+	Attempts int `json:"attempts"`
+	// Layered is the most attempts for one request, if every layer above repeats as
+	// often as this one (Expect.RetryingLayers) and none passes on that it does.
+	Layered float64 `json:"layered"`
+}
+
+// Worst returns the policy's worst case. It is meaningful for policies that New
+// accepts.
+func (p Policy) Worst() WorstCase {
+	p = p.WithDefaults()
+	w := WorstCase{Running: p.Bulkhead.Limit, Waiting: p.Bulkhead.Queue}
+	if a := p.Bulkhead.Adaptive; a != nil {
+		w.Running = a.Max
+	}
+	var expect Expectation
+	if p.Expect != nil {
+		expect = *p.Expect
+	}
+	apart := false // do attempts run on goroutines of their own?
+	var longest time.Duration
+	add := func(name string, o OperationPolicy) {
+		apart = apart || o.Detach || o.Hedge != nil
+		if o.Retry != nil {
+			longest = max(longest, o.Timeout)
+		}
+		w.Operations = append(w.Operations, o.worst(name, p, expect.RetryingLayers))
+	}
+	add(DefaultOperation, p.Default)
+	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
+		add(name, p.Operations[name])
+	}
+	if w.repeats() {
+		w.Ratio, w.Burst = p.Budget.Ratio, p.Budget.Burst
+	}
+	if longest > 0 {
+		w.Pausing = w.Burst + int(math.Ceil(w.Ratio*expect.PerSecond*longest.Seconds()))
+	}
+	w.Goroutines = w.Running + w.Waiting + w.Pausing
+	if apart {
+		w.Goroutines += w.Running
+	}
+	w.PerSecond = (1 + w.Ratio) * expect.PerSecond
+	if r := p.RateLimit; r != nil && (w.PerSecond == 0 || r.PerSecond < w.PerSecond) {
+		w.PerSecond = r.PerSecond
+	}
+	return w
+}
+
+// Attempts is the most attempts that the given number of calls make together:
+// (1 + Ratio) x calls + Burst.
+func (w WorstCase) Attempts(calls int) int {
+	return int(float64(calls)*(1+w.Ratio)) + w.Burst
+}
+
+func (w WorstCase) repeats() bool {
+	return slices.ContainsFunc(w.Operations, func(o OperationWorst) bool { return o.Attempts > 1 })
+}
+
+func (o OperationPolicy) worst(name string, p Policy, layers int) OperationWorst {
+	w := OperationWorst{Name: name, Wait: o.Timeout, Overrun: !o.Detach && o.Hedge == nil, Attempts: 1}
+	if p.Bulkhead.Queue > 0 {
+		w.Queued = o.Timeout
+		if m := p.Bulkhead.MaxWait; m > 0 {
+			w.Queued = min(w.Queued, m)
+		}
+	}
+	if o.Retry != nil {
+		w.Attempts = o.Retry.MaxAttempts
+	}
+	if o.Hedge != nil {
+		// Hedges count as attempts; the last retry may still be hedged.
+		w.Attempts += o.Hedge.MaxHedges
+	}
+	if p.Budget != nil && w.Attempts > 1 {
+		w.Attempts = min(w.Attempts, 1+p.Budget.Burst)
+	}
+	w.Layered = math.Pow(float64(w.Attempts), float64(layers+1))
+	return w
+}
