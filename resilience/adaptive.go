@@ -1,5 +1,13 @@
 package resilience
 
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
 // startLimit is the limit with which a policy comes into force: a moving limit
 // stays where it is as far as the new bounds allow, a fixed one is what it says.
 func (p BulkheadPolicy) startLimit(before *shared, now int) int {
@@ -7,4 +15,132 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 		return p.Limit
 	}
 	return min(max(now, p.Adaptive.Min), p.Adaptive.Max)
+}
+
+// adaptive moves a bulkhead's limit, told a latency objective: additive increase,
+// multiplicative decrease.
+//
+// Time is cut into rounds. A round counts only attempts that started in it, so
+// that it sees what the last decision did, and not what was before it. It ends
+// when it has seen enough attempts, or has lasted for an objective. Then
+//
+//	more than a tenth of the attempts were late ──▶ the limit shrinks, by how late they were
+//	else, if the limit was in use               ──▶ the limit grows by its square root
+//	else                                        ──▶ it stays
+//
+// An attempt is late when it took more than half of the objective: the other half
+// is room for waiting, and for what is on its way while a dependency becomes slow.
+//
+// Observed: attempts that ran: successes, those that were late however they ended,
+// and marked refusals of the dependency (Overload), which are late. Not observed:
+// refusals of our own, and failures and cancellations that came early, which say
+// nothing about how much the dependency can take. There is no baseline that could
+// drift, for the objective is told.
+//
+// Safe for concurrent use.
+type adaptive struct {
+	guard *Guard
+	// policy is nil while the limit is fixed.
+	policy atomic.Pointer[AdaptivePolicy]
+
+	// The round. Counting and starting anew may race; a few counts may be lost.
+	since atomic.Int64 // when it began
+	_     cacheLine
+	calls atomic.Int64
+	late  atomic.Int64
+	took  atomic.Int64 // sum of the late ones' times
+	peak  atomic.Int64 // most permits in use that were seen
+
+	mu sync.Mutex // held while deciding
+}
+
+const (
+	// lateShare of the attempts may be late; a service time that varies makes some so.
+	lateShare = 0.1
+	// minRound is the fewest attempts that a round needs before an objective has
+	// passed, so that chance does not decide.
+	minRound = 16
+	// leastShrink and mostShrink bound one decrease.
+	leastShrink, mostShrink = 0.95, 0.5
+	// inUseShare of the limit in use, or more, means that more might be.
+	inUseShare = 0.8
+)
+
+// target is how long an attempt may take without being late.
+func (p *AdaptivePolicy) target() time.Duration { return p.Objective / 2 }
+
+// configure sets the policy; nil fixes the limit.
+func (a *adaptive) configure(p *AdaptivePolicy, now int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.policy.Store(p)
+	a.restartLocked(now)
+}
+
+// observe counts an attempt that ends at now. It decides if the round is over.
+func (a *adaptive) observe(ctx context.Context, p *AdaptivePolicy, start, now int64, err error, v Verdict) {
+	took := now - start
+	late := took > int64(p.target()) || v.Outcome == Overload || v.Outcome == Failure && isDeadline(err)
+	since := a.since.Load()
+	if v.Outcome != Success && !late || start < since {
+		return
+	}
+	calls := a.calls.Add(1)
+	if late {
+		a.late.Add(1)
+		a.took.Add(max(took, int64(p.target())))
+	}
+	inUse, waiting := a.guard.bulkhead.counts()
+	if waiting > 0 {
+		inUse = math.MaxInt32
+	}
+	if int64(inUse) > a.peak.Load() {
+		a.peak.Store(int64(inUse))
+	}
+	if calls >= max(minRound, a.guard.bulkhead.limit.Load()/4) || now-since >= int64(p.Objective) {
+		a.decide(ctx, since, now)
+	}
+}
+
+// decide ends the round that began at since, unless another goroutine did.
+func (a *adaptive) decide(ctx context.Context, since, now int64) {
+	a.mu.Lock()
+	p := a.policy.Load()
+	if p == nil || a.since.Load() != since {
+		a.mu.Unlock()
+		return
+	}
+	old := a.guard.bulkhead.limit.Load()
+	limit := p.next(old, a.calls.Load(), a.late.Load(), a.took.Load(), a.peak.Load())
+	a.restartLocked(now)
+	if limit != old {
+		a.guard.bulkhead.setLimit(int(limit), now)
+		a.guard.queue(Event{Kind: LimitChanged, Dependency: a.guard.name, Limit: int(limit)})
+	}
+	a.mu.Unlock()
+	if limit != old {
+		a.guard.deliver(ctx)
+	}
+}
+
+// next is the limit after a round.
+func (p *AdaptivePolicy) next(limit, calls, late, took, peak int64) int64 {
+	switch {
+	case calls == 0:
+	case float64(late) > lateShare*float64(calls):
+		mean := float64(took) / float64(late)
+		shrink := min(max(float64(p.target())/mean, mostShrink), leastShrink)
+		limit = min(limit-1, int64(float64(limit)*shrink))
+	case float64(peak) >= inUseShare*float64(limit):
+		limit += max(1, int64(math.Sqrt(float64(limit))))
+	}
+	return min(max(limit, int64(p.Min)), int64(p.Max))
+}
+
+func (a *adaptive) restartLocked(now int64) {
+	a.since.Store(now)
+	a.calls.Store(0)
+	a.late.Store(0)
+	a.took.Store(0)
+	a.peak.Store(0)
 }

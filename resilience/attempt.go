@@ -77,6 +77,9 @@ func (a *attempt) report(now int64, err error, v Verdict) {
 	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && v.Outcome == Success {
 		a.cfg.op.latency.add(took)
 	}
+	if p := a.cfg.shared.Bulkhead.Adaptive; p != nil {
+		a.cfg.guard.adaptive.observe(a, p, a.start, now, err, v)
+	}
 	switch {
 	case a.circuit == nil:
 	case a.probe == nil:

@@ -24,7 +24,9 @@ const maxPermits = 1 << 30
 //
 // Safe for concurrent use. The limit may be changed at any time.
 type bulkhead struct {
+	_     cacheLine
 	word  atomic.Uint64 // low half: permits in use; high half: waiters
+	_     cacheLine     // every call writes word; what follows is mostly read
 	limit atomic.Int64
 	// service is a moving average of how long permits are held, in ns. 0: unknown.
 	service atomic.Int64
@@ -40,6 +42,10 @@ const (
 	inUseMask = oneWaiter - 1
 	classes   = int(CriticalPlus-Sheddable) + 1
 )
+
+// cacheLine keeps what is written by every call away from what is read by every
+// call, so that cores do not fight. 64 bytes is the line of amd64 and most arm64.
+type cacheLine [64]byte
 
 // waiter is one call in a queue. Its fields are guarded by the bulkhead's mu.
 type waiter struct {
@@ -64,6 +70,9 @@ func (b *bulkhead) tryAcquire() bool {
 		}
 	}
 }
+
+// isFull reports whether tryAcquire would fail.
+func (b *bulkhead) isFull() bool { return b.word.Load() >= uint64(b.limit.Load()) }
 
 // release gives a permit back at now. It was held for the given time, in ns.
 func (b *bulkhead) release(held, now int64) {

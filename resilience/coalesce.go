@@ -43,6 +43,7 @@ type landed[T any] struct {
 
 // fly joins the flight under key, or starts it.
 func fly[T any](r *run, key string, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
+	r.begin(r.cfg.guard.now())
 	fs := &r.cfg.op.flights
 	key = reflect.TypeFor[T]().String() + "\x00" + key
 	ctx, cfg, dispose := r.ctx, r.cfg, disposeOf(opts)
@@ -138,8 +139,7 @@ func board[T any](ctx context.Context, cfg *opConfig, call func(context.Context)
 				l.panicked, l.exited = panicOf(p), false
 			}
 		}()
-		var r run
-		r.begin(ctx, cfg, cfg.guard.now())
+		r := run{ctx: ctx, cfg: cfg}
 		l.result.Value, l.result.Source, l.err = attempts(&r, call, []CallOption[T]{{dispose: dispose}})
 		l.result.Attempts, l.judged, l.ended, l.exited = r.attempts, r.judged, r.ended, false
 	}()

@@ -35,8 +35,13 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	case ctx == nil:
 		return Result[T]{}, errNilCtx
 	}
-	var r run
-	r.begin(ctx, c, c.guard.now())
+	if len(opts) == 0 && !c.listens() && ctx.Err() == nil {
+		// Nobody stands in and nobody listens: a refusal needs no more than itself.
+		if refusal := c.refusesAtOnce(); refusal != nil {
+			return Result[T]{}, refusal
+		}
+	}
+	r := run{ctx: ctx, cfg: c}
 	if c.listens() {
 		return heard(&r, call, opts)
 	}
@@ -45,6 +50,7 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 
 // heard is perform with its beginning and end told to listeners, whatever the end is.
 func heard[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
+	r.begin(r.cfg.guard.now())
 	class := classOf(r.ctx, r.cfg.Criticality)
 	r.ctx = r.tell(Event{Kind: CallStarted, Criticality: class})
 	err = errAbandoned // unless perform returns

@@ -29,6 +29,7 @@ type Guard struct {
 	classify Classifier
 	listening
 	bulkhead bulkhead
+	adaptive adaptive
 	breaker  breaker
 	budget   budget
 	own      *Operation // the default one
@@ -118,7 +119,7 @@ func New(p Policy, opts ...Option) (*Guard, error) {
 	g := &Guard{name: p.Name, base: time.Now(), classify: o.classify, operations: map[string]*Operation{}}
 	g.listeners = o.listeners
 	g.ending, g.end = context.WithCancel(noContext{})
-	g.breaker.guard = g
+	g.breaker.guard, g.adaptive.guard = g, g
 	g.own = &Operation{guard: g, name: DefaultOperation}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -232,6 +233,7 @@ func (g *Guard) applyLocked(p Policy, first bool) {
 		s.limiter = limiterFor(*r, before)
 	}
 	g.bulkhead.configure(full.Bulkhead.Queue, full.Bulkhead.LIFO)
+	g.adaptive.configure(full.Bulkhead.Adaptive, g.now())
 	g.bulkhead.setLimit(full.Bulkhead.startLimit(before, int(g.bulkhead.limit.Load())), g.now())
 	g.own.put(s, full.Default)
 	for name, o := range full.Operations {

@@ -127,8 +127,7 @@ func refresh[T any](r *run, l *LastGood[T], key string, call func(context.Contex
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(ending, cancel)()
-		var r run
-		r.begin(ctx, cfg, cfg.guard.now())
+		r := run{ctx: ctx, cfg: cfg}
 		v, _, err := attempts(&r, call, []CallOption[T]{{dispose: dispose}})
 		if err == nil {
 			l.put(key, v)

@@ -93,6 +93,8 @@ type BulkheadPolicy struct {
 // decrease, told a latency objective.
 type AdaptivePolicy struct {
 	// Objective is the latency that calls should keep, waiting included. Required.
+	// The limit shrinks when attempts take more than half of it, and no call waits
+	// longer than half of what attempts leave of it.
 	Objective time.Duration `json:"objective" yaml:"objective"`
 	// Min is the floor that keeps probing. Default: 1.
 	Min int `json:"min,omitempty" yaml:"min,omitempty"`

@@ -11,6 +11,7 @@ import (
 type run struct {
 	ctx   context.Context // the caller's, with what a listener added
 	cfg   *opConfig
+	begun bool // the clock runs; a call that is refused at once needs none
 	start int64
 	// deadline bounds the whole call. theirs: it is the caller's own, not ours.
 	deadline int64
@@ -26,11 +27,15 @@ type run struct {
 	ended  bool
 }
 
-// begin starts the clock.
-func (r *run) begin(ctx context.Context, c *opConfig, now int64) {
-	r.ctx, r.cfg, r.start = ctx, c, now
+// begin starts the clock, unless it runs.
+func (r *run) begin(now int64) {
+	if r.begun {
+		return
+	}
+	c := r.cfg
+	r.begun, r.start = true, now
 	r.deadline = now + int64(c.Timeout)
-	if d, ok := ctx.Deadline(); ok {
+	if d, ok := r.ctx.Deadline(); ok {
 		if at := now + int64(untilDeadline(d, c.guard.base, now)); at < r.deadline {
 			r.deadline, r.theirs = at, true
 		}
@@ -84,13 +89,15 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	var token rateToken
 	if c.shared.limiter != nil {
 		var ok bool
-		if token, ok = takeToken(c.shared.limiter, g.base.Add(time.Duration(g.now()))); !ok {
+		if token, ok = takeToken(c.shared.limiter, r.at(g.now())); !ok {
 			return nil, r.refused(c.refuse.limited)
 		}
 	}
 	if !g.bulkhead.tryAcquire() {
-		err := error(c.refuse.full)
-		if !hedged {
+		var err error
+		if hedged || c.shared.Bulkhead.Queue == 0 {
+			err = r.refused(c.refuse.full)
+		} else {
 			err = r.queueUp()
 		}
 		if err != nil {
@@ -102,6 +109,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		}
 	}
 	now := g.now()
+	r.begin(now)
 	var p *probe
 	if breaker != nil && circuit.kind != BreakerClosed && breaker.Mode == BreakerAuto {
 		var ok bool
@@ -128,16 +136,37 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	return a, nil
 }
 
+// refusesAtOnce returns the refusal that admit would come to, if that is seen
+// without taking anything: the circuit is open, or no permit is free and none waits.
+func (c *opConfig) refusesAtOnce() *Refusal {
+	g := c.guard
+	if b := c.shared.Breaker; b != nil && !g.closed.Load() {
+		switch now := g.breaker.now.Load(); {
+		case b.Mode == BreakerForcedOpen:
+			return c.refuse.forced
+		case b.Mode == BreakerAuto && now.kind == BreakerOpen:
+			return c.refuseOpen(now)
+		}
+	}
+	if c.shared.Bulkhead.Queue == 0 && g.bulkhead.isFull() && !g.closed.Load() {
+		return c.refuse.full
+	}
+	return nil
+}
+
 // queueUp waits for a permit.
 func (r *run) queueUp() error {
 	c, g := r.cfg, r.cfg.guard
-	if c.shared.Bulkhead.Queue == 0 {
-		return r.refused(c.refuse.full)
-	}
 	now := g.now()
+	r.begin(now)
 	until := r.deadline
 	if w := c.shared.Bulkhead.MaxWait; w > 0 {
 		until = min(until, now+int64(w))
+	}
+	if p := c.shared.Bulkhead.Adaptive; p != nil {
+		// The objective includes waiting. Half of what an attempt leaves of it is for
+		// that, the other half is room for attempts that take longer than most.
+		until = min(until, now+max(0, int64(p.Objective)-g.bulkhead.service.Load())/2)
 	}
 	err := g.bulkhead.wait(r.ctx, queueRules{
 		class: int(classOf(r.ctx, c.Criticality) - Sheddable), now: now, until: until, deadline: r.deadline,
