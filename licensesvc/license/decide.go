@@ -1,0 +1,359 @@
+package license
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Decision is what a command leads to: events to append, perhaps none because
+// everything has happened already.
+type Decision struct {
+	Events []Event
+	// License is the license after the decision.
+	License License
+	// Warnings tell the member what to expect, such as a last download.
+	Warnings []Warning
+}
+
+// Warning tells a member of a bound that comes near.
+type Warning struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+	// Left is how many are left.
+	Left int `json:"left"`
+}
+
+// The codes of warnings.
+const (
+	WarnLastDownload   = "last_download"
+	WarnNoDownloadLeft = "no_download_left"
+	WarnLastPlay       = "last_play"
+)
+
+// Decide answers a command: events, or a *Refusal as the error. It is pure. A nil
+// command and one with missing fields are refused as Invalid.
+func Decide(s State, c Command, r Rules) (Decision, error) {
+	var d Decision
+	var refusal *Refusal
+	switch c := c.(type) {
+	case Request:
+		d, refusal = decideRequest(s, c, r)
+	case Promise:
+		d, refusal = decidePromise(s, c, r)
+	case Renew:
+		d, refusal = decideRenew(s, c, r)
+	case Play:
+		d, refusal = decidePlay(s, c)
+	case ReportPlay:
+		d, refusal = decideReportPlay(s, c)
+	case ReportDownload:
+		d, refusal = decideReportDownload(s, c)
+	case Release:
+		d, refusal = decideRelease(s, c)
+	case Revoke:
+		d, refusal = decideRevoke(s, c)
+	default:
+		refusal = refuse(Invalid, "unknown command %T", c)
+	}
+	if refusal != nil {
+		return Decision{Warnings: d.Warnings}, refusal
+	}
+	next, err := Fold(s, d.Events...)
+	if err != nil {
+		return Decision{}, err
+	}
+	if len(d.Events) > 0 {
+		d.License, _ = next.License(d.Events[0].Of())
+	}
+	return d, nil
+}
+
+// complete refuses a command whose required fields are empty.
+func complete(fields ...string) *Refusal {
+	for i := 0; i < len(fields); i += 2 {
+		if fields[i+1] == "" {
+			return refuse(Invalid, "%s is empty: give one", fields[i])
+		}
+	}
+	return nil
+}
+
+func decideRequest(s State, c Request, r Rules) (Decision, *Refusal) {
+	if bad := complete("license", c.License, "device", c.Device, "title", c.Title.ID); bad != nil {
+		return Decision{}, bad
+	}
+	if there, ok := s.License(c.License); ok {
+		return sameRequest(there, c)
+	}
+	plan, refusal := r.mayHold(c.Member, c.Title)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	u := s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
+	limits := limitsOf(plan, c.Title.Terms)
+	if broken := u.grant(limits, c); len(broken) > 0 {
+		return Decision{}, broken[0]
+	}
+	granted := r.granted(c, limits, c.At.Add(c.Title.Terms.License))
+	return Decision{Events: []Event{granted}, Warnings: u.downloadWarnings(limits, c.Title.ID)}, nil
+}
+
+func sameRequest(there License, c Request) (Decision, *Refusal) {
+	if there.Device != c.Device || there.Title != c.Title.ID {
+		return Decision{}, refuse(IDTaken, "license %s is for title %s on device %s; use another Idempotency-Key for another request",
+			there.ID, there.Title, there.Device)
+	}
+	return Decision{License: there}, nil
+}
+
+// mayHold checks what does not depend on other licenses.
+func (r Rules) mayHold(m Member, t Title) (PlanLimits, *Refusal) {
+	switch {
+	case m.Status == StatusSuspended:
+		return PlanLimits{}, refuse(MembershipSuspended, "the membership is suspended; it has to be settled first")
+	case m.Status != StatusActive:
+		return PlanLimits{}, refuse(MembershipUnknown, "there is no such membership")
+	case !t.Known:
+		return PlanLimits{}, refuse(TitleUnknown, "the catalog has no title %q", t.ID)
+	case !t.Offline:
+		return PlanLimits{}, refuse(TitleNotOffline, "the studio does not allow title %q offline", t.ID)
+	}
+	plan := r.Plans[m.Plan]
+	if plan.Devices == 0 {
+		return plan, refuse(PlanWithoutDownload, "plan %q has no downloads", m.Plan)
+	}
+	return plan, nil
+}
+
+// grant returns the bounds that one more license would break.
+func (u usage) grant(l Limits, c Request) []*Refusal {
+	broken := u.hold(l, c.Device, c.Title.Studio)
+	if u.title >= l.TitleDownloads {
+		r := over(TitleYearLimit, l.TitleDownloads, "title %q was downloaded %d times within a year, %d are allowed",
+			c.Title.ID, u.title, l.TitleDownloads)
+		r.Until = u.titleFrees
+		broken = append(broken, r)
+	}
+	return broken
+}
+
+// hold returns the bounds that one more held license would break.
+func (u usage) hold(l Limits, device, studio string) []*Refusal {
+	var broken []*Refusal
+	if !u.devices[device] && len(u.devices) >= l.Devices {
+		broken = append(broken, over(DeviceLimit, l.Devices, "%d devices hold downloads, the plan allows %d; release the downloads of one",
+			len(u.devices), l.Devices))
+	}
+	if l.Licenses > 0 && u.licenses >= l.Licenses {
+		broken = append(broken, over(LicenseLimit, l.Licenses, "%d downloads are held, the plan allows %d; release one", u.licenses, l.Licenses))
+	}
+	if u.studio >= l.StudioDownloads {
+		broken = append(broken, over(StudioLimit, l.StudioDownloads, "%d downloads of studio %q are held, it allows %d; release one",
+			u.studio, studio, l.StudioDownloads))
+	}
+	return broken
+}
+
+// downloadWarnings is what a member is told with a grant.
+func (u usage) downloadWarnings(l Limits, title string) []Warning {
+	switch left := l.TitleDownloads - u.title - 1; left {
+	case 1:
+		return []Warning{{WarnLastDownload, fmt.Sprintf("one more download of %q is left this year", title), 1}}
+	case 0:
+		return []Warning{{WarnNoDownloadLeft, fmt.Sprintf("this was the last download of %q this year", title), 0}}
+	}
+	return nil
+}
+
+func (r Rules) granted(c Request, l Limits, expires time.Time) Granted {
+	return Granted{
+		License: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio, At: c.At, Expires: expires,
+		PlaybackSeconds: int64(c.Title.Terms.Playback / time.Second), Plan: c.Member.Plan, Limits: l,
+		Rules: r.Version, Terms: c.Title.Terms.Version, Basis: slices.Clone(c.Basis),
+	}
+}
+
+func decidePromise(s State, c Promise, r Rules) (Decision, *Refusal) {
+	if bad := complete("license", c.License, "device", c.Device, "title", c.Title.ID); bad != nil {
+		return Decision{}, bad
+	}
+	if there, ok := s.License(c.License); ok {
+		return sameRequest(there, c.Request)
+	}
+	plan, refusal := r.mayHold(c.Member, c.Title)
+	limits := limitsOf(plan, c.Title.Terms)
+	var brokenRules []string
+	if refusal != nil {
+		brokenRules = append(brokenRules, string(refusal.Code))
+	} else {
+		for _, b := range s.usageAt(c.At, c.Title.Studio, c.Title.ID, "").grant(limits, c.Request) {
+			brokenRules = append(brokenRules, string(b.Code))
+		}
+	}
+	// It was promised, so it happened, whatever the rules now say.
+	promised := Promised{Granted: r.granted(c.Request, limits, c.Until), Over: brokenRules}
+	if len(brokenRules) > 0 {
+		return Decision{Events: []Event{promised, Revoked{License: c.License, At: c.Now,
+			Reason: "the provisional license went over " + brokenRules[0]}}}, nil
+	}
+	return Decision{Events: []Event{promised, Confirmed{License: c.License, At: c.Now, Expires: c.At.Add(c.Title.Terms.License)}}}, nil
+}
+
+func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
+	if bad := complete("license", c.License, "request", c.Request); bad != nil {
+		return Decision{}, bad
+	}
+	l, refusal := s.usable(c.License)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	if slices.Contains(l.Renewals, c.Request) {
+		return Decision{License: l}, nil
+	}
+	plan, refusal := r.mayHold(c.Member, c.Title)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	if ended := l.ExpiresAt(); c.At.Sub(ended) > RenewalGrace {
+		return Decision{}, refuse(Expired, "license %s expired at %s, too long ago to renew; request a new one", l.ID, ended.Format(time.RFC3339))
+	}
+	// Only a license that has expired takes its place anew.
+	if !l.ActiveAt(c.At) {
+		u := s.usageAt(c.At, l.Studio, l.Title, l.ID)
+		if broken := u.hold(limitsOf(plan, c.Title.Terms), l.Device, l.Studio); len(broken) > 0 {
+			return Decision{}, broken[0]
+		}
+	}
+	expires := c.At.Add(c.Title.Terms.Renewal)
+	if expires.Before(l.Expires) {
+		expires = l.Expires
+	}
+	return Decision{Events: []Event{Renewed{License: l.ID, Request: c.Request, At: c.At, Expires: expires, Rules: r.Version,
+		Terms: c.Title.Terms.Version, Basis: slices.Clone(c.Basis)}}}, nil
+}
+
+// usable returns a license that was neither released nor revoked.
+func (s State) usable(id string) (License, *Refusal) {
+	l, ok := s.License(id)
+	switch {
+	case !ok:
+		return l, refuse(NotFound, "the member has no license %q", id)
+	case !l.Revoked.IsZero():
+		return l, refuse(Ended, "license %s was revoked: %s", id, l.Reason)
+	case !l.Released.IsZero():
+		return l, refuse(Ended, "license %s was released; request a new one", id)
+	}
+	return l, nil
+}
+
+func decidePlay(s State, c Play) (Decision, *Refusal) {
+	if bad := complete("license", c.License, "report", c.Report); bad != nil {
+		return Decision{}, bad
+	}
+	l, refusal := s.usable(c.License)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	if slices.Contains(l.Reports, c.Report) {
+		return Decision{License: l}, nil
+	}
+	if !l.ActiveAt(c.At) {
+		return Decision{}, refuse(Expired, "license %s expired at %s; renew it", l.ID, l.ExpiresAt().Format(time.RFC3339))
+	}
+	u := s.usageAt(c.At, l.Studio, l.Title, "")
+	if u.plays >= l.Limits.TitlePlays {
+		r := over(PlayYearLimit, l.Limits.TitlePlays, "title %q was played %d times within a year, %d are allowed", l.Title, u.plays, l.Limits.TitlePlays)
+		r.Until = u.playFrees
+		return Decision{}, r
+	}
+	d := Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: c.At}}}
+	if left := l.Limits.TitlePlays - u.plays - 1; left == 1 {
+		d.Warnings = []Warning{{WarnLastPlay, fmt.Sprintf("one more play of %q is left this year", l.Title), 1}}
+	}
+	return d, nil
+}
+
+func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
+	l, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	if slices.Contains(l.Reports, c.Report) {
+		return Decision{License: l}, nil
+	}
+	e := Played{License: l.ID, Report: c.Report, Occurred: c.Occurred}
+	switch {
+	case l.Ended() && !c.Occurred.Before(endOf(l)):
+		e.Over = append(e.Over, string(Ended))
+	case !c.Occurred.Before(l.ExpiresAt()):
+		e.Over = append(e.Over, string(Expired))
+	}
+	if s.usageAt(c.Occurred, l.Studio, l.Title, "").plays >= l.Limits.TitlePlays {
+		e.Over = append(e.Over, string(PlayYearLimit))
+	}
+	return Decision{Events: []Event{e}}, nil
+}
+
+func endOf(l License) time.Time {
+	if l.Revoked.IsZero() {
+		return l.Released
+	}
+	return earliest(l.Released, l.Revoked)
+}
+
+// reported checks a device's report. It may be about a license that has ended.
+func (s State) reported(id, report string, occurred, at time.Time) (License, *Refusal) {
+	if bad := complete("license", id, "report", report); bad != nil {
+		return License{}, bad
+	}
+	l, ok := s.License(id)
+	switch {
+	case !ok:
+		return l, refuse(NotFound, "the member has no license %q", id)
+	case occurred.Before(l.Granted.Add(-clockSkew)):
+		return l, refuse(Invalid, "occurred is %s, before the license was granted: the device's clock is wrong", occurred.Format(time.RFC3339))
+	case occurred.After(at.Add(clockSkew)):
+		return l, refuse(Invalid, "occurred is %s, which is to come: the device's clock is wrong", occurred.Format(time.RFC3339))
+	}
+	return l, nil
+}
+
+// clockSkew is how far a device's clock may be off.
+const clockSkew = 10 * time.Minute
+
+func decideReportDownload(s State, c ReportDownload) (Decision, *Refusal) {
+	l, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	if slices.Contains(l.Reports, c.Report) {
+		return Decision{License: l}, nil
+	}
+	return Decision{Events: []Event{Downloaded{License: l.ID, Report: c.Report, Occurred: c.Occurred}}}, nil
+}
+
+func decideRelease(s State, c Release) (Decision, *Refusal) {
+	l, refusal := s.reported(c.License, "release", c.Occurred, c.At)
+	if refusal != nil {
+		return Decision{}, refusal
+	}
+	if l.Ended() {
+		return Decision{License: l}, nil
+	}
+	return Decision{Events: []Event{Released{License: l.ID, Occurred: c.Occurred}}}, nil
+}
+
+func decideRevoke(s State, c Revoke) (Decision, *Refusal) {
+	if bad := complete("license", c.License, "reason", c.Reason); bad != nil {
+		return Decision{}, bad
+	}
+	l, ok := s.License(c.License)
+	switch {
+	case !ok:
+		return Decision{}, refuse(NotFound, "the member has no license %q", c.License)
+	case l.Ended():
+		return Decision{License: l}, nil
+	}
+	return Decision{Events: []Event{Revoked{License: l.ID, At: c.At, Reason: c.Reason}}}, nil
+}

@@ -1,0 +1,123 @@
+package license
+
+import "time"
+
+// Event is something that happened to a license, for ever. The types below are all
+// there are; their JSON form is stored, so a change of one is a new schema version
+// with an upcaster.
+type Event interface {
+	// Kind is the event's type in the store.
+	Kind() string
+	// Of is the license that it is about.
+	Of() string
+	// When is when it occurred, which may be long before it was recorded.
+	When() time.Time
+}
+
+// The kinds of events.
+const (
+	KindGranted    = "license.granted"
+	KindPromised   = "license.promised"
+	KindConfirmed  = "license.confirmed"
+	KindDownloaded = "license.downloaded"
+	KindRenewed    = "license.renewed"
+	KindPlayed     = "license.played"
+	KindReleased   = "license.released"
+	KindRevoked    = "license.revoked"
+)
+
+// Granted: the member has a license.
+type Granted struct {
+	License string    `json:"license"`
+	Device  string    `json:"device"`
+	Title   string    `json:"title"`
+	Studio  string    `json:"studio"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"`
+	// PlaybackSeconds is how long the license lasts once a play has begun.
+	PlaybackSeconds int64   `json:"playback_s"`
+	Plan            string  `json:"plan"`
+	Limits          Limits  `json:"limits"`
+	Rules           string  `json:"rules"`
+	Terms           string  `json:"terms"`
+	Basis           []Basis `json:"decided_on,omitempty"`
+}
+
+// Promised: a license was granted provisionally, until Expires.
+type Promised struct {
+	Granted
+	// Over names the limits that it went over, as the reconciliation found.
+	Over []string `json:"over,omitempty"`
+}
+
+// Confirmed: a provisional license is a full one.
+type Confirmed struct {
+	License string    `json:"license"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"`
+}
+
+// Downloaded: the device has the file.
+type Downloaded struct {
+	License  string    `json:"license"`
+	Report   string    `json:"report"`
+	Occurred time.Time `json:"occurred"`
+}
+
+// Renewed: the license lasts longer.
+type Renewed struct {
+	License string    `json:"license"`
+	Request string    `json:"request"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"`
+	Rules   string    `json:"rules"`
+	Terms   string    `json:"terms"`
+	Basis   []Basis   `json:"decided_on,omitempty"`
+}
+
+// Played: a play began.
+type Played struct {
+	License  string    `json:"license"`
+	Report   string    `json:"report"`
+	Occurred time.Time `json:"occurred"`
+	// Over names the rules that an offline play went over.
+	Over []string `json:"over,omitempty"`
+}
+
+// Released: the member gave the license back.
+type Released struct {
+	License  string    `json:"license"`
+	Occurred time.Time `json:"occurred"`
+}
+
+// Revoked: the license was ended.
+type Revoked struct {
+	License string    `json:"license"`
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+}
+
+func (Granted) Kind() string    { return KindGranted }
+func (Promised) Kind() string   { return KindPromised }
+func (Confirmed) Kind() string  { return KindConfirmed }
+func (Downloaded) Kind() string { return KindDownloaded }
+func (Renewed) Kind() string    { return KindRenewed }
+func (Played) Kind() string     { return KindPlayed }
+func (Released) Kind() string   { return KindReleased }
+func (Revoked) Kind() string    { return KindRevoked }
+
+func (e Granted) Of() string    { return e.License }
+func (e Confirmed) Of() string  { return e.License }
+func (e Downloaded) Of() string { return e.License }
+func (e Renewed) Of() string    { return e.License }
+func (e Played) Of() string     { return e.License }
+func (e Released) Of() string   { return e.License }
+func (e Revoked) Of() string    { return e.License }
+
+func (e Granted) When() time.Time    { return e.At }
+func (e Confirmed) When() time.Time  { return e.At }
+func (e Downloaded) When() time.Time { return e.Occurred }
+func (e Renewed) When() time.Time    { return e.At }
+func (e Played) When() time.Time     { return e.Occurred }
+func (e Released) When() time.Time   { return e.Occurred }
+func (e Revoked) When() time.Time    { return e.At }

@@ -1,0 +1,182 @@
+package license
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Status is what a license is at some moment.
+type Status string
+
+// The states of a license.
+const (
+	Active      Status = "active"
+	Provisional Status = "provisional"
+	Expiry      Status = "expired"
+	GivenBack   Status = "released"
+	TakenBack   Status = "revoked"
+)
+
+// License is one license of a member, as its events tell. It is a value; its
+// slices are not changed once it is in a State.
+type License struct {
+	ID     string `json:"license"`
+	Device string `json:"device"`
+	Title  string `json:"title"`
+	Studio string `json:"studio"`
+	Plan   string `json:"plan"`
+	Limits Limits `json:"limits"`
+	// Granted is when it was granted, Since when it was granted or last renewed.
+	Granted time.Time `json:"granted"`
+	Since   time.Time `json:"since"`
+	// Expires is when it ends if no play begins; see ExpiresAt.
+	Expires  time.Time     `json:"expires"`
+	Playback time.Duration `json:"playback_ns"`
+	// Provisional: promised, not yet confirmed.
+	Provisional bool      `json:"provisional,omitempty"`
+	Downloaded  time.Time `json:"downloaded,omitzero"`
+	// Plays are when plays began, oldest first.
+	Plays    []time.Time `json:"plays,omitempty"`
+	Renewals []string    `json:"renewals,omitempty"`
+	// Reports are the ids of the device reports that were taken.
+	Reports  []string  `json:"reports,omitempty"`
+	Released time.Time `json:"released,omitzero"`
+	Revoked  time.Time `json:"revoked,omitzero"`
+	Reason   string    `json:"reason,omitempty"`
+}
+
+// ExpiresAt is when the license ends: at its expiry, or some time after the first
+// play since it was granted or renewed. A play that a device reports late counts
+// from when it began.
+func (l License) ExpiresAt() time.Time {
+	for _, p := range l.Plays {
+		if !p.Before(l.Since) {
+			if end := p.Add(l.Playback); l.Playback > 0 && end.Before(l.Expires) {
+				return end
+			}
+			break
+		}
+	}
+	return l.Expires
+}
+
+// StatusAt is what the license is at a moment.
+func (l License) StatusAt(at time.Time) Status {
+	switch {
+	case !l.Revoked.IsZero():
+		return TakenBack
+	case !l.Released.IsZero():
+		return GivenBack
+	case !at.Before(l.ExpiresAt()):
+		return Expiry
+	case l.Provisional:
+		return Provisional
+	}
+	return Active
+}
+
+// ActiveAt reports whether the device may play at that moment.
+func (l License) ActiveAt(at time.Time) bool {
+	s := l.StatusAt(at)
+	return s == Active || s == Provisional
+}
+
+// Ended reports whether the license was released or revoked.
+func (l License) Ended() bool { return !l.Revoked.IsZero() || !l.Released.IsZero() }
+
+// State is a member's licenses, folded from the member's events. The zero value is
+// a member without events. A State is not changed once made, so it may be shared.
+type State struct {
+	// licenses is by id; copied before every change.
+	licenses map[string]License
+}
+
+// FoldVersion names what Evolve makes of events. A snapshot taken under another
+// one is of no use.
+const FoldVersion = 1
+
+// License returns a license by its id.
+func (s State) License(id string) (License, bool) {
+	l, ok := s.licenses[id]
+	return l, ok
+}
+
+// Licenses returns all licenses, oldest first.
+func (s State) Licenses() []License {
+	all := slices.Collect(maps.Values(s.licenses))
+	slices.SortFunc(all, func(a, b License) int {
+		if c := a.Granted.Compare(b.Granted); c != 0 {
+			return c
+		}
+		return compareStrings(a.ID, b.ID)
+	})
+	return all
+}
+
+func compareStrings(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// Restore makes a state of licenses that Licenses returned, for snapshots.
+func Restore(licenses []License) State {
+	m := make(map[string]License, len(licenses))
+	for _, l := range licenses {
+		m[l.ID] = l
+	}
+	return State{licenses: m}
+}
+
+// usage is what of each bound is in use at a moment.
+type usage struct {
+	devices  map[string]bool
+	licenses int
+	studio   int
+	title    int
+	plays    int
+	// titleFrees and playFrees are when the oldest counted one leaves the year.
+	titleFrees, playFrees time.Time
+}
+
+// usageAt counts at a moment, for a title of a studio. The license named except is
+// left out of what is held, for a decision about itself.
+func (s State) usageAt(at time.Time, studio, title, except string) usage {
+	u := usage{devices: map[string]bool{}}
+	from := at.Add(-Year)
+	for id, l := range s.licenses {
+		if id != except && l.ActiveAt(at) {
+			u.devices[l.Device] = true
+			u.licenses++
+			if l.Studio == studio {
+				u.studio++
+			}
+		}
+		if l.Title != title {
+			continue
+		}
+		if l.Granted.After(from) {
+			u.title++
+			u.titleFrees = earliest(u.titleFrees, l.Granted.Add(Year))
+		}
+		for _, p := range l.Plays {
+			if p.After(from) && !p.After(at) {
+				u.plays++
+				u.playFrees = earliest(u.playFrees, p.Add(Year))
+			}
+		}
+	}
+	return u
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
