@@ -152,7 +152,7 @@ func (b *breaker) tellLocked(outcome error) {
 func (b *breaker) enterLocked(from, to BreakerState) {
 	next := &circuit{kind: to}
 	next.window.Store(newWindow(b.policy.Window, b.guard.now()))
-	event := Event{Kind: BreakerChanged, From: from, To: to}
+	event := Event{Kind: BreakerChanged, Dependency: b.guard.name, From: from, To: to}
 	switch to {
 	case BreakerOpen:
 		if from == BreakerHalfOpen {

@@ -119,10 +119,7 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 		case r.cfg.Detach:
 			v, verdict, err = detached(r, a, call, disposeOf(opts))
 		default:
-			v, verdict, err = invoke(a, call, true)
-			if r.cfg.listens() {
-				a.tellEnd(err, verdict, true)
-			}
+			v, verdict, err = inline(a, call)
 		}
 		if err == nil {
 			return v, from, nil
@@ -139,6 +136,17 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 			return v, Live, r.failed(err, gaveBy(err))
 		}
 	}
+}
+
+// inline runs the attempt on the caller's goroutine and tells its end, whatever it is.
+func inline[T any](a *attempt, call func(context.Context) (T, error)) (v T, verdict Verdict, err error) {
+	if !a.cfg.listens() {
+		return invoke(a, call, true)
+	}
+	err, verdict = errAbandoned, Verdict{Outcome: Failure, Repeat: RepeatNever} // unless invoke returns
+	defer func() { a.tellEnd(err, verdict, true) }()
+	v, verdict, err = invoke(a, call, true)
+	return v, verdict, err
 }
 
 // invoke runs the call on this goroutine. Whatever way it ends, what the attempt

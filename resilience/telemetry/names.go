@@ -1,0 +1,84 @@
+package telemetry
+
+import "go.opentelemetry.io/otel/attribute"
+
+// Scope is the name of the tracer and of the meter.
+const Scope = "github.com/backstay-go/backstay/resilience/telemetry"
+
+// The attributes of spans, span events and metrics. OpenTelemetry has no
+// convention for resilience (semantic-conventions#2355), so they have a namespace
+// of their own; error.type is OpenTelemetry's.
+const (
+	// DependencyKey is the guard's name. On everything.
+	DependencyKey = attribute.Key("backstay.dependency")
+	// OperationKey is the operation's name; "default" for the guard's own. On
+	// everything that belongs to a call.
+	OperationKey = attribute.Key("backstay.operation")
+	// SourceKey says where the value came from: live, hedge, cache, stale, static.
+	SourceKey = attribute.Key("backstay.source")
+	// AgeKey is how old a remembered value is, in seconds.
+	AgeKey = attribute.Key("backstay.age_s")
+	// AttemptsKey is the number of attempts that a call started, hedges included.
+	AttemptsKey = attribute.Key("backstay.attempts")
+	// CauseKey is the kind of error that a fallback stood in for, as in error.type.
+	CauseKey = attribute.Key("backstay.cause")
+	// AttemptKey is an attempt's number, from 1.
+	AttemptKey = attribute.Key("backstay.attempt")
+	// AttemptTypeKey is original, retry or hedge.
+	AttemptTypeKey = attribute.Key("backstay.attempt.type")
+	// OutcomeKey is what an attempt counted as: success, failure, overload, ignored.
+	OutcomeKey = attribute.Key("backstay.attempt.outcome")
+	// RaceKey is won or lost, on the attempts of a call that hedged.
+	RaceKey = attribute.Key("backstay.attempt.race")
+	// ProcessedKey says whether the dependency carried out the attempt: yes, no,
+	// or unknown, which is not the same as failed.
+	ProcessedKey = attribute.Key("backstay.attempt.processed")
+	// RefusedByKey names the policy that refused: breaker, bulkhead, rate_limit,
+	// guard (closed).
+	RefusedByKey = attribute.Key("backstay.refused.by")
+	// RefusedUntilKey is when a call is worth trying again, RFC 3339.
+	RefusedUntilKey = attribute.Key("backstay.refused.until")
+	// BreakerKey is a breaker's state: closed, half-open, open.
+	BreakerKey = attribute.Key("backstay.breaker.state")
+	// BreakerFromKey is the state that a breaker left.
+	BreakerFromKey = attribute.Key("backstay.breaker.from")
+	// OpenedByTraceKey is the id of the trace whose failure opened the breaker. The
+	// span has a link to it too, which few user interfaces show.
+	OpenedByTraceKey = attribute.Key("backstay.breaker.opened_by.trace_id")
+	// PauseKey is how long a pause was meant to take, in seconds.
+	PauseKey = attribute.Key("backstay.backoff.planned_s")
+	// CanceledKey is true on calls that their own caller gave up.
+	CanceledKey = attribute.Key("backstay.canceled")
+	// LinkKey is what a link means: "opened the breaker".
+	LinkKey = attribute.Key("backstay.link")
+)
+
+// The names of span events.
+const (
+	eventRefused  = "backstay.refused"
+	eventFellBack = "backstay.fell_back"
+	eventBreaker  = "backstay.breaker.changed"
+)
+
+// The names of metrics. docs/reference/telemetry.md tells units and attributes.
+const (
+	metricCall        = "backstay.call.duration"
+	metricAttempt     = "backstay.attempt.duration"
+	metricWait        = "backstay.wait.duration"
+	metricBackoff     = "backstay.backoff.duration"
+	metricAge         = "backstay.value.age"
+	metricRefusals    = "backstay.refusals"
+	metricTransitions = "backstay.breaker.transitions"
+	metricUpdates     = "backstay.policy.updates"
+
+	metricState    = "backstay.breaker.state"
+	metricWindow   = "backstay.breaker.window"
+	metricInFlight = "backstay.bulkhead.in_flight"
+	metricWaiting  = "backstay.bulkhead.waiting"
+	metricLimit    = "backstay.bulkhead.limit"
+	metricBudget   = "backstay.budget.tokens"
+	metricPanics   = "backstay.panics"
+)
+
+// other stands for everything beyond a bound, as in OpenTelemetry's conventions.
+const other = "_OTHER"

@@ -1,0 +1,117 @@
+package telemetry
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// series is what is prepared for one operation of one dependency, so that
+// handling an event makes nothing anew.
+type series struct {
+	dependency, operation string // as events name them
+
+	name     string // dependency/operation: the span's name
+	identity []attribute.KeyValue
+
+	attemptName, hedgeName, waitName, backoffName string
+
+	// Options for metrics, by what else tells their attributes apart.
+	plain    []metric.RecordOption
+	calls    [callResults][]metric.RecordOption
+	attempts [attemptResults][]metric.RecordOption
+	ages     [sources][]metric.RecordOption
+	refusals [refusers][]metric.AddOption
+	// Of the dependency only.
+	updates []metric.AddOption
+	states  [states][]metric.AddOption
+}
+
+func newSeries(dependency, operation string) *series {
+	s := &series{dependency: dependency, operation: operation, name: dependency + "/" + operation}
+	s.identity = []attribute.KeyValue{DependencyKey.String(dependency), OperationKey.String(operation)}
+	s.attemptName, s.hedgeName = s.name+" attempt", s.name+" hedge"
+	s.waitName, s.backoffName = s.name+" wait", s.name+" backoff"
+	s.prepareMetrics()
+	return s
+}
+
+// internalKind is made once.
+var internalKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindInternal)}
+
+type seriesKey struct{ dependency, operation string }
+
+// seriesTable finds series without a lock. It holds at most max pairs.
+type seriesTable struct {
+	max   int
+	known atomic.Pointer[map[seriesKey]*series]
+	// near spares most look-ups the hashing of two names. Comparing a name with
+	// itself is a comparison of pointers.
+	near [64]atomic.Pointer[series]
+
+	mu sync.Mutex
+}
+
+func (t *seriesTable) of(dependency, operation string) *series {
+	place := &t.near[nearness(dependency, operation)]
+	if s := place.Load(); s != nil && s.operation == operation && s.dependency == dependency {
+		return s
+	}
+	s := t.find(dependency, operation)
+	place.Store(s)
+	return s
+}
+
+// nearness spreads names by their lengths and ends.
+func nearness(dependency, operation string) int {
+	n := len(dependency) + 7*len(operation)
+	if len(dependency) > 0 {
+		n += 5 * int(dependency[len(dependency)-1])
+	}
+	if len(operation) > 0 {
+		n += 3 * int(operation[len(operation)-1])
+	}
+	return n & 63
+}
+
+func (t *seriesTable) find(dependency, operation string) *series {
+	if known := t.known.Load(); known != nil {
+		if s := (*known)[seriesKey{dependency, operation}]; s != nil {
+			return s
+		}
+	}
+	return t.add(dependency, operation)
+}
+
+// add makes the series of a new pair. The table is copied, which is dear, but
+// happens only as often as there are operations. What is beyond the bound shares
+// one series and is looked up under the lock.
+func (t *seriesTable) add(dependency, operation string) *series {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := map[seriesKey]*series{}
+	if known := t.known.Load(); known != nil {
+		old = *known
+	}
+	key := seriesKey{dependency, operation}
+	if s := old[key]; s != nil {
+		return s
+	}
+	if len(old) >= t.max {
+		key = seriesKey{other, other}
+		if s := old[key]; s != nil {
+			return s
+		}
+	}
+	s := newSeries(key.dependency, key.operation)
+	next := make(map[seriesKey]*series, len(old)+1)
+	for k, v := range old {
+		next[k] = v
+	}
+	next[key] = s
+	t.known.Store(&next)
+	return s
+}

@@ -1,0 +1,218 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// call is the span of one call that is recorded. Its attempts and events may come
+// from several goroutines, and some after the call has ended: a hedge's loser,
+// work that was detached, a refresh in the background.
+type call struct {
+	series *series
+	span   trace.Span
+
+	mu      sync.Mutex
+	pause   trace.Span // the back-off that is going on, or nil
+	hedged  bool
+	won     bool
+	last    resilience.Verdict // of the attempt that ended last
+	lastErr error
+}
+
+// attempt is the span of one attempt that is recorded.
+type attempt struct {
+	series *series
+	call   *call
+	span   trace.Span
+}
+
+// trace makes spans of one event, and returns the context that the call goes on with.
+func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) context.Context {
+	switch e.Kind {
+	case resilience.CallStarted:
+		return t.startCall(ctx, s)
+	case resilience.BreakerChanged:
+		t.breakerChanged(ctx, e)
+		return nil
+	}
+	if !recorded(ctx) {
+		return nil
+	}
+	if e.Kind == resilience.AttemptEnded {
+		if a, _ := ctx.Value(&t.attemptKey).(*attempt); a != nil && a.series == s {
+			t.endAttempt(a, e)
+		}
+		return nil
+	}
+	c, _ := ctx.Value(&t.callKey).(*call)
+	if c == nil || c.series != s {
+		return nil
+	}
+	c.endPause(e)
+	switch e.Kind {
+	case resilience.CallEnded:
+		c.end(e)
+	case resilience.AttemptStarted:
+		return t.startAttempt(ctx, c, e)
+	case resilience.Waited:
+		now := time.Now()
+		_, span := t.tracer.Start(ctx, s.waitName, trace.WithTimestamp(now.Add(-e.Took)), trace.WithAttributes(s.identity...))
+		span.End(trace.WithTimestamp(now))
+	case resilience.BackedOff:
+		t.startPause(ctx, c, e)
+	case resilience.Refused:
+		t.refused(c, e)
+	case resilience.FellBack:
+		note(c.span, eventFellBack, SourceKey.String(e.Source.String()), AgeKey.Float64(e.Age.Seconds()),
+			CauseKey.String(errorType(e.Err).Value.AsString()))
+	}
+	return nil
+}
+
+// recorded reports whether the call is sampled; one that is not costs no more than
+// this look. A span that has ended records no more, but work that outlives it
+// still belongs to its trace.
+func recorded(ctx context.Context) bool {
+	span := trace.SpanFromContext(ctx)
+	return span.IsRecording() || span.SpanContext().IsSampled()
+}
+
+// note is the one place that makes span events, which OpenTelemetry means to
+// replace by log records (OTEP 4430).
+func note(span trace.Span, name string, attributes ...attribute.KeyValue) {
+	span.AddEvent(name, trace.WithAttributes(attributes...))
+}
+
+// startCall begins the span of a call. The tracer is asked without attributes: it
+// would copy them before it knows whether anybody wants them.
+func (t *Telemetry) startCall(ctx context.Context, s *series) context.Context {
+	ctx, span := t.tracer.Start(ctx, s.name, internalKind...)
+	if !span.IsRecording() {
+		return ctx
+	}
+	span.SetAttributes(s.identity...)
+	return context.WithValue(ctx, &t.callKey, &call{series: s, span: span})
+}
+
+func (c *call) end(e *resilience.Event) {
+	c.span.SetAttributes(AttemptsKey.Int(e.Attempt))
+	switch {
+	case e.Err == nil:
+		c.span.SetAttributes(SourceKey.String(e.Source.String()))
+		if e.Source == resilience.Cache || e.Source == resilience.Stale {
+			c.span.SetAttributes(AgeKey.Float64(e.Age.Seconds()))
+		}
+	default:
+		c.mu.Lock()
+		unwelcome := c.last.Outcome == resilience.Ignored && c.lastErr != nil && errors.Is(e.Err, c.lastErr)
+		c.mu.Unlock()
+		fail(c.span, e.Err, unwelcome)
+	}
+	c.span.End()
+}
+
+// fail marks a span as failed. An answer that is merely unwelcome ("not found")
+// and the caller's own cancellation are no errors.
+func fail(span trace.Span, err error, unwelcome bool) {
+	span.SetAttributes(errorType(err))
+	switch {
+	case errors.Is(err, context.Canceled) && !isRefusal(err) && !errors.Is(err, context.DeadlineExceeded):
+		span.SetAttributes(CanceledKey.Bool(true))
+	case !unwelcome:
+		span.SetStatus(codes.Error, shorten(err.Error()))
+	}
+}
+
+// maxDescription bounds a status: a panic's has a stack.
+const maxDescription = 500
+
+func shorten(text string) string {
+	if len(text) <= maxDescription {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxDescription], "") + " …"
+}
+
+func (t *Telemetry) startAttempt(ctx context.Context, c *call, e *resilience.Event) context.Context {
+	name := c.series.attemptName
+	if e.Hedged {
+		name = c.series.hedgeName
+		c.mu.Lock()
+		c.hedged = true
+		c.mu.Unlock()
+	}
+	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(t.attemptKind), trace.WithAttributes(c.series.identity...),
+		trace.WithAttributes(AttemptKey.Int(e.Attempt), AttemptTypeKey.String(typeOf(e).String())))
+	return context.WithValue(ctx, &t.attemptKey, &attempt{series: c.series, call: c, span: span})
+}
+
+func (t *Telemetry) endAttempt(a *attempt, e *resilience.Event) {
+	c := a.call
+	c.mu.Lock()
+	hedged, lost := c.hedged, c.won && !e.Won
+	c.won = c.won || e.Won
+	if !lost {
+		c.last, c.lastErr = e.Verdict, e.Err
+	}
+	c.mu.Unlock()
+	a.span.SetAttributes(OutcomeKey.String(outcomeNames[outcomeOf(e)]), ProcessedKey.String(processed(e)))
+	switch {
+	case hedged && e.Won:
+		a.span.SetAttributes(RaceKey.String("won"))
+	case hedged && lost:
+		a.span.SetAttributes(RaceKey.String("lost"))
+	}
+	if e.Err != nil {
+		fail(a.span, e.Err, lost || e.Verdict.Outcome == resilience.Ignored)
+		if e.Verdict.Outcome == resilience.Failure {
+			t.breaker(e.Dependency).failed(a.span.SpanContext())
+		}
+	}
+	a.span.End()
+}
+
+// processed says whether the dependency carried out the attempt.
+func processed(e *resilience.Event) string {
+	switch {
+	case e.Err == nil:
+		return "yes"
+	case e.Verdict.Repeat == resilience.RepeatAlways:
+		return "no"
+	}
+	return "unknown"
+}
+
+// startPause begins the span of a back-off, which ends with the next event of the
+// call: the pause may be cut short.
+func (t *Telemetry) startPause(ctx context.Context, c *call, e *resilience.Event) {
+	_, span := t.tracer.Start(ctx, c.series.backoffName, trace.WithAttributes(c.series.identity...),
+		trace.WithAttributes(PauseKey.Float64(e.Took.Seconds()), CauseKey.String(errorType(e.Err).Value.AsString())))
+	c.mu.Lock()
+	c.pause = span
+	c.mu.Unlock()
+}
+
+// endPause ends the pause before what e tells. A wait has lasted by then.
+func (c *call) endPause(e *resilience.Event) {
+	c.mu.Lock()
+	pause := c.pause
+	c.pause = nil
+	c.mu.Unlock()
+	if pause == nil {
+		return
+	}
+	now := time.Now()
+	if e.Kind == resilience.Waited {
+		now = now.Add(-e.Took)
+	}
+	pause.End(trace.WithTimestamp(now))
+}

@@ -1,0 +1,121 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/backstay-go/backstay/resilience"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// ErrConfig matches what New, Watch and Close refuse.
+var ErrConfig = errors.New("telemetry: invalid configuration")
+
+// Config says where spans and metrics go. At least one provider is required.
+type Config struct {
+	// TracerProvider makes the spans. Nil: none are made.
+	TracerProvider trace.TracerProvider
+	// MeterProvider makes the metrics. Nil: none are made.
+	MeterProvider metric.MeterProvider
+	// AttemptKind is the kind of attempt spans. Default: internal, because the
+	// client below makes the client span. Use trace.SpanKindClient where nothing
+	// below an attempt makes one.
+	AttemptKind trace.SpanKind
+	// MaxOperations bounds the pairs of dependency and operation that are told
+	// apart in names and metrics; those beyond are counted as "_OTHER". Default: 200.
+	MaxOperations int
+	_             struct{}
+}
+
+const defaultMaxOperations = 200
+
+func (c Config) check() error {
+	var errs []error
+	if c.TracerProvider == nil && c.MeterProvider == nil {
+		errs = append(errs, errors.New("neither TracerProvider nor MeterProvider is set; give at least one"))
+	}
+	if c.MaxOperations < 0 {
+		errs = append(errs, fmt.Errorf("MaxOperations is %d; use zero (200) or more", c.MaxOperations))
+	}
+	if k := c.AttemptKind; k != trace.ValidateSpanKind(k) && k != trace.SpanKindUnspecified {
+		errs = append(errs, fmt.Errorf("AttemptKind is %d; use a trace.SpanKind constant", int(k)))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(errs...))
+	}
+	return nil
+}
+
+// Telemetry is a resilience.Listener that makes spans and metrics. One serves any
+// number of guards. It is safe for concurrent use. Who made it closes it, after
+// the guards. The zero value listens and makes nothing. It runs no code of users,
+// other than their providers.
+type Telemetry struct {
+	tracer      trace.Tracer // nil: no spans
+	meters      *meters      // nil: no metrics
+	attemptKind trace.SpanKind
+	series      seriesTable
+	// The addresses of callKey and attemptKey find what a context carries for us.
+	callKey, attemptKey byte
+
+	breakers sync.Map // dependency → *breakerTrace
+
+	mu      sync.Mutex
+	watched map[string]*resilience.Guard
+	closed  atomic.Bool
+}
+
+// New checks the configuration and returns a listener for guards.
+func New(c Config) (*Telemetry, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	t := &Telemetry{attemptKind: c.AttemptKind, watched: map[string]*resilience.Guard{}}
+	t.series.max = c.MaxOperations
+	if t.series.max == 0 {
+		t.series.max = defaultMaxOperations
+	}
+	if c.TracerProvider != nil {
+		t.tracer = c.TracerProvider.Tracer(Scope, trace.WithSchemaURL(semconv.SchemaURL))
+	}
+	if c.MeterProvider != nil {
+		m, err := newMeters(c.MeterProvider.Meter(Scope, metric.WithSchemaURL(semconv.SchemaURL)), t.observe)
+		if err != nil {
+			return nil, fmt.Errorf("telemetry: make the instruments: %w", err)
+		}
+		t.meters = m
+	}
+	return t, nil
+}
+
+// Handle implements resilience.Listener.
+func (t *Telemetry) Handle(ctx context.Context, e resilience.Event) context.Context {
+	if t == nil || t.tracer == nil && t.meters == nil {
+		return nil
+	}
+	if t.meters == nil && e.Kind != resilience.CallStarted && e.Kind != resilience.BreakerChanged && !recorded(ctx) {
+		return nil
+	}
+	s := t.series.of(e.Dependency, e.Operation)
+	if t.meters != nil {
+		t.meters.record(ctx, s, &e)
+	}
+	if t.tracer == nil {
+		return nil
+	}
+	return t.trace(ctx, s, &e)
+}
+
+// Close stops the gauges. Closing twice does nothing. Spans and other metrics of
+// guards that still run go on.
+func (t *Telemetry) Close() error {
+	if t == nil || t.meters == nil || t.closed.Swap(true) {
+		return nil
+	}
+	return t.meters.close()
+}
