@@ -1,0 +1,162 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// ErrNoKey: the key service did not answer, or refused. There is no license
+// without a key, and nothing stands in for one.
+var ErrNoKey = errors.New("upstream: no key")
+
+// remembered is how many members and titles are remembered for when their service
+// fails: 64 bytes of bookkeeping each and the value, some 10 MB when full.
+const remembered = 50_000
+
+// Config says where the three services are.
+type Config struct {
+	// Membership, Catalog and Keys are base addresses such as http://127.0.0.1:7001.
+	// Required.
+	Membership, Catalog, Keys string
+	// Policies replaces the policy of a dependency, by its name. Default:
+	// MembershipPolicy, CatalogPolicy and KeyServicePolicy.
+	Policies map[string]resilience.Policy
+	// Listeners are told what the guards do.
+	Listeners []resilience.Listener
+	// Transport returns what carries the requests to a dependency. Default: a
+	// transport with as many idle connections as the bulkhead admits.
+	Transport func(dependency string) http.RoundTripper
+	_         struct{}
+}
+
+// Check returns every problem at once.
+func (c Config) Check() error {
+	var errs []error
+	for _, a := range []struct{ field, value string }{{"Membership", c.Membership}, {"Catalog", c.Catalog}, {"Keys", c.Keys}} {
+		u, err := url.Parse(a.value)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			errs = append(errs, fmt.Errorf("upstream: %s is %q: give a base address such as http://127.0.0.1:7001", a.field, a.value))
+		}
+	}
+	for name := range c.Policies {
+		if name != Membership && name != Catalog && name != KeyService {
+			errs = append(errs, fmt.Errorf("upstream: Policies has %q: there are %s, %s and %s", name, Membership, Catalog, KeyService))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Clients calls the three services. It is safe for concurrent use. Who made it
+// closes it. The zero value is not usable.
+type Clients struct {
+	membership, catalog, keys *service
+
+	issue, renew, title, key *resilience.Operation
+
+	members *resilience.LastGood[Member]
+	titles  *resilience.LastGood[Title]
+}
+
+// New checks the configuration and returns the clients. It calls nobody.
+func New(cfg Config) (*Clients, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	c := &Clients{
+		members: resilience.NewLastGood[Member](remembered),
+		titles:  resilience.NewLastGood[Title](remembered),
+	}
+	var made []*service
+	for _, d := range []struct {
+		into   **service
+		base   string
+		policy resilience.Policy
+	}{
+		{&c.membership, cfg.Membership, MembershipPolicy()},
+		{&c.catalog, cfg.Catalog, CatalogPolicy()},
+		{&c.keys, cfg.Keys, KeyServicePolicy()},
+	} {
+		s, err := newService(cfg, d.base, d.policy)
+		if err != nil {
+			for _, s := range made {
+				err = errors.Join(err, s.close())
+			}
+			return nil, err
+		}
+		made, *d.into = append(made, s), s
+	}
+	c.issue, c.renew = c.membership.guard.Operation(opIssue), c.membership.guard.Operation(opRenew)
+	c.title, c.key = c.catalog.guard.Operation(opTitle), c.keys.guard.Operation(opKey)
+	return c, nil
+}
+
+// Guards returns the guards: membership, catalog, key service.
+func (c *Clients) Guards() []*resilience.Guard {
+	return []*resilience.Guard{c.membership.guard, c.catalog.guard, c.keys.guard}
+}
+
+// Close ends the guards and drops idle connections.
+func (c *Clients) Close() error {
+	return errors.Join(c.membership.close(), c.catalog.close(), c.keys.close())
+}
+
+// MemberToIssue returns the member for a new license. The value may be stale, by
+// little.
+func (c *Clients) MemberToIssue(ctx context.Context, id string) (resilience.Result[Member], error) {
+	return c.member(ctx, c.issue, id)
+}
+
+// MemberToRenew returns the member for a renewal. The value may be stale, by much.
+func (c *Clients) MemberToRenew(ctx context.Context, id string) (resilience.Result[Member], error) {
+	return c.member(ctx, c.renew, id)
+}
+
+func (c *Clients) member(ctx context.Context, op *resilience.Operation, id string) (resilience.Result[Member], error) {
+	return resilience.Do(ctx, op, func(ctx context.Context) (Member, error) {
+		m, err := get[Member](ctx, c.membership, "/v1/members/"+url.PathEscape(id))
+		if isNotFound(err) {
+			return Member{ID: id, Status: StatusUnknown}, nil
+		}
+		return m, err
+	}, c.members.For(id))
+}
+
+// Title returns a title and its terms. If the catalog fails and nothing is
+// remembered, the terms are the strictest of the title's studio, with source
+// static: whether there is such a title is then not known.
+func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title], error) {
+	return resilience.Do(ctx, c.title, func(ctx context.Context) (Title, error) {
+		t, err := get[Title](ctx, c.catalog, "/v1/titles/"+url.PathEscape(id))
+		if isNotFound(err) {
+			return Title{ID: id, Studio: StudioOf(id), Unknown: true}, nil
+		}
+		return t, err
+	}, c.titles.For(id), resilience.FallbackValue(standIn(id)))
+}
+
+// Key returns the key of a license. There is no stand-in: an error matches ErrNoKey.
+func (c *Clients) Key(ctx context.Context, want KeyRequest) (resilience.Result[Key], error) {
+	res, err := resilience.Do(ctx, c.key, func(ctx context.Context) (Key, error) {
+		return post[Key](ctx, c.keys, "/v1/keys", want)
+	})
+	if err != nil {
+		return res, fmt.Errorf("%w: %w", ErrNoKey, err)
+	}
+	return res, nil
+}
+
+// Wait is when a refused or failed call is worth trying again: until the breaker
+// admits a probe, at least a second.
+func Wait(err error, now time.Time) time.Duration {
+	var refusal *resilience.Refusal
+	if errors.As(err, &refusal) && !refusal.Until.IsZero() {
+		return max(time.Second, refusal.Until.Sub(now))
+	}
+	return time.Second
+}
