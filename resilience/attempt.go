@@ -15,6 +15,7 @@ type attempt struct {
 	// circuit is what the breaker's state was at the start; nil: nothing is observed.
 	circuit *circuit
 	probe   *probe
+	shadow  *shadowed // nil: none watches
 	start   int64
 	number  int32
 	hedged  bool
@@ -77,6 +78,9 @@ func (a *attempt) report(now int64, err error, v Verdict) {
 	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && v.Outcome == Success {
 		a.cfg.op.latency.add(took)
 	}
+	if a.shadow != nil {
+		a.shadow.report(a, err, v)
+	}
 	if p := a.cfg.shared.Bulkhead.Adaptive; p != nil {
 		a.cfg.guard.adaptive.observe(a, p, a.start, now, err, v)
 	}
@@ -129,6 +133,9 @@ func (a *attempt) letGo(now int64) {
 	}
 	a.finish()
 	a.cfg.guard.bulkhead.release(now-a.start, now)
+	if a.shadow != nil {
+		a.shadow.release()
+	}
 	if a.probe != nil {
 		a.finishProbe(nil, Verdict{})
 	}

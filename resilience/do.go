@@ -35,7 +35,7 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	case ctx == nil:
 		return Result[T]{}, errNilCtx
 	}
-	if len(opts) == 0 && !c.listens() && ctx.Err() == nil {
+	if len(opts) == 0 && !c.listens() && c.guard.shadow.Load() == nil && ctx.Err() == nil {
 		// Nobody stands in and nobody listens: a refusal needs no more than itself.
 		if refusal := c.refusesAtOnce(); refusal != nil {
 			return Result[T]{}, refusal
@@ -122,6 +122,9 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 			v, verdict, err = inline(a, call)
 		}
 		if err == nil {
+			if s := r.cfg.guard.shadow.Load(); s != nil {
+				s.succeeded(r)
+			}
 			return v, from, nil
 		}
 		var zero T

@@ -33,6 +33,7 @@ type Guard struct {
 	breaker  breaker
 	budget   budget
 	own      *Operation // the default one
+	shadow   atomic.Pointer[Shadow]
 	closed   atomic.Bool
 	// lostPanics counts panics that no caller was left to get.
 	lostPanics atomic.Int64
@@ -172,7 +173,11 @@ func (g *Guard) Close() error {
 	}
 	g.mu.Lock()
 	g.closed.Store(true)
+	shadow := g.shadow.Swap(nil)
 	g.mu.Unlock()
+	if shadow != nil {
+		shadow.end()
+	}
 	g.end()
 	g.breaker.close()
 	g.tasks.Wait()

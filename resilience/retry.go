@@ -38,7 +38,6 @@ const (
 // mayRepeat decides, after a failed attempt, whether another may follow, and takes
 // its token. It returns why not, or an empty text.
 func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
-	p := r.cfg.Retry
 	switch {
 	case v.Outcome == Ignored && r.ctx.Err() == nil:
 		return gaveNever
@@ -46,19 +45,18 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 		return gaveTimeout
 	case r.ctx.Err() != nil:
 		return gaveCanceled
-	case p == nil:
-		return gaveNoRetry
-	case v.Repeat == RepeatNever:
-		return gaveNever
-	case v.Repeat == RepeatIfIdempotent && !r.cfg.Idempotent:
-		return gaveNotIdempotent
-	case r.attempts >= p.MaxAttempts:
-		return gaveAttempts
-	case isRepeat(r.ctx):
+	}
+	if s := r.cfg.guard.shadow.Load(); s != nil {
+		defer func() { s.repeated(r, v, gave == "") }()
+	}
+	if gave := r.cfg.mayEver(v, r.attempts); gave != "" {
+		return gave
+	}
+	if isRepeat(r.ctx) {
 		return gaveIsRepeat
 	}
 	if r.pauses == nil {
-		r.pauses = pauses(p)
+		r.pauses = pauses(r.cfg.Retry)
 	}
 	pause := max(r.pauses.NextBackOff(), v.After)
 	if now+int64(pause) >= r.deadline {
@@ -68,6 +66,21 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 		return gaveBudget
 	}
 	r.pause, r.token = pause, true
+	return ""
+}
+
+// mayEver says why an operation's policy does not repeat what failed so, or nothing.
+func (o *OperationPolicy) mayEver(v Verdict, attempts int) (gave string) {
+	switch {
+	case o.Retry == nil:
+		return gaveNoRetry
+	case v.Repeat == RepeatNever:
+		return gaveNever
+	case v.Repeat == RepeatIfIdempotent && !o.Idempotent:
+		return gaveNotIdempotent
+	case attempts >= o.Retry.MaxAttempts:
+		return gaveAttempts
+	}
 	return ""
 }
 

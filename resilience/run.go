@@ -64,6 +64,9 @@ func (c *opConfig) tell(ctx context.Context, e Event) context.Context {
 
 // refused tells a refusal and returns it as an error.
 func (r *run) refused(refusal *Refusal) error {
+	if s := r.cfg.guard.shadow.Load(); s != nil {
+		s.compare(r.cfg.name, r.attempts == 0, false)
+	}
 	if r.cfg.listens() {
 		r.tell(Event{Kind: Refused, Err: refusal})
 	}
@@ -133,6 +136,9 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		a.end, a.theirs = now+int64(c.AttemptTimeout), false
 	}
 	a.holders.Store(1)
+	if s := g.shadow.Load(); s != nil {
+		a.shadow = s.compare(c.name, a.number == 1, true)
+	}
 	return a, nil
 }
 

@@ -14,24 +14,57 @@ func (g *Guard) Update(p Policy) error {
 	if g == nil || g.own == nil {
 		return errNilCaller
 	}
-	if err := p.valid(); err != nil {
-		return err
-	}
 	if p.Name != g.name {
 		return fmt.Errorf("%w %q: an update has the name %q; make another guard for another dependency", ErrPolicy, g.name, p.Name)
+	}
+	return g.change(func(Policy) (Policy, error) { return p, nil })
+}
+
+// Force sets the breaker's mode and nothing else: a kill switch for operators.
+// BreakerAuto ends it. It is an Update, and the next Update with another mode ends
+// it too. A guard without a breaker refuses it with ErrPolicy.
+func (g *Guard) Force(mode BreakerMode) error {
+	if g == nil || g.own == nil {
+		return errNilCaller
+	}
+	return g.change(func(p Policy) (Policy, error) {
+		if p.Breaker == nil {
+			return p, fmt.Errorf("%w %q: there is no breaker to force; set breaker in the policy", ErrPolicy, g.name)
+		}
+		p = p.clone()
+		p.Breaker.Mode = mode
+		return p, nil
+	})
+}
+
+// change puts what f makes of the policy in force.
+func (g *Guard) change(f func(Policy) (Policy, error)) error {
+	if err := g.changeState(f); err != nil {
+		return err
+	}
+	g.deliver(g.background())
+	return nil
+}
+
+func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, err := f(g.policy)
+	if err != nil {
+		return err
+	}
+	if err := p.valid(); err != nil {
+		return err
 	}
 	if g.closed.Load() {
 		return g.own.config.Load().refuse.closed
 	}
-	g.mu.Lock()
 	from := g.visibleBreaker()
 	g.applyLocked(p, false)
 	if to := g.visibleBreaker(); to != from {
 		g.queue(Event{Kind: BreakerChanged, Dependency: g.name, From: from, To: to})
 	}
 	g.queue(Event{Kind: PolicyUpdated, Dependency: g.name})
-	g.mu.Unlock()
-	g.deliver(g.background())
 	return nil
 }
 
