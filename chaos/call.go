@@ -1,0 +1,39 @@
+package chaos
+
+// A Call is what the injector is asked about: one call, request or connection.
+// The zero value of a field is "not known", which patterns other than * and
+// empty do not match.
+type Call struct {
+	Dependency string
+	Operation  string
+	Protocol   string // InProcess, HTTP, TCP, CQL or Node
+	Node       string
+
+	// Identity names the request. Empty: the baggage member RequestKey names it,
+	// or else the number of the call on its dependency and operation, by arrival.
+	Identity string
+	// Attempt is from 1. 0: what WithAttempt said, or else 1.
+	Attempt int
+	// Scopes are those of the request. Nil: those in the context's baggage.
+	Scopes []string
+
+	Method string // of HTTP
+	Path   string // of HTTP
+
+	Keyspace    string // of CQL
+	Table       string // of CQL
+	Statement   string // of CQL
+	Consistency string // of CQL
+	Conditional bool   // of CQL
+
+	_ struct{}
+}
+
+func (w *Where) matches(c *Call) bool {
+	return (w.Protocol == "" || w.Protocol == c.Protocol) &&
+		match(w.Dependency, c.Dependency) && match(w.Operation, c.Operation) && match(w.Node, c.Node) &&
+		match(w.Method, c.Method) && match(w.Path, c.Path) &&
+		match(w.Keyspace, c.Keyspace) && match(w.Table, c.Table) && match(w.Statement, c.Statement) &&
+		match(w.Consistency, c.Consistency) &&
+		(w.Conditional == nil || *w.Conditional == c.Conditional)
+}

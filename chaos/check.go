@@ -1,0 +1,334 @@
+package chaos
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Check returns nil, or a *PlanError with every problem of the plan.
+func (p Plan) Check() error {
+	if problems := p.problems(); len(problems) > 0 {
+		return &PlanError{Problems: problems}
+	}
+	return nil
+}
+
+// Known are the names that exist where a plan is to run. A nil list is not checked.
+type Known struct {
+	Dependencies []string
+	Nodes        []string
+}
+
+// CheckNames returns nil, or a *PlanError for rules that name a dependency or a
+// node that isn't there: such a rule would silently do nothing.
+func (p Plan) CheckNames(known Known) error {
+	var problems []Problem
+	check := func(field, pattern, noun string, names []string) {
+		if pattern == "" || names == nil || slices.ContainsFunc(names, func(n string) bool { return match(pattern, n) }) {
+			return
+		}
+		problems = append(problems, Problem{Field: field, Message: fmt.Sprintf("no %s is called %q%s; there are: %s", noun, pattern, suggest(pattern, names), strings.Join(names, ", "))})
+	}
+	for i, r := range p.Rules {
+		at := fmt.Sprintf("rules[%d].", i)
+		check(at+"where.dependency", r.Where.Dependency, "dependency", known.Dependencies)
+		check(at+"where.node", r.Where.Node, "node", known.Nodes)
+		for j, peer := range r.What.Peers {
+			check(fmt.Sprintf("%swhat.peers[%d]", at, j), peer, "node", known.Nodes)
+		}
+	}
+	if len(problems) > 0 {
+		return &PlanError{Problems: problems}
+	}
+	return nil
+}
+
+// checker collects problems below a path.
+type checker struct {
+	problems []Problem
+	path     string
+}
+
+func (c *checker) add(field, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Field: join(c.path, field), Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) atLeast0(field string, d time.Duration) {
+	if d < 0 {
+		c.add(field, "is %v; a duration is 0 or more", d)
+	}
+}
+
+func (c *checker) count(field string, n int64) {
+	if n < 0 {
+		c.add(field, "is %d; it must be 0 or more", n)
+	}
+}
+
+func (c *checker) oneOf(field, word string, words ...string) {
+	if word != "" && !slices.Contains(words, word) {
+		c.add(field, "%q is not one of %s%s", word, strings.Join(words, ", "), suggest(word, words))
+	}
+}
+
+func (c *checker) ttl(field string, d time.Duration) {
+	c.atLeast0(field, d)
+	if d > MaxTTL {
+		c.add(field, "is %v; a fault lives at most %v", d, MaxTTL)
+	}
+}
+
+func (p Plan) problems() []Problem {
+	c := &checker{}
+	c.text(reflect.ValueOf(p), "")
+	c.ttl("ttl", p.TTL)
+	names := make(map[string]int)
+	for i, r := range p.Rules {
+		c.path = fmt.Sprintf("rules[%d]", i)
+		if first, twice := names[p.RuleName(i)]; twice {
+			c.add("name", "%q is also the name of rules[%d]; decisions hang on the name", p.RuleName(i), first)
+		} else {
+			names[p.RuleName(i)] = i
+		}
+		c.ttl("ttl", r.TTL)
+		c.when(r.When)
+		if q := r.Often.Probability; q != nil && !(*q >= 0 && *q <= 1) {
+			c.add("often.probability", "is %v; it must be from 0 to 1", *q)
+		}
+		c.count("often.count", int64(r.Often.Count))
+		c.what(r)
+	}
+	return c.problems
+}
+
+// text refuses characters that could not be seen in a report, everywhere.
+func (c *checker) text(v reflect.Value, path string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" {
+				c.text(v.Field(i), join(path, tag))
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			c.text(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+		}
+	case reflect.Map:
+		m := v.Interface().(map[string]string)
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			c.text(reflect.ValueOf(k), path)
+			c.text(reflect.ValueOf(m[k]), join(path, k))
+		}
+	case reflect.String:
+		s, whole := v.String(), strings.HasSuffix(path, "what.body") || strings.HasSuffix(path, "statement")
+		if !utf8.ValidString(s) {
+			c.add(path, "is not UTF-8 text")
+			return
+		}
+		for _, r := range s {
+			if !unicode.IsPrint(r) && !(whole && (r == '\n' || r == '\t')) {
+				c.add(path, "holds the unprintable character %U", r)
+				return
+			}
+		}
+	}
+}
+
+func (c *checker) when(w When) {
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"from", w.From}, {"to", w.To}, {"repeat_every", w.RepeatEvery}, {"repeat_for", w.RepeatFor}, {"ramp", w.Ramp}} {
+		c.atLeast0("when."+f.name, f.d)
+	}
+	if w.From > MaxTTL {
+		c.add("when.from", "is %v; at most %v", w.From, MaxTTL)
+	}
+	if w.To > 0 && w.To <= w.From {
+		c.add("when.to", "is %v, not later than from, which is %v", w.To, w.From)
+	}
+	switch {
+	case (w.RepeatEvery > 0) != (w.RepeatFor > 0):
+		c.add("when.repeat_for", "repeat_every and repeat_for go together; they are %v and %v", w.RepeatEvery, w.RepeatFor)
+	case w.RepeatEvery > 0 && w.RepeatFor >= w.RepeatEvery:
+		c.add("when.repeat_for", "is %v, not shorter than repeat_every, which is %v", w.RepeatFor, w.RepeatEvery)
+	case w.RepeatEvery > 0 && w.RepeatEvery < time.Millisecond:
+		c.add("when.repeat_every", "is %v; at least 1ms", w.RepeatEvery)
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{{"nth", w.Nth}, {"after", w.After}, {"first", w.First}, {"every", w.Every}} {
+		c.count("when."+f.name, int64(f.n))
+	}
+	if w.Nth > 0 && (w.After > 0 || w.First > 0 || w.Every > 0) {
+		c.add("when.nth", "names one call; after, first and every do not go with it")
+	}
+	if w.First > 0 && w.After >= w.First {
+		c.add("when.after", "is %d, so that none of the first %d calls is left", w.After, w.First)
+	}
+	c.oneOf("when.per", w.Per, PerRule, PerRequest)
+}
+
+func (c *checker) what(r Rule) {
+	w := r.What
+	c.oneOf("where.protocol", r.Where.Protocol, protocols...)
+	if w.Kind == "" {
+		c.add("what.kind", "is missing; say what happens, like latency or error")
+		return
+	}
+	info, ok := w.Kind.Info()
+	if !ok {
+		var names []string
+		for _, k := range Kinds() {
+			names = append(names, string(k.Kind))
+		}
+		c.add("what.kind", "unknown kind %q%s", w.Kind, suggest(string(w.Kind), names))
+		return
+	}
+	if p := r.Where.Protocol; p != "" && slices.Contains(protocols, p) && !w.Kind.AppliesTo(p) {
+		c.add("what.kind", "%s happens at %s, not at %s", w.Kind, strings.Join(info.Places, ", "), p)
+	}
+	v := reflect.ValueOf(w)
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag.Get("yaml")
+		if tag == "" || tag == "kind" {
+			continue
+		}
+		set := !empty(v.Field(i))
+		needed := slices.Contains(info.Needs, tag)
+		if needed && !set {
+			c.add("what."+tag, "is missing; %s needs it", w.Kind)
+		}
+		if set && !needed && !slices.Contains(info.Takes, tag) {
+			c.add("what."+tag, "%s takes no %s%s", w.Kind, tag, takes(info))
+		}
+		if n := v.Field(i); set && tag != "skew" && n.CanInt() && n.Int() < 0 {
+			c.add("what."+tag, "is negative")
+		}
+	}
+	c.delay(info, w)
+	c.oneOf("what.at", w.At, "before", "after")
+	c.oneOf("what.direction", w.Direction, Downstream, Upstream, Both)
+	if w.Status != 0 && (w.Status < 100 || w.Status > 599) {
+		c.add("what.status", "is %d; an HTTP status is from 100 to 599", w.Status)
+	}
+	if w.ChunkVary > 0 && w.ChunkVary >= w.ChunkBytes {
+		c.add("what.chunk_vary", "is %d, not less than chunk_bytes, which is %d", w.ChunkVary, w.ChunkBytes)
+	}
+	if w.RetryAfter > 0 && w.RetryAfter%time.Second != 0 {
+		c.add("what.retry_after", "is %v; the header has whole seconds", w.RetryAfter)
+	}
+	if w.Kind == CQLError {
+		c.oneOf("what.code", w.Code, CQLErrors()...)
+	}
+}
+
+func takes(info KindInfo) string {
+	all := append(slices.Clone(info.Needs), info.Takes...)
+	if len(all) == 0 {
+		return "; it has no parameters"
+	}
+	return "; it takes " + strings.Join(all, ", ")
+}
+
+func (c *checker) delay(info KindInfo, w What) {
+	c.oneOf("what.distribution", w.Distribution, distributions...)
+	d := w.distribution()
+	if w.Kind == Latency || w.Kind == SlowAccept {
+		if w.Delay == 0 && w.Jitter == 0 && len(w.Histogram) == 0 {
+			c.add("what.delay", "is missing; %s needs a delay, a jitter or a histogram", w.Kind)
+		}
+	}
+	if w.Delay > MaxTTL {
+		c.add("what.delay", "is %v; at most %v", w.Delay, MaxTTL)
+	}
+	if w.Jitter > MaxTTL {
+		c.add("what.jitter", "is %v; at most %v", w.Jitter, MaxTTL)
+	}
+	if w.Jitter > 0 && (d == Fixed || d == Pareto || d == Histogram) {
+		c.add("what.jitter", "does not go with the distribution %s", d)
+	}
+	if d == Uniform && w.Jitter > w.Delay {
+		c.add("what.jitter", "is %v, more than delay, which is %v: a delay cannot be negative", w.Jitter, w.Delay)
+	}
+	if w.Shape != 0 && (d != Pareto || !(w.Shape > 0) || math.IsInf(w.Shape, 0)) {
+		c.add("what.shape", "is a number above 0, of the distribution pareto")
+	}
+	if d == Pareto && w.Delay == 0 {
+		c.add("what.delay", "is missing; pareto needs the shortest delay")
+	}
+	if (d == Histogram) != (len(w.Histogram) > 0) {
+		c.add("what.histogram", "the distribution histogram and its buckets go together")
+	}
+	last, total := time.Duration(0), uint64(0)
+	for i, b := range w.Histogram {
+		at := fmt.Sprintf("what.histogram[%d]", i)
+		if b.UpTo <= last && i > 0 || b.UpTo < 0 {
+			c.add(at+".up_to", "is %v, not above the bucket before, %v", b.UpTo, last)
+		}
+		if b.UpTo > MaxTTL {
+			c.add(at+".up_to", "is %v; at most %v", b.UpTo, MaxTTL)
+		}
+		if b.Count > 1<<53 {
+			c.add(at+".count", "is %d; at most 2^53", b.Count)
+		}
+		last, total = b.UpTo, total+b.Count
+	}
+	if len(w.Histogram) > 0 && total == 0 {
+		c.add("what.histogram", "all counts are 0")
+	}
+}
+
+// The values of When.Per and What.Direction.
+const (
+	PerRule    = "rule"
+	PerRequest = "request"
+
+	Downstream = "downstream"
+	Upstream   = "upstream"
+	Both       = "both"
+)
+
+// CQLErrors lists the names that What.Code takes for the kind cql_error: all
+// errors of Cassandra's native protocol v5 (native_protocol_v5.spec, section 8).
+func CQLErrors() []string {
+	return []string{
+		"server_error", "protocol_error", "bad_credentials", "unavailable", "overloaded",
+		"is_bootstrapping", "truncate_error", "write_timeout", "read_timeout", "read_failure",
+		"function_failure", "write_failure", "cdc_write_failure", "cas_write_unknown",
+		"syntax_error", "unauthorized", "invalid", "config_error", "already_exists", "unprepared",
+	}
+}
+
+// match says whether text fits the pattern, in which * stands for any text. An
+// empty pattern fits all.
+func match(pattern, text string) bool {
+	if pattern == "" || pattern == text {
+		return true
+	}
+	head, rest, star := strings.Cut(pattern, "*")
+	if !star || !strings.HasPrefix(text, head) {
+		return false
+	}
+	text = text[len(head):]
+	for {
+		part, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(text, part)
+		}
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text, rest = text[i+len(part):], next
+	}
+}

@@ -1,0 +1,219 @@
+package chaos
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Decide returns the faults that the plan has for a call that begins now, in the
+// order of the rules: nil for none. Waits add up; of the others the caller
+// applies the first that it can, and tells Injected of each it applied.
+//
+// Apart from rules that count calls by arrival, the answer depends on nothing but
+// the seed, the rules, the time, and the call's identity and attempt.
+func (i *Injector) Decide(ctx context.Context, c Call) []Fault {
+	if i == nil {
+		return nil
+	}
+	r := i.run.Load()
+	if r == nil || r.lapsed() {
+		return nil
+	}
+	i.stats.decisions.Add(1)
+	return r.decide(ctx, c, r.elapsed())
+}
+
+// DecideAt is Decide for a moment of the plan instead of now, whether or not the
+// plan was started. Rules that count calls by arrival do count it.
+func (i *Injector) DecideAt(ctx context.Context, c Call, elapsed time.Duration) []Fault {
+	if i == nil {
+		return nil
+	}
+	r := i.run.Load()
+	if r == nil {
+		i.mu.Lock()
+		r = i.newRunLocked(time.Now(), nil, new(atomic.Int64))
+		i.mu.Unlock()
+	}
+	return r.decide(ctx, c, elapsed)
+}
+
+func (r *run) decide(ctx context.Context, c Call, now time.Duration) []Fault {
+	var faults []Fault
+	complete := false
+	for _, rule := range r.rules {
+		if !rule.open(now) || !rule.Where.matches(&c) {
+			continue
+		}
+		if !complete {
+			c, complete = r.complete(ctx, c), true
+		}
+		if rule.scopes && !slices.Contains(c.Scopes, rule.Whom.Scope) {
+			continue
+		}
+		if f, ok := rule.choose(r.seed, &c, now); ok {
+			faults = append(faults, f)
+		}
+	}
+	return faults
+}
+
+// complete fills in what the call left to the context and to the arrival.
+func (r *run) complete(ctx context.Context, c Call) Call {
+	if c.Scopes == nil && r.scoped {
+		c.Scopes = ScopesOf(ctx)
+	}
+	if c.Attempt == 0 {
+		c.Attempt = max(1, AttemptOf(ctx))
+	}
+	if c.Identity == "" {
+		c.Identity = RequestOf(ctx)
+	}
+	if c.Identity == "" && r.arrivals != nil {
+		key := c.Dependency + "\x00" + c.Operation
+		n, ok := r.arrivals.Load(key)
+		if !ok {
+			n, _ = r.arrivals.LoadOrStore(key, new(atomic.Uint64))
+		}
+		c.Identity = "#" + utoa(n.(*atomic.Uint64).Add(1))
+	}
+	return c
+}
+
+// open says whether the rule's time is now.
+func (r *rule) open(now time.Duration) bool {
+	if now < r.from || now >= r.to {
+		return false
+	}
+	if r.When.RepeatEvery > 0 {
+		return (now-r.from)%r.When.RepeatEvery < r.When.RepeatFor
+	}
+	return true
+}
+
+// choose rolls for a call that the rule is open for.
+func (r *rule) choose(seed uint64, c *Call, now time.Duration) (Fault, bool) {
+	if r.counted && !r.counts(c) {
+		return Fault{}, false
+	}
+	roll := newRoll(seed, r.name, c.Identity, c.Attempt)
+	p := r.probability
+	if ramp := r.When.Ramp; ramp > 0 && now < r.from+ramp {
+		p *= float64(now-r.from) / float64(ramp)
+	}
+	if p < 1 && roll.unit(drawChosen) >= p {
+		return Fault{}, false
+	}
+	if n := r.done.Add(1); r.Often.Count > 0 && n > int64(r.Often.Count) {
+		r.done.Add(-1)
+		return Fault{}, false
+	}
+	f := Fault{Rule: r.name, What: r.What, Ends: r.ends(now), roll: roll}
+	f.Delay = f.DelayOf(0)
+	return f, true
+}
+
+// ends is when the part of the window that holds now ends.
+func (r *rule) ends(now time.Duration) time.Duration {
+	if every := r.When.RepeatEvery; every > 0 {
+		return min(r.to, now-(now-r.from)%every+r.When.RepeatFor)
+	}
+	return r.to
+}
+
+// counts takes the call's number and compares it with the rule.
+func (r *rule) counts(c *Call) bool {
+	n := c.Attempt
+	if r.When.Per != PerRequest {
+		n = int(r.calls.Add(1))
+	}
+	w := r.When
+	return (w.Nth == 0 || n == w.Nth) && n > w.After && (w.First == 0 || n <= w.First) && (w.Every == 0 || n%w.Every == 0)
+}
+
+// Follow decides for something that lives on while windows open and close, like
+// a connection: each rule is rolled once, the first time that it is open.
+func (i *Injector) Follow(c Call) *Followed {
+	return &Followed{injector: i, call: c, chosen: make(map[string]*Fault)}
+}
+
+// Followed is what Follow returns. It is for one goroutine at a time.
+type Followed struct {
+	injector *Injector
+	call     Call
+	chosen   map[string]*Fault // by rule; nil: rolled, and not chosen
+}
+
+// Faults are those that apply now.
+func (f *Followed) Faults(ctx context.Context) []Fault {
+	if f.injector == nil {
+		return nil
+	}
+	r := f.injector.run.Load()
+	if r == nil || r.lapsed() {
+		return nil
+	}
+	now := r.elapsed()
+	var faults []Fault
+	for _, rule := range r.rules {
+		if !rule.open(now) || !rule.Where.matches(&f.call) {
+			continue
+		}
+		f.call = r.complete(ctx, f.call)
+		if rule.scopes && !slices.Contains(f.call.Scopes, rule.Whom.Scope) {
+			continue
+		}
+		chosen, rolled := f.chosen[rule.name]
+		if !rolled {
+			if fault, ok := rule.choose(r.seed, &f.call, now); ok {
+				chosen = &fault
+			}
+			f.chosen[rule.name] = chosen
+		}
+		if chosen != nil {
+			fault := *chosen
+			fault.What, fault.Ends = rule.What, rule.ends(now)
+			faults = append(faults, fault)
+		}
+	}
+	return faults
+}
+
+// Next tells when the set of open rules changes next: the time until then (0 if
+// it does not change by itself any more), and a channel that is closed when the
+// plan or its state is changed from outside. The channel of a nil Injector is nil.
+func (i *Injector) Next() (time.Duration, <-chan struct{}) {
+	if i == nil {
+		return 0, nil
+	}
+	i.mu.Lock()
+	changed := i.mu.changed
+	i.mu.Unlock()
+	r := i.run.Load()
+	if r == nil || r.lapsed() {
+		return 0, changed
+	}
+	now, next := r.elapsed(), time.Duration(0)
+	consider := func(at time.Duration) {
+		if at > now && (next == 0 || at-now < next) {
+			next = at - now
+		}
+	}
+	for _, rule := range r.rules {
+		consider(rule.from)
+		if now < rule.to {
+			consider(rule.to)
+		}
+		if every := rule.When.RepeatEvery; every > 0 && now >= rule.from && now < rule.to {
+			begin := now - (now-rule.from)%every
+			consider(min(rule.to, begin+rule.When.RepeatFor))
+			consider(min(rule.to, begin+every))
+		}
+	}
+	if r.lease > 0 && next > 0 {
+		next = min(next, max(r.leaseLeft(), time.Millisecond))
+	}
+	return next, changed
+}

@@ -1,0 +1,117 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrInjected is the kind of every error that a fault makes; the type is
+// *InjectedError.
+var ErrInjected = errors.New("chaos: injected fault")
+
+// An InjectedError is the error of a fault, so that nobody takes it for a real one.
+type InjectedError struct {
+	Rule       string
+	Kind       Kind
+	Dependency string
+	Operation  string
+	Message    string
+	Err        error // what the caller registered for What.Code, or nil
+}
+
+func (e *InjectedError) Error() string {
+	what := e.Dependency
+	if e.Operation != "" {
+		what += " " + e.Operation
+	}
+	msg := e.Message
+	if msg == "" && e.Err != nil {
+		msg = e.Err.Error()
+	}
+	if msg == "" {
+		msg = string(e.Kind)
+	}
+	return fmt.Sprintf("%s: %s (injected by chaos rule %q)", what, msg, e.Rule)
+}
+
+// Is makes errors.Is(err, ErrInjected) true.
+func (e *InjectedError) Is(target error) bool { return target == ErrInjected }
+
+// Unwrap is the registered error.
+func (e *InjectedError) Unwrap() error { return e.Err }
+
+// A Fault is a rule that was chosen for a call. It is plain data about a moment.
+type Fault struct {
+	Rule  string
+	What  What
+	Delay time.Duration // drawn; 0 if the kind has none
+	// Ends is when the rule's window or TTL ends, from the plan's start; a fault
+	// that lasts must not last longer.
+	Ends time.Duration
+
+	roll roll
+}
+
+// DelayOf is the nth delay of the fault, from 0, which is Delay: a connection
+// draws one a chunk.
+func (f Fault) DelayOf(n uint64) time.Duration { return f.What.draw(f.roll, n) }
+
+// Pick is a number from 0 to n-1 for the ith choice, like which byte to damage.
+// n must be above 0.
+func (f Fault) Pick(i uint64, n int) int {
+	return int(f.roll.word(drawBytes+i<<8) % uint64(n))
+}
+
+// Err is the fault as an error about the call.
+func (f Fault) Err(c Call) *InjectedError {
+	return &InjectedError{Rule: f.Rule, Kind: f.What.Kind, Dependency: c.Dependency, Operation: c.Operation, Message: f.What.Message}
+}
+
+// Sleep waits for d, until the context ends, or until the fault ends, whichever
+// is first. It returns the context's error if that ended it.
+func (i *Injector) Sleep(ctx context.Context, f Fault, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		left, changed := i.left(f)
+		if left <= 0 {
+			return ctx.Err()
+		}
+		end := time.NewTimer(left)
+		select {
+		case <-timer.C:
+			end.Stop()
+			return nil
+		case <-ctx.Done():
+			end.Stop()
+			return context.Cause(ctx)
+		case <-end.C:
+		case <-changed:
+			end.Stop()
+		}
+	}
+}
+
+// left is how long the fault still lasts; the channel is closed when that changes.
+func (i *Injector) left(f Fault) (time.Duration, <-chan struct{}) {
+	i.mu.Lock()
+	changed := i.mu.changed
+	i.mu.Unlock()
+	r := i.run.Load()
+	if r == nil || !r.has(f.Rule) {
+		return 0, changed
+	}
+	if r.lapsed() {
+		return 0, changed
+	}
+	left := f.Ends - r.elapsed()
+	if r.lease > 0 {
+		left = min(left, r.leaseLeft())
+	}
+	return left, changed
+}

@@ -1,0 +1,284 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrOff is what New returns in a process that sets BACKSTAY_CHAOS=off.
+var ErrOff = errors.New("chaos: refused, because BACKSTAY_CHAOS=off is set for this process")
+
+// OffVariable is the environment variable that forbids faults in a process when
+// it is "off" (or 0, no, false).
+const OffVariable = "BACKSTAY_CHAOS"
+
+// Refused returns ErrOff if the environment forbids faults. Commands and places
+// that inject without an Injector ask it before they begin.
+func Refused() error {
+	switch strings.ToLower(strings.TrimSpace(os.Getenv(OffVariable))) {
+	case "off", "0", "no", "false":
+		return ErrOff
+	}
+	return nil
+}
+
+// Config is what an Injector needs besides its plan. The zero value is fine.
+type Config struct {
+	Listeners []Listener
+	// DeadMan ends all faults when KeepAlive was not called for that long, so
+	// that they do not outlive whoever asked for them. 0: only the rules' own
+	// ends count. At least 10ms.
+	DeadMan time.Duration
+
+	_ struct{}
+}
+
+// An Injector runs a plan. Make it with New; it does nothing before Start. It is
+// safe for concurrent use, owns no goroutine and needs no closing; Stop ends its
+// faults. A nil Injector is valid and never injects.
+type Injector struct {
+	config Config
+	run    atomic.Pointer[run] // nil when off
+
+	stats struct{ decisions, injected, panics atomic.Uint64 }
+
+	mu struct {
+		sync.Mutex
+		plan    Plan
+		rules   []*rule
+		changed chan struct{} // closed at each change of plan or state
+	}
+}
+
+// run is the state between Start and Stop: what a decision reads, in one load.
+type run struct {
+	start    time.Time
+	seed     uint64
+	rules    []*rule
+	lease    time.Duration
+	alive    *atomic.Int64 // when KeepAlive was last called, from start
+	arrivals *sync.Map     // by dependency and operation: *atomic.Uint64
+	scoped   bool          // a rule asks for a scope
+}
+
+// rule is a compiled rule and its counters.
+type rule struct {
+	Rule
+	name        string
+	from, to    time.Duration
+	probability float64
+	scopes      bool
+	counted     bool // the rule looks at call numbers
+	calls, done *atomic.Int64
+}
+
+// New makes an injector of a plan, or returns the plan's *PlanError, or ErrOff.
+func New(plan Plan, config Config) (*Injector, error) {
+	if err := Refused(); err != nil {
+		return nil, err
+	}
+	if d := config.DeadMan; d != 0 && d < 10*time.Millisecond {
+		return nil, fmt.Errorf("chaos: Config.DeadMan is %v; at least 10ms, or 0 for none", d)
+	}
+	config.Listeners = slices.Clone(config.Listeners)
+	i := &Injector{config: config}
+	i.mu.changed = make(chan struct{})
+	if err := i.Update(plan); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// Start begins the plan: its times count from now, its call numbers from 1. It
+// does nothing if the plan runs.
+func (i *Injector) Start() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.run.Load() != nil {
+		return
+	}
+	for n, old := range i.mu.rules { // copies: an old run may still be deciding
+		r := *old
+		r.calls, r.done = new(atomic.Int64), new(atomic.Int64)
+		i.mu.rules[n] = &r
+	}
+	i.run.Store(i.newRunLocked(time.Now(), new(sync.Map), new(atomic.Int64)))
+	i.changedLocked()
+}
+
+// Stop ends all faults, also those that wait or hang right now. Start begins anew.
+func (i *Injector) Stop() {
+	if i == nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.run.Swap(nil) != nil {
+		i.changedLocked()
+	}
+}
+
+// Update replaces the plan, or returns its *PlanError and keeps the old one. A
+// running plan runs on: its time goes on, and rules that keep their name keep
+// their counts.
+func (i *Injector) Update(plan Plan) error {
+	if err := plan.Check(); err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	rules := make([]*rule, len(plan.Rules))
+	for n, r := range plan.Rules {
+		c := &rule{Rule: r, name: plan.RuleName(n), probability: 1, scopes: r.Whom.Scope != ""}
+		c.calls, c.done = new(atomic.Int64), new(atomic.Int64)
+		c.from, c.to = plan.Window(n)
+		if r.Often.Probability != nil {
+			c.probability = *r.Often.Probability
+		}
+		c.counted = r.When.Nth > 0 || r.When.After > 0 || r.When.First > 0 || r.When.Every > 0
+		for _, old := range i.mu.rules {
+			if old.name == c.name {
+				c.calls, c.done = old.calls, old.done
+			}
+		}
+		rules[n] = c
+	}
+	plan.Rules = slices.Clone(plan.Rules)
+	i.mu.plan, i.mu.rules = plan, rules
+	if old := i.run.Load(); old != nil {
+		i.run.Store(i.newRunLocked(old.start, old.arrivals, old.alive))
+	}
+	i.changedLocked()
+	return nil
+}
+
+func (i *Injector) newRunLocked(start time.Time, arrivals *sync.Map, alive *atomic.Int64) *run {
+	return &run{
+		start: start, seed: i.mu.plan.Seed, rules: slices.Clone(i.mu.rules), lease: i.config.DeadMan,
+		arrivals: arrivals, alive: alive,
+		scoped: slices.ContainsFunc(i.mu.rules, func(r *rule) bool { return r.scopes }),
+	}
+}
+
+func (i *Injector) changedLocked() {
+	close(i.mu.changed)
+	i.mu.changed = make(chan struct{})
+}
+
+// KeepAlive tells that whoever asked for the faults is still there. It matters
+// with Config.DeadMan only; once that has passed, only Stop and Start revive the
+// faults.
+func (i *Injector) KeepAlive() {
+	if i == nil {
+		return
+	}
+	if r := i.run.Load(); r != nil && !r.lapsed() {
+		r.alive.Store(int64(r.elapsed()))
+	}
+}
+
+// Plan is the plan that the injector was made or last updated with.
+func (i *Injector) Plan() Plan {
+	if i == nil {
+		return Plan{}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.mu.plan
+	p.Rules = slices.Clone(p.Rules)
+	return p
+}
+
+// Running says whether the plan was started, is not over, and nobody's death
+// ended it. A nil Injector never runs.
+func (i *Injector) Running() bool {
+	if i == nil {
+		return false
+	}
+	r := i.run.Load()
+	if r == nil || r.lapsed() {
+		return false
+	}
+	now := r.elapsed()
+	return slices.ContainsFunc(r.rules, func(r *rule) bool { return now < r.to })
+}
+
+// Elapsed is the time since Start, or 0.
+func (i *Injector) Elapsed() time.Duration {
+	if i == nil {
+		return 0
+	}
+	if r := i.run.Load(); r != nil {
+		return r.elapsed()
+	}
+	return 0
+}
+
+// Stats counts what an injector did.
+type Stats struct {
+	Decisions      uint64            // calls that were asked about while the plan ran
+	Injected       uint64            // faults that were applied
+	ListenerPanics uint64            // panics of listeners, which were kept from calls
+	ByRule         map[string]uint64 // faults chosen, by rule, since Start
+
+	_ struct{}
+}
+
+// Stats is a copy of the counts.
+func (i *Injector) Stats() Stats {
+	s := Stats{ByRule: make(map[string]uint64)}
+	if i == nil {
+		return s
+	}
+	s.Decisions, s.Injected, s.ListenerPanics = i.stats.decisions.Load(), i.stats.injected.Load(), i.stats.panics.Load()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, r := range i.mu.rules {
+		s.ByRule[r.name] = uint64(r.done.Load())
+	}
+	return s
+}
+
+// Injected tells the listeners that the fault is applied to the call. The place
+// that applies a fault calls it; faults that lost against another are not told.
+func (i *Injector) Injected(ctx context.Context, c Call, f Fault) {
+	if i == nil {
+		return
+	}
+	i.stats.injected.Add(1)
+	if len(i.config.Listeners) == 0 {
+		return
+	}
+	e := Event{Time: time.Now(), Elapsed: i.Elapsed(), Rule: f.Rule, Kind: f.What.Kind, Delay: f.Delay, Call: c}
+	for _, l := range i.config.Listeners {
+		i.tell(ctx, l, e)
+	}
+}
+
+func (i *Injector) tell(ctx context.Context, l Listener, e Event) {
+	defer func() {
+		if recover() != nil {
+			i.stats.panics.Add(1)
+		}
+	}()
+	l.Injected(ctx, e)
+}
+
+func (r *run) elapsed() time.Duration { return time.Since(r.start) }
+
+func (r *run) leaseLeft() time.Duration {
+	return time.Duration(r.alive.Load()) + r.lease - r.elapsed()
+}
+
+func (r *run) lapsed() bool { return r.lease > 0 && r.leaseLeft() <= 0 }
+
+func (r *run) has(name string) bool {
+	return slices.ContainsFunc(r.rules, func(r *rule) bool { return r.name == name })
+}

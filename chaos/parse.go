@@ -1,0 +1,138 @@
+package chaos
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxPlanBytes bounds a plan's text, maxNesting how deep its lists may nest.
+const (
+	maxPlanBytes = 256 << 10
+	maxNesting   = 64
+)
+
+// Load reads a plan from a YAML or JSON file. An error about the content is a
+// *PlanError with each problem's line, an excerpt and, for a misspelt word, a
+// suggestion.
+func Load(file string) (Plan, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Plan{}, fmt.Errorf("chaos: read plan: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPlanBytes+1))
+	if err != nil {
+		return Plan{}, fmt.Errorf("chaos: read plan: %w", err)
+	}
+	return Parse(file, text)
+}
+
+// Parse reads a plan from YAML or JSON text; file is its name in errors. It
+// accepts only what it understands entirely: unknown words, wrong types,
+// durations without a unit and contradictions are problems, and all of them are
+// reported at once.
+func Parse(file string, text []byte) (Plan, error) {
+	d := &decoder{text: string(text)}
+	plan, ok := d.plan()
+	if ok {
+		d.check(plan)
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return Plan{}, &PlanError{File: file, Problems: d.problems}
+	}
+	return plan, nil
+}
+
+// check adds what is wrong with the plan's values, but not what only follows
+// from a problem that is known: a misspelt field is not missing besides.
+func (d *decoder) check(plan Plan) {
+	known := slices.Clone(d.problems)
+	for _, p := range plan.problems() {
+		follows := func(k Problem) bool { return strings.HasPrefix(p.Field, k.Field) }
+		if !slices.ContainsFunc(known, follows) {
+			d.locate(&p)
+			d.problems = append(d.problems, p)
+		}
+	}
+}
+
+// plan decodes the text; ok is false if it is no document at all.
+func (d *decoder) plan() (plan Plan, ok bool) {
+	if msg := hostile(d.text); msg != "" {
+		d.problems = append(d.problems, Problem{Message: msg})
+		return Plan{}, false
+	}
+	file, err := parseYAML(d.text)
+	if err != nil {
+		p := Problem{Message: err.Error()}
+		if ye := yaml.Error(nil); errors.As(err, &ye) && ye.GetToken() != nil && ye.GetToken().Position != nil {
+			pos := ye.GetToken().Position
+			p.Message = ye.GetMessage()
+			p.Line, p.Column = pos.Line, pos.Column
+			p.Excerpt = excerpt(d.text, pos.Line, pos.Column)
+		}
+		d.problems = append(d.problems, p)
+		return Plan{}, false
+	}
+	if len(file.Docs) > 1 {
+		d.problems = append(d.problems, Problem{Message: fmt.Sprintf("the file holds %d documents; a plan is one", len(file.Docs))})
+		return Plan{}, false
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		d.problems = append(d.problems, Problem{Message: "the plan is empty; the least is \"rules: []\""})
+		return Plan{}, false
+	}
+	d.decode(file.Docs[0].Body, &plan)
+	return plan, true
+}
+
+// parseYAML turns a panic of the parser into an error: fuzzing finds texts that
+// it does not expect.
+func parseYAML(text string) (file *ast.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			file, err = nil, fmt.Errorf("the text is not YAML or JSON (%v)", r)
+		}
+	}()
+	return parser.ParseBytes([]byte(text), 0)
+}
+
+// hostile finds texts that cost the parser too much: too long, too deep, not text.
+func hostile(text string) string {
+	if len(text) > maxPlanBytes {
+		return fmt.Sprintf("the plan is longer than %d KiB", maxPlanBytes>>10)
+	}
+	if !utf8.ValidString(text) {
+		return "the plan is not UTF-8 text"
+	}
+	depth := 0
+	for _, c := range text {
+		switch c {
+		case '[', '{':
+			if depth++; depth > maxNesting {
+				return fmt.Sprintf("the plan nests deeper than %d", maxNesting)
+			}
+		case ']', '}':
+			depth = max(0, depth-1)
+		case 0:
+			return "the plan is not text: it holds a NUL"
+		}
+	}
+	for line := range strings.Lines(text) {
+		if strings.Count(line, "- ")+strings.Count(line, "-\t")+strings.Count(line, "? ") > 1000 {
+			return "the plan has a line with more than 1000 dashes"
+		}
+	}
+	return ""
+}
