@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// columns are what scanEvents reads, in order.
+const columns = "stream, version, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data"
+
+// scanEvents reads and closes rows.
+func scanEvents(rows *sql.Rows) (events []eventstore.Event, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var e eventstore.Event
+		var occurred, recorded int64
+		if err := rows.Scan(&e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
+			&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data); err != nil {
+			return nil, err
+		}
+		e.Occurred, e.Recorded = instant(occurred), instant(recorded)
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+func pageLimit(limit int) int {
+	if limit <= 0 || limit > eventstore.MaxEvents {
+		return eventstore.MaxEvents
+	}
+	return limit
+}
+
+// Load implements eventstore.Store. Every load sees all acknowledged appends.
+func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+	if s.writer.isStopped() {
+		return eventstore.Page{}, eventstore.ErrClosed
+	}
+	if q.Stream == "" || q.After < 0 {
+		return eventstore.Page{}, fmt.Errorf("%w: a load needs a stream, and a version of at least 0 to go on after", eventstore.ErrInvalid)
+	}
+	limit := pageLimit(q.Limit)
+	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM events WHERE stream = ? AND version > ? ORDER BY version LIMIT ?",
+		q.Stream, q.After, limit+1)
+	if err != nil {
+		return eventstore.Page{}, s.readError("load", err)
+	}
+	events, err := scanEvents(rows)
+	if err != nil {
+		return eventstore.Page{}, s.readError("load", err)
+	}
+	for i, e := range events {
+		if e.Version != q.After+int64(i)+1 {
+			return eventstore.Page{}, fmt.Errorf("%w: stream %s has version %d where %d should be", eventstore.ErrCorrupt, q.Stream, e.Version, q.After+int64(i)+1)
+		}
+	}
+	page := eventstore.Page{Events: events, Version: q.After + int64(len(events))}
+	switch {
+	case len(events) > limit:
+		page.Events, page.More = events[:limit], true
+		fallthrough
+	case len(events) == 0 && q.After > 0:
+		err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?", q.Stream).Scan(&page.Version)
+		if err != nil {
+			return eventstore.Page{}, s.readError("load", err)
+		}
+	}
+	return page, nil
+}
+
+// Feed implements eventstore.Store. One writer gives positions in the order in which
+// commits become visible, so nothing can appear behind a cursor.
+func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
+	if s.writer.isStopped() {
+		return eventstore.FeedPage{}, eventstore.ErrClosed
+	}
+	if slice < 0 || slice >= eventstore.Slices {
+		return eventstore.FeedPage{}, fmt.Errorf("%w: slice %d of %d", eventstore.ErrInvalid, slice, eventstore.Slices)
+	}
+	position, commit, err := s.position(slice, after)
+	if err != nil {
+		return eventstore.FeedPage{}, err
+	}
+	if err := s.sameLife(ctx, position, commit); err != nil {
+		return eventstore.FeedPage{}, err
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT position, "+columns+" FROM events WHERE slice = ? AND position > ? ORDER BY position LIMIT ?",
+		slice, position, pageLimit(limit))
+	if err != nil {
+		return eventstore.FeedPage{}, s.readError("feed", err)
+	}
+	var page eventstore.FeedPage
+	if page.Events, position, err = scanFeed(rows, position); err != nil {
+		return eventstore.FeedPage{}, s.readError("feed", err)
+	}
+	if n := len(page.Events); n > 0 {
+		commit = page.Events[n-1].Commit
+	}
+	page.Next = s.cursor(slice, position, commit)
+	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM events WHERE slice = ? AND position > ? LIMIT 10000)", slice, position).Scan(&page.Behind); err != nil {
+		return eventstore.FeedPage{}, s.readError("feed", err)
+	}
+	return page, nil
+}
+
+func scanFeed(rows *sql.Rows, position int64) (events []eventstore.Event, last int64, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	last = position
+	for rows.Next() {
+		var e eventstore.Event
+		var occurred, recorded int64
+		if err := rows.Scan(&last, &e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
+			&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data); err != nil {
+			return nil, position, err
+		}
+		e.Occurred, e.Recorded = instant(occurred), instant(recorded)
+		events = append(events, e)
+	}
+	return events, last, rows.Err()
+}
+
+// A cursor is epoch, slice, position, and the commit of the event there. A file
+// that was restored from a backup has the same epoch, but at the position either
+// nothing or another commit.
+func (s *Store) cursor(slice int, position int64, commit string) eventstore.Cursor {
+	return eventstore.Cursor(base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s/%d/%d/%s", s.epoch, slice, position, commit)))
+}
+
+func (s *Store) position(slice int, c eventstore.Cursor) (position int64, commit string, err error) {
+	if c == "" {
+		return 0, "", nil
+	}
+	bad := func() (int64, string, error) {
+		return 0, "", fmt.Errorf("%w: %q is no cursor of slice %d", eventstore.ErrInvalid, string(c), slice)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(string(c))
+	parts := strings.SplitN(string(raw), "/", 4)
+	if err != nil || len(parts) != 4 {
+		return bad()
+	}
+	if parts[0] != s.epoch {
+		return 0, "", eventstore.ErrEpoch
+	}
+	position, err = strconv.ParseInt(parts[2], 10, 64)
+	if err != nil || parts[1] != strconv.Itoa(slice) {
+		return bad()
+	}
+	return position, parts[3], nil
+}
+
+// sameLife checks that the event at a cursor's position is still the one it was.
+func (s *Store) sameLife(ctx context.Context, position int64, commit string) error {
+	if position == 0 {
+		return nil
+	}
+	var found string
+	err := s.read.QueryRowContext(ctx, "SELECT commit_id FROM events WHERE position = ?", position).Scan(&found)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && found != commit:
+		return eventstore.ErrEpoch
+	case err != nil:
+		return s.readError("feed", err)
+	}
+	return nil
+}
+
+// LoadSnapshot implements eventstore.Store.
+func (s *Store) LoadSnapshot(ctx context.Context, stream string, fold int) (eventstore.Snapshot, bool, error) {
+	if s.writer.isStopped() {
+		return eventstore.Snapshot{}, false, eventstore.ErrClosed
+	}
+	snap := eventstore.Snapshot{Stream: stream, Fold: fold}
+	err := s.read.QueryRowContext(ctx, "SELECT version, data FROM snapshots WHERE stream = ? AND fold = ?", stream, fold).Scan(&snap.Version, &snap.Data)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return eventstore.Snapshot{}, false, nil
+	case err != nil:
+		return eventstore.Snapshot{}, false, s.readError("load snapshot", err)
+	}
+	return snap, true, nil
+}

@@ -1,0 +1,304 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	sqlitelib "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// job is one write that waits for the writer. Run does it inside a transaction
+// and returns its answer; settle finds out, after a fence, what became of it.
+type job struct {
+	run    func(ctx context.Context, w *writer) (eventstore.Appended, error)
+	settle func(ctx context.Context, w *writer) (eventstore.Appended, error)
+	answer chan answer // with room for one
+}
+
+type answer struct {
+	appended eventstore.Appended
+	err      error
+}
+
+func (j *job) tell(a eventstore.Appended, err error) { j.answer <- answer{a, err} }
+
+// writer owns the one connection that writes. Its goroutine is the only user of
+// the connection and ends in stop.
+type writer struct {
+	conn     *sql.Conn
+	maxBatch int
+	jobs     chan *job
+	quit     chan struct{}
+	ended    chan struct{}
+	once     sync.Once
+	stopped  atomic.Bool
+
+	// doubtful: the last commit failed, and no fence has held since.
+	doubtful bool
+	stmts    statements
+}
+
+// statements are prepared once, on the writer's connection.
+type statements struct {
+	commit, insertCommit, insert, version, tail, fence *sql.Stmt
+}
+
+func startWriter(ctx context.Context, conn *sql.Conn, cfg Config) (*writer, error) {
+	w := &writer{conn: conn, maxBatch: cfg.MaxBatch, jobs: make(chan *job, cfg.Queue), quit: make(chan struct{}), ended: make(chan struct{})}
+	for _, p := range []struct {
+		to  **sql.Stmt
+		sql string
+	}{
+		{&w.stmts.commit, "SELECT first, last, fenced FROM commits WHERE stream = ? AND commit_id = ?"},
+		{&w.stmts.insertCommit, "INSERT INTO commits (stream, commit_id, first, last, fenced) VALUES (?, ?, ?, ?, ?)"},
+		{&w.stmts.insert, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+		{&w.stmts.version, "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"},
+		{&w.stmts.tail, "SELECT " + columns + " FROM events WHERE stream = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"},
+		{&w.stmts.fence, "UPDATE meta SET fence = fence + 1"},
+	} {
+		var err error
+		if *p.to, err = conn.PrepareContext(ctx, p.sql); err != nil {
+			return nil, err
+		}
+	}
+	go w.loop(ctx)
+	return w, nil
+}
+
+func (w *writer) isStopped() bool { return w.stopped.Load() }
+
+// stop ends the loop after the batch that it is at. Jobs that wait are told.
+func (w *writer) stop() {
+	w.once.Do(func() {
+		w.stopped.Store(true)
+		close(w.quit)
+	})
+	<-w.ended
+}
+
+// do queues a job and waits for its answer. When ctx ends, the wait does.
+func (w *writer) do(ctx context.Context, j *job) (eventstore.Appended, error) {
+	rejected := eventstore.Appended{Outcome: eventstore.Rejected}
+	if err := ctx.Err(); err != nil {
+		return rejected, fmt.Errorf("%w: not begun: %w", eventstore.ErrUnavailable, err)
+	}
+	if w.isStopped() {
+		return rejected, eventstore.ErrClosed
+	}
+	select {
+	case w.jobs <- j:
+	default:
+		return rejected, fmt.Errorf("%w: %d appends wait for the disk already", eventstore.ErrUnavailable, cap(w.jobs))
+	}
+	select {
+	case a := <-j.answer:
+		return a.appended, a.err
+	case <-ctx.Done():
+		return eventstore.Appended{}, fmt.Errorf("%w: the wait ended: %w", eventstore.ErrUnknown, ctx.Err())
+	case <-w.ended:
+		select { // the loop may have answered before it ended
+		case a := <-j.answer:
+			return a.appended, a.err
+		default:
+			return rejected, eventstore.ErrClosed
+		}
+	}
+}
+
+func (w *writer) loop(ctx context.Context) {
+	defer close(w.ended)
+	for {
+		select {
+		case <-w.quit:
+			w.drain()
+			return
+		case first := <-w.jobs:
+			w.batch(ctx, w.collect(first))
+		}
+	}
+}
+
+// drain refuses what waits. Nothing of it was begun.
+func (w *writer) drain() {
+	for {
+		select {
+		case j := <-w.jobs:
+			j.tell(eventstore.Appended{Outcome: eventstore.Rejected}, eventstore.ErrClosed)
+		default:
+			return
+		}
+	}
+}
+
+// collect takes what waits besides the first. It does not wait for more: while one
+// batch is being synced, the next gathers by itself.
+func (w *writer) collect(first *job) []*job {
+	jobs := append(make([]*job, 0, 16), first)
+	for len(jobs) < w.maxBatch {
+		select {
+		case j := <-w.jobs:
+			jobs = append(jobs, j)
+		default:
+			return jobs
+		}
+	}
+	return jobs
+}
+
+// batch runs jobs in one durable commit.
+func (w *writer) batch(ctx context.Context, jobs []*job) {
+	if w.doubtful {
+		if err := w.fence(ctx); err != nil {
+			for _, j := range jobs {
+				j.tell(eventstore.Appended{Outcome: eventstore.Rejected}, fmt.Errorf("%w: the disk has failed and not recovered: %w", eventstore.ErrUnavailable, err))
+			}
+			return
+		}
+	}
+	answers := make([]answer, len(jobs))
+	err := w.exec(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		for i, j := range jobs {
+			if answers[i], err = w.inSavepoint(ctx, j); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil { // before COMMIT, so nothing is stored
+		w.rollback(ctx)
+		w.retryAlone(ctx, jobs, err)
+		return
+	}
+	if err := w.exec(ctx, "COMMIT"); err != nil {
+		w.afterFailedCommit(ctx, jobs, err)
+		return
+	}
+	for i, j := range jobs {
+		j.tell(answers[i].appended, answers[i].err)
+	}
+}
+
+// inSavepoint runs one job so that it can fail alone. The error is for what ends
+// the whole transaction.
+func (w *writer) inSavepoint(ctx context.Context, j *job) (answer, error) {
+	if err := w.exec(ctx, "SAVEPOINT job"); err != nil {
+		return answer{}, err
+	}
+	appended, err := j.run(ctx, w)
+	if err != nil && isStorage(err) {
+		return answer{}, err
+	}
+	if err != nil {
+		if rerr := w.exec(ctx, "ROLLBACK TO job"); rerr != nil {
+			return answer{}, rerr
+		}
+		if appended.Outcome != eventstore.Conflict {
+			appended = eventstore.Appended{Outcome: eventstore.Rejected}
+		}
+	}
+	if rerr := w.exec(ctx, "RELEASE job"); rerr != nil {
+		return answer{}, rerr
+	}
+	return answer{appended, err}, nil
+}
+
+// retryAlone gives each job a transaction of its own, after a batch that could not
+// even get to its commit: one member's size must not fail the others.
+func (w *writer) retryAlone(ctx context.Context, jobs []*job, cause error) {
+	if len(jobs) == 1 {
+		jobs[0].tell(eventstore.Appended{Outcome: eventstore.Rejected}, storageError(cause))
+		return
+	}
+	for _, j := range jobs {
+		w.batch(ctx, []*job{j})
+	}
+}
+
+// afterFailedCommit answers only what it knows. SQLITE_FULL and SQLITE_BUSY have
+// stored nothing; after anything else the frames may be in the log.
+func (w *writer) afterFailedCommit(ctx context.Context, jobs []*job, cause error) {
+	w.rollback(ctx)
+	if code := codeOf(cause); code == sqlite3.SQLITE_FULL || code == sqlite3.SQLITE_BUSY {
+		w.retryAlone(ctx, jobs, cause)
+		return
+	}
+	w.doubtful = true
+	if err := w.fence(ctx); err != nil {
+		for _, j := range jobs {
+			j.tell(eventstore.Appended{}, fmt.Errorf("%w: %w; and the disk has not recovered: %w", eventstore.ErrUnknown, cause, err))
+		}
+		return
+	}
+	for _, j := range jobs {
+		appended, err := j.settle(ctx, w)
+		if err != nil {
+			j.tell(eventstore.Appended{}, fmt.Errorf("%w: %w; and could not be looked up: %w", eventstore.ErrUnknown, cause, err))
+			continue
+		}
+		if appended.Outcome == eventstore.Applied {
+			j.tell(appended, nil)
+			continue
+		}
+		j.tell(eventstore.Appended{Outcome: eventstore.Rejected}, storageError(cause))
+	}
+}
+
+// fence commits a change of its own, after which a failed commit's frames are
+// either overwritten or part of the database for good.
+func (w *writer) fence(ctx context.Context) error {
+	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if _, err := w.stmts.fence.ExecContext(ctx); err != nil {
+		w.rollback(ctx)
+		return err
+	}
+	if err := w.exec(ctx, "COMMIT"); err != nil {
+		w.rollback(ctx)
+		return err
+	}
+	w.doubtful = false
+	return nil
+}
+
+func (w *writer) exec(ctx context.Context, statement string) error {
+	_, err := w.conn.ExecContext(ctx, statement)
+	return err
+}
+
+// rollback ends a transaction if there is one: SQLite may have ended it itself.
+func (w *writer) rollback(ctx context.Context) { _ = w.exec(ctx, "ROLLBACK") }
+
+func codeOf(err error) int {
+	var e *sqlitelib.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// isStorage reports whether an error is SQLite's, and not a decision of ours.
+func isStorage(err error) bool {
+	var e *sqlitelib.Error
+	return errors.As(err, &e)
+}
+
+// storageError is an error after which nothing is stored.
+func storageError(err error) error {
+	switch codeOf(err) {
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w (%w)", eventstore.ErrFull, err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %w", eventstore.ErrCorrupt, err)
+	case sqlite3.SQLITE_TOOBIG:
+		return fmt.Errorf("%w: %w", eventstore.ErrInvalid, err)
+	}
+	return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
+}
