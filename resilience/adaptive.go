@@ -25,11 +25,14 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 // when it has seen enough attempts, or has lasted for an objective. Then
 //
 //	more than a tenth of the attempts were late ──▶ the limit shrinks, by how late they were
+//	else, if more than a tenth were near it      ──▶ it stays
 //	else, if the limit was in use               ──▶ the limit grows by its square root
 //	else                                        ──▶ it stays
 //
-// An attempt is late when it took more than half of the objective: the other half
-// is room for waiting, and for what is on its way while a dependency becomes slow.
+// An attempt is late when it took more than three quarters of the objective, and
+// near it from half on: the rest is room for waiting, and for what is on its way
+// while a dependency becomes slow. An objective must leave that room: a dependency
+// that needs more than three quarters of it at its best is driven to the floor.
 //
 // Observed: attempts that ran: successes, those that were late however they ended,
 // and marked refusals of the dependency (Overload), which are late. Not observed:
@@ -47,6 +50,7 @@ type adaptive struct {
 	since atomic.Int64 // when it began
 	_     cacheLine
 	calls atomic.Int64
+	near  atomic.Int64 // took half of the objective or more, late ones too
 	late  atomic.Int64
 	took  atomic.Int64 // sum of the late ones' times
 	peak  atomic.Int64 // most permits in use that were seen
@@ -55,7 +59,8 @@ type adaptive struct {
 }
 
 const (
-	// lateShare of the attempts may be late; a service time that varies makes some so.
+	// lateShare of the attempts may be late, or near it; a service time that varies
+	// makes some so.
 	lateShare = 0.1
 	// minRound is the fewest attempts that a round needs before an objective has
 	// passed, so that chance does not decide.
@@ -66,8 +71,9 @@ const (
 	inUseShare = 0.8
 )
 
-// target is how long an attempt may take without being late.
-func (p *AdaptivePolicy) target() time.Duration { return p.Objective / 2 }
+// near and late are the times from which an attempt counts as such.
+func (p *AdaptivePolicy) near() time.Duration { return p.Objective / 2 }
+func (p *AdaptivePolicy) late() time.Duration { return p.Objective / 4 * 3 }
 
 // configure sets the policy; nil fixes the limit.
 func (a *adaptive) configure(p *AdaptivePolicy, now int64) {
@@ -80,15 +86,18 @@ func (a *adaptive) configure(p *AdaptivePolicy, now int64) {
 // observe counts an attempt that ends at now. It decides if the round is over.
 func (a *adaptive) observe(ctx context.Context, p *AdaptivePolicy, start, now int64, err error, v Verdict) {
 	took := now - start
-	late := took > int64(p.target()) || v.Outcome == Overload || v.Outcome == Failure && isDeadline(err)
+	late := took > int64(p.late()) || v.Outcome == Overload || v.Outcome == Failure && isDeadline(err)
 	since := a.since.Load()
 	if v.Outcome != Success && !late || start < since {
 		return
 	}
 	calls := a.calls.Add(1)
+	if late || took > int64(p.near()) {
+		a.near.Add(1)
+	}
 	if late {
 		a.late.Add(1)
-		a.took.Add(max(took, int64(p.target())))
+		a.took.Add(max(took, int64(p.late())))
 	}
 	inUse, waiting := a.guard.bulkhead.counts()
 	if waiting > 0 {
@@ -111,7 +120,7 @@ func (a *adaptive) decide(ctx context.Context, since, now int64) {
 		return
 	}
 	old := a.guard.bulkhead.limit.Load()
-	limit := p.next(old, a.calls.Load(), a.late.Load(), a.took.Load(), a.peak.Load())
+	limit := p.next(old, a.calls.Load(), a.near.Load(), a.late.Load(), a.took.Load(), a.peak.Load())
 	a.restartLocked(now)
 	if limit != old {
 		a.guard.bulkhead.setLimit(int(limit), now)
@@ -124,13 +133,14 @@ func (a *adaptive) decide(ctx context.Context, since, now int64) {
 }
 
 // next is the limit after a round.
-func (p *AdaptivePolicy) next(limit, calls, late, took, peak int64) int64 {
+func (p *AdaptivePolicy) next(limit, calls, near, late, took, peak int64) int64 {
 	switch {
 	case calls == 0:
 	case float64(late) > lateShare*float64(calls):
 		mean := float64(took) / float64(late)
-		shrink := min(max(float64(p.target())/mean, mostShrink), leastShrink)
+		shrink := min(max(float64(p.late())/mean, mostShrink), leastShrink)
 		limit = min(limit-1, int64(float64(limit)*shrink))
+	case float64(near) > lateShare*float64(calls):
 	case float64(peak) >= inUseShare*float64(limit):
 		limit += max(1, int64(math.Sqrt(float64(limit))))
 	}
@@ -140,6 +150,7 @@ func (p *AdaptivePolicy) next(limit, calls, late, took, peak int64) int64 {
 func (a *adaptive) restartLocked(now int64) {
 	a.since.Store(now)
 	a.calls.Store(0)
+	a.near.Store(0)
 	a.late.Store(0)
 	a.took.Store(0)
 	a.peak.Store(0)

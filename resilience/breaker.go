@@ -65,8 +65,8 @@ type circuit struct {
 type probe struct {
 	circuit  *circuit
 	report   func(error)
-	watchdog *time.Timer
-	done     bool // guarded by the breaker's mu
+	watchdog *time.Timer // both guarded by the breaker's mu
+	done     bool
 }
 
 // What gobreaker is told; it sees no error of a call.
@@ -269,13 +269,13 @@ func (b *breaker) reserve(c *circuit, patience time.Duration) *probe {
 
 // finish reports a probe, once: nil, errBad or errNotCount.
 func (b *breaker) finish(ctx context.Context, p *probe, outcome, cause error) {
-	p.watchdog.Stop()
 	b.mu.Lock()
 	if p.done {
 		b.mu.Unlock()
 		return
 	}
 	p.done = true
+	p.watchdog.Stop()
 	p.circuit.running--
 	if b.now.Load() == p.circuit {
 		if outcome == nil {

@@ -95,6 +95,9 @@ func (c *checker) expectation(p Policy, e Expectation) {
 				fmt.Sprintf("raise it above %d, with room for variation", need))
 		}
 	}
+	if a := p.Bulkhead.Adaptive; a != nil && e.Latency > a.near() {
+		c.warn("bulkhead.adaptive.objective", fmt.Sprintf("is %v, below twice expect.latency %v, so that the limit can't grow, or even shrinks to its floor", a.Objective, e.Latency), "raise it to at least twice a healthy latency")
+	}
 	if e.Latency > 0 && p.Bulkhead.Queue > 0 {
 		drain := time.Duration(float64(p.Bulkhead.Queue) / float64(p.Bulkhead.Limit) * float64(e.Latency))
 		bound := p.Default.Timeout

@@ -93,8 +93,9 @@ type BulkheadPolicy struct {
 // decrease, told a latency objective.
 type AdaptivePolicy struct {
 	// Objective is the latency that calls should keep, waiting included. Required.
-	// The limit shrinks when attempts take more than half of it, and no call waits
-	// longer than half of what attempts leave of it.
+	// The limit shrinks when attempts take more than three quarters of it, grows while
+	// they take less than half, and no call waits longer than half of what attempts
+	// leave of it. Make it at least twice a healthy latency.
 	Objective time.Duration `json:"objective" yaml:"objective"`
 	// Min is the floor that keeps probing. Default: 1.
 	Min int `json:"min,omitempty" yaml:"min,omitempty"`
