@@ -1,0 +1,9 @@
+package jaegertest
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// dieWithUs has the kernel kill the process when the thread that starts it ends.
+func dieWithUs(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
