@@ -1,0 +1,178 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// BatchKind is the kind of a batch.
+type BatchKind = driver.BatchKind
+
+// The kinds of batch.
+const (
+	// LoggedBatch is done as a whole in the end, or not at all.
+	LoggedBatch = driver.Logged
+	// UnloggedBatch may be done in part.
+	UnloggedBatch = driver.Unlogged
+	// CounterBatch updates counters.
+	CounterBatch = driver.Counter
+)
+
+// maxBatch is the protocol's bound on statements in a batch.
+const maxBatch = 65535
+
+// Batch is several writes in one request. It is made by Session.NewBatch, is not
+// safe for concurrent use, and needs no closing.
+type Batch struct {
+	session *Session
+	ctx     context.Context
+	kind    BatchKind
+	profile string
+	entries []driver.Statement
+
+	consistency, serial Consistency
+	timestamp           int64
+	trace               bool
+	info                Info
+}
+
+// NewBatch returns an empty batch.
+func (s *Session) NewBatch(kind BatchKind) *Batch { return &Batch{session: s, kind: kind} }
+
+// Query adds a statement with its values.
+func (b *Batch) Query(cql string, args ...any) *Batch {
+	b.entries = append(b.entries, driver.Statement{CQL: cql, Args: args})
+	return b
+}
+
+// WithContext sets the context. It changes b and returns it.
+func (b *Batch) WithContext(ctx context.Context) *Batch { b.ctx = ctx; return b }
+
+// Profile names the profile to run under.
+func (b *Batch) Profile(name string) *Batch { b.profile = name; return b }
+
+// Consistency overrides the profile's level.
+func (b *Batch) Consistency(c Consistency) *Batch { b.consistency = c; return b }
+
+// SerialConsistency overrides the profile's serial level.
+func (b *Batch) SerialConsistency(c Consistency) *Batch { b.serial = c; return b }
+
+// WithTimestamp sets the timestamp of all writes in microseconds since 1970.
+func (b *Batch) WithTimestamp(micros int64) *Batch { b.timestamp = micros; return b }
+
+// Trace asks the server to trace the request; Info has the id.
+func (b *Batch) Trace() *Batch { b.trace = true; return b }
+
+// Size is the number of statements.
+func (b *Batch) Size() int { return len(b.entries) }
+
+// Info says how the last run went.
+func (b *Batch) Info() Info { return b.info }
+
+// Exec runs the batch. A conditional batch is run by CAS.
+func (b *Batch) Exec() error {
+	x, err := b.execution()
+	if err == nil && x.st.conditional {
+		err = x.wrong("the batch is conditional; run it with CAS, which tells whether it was applied")
+	}
+	if err != nil {
+		return err
+	}
+	_, b.info, err = x.run(b.context())
+	return err
+}
+
+// CAS runs a batch that has at least one condition: all of it is applied, or none.
+// The error is nil if it was applied or not; an unknown outcome has both an
+// Outcome and an error.
+func (b *Batch) CAS() (CASResult, error) {
+	x, err := b.execution()
+	if err == nil && !x.st.conditional {
+		err = x.wrong("no statement of the batch has an IF; run it with Exec")
+	}
+	if err != nil {
+		return CASResult{}, err
+	}
+	res, err := x.cas(b.context())
+	b.info = res.Info
+	return res, err
+}
+
+func (b *Batch) context() context.Context {
+	if b.ctx != nil {
+		return b.ctx
+	}
+	return b.session.ctx
+}
+
+// execution makes what the guard runs.
+func (b *Batch) execution() (*execution, error) {
+	if b.session.isClosed() {
+		return nil, errClosed
+	}
+	p, err := b.session.profile(b.profile)
+	if err != nil {
+		return nil, err
+	}
+	x := &execution{session: b.session, profile: p, st: b.statement()}
+	x.request = driver.Request{
+		Statements: b.entries, Batch: b.kind, Conditional: x.st.conditional,
+		Consistency: uint16(or(b.consistency, p.Consistency)), Timestamp: b.timestamp, Trace: b.trace,
+	}
+	if x.st.conditional {
+		x.request.Serial = uint16(or(b.serial, p.SerialConsistency))
+	}
+	switch {
+	case b.kind == driver.NoBatch || b.kind > driver.Counter:
+		return x, x.wrong("the kind of batch is unknown; use LoggedBatch, UnloggedBatch or CounterBatch")
+	case len(b.entries) == 0:
+		return x, x.wrong("the batch is empty")
+	case len(b.entries) > maxBatch:
+		return x, x.wrong("the batch has more than 65535 statements")
+	case b.timestamp != 0 && x.st.conditional:
+		return x, x.wrong("a conditional batch can't have a timestamp of its own")
+	}
+	return x, x.mayRun()
+}
+
+// statement sums up the batch's statements.
+func (b *Batch) statement() *statement {
+	sum := &statement{write: true}
+	for i, e := range b.entries {
+		st := b.session.known.get(e.CQL)
+		if i == 0 {
+			sum.shown = st.shown
+		}
+		sum.conditional = sum.conditional || st.conditional
+		sum.unrepeatable = or(sum.unrepeatable, st.unrepeatable)
+	}
+	if b.kind == CounterBatch {
+		sum.unrepeatable = "counters count each run"
+	}
+	return sum
+}
+
+// cas runs a conditional request and reads its outcome.
+func (x *execution) cas(ctx context.Context) (CASResult, error) {
+	page, info, err := x.run(ctx)
+	if err == nil {
+		res, err := casOf(page)
+		res.Info = info
+		if err != nil {
+			e := x.wrong(err.Error()).(*Error)
+			e.Kind, e.OutcomeUnknown = ErrOutcomeUnknown, true
+			return res, e
+		}
+		return res, nil
+	}
+	res := CASResult{Info: info}
+	if errors.Is(err, ErrOutcomeUnknown) {
+		res.Outcome = Unknown
+	}
+	return res, err
+}
+
+var _ resilience.Judged = (*Error)(nil)

@@ -1,0 +1,133 @@
+package cassandra
+
+import (
+	"strings"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// meaning is what one cause of failure means.
+type meaning struct {
+	kind    error
+	outcome resilience.Outcome
+	// repeat holds for reads, and for writes that certainly were not done.
+	repeat resilience.Repeat
+	// done says that a write that was sent may have been done all the same.
+	done bool
+}
+
+// meanings is the table of what each cause means. Where the server says "not
+// done", a write may be repeated as safely as a read. Contention on one stream (a
+// conditional write's timeout) says nothing about the cluster.
+var meanings = map[driver.Cause]meaning{
+	driver.Server:          {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.Protocol:        {ErrFailed, resilience.Failure, resilience.RepeatNever, true},
+	driver.Credentials:     {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.Unavailable:     {ErrUnavailable, resilience.Failure, resilience.RepeatIfIdempotent, false},
+	driver.Overloaded:      {ErrOverloaded, resilience.Overload, resilience.RepeatIfIdempotent, true},
+	driver.Bootstrapping:   {ErrUnavailable, resilience.Ignored, resilience.RepeatAlways, false},
+	driver.Truncate:        {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.WriteTimeout:    {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.ReadTimeout:     {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, false},
+	driver.ReadFailure:     {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, false},
+	driver.FunctionFailure: {ErrInvalid, resilience.Ignored, resilience.RepeatNever, true},
+	driver.WriteFailure:    {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.CDCWriteFailure: {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.CASUnknown:      {ErrOutcomeUnknown, resilience.Ignored, resilience.RepeatNever, true},
+	driver.Syntax:          {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.Unauthorized:    {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.Invalid:         {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.BadConfig:       {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.AlreadyExists:   {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.Unprepared:      {ErrFailed, resilience.Ignored, resilience.RepeatAlways, false},
+	driver.NoConnections:   {ErrUnavailable, resilience.Failure, resilience.RepeatAlways, false},
+	driver.NoStreams:       {ErrUnavailable, resilience.Failure, resilience.RepeatAlways, false},
+	driver.Disconnected:    {ErrUnavailable, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.TimedOut:        {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, true},
+	driver.Canceled:        {ErrCanceled, resilience.Ignored, resilience.RepeatNever, true},
+	driver.Closed:          {ErrClosed, resilience.Ignored, resilience.RepeatNever, false},
+	driver.Client:          {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+}
+
+// judge makes the error of a request from what the driver reported.
+func judge(f *driver.Failure, st *statement) *Error {
+	m, ok := meanings[f.Cause]
+	if !ok {
+		m = meanings[driver.Server]
+	}
+	e := &Error{
+		Kind: m.kind, Code: f.Code, Message: f.Message, Sent: f.Sent, Coordinator: f.Coordinator, Statement: st.shown,
+		Consistency: Consistency(f.Consistency), Received: f.Received, Required: f.Required, Alive: f.Alive,
+		DataPresent: f.DataPresent, WriteType: f.WriteType, cause: f,
+		verdict: resilience.Verdict{Outcome: m.outcome, Repeat: m.repeat},
+	}
+	if f.Cause == driver.TimedOut && f.Code < 0 {
+		e.Message = "no answer in time"
+	}
+	switch {
+	case !f.Sent && f.Code < 0:
+		// It never left: whatever it is, it was not done.
+		if m.outcome == resilience.Failure {
+			e.verdict.Repeat = resilience.RepeatAlways
+		}
+	case st.write:
+		e.OutcomeUnknown = m.done
+	}
+	switch f.Cause {
+	case driver.Unavailable:
+		// Thrown before anything is done, except by the commit of a conditional write,
+		// which names the write's own level and not a serial one.
+		if st.conditional && !e.Consistency.IsSerial() {
+			e.OutcomeUnknown = true
+			e.verdict.Repeat = resilience.RepeatNever
+		}
+	case driver.WriteTimeout:
+		if st.conditional || f.WriteType == "CAS" {
+			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
+		}
+		if f.WriteType == "COUNTER" {
+			e.verdict.Repeat = resilience.RepeatNever
+		}
+	case driver.ReadTimeout:
+		// Not enough replicas answered: another coordinator will find the same, unless
+		// only the data itself is missing.
+		if f.Received >= f.Required && !f.DataPresent {
+			e.Message += " (enough replicas answered, the one with the data did not)"
+		}
+	case driver.ReadFailure:
+		if tombstones(f) {
+			e.Tombstones = true
+			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
+		}
+	case driver.Invalid, driver.WriteFailure, driver.Server:
+		if st.write && diskGuardrail(f.Message) {
+			e.Kind, e.OutcomeUnknown = ErrDiskFull, f.Cause != driver.Invalid
+			e.verdict = resilience.Verdict{Outcome: resilience.Overload, Repeat: resilience.RepeatNever}
+		}
+	}
+	if st.conditional && e.OutcomeUnknown {
+		// A conditional write is never repeated blindly, whatever the profile says: its
+		// second run would meet its own first one.
+		e.verdict.Repeat = resilience.RepeatNever
+	}
+	return e
+}
+
+// tombstones: reason code 1 is READ_TOO_MANY_TOMBSTONES in protocol v5; v4 has the
+// text only.
+func tombstones(f *driver.Failure) bool {
+	for _, code := range f.Reasons {
+		if code == 1 {
+			return true
+		}
+	}
+	text := strings.ToLower(f.Message)
+	return strings.Contains(text, "tombstone") || strings.Contains(f.Message, "READ_TOO_MANY_TOMBSTONES")
+}
+
+// diskGuardrail knows the texts of Cassandra's guardrails data_disk_usage_*.
+func diskGuardrail(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "disk usage") && (strings.Contains(text, "guardrail") || strings.Contains(text, "exceeds") || strings.Contains(text, "fail"))
+}

@@ -1,0 +1,234 @@
+package cassandra
+
+import (
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Config says how to reach a cluster and how requests run. It is plain data; a zero
+// field has the default that its comment names.
+type Config struct {
+	// Hosts are contact points, addresses or names. Required; the others are found.
+	Hosts []string `json:"hosts" yaml:"hosts"`
+	// Port of all nodes. Default: 9042.
+	Port int `json:"port,omitempty" yaml:"port,omitempty"`
+	// Keyspace that statements without one refer to. Default: none.
+	Keyspace string `json:"keyspace,omitempty" yaml:"keyspace,omitempty"`
+	// LocalDC is the data centre whose nodes are asked first; LOCAL_* levels mean it.
+	// Default: that of the first contact point that answers.
+	LocalDC string `json:"localDC,omitempty" yaml:"localDC,omitempty"`
+	// Profiles are how requests run, by name. Required, at least one.
+	Profiles map[string]Profile `json:"profiles" yaml:"profiles"`
+	// DefaultProfile is for requests that name none. Default: the only profile, else
+	// a request that names none is an error.
+	DefaultProfile string `json:"defaultProfile,omitempty" yaml:"defaultProfile,omitempty"`
+	// Guard is what all requests share: bulkhead, breaker, budget, rate limit. Its
+	// Operations and Default are made from the profiles and must be empty. The zero
+	// value: DefaultGuard.
+	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
+	// Username and Password for password authentication. Default: none.
+	Username string `json:"username,omitempty" yaml:"username,omitempty"`
+	Password Secret `json:"password,omitempty" yaml:"password,omitempty"`
+	// TLS secures the connections; ServerName defaults to the node's address. Nil: none.
+	TLS *tls.Config `json:"-" yaml:"-"`
+	// Connections to each node. Default: 1, which carries 32,768 requests at once.
+	Connections int `json:"connections,omitempty" yaml:"connections,omitempty"`
+	// ConnectTimeout bounds each step of opening a connection. Default: 1 s.
+	ConnectTimeout time.Duration `json:"connectTimeout,omitempty" yaml:"connectTimeout,omitempty"`
+	// OrphanLimit is the number of requests on one connection that nobody waits for
+	// any more, above which the connection is replaced. Default: 256, as in the Java
+	// driver.
+	OrphanLimit int `json:"orphanLimit,omitempty" yaml:"orphanLimit,omitempty"`
+	// SilenceLimit is how long a node that owes answers may say nothing before its
+	// connections are replaced. Default: 5 s.
+	SilenceLimit time.Duration `json:"silenceLimit,omitempty" yaml:"silenceLimit,omitempty"`
+	// SuspectAfter is the number of failures in a row from which a node is asked last.
+	// Default: 3.
+	SuspectAfter int `json:"suspectAfter,omitempty" yaml:"suspectAfter,omitempty"`
+	// SuspectFor is how often one request may try a suspect node. Default: 500 ms.
+	SuspectFor time.Duration `json:"suspectFor,omitempty" yaml:"suspectFor,omitempty"`
+	// Listeners are told what the guard does.
+	Listeners []resilience.Listener `json:"-" yaml:"-"`
+	// Log gets the driver's log lines. Nil: they are dropped.
+	Log func(line string) `json:"-" yaml:"-"`
+	_   struct{}
+}
+
+// Secret is text that does not print.
+type Secret string
+
+// String returns "(secret)".
+func (Secret) String() string { return "(secret)" }
+
+// GoString returns "(secret)".
+func (Secret) GoString() string { return "(secret)" }
+
+// MarshalText refuses: a secret is read from a file, and never written to one.
+func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
+
+// The defaults, in one place.
+const (
+	defaultName           = "cassandra"
+	defaultPort           = 9042
+	defaultConnections    = 1
+	defaultConnectTimeout = time.Second
+	defaultOrphanLimit    = 256
+	defaultSilenceLimit   = 5 * time.Second
+	defaultSuspectAfter   = 3
+	defaultSuspectFor     = 500 * time.Millisecond
+	// requestTimeout bounds the driver's own requests: heartbeats, preparing.
+	requestTimeout = 5 * time.Second
+)
+
+// DefaultGuard is what requests share when Config.Guard is zero: at most 1024
+// requests at once and 1024 waiting, and a breaker that opens when half of at
+// least 20 requests in 5 s failed and tries again after 300 to 400 ms, so that
+// traffic is back within a second after the cluster is.
+func DefaultGuard() resilience.Policy {
+	return resilience.Policy{
+		Name:     defaultName,
+		Bulkhead: resilience.BulkheadPolicy{Limit: 1024, Queue: 1024},
+		Breaker: &resilience.BreakerPolicy{
+			Window: 5 * time.Second, MinimumCalls: 20, FailureRate: 0.5,
+			OpenFor: 300 * time.Millisecond, MaxOpenFor: 400 * time.Millisecond, ProbeTimeout: 250 * time.Millisecond, Probes: 3,
+		},
+		Budget: &resilience.BudgetPolicy{Ratio: 0.2, Burst: 50},
+	}
+}
+
+// withDefaults fills in zero fields. The result shares nothing that is changed.
+func (c Config) withDefaults() Config {
+	orDefault(&c.Port, defaultPort)
+	orDefault(&c.Connections, defaultConnections)
+	orDefault(&c.ConnectTimeout, defaultConnectTimeout)
+	orDefault(&c.OrphanLimit, defaultOrphanLimit)
+	orDefault(&c.SilenceLimit, defaultSilenceLimit)
+	orDefault(&c.SuspectAfter, defaultSuspectAfter)
+	orDefault(&c.SuspectFor, defaultSuspectFor)
+	c.Profiles = maps.Clone(c.Profiles)
+	for name, p := range c.Profiles {
+		c.Profiles[name] = p.withDefaults()
+	}
+	if c.DefaultProfile == "" && len(c.Profiles) == 1 {
+		for name := range c.Profiles {
+			c.DefaultProfile = name
+		}
+	}
+	if c.Guard.Name == "" && c.Guard.Bulkhead.Limit == 0 && c.Guard.Breaker == nil {
+		c.Guard = DefaultGuard()
+	}
+	orDefault(&c.Guard.Name, defaultName)
+	return c
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Check returns every problem of the configuration that can be known without
+// asking the cluster, as one error that matches ErrConfig; nil if there is none.
+func (c Config) Check() error {
+	var problems []string
+	add := func(field string, value any, advice string) {
+		problems = append(problems, fmt.Sprintf("%s is %v: %s", field, value, advice))
+	}
+	if len(c.Hosts) == 0 {
+		add("Hosts", "empty", "name at least one contact point")
+	}
+	for i, h := range c.Hosts {
+		if strings.TrimSpace(h) == "" {
+			add(fmt.Sprintf("Hosts[%d]", i), "empty", "name a contact point, or take it out")
+		}
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		add("Port", c.Port, "use 1 to 65535, or 0 for 9042")
+	}
+	if len(c.Profiles) == 0 {
+		add("Profiles", "empty", "say how requests run: at least one profile with a timeout and a consistency")
+	}
+	names := slices.Sorted(maps.Keys(c.Profiles))
+	serial := map[Consistency]string{}
+	for _, name := range names {
+		p := c.Profiles[name]
+		if name == "" {
+			add("Profiles", `named ""`, "give the profile a name")
+		}
+		p.check(name, add)
+		for _, level := range []Consistency{p.SerialConsistency, p.Consistency} {
+			if level.IsSerial() && serial[level] == "" {
+				serial[level] = name
+			}
+		}
+	}
+	if serial[Serial] != "" && serial[LocalSerial] != "" {
+		add("Profiles["+serial[LocalSerial]+"].SerialConsistency", LocalSerial, "profile "+serial[Serial]+
+			" uses SERIAL: the two do not see each other's writes, so no table may be used with both; use one, or a session each")
+	}
+	if c.DefaultProfile != "" {
+		if _, ok := c.Profiles[c.DefaultProfile]; !ok {
+			add("DefaultProfile", fmt.Sprintf("%q", c.DefaultProfile), "there is no such profile; there are: "+strings.Join(names, ", "))
+		}
+	}
+	if len(c.Guard.Operations) > 0 {
+		add("Guard.Operations", "set", "leave it empty: the profiles are the operations")
+	}
+	if c.Password != "" && c.Username == "" {
+		add("Username", "empty", "a password needs one")
+	}
+	for field, v := range map[string]int{"Connections": c.Connections, "OrphanLimit": c.OrphanLimit, "SuspectAfter": c.SuspectAfter} {
+		if v < 0 {
+			add(field, v, "use a positive number, or 0 for the default")
+		}
+	}
+	for field, v := range map[string]time.Duration{"ConnectTimeout": c.ConnectTimeout, "SilenceLimit": c.SilenceLimit, "SuspectFor": c.SuspectFor} {
+		if v < 0 {
+			add(field, v, "use a positive duration, or 0 for the default")
+		}
+	}
+	if len(c.Profiles) > 0 {
+		for _, f := range c.withDefaults().policy().Check() {
+			// "default" is made here, and repeats what its profile's finding says.
+			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
+				problems = append(problems, "Guard: "+f.String())
+			}
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	slices.Sort(problems)
+	return fmt.Errorf("%w:\n  %s", ErrConfig, strings.Join(problems, "\n  "))
+}
+
+// degradedSuffix names the operation that runs a profile's degraded reads.
+const degradedSuffix = ".degraded"
+
+// policy is the guard's policy: what is shared, and an operation a profile.
+func (c Config) policy() resilience.Policy {
+	p := c.Guard
+	p.Operations = make(map[string]resilience.OperationPolicy, len(c.Profiles))
+	for name, profile := range c.Profiles {
+		p.Operations[name] = profile.OperationPolicy
+		if profile.Degraded != 0 {
+			d := profile.OperationPolicy
+			d.Retry, d.Hedge, d.Stale = nil, nil, nil
+			p.Operations[name+degradedSuffix] = d
+		}
+	}
+	// The guard itself stands for an operation that nothing here runs.
+	for _, profile := range c.Profiles {
+		if p.Default.Timeout < profile.Timeout {
+			p.Default = resilience.OperationPolicy{Timeout: profile.Timeout}
+		}
+	}
+	return p
+}

@@ -1,0 +1,130 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Info says how a result was come by.
+type Info struct {
+	// Profile that the request ran under.
+	Profile string
+	// Source is Live, Hedge, or Static for a degraded read.
+	Source resilience.Source
+	// Consistency that the result has: the degraded level, if Degraded.
+	Consistency Consistency
+	// Degraded says that the read failed at its own level, and was answered at a
+	// lower one. Cause is why.
+	Degraded bool
+	Cause    error
+	// Coordinator is the node that answered.
+	Coordinator string
+	// Attempts that were started, hedges included, degraded ones not.
+	Attempts int
+	// Warnings of the server.
+	Warnings []string
+	// TraceID of a traced request.
+	TraceID []byte
+}
+
+// execution is one guarded request, as often as it is attempted. Nothing in it
+// changes once it runs: attempts may overlap.
+type execution struct {
+	session *Session
+	profile *profile
+	st      *statement
+	request driver.Request
+	call    driver.Call
+}
+
+// run runs the request under its guard.
+func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
+	var opts []resilience.CallOption[driver.Page]
+	if x.profile.degraded != nil && !x.st.write {
+		opts = []resilience.CallOption[driver.Page]{resilience.Fallback(x.degrade)}
+	}
+	res, err := resilience.Do(ctx, x.profile.run, x.attempt, opts...)
+	info := Info{Profile: x.profile.name, Source: res.Source, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
+	if err != nil {
+		return nil, info, x.settle(err)
+	}
+	if res.Source == resilience.Static {
+		info.Degraded, info.Cause, info.Consistency = true, res.Cause, x.profile.Degraded
+	}
+	info.Coordinator, info.Warnings, info.TraceID = res.Value.Coordinator(), res.Value.Warnings(), res.Value.TraceID()
+	return res.Value, info, nil
+}
+
+// attempt sends the request once.
+func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
+	return x.send(ctx, &x.request)
+}
+
+func (x *execution) send(ctx context.Context, r *driver.Request) (driver.Page, error) {
+	page, err := x.session.driver.Do(ctx, r, &x.call)
+	if err == nil {
+		return page, nil
+	}
+	var f *driver.Failure
+	if !errors.As(err, &f) {
+		f = &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Sent: true, Err: err}
+	}
+	return nil, judge(f, x.st)
+}
+
+// degrade reads once more at the profile's lower level.
+func (x *execution) degrade(ctx context.Context, cause error) (driver.Page, error) {
+	if errors.Is(cause, resilience.ErrRefused) {
+		return nil, cause
+	}
+	lower := x.request
+	lower.Consistency = uint16(x.profile.Degraded)
+	res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (driver.Page, error) { return x.send(ctx, &lower) })
+	return res.Value, err
+}
+
+// settle makes sure that the error of a write that was sent says so if nobody can
+// know what came of it: a caller may have left an attempt before it had an error.
+func (x *execution) settle(err error) error {
+	if !x.st.write || errors.Is(err, ErrOutcomeUnknown) || !x.call.Any() {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		kind := ErrTimedOut
+		if errors.Is(err, context.Canceled) {
+			kind = ErrCanceled
+		}
+		return &abandonedError{err: err, unknown: &Error{Kind: kind, OutcomeUnknown: true, Sent: true, Code: -1,
+			Message: "left before an answer came", Statement: x.st.shown}}
+	}
+	return err
+}
+
+// abandonedError is the error of a write whose caller left an attempt behind.
+type abandonedError struct {
+	unknown *Error
+	err     error
+}
+
+func (e *abandonedError) Error() string   { return e.unknown.Error() + "; " + e.err.Error() }
+func (e *abandonedError) Unwrap() []error { return []error{e.unknown, e.err} }
+
+// mayRun refuses what the statement's text and the profile say can't be right.
+func (x *execution) mayRun() error {
+	switch {
+	case x.st.unrepeatable != "" && x.profile.Idempotent && x.st.write:
+		return x.wrong(fmt.Sprintf("profile %q is idempotent, and the statement is not: %s", x.profile.name, x.st.unrepeatable))
+	case x.st.conditional && x.request.Serial == 0:
+		return x.wrong(fmt.Sprintf("profile %q has no SerialConsistency, and the statement is conditional; set it", x.profile.name))
+	}
+	return nil
+}
+
+func (x *execution) wrong(message string) error {
+	return &Error{Kind: ErrInvalid, Code: -1, Message: message, Statement: x.st.shown,
+		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
+}

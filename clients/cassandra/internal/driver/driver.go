@@ -1,0 +1,104 @@
+package driver
+
+import (
+	"context"
+	"time"
+)
+
+// Session is a driver's connection pool to one cluster. It is safe for concurrent
+// use. It must not retry, speculate, or take a node out of use by itself. A panic
+// must not cross it.
+type Session interface {
+	// Do sends one request and returns its first, or next, page. The error is a
+	// *Failure. It returns when the context ends, even if no answer has come.
+	Do(ctx context.Context, r *Request, call *Call) (Page, error)
+	// Close ends all connections and returns when the driver has let go of them.
+	Close()
+}
+
+// Request is one request: a statement or a batch. It is not changed once it was
+// handed over; several attempts may read it at the same time.
+type Request struct {
+	// Statements holds one statement, or a batch's.
+	Statements []Statement
+	// Batch says that this is a batch, and of which kind.
+	Batch BatchKind
+	// Conditional says that the answer is a conditional write's: its metadata is not
+	// the prepared one's.
+	Conditional bool
+	// Consistency and Serial are the protocol's codes; Serial zero: not sent.
+	Consistency, Serial uint16
+	// PageSize in rows; zero: the server's choice.
+	PageSize int
+	// PageState continues a result.
+	PageState []byte
+	// Timestamp in microseconds since 1970; zero: the driver's clock.
+	Timestamp int64
+	// Trace asks the server to trace the request.
+	Trace bool
+}
+
+// Statement is CQL with its bound values.
+type Statement struct {
+	CQL  string
+	Args []any
+}
+
+// BatchKind is the kind of batch, the protocol's code plus one.
+type BatchKind uint8
+
+// The kinds of batch.
+const (
+	NoBatch BatchKind = iota
+	Logged
+	Unlogged
+	Counter
+)
+
+// Column describes one column of a result.
+type Column struct {
+	Keyspace, Table, Name, Type string
+}
+
+// Page is one page of a result. It is not safe for concurrent use.
+type Page interface {
+	// Columns describes the result; none for a statement without one.
+	Columns() []Column
+	// Rows is the number of rows on the page.
+	Rows() int
+	// Next moves one row into dest, as many as there are columns; false at the end
+	// or on an error, which Err tells.
+	Next(dest ...any) bool
+	// NextMap moves one row into the map; values there that are pointers are scanned into.
+	NextMap(into map[string]any) bool
+	// Err is the first error of Next and NextMap.
+	Err() error
+	// State continues the result; empty on the last page.
+	State() []byte
+	// Coordinator is the node that answered, "" if not known.
+	Coordinator() string
+	// Warnings are the server's.
+	Warnings() []string
+	// TraceID of a traced request.
+	TraceID() []byte
+}
+
+// Config is what a driver needs to connect.
+type Config struct {
+	Hosts          []string
+	Port           int
+	Keyspace       string
+	LocalDC        string
+	RemoteDCs      bool
+	Username       string
+	Password       string
+	Connections    int
+	ConnectTimeout time.Duration
+	// RequestTimeout bounds what no attempt bounds: heartbeats, preparing.
+	RequestTimeout time.Duration
+	Heartbeat      time.Duration
+	// Nodes is told about nodes, and asked about them.
+	Nodes *Nodes
+	// Log gets the driver's own log lines.
+	Log func(text string)
+}

@@ -1,0 +1,189 @@
+package gocqldriver
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/gocql/gocql"
+)
+
+// session implements driver.Session.
+type session struct {
+	gocql *gocql.Session
+	nodes *driver.Nodes
+}
+
+var _ driver.Session = (*session)(nil)
+
+// Connect opens a session. It tries once; the error is a *driver.Failure.
+func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
+	if c.Nodes == nil {
+		c.Nodes = driver.NewNodes(driver.Limits{})
+	}
+	cfg := gocql.NewCluster(c.Hosts...)
+	if c.Port != 0 {
+		cfg.Port = c.Port
+	}
+	cfg.Keyspace = c.Keyspace
+	cfg.Timeout = c.RequestTimeout
+	cfg.ConnectTimeout = c.ConnectTimeout
+	cfg.WriteTimeout = c.RequestTimeout
+	cfg.NumConns = c.Connections
+	// What the driver would do by itself is off: the guard does it.
+	cfg.RetryPolicy = nil
+	cfg.ConvictionPolicy = neverConvict{}
+	cfg.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: 50 * time.Millisecond}
+	cfg.ReconnectInterval = time.Second
+	cfg.DefaultIdempotence = false
+	// A node's "down" reaches us as failures of its own; to act on the cluster's
+	// gossip too would take nodes out of use that still answer.
+	cfg.Events.DisableNodeStatusEvents = true
+	cfg.MaxWaitSchemaAgreement = 10 * time.Second
+	cfg.StreamObserver = observer{}
+	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
+	cfg.PoolConfig.HostSelectionPolicy = newSteering(c)
+	cfg.Logger = logger{log: c.Log}
+	if c.Username != "" {
+		cfg.Authenticator = gocql.PasswordAuthenticator{Username: c.Username, Password: c.Password}
+	}
+	s, err := cfg.CreateSession()
+	if err != nil {
+		return nil, failure(err, nil)
+	}
+	return &session{gocql: s, nodes: c.Nodes}, nil
+}
+
+// Do implements driver.Session.
+func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) (page driver.Page, err error) {
+	a := &attempt{Context: ctx, nodes: s.nodes}
+	a.Call = call
+	defer func() {
+		if p := recover(); p != nil {
+			f := &driver.Failure{Cause: driver.Client, Code: -1, Message: fmt.Sprintf("the driver panicked: %v", p)}
+			f.Sent = a.Left(f)
+			page, err = nil, f
+		}
+	}()
+	if r.Batch != driver.NoBatch {
+		return s.batch(r, a)
+	}
+	st := &r.Statements[0]
+	q := s.gocql.Query(st.CQL, st.Args...).WithContext(a).
+		Consistency(gocql.Consistency(r.Consistency)).PageSize(r.PageSize).PageState(r.PageState)
+	if r.Serial != 0 {
+		q.SerialConsistency(gocql.SerialConsistency(r.Serial))
+	}
+	if r.Timestamp != 0 {
+		q.WithTimestamp(r.Timestamp)
+	}
+	if r.Conditional {
+		q.NoSkipMetadata()
+	}
+	var tr *tracer
+	if r.Trace {
+		tr = &tracer{}
+		q.Trace(tr)
+	}
+	it := q.Iter()
+	p := &rows{iter: it, count: it.NumRows(), state: it.PageState(), tracer: tr, node: a.Coordinator()}
+	if p.count == 0 {
+		// Only closing tells the error; of an answer without rows nothing is lost by it.
+		if err := it.Close(); err != nil {
+			return nil, s.failed(err, a, it.Host())
+		}
+	}
+	a.Left(nil)
+	return p, nil
+}
+
+func (s *session) batch(r *driver.Request, a *attempt) (driver.Page, error) {
+	b := s.gocql.NewBatch(gocql.BatchType(r.Batch - 1)).WithContext(a)
+	b.Cons = gocql.Consistency(r.Consistency)
+	if r.Serial != 0 {
+		b.SerialConsistency(gocql.SerialConsistency(r.Serial))
+	}
+	if r.Timestamp != 0 {
+		b.WithTimestamp(r.Timestamp)
+	}
+	b.Entries = make([]gocql.BatchEntry, len(r.Statements))
+	for i, st := range r.Statements {
+		b.Entries[i] = gocql.BatchEntry{Stmt: st.CQL, Args: st.Args}
+	}
+	var tr *tracer
+	if r.Trace {
+		tr = &tracer{}
+		b.Trace(tr)
+	}
+	if !r.Conditional {
+		if err := s.gocql.ExecuteBatch(b); err != nil {
+			return nil, s.failed(err, a, nil)
+		}
+		a.Left(nil)
+		return &rows{tracer: tr, node: a.Coordinator()}, nil
+	}
+	p := &casRows{tracer: tr, first: map[string]any{}}
+	iter, err := s.cas(b, p.first)
+	if err != nil {
+		return nil, s.failed(err, a, nil)
+	}
+	p.iter, p.node = iter, a.Coordinator()
+	a.Left(nil)
+	return p, nil
+}
+
+// cas runs a conditional batch. The driver panics if the answer has no [applied].
+func (s *session) cas(b *gocql.Batch, first map[string]any) (iter *gocql.Iter, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			iter, err = nil, errNoApplied
+		}
+	}()
+	applied, iter, err := s.gocql.MapExecuteBatchCAS(b, first)
+	first[appliedColumn] = applied
+	return iter, err
+}
+
+func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
+	f := failure(err, host)
+	if host != nil && a.Node() == nil {
+		a.Chosen(s.nodes.Node(addressOf(host), host.DataCenter()))
+	}
+	f.Sent = a.Left(f)
+	f.Coordinator = a.Coordinator()
+	return f
+}
+
+// Close implements driver.Session.
+func (s *session) Close() { s.gocql.Close() }
+
+// neverConvict leaves it to the client which nodes are used.
+type neverConvict struct{}
+
+func (neverConvict) AddFailure(error, *gocql.HostInfo) bool { return false }
+func (neverConvict) Reset(*gocql.HostInfo)                  {}
+
+type logger struct{ log func(string) }
+
+func (l logger) line(text string) {
+	if l.log != nil {
+		l.log(strings.TrimSpace(text))
+	}
+}
+func (l logger) Print(v ...any)            { l.line(fmt.Sprint(v...)) }
+func (l logger) Printf(f string, v ...any) { l.line(fmt.Sprintf(f, v...)) }
+func (l logger) Println(v ...any)          { l.line(fmt.Sprintln(v...)) }
+
+type tracer struct{ id []byte }
+
+func (t *tracer) Trace(id []byte) { t.id = append([]byte(nil), id...) }
+
+func (t *tracer) traceID() []byte {
+	if t == nil {
+		return nil
+	}
+	return t.id
+}

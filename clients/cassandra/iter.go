@@ -1,0 +1,127 @@
+package cassandra
+
+import (
+	"errors"
+	"iter"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+)
+
+// Column describes a column of a result.
+type Column = driver.Column
+
+// Iter reads a query's rows. Each page is a guarded request of its own, made when
+// its first row is asked for. An Iter is not safe for concurrent use. Close tells
+// the error; leaving it out loses nothing else.
+type Iter struct {
+	query     *Query
+	execution *execution
+	page      driver.Page
+	info      Info
+	err       error
+}
+
+// Scan reads the next row into dest, one pointer a column; false at the end and on
+// an error.
+func (it *Iter) Scan(dest ...any) bool {
+	return it.advance(func(p driver.Page) bool { return p.Next(dest...) })
+}
+
+// MapScan reads the next row into the map, by column; false at the end and on an
+// error. Use a new map for each row, or values that are pointers are scanned into.
+func (it *Iter) MapScan(into map[string]any) bool {
+	return it.advance(func(p driver.Page) bool { return p.NextMap(into) })
+}
+
+// advance reads a row, from the next page if need be.
+func (it *Iter) advance(read func(driver.Page) bool) bool {
+	for it.err == nil && it.page != nil {
+		if read(it.page) {
+			return true
+		}
+		if err := it.page.Err(); err != nil {
+			it.err = it.readError(err)
+			return false
+		}
+		state := it.page.State()
+		if len(state) == 0 || it.query.onePage {
+			return false
+		}
+		it.page, it.execution, it.err = it.query.fetch(state)
+		it.info = it.query.info
+	}
+	return false
+}
+
+// readError is the error of a row that came and could not be read.
+func (it *Iter) readError(err error) error {
+	var f *driver.Failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	f.Sent = true
+	e := judge(f, it.execution.st)
+	e.OutcomeUnknown = false
+	return e
+}
+
+// Columns describes the result.
+func (it *Iter) Columns() []Column {
+	if it.page == nil {
+		return nil
+	}
+	return it.page.Columns()
+}
+
+// NumRows is the number of rows on the current page.
+func (it *Iter) NumRows() int {
+	if it.page == nil {
+		return 0
+	}
+	return it.page.Rows()
+}
+
+// PageState continues after the current page; empty on the last one.
+func (it *Iter) PageState() []byte {
+	if it.page == nil {
+		return nil
+	}
+	return it.page.State()
+}
+
+// Info says how the current page was come by.
+func (it *Iter) Info() Info { return it.info }
+
+// Warnings are the server's, of the current page.
+func (it *Iter) Warnings() []string { return it.info.Warnings }
+
+// Close tells the first error.
+func (it *Iter) Close() error { return it.err }
+
+// Row is one row of a result, valid until the next one is asked for.
+type Row struct{ values map[string]any }
+
+// Get returns the value of a column, nil if it is null or not there.
+func (r Row) Get(column string) any { return r.values[column] }
+
+// Map returns the row by column.
+func (r Row) Map() map[string]any { return r.values }
+
+// Rows runs the query and yields its rows. An error comes last, with an empty row.
+func (q *Query) Rows() iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		it := q.Iter()
+		for {
+			values := map[string]any{}
+			if !it.MapScan(values) {
+				break
+			}
+			if !yield(Row{values}, nil) {
+				return
+			}
+		}
+		if err := it.Close(); err != nil {
+			yield(Row{}, err)
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Query is one statement with its values, to be run once or more. It is made by
+// Session.Query, is not safe for concurrent use, and needs no closing.
+type Query struct {
+	session *Session
+	ctx     context.Context
+	profile string
+	cql     string
+	args    []any
+
+	consistency, serial Consistency
+	pageSize            int
+	pageState           []byte
+	onePage             bool
+	timestamp           int64
+	trace               bool
+
+	info Info
+}
+
+// Query returns a query for the statement and its values.
+func (s *Session) Query(cql string, args ...any) *Query {
+	return &Query{session: s, cql: cql, args: args}
+}
+
+// WithContext sets the context of the query's requests. Without one they end with
+// the session and the profile's timeout only. It changes q and returns it.
+func (q *Query) WithContext(ctx context.Context) *Query { q.ctx = ctx; return q }
+
+// Profile names the profile to run under.
+func (q *Query) Profile(name string) *Query { q.profile = name; return q }
+
+// Bind replaces the values.
+func (q *Query) Bind(args ...any) *Query { q.args = args; return q }
+
+// Consistency overrides the profile's level for this query.
+func (q *Query) Consistency(c Consistency) *Query { q.consistency = c; return q }
+
+// SerialConsistency overrides the profile's serial level for this query.
+func (q *Query) SerialConsistency(c Consistency) *Query { q.serial = c; return q }
+
+// PageSize overrides the profile's page size, in rows.
+func (q *Query) PageSize(rows int) *Query { q.pageSize = rows; return q }
+
+// PageState continues an earlier result (Iter.PageState). The query then reads one
+// page, and no further one by itself.
+func (q *Query) PageState(state []byte) *Query { q.pageState, q.onePage = state, true; return q }
+
+// WithTimestamp sets the write's timestamp in microseconds since 1970.
+func (q *Query) WithTimestamp(micros int64) *Query { q.timestamp = micros; return q }
+
+// Trace asks the server to trace the requests; Info has the id.
+func (q *Query) Trace() *Query { q.trace = true; return q }
+
+// Info says how the last run's result was come by.
+func (q *Query) Info() Info { return q.info }
+
+// Exec runs the query and drops what it returns. A conditional write is run by CAS
+// or ScanCAS, which tell whether it was applied.
+func (q *Query) Exec() error {
+	x, err := q.execution(nil)
+	if err == nil && x.st.conditional {
+		err = x.wrong("the write is conditional; run it with CAS, which tells whether it was applied")
+	}
+	if err != nil {
+		return err
+	}
+	_, q.info, err = x.run(q.context())
+	return err
+}
+
+// Scan runs the query and reads its first row into dest, one pointer a column.
+// Without a row the error matches ErrNotFound.
+func (q *Query) Scan(dest ...any) error {
+	return q.first(func(p driver.Page) bool { return p.Next(dest...) })
+}
+
+// MapScan runs the query and reads its first row into the map, by column. Values
+// there that are pointers are scanned into.
+func (q *Query) MapScan(into map[string]any) error {
+	return q.first(func(p driver.Page) bool { return p.NextMap(into) })
+}
+
+func (q *Query) first(read func(driver.Page) bool) error {
+	it := q.Iter()
+	if it.advance(read) {
+		return nil
+	}
+	if it.err != nil {
+		return it.err
+	}
+	return &Error{Kind: ErrNotFound, Code: -1, Coordinator: q.info.Coordinator, Statement: q.session.known.get(q.cql).shown,
+		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
+}
+
+// Iter runs the query and returns its rows. Errors are told by Iter.Close.
+func (q *Query) Iter() *Iter {
+	page, x, err := q.fetch(q.pageState)
+	return &Iter{query: q, execution: x, page: page, err: err, info: q.info}
+}
+
+// fetch gets one page.
+func (q *Query) fetch(state []byte) (driver.Page, *execution, error) {
+	x, err := q.execution(state)
+	if err != nil {
+		return nil, nil, err
+	}
+	page, info, err := x.run(q.context())
+	q.info = info
+	return page, x, err
+}
+
+func (q *Query) context() context.Context {
+	if q.ctx != nil {
+		return q.ctx
+	}
+	return q.session.ctx
+}
+
+// single is an execution of one statement, in one piece of memory.
+type single struct {
+	execution
+	statement [1]driver.Statement
+}
+
+// execution makes what the guard runs.
+func (q *Query) execution(state []byte) (*execution, error) {
+	if q.session.isClosed() {
+		return nil, errClosed
+	}
+	p, err := q.session.profile(q.profile)
+	if err != nil {
+		return nil, err
+	}
+	one := &single{statement: [1]driver.Statement{{CQL: q.cql, Args: q.args}}}
+	x := &one.execution
+	x.session, x.profile, x.st = q.session, p, q.session.known.get(q.cql)
+	x.request = driver.Request{
+		Statements:  one.statement[:],
+		Conditional: x.st.conditional,
+		Consistency: uint16(or(q.consistency, p.Consistency)),
+		PageSize:    or(q.pageSize, p.PageSize),
+		PageState:   state,
+		Timestamp:   q.timestamp,
+		Trace:       q.trace,
+	}
+	if x.st.conditional {
+		x.request.Serial = uint16(or(q.serial, p.SerialConsistency))
+	}
+	return x, x.mayRun()
+}
+
+func or[T comparable](a, b T) T {
+	var zero T
+	if a != zero {
+		return a
+	}
+	return b
+}
+
+// IsNotFound reports whether an error is ErrNotFound: a shorthand for moving code.
+func IsNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

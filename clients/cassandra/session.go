@@ -1,0 +1,241 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Session runs requests on one cluster. It is safe for concurrent use. Who
+// connected closes it. The zero value and nil answer every request with ErrClosed.
+type Session struct {
+	config   Config
+	guard    *resilience.Guard
+	nodes    *driver.Nodes
+	driver   driver.Session
+	profiles atomic.Pointer[map[string]*profile]
+	known    statements
+	// ctx is for requests that bring no context; it ends with the session.
+	ctx    context.Context
+	end    context.CancelFunc
+	closed atomic.Bool
+}
+
+// profile is a Profile in force.
+type profile struct {
+	Profile
+	name     string
+	run      *resilience.Operation
+	degraded *resilience.Operation
+}
+
+// Connect checks the configuration, connects to the cluster and checks what the
+// cluster must agree with: the local data centre, the keyspace. It tries until it
+// succeeds or ctx ends; an error that trying again can't mend ends it at once.
+// Values of ctx carry over to requests that bring no context; its end does not.
+func Connect(ctx context.Context, c Config) (*Session, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	opts := make([]resilience.Option, 0, len(c.Listeners))
+	for _, l := range c.Listeners {
+		opts = append(opts, resilience.WithListener(l))
+	}
+	guard, err := resilience.New(c.policy(), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	s := &Session{config: c, guard: guard}
+	s.nodes = driver.NewNodes(driver.Limits{Suspect: c.SuspectAfter, SuspectFor: c.SuspectFor, Orphans: c.OrphanLimit, Silence: c.SilenceLimit})
+	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.install(c.Profiles)
+	if err := s.dial(ctx); err != nil {
+		s.end()
+		return nil, errors.Join(err, guard.Close())
+	}
+	return s, nil
+}
+
+func (s *Session) install(profiles map[string]Profile) {
+	installed := make(map[string]*profile, len(profiles))
+	for name, p := range profiles {
+		installed[name] = &profile{Profile: p, name: name, run: s.guard.Operation(name)}
+		if p.Degraded != 0 {
+			installed[name].degraded = s.guard.Operation(name + degradedSuffix)
+		}
+	}
+	s.profiles.Store(&installed)
+}
+
+// dialPause is how long Connect waits before it tries again.
+const dialPause = 200 * time.Millisecond
+
+// dial connects the driver.
+func (s *Session) dial(ctx context.Context) error {
+	c := s.config
+	for {
+		d, err := gocqldriver.Connect(driver.Config{
+			Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, Username: c.Username, Password: string(c.Password),
+			Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: requestTimeout, Nodes: s.nodes, Log: c.Log,
+		}, c.TLS)
+		if err == nil {
+			s.driver = d
+			if err := s.verify(ctx); err != nil {
+				d.Close()
+				return err
+			}
+			return nil
+		}
+		final := s.connectError(err)
+		if !errors.Is(final, ErrUnavailable) && !errors.Is(final, ErrTimedOut) {
+			return final
+		}
+		timer := time.NewTimer(dialPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%w; gave up: %w", final, ctx.Err())
+		case <-timer.C:
+		}
+	}
+}
+
+// connectError says what keeps us from connecting, and what to do.
+func (s *Session) connectError(err error) error {
+	var f *driver.Failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	e := judge(f, &statement{})
+	e.Statement = ""
+	text := strings.ToLower(f.Message)
+	at := strings.Join(s.config.Hosts, ", ")
+	switch {
+	case f.Cause == driver.Credentials, strings.Contains(text, "authentication"), strings.Contains(text, "username and/or password"),
+		strings.Contains(text, "authenticator"):
+		e.Kind, e.Message = ErrInvalid, "the cluster at "+at+" refuses the credentials; check Username and Password"
+	case f.Cause == driver.Invalid && strings.Contains(text, "keyspace"), strings.Contains(text, "keyspace") && strings.Contains(text, "does not exist"):
+		e.Kind, e.Message = ErrInvalid, fmt.Sprintf("keyspace %q does not exist; create it, or leave Keyspace empty", s.config.Keyspace)
+	case strings.Contains(text, "x509"), strings.Contains(text, "tls:"):
+		e.Kind, e.Message = ErrInvalid, "TLS with "+at+" failed: "+f.Message
+	case e.Kind == ErrUnavailable, e.Kind == ErrInvalid && f.Code < 0:
+		e.Kind, e.Message = ErrUnavailable, "no contact point answers: "+at+"; check Hosts and Port: "+f.Message
+	}
+	return e
+}
+
+// verify asks the cluster about what the configuration supposes.
+func (s *Session) verify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if s.config.LocalDC == "" {
+		return nil
+	}
+	var dcs []string
+	for _, cql := range []string{"SELECT data_center FROM system.local", "SELECT data_center FROM system.peers"} {
+		page, err := s.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: cql}}, Consistency: uint16(LocalOne), PageSize: 100}, &driver.Call{})
+		if err != nil {
+			return s.connectError(err)
+		}
+		var dc string
+		for page.Next(&dc) {
+			if !slices.Contains(dcs, dc) {
+				dcs = append(dcs, dc)
+			}
+		}
+		if err := page.Err(); err != nil {
+			return s.connectError(err)
+		}
+	}
+	if !slices.Contains(dcs, s.config.LocalDC) {
+		slices.Sort(dcs)
+		return fmt.Errorf("%w: LocalDC is %q, which the cluster does not have; it has: %s", ErrConfig, s.config.LocalDC, strings.Join(dcs, ", "))
+	}
+	return nil
+}
+
+// Update swaps profiles and what the guard shares, and keeps all state. The hosts
+// and how to connect to them stay as they were.
+func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) error {
+	if s.isClosed() {
+		return errClosed
+	}
+	c := s.config
+	c.Profiles, c.Guard = profiles, guard
+	if err := c.Check(); err != nil {
+		return err
+	}
+	c = c.withDefaults()
+	if err := s.guard.Update(c.policy()); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	s.install(c.Profiles)
+	return nil
+}
+
+// Guard returns the guard that all requests pass, for snapshots. Its operations are
+// the profiles.
+func (s *Session) Guard() *resilience.Guard {
+	if s == nil {
+		return nil
+	}
+	return s.guard
+}
+
+// NodeState is a node as the session sees it.
+type NodeState = driver.NodeState
+
+// Nodes returns the nodes that the session has connected to, by address.
+func (s *Session) Nodes() []NodeState {
+	if s == nil || s.nodes == nil {
+		return nil
+	}
+	all := s.nodes.All()
+	states := make([]NodeState, len(all))
+	for i, n := range all {
+		states[i] = n.State()
+	}
+	return states
+}
+
+// Close ends the session: requests in flight fail, later ones get ErrClosed.
+// Closing twice does nothing.
+func (s *Session) Close() error {
+	if s == nil || s.driver == nil || s.closed.Swap(true) {
+		return nil
+	}
+	s.end()
+	s.driver.Close()
+	return s.guard.Close()
+}
+
+func (s *Session) isClosed() bool { return s == nil || s.driver == nil || s.closed.Load() }
+
+// profile finds the profile that a request names, or the default.
+func (s *Session) profile(name string) (*profile, error) {
+	profiles := *s.profiles.Load()
+	if name == "" {
+		name = s.config.DefaultProfile
+	}
+	if p := profiles[name]; p != nil {
+		return p, nil
+	}
+	names := make([]string, 0, len(profiles))
+	for n := range profiles {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	if name == "" {
+		return nil, fmt.Errorf("%w: the request names no profile and there is no DefaultProfile; there are: %s", ErrConfig, strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("%w: no profile %q; there are: %s", ErrConfig, name, strings.Join(names, ", "))
+}
