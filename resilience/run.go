@@ -152,6 +152,8 @@ func (c *opConfig) refusesAtOnce() *Refusal {
 			return c.refuse.forced
 		case b.Mode == BreakerAuto && now.kind == BreakerOpen:
 			return c.refuseOpen(now)
+		case b.Mode == BreakerAuto && now.kind == BreakerHalfOpen:
+			return nil // admit says which of the two it is
 		}
 	}
 	if c.shared.Bulkhead.Queue == 0 && g.bulkhead.isFull() && !g.closed.Load() {
