@@ -1,0 +1,232 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// maxAttempts bounds how often a command is decided again because another one won.
+const maxAttempts = 8
+
+// attempt is one decision of a command on a state.
+type attempt func(state license.State) (license.Command, error)
+
+// run decides a command and appends what was decided. before, if not nil, runs
+// once a decision has events to append, before they are: what it gets is needed
+// for the answer.
+//
+// It begins with the remembered state, if there is one: an append proves that it
+// was the newest. A refusal, and a decision without events, have no append to
+// prove it, and are decided again on a fresh read.
+func (s *Service) run(ctx context.Context, c *command, decide attempt, before func(license.Decision) error) (Answer, error) {
+	now, remembered := s.states.get(stream(c.member))
+	fresh := false
+	if !remembered {
+		var err error
+		if now, err = s.load(ctx, c.member); err != nil {
+			return Answer{}, err
+		}
+		fresh = true
+	}
+	for n := 0; n < maxAttempts; n++ {
+		d, refusal, err := s.decide(now.state, decide)
+		switch {
+		case err != nil:
+			return Answer{}, err
+		case !fresh && (refusal != nil || len(d.Events) == 0):
+			if now, err = s.load(ctx, c.member); err != nil {
+				return Answer{}, err
+			}
+			fresh = true
+			n--
+			continue
+		case refusal != nil:
+			c.decidedOn(EventStore, resilience.Live, 0)
+			return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+		case len(d.Events) == 0:
+			return s.repeated(ctx, c, now, d)
+		}
+		if before != nil {
+			if err := before(d); err != nil {
+				return Answer{}, err
+			}
+			before = nil
+		}
+		stored, err := s.encode(c, d.Events)
+		if err != nil {
+			return Answer{}, err
+		}
+		done, err := s.store.commit(ctx, eventstore.Commit{
+			ID: commitID(c.member, c.name, c.key, n), Stream: stream(c.member), Expected: now.version, Events: stored,
+		})
+		switch done.Outcome {
+		case eventstore.Applied:
+			return s.applied(ctx, c, now, d, done)
+		case eventstore.Conflict:
+			if now, err = s.fold(c.member, now, done.Events); err != nil {
+				return Answer{}, err
+			}
+			// The winners may be more than one answer holds.
+			if now.version != done.Version {
+				if now, err = s.load(ctx, c.member); err != nil {
+					return Answer{}, err
+				}
+			}
+			fresh = true
+		case eventstore.Rejected:
+			if err != nil {
+				return Answer{}, err
+			}
+			// The commit was closed while nobody knew what became of it; it is decided
+			// anew, under another id.
+			if now, err = s.load(ctx, c.member); err != nil {
+				return Answer{}, err
+			}
+			fresh = true
+		default:
+			return Answer{}, err
+		}
+	}
+	return Answer{}, fmt.Errorf("%w: decided %d times, and each time another command of the member came first", errBusy, maxAttempts)
+}
+
+// errBusy: the member's stream is changed faster than a command can be decided.
+var errBusy = errors.New("app: the member's stream is busy")
+
+func (s *Service) decide(state license.State, next attempt) (license.Decision, *license.Refusal, error) {
+	cmd, err := next(state)
+	if err == nil {
+		var d license.Decision
+		if d, err = license.Decide(state, cmd, s.rules); err == nil {
+			return d, nil, nil
+		}
+	}
+	var refusal *license.Refusal
+	if errors.As(err, &refusal) {
+		return license.Decision{}, refusal, nil
+	}
+	return license.Decision{}, nil, err
+}
+
+// applied makes the answer of an append that is in the store.
+func (s *Service) applied(ctx context.Context, c *command, before folded, d license.Decision, done eventstore.Appended) (Answer, error) {
+	after := before
+	var err error
+	// A commit that had been stored before may lie further back, or ahead.
+	if done.Repeated || done.Version != before.version+int64(len(d.Events)) {
+		after, err = s.load(ctx, c.member)
+	} else {
+		after, err = s.fold(c.member, before, done.Events)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	c.decidedOn(EventStore, resilience.Live, 0)
+	return s.answer(c, after, d.License.ID, Answer{Outcome: Done, Warnings: d.Warnings, Repeated: done.Repeated})
+}
+
+// repeated makes the answer of a command that was carried out before.
+func (s *Service) repeated(ctx context.Context, c *command, now folded, d license.Decision) (Answer, error) {
+	c.decidedOn(EventStore, resilience.Live, 0)
+	return s.answer(c, now, d.License.ID, Answer{Outcome: Done, Repeated: true})
+}
+
+func (s *Service) answer(c *command, now folded, id string, a Answer) (Answer, error) {
+	l, ok := now.state.License(id)
+	if !ok {
+		return Answer{}, fmt.Errorf("app: license %s is not in the state that it was decided into (version %d)", id, now.version)
+	}
+	a.License, a.Status, a.Version, a.DecidedOn = l, l.StatusAt(c.at), now.version, c.on
+	return a, nil
+}
+
+// load reads what is new in a member's stream and folds it on.
+func (s *Service) load(ctx context.Context, member string) (folded, error) {
+	now, _ := s.states.get(stream(member))
+	return s.readOn(ctx, member, now, eventstore.ForDecision)
+}
+
+func (s *Service) readOn(ctx context.Context, member string, now folded, c eventstore.Consistency) (folded, error) {
+	at := time.Now()
+	version, err := s.store.read(ctx, eventstore.Query{Stream: stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
+		var err error
+		now, err = s.foldOn(now, tail)
+		return err
+	})
+	if err != nil {
+		return folded{}, err
+	}
+	if version < now.version {
+		return folded{}, fmt.Errorf("%w: stream %s is at version %d, and was at %d", eventstore.ErrCorrupt, stream(member), version, now.version)
+	}
+	now.at = at
+	if c == eventstore.ForDecision {
+		s.states.put(stream(member), now)
+	}
+	return now, nil
+}
+
+// fold takes stored events on and remembers the state.
+func (s *Service) fold(member string, now folded, stored []eventstore.Event) (folded, error) {
+	now, err := s.foldOn(now, stored)
+	if err != nil {
+		return folded{}, err
+	}
+	now.at = time.Now()
+	s.states.put(stream(member), now)
+	return now, nil
+}
+
+func (s *Service) foldOn(now folded, stored []eventstore.Event) (folded, error) {
+	for len(stored) > 0 && stored[0].Version <= now.version {
+		stored = stored[1:]
+	}
+	if len(stored) == 0 {
+		return now, nil
+	}
+	if stored[0].Version != now.version+1 {
+		return folded{}, fmt.Errorf("%w: stream %s goes on with version %d after %d", eventstore.ErrCorrupt, stored[0].Stream, stored[0].Version, now.version)
+	}
+	events, err := decode(s.codec, stored)
+	if err != nil {
+		return folded{}, err
+	}
+	if now.state, err = license.Fold(now.state, events...); err != nil {
+		return folded{}, fmt.Errorf("%w: stream %s: %w", eventstore.ErrCorrupt, stored[0].Stream, err)
+	}
+	now.version = stored[len(stored)-1].Version
+	return now, nil
+}
+
+// storeFailed reports whether an error means that the store could not be used,
+// rather than that something is wrong with what it holds.
+func storeFailed(err error) bool {
+	if err == nil || errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) {
+		return false
+	}
+	var refused *Refused
+	var unavailable *Unavailable
+	return !errors.As(err, &refused) && !errors.As(err, &unavailable)
+}
+
+// storeUnavailable makes the error of a command that the store kept from being
+// carried out.
+func (c *command) storeUnavailable(err error) *Unavailable {
+	u := c.unavailable(EventStore, "the event store could not be used; try again", err)
+	switch {
+	case errors.Is(err, errUndecided):
+		u.Unknown = true
+		u.Detail = "it is not known whether the event store took it; try again with the same Idempotency-Key, which finds out"
+	case errors.Is(err, eventstore.ErrFull):
+		u.Detail = "the event store's disk is full; it needs space"
+	case errors.Is(err, errBusy):
+		u.Detail = "other commands of this member came first, again and again; try again"
+	}
+	return u
+}

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"unicode/utf8"
+)
+
+// The limits of what names something, in bytes.
+const (
+	maxID  = 64
+	maxKey = 255
+)
+
+// licenseID is the id of the license that a request makes. It follows from the
+// member and the client's key, so that the same request finds it again.
+func licenseID(member, key string) string { return "lic-" + digest("license", member, key) }
+
+// commitID names an append. A command that decides anew after a conflict is
+// another commit, so the attempt counts.
+func commitID(member, command, key string, attempt int) string {
+	return digest("commit", member, command, key, fmt.Sprint(attempt))
+}
+
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// stream is the name of a member's stream.
+func stream(member string) string { return "member-" + member }
+
+// checkID refuses an id that can't be a name of something.
+func checkID(field, id string) error {
+	switch {
+	case id == "":
+		return &InputError{field, "is empty: give one"}
+	case len(id) > maxID:
+		return &InputError{field, fmt.Sprintf("has %d bytes: at most %d are taken", len(id), maxID)}
+	}
+	for _, r := range id {
+		if r <= ' ' || r == 0x7f || r == utf8.RuneError {
+			return &InputError{field, fmt.Sprintf("is %q: give letters, digits and signs, no spaces", id)}
+		}
+	}
+	return nil
+}
+
+func checkKey(field, key string) error {
+	switch {
+	case key == "":
+		return &InputError{field, "is empty: give one that is new for a new command and the same when it is sent again, such as a UUID"}
+	case len(key) > maxKey || !utf8.ValidString(key):
+		return &InputError{field, fmt.Sprintf("has %d bytes or is no text: at most %d bytes of text are taken", len(key), maxKey)}
+	}
+	return nil
+}

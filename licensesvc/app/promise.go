@@ -1,0 +1,209 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"github.com/backstay-go/backstay/licensesvc/app/token"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// ErrToken: the token is not one of ours, or of another member.
+var ErrToken = errors.New("app: token")
+
+// keptVersion is the version of what is in journals and tokens.
+const keptVersion = 1
+
+// kept is a command that the store will get later. One of the last four is set.
+type kept struct {
+	Version  int                     `json:"v"`
+	Member   string                  `json:"member"`
+	Name     string                  `json:"name"`
+	Key      string                  `json:"key"`
+	Meta     Meta                    `json:"meta"`
+	Promise  *license.Promise        `json:"promise,omitempty"`
+	Play     *license.ReportPlay     `json:"play,omitempty"`
+	Download *license.ReportDownload `json:"download,omitempty"`
+	Release  *license.Release        `json:"release,omitempty"`
+}
+
+// command is what is decided when the store can be used, at that time.
+func (k kept) command(now time.Time) license.Command {
+	switch {
+	case k.Promise != nil:
+		p := *k.Promise
+		p.Now = now
+		return p
+	case k.Play != nil:
+		return *k.Play
+	case k.Download != nil:
+		return *k.Download
+	case k.Release != nil:
+		return *k.Release
+	}
+	return nil
+}
+
+// id is the entry's in the journal: the license for a promise, so that a repeated
+// request finds it.
+func (k kept) id() string {
+	if k.Promise != nil {
+		return k.Promise.License
+	}
+	return digest("kept", k.Member, k.Name, k.Key)
+}
+
+func parseKept(b []byte) (kept, error) {
+	var k kept
+	if err := json.Unmarshal(b, &k); err != nil {
+		return k, err
+	}
+	if k.Version != keptVersion || k.command(time.Time{}) == nil {
+		return k, fmt.Errorf("it has version %d and is about %q; this program knows version %d", k.Version, k.Name, keptVersion)
+	}
+	return k, nil
+}
+
+// put makes a command durable in the journal.
+func (s *Service) put(ctx context.Context, c *command, k kept) error {
+	k.Version, k.Member, k.Name, k.Key, k.Meta = keptVersion, c.member, c.name, c.key, c.meta
+	b, err := json.Marshal(k)
+	if err != nil {
+		return fmt.Errorf("app: %w", err)
+	}
+	if err := s.journal.Put(ctx, journal.Entry{ID: k.id(), Put: c.at, Data: b}); err != nil {
+		u := c.unavailable(EventStore, "neither the event store nor the journal could take it; try again with the same Idempotency-Key", err)
+		// A journal that answers late may have it nevertheless.
+		u.Unknown = !errors.Is(err, journal.ErrFull) && !errors.Is(err, journal.ErrClosed)
+		return u
+	}
+	return nil
+}
+
+// promise grants a license for short, while the store can't take it.
+func (s *Service) promise(ctx context.Context, c *command, want license.Request, cause error, fetch func(license.Decision) error) (Answer, error) {
+	if s.journal == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, errBusy) {
+		return Answer{}, c.storeUnavailable(cause)
+	}
+	if e, ok := s.journal.Get(c.license); ok { // It was promised before.
+		k, err := parseKept(e.Data)
+		if err != nil || k.Promise == nil {
+			return Answer{}, fmt.Errorf("app: journal entry %s: %w", e.ID, err)
+		}
+		if k.Promise.Device != want.Device || k.Promise.Title.ID != want.Title.ID {
+			return Answer{}, &Refused{Refusal: &license.Refusal{Code: license.IDTaken,
+				Detail: "this Idempotency-Key was used for another device or title; use another key for another request"}, DecidedOn: c.on}
+		}
+		c.on = slices.Clone(k.Promise.Basis)
+		return s.promised(c, *k.Promise, Answer{Repeated: true})
+	}
+	now, ok := s.states.get(stream(c.member))
+	if ok {
+		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+	} else {
+		c.decidedOn(EventStore, resilience.Static, 0)
+	}
+	state := s.withPending(now.state, c.member, c.at)
+	d, refusal, err := s.decide(state, func(license.State) (license.Command, error) { return want, nil })
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case refusal != nil:
+		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+	case len(d.Events) == 0: // The remembered state has it.
+		return Answer{Outcome: Done, License: d.License, Status: d.License.StatusAt(c.at), Version: now.version, DecidedOn: c.on, Repeated: true}, nil
+	}
+	if fetch != nil {
+		if err := fetch(d); err != nil {
+			return Answer{}, err
+		}
+	}
+	want.Basis = slices.Clone(c.on)
+	p := license.Promise{Request: want, Until: c.at.Add(min(s.rules.Provisional, want.Title.Terms.License))}
+	if err := s.put(ctx, c, kept{Promise: &p}); err != nil {
+		return Answer{}, err
+	}
+	return s.promised(c, p, Answer{Warnings: d.Warnings})
+}
+
+// promised makes the answer of a promise that is in the journal.
+func (s *Service) promised(c *command, p license.Promise, a Answer) (Answer, error) {
+	b, err := json.Marshal(kept{Version: keptVersion, Member: c.member, Name: c.name, Key: c.key, Meta: c.meta, Promise: &p})
+	if err != nil {
+		return Answer{}, fmt.Errorf("app: %w", err)
+	}
+	a.Token, err = s.signer.Sign(token.Claims{
+		Member: c.member, License: p.License, Device: p.Device, Title: p.Title.ID, Issued: p.At, Expires: p.Until, Promise: b,
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	a.Outcome, a.DecidedOn = Promised, c.on
+	a.License = license.License{
+		ID: p.License, Device: p.Device, Title: p.Title.ID, Studio: p.Title.Studio, Plan: p.Member.Plan,
+		Granted: p.At, Since: p.At, Expires: p.Until, Playback: p.Title.Terms.Playback, Provisional: true,
+	}
+	a.Status = a.License.StatusAt(c.at)
+	return a, nil
+}
+
+// withPending folds what the journal promised a member into a state.
+func (s *Service) withPending(state license.State, member string, now time.Time) license.State {
+	if s.journal == nil || s.journal.Len() == 0 {
+		return state
+	}
+	for _, e := range s.journal.Pending() {
+		k, err := parseKept(e.Data)
+		if err != nil || k.Member != member {
+			continue
+		}
+		// A command that does not fit changes nothing here; the drain reports it.
+		d, err := license.Decide(state, k.command(now), s.rules)
+		if err != nil {
+			continue
+		}
+		events := d.Events
+		if k.Promise != nil && len(events) > 0 {
+			events = events[:1] // Confirmed or ended is for the store to say.
+		}
+		if next, err := license.Fold(state, events...); err == nil {
+			state = next
+		}
+	}
+	return state
+}
+
+// Redeem takes a token that a device brings back, also late, also when the
+// journal that it was promised from is lost.
+func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) (Answer, error) {
+	if err := checkID("member", member); err != nil {
+		return Answer{}, err
+	}
+	if s.signer == nil {
+		return Answer{}, fmt.Errorf("%w: this service promises nothing", ErrToken)
+	}
+	claims, err := s.signer.Verify(signed)
+	if err != nil {
+		return Answer{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	k, err := parseKept(claims.Promise)
+	switch {
+	case err != nil:
+		return Answer{}, fmt.Errorf("%w: %w", ErrToken, err)
+	case k.Member != member || k.Promise == nil:
+		return Answer{}, fmt.Errorf("%w: it belongs to another member", ErrToken)
+	}
+	c := &command{member: member, name: "promise", key: k.Key, license: k.Promise.License, meta: meta, at: time.Now(), on: slices.Clone(k.Promise.Basis)}
+	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
+	if storeFailed(err) {
+		return Answer{}, c.storeUnavailable(err)
+	}
+	return answer, err
+}

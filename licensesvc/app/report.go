@@ -1,0 +1,150 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// ReportInput tells what happens or happened to a license on its device.
+type ReportInput struct {
+	Member, License string
+	// Key is the client's Idempotency-Key, or the device's own id of the report.
+	Key string
+	// Occurred is when it happened, if the device was offline then. Zero: it
+	// happens now.
+	Occurred time.Time
+	Meta     Meta
+}
+
+func (in ReportInput) check() error {
+	return errors.Join(checkID("member", in.Member), checkID("license", in.License), checkKey("Idempotency-Key", in.Key))
+}
+
+// Play says whether a play may begin now, or records one that began offline.
+func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
+	c := in.command("play")
+	if err := errors.Join(in.check(), s.room(c)); err != nil {
+		return Answer{}, err
+	}
+	report := digest("play", in.Member, in.Key)
+	if !in.Occurred.IsZero() {
+		return s.report(ctx, c, kept{Play: &license.ReportPlay{License: in.License, Report: report, Occurred: in.Occurred, At: c.at}})
+	}
+	want := license.Play{License: in.License, Report: report, At: c.at}
+	answer, err := s.decided(ctx, c, want)
+	if !storeFailed(err) {
+		return answer, err
+	}
+	// What is remembered decides whether the play may begin; that it began is a
+	// report like any other.
+	now, ok := s.states.get(stream(in.Member))
+	if !ok || s.journal == nil {
+		u := c.storeUnavailable(err)
+		u.Detail = "the event store could not be used; play under the license that the device holds, and report it later"
+		return Answer{}, u
+	}
+	c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+	d, refusal, err := s.decide(now.state, func(license.State) (license.Command, error) { return want, nil })
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case refusal != nil:
+		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+	}
+	a := Answer{Outcome: Accepted, License: d.License, Status: d.License.StatusAt(c.at), Warnings: d.Warnings, DecidedOn: c.on}
+	if len(d.Events) == 0 {
+		return a, nil
+	}
+	return a, s.put(ctx, c, kept{Play: &license.ReportPlay{License: in.License, Report: report, Occurred: c.at, At: c.at}})
+}
+
+// Download records that the device has the title's file.
+func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) {
+	c := in.command("download")
+	if err := errors.Join(in.check(), s.room(c)); err != nil {
+		return Answer{}, err
+	}
+	return s.report(ctx, c, kept{Download: &license.ReportDownload{
+		License: in.License, Report: digest("download", in.Member, in.Key), Occurred: in.occurred(c), At: c.at}})
+}
+
+// Release gives a license back.
+func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
+	c := in.command("release")
+	if err := in.check(); err != nil {
+		return Answer{}, err
+	}
+	return s.report(ctx, c, kept{Release: &license.Release{License: in.License, Occurred: in.occurred(c), At: c.at}})
+}
+
+// Revoke ends a license against the member's wish. It is decided on the store or
+// not at all.
+func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (Answer, error) {
+	if err := in.check(); err != nil {
+		return Answer{}, err
+	}
+	if reason == "" {
+		return Answer{}, &InputError{"reason", "is empty: say why, the member will be told"}
+	}
+	c := in.command("revoke")
+	answer, err := s.decided(ctx, c, license.Revoke{License: in.License, Reason: reason, At: c.at})
+	if storeFailed(err) {
+		return Answer{}, c.storeUnavailable(err)
+	}
+	return answer, err
+}
+
+func (in ReportInput) command(name string) *command {
+	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: time.Now()}
+}
+
+func (in ReportInput) occurred(c *command) time.Time {
+	if in.Occurred.IsZero() {
+		return c.at
+	}
+	return in.Occurred
+}
+
+// report decides on a report, or keeps it until the store can be used.
+func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error) {
+	work := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
+	}
+	answer, err := s.decided(work, c, k.command(c.at))
+	if !storeFailed(err) {
+		return answer, err
+	}
+	if s.journal == nil {
+		return Answer{}, c.storeUnavailable(err)
+	}
+	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
+	if now, ok := s.states.get(stream(c.member)); ok {
+		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+		a.License, _ = now.state.License(c.license)
+	} else {
+		c.decidedOn(EventStore, resilience.Static, 0)
+	}
+	if a.License.ID == "" {
+		a.License.ID = c.license
+	}
+	if !a.License.Granted.IsZero() {
+		a.Status = a.License.StatusAt(c.at)
+	}
+	a.DecidedOn = c.on
+	return a, s.put(ctx, c, k)
+}
+
+// decided runs a command that needs nothing but the store.
+func (s *Service) decided(ctx context.Context, c *command, want license.Command) (Answer, error) {
+	if err := s.settle(ctx, c.member); err != nil {
+		return Answer{}, err
+	}
+	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, nil)
+}

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Disk is the name of the disk among the dependencies.
+const Disk = "disk"
+
+// reserve is what a request keeps of its time for a promise, in case the store
+// does not answer: a key, and one synced write.
+const reserve = 400 * time.Millisecond
+
+// RequestInput asks for a new license.
+type RequestInput struct {
+	Member, Device, Title string
+	// Key is the client's Idempotency-Key: the same one is answered by the same license.
+	Key  string
+	Meta Meta
+}
+
+func (in RequestInput) check() error {
+	return errors.Join(checkID("member", in.Member), checkID("device", in.Device), checkID("title", in.Title), checkKey("Idempotency-Key", in.Key))
+}
+
+// Request grants a license, promises one, or says why not. The error is a
+// *Refused, an *Unavailable, one or more *InputErrors, or the service's own fault.
+func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) {
+	if err := in.check(); err != nil {
+		return Answer{}, err
+	}
+	c := &command{member: in.Member, name: "request", key: in.Key, license: licenseID(in.Member, in.Key), meta: in.Meta, at: time.Now()}
+	if err := s.room(c); err != nil {
+		return Answer{}, err
+	}
+	member, title, err := s.ask(ctx, c, s.upstream.MemberToIssue, in.Title)
+	if err != nil {
+		return Answer{}, err
+	}
+	want := license.Request{License: c.license, Device: in.Device, Member: member, Title: title, At: c.at, Basis: slices.Clone(c.on)}
+	var key *upstream.Key
+	fetch := func(license.Decision) error {
+		var err error
+		key, err = s.key(ctx, c, want)
+		return err
+	}
+	answer, err := s.request(ctx, c, want, fetch)
+	if storeFailed(err) {
+		if key == nil {
+			answer, err = s.promise(ctx, c, want, err, fetch)
+		} else {
+			answer, err = s.promise(ctx, c, want, err, nil)
+		}
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	if key == nil { // Answered before: the same key again.
+		if err := fetch(license.Decision{}); err != nil {
+			return Answer{}, err
+		}
+		answer.DecidedOn = c.on
+	}
+	answer.Key = key
+	return answer, nil
+}
+
+// request decides on the store, within what time a promise leaves.
+func (s *Service) request(ctx context.Context, c *command, want license.Request, fetch func(license.Decision) error) (Answer, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
+	}
+	if err := s.settle(ctx, c.member); err != nil {
+		return Answer{}, err
+	}
+	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, fetch)
+}
+
+// room refuses what makes a full disk fuller.
+func (s *Service) room(c *command) error {
+	if why := s.full(); why != "" {
+		u := c.unavailable(Disk, "only releases, renewals and reads are served: "+why, eventstore.ErrFull)
+		u.Retry = time.Minute
+		return u
+	}
+	return nil
+}
+
+// ask asks membership and catalog at the same time.
+func (s *Service) ask(ctx context.Context, c *command, plan func(context.Context, string) (resilience.Result[upstream.Member], error), titleID string) (license.Member, license.Title, error) {
+	var member resilience.Result[upstream.Member]
+	var title resilience.Result[upstream.Title]
+	var noMember, noTitle error
+	var wg sync.WaitGroup
+	wg.Go(func() { member, noMember = plan(ctx, c.member) })
+	wg.Go(func() { title, noTitle = s.upstream.Title(ctx, titleID) })
+	wg.Wait()
+	switch {
+	case noMember != nil:
+		return license.Member{}, license.Title{}, c.unavailable(upstream.Membership, "nobody can say at the moment whether the member may; try again", noMember)
+	case noTitle != nil:
+		return license.Member{}, license.Title{}, c.unavailable(upstream.Catalog, "nobody can say at the moment what the title allows; try again", noTitle)
+	}
+	c.decidedOn(upstream.Membership, member.Source, member.Age)
+	c.decidedOn(upstream.Catalog, title.Source, title.Age)
+	return memberOf(member.Value), titleOf(title.Value), nil
+}
+
+// key gets the content key. There is no license without one.
+func (s *Service) key(ctx context.Context, c *command, want license.Request) (*upstream.Key, error) {
+	res, err := s.upstream.Key(ctx, upstream.KeyRequest{License: want.License, Title: want.Title.ID, Device: want.Device})
+	if err != nil {
+		return nil, c.unavailable(upstream.KeyService, "there is no key for the title at the moment, and no license without one; try again", err)
+	}
+	c.decidedOn(upstream.KeyService, res.Source, res.Age)
+	return &res.Value, nil
+}
+
+func memberOf(m upstream.Member) license.Member {
+	return license.Member{Status: m.Status, Plan: m.Plan}
+}
+
+func titleOf(t upstream.Title) license.Title {
+	return license.Title{ID: t.ID, Studio: t.Studio, Known: !t.Unknown, Offline: t.Offline, Terms: license.Terms{
+		Version:         t.Terms.Version,
+		StudioDownloads: t.Terms.StudioDownloads, TitleDownloadsPerYear: t.Terms.TitleDownloadsPerYear, TitlePlaysPerYear: t.Terms.TitlePlaysPerYear,
+		License: hours(t.Terms.LicenseHours), Renewal: hours(t.Terms.RenewalHours), Playback: hours(t.Terms.PlaybackHours),
+	}}
+}
+
+func hours(n int) time.Duration { return time.Duration(n) * time.Hour }

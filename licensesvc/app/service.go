@@ -1,0 +1,171 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"github.com/backstay-go/backstay/licensesvc/app/token"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Upstream is what the service asks of others; *upstream.Clients is one.
+type Upstream interface {
+	MemberToIssue(ctx context.Context, id string) (resilience.Result[upstream.Member], error)
+	MemberToRenew(ctx context.Context, id string) (resilience.Result[upstream.Member], error)
+	Title(ctx context.Context, id string) (resilience.Result[upstream.Title], error)
+	Key(ctx context.Context, want upstream.KeyRequest) (resilience.Result[upstream.Key], error)
+}
+
+// Config is what a service is made of.
+type Config struct {
+	// Store holds the events. Required; who opened it closes it, after the service.
+	Store eventstore.Store
+	// Policy is that of the store. Nil: StorePolicy.
+	Policy *resilience.Policy
+	// Upstream is the other services. Required.
+	Upstream Upstream
+	// Journal keeps what is promised while the store fails, and Signer signs it. Both
+	// or none; none: nothing is promised.
+	Journal *journal.Journal
+	Signer  *token.Signer
+	// Rules decide. The zero value: license.DefaultRules.
+	Rules license.Rules
+	// Listeners are told what the store's guard does.
+	Listeners []resilience.Listener
+	// Full says why there is no room for what makes the disk fuller; empty: there is
+	// room. Nil: nobody asks.
+	Full func() string
+	// CachedStates is how many members' states are remembered. Default: 10,000.
+	CachedStates int
+	// DrainEvery is how often the journal is looked at. Default: 250 ms.
+	DrainEvery time.Duration
+	// Log tells what an operator should know. Default: none is told.
+	Log *slog.Logger
+	_   struct{}
+}
+
+// Check returns every problem at once.
+func (c Config) Check() error {
+	var errs []error
+	if c.Store == nil {
+		errs = append(errs, errors.New("app: Store is nil: open one"))
+	}
+	if c.Upstream == nil {
+		errs = append(errs, errors.New("app: Upstream is nil: give the clients"))
+	}
+	if (c.Journal == nil) != (c.Signer == nil) {
+		errs = append(errs, errors.New("app: give both Journal and Signer, or none: a promise is kept in the one and signed by the other"))
+	}
+	if c.Rules.Version != "" || len(c.Rules.Plans) > 0 {
+		errs = append(errs, c.Rules.Check())
+	}
+	if c.CachedStates < 0 {
+		errs = append(errs, fmt.Errorf("app: CachedStates is %d: give 1 or more, or 0 for 10,000", c.CachedStates))
+	}
+	if c.DrainEvery < 0 {
+		errs = append(errs, fmt.Errorf("app: DrainEvery is %s: give a duration above zero, or 0 for 250 ms", c.DrainEvery))
+	}
+	return errors.Join(errs...)
+}
+
+// Service runs commands. It is safe for concurrent use. Who made it closes it; Run
+// is its only goroutine. A panic in a dependency's client reaches the caller.
+type Service struct {
+	store    *guarded
+	upstream Upstream
+	journal  *journal.Journal
+	signer   *token.Signer
+	rules    license.Rules
+	codec    *eventstore.Codec[license.Event]
+	states   *states
+	full     func() string
+	every    time.Duration
+	log      *slog.Logger
+}
+
+// New checks the configuration and returns a service.
+func New(cfg Config) (*Service, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	policy := StorePolicy()
+	if cfg.Policy != nil {
+		policy = *cfg.Policy
+	}
+	store, err := newGuarded(cfg.Store, policy, cfg.Listeners)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		store: store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
+		full: cfg.Full, every: cfg.DrainEvery, log: cfg.Log,
+	}
+	if s.rules.Version == "" {
+		s.rules = license.DefaultRules()
+	}
+	if cfg.CachedStates == 0 {
+		cfg.CachedStates = 10_000
+	}
+	s.states = newStates(cfg.CachedStates)
+	if s.full == nil {
+		s.full = func() string { return "" }
+	}
+	if s.every == 0 {
+		s.every = 250 * time.Millisecond
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s, nil
+}
+
+// Guard returns the store's guard.
+func (s *Service) Guard() *resilience.Guard { return s.store.guard }
+
+// Rules returns the rules that decide.
+func (s *Service) Rules() license.Rules { return s.rules }
+
+// Pending returns how many promises and reports the store has not taken yet.
+func (s *Service) Pending() int {
+	if s.journal == nil {
+		return 0
+	}
+	return s.journal.Len()
+}
+
+// Close refuses further calls to the store. It does not close the store.
+func (s *Service) Close() error { return s.store.guard.Close() }
+
+// Meta is what is recorded with a command, besides what it says.
+type Meta struct {
+	// Trace is the trace id, Actor who asked. Both optional.
+	Trace, Actor string
+}
+
+// command is a command on its way.
+type command struct {
+	member string
+	// name and key make the commit's id; license is what the command is about.
+	name, key, license string
+	meta               Meta
+	at                 time.Time
+	on                 []license.Basis
+	// warnings are told with the answer.
+	warnings []license.Warning
+}
+
+func (c *command) decidedOn(dependency string, source resilience.Source, age time.Duration) {
+	c.on = append(c.on, license.Basis{Dependency: dependency, Source: source.String(), AgeSeconds: int64(age / time.Second)})
+}
+
+// unavailable says that a dependency failed, and when to come back.
+func (c *command) unavailable(dependency, detail string, cause error) *Unavailable {
+	return &Unavailable{Dependency: dependency, Detail: detail, Retry: upstream.Wait(cause, c.at), DecidedOn: c.on, Cause: cause}
+}

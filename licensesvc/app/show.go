@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// View is what is known of a member's licenses.
+type View struct {
+	Licenses []license.License
+	// Version is that of the member's stream, as far as it was seen.
+	Version   int64
+	DecidedOn []license.Basis
+}
+
+// Licenses returns a member's licenses, oldest first. When the store fails, what is
+// remembered stands in, and says so; nothing may be decided on it.
+func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
+	if err := checkID("member", member); err != nil {
+		return View{}, err
+	}
+	c := &command{member: member, name: "show", at: time.Now()}
+	now, err := s.view(ctx, c)
+	if err != nil {
+		return View{}, err
+	}
+	return View{Licenses: now.state.Licenses(), Version: now.version, DecidedOn: c.on}, nil
+}
+
+// Show returns one license.
+func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
+	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
+		return Answer{}, err
+	}
+	c := &command{member: member, name: "show", license: id, at: time.Now()}
+	now, err := s.view(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	l, ok := now.state.License(id)
+	if !ok {
+		return Answer{}, ErrNotFound
+	}
+	return Answer{Outcome: Done, License: l, Status: l.StatusAt(c.at), Version: now.version, DecidedOn: c.on}, nil
+}
+
+func (s *Service) view(ctx context.Context, c *command) (folded, error) {
+	remembered, ok := s.states.get(stream(c.member))
+	now, err := s.readOn(ctx, c.member, remembered, eventstore.ForDisplay)
+	switch {
+	case err == nil:
+		c.decidedOn(EventStore, resilience.Live, 0)
+	case !storeFailed(err):
+		return folded{}, err
+	case !ok && s.Pending() == 0:
+		return folded{}, c.storeUnavailable(err)
+	case !ok:
+		c.decidedOn(EventStore, resilience.Static, 0)
+	default:
+		now = remembered
+		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(remembered.at))
+	}
+	now.state = s.withPending(now.state, c.member, c.at)
+	return now, nil
+}
+
+// Explained is one event of a license's story.
+type Explained struct {
+	Version            int64
+	Event              license.Event
+	Occurred, Recorded time.Time
+	Commit, Cause      string
+	Trace, Actor       string
+}
+
+// Story is all that happened to a license.
+type Story struct {
+	License   license.License
+	Status    license.Status
+	Version   int64
+	Events    []Explained
+	DecidedOn []license.Basis
+	// Waiting says that the journal holds something that the store has not taken.
+	Waiting bool
+}
+
+// Explain tells the story of a license: each event, the rules it was decided by,
+// the data it was decided on, and its trace.
+func (s *Service) Explain(ctx context.Context, member, id string) (Story, error) {
+	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
+		return Story{}, err
+	}
+	c := &command{member: member, name: "explain", license: id, at: time.Now()}
+	var story Story
+	var state license.State
+	version, err := s.store.read(ctx, eventstore.Query{Stream: stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
+		events, err := decode(s.codec, stored)
+		if err != nil {
+			return err
+		}
+		if state, err = license.Fold(state, events...); err != nil {
+			return err
+		}
+		for i, e := range events {
+			if e.Of() == id {
+				from := stored[i]
+				story.Events = append(story.Events, Explained{Version: from.Version, Event: e, Occurred: from.Occurred, Recorded: from.Recorded,
+					Commit: from.Commit, Cause: from.Cause, Trace: from.Trace, Actor: from.Actor})
+			}
+		}
+		return nil
+	})
+	if storeFailed(err) {
+		return Story{}, c.storeUnavailable(err)
+	}
+	if err != nil {
+		return Story{}, err
+	}
+	c.decidedOn(EventStore, resilience.Live, 0)
+	story.Waiting = s.waiting(member, id)
+	state = s.withPending(state, member, c.at)
+	l, ok := state.License(id)
+	if !ok {
+		return Story{}, ErrNotFound
+	}
+	story.License, story.Status, story.Version, story.DecidedOn = l, l.StatusAt(c.at), version, c.on
+	return story, nil
+}
+
+func (s *Service) waiting(member, id string) bool {
+	if s.journal == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.journal.Pending(), func(e journal.Entry) bool {
+		k, err := parseKept(e.Data)
+		if err != nil || k.Member != member {
+			return false
+		}
+		switch {
+		case k.Promise != nil:
+			return k.Promise.License == id
+		case k.Play != nil:
+			return k.Play.License == id
+		case k.Download != nil:
+			return k.Download.License == id
+		}
+		return k.Release.License == id
+	})
+}
