@@ -25,7 +25,7 @@ type attempt func(state license.State) (license.Command, error)
 // was the newest. A refusal, and a decision without events, have no append to
 // prove it, and are decided again on a fresh read.
 func (s *Service) run(ctx context.Context, c *command, decide attempt, before func(license.Decision) error) (Answer, error) {
-	now, remembered := s.states.get(stream(c.member))
+	now, remembered := s.states.get(Stream(c.member))
 	fresh := false
 	if !remembered {
 		var err error
@@ -63,7 +63,7 @@ func (s *Service) run(ctx context.Context, c *command, decide attempt, before fu
 			return Answer{}, err
 		}
 		done, err := s.store.commit(ctx, eventstore.Commit{
-			ID: commitID(c.member, c.name, c.key, n), Stream: stream(c.member), Expected: now.version, Events: stored,
+			ID: commitID(c.member, c.name, c.key, n), Stream: Stream(c.member), Expected: now.version, Events: stored,
 		})
 		switch done.Outcome {
 		case eventstore.Applied:
@@ -148,13 +148,13 @@ func (s *Service) answer(c *command, now folded, id string, a Answer) (Answer, e
 
 // load reads what is new in a member's stream and folds it on.
 func (s *Service) load(ctx context.Context, member string) (folded, error) {
-	now, _ := s.states.get(stream(member))
+	now, _ := s.states.get(Stream(member))
 	return s.readOn(ctx, member, now, eventstore.ForDecision)
 }
 
 func (s *Service) readOn(ctx context.Context, member string, now folded, c eventstore.Consistency) (folded, error) {
 	at := time.Now()
-	version, err := s.store.read(ctx, eventstore.Query{Stream: stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
+	version, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
 		var err error
 		now, err = s.foldOn(now, tail)
 		return err
@@ -163,11 +163,11 @@ func (s *Service) readOn(ctx context.Context, member string, now folded, c event
 		return folded{}, err
 	}
 	if version < now.version {
-		return folded{}, fmt.Errorf("%w: stream %s is at version %d, and was at %d", eventstore.ErrCorrupt, stream(member), version, now.version)
+		return folded{}, fmt.Errorf("%w: stream %s is at version %d, and was at %d", eventstore.ErrCorrupt, Stream(member), version, now.version)
 	}
 	now.at = at
 	if c == eventstore.ForDecision {
-		s.states.put(stream(member), now)
+		s.states.put(Stream(member), now)
 	}
 	return now, nil
 }
@@ -179,7 +179,7 @@ func (s *Service) fold(member string, now folded, stored []eventstore.Event) (fo
 		return folded{}, err
 	}
 	now.at = time.Now()
-	s.states.put(stream(member), now)
+	s.states.put(Stream(member), now)
 	return now, nil
 }
 

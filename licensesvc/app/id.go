@@ -31,8 +31,8 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// stream is the name of a member's stream.
-func stream(member string) string { return "member-" + member }
+// Stream is the name of a member's stream.
+func Stream(member string) string { return "member-" + member }
 
 // checkID refuses an id that can't be a name of something.
 func checkID(field, id string) error {

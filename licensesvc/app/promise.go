@@ -104,7 +104,7 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 		c.on = slices.Clone(k.Promise.Basis)
 		return s.promised(c, *k.Promise, Answer{Repeated: true})
 	}
-	now, ok := s.states.get(stream(c.member))
+	now, ok := s.states.get(Stream(c.member))
 	if ok {
 		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
 	} else {
@@ -200,7 +200,7 @@ func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) 
 	case k.Member != member || k.Promise == nil:
 		return Answer{}, fmt.Errorf("%w: it belongs to another member", ErrToken)
 	}
-	c := &command{member: member, name: "promise", key: k.Key, license: k.Promise.License, meta: meta, at: time.Now(), on: slices.Clone(k.Promise.Basis)}
+	c := &command{member: member, name: "promise", key: k.Key, license: k.Promise.License, meta: meta, at: wall(), on: slices.Clone(k.Promise.Basis)}
 	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)

@@ -41,7 +41,7 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 	}
 	// What is remembered decides whether the play may begin; that it began is a
 	// report like any other.
-	now, ok := s.states.get(stream(in.Member))
+	now, ok := s.states.get(Stream(in.Member))
 	if !ok || s.journal == nil {
 		u := c.storeUnavailable(err)
 		u.Detail = "the event store could not be used; play under the license that the device holds, and report it later"
@@ -99,7 +99,7 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 }
 
 func (in ReportInput) command(name string) *command {
-	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: time.Now()}
+	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: wall()}
 }
 
 func (in ReportInput) occurred(c *command) time.Time {
@@ -125,7 +125,7 @@ func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error
 		return Answer{}, c.storeUnavailable(err)
 	}
 	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
-	if now, ok := s.states.get(stream(c.member)); ok {
+	if now, ok := s.states.get(Stream(c.member)); ok {
 		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
 		a.License, _ = now.state.License(c.license)
 	} else {

@@ -161,6 +161,9 @@ type command struct {
 	warnings []license.Warning
 }
 
+// wall is the time as it is recorded.
+func wall() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
 func (c *command) decidedOn(dependency string, source resilience.Source, age time.Duration) {
 	c.on = append(c.on, license.Basis{Dependency: dependency, Source: source.String(), AgeSeconds: int64(age / time.Second)})
 }

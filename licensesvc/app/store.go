@@ -110,6 +110,8 @@ func (g *guarded) commit(ctx context.Context, c eventstore.Commit) (eventstore.A
 	switch {
 	case err == nil:
 		return res.Value, nil
+	case errors.Is(err, eventstore.ErrFenced):
+		return eventstore.Appended{Outcome: eventstore.Rejected}, nil
 	case certainlyNot(err):
 		return eventstore.Appended{Outcome: eventstore.Rejected}, err
 	}

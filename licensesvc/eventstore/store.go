@@ -12,6 +12,9 @@ var (
 	ErrUnknown = errors.New("eventstore: the outcome is unknown")
 	// ErrInvalid: the request can never succeed as it is.
 	ErrInvalid = errors.New("eventstore: invalid")
+	// ErrFenced: the commit was settled as not applied, so its id can't be used again.
+	// Decide anew, under another id. Also matches ErrInvalid.
+	ErrFenced = fmt.Errorf("%w: the commit was settled as not applied: use a new commit id", ErrInvalid)
 	// ErrFull: there is no room. Nothing was stored.
 	ErrFull = errors.New("eventstore: the disk is full: free space, then repeat")
 	// ErrUnavailable: the store could not be asked. Nothing was stored.

@@ -239,7 +239,7 @@ func settledForGood(t *testing.T, _ Harness, s eventstore.Store) {
 			t.Fatalf("a commit that is not there: %+v, %v", a, err)
 		}
 	}
-	if a, err = s.Append(t.Context(), commit("c2", "m-1", 1, 1)); a.Outcome != eventstore.Rejected || err == nil {
+	if a, err = s.Append(t.Context(), commit("c2", "m-1", 1, 1)); a.Outcome != eventstore.Rejected || !errors.Is(err, eventstore.ErrFenced) {
 		t.Errorf("a settled commit came after all: %+v, %v", a, err)
 	}
 	mustAppend(t, s, commit("c3", "m-1", 1, 1))

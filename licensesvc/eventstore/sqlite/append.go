@@ -53,9 +53,6 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	return a, nil
 }
 
-// errFenced: the commit was settled as not applied; its id can't be used again.
-var errFenced = fmt.Errorf("%w: the commit was settled as not applied: use a new commit id", eventstore.ErrInvalid)
-
 // append stores a commit in the open transaction.
 func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	found, err := w.stored(ctx, c.Stream, c.ID)
@@ -65,7 +62,7 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	case found.Outcome == eventstore.Applied:
 		return found, nil
 	case found.Outcome == eventstore.Rejected:
-		return found, errFenced
+		return found, eventstore.ErrFenced
 	}
 	var version int64
 	if err := w.stmts.version.QueryRowContext(ctx, c.Stream).Scan(&version); err != nil {
