@@ -157,8 +157,6 @@ type command struct {
 	meta               Meta
 	at                 time.Time
 	on                 []license.Basis
-	// warnings are told with the answer.
-	warnings []license.Warning
 }
 
 // wall is the time as it is recorded.
