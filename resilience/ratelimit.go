@@ -28,6 +28,9 @@ type rateToken struct {
 
 // takeToken takes a token, or reports that there is none just now.
 func takeToken(l *rate.Limiter, at time.Time) (rateToken, bool) {
+	if l.TokensAt(at) < 1 { // saves the reservation, so that refusing allocates nothing
+		return rateToken{}, false
+	}
 	r := l.ReserveN(at, 1)
 	if !r.OK() || r.DelayFrom(at) > 0 {
 		r.CancelAt(at)
