@@ -1,0 +1,132 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+)
+
+// App is what the API offers; *app.Service is one.
+type App interface {
+	Request(ctx context.Context, in app.RequestInput) (app.Answer, error)
+	Renew(ctx context.Context, in app.RenewInput) (app.Answer, error)
+	Download(ctx context.Context, in app.ReportInput) (app.Answer, error)
+	Play(ctx context.Context, in app.ReportInput) (app.Answer, error)
+	Release(ctx context.Context, in app.ReportInput) (app.Answer, error)
+	Revoke(ctx context.Context, in app.ReportInput, reason string) (app.Answer, error)
+	Redeem(ctx context.Context, member, signed string, meta app.Meta) (app.Answer, error)
+	Licenses(ctx context.Context, member string) (app.View, error)
+	Show(ctx context.Context, member, id string) (app.Answer, error)
+	Explain(ctx context.Context, member, id string) (app.Story, error)
+}
+
+// Config says what is served.
+type Config struct {
+	// App does the work. Required.
+	App App
+	// Deadline bounds every request. A caller's Backstay-Timeout-Ms shortens it.
+	// Default: 2 s.
+	Deadline time.Duration
+	// Tokens says who may do what. Nil: everybody may do everything, which is for
+	// a service on loopback.
+	Tokens *Tokens
+	// Ready says why the service should get no requests, or returns "". Default:
+	// always ready.
+	Ready func() string
+	// Told is called with each answered request, for a dashboard.
+	Told func(Told)
+	// Log tells what went wrong inside. Default: nothing is told.
+	Log *slog.Logger
+	_   struct{}
+}
+
+// Told is one answered request.
+type Told struct {
+	Kind, Member, License, Title string
+	// Status is that of HTTP, Outcome the answer in one word.
+	Status  int
+	Outcome string
+	// On is what the answer was decided on.
+	On []Basis
+	// Took is how long it took.
+	Took time.Duration
+}
+
+// API is the handler. It is safe for concurrent use and needs no closing.
+type API struct {
+	app      App
+	deadline time.Duration
+	tokens   *Tokens
+	ready    func() string
+	told     func(Told)
+	log      *slog.Logger
+	mux      *http.ServeMux
+	spec     *huma.OpenAPI
+}
+
+// New checks the configuration and returns the handler.
+func New(cfg Config) (*API, error) {
+	switch {
+	case cfg.App == nil:
+		return nil, errors.New("api: App is nil: give the service")
+	case cfg.Deadline < 0:
+		return nil, fmt.Errorf("api: Deadline is %s: give a duration above zero, or 0 for 2 s", cfg.Deadline)
+	}
+	a := &API{app: cfg.App, deadline: cfg.Deadline, tokens: cfg.Tokens, ready: cfg.Ready, told: cfg.Told, log: cfg.Log, mux: http.NewServeMux()}
+	if a.deadline == 0 {
+		a.deadline = 2 * time.Second
+	}
+	if a.ready == nil {
+		a.ready = func() string { return "" }
+	}
+	if a.told == nil {
+		a.told = func(Told) {}
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	spec := huma.DefaultConfig("Backstay license service", "1")
+	// No page that loads scripts from elsewhere, no schema links in answers.
+	spec.DocsPath, spec.SchemasPath, spec.CreateHooks = "", "", nil
+	spec.Info.Description = "Licenses for offline viewing. Every answer says what data it was decided on."
+	spec.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	h := humago.New(a.mux, spec)
+	a.spec = h.OpenAPI()
+	h.UseMiddleware(a.bound(h))
+	a.commands(h)
+	a.queries(h)
+	a.health()
+	return a, nil
+}
+
+// OpenAPI returns the description of the API as indented JSON.
+func (a *API) OpenAPI() ([]byte, error) { return a.spec.MarshalJSON() }
+
+// ServeHTTP serves one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// health tells live from ready: who is not live is restarted, who is not ready gets
+// no requests.
+func (a *API) health() {
+	answer := func(w http.ResponseWriter, status int, text string) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		fmt.Fprintln(w, text)
+	}
+	a.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "live") })
+	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if why := a.ready(); why != "" {
+			answer(w, http.StatusServiceUnavailable, "not ready: "+why)
+			return
+		}
+		answer(w, http.StatusOK, "ready")
+	})
+}

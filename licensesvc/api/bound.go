@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type noteKey struct{}
+
+// note is what is known of the request that the context belongs to.
+func note(ctx context.Context) *Told {
+	if n, ok := ctx.Value(noteKey{}).(*Told); ok {
+		return n
+	}
+	return &Told{}
+}
+
+func (a *API) operation(id, summary, method, path string, scope Scope, status int) huma.Operation {
+	errors := []int{http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
+	if method == http.MethodPost {
+		errors = append(errors, http.StatusConflict)
+	}
+	return huma.Operation{
+		OperationID: id, Summary: summary, Method: method, Path: path, DefaultStatus: status, Errors: errors,
+		MaxBodyBytes: 64 << 10, BodyReadTimeout: 5 * time.Second,
+		Security: []map[string][]string{{"token": {string(scope)}}},
+		Metadata: map[string]any{"scope": scope},
+	}
+}
+
+// bound gives a request its deadline, checks who asks, and tells what came of it. A
+// panic ends the request only.
+func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		began := time.Now()
+		told := &Told{Kind: hc.Operation().OperationID, Member: hc.Param("member"), License: hc.Param("license")}
+		ctx, cancel := context.WithTimeout(hc.Context(), a.budget(hc.Header("Backstay-Timeout-Ms")))
+		defer cancel()
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				a.log.ErrorContext(ctx, "panic", "operation", told.Kind, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+				told.Outcome = "error"
+				a.write(h, hc, (&Problem{Status: http.StatusInternalServerError, Outcome: "error", Detail: "the service failed; its log says why"}).titled("internal error"))
+			}
+			told.Status, told.Took = hc.Status(), time.Since(began)
+			if told.Outcome == "" {
+				told.Outcome = "invalid"
+			}
+			a.told(*told)
+		}()
+		who, refusal := a.tokens.admit(hc.Header("Authorization"), hc.Operation().Metadata["scope"].(Scope), told.Member)
+		if refusal != nil {
+			told.Outcome = refusal.Outcome
+			a.write(h, hc, refusal)
+			return
+		}
+		ctx = context.WithValue(ctx, noteKey{}, told)
+		ctx = context.WithValue(ctx, actorKey{}, who)
+		next(huma.WithContext(hc, ctx))
+	}
+}
+
+// budget is what a request may take: ours, or what is left of the caller's.
+func (a *API) budget(header string) time.Duration {
+	if ms, err := strconv.ParseInt(header, 10, 64); err == nil && ms > 0 && ms < int64(a.deadline/time.Millisecond) {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return a.deadline
+}
+
+func (a *API) write(h huma.API, hc huma.Context, p *Problem) {
+	for name, values := range p.headers {
+		for _, v := range values {
+			hc.SetHeader(name, v)
+		}
+	}
+	hc.SetHeader("Content-Type", "application/problem+json")
+	hc.SetStatus(p.Status)
+	if err := h.Marshal(hc.BodyWriter(), "application/json", p); err != nil {
+		a.log.Error("write problem", "error", err)
+	}
+}

@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/backstay-go/backstay/licensesvc/license"
+)
+
+type listInput struct {
+	Member string `path:"member"`
+	After  string `query:"after" doc:"The next of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Active bool   `query:"active" doc:"Only licenses that are active now."`
+	None   string `header:"If-None-Match"`
+}
+
+type listed struct {
+	Status int
+	ETag   string `header:"ETag"`
+	Body   *Page
+}
+
+type showInput struct {
+	Member  string `path:"member"`
+	License string `path:"license"`
+	None    string `header:"If-None-Match"`
+}
+
+type shown struct {
+	Status int
+	ETag   string `header:"ETag"`
+	Body   *Answer
+}
+
+type explained struct{ Body Story }
+
+// queries registers what only reads.
+func (a *API) queries(h huma.API) {
+	huma.Register(h, a.operation("list-licenses", "A member's licenses, oldest first", http.MethodGet, "/v1/members/{member}/licenses", Read, http.StatusOK), a.list)
+	huma.Register(h, a.operation("show-license", "One license", http.MethodGet, licensePath, Read, http.StatusOK), a.show)
+	huma.Register(h, a.operation("explain-license", "Why a license is as it is: each event, its rules, its data, its trace", http.MethodGet, licensePath+"/explanation", Read, http.StatusOK),
+		func(ctx context.Context, in *struct {
+			Member  string `path:"member"`
+			License string `path:"license"`
+		}) (*explained, error) {
+			story, err := a.app.Explain(ctx, in.Member, in.License)
+			if err != nil {
+				return nil, a.refuse(ctx, err)
+			}
+			n := note(ctx)
+			n.License, n.Title, n.Outcome, n.On = story.License.ID, story.License.Title, "done", story.DecidedOn
+			return &explained{Body: storyOf(story)}, nil
+		})
+}
+
+func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
+	view, err := a.app.Licenses(ctx, in.Member)
+	if err != nil {
+		return nil, a.refuse(ctx, err)
+	}
+	n := note(ctx)
+	n.Outcome, n.On = "done", view.DecidedOn
+	tag := etag(view.Version, view.DecidedOn)
+	// What is active changes with the time alone.
+	if in.Active {
+		tag = ""
+	}
+	if matches(in.None, tag) {
+		return &listed{Status: http.StatusNotModified, ETag: tag}, nil
+	}
+	page := &Page{Licenses: []License{}, DecidedOn: on(view.DecidedOn), Version: view.Version}
+	now, from := time.Now(), 0
+	if in.After != "" {
+		from = len(view.Licenses)
+		for i, l := range view.Licenses {
+			if l.ID == in.After {
+				from = i + 1
+			}
+		}
+	}
+	for _, l := range view.Licenses[from:] {
+		status := l.StatusAt(now)
+		if in.Active && status != license.Active {
+			continue
+		}
+		if len(page.Licenses) == in.Limit {
+			page.Next = page.Licenses[in.Limit-1].ID
+			break
+		}
+		page.Licenses = append(page.Licenses, licenseOf(l, status))
+	}
+	return &listed{Status: http.StatusOK, ETag: tag, Body: page}, nil
+}
+
+func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {
+	answer, err := a.app.Show(ctx, in.Member, in.License)
+	if err != nil {
+		return nil, a.refuse(ctx, err)
+	}
+	n := note(ctx)
+	n.License, n.Title, n.Outcome, n.On = answer.License.ID, answer.License.Title, "done", answer.DecidedOn
+	tag := etag(answer.Version, answer.DecidedOn)
+	if tag != "" {
+		// The status of a license changes with the time alone.
+		tag = strings.TrimSuffix(tag, `"`) + "-" + string(answer.Status) + `"`
+	}
+	if matches(in.None, tag) {
+		return &shown{Status: http.StatusNotModified, ETag: tag}, nil
+	}
+	body := answerOf(answer)
+	return &shown{Status: http.StatusOK, ETag: tag, Body: &body}, nil
+}
+
+// matches compares weakly, as RFC 9110 has it for If-None-Match.
+func matches(header, tag string) bool {
+	if tag == "" {
+		return false
+	}
+	for t := range strings.SplitSeq(header, ",") {
+		t = strings.TrimSpace(t)
+		if t == "*" || strings.TrimPrefix(t, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/license"
+)
+
+// Basis says which data of which dependency an answer rests on.
+type Basis = license.Basis
+
+// License is a license as it is shown.
+type License struct {
+	ID          string         `json:"license" doc:"The license's id."`
+	Status      string         `json:"status" doc:"active, expired, released or revoked, as of now."`
+	Device      string         `json:"device"`
+	Title       string         `json:"title"`
+	Studio      string         `json:"studio"`
+	Plan        string         `json:"plan"`
+	Granted     time.Time      `json:"granted"`
+	Expires     time.Time      `json:"expires" doc:"When it ends, counting a play that has begun."`
+	Provisional bool           `json:"provisional,omitempty" doc:"Promised; not yet confirmed by the store."`
+	Downloaded  *time.Time     `json:"downloaded,omitempty"`
+	Plays       int            `json:"plays"`
+	Renewals    int            `json:"renewals"`
+	Limits      license.Limits `json:"limits" doc:"The limits that it was granted under."`
+	Reason      string         `json:"reason,omitempty" doc:"Why it was revoked."`
+}
+
+func licenseOf(l license.License, status license.Status) License {
+	w := License{
+		ID: l.ID, Status: string(status), Device: l.Device, Title: l.Title, Studio: l.Studio, Plan: l.Plan,
+		Granted: l.Granted, Expires: l.ExpiresAt(), Provisional: l.Provisional,
+		Plays: len(l.Plays), Renewals: len(l.Renewals), Limits: l.Limits, Reason: l.Reason,
+	}
+	if !l.Downloaded.IsZero() {
+		w.Downloaded = &l.Downloaded
+	}
+	return w
+}
+
+// Key is a content key, wrapped for the device.
+type Key struct {
+	ID        string `json:"key_id"`
+	Algorithm string `json:"algorithm"`
+	Wrapped   []byte `json:"wrapped"`
+}
+
+// Answer is what came of a command.
+type Answer struct {
+	Outcome   string            `json:"outcome" enum:"done,promised,accepted" doc:"done: it is in the store. promised: granted for a short time, the store will have it. accepted: noted, the store will have it."`
+	License   License           `json:"license"`
+	Key       *Key              `json:"key,omitempty"`
+	Token     string            `json:"token,omitempty" doc:"The signed promise of a provisional license."`
+	Warnings  []license.Warning `json:"warnings,omitempty"`
+	DecidedOn []Basis           `json:"decided_on" doc:"The data that the answer rests on."`
+	Repeated  bool              `json:"repeated,omitempty" doc:"The same key was answered before."`
+	Version   int64             `json:"version,omitempty" doc:"The version of the member's stream."`
+}
+
+func answerOf(a app.Answer) Answer {
+	w := Answer{
+		Outcome: string(a.Outcome), License: licenseOf(a.License, a.Status), Token: a.Token, Warnings: a.Warnings,
+		DecidedOn: on(a.DecidedOn), Repeated: a.Repeated, Version: a.Version,
+	}
+	if a.Key != nil {
+		w.Key = &Key{ID: a.Key.ID, Algorithm: a.Key.Algorithm, Wrapped: a.Key.Wrapped}
+	}
+	return w
+}
+
+// on is never null in JSON.
+func on(b []license.Basis) []Basis {
+	if b == nil {
+		return []Basis{}
+	}
+	return b
+}
+
+// etag is that of what a stream's version shows. What is not decided on live data
+// has none: it may be older than its version says.
+func etag(version int64, bases []license.Basis) string {
+	for _, b := range bases {
+		if b.Source != "live" {
+			return ""
+		}
+	}
+	if version == 0 {
+		return ""
+	}
+	return fmt.Sprintf(`"%d"`, version)
+}
+
+// StoryEvent is one event of a story.
+type StoryEvent struct {
+	Version  int64     `json:"version" doc:"Its place in the member's stream."`
+	Type     string    `json:"type"`
+	Occurred time.Time `json:"occurred"`
+	Recorded time.Time `json:"recorded" doc:"When it was asked to be stored; later than occurred for what a device reported late."`
+	Commit   string    `json:"commit"`
+	Cause    string    `json:"cause,omitempty"`
+	Trace    string    `json:"trace,omitempty" doc:"The trace id; open it in Jaeger."`
+	Actor    string    `json:"actor,omitempty"`
+	What     any       `json:"event" doc:"The event as it is stored, with the rules and the data that it was decided on."`
+}
+
+// Story is all that happened to a license.
+type Story struct {
+	License   License      `json:"license"`
+	Events    []StoryEvent `json:"events"`
+	Waiting   bool         `json:"waiting,omitempty" doc:"The store has not taken everything yet."`
+	DecidedOn []Basis      `json:"decided_on"`
+	Version   int64        `json:"version"`
+}
+
+func storyOf(s app.Story) Story {
+	w := Story{License: licenseOf(s.License, s.Status), Events: make([]StoryEvent, 0, len(s.Events)), Waiting: s.Waiting, DecidedOn: on(s.DecidedOn), Version: s.Version}
+	for _, e := range s.Events {
+		w.Events = append(w.Events, StoryEvent{
+			Version: e.Version, Type: e.Event.Kind(), Occurred: e.Occurred, Recorded: e.Recorded,
+			Commit: e.Commit, Cause: e.Cause, Trace: e.Trace, Actor: e.Actor, What: e.Event,
+		})
+	}
+	return w
+}
+
+// Page is a part of a member's licenses, oldest first.
+type Page struct {
+	Licenses  []License `json:"licenses"`
+	Next      string    `json:"next,omitempty" doc:"Give it as after to go on."`
+	DecidedOn []Basis   `json:"decided_on"`
+	Version   int64     `json:"version"`
+}
