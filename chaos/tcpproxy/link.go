@@ -1,0 +1,173 @@
+package tcpproxy
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// active is the faults of a connection at one time; changed is closed when there
+// are others.
+type active struct {
+	faults  []chaos.Fault
+	changed chan struct{}
+}
+
+// link is one connection through the proxy.
+type link struct {
+	proxy            *Proxy
+	client, upstream *net.TCPConn
+	began            time.Time
+	call             chaos.Call
+	now              atomic.Pointer[active]
+	pipes            atomic.Int32
+	done             chan struct{}
+
+	mu    sync.Mutex
+	told  map[string]bool
+	ended bool
+}
+
+// tell says once a connection and rule that the fault is applied.
+func (l *link) tell(f chaos.Fault) {
+	l.mu.Lock()
+	before := l.told[f.Rule]
+	l.told[f.Rule] = true
+	l.mu.Unlock()
+	if !before {
+		l.proxy.cfg.Injector.Injected(l.proxy.ctx, l.call, f)
+	}
+}
+
+// abort closes the connection at once: with a reset, or as if both sides had ended.
+func (l *link) abort(reset bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	l.ended = true
+	close(l.done)
+	for _, c := range []*net.TCPConn{l.client, l.upstream} {
+		if c == nil {
+			continue
+		}
+		// Errors mean that the connection is gone already, which is what is wanted.
+		if reset {
+			_ = c.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// open adds the upstream's side; false means that the link has ended.
+func (l *link) open(up *net.TCPConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		_ = up.Close()
+		return false
+	}
+	l.upstream = up
+	l.pipes.Store(2)
+	return true
+}
+
+// admit applies what happens before a connection is made; false means that there
+// will be none.
+func (l *link) admit(faults []chaos.Fault) bool {
+	for _, f := range faults {
+		switch f.What.Kind {
+		case chaos.Refuse, chaos.Down:
+			l.tell(f)
+			l.abort(true)
+			return false
+		case chaos.SlowAccept:
+			l.tell(f)
+			if err := l.proxy.cfg.Injector.Sleep(l.proxy.ctx, f, f.Delay); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// follow keeps the active faults up to date until the link ends.
+func (l *link) follow(followed *chaos.Followed) {
+	injector := l.proxy.cfg.Injector
+	for {
+		next, changed := injector.Next()
+		faults := followed.Faults(l.proxy.ctx)
+		faults, soonest := l.due(faults)
+		if !l.set(faults) {
+			return
+		}
+		if soonest > 0 && (next == 0 || soonest < next) {
+			next = soonest
+		}
+		var wake <-chan time.Time
+		var timer *time.Timer
+		if next > 0 {
+			timer = time.NewTimer(next)
+			wake = timer.C
+		}
+		select {
+		case <-l.done:
+		case <-changed:
+		case <-wake:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		select {
+		case <-l.done:
+			return
+		default:
+		}
+	}
+}
+
+// due leaves out what waits for the connection's age, and says when the next is due.
+func (l *link) due(faults []chaos.Fault) (now []chaos.Fault, soonest time.Duration) {
+	age := time.Since(l.began)
+	for _, f := range faults {
+		after := f.What.AfterUptime
+		if f.What.Kind == chaos.Reset {
+			after += f.Delay
+		}
+		if wait := after - age; wait > 0 {
+			if soonest == 0 || wait < soonest {
+				soonest = wait
+			}
+			continue
+		}
+		now = append(now, f)
+	}
+	return now, soonest
+}
+
+// set makes faults the active ones and applies those that end a connection; false
+// means that it did.
+func (l *link) set(faults []chaos.Fault) bool {
+	for _, f := range faults {
+		if f.What.AfterBytes > 0 {
+			continue
+		}
+		switch f.What.Kind {
+		case chaos.Reset, chaos.Down:
+			l.tell(f)
+			l.abort(true)
+			return false
+		case chaos.Drop:
+			l.tell(f)
+			l.abort(false)
+			return false
+		}
+	}
+	old := l.now.Swap(&active{faults: faults, changed: make(chan struct{})})
+	close(old.changed)
+	return true
+}

@@ -1,0 +1,196 @@
+package tcpproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// Config says what is proxied.
+type Config struct {
+	// Dependency and Node name the upstream in rules. Dependency is required.
+	Dependency, Node string
+	// Listen is the address to listen on. Default: 127.0.0.1:0, a free port.
+	Listen string
+	// Upstream is the host:port that connections go to. Required. It need not be
+	// there at the start; a connection that can't reach it is reset.
+	Upstream string
+	// Injector decides. Nil: bytes pass.
+	Injector *chaos.Injector
+	// DialTimeout bounds the connection to the upstream. Default: 5 s.
+	DialTimeout time.Duration
+	// Failed is told of connections that could not reach the upstream. Optional.
+	Failed func(error)
+	_      struct{}
+}
+
+// Check returns every problem at once.
+func (c Config) Check() error {
+	var errs []error
+	if c.Dependency == "" {
+		errs = append(errs, errors.New("tcpproxy: Dependency is empty: name the upstream as rules do"))
+	}
+	if _, _, err := net.SplitHostPort(c.Upstream); err != nil {
+		errs = append(errs, fmt.Errorf("tcpproxy: Upstream is %q: give host:port", c.Upstream))
+	}
+	if c.DialTimeout < 0 {
+		errs = append(errs, fmt.Errorf("tcpproxy: DialTimeout is %s: give a duration above zero, or 0 for 5 s", c.DialTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+// Stats counts what a proxy did.
+type Stats struct {
+	// Accepted connections, of which Open are open and Failed never reached the upstream.
+	Accepted, Open, Failed int64
+	// Up and Down are the bytes that were passed to the upstream and to clients.
+	Up, Down int64
+}
+
+// Proxy is a running proxy. It is safe for concurrent use. Who started it closes it.
+type Proxy struct {
+	cfg    Config
+	ctx    context.Context
+	end    context.CancelFunc
+	listen *net.TCPListener
+	wg     sync.WaitGroup
+	stats  struct{ accepted, open, failed, up, down atomic.Int64 }
+
+	mu    sync.Mutex
+	links map[*link]struct{}
+}
+
+// Start listens and proxies until Close. The context gives listeners of the
+// injector their values; it does not end the proxy.
+func Start(ctx context.Context, cfg Config) (*Proxy, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.DialTimeout == 0 {
+		cfg.DialTimeout = 5 * time.Second
+	}
+	if cfg.Failed == nil {
+		cfg.Failed = func(error) {}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("tcpproxy: %s: cannot listen on %s: %w; choose a free host:port", cfg.Dependency, cfg.Listen, err)
+	}
+	p := &Proxy{cfg: cfg, listen: l.(*net.TCPListener), links: map[*link]struct{}{}}
+	p.ctx, p.end = context.WithCancel(context.WithoutCancel(ctx))
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+// Addr is the host:port that clients dial.
+func (p *Proxy) Addr() string { return p.listen.Addr().String() }
+
+// Stats is a copy of the counts.
+func (p *Proxy) Stats() Stats {
+	s := &p.stats
+	return Stats{Accepted: s.accepted.Load(), Open: s.open.Load(), Failed: s.failed.Load(), Up: s.up.Load(), Down: s.down.Load()}
+}
+
+// Close ends the proxy and every connection.
+func (p *Proxy) Close() error {
+	p.end()
+	err := p.listen.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	p.mu.Lock()
+	for l := range p.links {
+		l.abort(false)
+	}
+	p.mu.Unlock()
+	p.wg.Wait()
+	return err
+}
+
+func (p *Proxy) accept() {
+	for {
+		c, err := p.listen.AcceptTCP()
+		if err != nil {
+			if p.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// Out of file descriptors, for example: clients wait in the backlog.
+			p.cfg.Failed(fmt.Errorf("tcpproxy: %s: accept: %w", p.cfg.Dependency, err))
+			if !p.pause(50 * time.Millisecond) {
+				return
+			}
+			continue
+		}
+		p.stats.accepted.Add(1)
+		p.stats.open.Add(1)
+		p.wg.Go(func() {
+			defer p.stats.open.Add(-1)
+			p.serve(c)
+		})
+	}
+}
+
+// pause waits; false means that the proxy was closed.
+func (p *Proxy) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-p.ctx.Done():
+		return false
+	}
+}
+
+func (p *Proxy) serve(client *net.TCPConn) {
+	call := chaos.Call{Dependency: p.cfg.Dependency, Node: p.cfg.Node, Protocol: chaos.TCP}
+	l := &link{proxy: p, client: client, began: time.Now(), call: call, told: map[string]bool{}, done: make(chan struct{})}
+	l.now.Store(&active{changed: make(chan struct{})})
+	p.mu.Lock()
+	p.links[l] = struct{}{}
+	p.mu.Unlock()
+	defer func() {
+		l.abort(false)
+		p.mu.Lock()
+		delete(p.links, l)
+		p.mu.Unlock()
+	}()
+	if p.ctx.Err() != nil {
+		return
+	}
+	followed := p.cfg.Injector.Follow(call)
+	if !l.admit(followed.Faults(p.ctx)) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.cfg.DialTimeout)
+	up, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.cfg.Upstream)
+	cancel()
+	if err != nil {
+		p.stats.failed.Add(1)
+		p.cfg.Failed(fmt.Errorf("tcpproxy: %s: cannot reach the upstream: %w", p.cfg.Dependency, err))
+		l.abort(true)
+		return
+	}
+	if !l.open(up.(*net.TCPConn)) {
+		return
+	}
+	// The first faults are there before the first byte.
+	if first, _ := l.due(followed.Faults(p.ctx)); !l.set(first) {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { l.follow(followed) })
+	wg.Go(func() { newPipe(l, l.client, l.upstream, chaos.Upstream, &p.stats.up).run() })
+	wg.Go(func() { newPipe(l, l.upstream, l.client, chaos.Downstream, &p.stats.down).run() })
+	wg.Wait()
+}

@@ -1,0 +1,302 @@
+package tcpproxy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/tcpproxy"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is an echo server behind a proxy, and a plan to change.
+type bench struct {
+	t        *testing.T
+	proxy    *tcpproxy.Proxy
+	injector *chaos.Injector
+	told     chan chaos.Event
+}
+
+func build(t *testing.T, rules ...chaos.Rule) *bench {
+	t.Helper()
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := listen.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	b := &bench{t: t, told: make(chan chaos.Event, 10_000)}
+	b.injector, err = chaos.New(chaos.Plan{Seed: 1, Rules: rules}, chaos.Config{Listeners: []chaos.Listener{
+		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { b.told <- e })}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.injector.Start()
+	b.proxy, err = tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "echo", Upstream: listen.Addr().String(), Injector: b.injector})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.proxy.Close(); err != nil {
+			t.Error(err)
+		}
+		b.injector.Stop()
+		listen.Close()
+		wg.Wait()
+	})
+	return b
+}
+
+func (b *bench) rules(rules ...chaos.Rule) {
+	b.t.Helper()
+	if err := b.injector.Update(chaos.Plan{Seed: 1, Rules: rules}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) dial() *net.TCPConn {
+	b.t.Helper()
+	c, err := net.Dial("tcp", b.proxy.Addr())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		b.t.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+// echo sends and reads back.
+func (b *bench) echo(c net.Conn, text string) (string, error) {
+	if _, err := io.WriteString(c, text); err != nil {
+		return "", err
+	}
+	got := make([]byte, len(text))
+	n, err := io.ReadFull(c, got)
+	return string(got[:n]), err
+}
+
+func (b *bench) mustEcho(c net.Conn, text string) {
+	b.t.Helper()
+	if got, err := b.echo(c, text); err != nil || got != text {
+		b.t.Fatalf("echo of %q: %q, %v", text, got, err)
+	}
+}
+
+// tried dials and reads: a reset may be seen by either.
+func tried(addr string) error {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = io.ReadAll(c)
+	return err
+}
+
+func rule(kind chaos.Kind, change ...func(*chaos.Rule)) chaos.Rule {
+	r := chaos.Rule{Name: string(kind), Where: chaos.Where{Dependency: "echo"}, What: chaos.What{Kind: kind}}
+	for _, c := range change {
+		c(&r)
+	}
+	return r
+}
+
+func TestBytesPassAsTheyAre(t *testing.T) {
+	b := build(t)
+	c := b.dial()
+	sent := bytes.Repeat([]byte("backstay "), 200_000)
+	go func() {
+		_, _ = c.Write(sent)
+		_ = c.CloseWrite()
+	}()
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("%d of %d bytes came back, %v", len(got), len(sent), err)
+	}
+	if s := b.proxy.Stats(); s.Up != int64(len(sent)) || s.Down != int64(len(sent)) || s.Accepted != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestAHungConnectionGoesOnWithoutLoss(t *testing.T) {
+	b := build(t)
+	c := b.dial()
+	b.mustEcho(c, "before")
+	b.rules(rule(chaos.Hang))
+	var through atomic.Bool
+	done := make(chan string)
+	go func() {
+		got, err := b.echo(c, "during")
+		through.Store(true)
+		if err != nil {
+			got = err.Error()
+		}
+		done <- got
+	}()
+	if e := <-b.told; e.Kind != chaos.Hang || e.Call.Dependency != "echo" {
+		t.Errorf("told %+v", e)
+	}
+	if through.Load() {
+		t.Error("bytes passed while the connection hung")
+	}
+	b.rules()
+	if got := <-done; got != "during" {
+		t.Errorf("after the hang: %q", got)
+	}
+	b.mustEcho(c, "after")
+}
+
+func TestResetsAreReal(t *testing.T) {
+	b := build(t)
+	c := b.dial()
+	b.mustEcho(c, "before")
+	b.rules(rule(chaos.Reset))
+	if _, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a live connection: %v, want a reset", err)
+	}
+	b.rules(rule(chaos.Down))
+	if err := tried(b.proxy.Addr()); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a new connection while down: %v, want a reset", err)
+	}
+	b.rules()
+	b.mustEcho(b.dial(), "again")
+}
+
+func TestAResetAfterBytes(t *testing.T) {
+	b := build(t, rule(chaos.Reset, func(r *chaos.Rule) { r.What.AfterBytes = 4 }))
+	c := b.dial()
+	b.mustEcho(c, "four")
+	if _, err := b.echo(c, "more"); err == nil {
+		t.Error("bytes passed after the fourth")
+	}
+}
+
+func TestLatencyDelaysEachChunkOnce(t *testing.T) {
+	const delay = 60 * time.Millisecond
+	b := build(t, rule(chaos.Latency, func(r *chaos.Rule) { r.What.Delay = delay }))
+	c := b.dial()
+	began := time.Now()
+	b.mustEcho(c, "x")
+	if took := time.Since(began); took < delay {
+		t.Errorf("took %s, less than the delay of %s", took, delay)
+	}
+	// Forty chunks are under way at once, or this would take 40 delays, and the
+	// deadline of the connection would end it.
+	if err := c.SetDeadline(time.Now().Add(30 * delay)); err != nil {
+		t.Fatal(err)
+	}
+	sent := bytes.Repeat([]byte("y"), 40*32<<10)
+	go func() { _, _ = c.Write(sent) }()
+	if n, err := io.ReadFull(c, make([]byte, len(sent))); err != nil {
+		t.Errorf("%d of %d bytes in time: %v", n, len(sent), err)
+	}
+	b.rules()
+	b.mustEcho(c, "order is kept")
+}
+
+func TestWhatHappensToBytes(t *testing.T) {
+	text := "0123456789abcdef"
+	for _, c := range []struct {
+		name string
+		rule chaos.Rule
+		want func(got string, err error) bool
+	}{
+		{"truncate", rule(chaos.Truncate, func(r *chaos.Rule) { r.What.Bytes = 5 }), func(got string, err error) bool { return got == "01234" && errors.Is(err, io.ErrUnexpectedEOF) }},
+		{"corrupt", rule(chaos.Corrupt, func(r *chaos.Rule) { r.What.Bytes = 1 }), func(got string, err error) bool { return err == nil && len(got) == len(text) && differ(got, text) == 1 }},
+		{"slice", rule(chaos.Slice, func(r *chaos.Rule) { r.What.ChunkBytes, r.What.ChunkVary = 3, 2 }), func(got string, err error) bool { return err == nil && got == text }},
+		{"bandwidth", rule(chaos.Bandwidth, func(r *chaos.Rule) { r.What.BytesPerS = 1000 }), func(got string, err error) bool { return err == nil && got == text }},
+		{"drop", rule(chaos.Drop, func(r *chaos.Rule) { r.What.AfterBytes, r.What.Direction = 4, chaos.Downstream }), func(got string, err error) bool { return got == "0123" && err != nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := build(t, c.rule)
+			if got, err := b.echo(b.dial(), text); !c.want(got, err) {
+				t.Errorf("%q, %v", got, err)
+			}
+			if e := <-b.told; string(e.Kind) != c.name {
+				t.Errorf("told %s", e.Kind)
+			}
+		})
+	}
+}
+
+func differ(a, b string) (n int) {
+	for i := range a {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAnUpstreamThatIsNotThere(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := closed.Addr().String()
+	closed.Close()
+	failed := make(chan error, 1)
+	p, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "gone", Upstream: addr, Failed: func(err error) { failed <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := tried(p.Addr()); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client sees %v, want a reset", err)
+	}
+	if err := <-failed; !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("told %v", err)
+	}
+}
+
+func TestCloseEndsLiveConnections(t *testing.T) {
+	for _, r := range [][]chaos.Rule{nil, {rule(chaos.Hang)}, {rule(chaos.Latency, func(r *chaos.Rule) { r.What.Delay = time.Minute })}, {rule(chaos.Blackhole)}} {
+		b := build(t, r...)
+		c := b.dial()
+		if _, err := io.WriteString(c, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if r != nil {
+			<-b.told
+		}
+		if err := b.proxy.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := b.proxy.Close(); err != nil {
+			t.Error("closed twice:", err)
+		}
+	}
+}
+
+func TestBadConfigurations(t *testing.T) {
+	if _, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Upstream: "nowhere", DialTimeout: -1}); err == nil {
+		t.Error("accepted")
+	}
+	if _, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "d", Upstream: "127.0.0.1:1", Listen: "256.0.0.1:0"}); err == nil {
+		t.Error("accepted an address that can't be listened on")
+	}
+}
