@@ -1,0 +1,121 @@
+package httpfault
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// Config says whose requests are harmed by which plan.
+type Config struct {
+	// Dependency and Node name the server in rules.
+	Dependency, Node string
+	// Operation names a request in rules. Nil: the pattern that the handler's mux
+	// matched, as far as it is known then, else none.
+	Operation func(*http.Request) string
+	// Injector decides. Nil: nothing is harmed.
+	Injector *chaos.Injector
+	_        struct{}
+}
+
+// decided is a request and what is to happen to it.
+type decided struct {
+	injector *chaos.Injector
+	ctx      context.Context
+	call     chaos.Call
+	faults   []chaos.Fault
+}
+
+func (c Config) decide(r *http.Request) decided {
+	d := decided{injector: c.Injector, ctx: chaos.FromBaggage(r.Context(), r.Header.Get("Baggage"))}
+	if !c.Injector.Running() {
+		return d
+	}
+	d.call = chaos.Call{Dependency: c.Dependency, Node: c.Node, Protocol: chaos.HTTP, Method: r.Method, Path: r.URL.Path}
+	if c.Operation != nil {
+		d.call.Operation = c.Operation(r)
+	} else {
+		d.call.Operation = r.Pattern
+	}
+	if n, err := strconv.Atoi(r.Header.Get("Backstay-Attempt")); err == nil && n > 0 {
+		d.call.Attempt = n
+	}
+	d.faults = c.Injector.Decide(d.ctx, d.call)
+	return d
+}
+
+// tell marks a fault as applied.
+func (d decided) tell(f chaos.Fault) { d.injector.Injected(d.ctx, d.call, f) }
+
+// wait is a latency or a hang; an error means that the request is over.
+func (d decided) wait(f chaos.Fault, t time.Duration) error {
+	return d.injector.Sleep(d.ctx, f, t)
+}
+
+// quotas counts requests by rule and period.
+type quotas struct {
+	mu    sync.Mutex
+	count map[string]quota
+}
+
+type quota struct {
+	began time.Time
+	n     int
+}
+
+// over says whether a request is one too many.
+func (q *quotas) over(f chaos.Fault) bool {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == nil {
+		q.count = map[string]quota{}
+	}
+	c := q.count[f.Rule]
+	if c.began.IsZero() || now.Sub(c.began) >= f.What.Period {
+		c = quota{began: now}
+	}
+	c.n++
+	q.count[f.Rule] = c
+	return c.n > f.What.Limit
+}
+
+// status is that of a rule, or another one.
+func status(f chaos.Fault, otherwise int) int {
+	if f.What.Status != 0 {
+		return f.What.Status
+	}
+	return otherwise
+}
+
+// headers are those of a made-up answer.
+func headers(h http.Header, f chaos.Fault) {
+	for k, v := range f.What.Headers {
+		h.Set(k, v)
+	}
+	if f.What.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.What.RetryAfter+time.Second-1)/time.Second)))
+	}
+}
+
+func body(f chaos.Fault) string {
+	switch {
+	case f.What.Body != "":
+		return f.What.Body
+	case f.What.Message != "":
+		return f.What.Message + "\n"
+	}
+	return "injected by chaos rule " + strconv.Quote(f.Rule) + "\n"
+}
+
+// lasting is how long a wait is.
+func lasting(f chaos.Fault) time.Duration {
+	if f.What.Kind == chaos.Hang {
+		return chaos.MaxTTL
+	}
+	return f.Delay
+}

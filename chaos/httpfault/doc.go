@@ -1,0 +1,15 @@
+// Package httpfault injects the faults of a plan into HTTP: as middleware before a
+// server's handler, and as an http.RoundTripper inside a client.
+//
+//	handler = httpfault.Handler(handler, httpfault.Config{Dependency: "membership", Injector: injector})
+//	client.Transport = httpfault.Transport(base, httpfault.Config{Dependency: "membership", Injector: injector})
+//
+// A request's identity and scopes come from its baggage header, its attempt from
+// Backstay-Attempt, so that one seed gives one request the same faults wherever it
+// is asked.
+//
+// It may import the standard library and chaos.
+//
+// It promises: without open faults a request passes as it is; a wait or a hang ends
+// with the request's context and with the fault's window; a reset is a real one.
+package httpfault
