@@ -195,7 +195,7 @@ func TestALicenseFromRequestToRelease(t *testing.T) {
 		t.Errorf("the same key: %d %s", again.status, again.raw)
 	}
 	for _, step := range []struct{ path, body string }{
-		{"/downloads", ""}, {"/plays", ""}, {"/plays", `{"occurred":"`+time.Now().UTC().Format(time.RFC3339Nano)+`"}`}, {"/renewals", ""}, {"/release", ""},
+		{"/downloads", ""}, {"/plays", ""}, {"/plays", `{"occurred":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}`}, {"/renewals", ""}, {"/release", ""},
 	} {
 		if got := h.call("POST", at+step.path, step.body, key, "k"+step.path+step.body); got.status != http.StatusOK || got.Outcome != "done" {
 			t.Errorf("%s %s: %d %s", step.path, step.body, got.status, got.raw)

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/demo"
+)
+
+func demoCommand() *cobra.Command {
+	cfg := demo.Config{Out: os.Stdout, Getenv: os.Getenv, Command: "make demo"}
+	var store string
+	var verbose bool
+	c := &cobra.Command{
+		Use: "demo", Short: "the demonstration: load, faults, verdict, report", Args: cobra.NoArgs,
+		Long: `Start the service, what it depends on, and a chaos proxy before each; send an
+open-loop load; play a plan of faults; judge; write a report.
+
+On a terminal the service and its page stay up until Ctrl-C.`,
+	}
+	c.Flags().StringVar(&store, "store", "sqlite", "where events are kept: sqlite")
+	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port of the API and the dashboard; port 0 is a free one")
+	c.Flags().StringVar(&cfg.Report, "report", "out/demo", "folder of the report")
+	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "decides the load; 0 is the plan's")
+	c.Flags().BoolVar(&verbose, "verbose", false, "tell what the service logs")
+	c.RunE = command(func(ctx context.Context, _ []string) error {
+		switch store {
+		case "sqlite":
+			cfg.Open = demo.SQLite
+		default:
+			return usage(fmt.Errorf("--store %q: there is sqlite", store))
+		}
+		if verbose {
+			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		}
+		cfg.Terminal = isatty.IsTerminal(os.Stdout.Fd()) && isatty.IsTerminal(os.Stdin.Fd())
+		return demo.Run(ctx, cfg)
+	})
+	return c
+}

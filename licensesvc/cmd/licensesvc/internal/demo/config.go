@@ -1,0 +1,96 @@
+package demo
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+)
+
+//go:embed plan.yaml
+var planText []byte
+
+// Deadline is what each request has, and Margin how much later its answer may
+// arrive at the client.
+const (
+	Deadline = 2 * time.Second
+	Margin   = 250 * time.Millisecond
+)
+
+// members is how many members ask.
+const members = 240
+
+// stages are the load: 54 s, some 2,700 requests.
+func stages() []load.Stage {
+	return []load.Stage{{For: 54 * time.Second, PerSecond: 50}}
+}
+
+// Backend is the event store of a demonstration.
+type Backend struct {
+	Store eventstore.Store
+	// Name says what it is, in a few words.
+	Name string
+	// Note is shown with the result, if it is not empty.
+	Note func() string
+	// Plan is what happens to the dependencies on this store; its nodes' faults are
+	// the backend's own work, once Begin was called.
+	Plan chaos.Plan
+	// Begin applies the faults of nodes, until the context ends. Nil: there are none.
+	Begin func(ctx context.Context, injector *chaos.Injector) error
+	// Close ends it.
+	Close func(ctx context.Context) error
+}
+
+// SQLite is the embedded store.
+func SQLite(ctx context.Context, dir string) (*Backend, error) {
+	plan, err := chaos.Parse("plan.yaml", planText)
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db")})
+	if err != nil {
+		return nil, err
+	}
+	return &Backend{Store: store, Name: "SQLite", Plan: plan, Close: func(context.Context) error { return store.Close() }}, nil
+}
+
+// Config says how the demonstration is run.
+type Config struct {
+	// Open makes the store in the folder that it is given.
+	Open func(ctx context.Context, dir string) (*Backend, error)
+	// Command is what runs it again, for the report.
+	Command string
+	// Listen is the address of the API and the dashboard.
+	Listen string
+	// Report is the folder that the report is written into.
+	Report string
+	// Seed decides the load. Zero: that of the plan.
+	Seed uint64
+	// Out is where it is told, Terminal says that a person watches: the page stays
+	// up until the context ends.
+	Out      io.Writer
+	Terminal bool
+	// Log tells what an operator should know of the service. Default: nothing is told.
+	Log *slog.Logger
+	// Getenv reads the environment.
+	Getenv func(string) string
+}
+
+func (c Config) stays() string {
+	if c.Terminal {
+		return "The service stays up until Ctrl-C."
+	}
+	return ""
+}
+
+func clock(d time.Duration) string {
+	return fmt.Sprintf("%2d s", int(d.Round(time.Second)/time.Second))
+}

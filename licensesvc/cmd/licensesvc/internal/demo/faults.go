@@ -1,0 +1,123 @@
+package demo
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/capacity/report"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+)
+
+// pressed is how long a button's fault lasts.
+const pressed = 10 * time.Second
+
+// buttons are the faults that a person may inject on the page.
+var buttons = []struct {
+	id, label string
+	rule      chaos.Rule
+}{
+	{"catalog-slow", "slow", chaos.Rule{Where: chaos.Where{Dependency: upstream.Catalog, Protocol: chaos.TCP}, What: chaos.What{Kind: chaos.Latency, Delay: 900 * time.Millisecond}}},
+	{"membership-500", "answer 500", chaos.Rule{Where: chaos.Where{Dependency: upstream.Membership, Protocol: chaos.HTTP}, What: chaos.What{Kind: chaos.Status, Status: 500}}},
+	{"keys-hang", "hang", chaos.Rule{Where: chaos.Where{Dependency: upstream.KeyService, Protocol: chaos.TCP}, What: chaos.What{Kind: chaos.Hang, Direction: chaos.Both}}},
+	{"store-gone", "gone", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Protocol: chaos.InProcess}, What: chaos.What{Kind: chaos.Error, Code: "unavailable"}}},
+}
+
+// faults are the plan's and those of the buttons, for the page and the report.
+type faults struct {
+	injector *chaos.Injector
+	mu       sync.Mutex
+	began    time.Time
+}
+
+// begin starts the plan.
+func (f *faults) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.began = time.Now()
+	f.injector.Start()
+}
+
+// Timeline implements dashboard.Faults.
+func (f *faults) Timeline() []dashboard.Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.began.IsZero() {
+		return nil
+	}
+	var all []dashboard.Fault
+	for _, r := range timeline(f.injector.Plan()) {
+		all = append(all, dashboard.Fault{Target: r.Target, What: r.What, From: f.began.Add(r.From), To: f.began.Add(r.To)})
+	}
+	return all
+}
+
+// timeline is a plan as a report shows it.
+func timeline(p chaos.Plan) []report.Fault {
+	var all []report.Fault
+	for i, r := range p.Rules {
+		from, to := p.Window(i)
+		target := r.Where.Dependency
+		if r.Where.Node != "" {
+			target = r.Where.Node
+		}
+		info, _ := r.What.Kind.Info()
+		what := info.Does
+		if r.What.Delay > 0 {
+			what += " (" + r.What.Delay.String() + ")"
+		}
+		if r.What.Status > 0 {
+			what += fmt.Sprintf(" (%d)", r.What.Status)
+		}
+		all = append(all, report.Fault{Target: target, What: what, From: from, To: to})
+	}
+	return all
+}
+
+// Buttons implements dashboard.Faults.
+func (f *faults) Buttons() []dashboard.Button {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	plan, now := f.injector.Plan(), f.injector.Elapsed()
+	var all []dashboard.Button
+	for _, b := range buttons {
+		i := f.active(plan, b.id, now)
+		all = append(all, dashboard.Button{ID: b.id, Target: b.rule.Where.Dependency, Label: b.label, Active: i >= 0})
+	}
+	return all
+}
+
+// active is the place of a button's rule that is open now, or -1.
+func (f *faults) active(p chaos.Plan, id string, now time.Duration) int {
+	return slices.IndexFunc(p.Rules, func(r chaos.Rule) bool { return r.Name == "button "+id && now < r.When.To })
+}
+
+// Toggle implements dashboard.Faults.
+func (f *faults) Toggle(id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	plan, now := f.injector.Plan(), f.injector.Elapsed()
+	if f.began.IsZero() {
+		return fmt.Errorf("the plan has not begun: wait for the load")
+	}
+	if i := f.active(plan, id, now); i >= 0 {
+		plan.Rules = slices.Delete(plan.Rules, i, i+1)
+		return f.injector.Update(plan)
+	}
+	for _, b := range buttons {
+		if b.id != id {
+			continue
+		}
+		// What is over is forgotten, or a long evening would make a long plan.
+		plan.Rules = slices.DeleteFunc(plan.Rules, func(r chaos.Rule) bool { return r.Name == "button "+id })
+		rule := b.rule
+		rule.Name, rule.When = "button "+id, chaos.When{From: now, To: now + pressed}
+		plan.Rules = append(plan.Rules, rule)
+		return f.injector.Update(plan)
+	}
+	return dashboard.ErrUnknownFault
+}

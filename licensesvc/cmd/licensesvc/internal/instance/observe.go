@@ -1,0 +1,86 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Observed is where spans and metrics go.
+type Observed struct {
+	Tracer trace.TracerProvider
+	Meter  metric.MeterProvider
+	// Metrics is the Prometheus page.
+	Metrics http.Handler
+
+	shutdown []func(context.Context) error
+}
+
+// propagator is what travels: the trace, and the baggage that faults go by.
+var propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+
+// Observe makes the providers. Spans are exported by OTLP as the environment says
+// (OTEL_EXPORTER_OTLP_ENDPOINT and what else OpenTelemetry defines), and not made
+// at all if it says nothing. Metrics are for the Prometheus page.
+func Observe(ctx context.Context, service string, getenv func(string) string) (*Observed, error) {
+	o := &Observed{Tracer: noop.NewTracerProvider()}
+	res := resource.NewSchemaless(attribute.String("service.name", service))
+	registry := prometheus.NewRegistry()
+	reader, err := otelprom.New(otelprom.WithRegisterer(registry))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(res))
+	o.Meter, o.Metrics = meter, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	o.shutdown = append(o.shutdown, meter.Shutdown)
+	if getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		return o, nil
+	}
+	exporter, err := exporter(ctx, getenv)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("telemetry: exporter of OTEL_EXPORTER_OTLP_ENDPOINT=%s: %w", getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), err), o.Shutdown(ctx))
+	}
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
+	o.Tracer = tracer
+	o.shutdown = append(o.shutdown, tracer.Shutdown)
+	return o, nil
+}
+
+func exporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExporter, error) {
+	protocol := getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+	if protocol == "" {
+		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
+	}
+	switch protocol {
+	case "", "http/protobuf":
+		return otlptracehttp.New(ctx)
+	case "grpc":
+		return otlptracegrpc.New(ctx)
+	}
+	return nil, fmt.Errorf("protocol %q: there are http/protobuf and grpc", protocol)
+}
+
+// Shutdown sends what is left and ends the providers.
+func (o *Observed) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, end := range o.shutdown {
+		errs = append(errs, end(ctx))
+	}
+	o.shutdown = nil
+	return errors.Join(errs...)
+}

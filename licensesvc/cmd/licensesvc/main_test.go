@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+)
+
+// asCommand makes the test binary behave as the command, so that a test can kill it.
+const asCommand = "LICENSESVC_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process is the command, running.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	url  string
+	done chan struct{}
+}
+
+// serving starts the command and waits until it says where it serves.
+func serving(t *testing.T, data string) *process {
+	t.Helper()
+	p := &process{t: t, done: make(chan struct{})}
+	p.cmd = exec.Command(os.Args[0], "serve", "--listen", "127.0.0.1:0", "--data", data)
+	p.cmd.Env = append(os.Environ(), asCommand+"=1")
+	out, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url := make(chan string, 1)
+	go func() {
+		defer close(p.done)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if _, rest, ok := strings.Cut(lines.Text(), " api="); ok && strings.Contains(lines.Text(), "msg=serving") {
+				base, _, _ := strings.Cut(rest, "/v1")
+				url <- base
+			}
+		}
+	}()
+	select {
+	case p.url = <-url:
+	case <-p.done:
+		t.Fatal("the command ended before it served")
+	case <-time.After(30 * time.Second):
+		t.Fatal("the command did not say within 30 s where it serves")
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	_ = p.cmd.Wait()
+}
+
+func post(client *http.Client, url, key, body string) (status int, license string) {
+	req, err := http.NewRequest("POST", url, strings.NewReader(body))
+	if err != nil {
+		return 0, ""
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", key)
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	var a struct {
+		License struct {
+			ID string `json:"license"`
+		} `json:"license"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
+		return 0, ""
+	}
+	return resp.StatusCode, a.License.ID
+}
+
+// TestKillLosesNothingAcknowledged kills the service with -9 in the middle of a load,
+// twice, and finds every acknowledged license in the file, once.
+func TestKillLosesNothingAcknowledged(t *testing.T) {
+	data := t.TempDir()
+	type grant struct{ member, license, key string }
+	var mu sync.Mutex
+	acknowledged := map[grant]bool{}
+	client := &http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	const workers, enough = 16, 150
+	body := func(worker, n int) string {
+		return fmt.Sprintf(`{"device":"d","title":"%s"}`, server.TitleID("capstan", 1+(worker+n)%server.TitlesPerStudio))
+	}
+	for round := range 2 {
+		p := serving(t, data)
+		reached := make(chan struct{})
+		var once sync.Once
+		var wg sync.WaitGroup
+		ctx, stop := context.WithCancel(t.Context())
+		for worker := range workers {
+			wg.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					member, key := server.MemberID(1+100*round+worker), fmt.Sprintf("%d-%d-%d", round, worker, n)
+					status, id := post(client, p.url+"/v1/members/"+member+"/licenses", key, body(worker, n))
+					if status != http.StatusCreated {
+						if status == 0 {
+							return // killed
+						}
+						// The member holds all that the rules allow: give one back.
+						mu.Lock()
+						for g := range acknowledged {
+							if g.member == member {
+								id = g.license
+							}
+						}
+						mu.Unlock()
+						post(client, p.url+"/v1/members/"+member+"/licenses/"+id+"/release", "r"+key, "")
+						continue
+					}
+					mu.Lock()
+					acknowledged[grant{member, id, key}] = true
+					if len(acknowledged) >= enough*(round+1) {
+						once.Do(func() { close(reached) })
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		select {
+		case <-reached:
+		case <-time.After(60 * time.Second):
+			t.Error("the load made too few licenses within a minute")
+		}
+		p.kill()
+		stop()
+		wg.Wait()
+	}
+	// What was acknowledged before the first kill is answered as before by the next
+	// process.
+	p := serving(t, data)
+	for g := range acknowledged {
+		resp, err := client.Get(p.url + "/v1/members/" + g.member + "/licenses/" + g.license)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s of %s after the crash: status %d", g.license, g.member, resp.StatusCode)
+		}
+	}
+	p.kill()
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(data, "events.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	codec := app.Codec()
+	for g := range acknowledged {
+		found := 0
+		_, err := eventstore.LoadAll(t.Context(), store, eventstore.Query{Stream: app.Stream(g.member)}, func(events []eventstore.Event) error {
+			for _, stored := range events {
+				e, err := codec.Decode(stored)
+				if err != nil {
+					return err
+				}
+				if e.Of() == g.license && e.Kind() == license.KindGranted {
+					found++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found != 1 {
+			t.Errorf("%s of %s was acknowledged and is stored %d times", g.license, g.member, found)
+		}
+	}
+	t.Logf("%d acknowledged licenses", len(acknowledged))
+}
+
+func TestExitStatus(t *testing.T) {
+	busy := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(busy, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tokens := filepath.Join(t.TempDir(), "tokens.yaml")
+	if err := os.WriteFile(tokens, []byte("- actor: a\n  sha265: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		want int
+		says string
+	}{
+		{"no command", []string{}, 0, "Usage"},
+		{"unknown command", []string{"dance"}, 2, `unknown command "dance"`},
+		{"unknown flag", []string{"serve", "--dta", "x"}, 2, "serve --help"},
+		{"no data", []string{"serve"}, 2, "--data"},
+		{"open to all", []string{"serve", "--data", "x", "--listen", "0.0.0.0:80"}, 2, "--tokens"},
+		{"some upstreams", []string{"serve", "--data", "x", "--catalog", "http://x"}, 2, "or none"},
+		{"bad tokens", []string{"serve", "--data", "x", "--tokens", tokens}, 2, "sha265"},
+		{"bad deadline", []string{"serve", "--data", "x", "--deadline", "soon"}, 2, "deadline"},
+		{"data is a file", []string{"serve", "--data", busy}, 1, busy},
+		{"extra argument", []string{"demo", "now"}, 2, "now"},
+		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0], c.args...)
+			cmd.Env = append(os.Environ(), asCommand+"=1")
+			cmd.Dir = t.TempDir()
+			out, err := cmd.CombinedOutput()
+			if got := cmd.ProcessState.ExitCode(); got != c.want || !strings.Contains(string(out), c.says) {
+				t.Errorf("status %d, want %d and %q: %v\n%s", got, c.want, c.says, err, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"github.com/backstay-go/backstay/licensesvc/api"
+	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	listen, data              string
+	membership, catalog, keys string
+	tokens                    string
+	deadline, drain           time.Duration
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use: "serve --data DIR", Short: "serve on a data folder until interrupted", Args: cobra.NoArgs,
+		Long: `Serve licenses over HTTP until interrupted. Events are kept in DIR/events.db.
+
+Without --membership, --catalog and --keys the service starts small servers of
+its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
+		Example: "  licensesvc serve --listen 127.0.0.1:8080 --data ./data",
+		RunE:    command(func(ctx context.Context, _ []string) error { return serve(ctx, f, os.Stderr) }),
+	}
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "host:port of the API and the dashboard")
+	c.Flags().StringVar(&f.data, "data", "", "folder of the events, the journal and the signing key; made if need be")
+	c.Flags().StringVar(&f.membership, "membership", "", "base address of the membership service")
+	c.Flags().StringVar(&f.catalog, "catalog", "", "base address of the catalog")
+	c.Flags().StringVar(&f.keys, "keys", "", "base address of the key service")
+	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
+	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
+	c.Flags().DurationVar(&f.drain, "drain", 10*time.Second, "how long requests that were begun may take at the end")
+	return c
+}
+
+func (f serveFlags) check() error {
+	var errs []error
+	if f.data == "" {
+		errs = append(errs, errors.New("--data is missing: name a folder for the events"))
+	}
+	host, _, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--listen %q: give host:port, such as 127.0.0.1:8080", f.listen))
+	} else if ip := net.ParseIP(host); f.tokens == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		errs = append(errs, fmt.Errorf("--listen %s can be reached from elsewhere: give --tokens, or listen on 127.0.0.1", f.listen))
+	}
+	given := 0
+	for _, a := range []string{f.membership, f.catalog, f.keys} {
+		if a != "" {
+			given++
+		}
+	}
+	if given != 0 && given != 3 {
+		errs = append(errs, errors.New("give all of --membership, --catalog and --keys, or none"))
+	}
+	if f.deadline < 100*time.Millisecond {
+		errs = append(errs, fmt.Errorf("--deadline %s: give 100ms or more", f.deadline))
+	}
+	if f.drain <= 0 {
+		errs = append(errs, fmt.Errorf("--drain %s: give a duration above zero", f.drain))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return usage(err)
+	}
+	return nil
+}
+
+// serve serves until the context ends.
+func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
+	if err := f.check(); err != nil {
+		return err
+	}
+	tokens, err := loadTokens(f.tokens)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(out, nil))
+	observed, err := instance.Observe(ctx, "licensesvc", os.Getenv)
+	if err != nil {
+		return err
+	}
+	// What ends after the context did has a bound of its own.
+	ending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	context.AfterFunc(ctx, func() { time.AfterFunc(f.drain+5*time.Second, cancel) })
+	defer func() { err = errors.Join(err, observed.Shutdown(ending)) }()
+	if f.membership == "" {
+		servers, err := server.Start(ctx, server.Config{Tracer: observed.Tracer})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, servers.Shutdown(ending)) }()
+		f.membership, f.catalog, f.keys = servers.URL("membership"), servers.URL("catalog"), servers.URL("key-service")
+		log.Info("own servers", "membership", f.membership, "catalog", f.catalog, "keys", f.keys)
+	}
+	if err := os.MkdirAll(f.data, 0o700); err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.data, "events.db")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	in, err := instance.Start(ctx, instance.Config{
+		Listen: f.listen, Data: f.data, Store: store, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
+		Deadline: f.deadline, Drain: f.drain, Tokens: tokens, Observed: observed, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "api", in.URL()+"/v1", "dashboard", in.URL()+"/dashboard/", "data", f.data)
+	select {
+	case <-ctx.Done():
+		log.Info("draining", "for_at_most", f.drain)
+	case <-in.Served():
+		time.AfterFunc(f.drain, cancel)
+	}
+	return in.Shutdown(ending)
+}
+
+func loadTokens(file string) (*api.Tokens, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--tokens: %w", err))
+	}
+	var grants []api.Grant
+	if err := yaml.UnmarshalWithOptions(text, &grants, yaml.Strict()); err != nil {
+		return nil, usage(fmt.Errorf("--tokens %s: %w", file, err))
+	}
+	tokens, err := api.NewTokens(grants)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--tokens %s: %w", file, err))
+	}
+	return tokens, nil
+}
