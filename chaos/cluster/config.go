@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version is the Cassandra that is run.
+const Version = "5.0.6"
+
+// Port is the native protocol port of every node.
+const Port = 9042
+
+// Config says what is started.
+type Config struct {
+	// Nodes in each data centre, 1 to 3. Default: 1.
+	Nodes int
+	// DataCenters, 1 or 2. They are called dc1 and dc2. Default: 1.
+	DataCenters int
+	// Dir holds the nodes' data, logs and settings. Default: a temporary folder that
+	// Close removes.
+	Dir string
+	// Cache keeps the jars. Default: "backstay" in the user's cache folder.
+	Cache string
+	// HeapMB is the heap of a node, in MiB. Default: 512.
+	HeapMB int
+	// StartTimeout bounds the start of the whole cluster. Default: 3 min.
+	StartTimeout time.Duration
+	// Yaml is added to every node's cassandra.yaml, for guardrails and the like.
+	Yaml string
+	_    struct{}
+}
+
+// Check returns every problem at once.
+func (c Config) Check() error {
+	var errs []error
+	if c.Nodes < 0 || c.Nodes > 3 {
+		errs = append(errs, fmt.Errorf("cluster: Nodes is %d: give 1 to 3", c.Nodes))
+	}
+	if c.DataCenters < 0 || c.DataCenters > 2 {
+		errs = append(errs, fmt.Errorf("cluster: DataCenters is %d: give 1 or 2", c.DataCenters))
+	}
+	if c.HeapMB < 0 || c.HeapMB > 0 && c.HeapMB < 256 {
+		errs = append(errs, fmt.Errorf("cluster: HeapMB is %d: give 256 or more, or 0 for 512", c.HeapMB))
+	}
+	if c.StartTimeout < 0 {
+		errs = append(errs, fmt.Errorf("cluster: StartTimeout is %s: give a duration above zero, or 0 for 3 min", c.StartTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Nodes == 0 {
+		c.Nodes = 1
+	}
+	if c.DataCenters == 0 {
+		c.DataCenters = 1
+	}
+	if c.HeapMB == 0 {
+		c.HeapMB = 512
+	}
+	if c.StartTimeout == 0 {
+		c.StartTimeout = 3 * time.Minute
+	}
+	return c
+}
+
+var (
+	// ErrMissing: the machine lacks something that nodes need; the error says what,
+	// and how to get it.
+	ErrMissing = errors.New("cluster: missing")
+	// ErrState: the node is in no state for that.
+	ErrState = errors.New("cluster: wrong state")
+)

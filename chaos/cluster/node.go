@@ -1,0 +1,267 @@
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// State is what a node is at the moment.
+type State string
+
+// The states.
+const (
+	// Running: the process runs.
+	Running State = "running"
+	// Paused: the process is stopped by SIGSTOP; connections to it stay open.
+	Paused State = "paused"
+	// Down: there is no process.
+	Down State = "down"
+)
+
+// Node is one node. Its methods are safe for concurrent use; those that change its
+// state wait for each other.
+type Node struct {
+	name, host, dc, dir string
+	index               int
+	launch              func() (*exec.Cmd, error)
+
+	changing sync.Mutex // held while the state changes
+	mu       sync.Mutex
+	state    State
+	cmd      *exec.Cmd
+	ended    chan struct{} // closed when cmd has ended
+}
+
+// Name is node1, node2 and so on.
+func (n *Node) Name() string { return n.name }
+
+// Host is the address, without port.
+func (n *Node) Host() string { return n.host }
+
+// Address is host:port of the native protocol.
+func (n *Node) Address() string { return net.JoinHostPort(n.host, strconv.Itoa(Port)) }
+
+// DataCenter is the node's data centre.
+func (n *Node) DataCenter() string { return n.dc }
+
+// LogFile holds what the node printed since the cluster was started.
+func (n *Node) LogFile() string { return filepath.Join(n.dir, "node.log") }
+
+// State is what the node is. A process that ended by itself is Down.
+func (n *Node) State() State {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ended != nil {
+		select {
+		case <-n.ended:
+			return Down
+		default:
+		}
+	}
+	return n.state
+}
+
+// Pid is the process id, 0 if it is down.
+func (n *Node) Pid() int {
+	if n.State() == Down {
+		return 0
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cmd.Process.Pid
+}
+
+// Start starts a node that is down and waits until it answers CQL.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.spawn(); err != nil {
+		return err
+	}
+	return n.WaitReady(ctx)
+}
+
+func (n *Node) spawn() error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	if s := n.State(); s != Down {
+		return fmt.Errorf("%w: start of %s: it is %s", ErrState, n.name, s)
+	}
+	cmd, err := n.launch()
+	if err != nil {
+		return fmt.Errorf("cluster: start of %s: %w", n.name, err)
+	}
+	ended := make(chan struct{})
+	n.mu.Lock()
+	n.cmd, n.state, n.ended = cmd, Running, ended
+	n.mu.Unlock()
+	go func() {
+		defer close(ended)
+		// How it ended is in its log, and in State.
+		_ = cmd.Wait()
+	}()
+	return nil
+}
+
+// Stop drains the node and ends it, as an operator would (SIGTERM).
+func (n *Node) Stop(ctx context.Context) error {
+	return n.end(ctx, "stop", syscall.SIGTERM)
+}
+
+// Kill ends the node at once (SIGKILL).
+func (n *Node) Kill(ctx context.Context) error { return n.end(ctx, "kill", syscall.SIGKILL) }
+
+func (n *Node) end(ctx context.Context, what string, sig syscall.Signal) error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	s := n.State()
+	if s == Down || s == Paused && sig != syscall.SIGKILL {
+		return fmt.Errorf("%w: %s of %s: it is %s", ErrState, what, n.name, s)
+	}
+	if err := n.signal(sig); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	ended := n.ended
+	n.mu.Unlock()
+	select {
+	case <-ended:
+		n.set(Down)
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cluster: %s of %s: %w", what, n.name, ctx.Err())
+	}
+}
+
+// Pause stops the process without ending it (SIGSTOP): connections stay open, nothing
+// answers.
+func (n *Node) Pause() error { return n.turn("pause", Running, Paused, syscall.SIGSTOP) }
+
+// Resume goes on after Pause (SIGCONT).
+func (n *Node) Resume() error { return n.turn("resume", Paused, Running, syscall.SIGCONT) }
+
+func (n *Node) turn(what string, from, to State, sig syscall.Signal) error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	if s := n.State(); s != from {
+		return fmt.Errorf("%w: %s of %s: it is %s", ErrState, what, n.name, s)
+	}
+	if err := n.signal(sig); err != nil {
+		return err
+	}
+	n.set(to)
+	return nil
+}
+
+func (n *Node) set(s State) {
+	n.mu.Lock()
+	n.state = s
+	n.mu.Unlock()
+}
+
+func (n *Node) signal(sig syscall.Signal) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("cluster: %s of %s: %w", sig, n.name, err)
+	}
+	return nil
+}
+
+// WaitReady waits until the node answers on its native protocol port.
+func (n *Node) WaitReady(ctx context.Context) error {
+	return until(ctx, "answer of "+n.name, func() error {
+		if n.State() == Down {
+			return final{fmt.Errorf("%s ended; its log ends with:\n%s", n.name, n.logTail())}
+		}
+		return n.answers(ctx)
+	})
+}
+
+// answers sends an OPTIONS request, which needs no session.
+func (n *Node) answers(ctx context.Context) error {
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "tcp", n.Address())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	const version4, options, supported = 0x04, 0x05, 0x06
+	if _, err := c.Write([]byte{version4, 0, 0, 0, options, 0, 0, 0, 0}); err != nil {
+		return err
+	}
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(c, head); err != nil {
+		return err
+	}
+	if head[4] != supported {
+		return fmt.Errorf("%s answered OPTIONS with opcode %#x", n.name, head[4])
+	}
+	return nil
+}
+
+func (n *Node) log() string {
+	b, err := os.ReadFile(n.LogFile())
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func (n *Node) logTail() string { return tail(n.log()) }
+
+// Sees says whether the node holds another for up, by what it last logged of it.
+func (n *Node) Sees(other *Node) bool {
+	up := false
+	for line := range strings.Lines(n.log()) {
+		switch {
+		case !strings.Contains(line, other.host+":") && !strings.Contains(line, other.host+" "):
+		case strings.Contains(line, "is now UP"):
+			up = true
+		case strings.Contains(line, "is now DOWN"):
+			up = false
+		}
+	}
+	return up
+}
+
+// final ends a wait.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// until waits for a condition; the error says what was waited for, and what was
+// last in the way.
+func until(ctx context.Context, what string, holds func() error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := holds()
+		var f final
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &f):
+			return fmt.Errorf("cluster: wait for %s: %w", what, f.error)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cluster: wait for %s: %w; last: %w", what, ctx.Err(), err)
+		case <-tick.C:
+		}
+	}
+}
