@@ -115,11 +115,36 @@ func (e *abandonedError) Unwrap() []error { return []error{e.unknown, e.err} }
 
 // mayRun refuses what the statement's text and the profile say can't be right.
 func (x *execution) mayRun() error {
+	if err := x.values(); err != nil {
+		return err
+	}
 	switch {
 	case x.st.unrepeatable != "" && x.profile.Idempotent && x.st.write:
 		return x.wrong(fmt.Sprintf("profile %q is idempotent, and the statement is not: %s", x.profile.name, x.st.unrepeatable))
+	case x.profile.Idempotent && x.adds():
+		return x.wrong(fmt.Sprintf("profile %q is idempotent, and the statement is not: it adds a number each time", x.profile.name))
 	case x.st.conditional && x.request.Serial == 0:
 		return x.wrong(fmt.Sprintf("profile %q has no SerialConsistency, and the statement is conditional; set it", x.profile.name))
+	}
+	return nil
+}
+
+// adds says whether a statement of the request adds a bound number to a column.
+func (x *execution) adds() bool {
+	for _, s := range x.request.Statements {
+		if x.session.known.get(s.CQL).counts(s.Args) {
+			return true
+		}
+	}
+	return false
+}
+
+// values refuses another number of values than the texts ask for.
+func (x *execution) values() error {
+	for _, s := range x.request.Statements {
+		if st := x.session.known.get(s.CQL); !st.named && st.markers != len(s.Args) {
+			return x.wrong(fmt.Sprintf("the statement asks for %d values and was given %d", st.markers, len(s.Args)))
+		}
 	}
 	return nil
 }

@@ -82,10 +82,11 @@ const dialPause = 200 * time.Millisecond
 // dial connects the driver.
 func (s *Session) dial(ctx context.Context) error {
 	c := s.config
+	var said reason
 	for {
 		d, err := gocqldriver.Connect(driver.Config{
 			Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, Username: c.Username, Password: string(c.Password),
-			Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: requestTimeout, Nodes: s.nodes, Log: c.Log,
+			Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: requestTimeout, Nodes: s.nodes, Log: said.log(c.Log),
 		}, c.TLS)
 		if err == nil {
 			s.driver = d
@@ -95,7 +96,7 @@ func (s *Session) dial(ctx context.Context) error {
 			}
 			return nil
 		}
-		final := s.connectError(err)
+		final := s.connectError(said.of(err))
 		if !errors.Is(final, ErrUnavailable) && !errors.Is(final, ErrTimedOut) {
 			return final
 		}
@@ -107,6 +108,32 @@ func (s *Session) dial(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// reason remembers what the driver last logged about a connection that failed: its
+// error says less.
+type reason struct{ text atomic.Pointer[string] }
+
+func (r *reason) log(next func(string)) func(string) {
+	return func(line string) {
+		if _, why, ok := strings.Cut(line, "due to error: "); ok {
+			r.text.Store(&why)
+		}
+		if next != nil {
+			next(line)
+		}
+	}
+}
+
+// of adds the reason to an error that has none.
+func (r *reason) of(err error) error {
+	var f *driver.Failure
+	if why := r.text.Load(); why != nil && errors.As(err, &f) && !strings.Contains(f.Message, *why) {
+		more := *f
+		more.Message += "; " + *why
+		return &more
+	}
+	return err
 }
 
 // connectError says what keeps us from connecting, and what to do.

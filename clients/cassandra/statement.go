@@ -1,6 +1,7 @@
 package cassandra
 
 import (
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,9 +18,13 @@ type statement struct {
 	conditional bool
 	// unrepeatable says why running it twice does harm, "" if its text does not tell.
 	unrepeatable string
-	// selfAdd holds the columns that are set to themselves plus something: counters
-	// and lists may not be repeated, sets and maps may.
-	selfAdd []string
+	// markers is the number of values that the text asks for; named is true if some
+	// are asked for by name, so that one value may serve several.
+	markers int
+	named   bool
+	// added are the values, by place, that a column has added to it. A number makes
+	// it a counter, which may not be repeated; sets and maps may.
+	added []int
 }
 
 const (
@@ -53,30 +58,63 @@ func parse(cql string) *statement {
 	}
 	first := strings.ToUpper(tokens[0])
 	s.write = first != "SELECT"
-	if !s.write {
-		return s
-	}
 	for i, w := range tokens {
 		next := ""
 		if i+1 < len(tokens) {
 			next = tokens[i+1]
 		}
 		switch {
+		case w == "?":
+			s.markers++
+		case w == ":" && i > 0 && next != "":
+			s.named = true
+		}
+		if !s.write {
+			continue
+		}
+		switch {
 		case strings.EqualFold(w, "IF") && !ddlExisting[first]:
 			s.conditional = true
 		case next == "(" && generators[strings.ToLower(w)]:
 			s.unrepeatable = strings.ToLower(w) + "() makes another value each time"
-		case next == "=" && i+3 < len(tokens) && (tokens[i+3] == "+" || tokens[i+3] == "-") && strings.EqualFold(tokens[i+2], w),
-			next == "=" && i+4 < len(tokens) && tokens[i+3] == "+" && strings.EqualFold(tokens[i+4], w):
-			s.selfAdd = append(s.selfAdd, strings.Trim(w, `"`))
-		case (next == "+" || next == "-") && i+2 < len(tokens) && tokens[i+2] == "=":
-			s.selfAdd = append(s.selfAdd, strings.Trim(w, `"`))
+		case (w == "+" || w == "-") && i >= 3 && tokens[i-2] == "=" && strings.EqualFold(tokens[i-3], tokens[i-1]), w == "=" && i >= 1 && (tokens[i-1] == "+" || tokens[i-1] == "-"):
+			s.adds(next)
+		case next == "+" && i+2 < len(tokens) && i >= 2 && tokens[i-1] == "=" && strings.EqualFold(tokens[i+2], tokens[i-2]):
+			if w == "?" {
+				s.added = append(s.added, s.markers-1)
+			} else {
+				s.adds(w)
+			}
 		}
 	}
 	if s.conditional {
 		s.unrepeatable = "a conditional write run twice meets its own first run"
 	}
 	return s
+}
+
+// adds notes what is added to a column: a number or a list's element is there twice
+// if it is added twice.
+func (s *statement) adds(operand string) {
+	switch {
+	case operand == "?":
+		s.added = append(s.added, s.markers)
+	case operand == "[", operand != "" && operand[0] >= '0' && operand[0] <= '9':
+		s.unrepeatable = "it adds to what is there each time"
+	}
+}
+
+// counts says whether one of the values that are added is a number.
+func (s *statement) counts(args []any) bool {
+	for _, i := range s.added {
+		if i < len(args) && args[i] != nil {
+			switch reflect.TypeOf(args[i]).Kind() {
+			case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // statements remembers what was parsed. It is read without a lock.
