@@ -24,6 +24,7 @@ type Cluster struct {
 	own     bool
 	release func()
 	spawn   chan spawn
+	ctx     context.Context // of Start, without its end
 	quit    chan struct{}
 	wg      sync.WaitGroup
 	once    sync.Once
@@ -48,7 +49,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, dir: cfg.Dir, spawn: make(chan spawn), quit: make(chan struct{}), release: func() {}}
+	c := &Cluster{cfg: cfg, dir: cfg.Dir, ctx: context.WithoutCancel(ctx), spawn: make(chan spawn), quit: make(chan struct{}), release: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
@@ -185,7 +186,7 @@ func (c *Cluster) WaitSeen(ctx context.Context, of *Node, up bool) error {
 // once.
 func (c *Cluster) Close() error {
 	c.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(c.ctx, time.Minute)
 		defer cancel()
 		var errs []error
 		for _, n := range c.nodes {

@@ -20,9 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts real nodes")
-	}
+	testenv.NotShort(t, "it starts real nodes")
 	var err error
 	if cfg.Cache, err = testenv.CacheDir(); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,11 @@ func judge(f *driver.Failure, st *statement) *Error {
 			e.verdict.Repeat = resilience.RepeatNever
 		}
 	case driver.WriteTimeout:
-		if st.conditional || f.WriteType == "CAS" {
+		switch {
+		case !st.write:
+			// A read at a serial level that met contention: it may be asked again.
+			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatIfIdempotent}
+		case st.conditional || f.WriteType == "CAS":
 			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 		}
 		if f.WriteType == "COUNTER" {

@@ -31,9 +31,7 @@ var shared = sync.OnceValues(join)
 // skipped, or fails with CI=true; with -short it is skipped.
 func Hosts(tb testing.TB) []string {
 	tb.Helper()
-	if testing.Short() {
-		tb.Skip("needs real Cassandra nodes, which -short leaves out")
-	}
+	testenv.NotShort(tb, "it needs real Cassandra nodes")
 	cache, err := testenv.CacheDir()
 	if err != nil {
 		tb.Fatal(err)

@@ -20,6 +20,14 @@ func Missing(tb testing.TB, what string) {
 	tb.Skipf("skipped: this machine lacks %s", what)
 }
 
+// NotShort leaves the test out of runs with -short. why says what takes long.
+func NotShort(tb testing.TB, why string) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skipf("left out by -short: %s", why)
+	}
+}
+
 // CacheDir returns the folder, made if need be, for things that are expensive to
 // fetch or build and are kept between runs: jars, a built Jaeger. It is
 // BACKSTAY_CACHE if set, else "backstay" in the user's cache folder.

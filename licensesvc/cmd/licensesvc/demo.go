@@ -23,7 +23,7 @@ open-loop load; play a plan of faults; judge; write a report.
 
 On a terminal the service and its page stay up until Ctrl-C.`,
 	}
-	c.Flags().StringVar(&store, "store", "sqlite", "where events are kept: sqlite")
+	c.Flags().StringVar(&store, "store", "sqlite", "where events are kept: sqlite, or cassandra for three real nodes (needs Linux, Java 17 and Maven)")
 	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port of the API and the dashboard; port 0 is a free one")
 	c.Flags().StringVar(&cfg.Report, "report", "out/demo", "folder of the report")
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "decides the load; 0 is the plan's")
@@ -32,8 +32,10 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 		switch store {
 		case "sqlite":
 			cfg.Open = demo.SQLite
+		case "cassandra":
+			cfg.Open, cfg.Command = demo.Cassandra, "make demo-cassandra"
 		default:
-			return usage(fmt.Errorf("--store %q: there is sqlite", store))
+			return usage(fmt.Errorf("--store %q: there are sqlite and cassandra", store))
 		}
 		if verbose {
 			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))

@@ -23,6 +23,7 @@ type run struct {
 	witness  *witness
 	pending  int
 	drained  time.Duration
+	nodes    *report.Check
 }
 
 // The shares that checks ask for.
@@ -34,10 +35,14 @@ const (
 )
 
 func judge(r run) []report.Check {
-	return []report.Check{
+	checks := []report.Check{
 		r.loadCame(), r.faultsHappened(),
 		r.nothingLost(), r.promisesSettled(), r.rulesHeld(), r.honest(), r.inTime(), r.stood(), r.cameBack(),
 	}
+	if r.nodes != nil {
+		checks = append(checks, *r.nodes)
+	}
+	return checks
 }
 
 func verdict(ok bool) report.Verdict {

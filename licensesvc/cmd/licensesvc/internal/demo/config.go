@@ -11,8 +11,10 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 //go:embed plan.yaml
@@ -28,23 +30,24 @@ const (
 // members is how many members ask.
 const members = 240
 
-// stages are the load: 54 s, some 2,700 requests.
-func stages() []load.Stage {
-	return []load.Stage{{For: 54 * time.Second, PerSecond: 50}}
-}
-
 // Backend is the event store of a demonstration.
 type Backend struct {
 	Store eventstore.Store
 	// Name says what it is, in a few words.
 	Name string
-	// Note is shown with the result, if it is not empty.
-	Note func() string
+	// Policy is that of its guard. Nil: the service's own.
+	Policy *resilience.Policy
+	// Stages are the load.
+	Stages []load.Stage
 	// Plan is what happens to the dependencies on this store; its nodes' faults are
 	// the backend's own work, once Begin was called.
 	Plan chaos.Plan
 	// Begin applies the faults of nodes, until the context ends. Nil: there are none.
 	Begin func(ctx context.Context, injector *chaos.Injector) error
+	// Lanes are the states of its nodes, Check says whether they came back. Nil: there
+	// are none.
+	Lanes func(start time.Time, length time.Duration) []report.Lane
+	Check func(ctx context.Context) report.Check
 	// Close ends it.
 	Close func(ctx context.Context) error
 }
@@ -59,7 +62,7 @@ func SQLite(ctx context.Context, dir string) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{Store: store, Name: "SQLite", Plan: plan, Close: func(context.Context) error { return store.Close() }}, nil
+	return &Backend{Store: store, Name: "SQLite", Plan: plan, Stages: []load.Stage{{For: 54 * time.Second, PerSecond: 50}}, Close: func(context.Context) error { return store.Close() }}, nil
 }
 
 // Config says how the demonstration is run.
@@ -82,13 +85,6 @@ type Config struct {
 	Log *slog.Logger
 	// Getenv reads the environment.
 	Getenv func(string) string
-}
-
-func (c Config) stays() string {
-	if c.Terminal {
-		return "The service stays up until Ctrl-C."
-	}
-	return ""
 }
 
 func clock(d time.Duration) string {

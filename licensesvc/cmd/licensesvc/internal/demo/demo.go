@@ -59,11 +59,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	tell(cfg.Out, rep, page)
-	if h.backend.Note != nil {
-		fmt.Fprintln(cfg.Out, h.backend.Note())
-	}
 	if cfg.Terminal {
-		fmt.Fprintln(cfg.Out, cfg.stays())
+		fmt.Fprintln(cfg.Out, "The service stays up until Ctrl-C.")
 		<-ctx.Done()
 	}
 	if rep.Verdict != report.Passed {
@@ -119,7 +116,7 @@ func (h *house) build(ctx context.Context) (err error) {
 		Transport: func(name string) http.RoundTripper {
 			return &watched{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, witness: h.witness, dependency: name}
 		},
-		Deadline: Deadline, Faults: h.faults, Observed: h.observed, Log: h.cfg.Log,
+		StorePolicy: h.backend.Policy, Deadline: Deadline, Faults: h.faults, Observed: h.observed, Log: h.cfg.Log,
 	})
 	return err
 }
@@ -184,7 +181,7 @@ func (h *house) play(ctx context.Context) (*report.Report, error) {
 	if seed == 0 {
 		seed = h.backend.Plan.Seed
 	}
-	schedule, err := load.Schedule(stages(), seed)
+	schedule, err := load.Schedule(h.backend.Stages, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +189,7 @@ func (h *house) play(ctx context.Context) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(h.cfg.Out, "%d requests of %d members in %s; plan: %s\n\n", len(schedule), members, load.Length(stages()), h.backend.Plan.Name)
+	fmt.Fprintf(h.cfg.Out, "%d requests of %d members in %s; plan: %s\n\n", len(schedule), members, load.Length(h.backend.Stages), h.backend.Plan.Name)
 	crowd := newCrowd(h.service.URL(), seed)
 	defer crowd.http.CloseIdleConnections()
 	telling, stop := context.WithCancel(ctx)
@@ -219,6 +216,10 @@ func (h *house) play(ctx context.Context) (*report.Report, error) {
 	r.drained, r.pending = h.settle(ctx)
 	if r.history, err = readHistory(ctx, h.backend.Store); err != nil {
 		return nil, err
+	}
+	if h.backend.Check != nil {
+		c := h.backend.Check(ctx)
+		r.nodes = &c
 	}
 	return h.report(r, seed), nil
 }

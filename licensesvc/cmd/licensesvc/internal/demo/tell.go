@@ -31,7 +31,7 @@ func (h *house) report(r run, seed uint64) *report.Report {
 	rep := &report.Report{
 		Title:   "The license service while its dependencies fail",
 		Story:   fmt.Sprintf("%d members asked the service, on %s, for licenses, renewals, plays and more, at times of their own. Meanwhile %s.", members, h.backend.Name, h.backend.Plan.Name),
-		Command: h.cfg.Command, Seed: seed, Started: r.load.Start, Length: load.Length(stages()),
+		Command: h.cfg.Command, Seed: seed, Started: r.load.Start, Length: load.Length(h.backend.Stages),
 		Checks: judge(r), Faults: timeline(r.plan), Width: width, Buckets: r.load.Buckets(width), Lanes: h.lanes(r),
 		Rows: report.RowsOf(r.load.Samples, kinds), Outcomes: outcomes, Sources: sources,
 		Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService},
@@ -54,7 +54,7 @@ func (h *house) report(r run, seed uint64) *report.Report {
 // lanes are the breakers' states over the run.
 func (h *house) lanes(r run) []report.Lane {
 	changes, _ := h.service.Recorder().Changes()
-	end := load.Length(stages())
+	end := load.Length(h.backend.Stages)
 	var lanes []report.Lane
 	for _, g := range h.service.Guards() {
 		lane := report.Lane{Name: g.Snapshot().Dependency}
@@ -73,6 +73,9 @@ func (h *house) lanes(r run) []report.Lane {
 		span.To = end
 		lane.Spans = append(lane.Spans, span)
 		lanes = append(lanes, lane)
+	}
+	if h.backend.Lanes != nil {
+		lanes = append(lanes, h.backend.Lanes(r.load.Start, end)...)
 	}
 	return lanes
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Data string
 	// Store holds the events. Required; who opened it closes it, after Shutdown.
 	Store eventstore.Store
+	// StorePolicy is the policy of the store's guard. Nil: app.StorePolicy.
+	StorePolicy *resilience.Policy
 	// Membership, Catalog and Keys are base addresses. Required.
 	Membership, Catalog, Keys string
 	// Transport carries requests to a dependency. Nil: one that suits its guard.
@@ -161,7 +163,7 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: cfg.Store, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log,
+	in.app, err = app.New(app.Config{Store: cfg.Store, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == capacity.Full {
 				return f.Why

@@ -1,0 +1,354 @@
+package cassandra
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+const (
+	// pageEntries is how many positions a page of the log holds. It is fixed.
+	pageEntries = 10_000
+	// atOnce is how many entries are sequenced in one batch.
+	atOnce = 200
+	// tailEntries is how far back a sequencer looks for what another one logged and had
+	// no time to mark: at least atOnce.
+	tailEntries = atOnce
+)
+
+// intent says that a commit may be appended.
+type intent struct {
+	stream, commit, attempt string
+	expected                int64
+}
+
+// entry is a stretch of a stream's versions in the log.
+type entry struct {
+	position    int64
+	stream      string
+	after, upto int64
+}
+
+// logHead is the end of a slice's log.
+type logHead struct {
+	page, next, events int64
+	exists             bool
+}
+
+func (s *Store) logHead(ctx context.Context, profile string, slice int) (logHead, error) {
+	s.mu.Lock()
+	h := logHead{page: s.pages[slice]}
+	s.mu.Unlock()
+	for {
+		var next, events *int64
+		err := s.query(ctx, profile, "SELECT next, events FROM feed WHERE store = ? AND slice = ? AND page = ? LIMIT 1", s.name, slice, h.page).Scan(&next, &events)
+		switch {
+		case errors.Is(err, client.ErrNotFound) || err == nil && next == nil:
+			h.exists, h.next = false, h.page*pageEntries
+			return h, nil
+		case err != nil:
+			return h, err
+		}
+		h.exists, h.next, h.events = true, *next, *events
+		if h.next < (h.page+1)*pageEntries {
+			return h, nil
+		}
+		// A full page does not change any more.
+		h.page++
+		s.mu.Lock()
+		s.pages[slice] = max(s.pages[slice], h.page)
+		s.mu.Unlock()
+	}
+}
+
+// sequence puts what is new in a slice into its log. It reads at a quorum: what that
+// shows is there, and what it does not show yet stays an intent. Only after somebody
+// else wrote the log first it is read at SERIAL.
+func (s *Store) sequence(ctx context.Context, slice int) error {
+	profile := ProfileRead
+	for {
+		intents, err := s.open(ctx, slice)
+		if err != nil || len(intents) == 0 {
+			return err
+		}
+		head, err := s.logHead(ctx, profile, slice)
+		if err != nil {
+			return err
+		}
+		logged, err := s.tail(ctx, profile, slice, head)
+		if err != nil {
+			return err
+		}
+		fresh, over, err := s.settle(ctx, intents, logged)
+		if err != nil {
+			return err
+		}
+		room := int(min(atOnce, (head.page+1)*pageEntries-head.next))
+		more := len(fresh) > room
+		if more {
+			// What is left out keeps its intents.
+			left := map[string]bool{}
+			for _, e := range fresh[room:] {
+				left[e.stream] = true
+			}
+			over = slices.DeleteFunc(over, func(i intent) bool { return left[i.stream] })
+			fresh = fresh[:room]
+		}
+		if len(fresh) > 0 {
+			won, err := s.log(ctx, slice, head, fresh)
+			if err != nil {
+				return err
+			}
+			if !won {
+				profile = ProfileSettle
+				continue // Another reader was first: see what it did.
+			}
+		}
+		for _, e := range fresh {
+			if err := s.mark(ctx, e.stream, e.upto); err != nil {
+				return err
+			}
+		}
+		for _, i := range over {
+			if err := s.drop(ctx, i); err != nil {
+				return err
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// open reads the intents of a slice.
+func (s *Store) open(ctx context.Context, slice int) ([]intent, error) {
+	it := s.query(ctx, ProfileRead, "SELECT stream, commit_id, attempt, expected FROM intents WHERE store = ? AND slice = ? LIMIT 5000", s.name, slice).Iter()
+	var all []intent
+	for {
+		var i intent
+		if !it.Scan(&i.stream, &i.commit, &i.attempt, &i.expected) {
+			return all, it.Close()
+		}
+		all = append(all, i)
+	}
+}
+
+// tail reads how far the last entries of the log went, by stream.
+func (s *Store) tail(ctx context.Context, profile string, slice int, head logHead) (map[string]int64, error) {
+	upto := map[string]int64{}
+	from := max(0, head.next-tailEntries)
+	for page := from / pageEntries; page <= head.page; page++ {
+		entries, err := s.entries(ctx, profile, slice, page, from, tailEntries)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			upto[e.stream] = max(upto[e.stream], e.upto)
+		}
+	}
+	return upto, nil
+}
+
+func (s *Store) entries(ctx context.Context, profile string, slice int, page, from int64, limit int) ([]entry, error) {
+	it := s.query(ctx, profile, "SELECT position, stream, after, upto FROM feed WHERE store = ? AND slice = ? AND page = ? AND position >= ? LIMIT ?", s.name, slice, page, from, limit).Iter()
+	var all []entry
+	for {
+		var e entry
+		if !it.Scan(&e.position, &e.stream, &e.after, &e.upto) {
+			return all, it.Close()
+		}
+		all = append(all, e)
+	}
+}
+
+// settle finds out what became of intents: what is to be logged, and which intents are
+// over once it is. An intent whose commit is not there, and may yet come, stays.
+func (s *Store) settle(ctx context.Context, intents []intent, logged map[string]int64) (fresh []entry, over []intent, err error) {
+	streams := map[string][]intent{}
+	var order []string
+	for _, i := range intents {
+		if streams[i.stream] == nil {
+			order = append(order, i.stream)
+		}
+		streams[i.stream] = append(streams[i.stream], i)
+	}
+	for _, stream := range order {
+		buckets, err := s.buckets(ctx, ProfileRead, stream)
+		if err != nil {
+			return nil, nil, err
+		}
+		head := buckets[len(buckets)-1].head
+		for _, i := range streams[stream] {
+			// The attempt wanted the version after expected. Once that is taken, by itself
+			// or by another, the attempt is over, and the log goes to the head.
+			if head > i.expected {
+				over = append(over, i)
+				continue
+			}
+			a, err := s.find(ctx, ProfileRead, stream, i.commit, buckets)
+			if err != nil {
+				return nil, nil, err
+			}
+			if a.Outcome != eventstore.Unknown {
+				over = append(over, i)
+			}
+		}
+		done, err := s.marked(ctx, stream)
+		if err != nil {
+			return nil, nil, err
+		}
+		if done = max(done, logged[stream]); head > done {
+			fresh = append(fresh, entry{stream: stream, after: done, upto: head})
+		}
+	}
+	return fresh, over, nil
+}
+
+// log appends entries to a slice's log; false means that somebody else did.
+func (s *Store) log(ctx context.Context, slice int, head logHead, fresh []entry) (bool, error) {
+	events := head.events
+	for _, e := range fresh {
+		events += e.upto - e.after
+	}
+	next := head.next + int64(len(fresh))
+	b := s.session.NewBatch(client.LoggedBatch).WithContext(ctx).Profile(ProfileAppend)
+	if head.exists {
+		b.Query("UPDATE feed SET next = ?, events = ? WHERE store = ? AND slice = ? AND page = ? IF next = ?", next, events, s.name, slice, head.page, head.next)
+	} else {
+		b.Query("UPDATE feed SET next = ?, events = ? WHERE store = ? AND slice = ? AND page = ? IF next = null", next, events, s.name, slice, head.page)
+	}
+	for i, e := range fresh {
+		b.Query("INSERT INTO feed (store, slice, page, position, stream, after, upto) VALUES (?, ?, ?, ?, ?, ?, ?)", s.name, slice, head.page, head.next+int64(i), e.stream, e.after, e.upto)
+	}
+	res, err := b.CAS()
+	if res.Outcome == client.Unknown && ctx.Err() == nil {
+		return false, nil // The log says next time whether it came.
+	}
+	return res.Applied(), err
+}
+
+// mark remembers how far a stream was logged. The timestamp is the version, so that
+// marks only grow.
+func (s *Store) mark(ctx context.Context, stream string, upto int64) error {
+	return s.query(ctx, ProfileWrite, "INSERT INTO marks (store, stream, upto) VALUES (?, ?, ?)", s.name, stream, upto).WithTimestamp(upto).Exec()
+}
+
+func (s *Store) marked(ctx context.Context, stream string) (int64, error) {
+	var upto int64
+	err := s.query(ctx, ProfileRead, "SELECT upto FROM marks WHERE store = ? AND stream = ?", s.name, stream).Scan(&upto)
+	if errors.Is(err, client.ErrNotFound) {
+		return 0, nil
+	}
+	return upto, err
+}
+
+func (s *Store) drop(ctx context.Context, i intent) error {
+	return s.query(ctx, ProfileWrite, "DELETE FROM intents WHERE store = ? AND slice = ? AND stream = ? AND commit_id = ? AND attempt = ?",
+		s.name, eventstore.SliceOf(i.stream), i.stream, i.commit, i.attempt).Exec()
+}
+
+// place is a cursor: the entry to go on with, and the version of its stream that was
+// read already.
+type place struct{ position, version int64 }
+
+// Feed implements eventstore.Store.
+func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
+	if err := s.check(); err != nil {
+		return eventstore.FeedPage{}, err
+	}
+	at, err := s.parse(slice, after)
+	if err != nil {
+		return eventstore.FeedPage{}, err
+	}
+	if limit <= 0 || limit > eventstore.MaxEvents {
+		limit = eventstore.MaxEvents
+	}
+	if err := s.sequence(ctx, slice); err != nil {
+		return eventstore.FeedPage{}, failed(fmt.Sprintf("sequence slice %d", slice), err)
+	}
+	out := eventstore.FeedPage{Behind: -1}
+	for len(out.Events) < limit {
+		entries, err := s.entries(ctx, ProfileRead, slice, at.position/pageEntries, at.position, limit)
+		if err != nil {
+			return eventstore.FeedPage{}, failed(fmt.Sprintf("read the log of slice %d", slice), err)
+		}
+		for _, e := range entries {
+			room := limit - len(out.Events)
+			if room == 0 {
+				break
+			}
+			if e.position != at.position {
+				break // A quorum does not have what comes before it yet.
+			}
+			from := max(e.after, at.version)
+			events, err := s.logged(ctx, e, from, room)
+			if err != nil {
+				return eventstore.FeedPage{}, err
+			}
+			out.Events = append(out.Events, events...)
+			if from+int64(len(events)) < e.upto {
+				at = place{e.position, from + int64(len(events))}
+				break
+			}
+			at = place{e.position + 1, 0}
+		}
+		if len(entries) < limit && (len(entries) == 0 || at.position%pageEntries != 0) {
+			break
+		}
+	}
+	out.Next = s.cursor(slice, at)
+	return out, nil
+}
+
+// logged reads versions of a stream that the log tells of.
+func (s *Store) logged(ctx context.Context, e entry, after int64, limit int) ([]eventstore.Event, error) {
+	buckets, err := s.buckets(ctx, ProfileRead, e.stream)
+	if err == nil && buckets[len(buckets)-1].head < e.upto {
+		buckets, err = s.buckets(ctx, ProfileSettle, e.stream)
+	}
+	if err != nil {
+		return nil, failed("load "+e.stream, err)
+	}
+	return s.stretch(ctx, e.stream, buckets, after, e.upto, limit)
+}
+
+func (s *Store) cursor(slice int, at place) eventstore.Cursor {
+	return eventstore.Cursor(base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "c1 %s %d %d %d", s.epoch, slice, at.position, at.version)))
+}
+
+func (s *Store) parse(slice int, c eventstore.Cursor) (place, error) {
+	bad := func(why string) (place, error) {
+		return place{}, fmt.Errorf("%w: cursor of slice %d: %s", eventstore.ErrInvalid, slice, why)
+	}
+	if slice < 0 || slice >= eventstore.Slices {
+		return bad(fmt.Sprintf("there are slices 0 to %d", eventstore.Slices-1))
+	}
+	if c == "" {
+		return place{}, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(string(c))
+	parts := strings.Fields(string(text))
+	if err != nil || len(parts) != 5 || parts[0] != "c1" {
+		return bad("it is none of this store's")
+	}
+	if parts[1] != s.epoch {
+		return place{}, eventstore.ErrEpoch
+	}
+	of, err1 := strconv.Atoi(parts[2])
+	position, err2 := strconv.ParseInt(parts[3], 10, 64)
+	version, err3 := strconv.ParseInt(parts[4], 10, 64)
+	switch {
+	case errors.Join(err1, err2, err3) != nil || position < 0 || version < 0:
+		return bad("it is damaged")
+	case of != slice:
+		return bad("it is of another slice")
+	}
+	return place{position, version}, nil
+}

@@ -1,0 +1,137 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// Load implements eventstore.Store.
+func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+	if err := s.check(); err != nil {
+		return eventstore.Page{}, err
+	}
+	if q.Stream == "" || q.After < 0 {
+		return eventstore.Page{}, fmt.Errorf("%w: a load needs a stream, and a version of at least 0 to go on after", eventstore.ErrInvalid)
+	}
+	profile := ProfileRead
+	if q.Consistency == eventstore.ForDisplay {
+		profile = ProfileShow
+	}
+	buckets, err := s.buckets(ctx, profile, q.Stream)
+	if err != nil {
+		return eventstore.Page{}, failed("load "+q.Stream, err)
+	}
+	page := eventstore.Page{Version: buckets[len(buckets)-1].head}
+	limit := q.Limit
+	if limit <= 0 || limit > eventstore.MaxEvents {
+		limit = eventstore.MaxEvents
+	}
+	if page.Events, err = s.events(ctx, profile, q.Stream, buckets, q.After, page.Version, limit); err != nil {
+		return eventstore.Page{}, err
+	}
+	if n := len(page.Events); n > 0 {
+		page.More = page.Events[n-1].Version < page.Version
+	} else if q.After < page.Version {
+		// With one replica the head may be there before its events.
+		if profile == ProfileShow {
+			page.Version = q.After
+			return page, nil
+		}
+		return eventstore.Page{}, fmt.Errorf("%w: stream %s has version %d and no event after %d", eventstore.ErrCorrupt, q.Stream, page.Version, q.After)
+	}
+	return page, nil
+}
+
+// events reads those after a version up to another, from the buckets that hold them.
+func (s *Store) events(ctx context.Context, profile, stream string, buckets []bucket, after, upto int64, limit int) ([]eventstore.Event, error) {
+	var all []eventstore.Event
+	for _, b := range buckets {
+		if !b.exists || b.head <= after || b.base >= upto || len(all) == limit {
+			continue
+		}
+		it := s.query(ctx, profile, `SELECT version, id, type, schema_version, by_commit, occurred, recorded, cause, correlation, trace, actor, data
+			FROM streams WHERE store = ? AND stream = ? AND bucket = ? AND kind = 0 AND commit_id = '' AND version > ? AND version <= ? LIMIT ?`,
+			s.name, stream, b.number, max(after, b.base), min(upto, b.head), limit-len(all)).PageSize(limit).Iter()
+		for {
+			e := eventstore.Event{Stream: stream}
+			var occurred, recorded int64
+			if !it.Scan(&e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded, &e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data) {
+				break
+			}
+			e.Occurred, e.Recorded = time.Unix(0, occurred).UTC(), time.Unix(0, recorded).UTC()
+			if want := after + int64(len(all)) + 1; e.Version != want {
+				return nil, errors.Join(it.Close(), fmt.Errorf("%w: stream %s has version %d where %d should be", eventstore.ErrCorrupt, stream, e.Version, want))
+			}
+			all = append(all, e)
+		}
+		if err := it.Close(); err != nil {
+			return nil, failed("load "+stream, err)
+		}
+	}
+	return all, nil
+}
+
+// stretch reads versions that are known to be there. A quorum may not have the newest
+// of them yet, if a conditional write told of them; a SERIAL read brings them there.
+func (s *Store) stretch(ctx context.Context, stream string, buckets []bucket, after, upto int64, limit int) ([]eventstore.Event, error) {
+	events, err := s.events(ctx, ProfileRead, stream, buckets, after, upto, limit)
+	if err == nil && len(events) < min(limit, int(upto-after)) {
+		events, err = s.events(ctx, ProfileSettle, stream, buckets, after, upto, limit)
+	}
+	return events, err
+}
+
+// SaveSnapshot implements eventstore.Store. The write's timestamp is the version, so
+// that an older snapshot never replaces a newer one, whichever comes last.
+func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if snap.Stream == "" || snap.Version <= 0 {
+		return fmt.Errorf("%w: a snapshot needs a stream and a version above 0", eventstore.ErrInvalid)
+	}
+	err := s.query(ctx, ProfileWrite, "INSERT INTO snapshots (store, stream, fold, version, data) VALUES (?, ?, ?, ?, ?)",
+		s.name, snap.Stream, snap.Fold, snap.Version, snap.Data).WithTimestamp(snap.Version).Exec()
+	if err != nil {
+		return failed("save a snapshot of "+snap.Stream, err)
+	}
+	return nil
+}
+
+// LoadSnapshot implements eventstore.Store.
+func (s *Store) LoadSnapshot(ctx context.Context, stream string, fold int) (eventstore.Snapshot, bool, error) {
+	if err := s.check(); err != nil {
+		return eventstore.Snapshot{}, false, err
+	}
+	snap := eventstore.Snapshot{Stream: stream, Fold: fold}
+	err := s.query(ctx, ProfileRead, "SELECT version, data FROM snapshots WHERE store = ? AND stream = ? AND fold = ?", s.name, stream, fold).Scan(&snap.Version, &snap.Data)
+	switch {
+	case errors.Is(err, client.ErrNotFound):
+		return eventstore.Snapshot{}, false, nil
+	case err != nil:
+		return eventstore.Snapshot{}, false, failed("load the snapshot of "+stream, err)
+	}
+	return snap, true, nil
+}
+
+// Stats counts what the feed has sequenced; events that nobody has read the feed of
+// are not in it. The size on disk is the nodes' own matter.
+func (s *Store) Stats(ctx context.Context) (eventstore.Stats, error) {
+	stats := eventstore.Stats{Bytes: -1, LogBytes: -1}
+	if err := s.check(); err != nil {
+		return stats, err
+	}
+	for slice := range eventstore.Slices {
+		h, err := s.logHead(ctx, ProfileShow, slice)
+		if err != nil {
+			return stats, failed("measure", err)
+		}
+		stats.Events += h.events
+	}
+	return stats, nil
+}

@@ -1,0 +1,122 @@
+package cassandra
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// tables of a keyspace. Kind 0 is an event, 1 a commit; columns of the one are null in
+// the other. Events have no TTL and are never deleted.
+var tables = []string{
+	`CREATE TABLE IF NOT EXISTS streams (
+		store text, stream text, bucket int, kind tinyint, commit_id text, version bigint,
+		head bigint static, base bigint static, sealed boolean static, size int static,
+		id text, type text, schema_version int, by_commit text, occurred bigint, recorded bigint,
+		cause text, correlation text, trace text, actor text, data blob,
+		first bigint, last bigint, fenced boolean,
+		PRIMARY KEY ((store, stream, bucket), kind, commit_id, version))
+		WITH compaction = {'class': 'UnifiedCompactionStrategy'}`,
+	// An intent that a late deletion missed is harmless, so tombstones may go early.
+	`CREATE TABLE IF NOT EXISTS intents (
+		store text, slice int, stream text, commit_id text, attempt text, expected bigint,
+		PRIMARY KEY ((store, slice), stream, commit_id, attempt))
+		WITH gc_grace_seconds = 3600 AND compaction = {'class': 'UnifiedCompactionStrategy'}`,
+	`CREATE TABLE IF NOT EXISTS feed (
+		store text, slice int, page bigint, position bigint, next bigint static, events bigint static,
+		stream text, after bigint, upto bigint,
+		PRIMARY KEY ((store, slice, page), position))
+		WITH compaction = {'class': 'UnifiedCompactionStrategy'}`,
+	`CREATE TABLE IF NOT EXISTS marks (store text, stream text, upto bigint, PRIMARY KEY ((store, stream)))`,
+	`CREATE TABLE IF NOT EXISTS snapshots (store text, stream text, fold int, version bigint, data blob, PRIMARY KEY ((store, stream), fold))`,
+	`CREATE TABLE IF NOT EXISTS stores (store text PRIMARY KEY, epoch text)`,
+}
+
+// Migrate makes the tables in the session's keyspace, which must exist. It can run
+// again, and beside a running service.
+func Migrate(ctx context.Context, session *client.Session) error {
+	for _, cql := range tables {
+		if err := session.Query(cql).WithContext(ctx).Profile(ProfileSchema).Exec(); err != nil {
+			return fmt.Errorf("eventstore/cassandra: make the tables: %w", err)
+		}
+	}
+	return nil
+}
+
+// The names of the profiles that the store runs under.
+const (
+	ProfileSchema = "schema"
+	// ProfileAppend is for conditional writes.
+	ProfileAppend = "append"
+	// ProfileWrite is for intents, marks and snapshots, which bear repetition.
+	ProfileWrite = "write"
+	// ProfileRead sees every acknowledged append, ProfileSettle what is under way too.
+	ProfileRead   = "read"
+	ProfileSettle = "settle"
+	// ProfileShow may miss the newest, and works with one replica.
+	ProfileShow = "show"
+)
+
+// Profiles returns the profiles that the store needs, for a client's configuration.
+// Streams belong to their local data centre: appends are linearizable there.
+func Profiles() map[string]client.Profile {
+	op := func(timeout, attempt time.Duration, idempotent bool) resilience.OperationPolicy {
+		p := resilience.OperationPolicy{Timeout: timeout, AttemptTimeout: attempt, Idempotent: idempotent}
+		if idempotent {
+			p.Retry = &resilience.RetryPolicy{MaxAttempts: 3, BaseDelay: 10 * time.Millisecond, MaxDelay: 100 * time.Millisecond}
+		}
+		return p
+	}
+	read := op(2*time.Second, 600*time.Millisecond, true)
+	read.Hedge = &resilience.HedgePolicy{Delay: 100 * time.Millisecond}
+	appends := op(3*time.Second, 0, false)
+	appends.Criticality = resilience.CriticalPlus
+	return map[string]client.Profile{
+		ProfileSchema: {OperationPolicy: op(time.Minute, 0, false), Consistency: client.Quorum},
+		ProfileAppend: {OperationPolicy: appends, Consistency: client.LocalQuorum, SerialConsistency: client.LocalSerial},
+		ProfileWrite:  {OperationPolicy: op(2*time.Second, 600*time.Millisecond, true), Consistency: client.LocalQuorum},
+		ProfileRead:   {OperationPolicy: read, Consistency: client.LocalQuorum, Decision: true},
+		ProfileSettle: {OperationPolicy: op(3*time.Second, time.Second, true), Consistency: client.LocalSerial, Decision: true},
+		ProfileShow:   {OperationPolicy: read, Consistency: client.LocalOne},
+	}
+}
+
+// epoch returns the store's epoch, making it if need be.
+func epoch(ctx context.Context, session *client.Session, name string) (string, error) {
+	for {
+		var e string
+		err := session.Query("SELECT epoch FROM stores WHERE store = ?", name).WithContext(ctx).Profile(ProfileSettle).Scan(&e)
+		if err == nil || !errors.Is(err, client.ErrNotFound) {
+			return e, err
+		}
+		made := make([]byte, 8)
+		if _, err := rand.Read(made); err != nil {
+			return "", err
+		}
+		_, err = session.Query("INSERT INTO stores (store, epoch) VALUES (?, ?) IF NOT EXISTS", name, hex.EncodeToString(made)).WithContext(ctx).Profile(ProfileAppend).CAS()
+		if err != nil && !errors.Is(err, client.ErrOutcomeUnknown) {
+			return "", err
+		}
+	}
+}
+
+// failed makes a client's error into one of eventstore.
+func failed(what string, err error) error {
+	kind := eventstore.ErrUnavailable
+	switch {
+	case errors.Is(err, client.ErrClosed), errors.Is(err, resilience.ErrClosed):
+		kind = eventstore.ErrClosed
+	case errors.Is(err, client.ErrDiskFull):
+		kind = eventstore.ErrFull
+	case errors.Is(err, client.ErrInvalid):
+		kind = eventstore.ErrInvalid
+	}
+	return fmt.Errorf("%w: %s: %w", kind, what, err)
+}

@@ -1,0 +1,185 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// Config says where the store lies.
+type Config struct {
+	// Session reaches the cluster, on a keyspace with the tables, with Profiles.
+	// Required; who connected it closes it, after the store.
+	Session *client.Session
+	// Name tells stores of one keyspace apart. Default: main.
+	Name string
+	// BucketEvents is how many events a bucket takes before it is sealed. It is fixed
+	// with a stream's first event. Default: 2000.
+	BucketEvents int
+	_            struct{}
+}
+
+// Check returns every problem at once.
+func (c Config) Check() error {
+	var errs []error
+	if c.Session == nil {
+		errs = append(errs, errors.New("eventstore/cassandra: Session is nil: connect one"))
+	}
+	if c.BucketEvents < 0 {
+		errs = append(errs, fmt.Errorf("eventstore/cassandra: BucketEvents is %d: give 1 or more, or 0 for 2000", c.BucketEvents))
+	}
+	return errors.Join(errs...)
+}
+
+// Store is an event store on Cassandra. It is safe for concurrent use, also beside
+// other instances. Who opened it closes it.
+type Store struct {
+	session *client.Session
+	name    string
+	epoch   string
+	size    int
+	closed  atomic.Bool
+
+	mu sync.Mutex
+	// sealed remembers buckets that can't change any more, by stream: a bound cache.
+	sealed map[string][]bucket
+	pages  [eventstore.Slices]int64 // the newest page of each slice that was seen
+}
+
+// maxRemembered bounds the streams whose sealed buckets are remembered.
+const maxRemembered = 100_000
+
+// Open makes the tables and the store, if they are not there.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	s := &Store{session: cfg.Session, name: cfg.Name, size: cfg.BucketEvents, sealed: map[string][]bucket{}}
+	if s.name == "" {
+		s.name = "main"
+	}
+	if s.size == 0 {
+		s.size = 2000
+	}
+	if err := Migrate(ctx, cfg.Session); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.epoch, err = epoch(ctx, cfg.Session, s.name); err != nil {
+		return nil, failed("read the epoch of store "+s.name, err)
+	}
+	return s, nil
+}
+
+// Close ends the store. What is under way ends by its own deadlines.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+func (s *Store) query(ctx context.Context, profile, cql string, args ...any) *client.Query {
+	return s.session.Query(cql, args...).WithContext(ctx).Profile(profile)
+}
+
+// contended is how often a SERIAL read that met contention is asked again.
+const contended = 10
+
+// scan reads one row. A SERIAL read takes part in the partition's Paxos rounds, and
+// may lose them to writers for a while.
+func (s *Store) scan(ctx context.Context, profile, cql string, args []any, into ...any) error {
+	for n := 1; ; n++ {
+		err := s.query(ctx, profile, cql, args...).Scan(into...)
+		if profile != ProfileSettle || !errors.Is(err, client.ErrTimedOut) || n == contended || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx)
+	}
+}
+
+// bucket is the statics of one.
+type bucket struct {
+	number int
+	// head is the version of its last event, or of the stream's before it; base that
+	// of the bucket before. exists is false until its first event.
+	head, base int64
+	sealed     bool
+	exists     bool
+	size       int
+}
+
+// bucketAt reads a bucket's statics.
+func (s *Store) bucketAt(ctx context.Context, profile, stream string, n int) (bucket, error) {
+	b := bucket{number: n}
+	var head, base *int64
+	var sealed *bool
+	var size *int
+	err := s.scan(ctx, profile, "SELECT head, base, sealed, size FROM streams WHERE store = ? AND stream = ? AND bucket = ? LIMIT 1",
+		[]any{s.name, stream, n}, &head, &base, &sealed, &size)
+	switch {
+	case errors.Is(err, client.ErrNotFound):
+		return b, nil
+	case err != nil:
+		return b, err
+	case head == nil: // Only fences are there.
+		return b, nil
+	}
+	b.exists, b.head = true, *head
+	if base != nil {
+		b.base = *base
+	}
+	b.sealed = sealed != nil && *sealed
+	if size != nil {
+		b.size = *size
+	}
+	return b, nil
+}
+
+// buckets returns a stream's buckets, the newest last. A stream that does not exist
+// has one that does not.
+func (s *Store) buckets(ctx context.Context, profile, stream string) ([]bucket, error) {
+	s.mu.Lock()
+	known := s.sealed[stream]
+	s.mu.Unlock()
+	all := append([]bucket(nil), known...)
+	for {
+		b, err := s.bucketAt(ctx, profile, stream, len(all))
+		if err != nil {
+			return nil, err
+		}
+		if n := len(all); n > 0 {
+			if !b.exists {
+				b.head, b.base = all[n-1].head, all[n-1].head
+			}
+			b.size = all[0].size
+		}
+		all = append(all, b)
+		if !b.sealed {
+			s.remember(stream, all[:len(all)-1])
+			return all, nil
+		}
+	}
+}
+
+func (s *Store) remember(stream string, sealed []bucket) {
+	if len(sealed) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sealed) >= maxRemembered {
+		clear(s.sealed)
+	}
+	s.sealed[stream] = append([]bucket(nil), sealed...)
+}
+
+func (s *Store) check() error {
+	if s.closed.Load() {
+		return eventstore.ErrClosed
+	}
+	return nil
+}
