@@ -137,7 +137,7 @@ func (r *run) hedgeTimer() (<-chan time.Time, func()) {
 			delay = measured
 		}
 	}
-	if delay <= 0 || isRepeat(r.ctx) {
+	if delay <= 0 || isRepeat(r.ctx) || isSingle(r.ctx) {
 		return nil, func() {}
 	}
 	timer := time.NewTimer(delay)

@@ -6,10 +6,11 @@ import "context"
 // what was there before.
 type markKey struct{}
 
-// mark is what WithCriticality and WithRetried add to a context.
+// mark is what WithCriticality, WithRetried and WithoutHedge add to a context.
 type mark struct {
 	attempt  *attempt // the innermost attempt around, or nil
 	retried  bool
+	single   bool
 	classSet bool
 	class    Criticality
 }
@@ -29,6 +30,15 @@ func WithCriticality(ctx context.Context, c Criticality) context.Context {
 func WithRetried(ctx context.Context) context.Context {
 	m := markOf(ctx)
 	m.retried = true
+	return context.WithValue(ctx, markKey{}, &m)
+}
+
+// WithoutHedge says that calls under the context are not hedged, whatever their
+// operation says: a client that knows that a request can't be sent twice uses it. They
+// may be retried, as far as their errors allow it.
+func WithoutHedge(ctx context.Context) context.Context {
+	m := markOf(ctx)
+	m.single = true
 	return context.WithValue(ctx, markKey{}, &m)
 }
 
@@ -56,6 +66,9 @@ func attemptOf(ctx context.Context) *attempt {
 	}
 	return nil
 }
+
+// isSingle reports whether calls under the context may not be hedged.
+func isSingle(ctx context.Context) bool { return markOf(ctx).single }
 
 // isRepeat reports whether the request around is itself a retry or hedge.
 func isRepeat(ctx context.Context) bool { return markOf(ctx).retried }

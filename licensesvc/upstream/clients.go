@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -119,8 +120,8 @@ func (c *Clients) MemberToRenew(ctx context.Context, id string) (resilience.Resu
 
 func (c *Clients) member(ctx context.Context, op *resilience.Operation, id string) (resilience.Result[Member], error) {
 	return resilience.Do(ctx, op, func(ctx context.Context) (Member, error) {
-		m, err := get[Member](ctx, c.membership, "/v1/members/"+url.PathEscape(id))
-		if isNotFound(err) {
+		m, err := rest.Attempt[Member](ctx, c.membership.client, http.MethodGet, "/v1/members/"+url.PathEscape(id), nil)
+		if rest.IsStatus(err, http.StatusNotFound) {
 			return Member{ID: id, Status: StatusUnknown}, nil
 		}
 		return m, err
@@ -132,8 +133,8 @@ func (c *Clients) member(ctx context.Context, op *resilience.Operation, id strin
 // static: whether there is such a title is then not known.
 func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title], error) {
 	return resilience.Do(ctx, c.title, func(ctx context.Context) (Title, error) {
-		t, err := get[Title](ctx, c.catalog, "/v1/titles/"+url.PathEscape(id))
-		if isNotFound(err) {
+		t, err := rest.Attempt[Title](ctx, c.catalog.client, http.MethodGet, "/v1/titles/"+url.PathEscape(id), nil)
+		if rest.IsStatus(err, http.StatusNotFound) {
 			return Title{ID: id, Studio: StudioOf(id), Unknown: true}, nil
 		}
 		return t, err
@@ -142,9 +143,7 @@ func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title
 
 // Key returns the key of a license. There is no stand-in: an error matches ErrNoKey.
 func (c *Clients) Key(ctx context.Context, want KeyRequest) (resilience.Result[Key], error) {
-	res, err := resilience.Do(ctx, c.key, func(ctx context.Context) (Key, error) {
-		return post[Key](ctx, c.keys, "/v1/keys", want)
-	})
+	res, err := rest.Send[Key](ctx, c.keys.client, c.key, http.MethodPost, "/v1/keys", want)
 	if err != nil {
 		return res, fmt.Errorf("%w: %w", ErrNoKey, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
@@ -188,7 +189,7 @@ func (in *Instance) transport(dependency string) http.RoundTripper {
 		base = in.cfg.Transport(dependency)
 	}
 	if base == nil {
-		base = &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
+		base = rest.NewBase(64)
 	}
 	return &traced{RoundTripper: otelhttp.NewTransport(base, otelhttp.WithTracerProvider(in.cfg.Observed.Tracer), otelhttp.WithPropagators(propagator),
 		otelhttp.WithMeterProvider(in.cfg.Observed.Meter)), base: base}

@@ -1,0 +1,475 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func guard(t *testing.T, change ...func(*resilience.Policy)) *resilience.Guard {
+	t.Helper()
+	p := resilience.Policy{
+		Name:     "remote",
+		Bulkhead: resilience.BulkheadPolicy{Limit: 50, Queue: 2000, MaxWait: 20 * time.Second},
+		Budget:   &resilience.BudgetPolicy{Ratio: 1, Burst: 1000},
+		Default: resilience.OperationPolicy{
+			Timeout: 20 * time.Second, AttemptTimeout: 10 * time.Second, Idempotent: true,
+			Retry: &resilience.RetryPolicy{MaxAttempts: 3, BaseDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond},
+		},
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	g, err := resilience.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// service is a server that counts connections and requests.
+type service struct {
+	*httptest.Server
+	conns, requests atomic.Int64
+}
+
+func serve(t *testing.T, h http.HandlerFunc) *service {
+	t.Helper()
+	s := &service{}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		h(w, r)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.conns.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+func client(t *testing.T, tr *rest.Transport) *http.Client {
+	t.Helper()
+	if tr.Base == nil {
+		tr.Base = rest.NewBase(50)
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func free(t *testing.T, g *resilience.Guard) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for g.Snapshot().InFlight != 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d permits are still held", g.Snapshot().InFlight)
+		}
+		runtime.GC()
+	}
+}
+
+// thirdTime answers 503 twice, then 200.
+func thirdTime(body []byte) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if n.Add(1)%3 != 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = w.Write(body)
+	}
+}
+
+func TestFailuresReuseTheConnection(t *testing.T) {
+	for _, size := range []int{100, 32 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			s := serve(t, thirdTime(bytes.Repeat([]byte("x"), size)))
+			g := guard(t)
+			c := client(t, &rest.Transport{Guard: g})
+			for range 50 {
+				resp, err := c.Get(s.URL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != 200 || len(b) != size || err != nil {
+					t.Fatalf("%d, %d bytes, %v", resp.StatusCode, len(b), err)
+				}
+			}
+			if s.conns.Load() != 1 || s.requests.Load() != 150 {
+				t.Errorf("%d connections for %d requests, want 1 for 150", s.conns.Load(), s.requests.Load())
+			}
+			free(t, g)
+		})
+	}
+}
+
+func TestWhatIsRepeated(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		method string
+		body   func() io.Reader
+		key    string
+		routes map[string]string
+		want   int64
+	}{
+		{"GET", "GET", nil, "", nil, 3},
+		{"PUT with a body that can be sent again", "PUT", func() io.Reader { return strings.NewReader("x") }, "", nil, 3},
+		{"PUT with a stream", "PUT", func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, "", nil, 1},
+		{"POST", "POST", func() io.Reader { return strings.NewReader("x") }, "", nil, 1},
+		{"POST with a key", "POST", func() io.Reader { return strings.NewReader("x") }, "k", nil, 3},
+		{"POST that a route declares", "POST", func() io.Reader { return strings.NewReader("x") }, "", map[string]string{"POST /keys": "key"}, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var bodies sync.Map
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				b, _ := io.ReadAll(r.Body)
+				bodies.Store(string(b), true)
+				w.WriteHeader(http.StatusInternalServerError)
+				_, _ = io.WriteString(w, "the last word")
+			})
+			g := guard(t, func(p *resilience.Policy) { p.Operations = map[string]resilience.OperationPolicy{"key": p.Default} })
+			var body io.Reader
+			if c.body != nil {
+				body = c.body()
+			}
+			r, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+"/keys", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.key != "" {
+				r.Header.Set("Idempotency-Key", c.key)
+			}
+			resp, err := client(t, &rest.Transport{Guard: g, Routes: c.routes}).Do(r)
+			if err != nil {
+				t.Fatalf("the last response is handed over, got %v", err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != 500 || string(b) != "the last word" {
+				t.Errorf("%d %q, %v", resp.StatusCode, b, err)
+			}
+			if s.requests.Load() != c.want {
+				t.Errorf("%d requests, want %d", s.requests.Load(), c.want)
+			}
+			if _, empty := bodies.Load(""); empty && c.body != nil {
+				t.Error("a body was sent empty")
+			}
+			free(t, g)
+		})
+	}
+}
+
+func TestBodiesHoldTheirPermit(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/none" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		_, _ = w.Write(bytes.Repeat([]byte("x"), 100_000))
+	})
+	g := guard(t)
+	c := client(t, &rest.Transport{Guard: g})
+	open := func(path string) *http.Response {
+		t.Helper()
+		resp, err := c.Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	resp := open("/")
+	if n := g.Snapshot().InFlight; n != 1 {
+		t.Errorf("%d permits while a body is open, want 1", n)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
+	if n := g.Snapshot().InFlight; n != 0 {
+		t.Errorf("%d permits after EOF, want 0", n)
+	}
+	resp.Body.Close()
+	resp = open("/")
+	resp.Body.Close()
+	if n := g.Snapshot().InFlight; n != 0 {
+		t.Errorf("%d permits after Close, want 0", n)
+	}
+	if resp = open("/none"); resp.Body != http.NoBody || g.Snapshot().InFlight != 0 {
+		t.Errorf("no body: %T, %d permits", resp.Body, g.Snapshot().InFlight)
+	}
+	func() { _ = open("/").Status }() // Nobody closes it.
+	free(t, g)
+}
+
+func TestBodiesHaveBounds(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("x", 2000))
+		if r.URL.Path == "/stall" {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	})
+	g := guard(t)
+	c := client(t, &rest.Transport{Guard: g, MaxBytes: 3000, Stall: 20 * time.Millisecond})
+	resp, err := c.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(resp.Body); err != nil || len(b) != 2000 {
+		t.Errorf("within the bound: %d bytes, %v", len(b), err)
+	}
+	resp.Body.Close()
+	if resp, err = c.Get(s.URL + "/stall"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrStalled) && !errors.Is(err, context.Canceled) {
+		t.Errorf("stalled: %v", err)
+	}
+	resp.Body.Close()
+	small := client(t, &rest.Transport{Guard: g, MaxBytes: 1000})
+	if resp, err = small.Get(s.URL); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrTooLarge) {
+		t.Errorf("too large: %d bytes, %v", len(b), err)
+	}
+	resp.Body.Close()
+	free(t, g)
+}
+
+// TestOneGetOverDyingConnections is the case where the standard transport sends one
+// GET nine times.
+func TestOneGetOverDyingConnections(t *testing.T) {
+	var die atomic.Bool
+	var executed atomic.Int64
+	var together sync.WaitGroup
+	together.Add(8)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if die.Load() {
+			executed.Add(1)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				conn.Close()
+			}
+			return
+		}
+		together.Done()
+		together.Wait()
+	})
+	g := guard(t, func(p *resilience.Policy) { p.Default.Retry.MaxAttempts = 2 })
+	c := client(t, &rest.Transport{Guard: g})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			resp, err := c.Get(s.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+		})
+	}
+	wg.Wait()
+	die.Store(true)
+	resp, err := c.Get(s.URL)
+	if err == nil {
+		resp.Body.Close()
+		t.Error("a dead connection answered")
+	}
+	if n := executed.Load(); n > 2 {
+		t.Errorf("one GET ran %d times, the guard allows 2", n)
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	c := client(t, &rest.Transport{Guard: guard(t)})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range 40 {
+				resp, err := c.Get(s.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.conns.Load(); n > 60 {
+		t.Errorf("%d connections for 2000 requests of 50 clients, want at most 60", n)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for name, header := range map[string]func() string{
+		"seconds": func() string { return "30" },
+		"date":    func() string { return time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", header())
+				w.WriteHeader(http.StatusServiceUnavailable)
+			})
+			g := guard(t)
+			resp, err := client(t, &rest.Transport{Guard: g}).Get(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			// Half a minute does not fit into the operation's time: handed over at once.
+			if resp.StatusCode != 503 || s.requests.Load() != 1 {
+				t.Errorf("%d after %d requests", resp.StatusCode, s.requests.Load())
+			}
+			if snap := g.Snapshot(); snap.Failures != 0 {
+				t.Errorf("a marked refusal counts as %d failures", snap.Failures)
+			}
+		})
+	}
+}
+
+func TestHeadersTravel(t *testing.T) {
+	got := make(chan http.Header, 10)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header
+		if len(got) == 1 {
+			w.WriteHeader(500)
+		}
+	})
+	ctx, cancel := context.WithTimeout(resilience.WithCriticality(t.Context(), resilience.Sheddable), 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client(t, &rest.Transport{Guard: guard(t)}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	for _, want := range []string{"1", "2"} {
+		h := <-got
+		if h.Get(rest.HeaderAttempt) != want || h.Get(rest.HeaderCriticality) != resilience.Sheddable.String() || h.Get(rest.HeaderTimeout) == "" {
+			t.Errorf("attempt %s sent %v", want, h)
+		}
+	}
+	if r.Header.Get(rest.HeaderAttempt) != "" {
+		t.Error("the caller's headers were changed")
+	}
+}
+
+func TestNeverSentIsRepeatedWhateverItIs(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	dials := 0
+	base := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials++
+		return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String())
+	}}
+	resp, err := client(t, &rest.Transport{Guard: guard(t), Base: base}).Post("http://nobody.test/", "text/plain", strings.NewReader("x"))
+	if err == nil {
+		resp.Body.Close()
+	}
+	var send *rest.SendError
+	if !errors.As(err, &send) || send.Sent || dials != 3 {
+		t.Errorf("%d dials, %v", dials, err)
+	}
+}
+
+func TestTypedCalls(t *testing.T) {
+	type plan struct {
+		Name string `json:"name"`
+	}
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/plan":
+			_, _ = io.WriteString(w, `{"name":"premium"}`)
+		case "/echo":
+			b, _ := io.ReadAll(r.Body)
+			_, _ = w.Write(b)
+		case "/gone":
+			w.Header().Set("Content-Type", "application/problem+json; charset=utf-8")
+			w.WriteHeader(404)
+			_, _ = io.WriteString(w, `{"title":"no such member","detail":"ask another","status":"wrong type"}`)
+		case "/broken":
+			_, _ = io.WriteString(w, `{"name":`)
+		case "/huge":
+			_, _ = io.WriteString(w, strings.Repeat(" ", 2<<20))
+		case "/down":
+			w.WriteHeader(502)
+		}
+	})
+	c, err := rest.NewClient(rest.ClientConfig{BaseURL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	g := guard(t)
+	if res, err := rest.Get[plan](t.Context(), c, g, "/plan"); err != nil || res.Value.Name != "premium" || res.Source != resilience.Live {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if res, err := rest.Send[plan](t.Context(), c, g, "POST", "/echo", plan{"basic"}); err != nil || res.Value.Name != "basic" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	_, err = rest.Get[plan](t.Context(), c, g, "/gone")
+	var status *rest.StatusError
+	if !errors.As(err, &status) || !rest.IsStatus(err, 404) || status.Problem == nil || status.Problem.Title != "no such member" || !strings.Contains(err.Error(), "ask another") {
+		t.Errorf("404: %v", err)
+	}
+	if n := s.requests.Load(); n != 3 {
+		t.Errorf("a 404 was repeated: %d requests", n)
+	}
+	for path, want := range map[string]error{"/broken": nil, "/huge": rest.ErrTooLarge} {
+		if _, err := rest.Get[plan](t.Context(), c, g, path); err == nil || want != nil && !errors.Is(err, want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	res, err := rest.Get(t.Context(), c, g, "/down", resilience.FallbackValue(plan{"free"}))
+	if err != nil || res.Value.Name != "free" || res.Source != resilience.Static || !rest.IsStatus(res.Cause, 502) {
+		t.Errorf("fallback: %+v, %v", res, err)
+	}
+	if _, err := rest.NewClient(rest.ClientConfig{BaseURL: "nowhere"}); err == nil {
+		t.Error("a bad address was taken")
+	}
+}
+
+func TestBadTransportsSaySo(t *testing.T) {
+	for _, tr := range []*rest.Transport{{}, {Guard: guard(t), Routes: map[string]string{"GET  //{": "x"}}} {
+		if resp, err := (&http.Client{Transport: tr}).Get("http://127.0.0.1:1/"); err == nil {
+			resp.Body.Close()
+			t.Error("accepted")
+		}
+	}
+}
