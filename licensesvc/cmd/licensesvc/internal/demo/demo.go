@@ -17,6 +17,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/httpfault"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
+	"github.com/backstay-go/backstay/chaos/telemetry"
 	"github.com/backstay-go/backstay/licensesvc/capacity/load"
 	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
@@ -90,7 +91,11 @@ func (h *house) build(ctx context.Context) (err error) {
 	if h.backend, err = h.cfg.Open(ctx, h.dir); err != nil {
 		return err
 	}
-	injector, err := chaos.New(h.backend.Plan, chaos.Config{})
+	marks, err := telemetry.New(h.observed.Meter)
+	if err != nil {
+		return err
+	}
+	injector, err := chaos.New(h.backend.Plan, chaos.Config{Listeners: []chaos.Listener{marks}})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,61 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// EventName is the name of the span event.
+const EventName = "chaos.fault"
+
+// The attributes of the event and of the metric.
+const (
+	RuleKey       = attribute.Key("chaos.rule")
+	KindKey       = attribute.Key("chaos.kind")
+	DependencyKey = attribute.Key("chaos.dependency")
+	NodeKey       = attribute.Key("chaos.node")
+	// DelayKey is how long a fault waits, in seconds. On the event only.
+	DelayKey = attribute.Key("chaos.delay_s")
+)
+
+// Faults is a chaos.Listener. It is safe for concurrent use and needs no closing. The
+// zero value marks spans and counts nothing.
+type Faults struct{ injected metric.Int64Counter }
+
+// New returns a listener that counts with the provider. Nil: it counts nothing.
+func New(meters metric.MeterProvider) (*Faults, error) {
+	f := &Faults{}
+	if meters == nil {
+		return f, nil
+	}
+	var err error
+	f.injected, err = meters.Meter("github.com/backstay-go/backstay/chaos/telemetry").
+		Int64Counter("chaos.faults", metric.WithDescription("Faults that were injected."), metric.WithUnit("{fault}"))
+	if err != nil {
+		return nil, fmt.Errorf("chaos/telemetry: %w", err)
+	}
+	return f, nil
+}
+
+// Injected implements chaos.Listener.
+func (f *Faults) Injected(ctx context.Context, e chaos.Event) {
+	attributes := []attribute.KeyValue{RuleKey.String(e.Rule), KindKey.String(string(e.Kind)), DependencyKey.String(e.Call.Dependency)}
+	if e.Call.Node != "" {
+		attributes = append(attributes, NodeKey.String(e.Call.Node))
+	}
+	if f.injected != nil {
+		f.injected.Add(ctx, 1, metric.WithAttributes(attributes...))
+	}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		if e.Delay > 0 {
+			attributes = append(attributes, DelayKey.Float64(e.Delay.Seconds()))
+		}
+		span.AddEvent(EventName, trace.WithTimestamp(e.Time), trace.WithAttributes(attributes...))
+	}
+}
