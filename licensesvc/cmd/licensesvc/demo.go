@@ -9,12 +9,13 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/demo"
 )
 
 func demoCommand() *cobra.Command {
 	cfg := demo.Config{Out: os.Stdout, Getenv: os.Getenv, Command: "make demo"}
-	var store string
+	var store, plan string
 	var verbose bool
 	c := &cobra.Command{
 		Use: "demo", Short: "the demonstration: load, faults, verdict, report", Args: cobra.NoArgs,
@@ -27,6 +28,7 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port of the API and the dashboard; port 0 is a free one")
 	c.Flags().StringVar(&cfg.Report, "report", "out/demo", "folder of the report")
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "decides the load; 0 is the plan's")
+	c.Flags().StringVar(&plan, "plan", "", "YAML file with a plan of faults of your own, on the first 46 s; default: the built-in one")
 	c.Flags().BoolVar(&verbose, "verbose", false, "tell what the service logs")
 	c.RunE = command(func(ctx context.Context, _ []string) error {
 		switch store {
@@ -36,6 +38,16 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 			cfg.Open, cfg.Command = demo.Cassandra, "make demo-cassandra"
 		default:
 			return usage(fmt.Errorf("--store %q: there are sqlite and cassandra", store))
+		}
+		if plan != "" {
+			p, err := chaos.Load(plan)
+			if err == nil {
+				err = p.CheckNames(demo.Known(store))
+			}
+			if err != nil {
+				return usage(fmt.Errorf("--plan %s: %w", plan, err))
+			}
+			cfg.Plan, cfg.Command = &p, cfg.Command+" (with --plan "+plan+")"
 		}
 		if verbose {
 			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))

@@ -222,6 +222,12 @@ func TestExitStatus(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("- actor: a\n  sha265: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	plan, nobody := filepath.Join(t.TempDir(), "plan.yaml"), filepath.Join(t.TempDir(), "nobody.yaml")
+	for file, text := range map[string]string{plan: "seed: 1\nrulez: []\n", nobody: "rules:\n  - where: {dependency: billing}\n    what: {kind: hang}\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -238,6 +244,10 @@ func TestExitStatus(t *testing.T) {
 		{"bad deadline", []string{"serve", "--data", "x", "--deadline", "soon"}, 2, "deadline"},
 		{"data is a file", []string{"serve", "--data", busy}, 1, busy},
 		{"extra argument", []string{"demo", "now"}, 2, "now"},
+		{"no contact point", []string{"serve", "--data", "x", "--store", "cassandra"}, 2, "--cassandra"},
+		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},
+		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
+		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "billing"},
 		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
-	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
 
@@ -26,13 +24,15 @@ type serveFlags struct {
 	membership, catalog, keys string
 	tokens                    string
 	deadline, drain           time.Duration
+	store                     storeFlags
 }
 
 func serveCommand() *cobra.Command {
 	var f serveFlags
 	c := &cobra.Command{
 		Use: "serve --data DIR", Short: "serve on a data folder until interrupted", Args: cobra.NoArgs,
-		Long: `Serve licenses over HTTP until interrupted. Events are kept in DIR/events.db.
+		Long: `Serve licenses over HTTP until interrupted. Events are kept in DIR/events.db, or
+in Cassandra with --store cassandra, in a keyspace that exists.
 
 Without --membership, --catalog and --keys the service starts small servers of
 its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
@@ -44,6 +44,11 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().StringVar(&f.membership, "membership", "", "base address of the membership service")
 	c.Flags().StringVar(&f.catalog, "catalog", "", "base address of the catalog")
 	c.Flags().StringVar(&f.keys, "keys", "", "base address of the key service")
+	c.Flags().StringVar(&f.store.kind, "store", "sqlite", "where events are kept: sqlite or cassandra")
+	c.Flags().StringSliceVar(&f.store.hosts, "cassandra", nil, "contact points of the Cassandra cluster")
+	c.Flags().StringVar(&f.store.keyspace, "keyspace", "licenses", "keyspace of the events")
+	c.Flags().StringVar(&f.store.local, "local-dc", "", "data centre whose nodes are asked; default: that of the first contact point that answers")
+	c.Flags().DurationVar(&f.store.patience, "connect-for", 30*time.Second, "how long to try to reach Cassandra at the start")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
 	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
 	c.Flags().DurationVar(&f.drain, "drain", 10*time.Second, "how long requests that were begun may take at the end")
@@ -69,6 +74,9 @@ func (f serveFlags) check() error {
 	}
 	if given != 0 && given != 3 {
 		errs = append(errs, errors.New("give all of --membership, --catalog and --keys, or none"))
+	}
+	if err := f.store.check(); err != nil {
+		errs = append(errs, err)
 	}
 	if f.deadline < 100*time.Millisecond {
 		errs = append(errs, fmt.Errorf("--deadline %s: give 100ms or more", f.deadline))
@@ -113,11 +121,11 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.data, "events.db")})
+	store, closeStore, err := f.store.open(ctx, f.data)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, closeStore()) }()
 	in, err := instance.Start(ctx, instance.Config{
 		Listen: f.listen, Data: f.data, Store: store, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
 		Deadline: f.deadline, Drain: f.drain, Tokens: tokens, Observed: observed, Log: log,

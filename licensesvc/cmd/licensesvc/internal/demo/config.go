@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/capacity/load"
 	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -69,6 +71,8 @@ func SQLite(ctx context.Context, dir string) (*Backend, error) {
 type Config struct {
 	// Open makes the store in the folder that it is given.
 	Open func(ctx context.Context, dir string) (*Backend, error)
+	// Plan replaces the store's own plan.
+	Plan *chaos.Plan
 	// Command is what runs it again, for the report.
 	Command string
 	// Listen is the address of the API and the dashboard.
@@ -89,4 +93,13 @@ type Config struct {
 
 func clock(d time.Duration) string {
 	return fmt.Sprintf("%2d s", int(d.Round(time.Second)/time.Second))
+}
+
+// Known are the names that a plan can use on a store.
+func Known(store string) chaos.Known {
+	k := chaos.Known{Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService}, Nodes: []string{}}
+	if store == "cassandra" {
+		k.Nodes = []string{"node1", "node2", "node3"}
+	}
+	return k
 }

@@ -91,6 +91,9 @@ func (h *house) build(ctx context.Context) (err error) {
 	if h.backend, err = h.cfg.Open(ctx, h.dir); err != nil {
 		return err
 	}
+	if h.cfg.Plan != nil {
+		h.backend.Plan = *h.cfg.Plan
+	}
 	marks, err := telemetry.New(h.observed.Meter)
 	if err != nil {
 		return err

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+)
+
+// storeFlags say where events are kept.
+type storeFlags struct {
+	kind            string
+	hosts           []string
+	keyspace, local string
+	patience        time.Duration
+}
+
+func (f storeFlags) check() error {
+	switch {
+	case f.kind == "sqlite" && len(f.hosts) > 0:
+		return errors.New("--cassandra is for --store cassandra")
+	case f.kind == "sqlite":
+		return nil
+	case f.kind != "cassandra":
+		return fmt.Errorf("--store %q: there are sqlite and cassandra", f.kind)
+	case len(f.hosts) == 0:
+		return errors.New("--cassandra is missing: name contact points, such as 10.0.0.1,10.0.0.2")
+	case f.patience <= 0:
+		return fmt.Errorf("--connect-for %s: give a duration above zero", f.patience)
+	}
+	return nil
+}
+
+// open opens the store, and returns what closes it.
+func (f storeFlags) open(ctx context.Context, data string) (eventstore.Store, func() error, error) {
+	if f.kind == "sqlite" {
+		store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(data, "events.db")})
+		if err != nil {
+			return nil, nil, err
+		}
+		return store, store.Close, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.patience)
+	defer cancel()
+	session, err := client.Connect(ctx, client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local, Profiles: cassandra.Profiles()})
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := cassandra.Open(ctx, cassandra.Config{Session: session})
+	if err != nil {
+		return nil, nil, errors.Join(err, session.Close())
+	}
+	return store, func() error { return errors.Join(store.Close(), session.Close()) }, nil
+}
