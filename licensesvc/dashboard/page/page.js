@@ -145,11 +145,11 @@ async function tell(member, license) {
     $('story').replaceChildren();
     return;
   }
-  $('story-hint').textContent = body.summary || '';
+  $('story-hint').textContent = `${body.license.title} on ${body.license.device}: ${body.license.status}`;
   $('story').replaceChildren(...body.events.map(e => el('li', {},
-    el('b', {}, e.text || e.type),
-    el('small', {}, [new Date(e.occurred_at).toLocaleString(), e.late ? `(recorded ${new Date(e.recorded_at).toLocaleString()})` : '', e.rules ? `rules ${e.rules}` : '', `version ${e.version}`, e.trace_id ? `trace ${e.trace_id}` : ''].filter(Boolean).join(' · ')),
-    ...(e.decided_on || []).map(d => el('span', { class: 'chip' + (['live', 'hedge', 'cache'].includes(d.source) ? '' : ' off') }, `${d.dependency}: ${d.source}${d.age_s ? ` ${Math.round(d.age_s)} s old` : ''}`)))));
+    el('b', {}, e.type),
+    el('small', {}, [new Date(e.occurred).toLocaleString(), new Date(e.recorded) - new Date(e.occurred) > 1000 ? `(recorded ${new Date(e.recorded).toLocaleString()})` : '', e.event.rules ? `rules ${e.event.rules}` : '', `version ${e.version}`, e.trace ? `trace ${e.trace}` : ''].filter(Boolean).join(' · ')),
+    ...(e.event.decided_on || []).map(d => el('span', { class: 'chip' + (['live', 'hedge', 'cache'].includes(d.source) ? '' : ' off') }, `${d.dependency}: ${d.source}${d.age_s ? ` ${Math.round(d.age_s)} s old` : ''}`)))));
 }
 
 $('story-form').addEventListener('submit', e => {

@@ -1,0 +1,103 @@
+package demo
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backstay-go/backstay/internal/browsertest"
+	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+)
+
+// TestThePageShowsFaultsAndAnswers opens the live page of the demonstration's own
+// house in a real browser, injects a fault by a button, and sees it.
+func TestThePageShowsFaultsAndAnswers(t *testing.T) {
+	browser := browsertest.Start(t)
+	h := &house{dir: t.TempDir(), witness: newWitness(), cfg: Config{Open: SQLite, Listen: "127.0.0.1:0", Out: io.Discard, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" }}}
+	defer func() {
+		if err := h.close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := h.build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.backend.Plan.Rules = nil
+	if err := h.faults.injector.Update(h.backend.Plan); err != nil {
+		t.Fatal(err)
+	}
+	h.faults.begin()
+	browser.Open(t, h.service.URL()+"/dashboard/")
+	for _, dependency := range []string{"event-store", "membership", "catalog", "key-service"} {
+		browser.Holds(t, dependency+" is shown", `document.getElementById("dependencies").innerText.includes("`+dependency+`")`)
+	}
+	crowd := newCrowd(h.service.URL(), 1)
+	defer crowd.http.CloseIdleConnections()
+	var s load.Sample
+	for n := range 40 {
+		if s = crowd.send(t.Context(), n); s.Outcome == gotError {
+			t.Fatalf("request %d: %+v", n, crowd.answers()[n])
+		}
+	}
+	browser.Holds(t, "decisions are shown", `/m-000\d\d/.test(document.getElementById("recent").innerText)`)
+	browser.Script(t, `document.querySelector("#recent a, #recent button, #recent tr, #recent li").click()`)
+	browser.Holds(t, "a license's story is told", `document.getElementById("story").innerText.includes("license.granted")`)
+	browser.Holds(t, "there are buttons", `document.querySelectorAll("#buttons button").length >= 4`)
+	browser.Script(t, `[...document.querySelectorAll("#buttons button")].find(b => b.innerText.includes("500")).click()`)
+	// A member that membership was not asked about before: nothing stands in, or the
+	// answer says what did.
+	deadline := time.Now().Add(20 * time.Second)
+	for n := 1000; ; n++ {
+		if time.Now().After(deadline) {
+			t.Fatal("the button's fault was not seen by any request")
+		}
+		if s := crowd.send(t.Context(), n); s.Sources["membership"] == "stale" || s.Outcome == gotUnavailable {
+			break
+		}
+	}
+	browser.Holds(t, "the fault is on the page", `document.body.innerText.includes("500")`)
+	if c := browser.Complaints(); len(c) > 0 {
+		t.Errorf("the page complained: %q", c)
+	}
+}
+
+// TestTheReportIsAPageOfItsOwn makes a report of a short run and opens it from the disk.
+func TestTheReportIsAPageOfItsOwn(t *testing.T) {
+	browser := browsertest.Start(t)
+	dir := t.TempDir()
+	var out strings.Builder
+	err := Run(t.Context(), Config{Listen: "127.0.0.1:0", Report: dir, Out: &out, Command: "go test", Getenv: func(string) string { return "" },
+		Open: func(ctx context.Context, dir string) (*Backend, error) {
+			b, err := SQLite(ctx, dir)
+			if err == nil {
+				b.Stages = []load.Stage{{For: 2 * time.Second, PerSecond: 50}}
+				b.Plan.Rules = b.Plan.Rules[:0]
+			}
+			return b, err
+		}})
+	// Two seconds are not what the demonstration promises: it says so.
+	if err == nil || !strings.Contains(out.String(), "the load came") {
+		t.Fatalf("a run that is too short passed: %v\n%s", err, out.String())
+	}
+	page := filepath.Join(dir, "demo.html")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, external := range []string{`src="http`, `href="http`, "@import"} {
+		if strings.Contains(string(text), external) {
+			t.Errorf("the page loads something from elsewhere: %s", external)
+		}
+	}
+	browser.Open(t, "file://"+page)
+	browser.Holds(t, "the verdict is shown", `/undecided/i.test(document.body.innerText)`)
+	browser.Holds(t, "there are plots", `document.querySelectorAll("svg").length > 0`)
+	if c := browser.Complaints(); len(c) > 0 {
+		t.Errorf("the page complained: %q", c)
+	}
+}
