@@ -37,7 +37,7 @@ const (
 func judge(r run) []report.Check {
 	checks := []report.Check{
 		r.loadCame(), r.faultsHappened(),
-		r.nothingLost(), r.promisesSettled(), r.rulesHeld(), r.honest(), r.inTime(), r.stood(), r.cameBack(),
+		r.nothingLost(), r.promisesSettled(), r.rulesHeld(), r.honest(), r.answered(), r.inTime(), r.stood(), r.cameBack(),
 	}
 	if r.nodes != nil {
 		checks = append(checks, *r.nodes)
@@ -160,6 +160,19 @@ func (r run) honest() report.Check {
 	return report.Check{Name: "answers say what they rest on",
 		Promised: "each answer names its data, and calls live only what the wire brought for that very request",
 		Seen:     fmt.Sprintf("%d claims of live data, %d answers not on live data alone, %d untrue", claims, degraded, len(broken)), Verdict: verdict(claims > 0 && degraded > 0 && len(broken) == 0), Details: some(broken)}
+}
+
+// answered looks for what is no answer at all.
+func (r run) answered() report.Check {
+	var broken []string
+	for _, a := range r.answers {
+		if a.outcome == gotError {
+			broken = append(broken, fmt.Sprintf("%s of %s: status %d, %s (%s)", a.kind, a.member, a.status, a.detail, a.id))
+		}
+	}
+	return report.Check{Name: "every request was answered",
+		Promised: "also a refusal is an answer that says why and what to do; no request ends in an internal error or without an answer",
+		Seen:     fmt.Sprintf("%d answers, %d errors", len(r.answers)-len(broken), len(broken)), Verdict: verdict(len(broken) == 0), Details: some(broken)}
 }
 
 func (r run) inTime() report.Check {
