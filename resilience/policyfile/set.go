@@ -94,16 +94,22 @@ func (s *Set) Reload() error {
 const settle = 100 * time.Millisecond
 
 // Watch reloads the file whenever it changes, until the context ends, and tells what
-// came of it: nil, or why the old policies stay. It watches the folder, so that
-// replacing the file and symbolic links (as Kubernetes makes them) are seen.
+// came of it: nil, or why the old policies stay. See the function Watch.
 func (s *Set) Watch(ctx context.Context, told func(error)) error {
+	return Watch(ctx, s.file, func() { told(s.Reload()) })
+}
+
+// Watch calls changed whenever the file was changed, until the context ends, and
+// returns the context's error, or why it can't watch any more. It watches the folder,
+// so that replacing the file and symbolic links (as Kubernetes makes them) are seen.
+func Watch(ctx context.Context, file string, changed func()) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("policyfile: watch %s: %w", s.file, err)
+		return fmt.Errorf("policyfile: watch %s: %w", file, err)
 	}
 	defer watcher.Close()
-	if err := watcher.Add(filepath.Dir(s.file)); err != nil {
-		return fmt.Errorf("policyfile: watch the folder of %s: %w", s.file, err)
+	if err := watcher.Add(filepath.Dir(file)); err != nil {
+		return fmt.Errorf("policyfile: watch the folder of %s: %w", file, err)
 	}
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
@@ -114,16 +120,16 @@ func (s *Set) Watch(ctx context.Context, told func(error)) error {
 			return ctx.Err()
 		case _, ok := <-watcher.Events:
 			if !ok {
-				return fmt.Errorf("policyfile: watch %s: the watcher ended", s.file)
+				return fmt.Errorf("policyfile: watch %s: the watcher ended", file)
 			}
 			timer.Reset(settle)
-		case err, ok := <-watcher.Errors:
+		case _, ok := <-watcher.Errors:
 			if !ok {
-				return fmt.Errorf("policyfile: watch %s: the watcher ended", s.file)
+				return fmt.Errorf("policyfile: watch %s: the watcher ended", file)
 			}
-			told(fmt.Errorf("policyfile: watch %s: %w", s.file, err))
+			timer.Reset(settle) // Events may have been lost: look.
 		case <-timer.C:
-			told(s.Reload())
+			changed()
 		}
 	}
 }

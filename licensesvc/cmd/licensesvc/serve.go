@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -16,6 +17,8 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
 // serveFlags are the flags of serve.
@@ -25,6 +28,7 @@ type serveFlags struct {
 	tokens                    string
 	deadline, drain           time.Duration
 	store                     storeFlags
+	policies                  string
 }
 
 func serveCommand() *cobra.Command {
@@ -49,6 +53,7 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().StringVar(&f.store.keyspace, "keyspace", "licenses", "keyspace of the events")
 	c.Flags().StringVar(&f.store.local, "local-dc", "", "data centre whose nodes are asked; default: that of the first contact point that answers")
 	c.Flags().DurationVar(&f.store.patience, "connect-for", 30*time.Second, "how long to try to reach Cassandra at the start")
+	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
 	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
 	c.Flags().DurationVar(&f.drain, "drain", 10*time.Second, "how long requests that were begun may take at the end")
@@ -99,6 +104,10 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	policies, err := loadPolicies(f.policies)
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	observed, err := instance.Observe(ctx, "licensesvc", os.Getenv)
 	if err != nil {
@@ -128,11 +137,16 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, closeStore()) }()
 	in, err := instance.Start(ctx, instance.Config{
 		Listen: f.listen, Data: f.data, Store: store, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
-		Deadline: f.deadline, Drain: f.drain, Tokens: tokens, Observed: observed, Log: log,
+		Deadline: f.deadline, Drain: f.drain, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
 	})
 	if err != nil {
 		return err
 	}
+	var watching sync.WaitGroup
+	if f.policies != "" {
+		watching.Go(func() { watchPolicies(ctx, f.policies, in, log) })
+	}
+	defer watching.Wait()
 	log.Info("serving", "api", in.URL()+"/v1", "dashboard", in.URL()+"/dashboard/", "data", f.data)
 	select {
 	case <-ctx.Done():
@@ -160,4 +174,37 @@ func loadTokens(file string) (*api.Tokens, error) {
 		return nil, usage(fmt.Errorf("--tokens %s: %w", file, err))
 	}
 	return tokens, nil
+}
+
+func loadPolicies(file string) (map[string]resilience.Policy, error) {
+	if file == "" {
+		return nil, nil
+	}
+	policies, _, err := policyfile.Load(file)
+	if err == nil {
+		err = instance.CheckPolicies(policies)
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("--policies %s: %w", file, err))
+	}
+	return policies, nil
+}
+
+// watchPolicies takes changes of the file until the context ends. A bad file is logged
+// and changes nothing.
+func watchPolicies(ctx context.Context, file string, in *instance.Instance, log *slog.Logger) {
+	err := policyfile.Watch(ctx, file, func() {
+		policies, _, err := policyfile.Load(file)
+		if err == nil {
+			err = in.Update(policies)
+		}
+		if err != nil {
+			log.Error("policies stay as they are", "error", err)
+			return
+		}
+		log.Info("policies changed", "file", file)
+	})
+	if ctx.Err() == nil {
+		log.Error("policies are not watched any more", "error", err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -36,7 +37,10 @@ type Config struct {
 	Data string
 	// Store holds the events. Required; who opened it closes it, after Shutdown.
 	Store eventstore.Store
-	// StorePolicy is the policy of the store's guard. Nil: app.StorePolicy.
+	// Policies replace the service's own, by guard. See Policies.
+	Policies map[string]resilience.Policy
+	// StorePolicy is the policy of the store's guard. Nil: that of Policies, else
+	// app.StorePolicy.
 	StorePolicy *resilience.Policy
 	// Membership, Catalog and Keys are base addresses. Required.
 	Membership, Catalog, Keys string
@@ -145,8 +149,16 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w; choose one that can be written with --data", err)
 	}
+	if err := CheckPolicies(cfg.Policies); err != nil {
+		return err
+	}
+	upstreams := maps.Clone(cfg.Policies)
+	delete(upstreams, app.EventStore)
+	if p, ok := cfg.Policies[app.EventStore]; ok && cfg.StorePolicy == nil {
+		cfg.StorePolicy = &p
+	}
 	listeners := append([]resilience.Listener{in.telemetry, in.recorder}, cfg.Listeners...)
-	if in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport}); err != nil {
+	if in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams}); err != nil {
 		return err
 	}
 	if in.journal, err = journal.Open(journal.Config{Path: filepath.Join(cfg.Data, "journal")}); err != nil {

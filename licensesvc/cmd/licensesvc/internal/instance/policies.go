@@ -1,0 +1,70 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Policies are the policies that a service has when it is told no others, by guard.
+func Policies() map[string]resilience.Policy {
+	own := map[string]resilience.Policy{}
+	for _, p := range []resilience.Policy{app.StorePolicy(), upstream.MembershipPolicy(), upstream.CatalogPolicy(), upstream.KeyServicePolicy()} {
+		own[p.Name] = p
+	}
+	return own
+}
+
+// CheckPolicies returns every guard and operation that the service does not know, and
+// every operation that it needs and a policy leaves out.
+func CheckPolicies(policies map[string]resilience.Policy) error {
+	own := Policies()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(policies)) {
+		mine, ok := own[name]
+		if !ok {
+			errs = append(errs, fmt.Errorf("guards.%s: there is no such guard; there are %s", name, strings.Join(slices.Sorted(maps.Keys(own)), ", ")))
+			continue
+		}
+		needed := strings.Join(slices.Sorted(maps.Keys(mine.Operations)), ", ")
+		for op := range policies[name].Operations {
+			if _, ok := mine.Operations[op]; !ok {
+				errs = append(errs, fmt.Errorf("guards.%s.operations.%s: there is no such operation; there are %s", name, op, needed))
+			}
+		}
+		for op := range mine.Operations {
+			if _, ok := policies[name].Operations[op]; !ok {
+				errs = append(errs, fmt.Errorf("guards.%s.operations: %s is missing; give all of %s", name, op, needed))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Update changes the policies of guards that run; they keep their state. On an error
+// nothing is changed.
+func (in *Instance) Update(policies map[string]resilience.Policy) error {
+	if err := CheckPolicies(policies); err != nil {
+		return err
+	}
+	for _, p := range policies {
+		for _, f := range p.Check() {
+			if f.Severity == resilience.Error {
+				return fmt.Errorf("guards.%s: %s", p.Name, f)
+			}
+		}
+	}
+	var errs []error
+	for _, g := range in.Guards() {
+		if p, ok := policies[g.Snapshot().Dependency]; ok {
+			errs = append(errs, g.Update(p))
+		}
+	}
+	return errors.Join(errs...)
+}
