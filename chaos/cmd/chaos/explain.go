@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// width is how many characters a drawn timeline has.
+const width = 60
+
+// explain tells a plan: what happens when to whom, and the same drawn to scale.
+func explain(p chaos.Plan, out io.Writer) {
+	if p.Name != "" {
+		fmt.Fprintln(out, p.Name)
+	}
+	fmt.Fprintf(out, "seed %d, %d rules, over after %s\n\n", p.Seed, len(p.Rules), p.End())
+	for i := range p.Rules {
+		fmt.Fprintf(out, "  %s\n", sentence(p, i))
+	}
+	if len(p.Rules) == 0 {
+		return
+	}
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i := range p.Rules {
+		from, to := p.Window(i)
+		fmt.Fprintf(w, "  %s\t%s\n", p.RuleName(i), bar(from, to, p.End()))
+	}
+	fmt.Fprintf(w, "  \t0%*s\n", width-1, p.End().String())
+	// Who can't read the output is not told that either.
+	_ = w.Flush()
+}
+
+func bar(from, to, end time.Duration) string {
+	at := func(d time.Duration) int { return int(int64(width) * int64(d) / int64(max(end, 1))) }
+	a, b := at(from), max(at(to), at(from)+1)
+	return strings.Repeat(".", a) + strings.Repeat("#", b-a) + strings.Repeat(".", max(0, width-b))
+}
+
+// sentence is one rule in words.
+func sentence(p chaos.Plan, i int) string {
+	r := p.Rules[i]
+	from, to := p.Window(i)
+	who := r.Where.Dependency
+	if who == "" {
+		who = "every dependency"
+	}
+	for _, part := range []struct{ word, value string }{{"operation", r.Where.Operation}, {"node", r.Where.Node}, {"path", r.Where.Path}} {
+		if part.value != "" {
+			who += fmt.Sprintf(" (%s %s)", part.word, part.value)
+		}
+	}
+	info, _ := r.What.Kind.Info()
+	text := fmt.Sprintf("from %s to %s %s %s", from, to, who, info.Does)
+	if r.What.Delay > 0 {
+		text += fmt.Sprintf(" by %s", r.What.Delay)
+		if r.What.Jitter > 0 {
+			text += fmt.Sprintf(" ± %s", r.What.Jitter)
+		}
+	}
+	if r.What.Status > 0 {
+		text += fmt.Sprintf(" %d", r.What.Status)
+	}
+	if r.When.RepeatEvery > 0 {
+		text += fmt.Sprintf(", %s of every %s", r.When.RepeatFor, r.When.RepeatEvery)
+	}
+	if q := r.Often.Probability; q != nil {
+		text += fmt.Sprintf(", with a chance of %g %%", 100**q)
+	}
+	if r.Often.Count > 0 {
+		text += fmt.Sprintf(", at most %d times", r.Often.Count)
+	}
+	if r.Whom.Scope != "" {
+		text += fmt.Sprintf(", for requests of scope %s only", r.Whom.Scope)
+	}
+	return text + "."
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const good = `name: a bad hour
+seed: 7
+rules:
+  - name: catalog slow
+    where: {dependency: catalog, protocol: tcp}
+    when: {from: 10s, to: 30s}
+    what: {kind: latency, delay: 300ms, jitter: 50ms}
+    often: {probability: 0.5}
+  - name: catalog cut
+    where: {dependency: catalog, protocol: tcp}
+    when: {from: 40s, to: 60s}
+    what: {kind: reset}
+`
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "plan.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestCommands(t *testing.T) {
+	ok, bad := write(t, good), write(t, strings.Replace(good, "kind: reset", "kind: rest", 1))
+	for _, c := range []struct {
+		name string
+		args []string
+		want int
+		says []string
+	}{
+		{"good", []string{"check", ok}, 0, nil},
+		{"bad", []string{"check", ok, bad}, 2, []string{"rest", "reset"}},
+		{"missing", []string{"check", "none.yaml"}, 2, []string{"none.yaml"}},
+		{"no plan", []string{"check"}, 2, []string{"--help"}},
+		{"explain", []string{"explain", ok}, 0, []string{"a bad hour", "from 10s to 30s catalog is slow by 300ms ± 50ms, with a chance of 50 %.",
+			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
+		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},
+		{"open to all", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--listen", "0.0.0.0:0", ok}, 2, []string{"loopback"}},
+		{"a plan for somebody else", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", ok}, 2, []string{"catalog"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if got := run(t.Context(), c.args, &out, &out); got != c.want {
+				t.Errorf("status %d, want %d", got, c.want)
+			}
+			for _, says := range c.says {
+				if !strings.Contains(out.String(), says) {
+					t.Errorf("%q is not in\n%s", says, out.String())
+				}
+			}
+		})
+	}
+}
+
+// lines is a writer that tests read lines from.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+	ch  chan string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Write(b)
+	for {
+		line, err := l.buf.ReadString('\n')
+		if err != nil {
+			l.buf.WriteString(line)
+			return len(b), nil
+		}
+		l.ch <- line
+	}
+}
+
+func TestTheProxyFollowsThePlan(t *testing.T) {
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listen.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		c, err := listen.Accept()
+		if err == nil {
+			_, _ = io.WriteString(c, "hello")
+			c.Close()
+		}
+	})
+	plan := write(t, "rules:\n  - name: slow\n    where: {dependency: d}\n    what: {kind: latency, delay: 1ms}\n")
+	out := &lines{ch: make(chan string, 10)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int)
+	go func() {
+		done <- run(ctx, []string{"proxy", "--dependency", "d", "--upstream", listen.Addr().String(), plan}, out, out)
+	}()
+	_, rest, _ := strings.Cut(<-out.ch, "d at ")
+	address, _, _ := strings.Cut(rest, ",")
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if b, err := io.ReadAll(c); err != nil || string(b) != "hello" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if told := <-out.ch; !strings.Contains(told, "slow: latency") {
+		t.Errorf("told %q", told)
+	}
+	cancel()
+	if status := <-done; status != 0 {
+		t.Errorf("status %d", status)
+	}
+	if sum := <-out.ch; !strings.Contains(sum, "1 connections, 0 bytes up, 5 bytes down") {
+		t.Errorf("sum %q", sum)
+	}
+}
