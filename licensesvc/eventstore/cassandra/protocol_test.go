@@ -1,0 +1,403 @@
+package cassandra_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// The append protocol of this package, as a model: one stream in buckets of two
+// events, conditional batches that are atomic on a bucket, and requests whose answer
+// is lost and that take effect now, later or never. The scheduler picks who goes on by
+// a seed. Each wrong variant is one that the search must break.
+
+// variant changes one rule of the protocol.
+type variant string
+
+const (
+	right               variant = ""
+	refusalIsNo         variant = "the refusal of a blind repeat is told as no"
+	newIDOnRepeat       variant = "a repeat has a new commit id"
+	absenceIsNo         variant = "absence in a serial read is told as no"
+	newestBucketOnly    variant = "the commit is looked up in the newest bucket only"
+	noCommitRow         variant = "the batch does not ask for the commit's row"
+	resolveWithoutFence variant = "resolve tells no without a fence"
+	oldFenceOnly        variant = "the fence is in the oldest bucket only"
+	fenceUnanswered     variant = "a fence without an answer is taken for done"
+	intentAfter         variant = "the intent is written after the append"
+	dropAbsent          variant = "the reader drops an intent whose commit it does not find"
+)
+
+var wrong = []variant{refusalIsNo, newIDOnRepeat, absenceIsNo, newestBucketOnly, noCommitRow, resolveWithoutFence, oldFenceOnly, fenceUnanswered, intentAfter, dropAbsent}
+
+const bucketLimit = 2
+
+type row struct{ fenced bool }
+
+// intent is one attempt's own: a later one of the same commit has another.
+type intent struct {
+	id      string
+	attempt int
+}
+
+type partition struct {
+	exists, sealed bool
+	head, base     int
+	commits        map[string]row
+}
+
+// model is the cluster and what clients were told.
+type model struct {
+	v       variant
+	rng     *rand.Rand
+	buckets []*partition
+	events  []string // work, by version
+	byID    []string // commit id, by version
+	late    []func()
+	intents map[intent]int // the version that was expected
+	logged  int
+	applied map[string]bool // commit ids told applied
+	no      map[string]bool // commit ids told no for good
+	turn    chan chan struct{}
+	faults  int
+
+	attempts int
+}
+
+func (m *model) bucket(n int) *partition {
+	for len(m.buckets) <= n {
+		m.buckets = append(m.buckets, &partition{commits: map[string]row{}})
+	}
+	return m.buckets[n]
+}
+
+// request sends what takes effect at once if it is answered. ok is false when nobody
+// knows: it took effect, or will, or never does.
+func (m *model) request(apply func()) (ok bool) {
+	m.step()
+	if m.faults == 0 || m.rng.IntN(3) > 0 {
+		apply()
+		return true
+	}
+	m.faults--
+	switch m.rng.IntN(3) {
+	case 0:
+		apply()
+	case 1:
+		m.late = append(m.late, apply)
+	}
+	return false
+}
+
+// step gives the turn back to the scheduler.
+func (m *model) step() {
+	mine := make(chan struct{})
+	m.turn <- mine
+	<-mine
+}
+
+// newest reads the buckets, at SERIAL.
+func (m *model) newest() (n int, p partition) {
+	m.step()
+	for n = 0; ; n++ {
+		b := m.bucket(n)
+		if !b.sealed {
+			p = *b
+			if !b.exists && n > 0 {
+				p.head, p.base = m.bucket(n-1).head, m.bucket(n-1).head
+			}
+			return n, p
+		}
+	}
+}
+
+// find looks a commit up, at SERIAL, one bucket after the other.
+func (m *model) find(id string, upto int) (found, fenced bool) {
+	from := 0
+	if m.v == newestBucketOnly {
+		from = upto
+	}
+	for n := from; n <= upto; n++ {
+		m.step()
+		if r, ok := m.bucket(n).commits[id]; ok {
+			if !r.fenced {
+				return true, false
+			}
+			fenced = true
+		}
+	}
+	return false, fenced
+}
+
+// batch is the conditional batch of a commit.
+func (m *model) batch(n int, p partition, id, work string) (apply func(), res *struct{ applied, row, fenced, taken bool }) {
+	res = &struct{ applied, row, fenced, taken bool }{}
+	return func() {
+		b := m.bucket(n)
+		r, there := b.commits[id]
+		res.row, res.fenced = there, there && r.fenced
+		headFits := !b.exists && !p.exists || b.exists && p.exists && b.head == p.head && !b.sealed
+		res.taken = b.exists && b.head > p.head
+		if !headFits || there && m.v != noCommitRow {
+			return
+		}
+		b.exists, b.head, b.base = true, p.head+1, p.base
+		b.sealed = b.head-b.base >= bucketLimit
+		b.commits[id] = row{}
+		m.events, m.byID = append(m.events, work), append(m.byID, id)
+		res.applied = true
+	}, res
+}
+
+type told int
+
+const (
+	unknown told = iota
+	done
+	conflict
+	rejected
+)
+
+// append is Store.Append.
+func (m *model) append(id, work string, expected int) told {
+	if m.v != intentAfter {
+		m.attempts++
+		mine := intent{id, m.attempts}
+		for !m.request(func() { m.intents[mine] = expected }) {
+		}
+	}
+	sent, patience := false, m.rng.IntN(3)
+	for tries := 0; ; tries++ {
+		n, p := m.newest()
+		if sent || n > 0 {
+			found, fenced := m.find(id, n)
+			switch {
+			case found:
+				return done
+			case fenced:
+				return rejected
+			case sent && m.v == absenceIsNo:
+				return rejected
+			case sent && p.head > expected:
+				return conflict
+			}
+		}
+		if p.head != expected && !sent {
+			// The batch finds out: it also asks for the commit's row.
+			if !p.exists {
+				return conflict
+			}
+			p.head = expected
+		}
+		if p.head != expected {
+			return conflict
+		}
+		use := id
+		if sent && m.v == newIDOnRepeat {
+			use = fmt.Sprint(id, "'", tries)
+		}
+		apply, res := m.batch(n, p, use, work)
+		answered := m.request(apply)
+		switch {
+		case !answered:
+			sent = true
+			if tries >= patience {
+				return unknown
+			}
+		case res.applied:
+			return done
+		case sent && m.v == refusalIsNo:
+			return rejected
+		case !sent && res.row && !res.fenced:
+			return done
+		case !sent && res.row:
+			return rejected
+		case !sent && res.taken:
+			return conflict
+		}
+	}
+}
+
+// resolve is Store.Resolve.
+func (m *model) resolve(id string) told {
+	fenced := 0
+	for {
+		n, _ := m.newest()
+		found, _ := m.find(id, n)
+		switch {
+		case found:
+			return done
+		case m.v == resolveWithoutFence, fenced > n:
+			return rejected
+		}
+		for ; fenced <= n; fenced++ {
+			at := fenced
+			if m.v == oldFenceOnly {
+				at = 0
+			}
+			fence := func() {
+				if _, there := m.bucket(at).commits[id]; !there {
+					m.bucket(at).commits[id] = row{fenced: true}
+				}
+			}
+			for !m.request(fence) {
+				if m.v == fenceUnanswered {
+					break
+				}
+			}
+		}
+	}
+}
+
+// read is Store.Feed: it logs up to the head if there are intents, then drops them.
+func (m *model) read() {
+	m.step()
+	for id, expected := range m.intents {
+		over := m.head() > expected
+		if !over && m.v == dropAbsent {
+			delete(m.intents, id)
+			continue
+		}
+		if over {
+			m.logged = m.head()
+			delete(m.intents, id)
+		}
+	}
+}
+
+func (m *model) head() int { return len(m.events) }
+
+// writer does a piece of work: it decides anew when it lost, resolves what is unknown,
+// and may crash.
+func (m *model) writer(work string) {
+	for round := range 3 {
+		_, p := m.newest()
+		id := fmt.Sprint(work, "#", round)
+		got := m.append(id, work, p.head)
+		if got == unknown {
+			if m.rng.IntN(3) == 0 {
+				return // It crashes, and nobody asks.
+			}
+			got = m.resolve(id)
+		}
+		if m.v == intentAfter && got == done && m.rng.IntN(4) > 0 {
+			m.intents[intent{id, 0}] = p.head
+		}
+		switch got {
+		case done:
+			m.applied[id] = true
+			return
+		case rejected, conflict:
+			m.no[id] = true
+		}
+	}
+}
+
+// play runs one schedule and says what is wrong in the end.
+func play(v variant, seed uint64) string {
+	m := &model{v: v, rng: rand.New(rand.NewPCG(seed, 1)), intents: map[intent]int{}, applied: map[string]bool{}, no: map[string]bool{}, turn: make(chan chan struct{}), faults: 4}
+	actors := []func(){func() { m.writer("a") }, func() { m.writer("b") }, func() { m.writer("c") }, func() { m.read(); m.read() },
+		// A device that brings the first commit of a's work once more, later.
+		func() {
+			if m.append("a#0", "a", 0) == done {
+				m.applied["a#0"] = true
+			}
+		}}
+	ended := make(chan struct{})
+	for _, act := range actors {
+		go func() { m.step(); act(); ended <- struct{}{} }()
+	}
+	var waiting []chan struct{}
+	for running := len(actors); running > 0 || len(waiting) > 0; {
+		// Everybody that lives waits for a turn before somebody gets it.
+		for len(waiting) < running {
+			select {
+			case w := <-m.turn:
+				waiting = append(waiting, w)
+			case <-ended:
+				running--
+			}
+		}
+		if running == 0 {
+			break
+		}
+		if len(m.late) > 0 && m.rng.IntN(4) == 0 {
+			m.arrive()
+		}
+		i := m.rng.IntN(len(waiting))
+		w := waiting[i]
+		waiting = append(waiting[:i], waiting[i+1:]...)
+		close(w)
+	}
+	for len(m.late) > 0 {
+		m.arrive()
+	}
+	return m.judge()
+}
+
+// arrive lets a late request take effect.
+func (m *model) arrive() {
+	i := m.rng.IntN(len(m.late))
+	apply := m.late[i]
+	m.late = append(m.late[:i], m.late[i+1:]...)
+	apply()
+}
+
+func (m *model) judge() string {
+	works, ids := map[string]int{}, map[string]int{}
+	for i, work := range m.events {
+		works[work]++
+		ids[m.byID[i]]++
+	}
+	for id, n := range ids {
+		if n > 1 {
+			return fmt.Sprintf("commit %s is in the stream %d times", id, n)
+		}
+		if m.no[id] && !m.applied[id] {
+			return fmt.Sprintf("commit %s was told no, and is there", id)
+		}
+	}
+	for work, n := range works {
+		if n > 1 {
+			return fmt.Sprintf("work %s was done %d times", work, n)
+		}
+	}
+	for id := range m.applied {
+		if ids[id] == 0 {
+			return fmt.Sprintf("commit %s was told applied, and is not there", id)
+		}
+	}
+	// One more reading delivers everything, or nothing ever will.
+	for id, expected := range m.intents {
+		if m.head() > expected {
+			m.logged = m.head()
+			delete(m.intents, id)
+		}
+	}
+	if m.logged < m.head() {
+		return fmt.Sprintf("the feed ends at %d, the stream at %d", m.logged, m.head())
+	}
+	return ""
+}
+
+func TestTheProtocolHoldsInEverySchedule(t *testing.T) {
+	for seed := range uint64(30_000) {
+		if bad := play(right, seed); bad != "" {
+			t.Fatalf("seed %d: %s", seed, bad)
+		}
+	}
+}
+
+func TestEachWrongVariantIsCaught(t *testing.T) {
+	for _, v := range wrong {
+		t.Run(string(v), func(t *testing.T) {
+			for seed := range uint64(200_000) {
+				if bad := play(v, seed); bad != "" {
+					t.Logf("seed %d: %s", seed, bad)
+					return
+				}
+			}
+			t.Error("no schedule shows what is wrong with it")
+		})
+	}
+}
