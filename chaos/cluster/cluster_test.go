@@ -80,6 +80,13 @@ func TestThreeNodesFailAndComeBack(t *testing.T) {
 	}
 }
 
+func TestOneNode(t *testing.T) {
+	c := start(t, cluster.Config{})
+	if hosts := c.Hosts(); len(hosts) != 1 || c.Node(1).State() != cluster.Running || c.Node(2) != nil {
+		t.Errorf("hosts %v, state %s", hosts, c.Node(1).State())
+	}
+}
+
 func TestBadConfigurations(t *testing.T) {
 	for _, cfg := range []cluster.Config{{Nodes: 4}, {DataCenters: 3}, {HeapMB: 1}, {StartTimeout: -1}} {
 		if _, err := cluster.Start(t.Context(), cfg); err == nil {
