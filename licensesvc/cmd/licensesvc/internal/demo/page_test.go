@@ -70,6 +70,7 @@ func TestThePageShowsFaultsAndAnswers(t *testing.T) {
 func TestTheReportIsAPageOfItsOwn(t *testing.T) {
 	browser := browsertest.Start(t)
 	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir()) // A run that did not pass keeps its data.
 	var out strings.Builder
 	err := Run(t.Context(), Config{Listen: "127.0.0.1:0", Report: dir, Out: &out, Command: "go test", Getenv: func(string) string { return "" },
 		Open: func(ctx context.Context, dir string) (*Backend, error) {
