@@ -25,6 +25,7 @@ type link struct {
 	now              atomic.Pointer[active]
 	pipes            atomic.Int32
 	done             chan struct{}
+	holes            map[string]time.Time // blackholes by rule, since when
 
 	mu    sync.Mutex
 	told  map[string]bool
@@ -132,7 +133,7 @@ func (l *link) follow(followed *chaos.Followed) {
 
 // due leaves out what waits for the connection's age, and says when the next is due.
 func (l *link) due(faults []chaos.Fault) (now []chaos.Fault, soonest time.Duration) {
-	age := time.Since(l.began)
+	age, in := time.Since(l.began), map[string]bool{}
 	for _, f := range faults {
 		after := f.What.AfterUptime
 		if f.What.Kind == chaos.Reset {
@@ -144,7 +145,24 @@ func (l *link) due(faults []chaos.Fault) (now []chaos.Fault, soonest time.Durati
 			}
 			continue
 		}
+		if f.What.Kind == chaos.Blackhole {
+			in[f.Rule] = true
+			if l.holes[f.Rule].IsZero() {
+				l.holes[f.Rule] = time.Now()
+			}
+			// A blackhole with a delay closes the connection after it.
+			if wait := f.What.Delay - time.Since(l.holes[f.Rule]); f.What.Delay > 0 && wait <= 0 {
+				f.What.Kind, f.What.AfterBytes = chaos.Drop, 0
+			} else if f.What.Delay > 0 && (soonest == 0 || wait < soonest) {
+				soonest = wait
+			}
+		}
 		now = append(now, f)
+	}
+	for rule := range l.holes {
+		if !in[rule] && l.proxy.cfg.EndSwallowed {
+			l.abort(false)
+		}
 	}
 	return now, soonest
 }

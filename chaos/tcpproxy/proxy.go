@@ -27,7 +27,10 @@ type Config struct {
 	DialTimeout time.Duration
 	// Failed is told of connections that could not reach the upstream. Optional.
 	Failed func(error)
-	_      struct{}
+	// EndSwallowed closes a connection when a blackhole that it was in ends, as what
+	// was swallowed is missing from its stream.
+	EndSwallowed bool
+	_            struct{}
 }
 
 // Check returns every problem at once.
@@ -154,7 +157,7 @@ func (p *Proxy) pause(d time.Duration) bool {
 
 func (p *Proxy) serve(client *net.TCPConn) {
 	call := chaos.Call{Dependency: p.cfg.Dependency, Node: p.cfg.Node, Protocol: chaos.TCP}
-	l := &link{proxy: p, client: client, began: time.Now(), call: call, told: map[string]bool{}, done: make(chan struct{})}
+	l := &link{proxy: p, client: client, began: time.Now(), call: call, told: map[string]bool{}, holes: map[string]time.Time{}, done: make(chan struct{})}
 	l.now.Store(&active{changed: make(chan struct{})})
 	p.mu.Lock()
 	p.links[l] = struct{}{}

@@ -1,0 +1,223 @@
+package toxiproxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/tcpproxy"
+)
+
+// version is that of Toxiproxy whose interface this is.
+const version = "2.12.0"
+
+// maxBody bounds what a request may send.
+const maxBody = 1 << 20
+
+// Config says how proxies behave. The zero value is fine.
+type Config struct {
+	// Seed decides which connections a toxicity below 1 hits, and every jitter.
+	Seed uint64
+	// Listeners are told of every fault.
+	Listeners []chaos.Listener
+	_         struct{}
+}
+
+// API is the interface and its proxies. It is safe for concurrent use. Who made it
+// closes it.
+type API struct {
+	cfg Config
+	ctx context.Context
+	mux *http.ServeMux
+
+	mu      sync.Mutex
+	proxies map[string]*entry
+}
+
+// entry is one proxy, as the interface shows it.
+type entry struct {
+	Name     string  `json:"name"`
+	Listen   string  `json:"listen"`
+	Upstream string  `json:"upstream"`
+	Enabled  bool    `json:"enabled"`
+	Toxics   []toxic `json:"toxics"`
+
+	injector *chaos.Injector
+	proxy    *tcpproxy.Proxy // nil while disabled
+}
+
+// failure is an error as the interface tells it.
+type failure struct {
+	Text   string `json:"error"`
+	Status int    `json:"status"`
+}
+
+func (f failure) because(text string) *failure {
+	f.Text += ": " + text
+	return &f
+}
+
+var (
+	errBody         = failure{"bad request body", http.StatusBadRequest}
+	errMissing      = failure{"missing required field", http.StatusBadRequest}
+	errStream       = failure{"stream was invalid, can be either upstream or downstream", http.StatusBadRequest}
+	errType         = failure{"invalid toxic type", http.StatusBadRequest}
+	errProxy        = failure{"proxy not found", http.StatusNotFound}
+	errToxic        = failure{"toxic not found", http.StatusNotFound}
+	errProxyExists  = failure{"proxy already exists", http.StatusConflict}
+	errToxicExists  = failure{"toxic already exists", http.StatusConflict}
+	errUserAgent    = failure{"User agent not allowed", http.StatusForbidden}
+	errCannotListen = failure{"cannot listen", http.StatusInternalServerError}
+)
+
+// New makes the interface; chaos.ErrOff if the process forbids faults. Proxies live
+// until Close, whatever becomes of the context.
+func New(ctx context.Context, cfg Config) (*API, error) {
+	if err := chaos.Refused(); err != nil {
+		return nil, err
+	}
+	a := &API{cfg: cfg, ctx: context.WithoutCancel(ctx), mux: http.NewServeMux(), proxies: map[string]*entry{}}
+	a.routes()
+	return a, nil
+}
+
+// Close ends every proxy.
+func (a *API) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	for name, e := range a.proxies {
+		errs = append(errs, e.stop())
+		e.injector.Stop()
+		delete(a.proxies, name)
+	}
+	return errors.Join(errs...)
+}
+
+// ServeHTTP answers one request. Browsers are refused, so that no web page can drive
+// the proxies of who looks at it.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Toxiproxy-Request-Id", rand.Text())
+	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
+		answer(w, errUserAgent.Status, errUserAgent)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	a.mux.ServeHTTP(w, r)
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if body != nil {
+		// An error means that the client has gone.
+		_ = json.NewEncoder(w).Encode(body)
+	}
+}
+
+// handle is a route under the lock; what it returns is the answer.
+func (a *API) handle(pattern string, status int, do func(r *http.Request) (any, *failure)) {
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		body, bad := do(r)
+		if bad != nil {
+			answer(w, bad.Status, bad)
+			return
+		}
+		answer(w, status, body)
+	})
+}
+
+func decode(r *http.Request, into any) *failure {
+	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
+		return errBody.because(err.Error())
+	}
+	return nil
+}
+
+func (a *API) routes() {
+	a.handle("GET /proxies", 200, func(*http.Request) (any, *failure) { return a.proxies, nil })
+	a.handle("POST /proxies", 201, a.create)
+	a.handle("POST /populate", 201, a.populate)
+	a.handle("POST /reset", 204, func(*http.Request) (any, *failure) {
+		for _, e := range a.proxies {
+			e.Toxics = []toxic{}
+			if bad := a.apply(e); bad != nil {
+				return nil, bad
+			}
+			if bad := a.start(e); bad != nil {
+				return nil, bad
+			}
+		}
+		return nil, nil
+	})
+	a.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, map[string]string{"version": version}) })
+	a.mux.HandleFunc("GET /metrics", a.metrics)
+	one := func(pattern string, status int, do func(*http.Request, *entry) (any, *failure)) {
+		a.handle(pattern, status, func(r *http.Request) (any, *failure) {
+			e, ok := a.proxies[r.PathValue("proxy")]
+			if !ok {
+				return nil, &errProxy
+			}
+			return do(r, e)
+		})
+	}
+	one("GET /proxies/{proxy}", 200, func(_ *http.Request, e *entry) (any, *failure) { return e, nil })
+	one("DELETE /proxies/{proxy}", 204, func(_ *http.Request, e *entry) (any, *failure) {
+		a.remove(e)
+		return nil, nil
+	})
+	one("GET /proxies/{proxy}/toxics", 200, func(_ *http.Request, e *entry) (any, *failure) { return e.Toxics, nil })
+	one("POST /proxies/{proxy}/toxics", 200, a.addToxic)
+	toxicAt := func(pattern string, status int, do func(*http.Request, *entry, int) (any, *failure)) {
+		one(pattern, status, func(r *http.Request, e *entry) (any, *failure) {
+			i := slices.IndexFunc(e.Toxics, func(t toxic) bool { return t.Name == r.PathValue("toxic") })
+			if i < 0 {
+				return nil, &errToxic
+			}
+			return do(r, e, i)
+		})
+	}
+	toxicAt("GET /proxies/{proxy}/toxics/{toxic}", 200, func(_ *http.Request, e *entry, i int) (any, *failure) { return e.Toxics[i], nil })
+	toxicAt("DELETE /proxies/{proxy}/toxics/{toxic}", 204, func(_ *http.Request, e *entry, i int) (any, *failure) {
+		e.Toxics = slices.Delete(slices.Clone(e.Toxics), i, i+1)
+		return nil, a.apply(e)
+	})
+	for _, method := range []string{"POST", "PATCH"} {
+		one(method+" /proxies/{proxy}", 200, a.update)
+		toxicAt(method+" /proxies/{proxy}/toxics/{toxic}", 200, a.updateToxic)
+	}
+}
+
+// metrics are Toxiproxy's, in Prometheus' text form.
+func (a *API) metrics(w http.ResponseWriter, _ *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	names := make([]string, 0, len(a.proxies))
+	for name := range a.proxies {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, m := range []string{"received", "sent"} {
+		fmt.Fprintf(w, "# TYPE toxiproxy_proxy_%s_bytes_total counter\n", m)
+		for _, name := range names {
+			e := a.proxies[name]
+			if e.proxy == nil {
+				continue
+			}
+			s := e.proxy.Stats()
+			fmt.Fprintf(w, "toxiproxy_proxy_%s_bytes_total{direction=\"upstream\",listener=%q,proxy=%q,upstream=%q} %d\n", m, e.Listen, name, e.Upstream, s.Up)
+			fmt.Fprintf(w, "toxiproxy_proxy_%s_bytes_total{direction=\"downstream\",listener=%q,proxy=%q,upstream=%q} %d\n", m, e.Listen, name, e.Upstream, s.Down)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+// Package toxiproxy is Toxiproxy's HTTP interface for tcpproxy: what drives
+// Toxiproxy drives this, with its routes, status codes and error bodies.
+//
+//	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: 7})
+//	http.Serve(loopback, api)
+//
+// It differs where Toxiproxy is wrong: a seed gives the same connections the same
+// toxics, toxicity is rolled once a connection, and a reset is a real one. A toxic
+// ends by itself after 24 hours.
+//
+// It may import the standard library, chaos and chaos/tcpproxy.
+//
+// It promises: a refused request changes nothing; Close ends every proxy. The
+// interface has no password: serve it on loopback.
+package toxiproxy

@@ -1,0 +1,205 @@
+package toxiproxy
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/tcpproxy"
+)
+
+// wanted is the body of a request about a proxy.
+type wanted struct {
+	Name     string `json:"name"`
+	Listen   string `json:"listen"`
+	Upstream string `json:"upstream"`
+	Enabled  *bool  `json:"enabled"`
+}
+
+func (a *API) create(r *http.Request) (any, *failure) {
+	var in wanted
+	if bad := decode(r, &in); bad != nil {
+		return nil, bad
+	}
+	if in.Name == "" {
+		return nil, errMissing.because("name")
+	}
+	if in.Upstream == "" {
+		return nil, errMissing.because("upstream")
+	}
+	if a.proxies[in.Name] != nil {
+		return nil, &errProxyExists
+	}
+	return a.add(in)
+}
+
+func (a *API) add(in wanted) (*entry, *failure) {
+	e := &entry{Name: in.Name, Listen: in.Listen, Upstream: in.Upstream, Toxics: []toxic{}}
+	var err error
+	if e.injector, err = chaos.New(chaos.Plan{Seed: a.cfg.Seed}, chaos.Config{Listeners: a.cfg.Listeners}); err != nil {
+		return nil, &failure{err.Error(), http.StatusInternalServerError}
+	}
+	e.injector.Start()
+	if in.Enabled == nil || *in.Enabled {
+		if bad := a.start(e); bad != nil {
+			return nil, bad
+		}
+	}
+	a.proxies[e.Name] = e
+	return e, nil
+}
+
+func (a *API) remove(e *entry) {
+	// What can't be closed is closed already.
+	_ = e.stop()
+	e.injector.Stop()
+	delete(a.proxies, e.Name)
+}
+
+// start listens, if it does not yet.
+func (a *API) start(e *entry) *failure {
+	if e.proxy != nil {
+		return nil
+	}
+	p, err := tcpproxy.Start(a.ctx, tcpproxy.Config{Dependency: e.Name, Listen: e.Listen, Upstream: e.Upstream, Injector: e.injector, EndSwallowed: true})
+	if err != nil {
+		return errCannotListen.because(err.Error())
+	}
+	e.proxy, e.Enabled, e.Listen = p, true, p.Addr()
+	return nil
+}
+
+func (e *entry) stop() error {
+	if e.proxy == nil {
+		return nil
+	}
+	err := e.proxy.Close()
+	e.proxy, e.Enabled = nil, false
+	return err
+}
+
+func (a *API) update(r *http.Request, e *entry) (any, *failure) {
+	var in wanted
+	if bad := decode(r, &in); bad != nil {
+		return nil, bad
+	}
+	moved := (in.Listen != "" && in.Listen != e.Listen) || (in.Upstream != "" && in.Upstream != e.Upstream)
+	on := e.Enabled
+	if in.Enabled != nil {
+		on = *in.Enabled
+	}
+	if moved || !on {
+		// What can't be closed is closed already.
+		_ = e.stop()
+	}
+	if in.Listen != "" {
+		e.Listen = in.Listen
+	}
+	if in.Upstream != "" {
+		e.Upstream = in.Upstream
+	}
+	if on {
+		if bad := a.start(e); bad != nil {
+			return nil, bad
+		}
+	}
+	return e, nil
+}
+
+func (a *API) populate(r *http.Request) (any, *failure) {
+	var in []wanted
+	if bad := decode(r, &in); bad != nil {
+		return nil, bad
+	}
+	for i, p := range in {
+		if p.Name == "" {
+			return nil, errMissing.because(fmt.Sprintf("name at proxy %d", i+1))
+		}
+		if p.Upstream == "" {
+			return nil, errMissing.because(fmt.Sprintf("upstream at proxy %d", i+1))
+		}
+	}
+	made := []*entry{}
+	for _, p := range in {
+		if e := a.proxies[p.Name]; e != nil {
+			if e.Listen == p.Listen && e.Upstream == p.Upstream {
+				made = append(made, e)
+				continue
+			}
+			a.remove(e)
+		}
+		e, bad := a.add(p)
+		if bad != nil {
+			return nil, bad
+		}
+		made = append(made, e)
+	}
+	return map[string]any{"proxies": made}, nil
+}
+
+// apply makes the toxics of an entry its injector's plan.
+func (a *API) apply(e *entry) *failure {
+	plan := chaos.Plan{Seed: a.cfg.Seed}
+	for _, t := range e.Toxics {
+		if rule, some := t.rule(e.Name); some {
+			plan.Rules = append(plan.Rules, rule)
+		}
+	}
+	if err := e.injector.Update(plan); err != nil {
+		return errBody.because(err.Error())
+	}
+	return nil
+}
+
+// swap makes toxics the entry's, or changes nothing.
+func (a *API) swap(e *entry, toxics []toxic) *failure {
+	old := e.Toxics
+	e.Toxics = toxics
+	bad := a.apply(e)
+	if bad != nil {
+		e.Toxics = old
+	}
+	return bad
+}
+
+func (a *API) addToxic(r *http.Request, e *entry) (any, *failure) {
+	var in change
+	if bad := decode(r, &in); bad != nil {
+		return nil, bad
+	}
+	if in.Stream == "" {
+		in.Stream = chaos.Downstream
+	}
+	if in.Stream != chaos.Downstream && in.Stream != chaos.Upstream {
+		return nil, &errStream
+	}
+	if in.Name == "" {
+		in.Name = in.Type + "_" + in.Stream
+	}
+	if attributes[in.Type] == nil {
+		return nil, &errType
+	}
+	if slices.ContainsFunc(e.Toxics, func(t toxic) bool { return t.Name == in.Name }) {
+		return nil, &errToxicExists
+	}
+	t, bad := toxic{Name: in.Name, Type: in.Type, Stream: in.Stream, Toxicity: 1, from: e.injector.Elapsed()}.with(in)
+	if bad != nil {
+		return nil, bad
+	}
+	return t, a.swap(e, append(slices.Clone(e.Toxics), t))
+}
+
+func (a *API) updateToxic(r *http.Request, e *entry, i int) (any, *failure) {
+	var in change
+	if bad := decode(r, &in); bad != nil {
+		return nil, bad
+	}
+	t, bad := e.Toxics[i].with(in)
+	if bad != nil {
+		return nil, bad
+	}
+	toxics := slices.Clone(e.Toxics)
+	toxics[i] = t
+	return t, a.swap(e, toxics)
+}
