@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -86,10 +85,21 @@ func check(files []string, errs io.Writer) error {
 
 func proxyCommand(out, errs io.Writer) *cobra.Command {
 	var cfg tcpproxy.Config
+	var api, config string
+	var seed uint64
 	c := &cobra.Command{
-		Use: "proxy --upstream ADDR --dependency NAME PLAN", Short: "a TCP proxy that follows the plan, until interrupted", Args: cobra.ExactArgs(1),
-		Long: "Listen, pass connections on, and do to them what the plan says of the dependency.\nThe plan begins with the start; every rule ends by itself.",
+		Use: "proxy --upstream ADDR --dependency NAME PLAN", Short: "a TCP proxy that follows the plan, until interrupted", Args: cobra.MaximumNArgs(1),
+		Long: "Listen, pass connections on, and do to them what the plan says of the dependency.\nThe plan begins with the start; every rule ends by itself.\n\nWith --api and without a plan: proxies and toxics by Toxiproxy's HTTP interface.",
 		RunE: func(c *cobra.Command, files []string) error {
+			if api != "" && len(files) == 0 {
+				if !loopback(api) {
+					return fmt.Errorf("--api %q: give a port on loopback, such as 127.0.0.1:8474", api)
+				}
+				return control(c.Context(), api, config, seed, out)
+			}
+			if len(files) != 1 || api != "" {
+				return errors.New("give a PLAN, or --api without one")
+			}
 			plan, err := load(files[0], errs)
 			if err != nil {
 				return err
@@ -97,7 +107,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 			if err := cfg.Check(); err != nil {
 				return err
 			}
-			if host, _, err := net.SplitHostPort(cfg.Listen); err != nil || net.ParseIP(host) == nil || !net.ParseIP(host).IsLoopback() {
+			if !loopback(cfg.Listen) {
 				return fmt.Errorf("--listen %q: give a port on loopback, such as 127.0.0.1:9000", cfg.Listen)
 			}
 			if err := plan.CheckNames(chaos.Known{Dependencies: []string{cfg.Dependency}}); err != nil {
@@ -110,6 +120,9 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port on loopback; port 0 is a free one")
 	c.Flags().StringVar(&cfg.Upstream, "upstream", "", "host:port that connections go to")
 	c.Flags().StringVar(&cfg.Dependency, "dependency", "", "name of the upstream in the plan")
+	c.Flags().StringVar(&api, "api", "", "host:port on loopback for Toxiproxy's HTTP interface")
+	c.Flags().StringVar(&config, "config", "", "with --api: JSON file of proxies to begin with")
+	c.Flags().Uint64Var(&seed, "seed", 0, "with --api: decides which connections a toxicity below 1 hits")
 	return c
 }
 

@@ -2,6 +2,7 @@ package toxiproxy
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 
@@ -202,4 +203,15 @@ func (a *API) updateToxic(r *http.Request, e *entry, i int) (any, *failure) {
 	toxics := slices.Clone(e.Toxics)
 	toxics[i] = t
 	return t, a.swap(e, toxics)
+}
+
+// Populate makes the proxies of a configuration as POST /populate does: a JSON list
+// of name, listen, upstream and enabled. Nothing is made of a list that can't be read.
+func (a *API) Populate(config io.Reader) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, bad := a.populate(&http.Request{Body: io.NopCloser(config)}); bad != nil {
+		return fmt.Errorf("toxiproxy: %s", bad.Text)
+	}
+	return nil
 }

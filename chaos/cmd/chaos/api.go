@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
+)
+
+// loopback says whether an address can be reached from this machine only.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsLoopback()
+}
+
+// control serves Toxiproxy's interface until the context ends.
+func control(ctx context.Context, addr, config string, seed uint64, out io.Writer) (err error) {
+	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: seed})
+	if err != nil {
+		return &failure{err}
+	}
+	defer func() {
+		if e := api.Close(); e != nil && err == nil {
+			err = &failure{e}
+		}
+	}()
+	if config != "" {
+		if err := populate(api, config); err != nil {
+			return &failure{err}
+		}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return &failure{fmt.Errorf("cannot serve the interface: %w; give --api a free port", err)}
+	}
+	fmt.Fprintf(out, "Toxiproxy's interface at %s, seed %d\n", l.Addr(), seed)
+	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return &failure{err}
+	}
+	return nil
+}
+
+func populate(api *toxiproxy.API, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := api.Populate(f); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
