@@ -10,8 +10,12 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// chunkBytes is the most that is read at once.
-const chunkBytes = 32 << 10
+// chunkBytes is how much is read at once; a connection that fills it gets more, up
+// to bulkBytes, so that only bulk transfers pay for large buffers.
+const (
+	chunkBytes = 32 << 10
+	bulkBytes  = 256 << 10
+)
 
 // lineBytes bounds what a delay line holds; a sender that is faster is not read.
 const lineBytes = 4 << 20
@@ -41,6 +45,9 @@ func (p *pipe) run() {
 			break
 		}
 		if err == nil {
+			if n == len(buf) && n < bulkBytes {
+				buf = make([]byte, 2*n)
+			}
 			continue
 		}
 		if p.line != nil {
