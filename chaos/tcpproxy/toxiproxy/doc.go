@@ -10,6 +10,8 @@
 //
 // It may import the standard library, chaos and chaos/tcpproxy.
 //
-// It promises: a refused request changes nothing; Close ends every proxy. The
+// It promises: a request about a toxic that is refused changes nothing; a list to
+// populate that can not be read makes nothing, but one whose address is taken stops
+// there and keeps what came before, as Toxiproxy does; Close ends every proxy. The
 // interface has no password: serve it on loopback.
 package toxiproxy
