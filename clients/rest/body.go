@@ -68,6 +68,7 @@ type body struct {
 	from, to *http.Response
 	left     int64
 	stall    time.Duration
+	timer    *time.Timer
 	mu       sync.Mutex
 	done     bool
 }
@@ -77,13 +78,17 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left >= 0 && int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
-	var timer *time.Timer
-	if b.stall > 0 {
-		timer = time.AfterFunc(b.stall, func() { b.held.cancel(ErrStalled) })
+	switch {
+	case b.stall <= 0:
+	case b.timer == nil:
+		cancel := b.held.cancel
+		b.timer = time.AfterFunc(b.stall, func() { cancel(ErrStalled) })
+	default:
+		b.timer.Reset(b.stall)
 	}
 	n, err := b.inner.Read(p)
-	if timer != nil {
-		timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
 	}
 	if b.left >= 0 {
 		if b.left -= int64(n); b.left < 0 {

@@ -236,8 +236,7 @@ func TestBodiesHaveBounds(t *testing.T) {
 		}
 	})
 	g := guard(t)
-	c := client(t, &rest.Transport{Guard: g, MaxBytes: 3000, Stall: 20 * time.Millisecond})
-	resp, err := c.Get(s.URL)
+	resp, err := client(t, &rest.Transport{Guard: g, MaxBytes: 3000}).Get(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +244,7 @@ func TestBodiesHaveBounds(t *testing.T) {
 		t.Errorf("within the bound: %d bytes, %v", len(b), err)
 	}
 	resp.Body.Close()
-	if resp, err = c.Get(s.URL + "/stall"); err != nil {
+	if resp, err = client(t, &rest.Transport{Guard: g, Stall: 20 * time.Millisecond}).Get(s.URL + "/stall"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrStalled) && !errors.Is(err, context.Canceled) {

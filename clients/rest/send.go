@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -90,10 +91,9 @@ func begin(guarded, caller context.Context) *attempt {
 func (a *attempt) request(r *http.Request, quiet bool, guarded context.Context) (*http.Request, error) {
 	info, _ := resilience.AttemptFrom(guarded)
 	out := r.WithContext(a.ctx)
-	out.Header = r.Header.Clone()
-	if out.Header == nil {
-		out.Header = http.Header{}
-	}
+	// Values are shared with the caller's headers: nothing below changes them.
+	out.Header = make(http.Header, len(r.Header)+3)
+	maps.Copy(out.Header, r.Header)
 	if info.Number > 1 && r.Body != nil && r.Body != http.NoBody {
 		if r.GetBody == nil {
 			return nil, errors.New("the body can't be sent again")
