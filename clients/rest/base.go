@@ -8,7 +8,8 @@ import (
 )
 
 // NewBase returns a transport that suits a guard that admits limit calls at once: as
-// many idle connections, so that a burst does not open and close them; HTTP/2 pings,
+// many connections to a host, idle ones too, so that a burst neither dials beside
+// connections that are about to be free nor closes what the next one needs; HTTP/2 pings,
 // so that a connection into nowhere is noticed within a second; bounds on header
 // bytes, dials and handshakes. Timeouts of calls are the guard's. Who made it may
 // change it before its first use, and closes its idle connections in the end.
@@ -22,6 +23,7 @@ func NewBase(limit int) *http.Transport {
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           0, // bound by host
 		MaxIdleConnsPerHost:    max(2, limit),
+		MaxConnsPerHost:        max(2, limit),
 		IdleConnTimeout:        time.Minute,
 		TLSHandshakeTimeout:    3 * time.Second,
 		ExpectContinueTimeout:  time.Second,

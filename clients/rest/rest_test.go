@@ -324,8 +324,8 @@ func TestConnectionsAreReused(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := s.conns.Load(); n > 60 {
-		t.Errorf("%d connections for 2000 requests of 50 clients, want at most 60", n)
+	if n := s.conns.Load(); n > 50 {
+		t.Errorf("%d connections for 2000 requests of 50 clients, want at most 50", n)
 	}
 }
 
