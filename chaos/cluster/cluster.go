@@ -21,8 +21,8 @@ type Cluster struct {
 	cfg     Config
 	nodes   []*Node
 	dir     string
-	own     bool
-	release func()
+	network *network       // nil: the nodes share the machine's loopback
+	release []func() error // run by Close, last first
 	spawn   chan spawn
 	ctx     context.Context // of Start, without its end
 	quit    chan struct{}
@@ -49,37 +49,74 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, dir: cfg.Dir, ctx: context.WithoutCancel(ctx), spawn: make(chan spawn), quit: make(chan struct{}), release: func() {}}
+	c := &Cluster{cfg: cfg, dir: cfg.Dir, ctx: context.WithoutCancel(ctx), spawn: make(chan spawn), quit: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.dir == "" {
-		if c.dir, err = os.MkdirTemp("", "backstay-cluster-"); err != nil {
-			return nil, fmt.Errorf("cluster: %w", err)
-		}
-		c.own = true
-	}
-	if c.dir, err = filepath.Abs(c.dir); err != nil {
-		return nil, fmt.Errorf("cluster: Dir: %w", err)
-	}
-	c.wg.Go(c.spawner)
-	prefix, release, err := block(os.TempDir())
-	if err != nil {
+	if err := c.folder(ctx); err != nil {
 		return nil, err
 	}
-	c.release = release
-	for i := range cfg.Nodes * cfg.DataCenters {
-		n := &Node{index: i, name: fmt.Sprintf("node%d", i+1), host: fmt.Sprintf("%s%d", prefix, i+1), dc: fmt.Sprintf("dc%d", 1+i/cfg.Nodes), state: Down}
-		n.dir = filepath.Join(c.dir, n.name)
+	c.wg.Go(c.spawner)
+	if err := c.place(); err != nil {
+		return nil, err
+	}
+	for _, n := range c.nodes {
 		n.launch = func() (*exec.Cmd, error) { return c.start(n, jars) }
-		c.nodes = append(c.nodes, n)
-		if err := n.lay(cfg, prefix+"1"); err != nil {
+		n.tool = func(ctx context.Context, args ...string) (string, error) { return c.nodeTool(ctx, n, jars, args...) }
+		if cfg.DiskMB > 0 {
+			if err := c.mount(n); err != nil {
+				return nil, err
+			}
+		}
+		if err := n.lay(cfg, c.nodes[0].host); err != nil {
 			return nil, err
 		}
 	}
 	return c, c.begin(ctx)
+}
+
+// folder makes the cluster's folder.
+func (c *Cluster) folder(ctx context.Context) error {
+	if c.dir != "" {
+		abs, err := filepath.Abs(c.dir)
+		if err != nil {
+			return fmt.Errorf("cluster: Dir: %w", err)
+		}
+		c.dir = abs
+		return os.MkdirAll(abs, 0o755)
+	}
+	dir, release, err := ownFolder(ctx)
+	if err != nil {
+		return err
+	}
+	c.dir = dir
+	c.release = append(c.release, release)
+	return nil
+}
+
+// place gives each node a name, an address and a data centre.
+func (c *Cluster) place() error {
+	n, release, err := block(c.cfg.Namespaces)
+	if err != nil {
+		return err
+	}
+	c.release = append(c.release, release)
+	prefix := fmt.Sprintf("127.0.%d.", n)
+	if c.cfg.Namespaces {
+		if c.network, err = newNetwork(n, c.cfg.Nodes*c.cfg.DataCenters); err != nil {
+			return err
+		}
+		c.release = append(c.release, c.network.remove)
+		prefix = c.network.prefix
+	}
+	for i := range c.cfg.Nodes * c.cfg.DataCenters {
+		n := &Node{index: i, name: fmt.Sprintf("node%d", i+1), host: fmt.Sprintf("%s%d", prefix, i+1), dc: fmt.Sprintf("dc%d", 1+i/c.cfg.Nodes), state: Down}
+		n.dir = filepath.Join(c.dir, n.name)
+		c.nodes = append(c.nodes, n)
+	}
+	return nil
 }
 
 // begin starts the seed, then the others.
@@ -101,12 +138,13 @@ func (c *Cluster) start(n *Node, jars string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.began(jmx)
 	out, err := os.OpenFile(n.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := exec.Command("java", n.args(c.cfg, jars, jmx)...)
+	cmd := c.network.command(n.index, "java", n.args(c.cfg, jars, jmx)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.dir, out, out
 	// A group of its own, so that Ctrl-C ends it through us and not beside us.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -198,10 +236,9 @@ func (c *Cluster) Close() error {
 		}
 		close(c.quit)
 		c.wg.Wait()
-		if c.own {
-			errs = append(errs, os.RemoveAll(c.dir))
+		for _, release := range slices.Backward(c.release) {
+			errs = append(errs, release())
 		}
-		c.release()
 		c.closed = errors.Join(errs...)
 	})
 	return c.closed

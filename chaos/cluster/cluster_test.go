@@ -16,7 +16,13 @@ import (
 	"github.com/backstay-go/backstay/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(ownerEnv) != "" {
+		own()
+	}
+	// The driver's wait for schema agreement goes on after Close, for a bounded time.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/gocql/gocql.(*Conn).awaitSchemaAgreement"))
+}
 
 func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 	t.Helper()
@@ -29,6 +35,9 @@ func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 		testenv.Missing(t, err.Error())
 	}
 	c, err := cluster.Start(t.Context(), cfg)
+	if errors.Is(err, cluster.ErrMissing) {
+		testenv.Missing(t, err.Error())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

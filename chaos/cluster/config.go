@@ -27,7 +27,16 @@ type Config struct {
 	HeapMB int
 	// StartTimeout bounds the start of the whole cluster. Default: 3 min.
 	StartTimeout time.Duration
-	// Yaml is added to every node's cassandra.yaml, for guardrails and the like.
+	// DiskMB is the size of each node's disk, in MiB, 128 or more: data and commit log
+	// are on a tmpfs of that size, so that it really fills. Needs root. Zero: the
+	// machine's own disk.
+	DiskMB int
+	// Namespaces gives each node a network of its own, so that Cut and Partition work.
+	// Needs root and the command ip. The nodes then have addresses of 10.203.0.0/16.
+	Namespaces bool
+	// Yaml is added to every node's cassandra.yaml, for guardrails and the like. (A
+	// guardrail holds for users that are no superusers only, and without
+	// authentication everybody is one: set "authenticator: PasswordAuthenticator".)
 	Yaml string
 	_    struct{}
 }
@@ -43,6 +52,9 @@ func (c Config) Check() error {
 	}
 	if c.HeapMB < 0 || c.HeapMB > 0 && c.HeapMB < 256 {
 		errs = append(errs, fmt.Errorf("cluster: HeapMB is %d: give 256 or more, or 0 for 512", c.HeapMB))
+	}
+	if c.DiskMB < 0 || c.DiskMB > 0 && c.DiskMB < 128 {
+		errs = append(errs, fmt.Errorf("cluster: DiskMB is %d: give 128 or more, or 0 for the machine's own disk", c.DiskMB))
 	}
 	if c.StartTimeout < 0 {
 		errs = append(errs, fmt.Errorf("cluster: StartTimeout is %s: give a duration above zero, or 0 for 3 min", c.StartTimeout))

@@ -1,5 +1,6 @@
 // Package cluster runs real Cassandra nodes on this machine, without containers,
-// and harms them: stop, kill -9, pause, and back.
+// and harms them: stop, drain, kill -9, pause, CQL off, a disk that fills, a network
+// that parts, and back.
 //
 //	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3})
 //	defer c.Close()
@@ -16,4 +17,6 @@
 //
 // It promises: Start returns nodes that answer CQL and see each other, or an error
 // that says what is missing, with nothing left running; Close leaves nothing behind.
+// What an owner who was killed leaves behind (a folder, a mounted disk, a bridge) the
+// next cluster removes.
 package cluster

@@ -57,12 +57,14 @@ const logbackText = `<configuration>
 // lay writes a node's settings.
 func (n *Node) lay(cfg Config, seed string) error {
 	conf := filepath.Join(n.dir, "conf")
-	if err := os.MkdirAll(conf, 0o755); err != nil {
-		return fmt.Errorf("cluster: %w", err)
+	for _, dir := range []string{conf, n.disk(), filepath.Join(n.dir, "tmp")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
 	}
 	// Data centres share the ring, so their tokens differ.
 	token := tokens[n.index%cfg.Nodes] + int64(100*(n.index/cfg.Nodes))
-	yaml := fmt.Sprintf(yamlText, token, n.host, Port, storagePort, n.dir, seed) + cfg.Yaml
+	yaml := fmt.Sprintf(yamlText, token, n.host, Port, storagePort, n.disk(), seed) + cfg.Yaml
 	var errs []error
 	for name, text := range map[string]string{
 		"cassandra.yaml":              yaml,
@@ -91,17 +93,28 @@ func (n *Node) args(cfg Config, jars string, jmx int) []string {
 		"-Xms" + heap + "m", "-Xmx" + heap + "m", "-Xss512k", "-XX:+UseG1GC",
 		"-javaagent:" + filepath.Join(jars, "jamm-0.4.0.jar"),
 		"-Dcassandra.config=file://" + filepath.Join(conf, "cassandra.yaml"),
-		"-Dcassandra.storagedir=" + n.dir, "-Dcassandra.logdir=" + filepath.Join(n.dir, "logs"),
+		"-XX:+PerfDisableSharedMem", "-Djava.io.tmpdir=" + filepath.Join(n.dir, "tmp"),
+		"-Dcassandra.storagedir=" + n.disk(), "-Dcassandra.logdir=" + filepath.Join(n.dir, "logs"),
 		"-Dlogback.configurationFile=file://" + filepath.Join(conf, "logback.xml"),
 		"-Dcassandra-foreground=yes", "-Dcassandra.jmx.local.port=" + strconv.Itoa(jmx),
-		"-Dcassandra.ring_delay_ms=5000", "-Dcassandra.fd_initial_value_ms=500", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+		"-Dcassandra.ring_delay_ms=5000", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.fd_initial_value_ms=500", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
 		"-Djdk.attach.allowAttachSelf=true", "-Dio.netty.tryReflectionSetAccessible=true",
 	}
+	if cfg.DiskMB > 0 {
+		// Guardrails on the disk see what it holds at once, and not every 30 s.
+		args = append(args, "-Dcassandra.disk_usage.monitor_interval_ms=500")
+	}
+	return append(append(args, modules()...), "-cp", conf+":"+filepath.Join(jars, "*"), "org.apache.cassandra.service.CassandraDaemon")
+}
+
+// modules are the doors that Java 17 keeps shut unless told.
+func modules() []string {
+	var args []string
 	for _, e := range exports {
 		args = append(args, "--add-exports", e+"=ALL-UNNAMED")
 	}
 	for _, o := range opens {
 		args = append(args, "--add-opens", o+"=ALL-UNNAMED")
 	}
-	return append(args, "-cp", conf+":"+filepath.Join(jars, "*"), "org.apache.cassandra.service.CassandraDaemon")
+	return args
 }

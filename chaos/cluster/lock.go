@@ -47,24 +47,36 @@ func tryLock(path string) (*os.File, error) {
 	return nil, f.Close()
 }
 
-// block takes a block of loopback addresses, 127.0.N.1 to .254, that no other
-// cluster of this user has and nobody listens on.
-func block(dir string) (prefix string, release func(), err error) {
+// block takes a number that no other cluster of this user has, for a block of
+// addresses of its own: 127.0.N.0/24 on loopback, where nobody may listen yet.
+func block(namespaces bool) (n int, release func() error, err error) {
+	dir, err := shared()
+	if err != nil {
+		return 0, nil, err
+	}
 	for n := 20; n < 250; n++ {
 		f, err := tryLock(filepath.Join(dir, fmt.Sprintf("block-%d", n)))
 		if err != nil {
-			return "", nil, err
+			return 0, nil, err
 		}
 		if f == nil {
 			continue
 		}
-		prefix := fmt.Sprintf("127.0.%d.", n)
-		if free(prefix) {
-			return prefix, func() { _ = f.Close() }, nil
+		if namespaces || free(fmt.Sprintf("127.0.%d.", n)) {
+			return n, f.Close, nil
 		}
 		_ = f.Close()
 	}
-	return "", nil, errors.New("cluster: no free block of loopback addresses from 127.0.20 to 127.0.249: end some clusters")
+	return 0, nil, errors.New("cluster: no free block of addresses from 127.0.20 to 127.0.249: end some clusters")
+}
+
+// shared is the folder of what clusters of this user agree on.
+func shared() (string, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("backstay-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("cluster: %w", err)
+	}
+	return dir, nil
 }
 
 func free(prefix string) bool {

@@ -37,12 +37,15 @@ type Node struct {
 	name, host, dc, dir string
 	index               int
 	launch              func() (*exec.Cmd, error)
+	tool                func(ctx context.Context, args ...string) (string, error)
 
 	changing sync.Mutex // held while the state changes
 	mu       sync.Mutex
 	state    State
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when cmd has ended
+	jmx      int
+	logFrom  int64 // where the log of the running process begins
 }
 
 // Name is node1, node2 and so on.
@@ -59,6 +62,20 @@ func (n *Node) DataCenter() string { return n.dc }
 
 // LogFile holds what the node printed since the cluster was started.
 func (n *Node) LogFile() string { return filepath.Join(n.dir, "node.log") }
+
+// disk is the folder of what the node stores.
+func (n *Node) disk() string { return filepath.Join(n.dir, "disk") }
+
+// began notes what belongs to the process that is about to be started.
+func (n *Node) began(jmx int) {
+	var from int64
+	if info, err := os.Stat(n.LogFile()); err == nil {
+		from = info.Size()
+	}
+	n.mu.Lock()
+	n.jmx, n.logFrom = jmx, from
+	n.mu.Unlock()
+}
 
 // State is what the node is. A process that ended by itself is Down.
 func (n *Node) State() State {
@@ -144,6 +161,15 @@ func (n *Node) end(ctx context.Context, what string, sig syscall.Signal) error {
 	}
 }
 
+// Restart drains and ends the node as Stop does, starts it again, and waits until it
+// answers.
+func (n *Node) Restart(ctx context.Context) error {
+	if err := n.Stop(ctx); err != nil {
+		return err
+	}
+	return n.Start(ctx)
+}
+
 // Pause stops the process without ending it (SIGSTOP): connections stay open, nothing
 // answers.
 func (n *Node) Pause() error { return n.turn("pause", Running, Paused, syscall.SIGSTOP) }
@@ -214,8 +240,17 @@ func (n *Node) answers(ctx context.Context) error {
 	return nil
 }
 
+// log is what the process has printed; what an earlier one saw no longer counts.
 func (n *Node) log() string {
-	b, err := os.ReadFile(n.LogFile())
+	n.mu.Lock()
+	from := n.logFrom
+	n.mu.Unlock()
+	f, err := os.Open(n.LogFile())
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.NewSectionReader(f, from, 1<<62))
 	if err != nil {
 		return err.Error()
 	}

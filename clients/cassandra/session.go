@@ -147,7 +147,7 @@ func (s *Session) connectError(err error) error {
 	text := strings.ToLower(f.Message)
 	at := strings.Join(s.config.Hosts, ", ")
 	switch {
-	case f.Cause == driver.Credentials, strings.Contains(text, "authentication"), strings.Contains(text, "username and/or password"),
+	case f.Cause == driver.Credentials, strings.Contains(text, "authentication"), strings.Contains(text, "and/or password"),
 		strings.Contains(text, "authenticator"):
 		e.Kind, e.Message = ErrInvalid, "the cluster at "+at+" refuses the credentials; check Username and Password"
 	case f.Cause == driver.Invalid && strings.Contains(text, "keyspace"), strings.Contains(text, "keyspace") && strings.Contains(text, "does not exist"):

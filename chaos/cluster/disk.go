@@ -1,0 +1,84 @@
+//go:build linux
+
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// ballast is the file that fills a disk. It lies among the data, as the disk
+// guardrails count what is there and nothing else.
+const ballast = "data/ballast"
+
+// mount puts a node's disk on a file system of its own.
+func (c *Cluster) mount(n *Node) error {
+	at := n.disk()
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, fmt.Sprintf("size=%dm", c.cfg.DiskMB)); err != nil {
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
+			return fmt.Errorf("%w: the right to mount a disk of %d MiB (%w): run as root, or leave DiskMB at 0", ErrMissing, c.cfg.DiskMB, err)
+		}
+		return fmt.Errorf("cluster: mount the disk of %s: %w", n.name, err)
+	}
+	c.release = append(c.release, func() error {
+		if err := syscall.Unmount(at, syscall.MNT_DETACH); err != nil {
+			return fmt.Errorf("cluster: unmount the disk of %s: %w", n.name, err)
+		}
+		return nil
+	})
+	return nil
+}
+
+// DiskUsage tells the size of the node's disk and what is free, in bytes.
+func (n *Node) DiskUsage() (size, free int64, err error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(n.disk(), &s); err != nil {
+		return 0, 0, fmt.Errorf("cluster: disk of %s: %w", n.name, err)
+	}
+	return int64(s.Blocks) * s.Bsize, int64(s.Bavail) * s.Bsize, nil
+}
+
+// FillDisk fills the node's disk until only leave bytes are free. It needs
+// Config.DiskMB: nobody's real disk is filled.
+func (n *Node) FillDisk(leave int64) error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	if len(mounts(n.dir)) == 0 {
+		return fmt.Errorf("%w: fill the disk of %s: it is the machine's own; set Config.DiskMB", ErrState, n.name)
+	}
+	f, err := os.OpenFile(filepath.Join(n.disk(), ballast), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("cluster: fill the disk of %s: %w", n.name, err)
+	}
+	piece := make([]byte, 1<<20)
+	for {
+		_, free, err := n.DiskUsage()
+		if err != nil || free <= leave {
+			return errors.Join(err, f.Close())
+		}
+		// The node writes too, so the disk may be full before we are done.
+		if _, err := f.Write(piece[:min(int64(len(piece)), free-leave)]); err != nil {
+			if errors.Is(err, syscall.ENOSPC) {
+				return f.Close()
+			}
+			return errors.Join(fmt.Errorf("cluster: fill the disk of %s: %w", n.name, err), f.Close())
+		}
+	}
+}
+
+// FreeDisk takes back what FillDisk filled. A node that met a full disk may have
+// stopped serving: Restart it.
+func (n *Node) FreeDisk() error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	if err := os.Remove(filepath.Join(n.disk(), ballast)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cluster: free the disk of %s: %w", n.name, err)
+	}
+	return nil
+}

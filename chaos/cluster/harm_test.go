@@ -1,0 +1,241 @@
+//go:build linux
+
+package cluster_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos/cluster"
+	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/internal/testenv"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// ownerEnv makes this test binary the owner of a cluster that is about to be killed.
+const ownerEnv = "BACKSTAY_TEST_OWNER"
+
+// eventually waits for a condition, up to a minute.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("not within a minute: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// own starts a node, says where it is, and waits to be killed.
+func own() {
+	cache, err := testenv.CacheDir()
+	if err == nil {
+		var c *cluster.Cluster
+		if c, err = cluster.Start(context.Background(), cluster.Config{Cache: cache}); err == nil {
+			fmt.Println(c.Node(1).Pid(), filepath.Dir(filepath.Dir(c.Node(1).LogFile())))
+			select {}
+		}
+	}
+	fmt.Println("failed:", err)
+	os.Exit(1)
+}
+
+func TestAKilledOwnerLeavesNothing(t *testing.T) {
+	testenv.NotShort(t, "it starts real nodes")
+	cache, err := testenv.CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Needs(cache); err != nil {
+		testenv.Missing(t, err.Error())
+	}
+	owner := exec.CommandContext(t.Context(), os.Args[0])
+	owner.Env = append(os.Environ(), ownerEnv+"=1")
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = owner.Wait() // killed
+	pid, dir, ok := strings.Cut(strings.TrimSpace(line), " ")
+	if !ok || !filepath.IsAbs(dir) {
+		t.Fatalf("the owner said %q", line)
+	}
+	eventually(t, "the node of a killed owner ends", func() bool {
+		_, err := os.Stat("/proc/" + pid)
+		return errors.Is(err, os.ErrNotExist)
+	})
+	start(t, cluster.Config{})
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the next cluster left the dead one's folder %s: %v", dir, err)
+	}
+}
+
+func session(t *testing.T, c *cluster.Cluster, user, password string) *cassandra.Session {
+	t.Helper()
+	var s *cassandra.Session
+	var err error
+	// The first user is made some time after the node answers.
+	eventually(t, "login of "+user, func() bool { s, err = login(t, c, user, password); return err == nil })
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func login(t *testing.T, c *cluster.Cluster, user, password string) (*cassandra.Session, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return cassandra.Connect(ctx, cassandra.Config{Hosts: c.Hosts(), Username: user, Password: cassandra.Secret(password), Profiles: map[string]cassandra.Profile{
+		"all": {OperationPolicy: resilience.OperationPolicy{Timeout: 20 * time.Second}, Consistency: cassandra.One},
+	}})
+}
+
+func TestDiskFillsAndBinaryProtocolEnds(t *testing.T) {
+	c := start(t, cluster.Config{DiskMB: 256, Yaml: "authenticator: PasswordAuthenticator\ndata_disk_usage_percentage_warn_threshold: 60\ndata_disk_usage_percentage_fail_threshold: 80\n"})
+	n := c.Node(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	admin := session(t, c, "cassandra", "cassandra")
+	must(admin.Query("CREATE ROLE app WITH LOGIN = true AND PASSWORD = 'secret-word'").Exec())
+	if _, err := login(t, c, "app", "guessed-word"); !errors.Is(err, cassandra.ErrInvalid) || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "-word") {
+		t.Errorf("bad credentials: %v", err)
+	}
+	s := session(t, c, "app", "secret-word")
+	must(s.Query("CREATE KEYSPACE k WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 1}").Exec())
+	must(s.Query("CREATE TABLE k.t (id int PRIMARY KEY, data blob)").Exec())
+	write := func() error { return s.Query("INSERT INTO k.t (id, data) VALUES (?, ?)", 1, []byte("x")).Exec() }
+	must(write())
+
+	must(n.FillDisk(20 << 20))
+	if size, free, err := n.DiskUsage(); err != nil || size != 256<<20 || free > 20<<20 {
+		t.Errorf("filled to %d of %d free, %v", free, size, err)
+	}
+	var err error
+	eventually(t, "writes are refused by the disk guardrail", func() bool { err = write(); return err != nil })
+	if !errors.Is(err, cassandra.ErrDiskFull) || errors.Is(err, cassandra.ErrOutcomeUnknown) {
+		t.Errorf("a guardrail's refusal is %v", err)
+	}
+	var id int
+	if err := s.Query("SELECT id FROM k.t").Scan(&id); err != nil {
+		t.Errorf("reads go on: %v", err)
+	}
+	must(n.FreeDisk())
+	eventually(t, "writes go on", func() bool { return write() == nil })
+
+	must(n.BinaryOff(ctx))
+	if conn, err := net.DialTimeout("tcp", n.Address(), time.Second); err == nil {
+		conn.Close()
+		t.Error("a connection was accepted with the binary protocol off")
+	}
+	if n.State() != cluster.Running {
+		t.Errorf("with the binary protocol off it is %s", n.State())
+	}
+	must(n.BinaryOn(ctx))
+	eventually(t, "writes go on", func() bool { return write() == nil })
+	if out, err := n.Tool(ctx, "nonsense"); err == nil || out != "" {
+		t.Errorf("a bad command: %q, %v", out, err)
+	}
+	must(n.Drain(ctx))
+	if err := write(); err == nil {
+		t.Error("a drained node took a write")
+	}
+	must(n.Restart(ctx))
+	eventually(t, "writes go on", func() bool { return write() == nil })
+	must(n.FillDisk(0))
+	if _, err := n.Tool(ctx, "flush"); err == nil {
+		// The flush that meets a full disk ends the node's service, or fails itself.
+		eventually(t, "a full disk is felt", func() bool { return write() != nil })
+	}
+}
+
+func TestTheMachinesOwnDiskIsNotFilled(t *testing.T) {
+	c := start(t, cluster.Config{})
+	if err := c.Node(1).FillDisk(0); !errors.Is(err, cluster.ErrState) {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Cut(c.Node(1), c.Node(1)); !errors.Is(err, cluster.ErrState) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPartitionsOfTwoDataCenters(t *testing.T) {
+	c := start(t, cluster.Config{Nodes: 1, DataCenters: 2, Namespaces: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	one, two := c.Node(1), c.Node(2)
+	if one.DataCenter() != "dc1" || two.DataCenter() != "dc2" {
+		t.Fatalf("data centres %s and %s", one.DataCenter(), two.DataCenter())
+	}
+	for _, harm := range []struct {
+		name string
+		do   func() error
+	}{
+		{"between data centres", c.PartitionDataCenters},
+		{"one way", func() error { return c.Cut(two, one) }},
+	} {
+		t.Run(harm.name, func(t *testing.T) {
+			if err := harm.do(); err != nil {
+				t.Fatal(err)
+			}
+			// Both are alive, and neither is seen: what node2 sends is lost, and what
+			// node1 sends is not answered.
+			if err := c.WaitSeen(ctx, two, false); err != nil {
+				t.Error(err)
+			}
+			for _, n := range c.Nodes() {
+				if err := n.WaitReady(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := c.Heal(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.WaitUp(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := c.CutClients(one); err != nil {
+		t.Fatal(err)
+	}
+	deaf, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if err := one.WaitReady(deaf); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a node cut from clients answered: %v", err)
+	}
+	if err := c.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.WaitReady(ctx); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,114 @@
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// nodeTool runs Cassandra's own tool against a node.
+func (c *Cluster) nodeTool(ctx context.Context, n *Node, jars string, args ...string) (string, error) {
+	n.mu.Lock()
+	jmx := n.jmx
+	n.mu.Unlock()
+	if s := n.State(); s != Running {
+		return "", fmt.Errorf("%w: %s of %s: it is %s", ErrState, strings.Join(args, " "), n.name, s)
+	}
+	// The tool keeps a history in the home folder.
+	java := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem", "-Duser.home=" + c.dir,
+		"-Dcassandra.storagedir=" + n.disk(), "-Dlogback.configurationFile=file://" + filepath.Join(n.dir, "conf", "logback-tools.xml")}
+	java = append(append(java, modules()...), "-cp", filepath.Join(jars, "*"), "org.apache.cassandra.tools.NodeTool",
+		"-h", "127.0.0.1", "-p", strconv.Itoa(jmx))
+	cmd := c.network.command(n.index, "java", append(java, args...)...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	s := spawn{cmd: cmd, done: make(chan error, 1)}
+	select {
+	case c.spawn <- s:
+	case <-c.quit:
+		return "", errors.New("cluster: it was closed")
+	}
+	if err := <-s.done; err != nil {
+		return "", fmt.Errorf("cluster: nodetool: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return "", fmt.Errorf("cluster: nodetool %s on %s: %w\n%s", strings.Join(args, " "), n.name, err, tail(out.String()))
+		}
+		return out.String(), nil
+	case <-ctx.Done():
+		err := cmd.Process.Kill()
+		<-ended
+		return "", errors.Join(fmt.Errorf("cluster: nodetool %s on %s: %w", strings.Join(args, " "), n.name, ctx.Err()), err)
+	}
+}
+
+// Tool runs nodetool on the node, for example Tool(ctx, "flush"), and returns what it
+// printed. It takes a second or two.
+func (n *Node) Tool(ctx context.Context, args ...string) (string, error) { return n.tool(ctx, args...) }
+
+// BinaryOff ends CQL on the node: connections are closed and new ones refused, while
+// the node remains a replica for the others.
+func (n *Node) BinaryOff(ctx context.Context) error {
+	_, err := n.tool(ctx, "disablebinary")
+	return err
+}
+
+// BinaryOn undoes BinaryOff, and waits until the node answers CQL.
+func (n *Node) BinaryOn(ctx context.Context) error {
+	if _, err := n.tool(ctx, "enablebinary"); err != nil {
+		return err
+	}
+	return n.WaitReady(ctx)
+}
+
+// Drain flushes the node and stops it serving, while its process lives. Restart or
+// Stop and Start bring it back.
+func (n *Node) Drain(ctx context.Context) error {
+	_, err := n.tool(ctx, "drain")
+	return err
+}
+
+// WaitHints waits until the node holds no hints for others: writes that they missed
+// have been handed on.
+func (n *Node) WaitHints(ctx context.Context) error {
+	return until(ctx, "hints of "+n.name+" to be handed on", func() error {
+		out, err := n.tool(ctx, "listpendinghints")
+		switch {
+		case errors.Is(err, ErrState):
+			return final{err}
+		case err != nil:
+			return err
+		case !strings.Contains(out, "does not have any pending hints"):
+			return errors.New(strings.TrimSpace(out))
+		}
+		return nil
+	})
+}
+
+// RollingRestart restarts every running node, one after another, and waits each time
+// until all see it up.
+func (c *Cluster) RollingRestart(ctx context.Context) error {
+	for _, n := range c.nodes {
+		if n.State() != Running {
+			continue
+		}
+		if err := n.Restart(ctx); err != nil {
+			return err
+		}
+		if err := c.WaitSeen(ctx, n, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
