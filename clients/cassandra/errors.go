@@ -18,7 +18,7 @@ var (
 	ErrNotFound = errors.New("cassandra: not found")
 	// ErrUnavailable: no node could be asked, or too few replicas are alive.
 	ErrUnavailable = errors.New("cassandra: unavailable")
-	// ErrOverloaded: the cluster refuses work for now.
+	// ErrOverloaded: the cluster refuses work at the moment.
 	ErrOverloaded = errors.New("cassandra: overloaded")
 	// ErrTimedOut: no answer in time, from the coordinator or from its replicas.
 	ErrTimedOut = errors.New("cassandra: timed out")
