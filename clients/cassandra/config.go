@@ -21,7 +21,7 @@ type Config struct {
 	// Keyspace that statements without one refer to. Default: none.
 	Keyspace string `json:"keyspace,omitempty" yaml:"keyspace,omitempty"`
 	// LocalDC is the data centre whose nodes are asked first; LOCAL_* levels mean it.
-	// Default: that of the first contact point that answers.
+	// Default: none; the nodes of all data centres are asked alike.
 	LocalDC string `json:"localDC,omitempty" yaml:"localDC,omitempty"`
 	// Profiles are how requests run, by name. Required, at least one.
 	Profiles map[string]Profile `json:"profiles" yaml:"profiles"`
