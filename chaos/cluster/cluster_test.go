@@ -51,7 +51,7 @@ func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 
 func TestThreeNodesFailAndComeBack(t *testing.T) {
 	c := start(t, cluster.Config{Nodes: 3})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	must := func(err error) {
 		t.Helper()

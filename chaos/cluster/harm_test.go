@@ -116,7 +116,7 @@ func login(t *testing.T, c *cluster.Cluster, user, password string) (*cassandra.
 func TestDiskFillsAndBinaryProtocolEnds(t *testing.T) {
 	c := start(t, cluster.Config{DiskMB: 256, Yaml: "authenticator: PasswordAuthenticator\ndata_disk_usage_percentage_warn_threshold: 60\ndata_disk_usage_percentage_fail_threshold: 80\n"})
 	n := c.Node(1)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	must := func(err error) {
 		t.Helper()
@@ -189,7 +189,7 @@ func TestTheMachinesOwnDiskIsNotFilled(t *testing.T) {
 
 func TestPartitionsOfTwoDataCenters(t *testing.T) {
 	c := start(t, cluster.Config{Nodes: 1, DataCenters: 2, Namespaces: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	one, two := c.Node(1), c.Node(2)
 	if one.DataCenter() != "dc1" || two.DataCenter() != "dc2" {

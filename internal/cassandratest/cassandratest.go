@@ -27,6 +27,10 @@ const startTimeout = 5 * time.Minute
 
 var shared = sync.OnceValues(join)
 
+// use is the lock that says that this process uses the nodes. It is kept here because
+// a file that nobody refers to is closed by the garbage collector.
+var use *os.File
+
 // Hosts returns the addresses of the nodes. Without what nodes need the test is
 // skipped, or fails with CI=true; with -short it is skipped.
 func Hosts(tb testing.TB) []string {
@@ -62,7 +66,7 @@ func join() ([]string, error) {
 		return nil, err
 	}
 	defer starting.Close()
-	if _, err := locked(filepath.Join(dir, "users"), syscall.LOCK_SH); err != nil {
+	if use, err = locked(filepath.Join(dir, "users"), syscall.LOCK_SH); err != nil {
 		return nil, err
 	}
 	keeper, err := os.OpenFile(filepath.Join(dir, "keeper"), os.O_CREATE|os.O_RDWR, 0o644)

@@ -43,6 +43,8 @@ func keep(ctx context.Context, args []string) (err error) {
 	if err := syscall.Flock(int(alive.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("another keeper is there: %w", err)
 	}
+	// The lock is the file's: closed early, by the garbage collector too, it is gone.
+	defer alive.Close()
 	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3, Cache: cache})
 	if err != nil {
 		return err
