@@ -39,8 +39,9 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 	}
 	a, err := s.propose(ctx, c)
 	// What certainly left nothing needs no look by the feed; if this is lost, the feed
-	// finds out by itself.
-	if a.Outcome == eventstore.Conflict || a.Outcome == eventstore.Rejected || a.Repeated {
+	// finds out by itself. A commit that is found may be this very attempt's, sent and
+	// not answered: its intent stays until the feed has it.
+	if a.Outcome == eventstore.Conflict || a.Outcome == eventstore.Rejected {
 		_ = s.drop(ctx, intent{stream: c.Stream, commit: c.ID, attempt: attempt})
 	}
 	return a, err
