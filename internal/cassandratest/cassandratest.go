@@ -27,9 +27,12 @@ const startTimeout = 5 * time.Minute
 
 var shared = sync.OnceValues(join)
 
-// use is the lock that says that this process uses the nodes. It is kept here because
-// a file that nobody refers to is closed by the garbage collector.
-var use *os.File
+// use is one process's use of the nodes. It keeps the lock that says so, because a file
+// that nobody refers to is closed by the garbage collector.
+type use struct {
+	hosts []string
+	lock  *os.File
+}
 
 // Hosts returns the addresses of the nodes. Without what nodes need the test is
 // skipped, or fails with CI=true; with -short it is skipped.
@@ -43,16 +46,16 @@ func Hosts(tb testing.TB) []string {
 	if err := cluster.Needs(cache); err != nil {
 		testenv.Missing(tb, err.Error())
 	}
-	hosts, err := shared()
+	nodes, err := shared()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return hosts
+	return nodes.hosts
 }
 
 // join uses the nodes of the test run, and starts them if need be. The use ends with
 // the process.
-func join() ([]string, error) {
+func join() (*use, error) {
 	cache, err := testenv.CacheDir()
 	if err != nil {
 		return nil, err
@@ -66,7 +69,8 @@ func join() ([]string, error) {
 		return nil, err
 	}
 	defer starting.Close()
-	if use, err = locked(filepath.Join(dir, "users"), syscall.LOCK_SH); err != nil {
+	nodes := &use{}
+	if nodes.lock, err = locked(filepath.Join(dir, "users"), syscall.LOCK_SH); err != nil {
 		return nil, err
 	}
 	keeper, err := os.OpenFile(filepath.Join(dir, "keeper"), os.O_CREATE|os.O_RDWR, 0o644)
@@ -84,8 +88,7 @@ func join() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var hosts []string
-	return hosts, json.Unmarshal(b, &hosts)
+	return nodes, json.Unmarshal(b, &nodes.hosts)
 }
 
 // locked waits for the lock of a file, which ends with the process or with Close.
