@@ -1,6 +1,5 @@
 // Package capacity says how long the disk will last, and when to refuse what makes
-// it fuller. Its folders hold what else capacity needs: load sends requests by a
-// schedule, report tells a run.
+// it fuller.
 //
 // It may import the standard library only.
 //

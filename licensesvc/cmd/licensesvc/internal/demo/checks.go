@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/licensesvc/app"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
-	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )

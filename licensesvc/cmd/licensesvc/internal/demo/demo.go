@@ -16,10 +16,10 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/httpfault"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 	"github.com/backstay-go/backstay/chaos/telemetry"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
-	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/licensesvc/app"
-	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )

@@ -12,7 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/backstay-go/backstay/chaos"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 	"github.com/backstay-go/backstay/resilience"
 )

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )

@@ -11,10 +11,10 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cluster"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/app"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
-	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
 	"github.com/backstay-go/backstay/resilience"
 )

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/internal/browsertest"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
 )
 
 // TestThePageShowsFaultsAndAnswers opens the live page of the demonstration's own

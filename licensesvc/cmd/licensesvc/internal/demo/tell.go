@@ -7,9 +7,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/licensesvc/app"
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
-	"github.com/backstay-go/backstay/licensesvc/capacity/report"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 

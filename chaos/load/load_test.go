@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/chaos/load"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

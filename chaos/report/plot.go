@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/chaos/load"
 )
 
 // The geometry of every plot, in the units of its view box. All share the x axis.

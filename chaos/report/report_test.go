@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
-	"github.com/backstay-go/backstay/licensesvc/capacity/report"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
 )
 
 func TestDecide(t *testing.T) {

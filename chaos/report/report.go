@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/backstay-go/backstay/licensesvc/capacity/load"
+	"github.com/backstay-go/backstay/chaos/load"
 )
 
 // Verdict is the outcome of a check or of a run.
