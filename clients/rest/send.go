@@ -8,11 +8,11 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/rest/internal/wire"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -108,11 +108,11 @@ func (a *attempt) request(r *http.Request, quiet bool, guarded context.Context) 
 		return out, nil
 	}
 	if deadline, ok := guarded.Deadline(); ok {
-		out.Header.Set(HeaderTimeout, strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10))
+		out.Header.Set(HeaderTimeout, wire.FormatTimeout(time.Until(deadline)))
 	}
 	if info.Number > 0 {
-		out.Header.Set(HeaderAttempt, strconv.Itoa(info.Number))
-		out.Header.Set(HeaderCriticality, info.Criticality.String())
+		out.Header.Set(HeaderAttempt, wire.FormatAttempt(info.Number, info.Hedged))
+		out.Header.Set(HeaderCriticality, wire.FormatCriticality(info.Criticality))
 	}
 	return out, nil
 }

@@ -9,20 +9,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/rest/internal/wire"
 	"github.com/backstay-go/backstay/resilience"
 )
 
 // Headers that travel between services of ours.
 const (
 	// HeaderTimeout is what is left of the caller's deadline, in milliseconds.
-	HeaderTimeout = "Backstay-Timeout-Ms"
-	// HeaderCriticality is the call's class.
-	HeaderCriticality = "Backstay-Criticality"
-	// HeaderAttempt counts from 1; above 1 the request is itself a repeat.
-	HeaderAttempt = "Backstay-Attempt"
+	HeaderTimeout = wire.Timeout
+	// HeaderCriticality is the call's class: critical_plus, critical, sheddable_plus or
+	// sheddable.
+	HeaderCriticality = wire.Criticality
+	// HeaderAttempt counts from 1, with ";hedge" for a hedge; above 1 the request is
+	// itself a repeat.
+	HeaderAttempt = wire.Attempt
 	// HeaderRefused marks an answer to a request that was not processed: overload,
 	// deadline or draining.
-	HeaderRefused = "Backstay-Refused"
+	HeaderRefused = wire.Refused
 )
 
 var (

@@ -1,0 +1,115 @@
+package wire
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The headers' names, in canonical form.
+const (
+	// Timeout is what is left of the caller's deadline, in milliseconds. It is written
+	// anew at each hop and each attempt.
+	Timeout = "Backstay-Timeout-Ms"
+	// Criticality is the call's class.
+	Criticality = "Backstay-Criticality"
+	// Attempt counts from 1; ";hedge" marks a hedge. Above 1 the request is itself a repeat.
+	Attempt = "Backstay-Attempt"
+	// Refused is on answers to requests that were not processed, and says why.
+	Refused = "Backstay-Refused"
+)
+
+// MaxTimeout is the longest timeout that is written or taken from a peer: ten days, far
+// above any call and far below what a time.Duration overflows at.
+const MaxTimeout = 10 * 24 * time.Hour
+
+// FormatTimeout writes what is left in whole milliseconds, rounded down so that a peer
+// never works past the deadline, but at least 1: nothing left is not sent at all.
+func FormatTimeout(left time.Duration) string {
+	return strconv.FormatInt(max(1, min(left, MaxTimeout).Milliseconds()), 10)
+}
+
+// ParseTimeout reads milliseconds. Zero and less mean that no time is left. A value
+// above MaxTimeout is MaxTimeout.
+func ParseTimeout(text string) (left time.Duration, ok bool) {
+	ms, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(min(max(ms, 0), MaxTimeout.Milliseconds())) * time.Millisecond, true
+}
+
+var classes = map[resilience.Criticality]string{
+	resilience.CriticalPlus: "critical_plus", resilience.Critical: "critical",
+	resilience.SheddablePlus: "sheddable_plus", resilience.Sheddable: "sheddable",
+}
+
+// FormatCriticality writes a class: critical_plus, critical, sheddable_plus or
+// sheddable. What is none of them is critical.
+func FormatCriticality(c resilience.Criticality) string {
+	if text, ok := classes[c]; ok {
+		return text
+	}
+	return classes[resilience.Critical]
+}
+
+// ParseCriticality reads a class in any case, its words joined by "_", "-" or nothing.
+func ParseCriticality(text string) (resilience.Criticality, bool) {
+	switch strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(strings.TrimSpace(text))) {
+	case "criticalplus":
+		return resilience.CriticalPlus, true
+	case "critical":
+		return resilience.Critical, true
+	case "sheddableplus":
+		return resilience.SheddablePlus, true
+	case "sheddable":
+		return resilience.Sheddable, true
+	}
+	return resilience.Critical, false
+}
+
+// FormatAttempt writes an attempt's number, from 1, and whether it is a hedge.
+func FormatAttempt(number int, hedge bool) string {
+	text := strconv.Itoa(max(1, number))
+	if hedge {
+		text += ";hedge"
+	}
+	return text
+}
+
+// ParseAttempt reads an attempt's number, at least 1, and whether it is a hedge.
+// Parameters that it does not know are ignored.
+func ParseAttempt(text string) (number int, hedge, ok bool) {
+	first, parameters, _ := strings.Cut(text, ";")
+	n, err := strconv.ParseUint(strings.TrimSpace(first), 10, 31)
+	if err != nil || n == 0 {
+		return 0, false, false
+	}
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		hedge = hedge || strings.EqualFold(strings.TrimSpace(parameter), "hedge")
+	}
+	return int(min(n, math.MaxInt32)), hedge, true
+}
+
+// Reason is why a server did not process a request.
+type Reason string
+
+// The reasons of a refusal.
+const (
+	// Overload: more requests than the server can take.
+	Overload Reason = "overload"
+	// Deadline: it could not be done in the time that was left.
+	Deadline Reason = "deadline"
+	// Draining: the server is about to stop.
+	Draining Reason = "draining"
+)
+
+// ParseReason reads a reason, in any case. One that it does not know is still a refusal:
+// ok is false only for an empty text.
+func ParseReason(text string) (r Reason, ok bool) {
+	r = Reason(strings.ToLower(strings.TrimSpace(text)))
+	return r, r != ""
+}
