@@ -26,7 +26,17 @@ type Call struct {
 	Consistency string // of CQL
 	Conditional bool   // of CQL
 
+	// Also is a further condition of the place that asks, such as that a rule's kind
+	// can happen to this call: a rule that it refuses is passed over and does not
+	// count the call. Nil: none. It must not change the rule, and must be safe for
+	// concurrent use.
+	Also func(*Rule) bool `json:"-" yaml:"-"`
+
 	_ struct{}
+}
+
+func (r *Rule) matches(c *Call) bool {
+	return r.Where.matches(c) && (c.Also == nil || c.Also(r))
 }
 
 func (w *Where) matches(c *Call) bool {

@@ -228,7 +228,7 @@ func (c *checker) what(r Rule) {
 		c.add("what.retry_after", "is %v; the header has whole seconds", w.RetryAfter)
 	}
 	if w.Kind == CQLError {
-		c.oneOf("what.code", w.Code, CQLErrors()...)
+		c.cqlError(w)
 	}
 }
 
@@ -297,17 +297,6 @@ const (
 	Upstream   = "upstream"
 	Both       = "both"
 )
-
-// CQLErrors lists the names that What.Code takes for the kind cql_error: all
-// errors of Cassandra's native protocol v5 (native_protocol_v5.spec, section 8).
-func CQLErrors() []string {
-	return []string{
-		"server_error", "protocol_error", "bad_credentials", "unavailable", "overloaded",
-		"is_bootstrapping", "truncate_error", "write_timeout", "read_timeout", "read_failure",
-		"function_failure", "write_failure", "cdc_write_failure", "cas_write_unknown",
-		"syntax_error", "unauthorized", "invalid", "config_error", "already_exists", "unprepared",
-	}
-}
 
 // match says whether text fits the pattern, in which * stands for any text. An
 // empty pattern fits all.

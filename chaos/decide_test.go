@@ -327,3 +327,27 @@ func TestFollowRollsOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestAlsoIsAFurtherConditionThatDoesNotCount(t *testing.T) {
+	i, err := chaos.New(chaos.Plan{Rules: []chaos.Rule{
+		{Name: "no", What: chaos.What{Kind: chaos.HeartbeatLoss}},
+		{Name: "second", When: chaos.When{Nth: 2}, What: chaos.What{Kind: chaos.DropReply}},
+	}}, chaos.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Start()
+	defer i.Stop()
+	only := func(name string) chaos.Call {
+		return chaos.Call{Protocol: chaos.CQL, Also: func(r *chaos.Rule) bool { return r.Name == name }}
+	}
+	for n, want := range []int{0, 0, 1} {
+		name := "second"
+		if n == 1 {
+			name = "neither" // no rule fits: the call is not one that "second" counts
+		}
+		if got := i.Decide(t.Context(), only(name)); len(got) != want {
+			t.Errorf("call %d: %d faults, want %d", n+1, len(got), want)
+		}
+	}
+}
