@@ -1,0 +1,210 @@
+package cqltest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/datastax/go-cassandra-native-protocol/message"
+)
+
+// Config says what a cluster looks like. A zero field has its default.
+type Config struct {
+	// Nodes is their number. Default: 1. More than one need a system whose loopback
+	// has the whole of 127.0.0.0/8, as Linux has.
+	Nodes int
+	// DCs are the nodes' data centres. Default: dc1 for each.
+	DCs []string
+	// Keyspaces that exist, with their replication factor. Default: ks, with 3 or as
+	// many as there are nodes.
+	Keyspaces map[string]int
+	// Username and Password that every connection must show. Default: none.
+	Username, Password string
+	// TLS of every connection. Default: none.
+	TLS *tls.Config
+}
+
+// Cluster is a scripted cluster. It is safe for concurrent use.
+type Cluster struct {
+	config Config
+	port   int
+	ctx    context.Context
+	end    context.CancelFunc
+	work   sync.WaitGroup
+
+	mu         sync.Mutex
+	nodes      []*Node
+	lastIP     int
+	statements map[string]*Statement
+	received   map[string][]Received
+}
+
+// Start starts a cluster that ends with the test.
+func Start(t testing.TB, c Config) *Cluster {
+	t.Helper()
+	c.Nodes = max(c.Nodes, 1)
+	if c.Keyspaces == nil {
+		c.Keyspaces = map[string]int{"ks": min(3, c.Nodes)}
+	}
+	cl := &Cluster{config: c, statements: map[string]*Statement{}, received: map[string][]Received{}}
+	cl.ctx, cl.end = context.WithCancel(context.WithoutCancel(t.Context()))
+	t.Cleanup(cl.close)
+	var err error
+	// The port that is free on the first address may be taken on another.
+	for range 20 {
+		if err = cl.listen(); err == nil {
+			return cl
+		}
+	}
+	t.Fatalf("cqltest: start %d nodes: %v", c.Nodes, err)
+	return nil
+}
+
+func (c *Cluster) listen() error {
+	c.port, c.lastIP = 0, 0
+	for i := range c.config.Nodes {
+		dc := "dc1"
+		if i < len(c.config.DCs) {
+			dc = c.config.DCs[i]
+		}
+		n := &Node{cluster: c, index: i, dc: dc, token: token(i, c.config.Nodes), ip: c.nextIP(), conns: map[*conn]struct{}{}}
+		if err := n.Restart(); err != nil {
+			for _, n := range c.nodes {
+				n.Stop()
+			}
+			c.nodes = nil
+			return err
+		}
+		c.nodes = append(c.nodes, n)
+	}
+	return nil
+}
+
+// token spreads the nodes evenly over the ring.
+func token(i, nodes int) int64 {
+	return math.MinInt64 + int64(float64(i)*(math.MaxUint64/float64(nodes))/2)*2
+}
+
+func (c *Cluster) nextIP() net.IP {
+	c.lastIP++
+	return net.IPv4(127, 0, 0, byte(c.lastIP)).To4()
+}
+
+func (c *Cluster) close() {
+	c.end()
+	for _, n := range c.Nodes() {
+		n.Stop()
+	}
+	c.work.Wait()
+}
+
+// Hosts are the nodes' addresses, without the port.
+func (c *Cluster) Hosts() []string {
+	var hosts []string
+	for _, n := range c.Nodes() {
+		hosts = append(hosts, n.Host())
+	}
+	return hosts
+}
+
+// Port is that of all nodes.
+func (c *Cluster) Port() int { return c.port }
+
+// Nodes are the cluster's nodes, in order.
+func (c *Cluster) Nodes() []*Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.nodes)
+}
+
+// Node returns one node.
+func (c *Cluster) Node(i int) *Node { return c.Nodes()[i] }
+
+// On says how all nodes answer a statement; a batch is answered as its first
+// statement. It replaces what was said before.
+func (c *Cluster) On(cql string, s Statement) {
+	st := s
+	if st.Params == nil {
+		for i := range strings.Count(cql, "?") {
+			st.Params = append(st.Params, Column{Name: fmt.Sprintf("p%d", i), Type: Text})
+		}
+	}
+	if st.Key == nil && len(st.Params) > 0 {
+		st.Key = []uint16{0}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.statements[cql] = &st
+}
+
+// Received are the requests for a statement so far, in order, PREPARE aside.
+func (c *Cluster) Received(cql string) []Received {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.received[cql])
+}
+
+// Count is the number of requests for a statement so far, PREPARE aside.
+func (c *Cluster) Count(cql string) int { return len(c.Received(cql)) }
+
+// Forget drops what was received.
+func (c *Cluster) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.received)
+}
+
+func (c *Cluster) statement(cql string) *Statement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.statements[cql]
+}
+
+// receive notes a request and returns its number for the statement, from 1.
+func (c *Cluster) receive(r Received) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.received[r.CQL] = append(c.received[r.CQL], r)
+	return len(c.received[r.CQL])
+}
+
+// Announce sends an event to every connection that has registered.
+func (c *Cluster) Announce(e message.Message) {
+	for _, n := range c.Nodes() {
+		n.each(func(cn *conn) {
+			if cn.registered.Load() {
+				cn.send(-1, e)
+			}
+		})
+	}
+}
+
+// Silence makes all nodes silent, or ends it.
+func (c *Cluster) Silence(on bool) {
+	for _, n := range c.Nodes() {
+		n.Silence(on)
+	}
+}
+
+// Stop stops all nodes.
+func (c *Cluster) Stop() {
+	for _, n := range c.Nodes() {
+		n.Stop()
+	}
+}
+
+// Restart starts all stopped nodes.
+func (c *Cluster) Restart(t testing.TB) {
+	t.Helper()
+	for _, n := range c.Nodes() {
+		if err := n.Restart(); err != nil {
+			t.Fatalf("cqltest: restart %s: %v", n.Host(), err)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package cqltest
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/datastax/go-cassandra-native-protocol/frame"
+	"github.com/datastax/go-cassandra-native-protocol/message"
+	"github.com/datastax/go-cassandra-native-protocol/primitive"
+)
+
+// Statement is how a statement is prepared and answered.
+type Statement struct {
+	// Params are the bound values. Default: a text for each question mark.
+	Params []Column
+	// Key are the places of the partition key among them. Default: the first.
+	Key []uint16
+	// Columns of the result. Default: none.
+	Columns []Column
+	// Prepare, if not nil, answers PREPARE; with nil it is answered as usual.
+	Prepare func(*Node) message.Message
+	// Answer answers a request, on a goroutine of its own: now, later, or never.
+	Answer func(*Request)
+}
+
+// Received is what a node received.
+type Received struct {
+	Node *Node
+	// CQL is the statement's text, a batch's first.
+	CQL string
+	// Statements is their number, 1 unless Batch.
+	Statements          int
+	Batch, Prepared     bool
+	Consistency, Serial uint16
+	PageSize            int
+	PageState           []byte
+	Values              [][]byte
+}
+
+// Request is a request that waits for its answer.
+type Request struct {
+	Received
+	// Nth is its number for the statement, from 1.
+	Nth int
+	// Traced says that the client asked for a trace.
+	Traced bool
+
+	conn      *conn
+	stream    int16
+	statement *Statement
+}
+
+// Context ends with the cluster. Scripts that wait end with it.
+func (r *Request) Context() context.Context { return r.Node.cluster.ctx }
+
+// Void answers that it is done.
+func (r *Request) Void() { r.conn.send(r.stream, &message.VoidResult{}) }
+
+// Rows answers with rows of the statement's columns.
+func (r *Request) Rows(rows ...[]any) { r.Page(nil, rows...) }
+
+// Page answers with rows, and with the state that continues them.
+func (r *Request) Page(state []byte, rows ...[]any) {
+	r.conn.send(r.stream, rowsResult(r.statement.Columns, state, rows))
+}
+
+// RowsOf answers with rows of other columns than the statement's, as conditional
+// writes do.
+func (r *Request) RowsOf(columns []Column, rows ...[]any) {
+	r.conn.send(r.stream, rowsResult(columns, nil, rows))
+}
+
+// Applied answers a conditional write that was applied.
+func (r *Request) Applied() { r.RowsOf([]Column{{"[applied]", Boolean}}, []any{true}) }
+
+// Send answers with any message.
+func (r *Request) Send(m message.Message) { r.conn.send(r.stream, m) }
+
+// SendWith answers with any message, warnings and, if the client asked, a trace id.
+func (r *Request) SendWith(m message.Message, warnings ...string) {
+	f := frame.NewFrame(r.conn.version, r.stream, m)
+	f.SetWarnings(warnings)
+	if r.Traced {
+		id := primitive.UUID(r.Node.ID())
+		f.SetTracingId(&id)
+	}
+	r.conn.sendFrame(f)
+}
+
+// SendOn answers on another stream than the request's.
+func (r *Request) SendOn(stream int16, m message.Message) { r.conn.send(stream, m) }
+
+// Raw writes bytes as they are.
+func (r *Request) Raw(b []byte) { r.conn.write(b) }
+
+// Stream is the request's stream id.
+func (r *Request) Stream() int16 { return r.stream }
+
+// Close closes the connection.
+func (r *Request) Close() { r.conn.close() }
+
+// Break sends the first bytes of a message and closes the connection.
+func (r *Request) Break(m message.Message, after int) {
+	var b bytes.Buffer
+	if err := codec.EncodeFrame(frame.NewFrame(r.conn.version, r.stream, m), &b); err == nil {
+		r.conn.write(b.Bytes()[:min(after, b.Len())])
+	}
+	r.conn.close()
+}
