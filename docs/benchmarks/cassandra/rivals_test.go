@@ -1,0 +1,125 @@
+package cassandra
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The statements that are measured. A batch sets the head of a stream on the
+// condition that it has the value that it had, and adds one row.
+const (
+	createTable = "CREATE TABLE %s (id text, version int, head int static, data blob, PRIMARY KEY (id, version))"
+	insertRow   = "INSERT INTO %s (id, version, data) VALUES (?, ?, ?)"
+	readRows    = "SELECT version, data FROM %s WHERE id = ? LIMIT 5"
+	moveHead    = "UPDATE %s SET head = ? WHERE id = ? IF head = ?"
+)
+
+// client is one of the rivals. Its functions return an error only if the request
+// failed.
+type client struct {
+	name   string
+	insert func(id string, version int, data []byte) error
+	read   func(id string) (rows int, err error)
+	append func(id string, head int, data []byte) (applied bool, err error)
+	close  func()
+}
+
+// bare is gocql as it comes, with the choice of nodes that its documentation
+// advises and a timeout.
+func bare(tb testing.TB, hosts []string, table string, timeout time.Duration) *client {
+	tb.Helper()
+	cfg := gocql.NewCluster(hosts...)
+	cfg.Consistency, cfg.SerialConsistency = gocql.LocalQuorum, gocql.LocalSerial
+	cfg.Timeout, cfg.ConnectTimeout, cfg.NumConns = timeout, 5*time.Second, 1
+	cfg.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy("dc1"), gocql.ShuffleReplicas())
+	s, err := cfg.CreateSession()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	insert, read, move := fmt.Sprintf(insertRow, table), fmt.Sprintf(readRows, table), fmt.Sprintf(moveHead, table)
+	ctx := context.Background()
+	return &client{name: "gocql", close: s.Close,
+		insert: func(id string, version int, data []byte) error {
+			return s.Query(insert, id, version, data).WithContext(ctx).Exec()
+		},
+		read: func(id string) (rows int, err error) {
+			it := s.Query(read, id).WithContext(ctx).Iter()
+			var version int
+			var data []byte
+			for it.Scan(&version, &data) {
+				rows++
+			}
+			return rows, it.Close()
+		},
+		append: func(id string, head int, data []byte) (bool, error) {
+			b := s.NewBatch(gocql.LoggedBatch).WithContext(ctx)
+			b.Query(move, head, id, before(head))
+			b.Query(insert, id, head, data)
+			applied, it, err := s.MapExecuteBatchCAS(b, map[string]any{})
+			if err != nil {
+				return false, err
+			}
+			return applied, it.Close()
+		},
+	}
+}
+
+// guarded is ours: timeouts, bulkhead, breaker, budget and, for what is idempotent,
+// retries and hedges are on.
+func guarded(tb testing.TB, hosts []string, table string, timeout time.Duration) *client {
+	tb.Helper()
+	once := resilience.OperationPolicy{Timeout: timeout}
+	idempotent := resilience.OperationPolicy{Timeout: timeout, Idempotent: true, Retry: &resilience.RetryPolicy{}}
+	s, err := cassandra.Connect(tb.Context(), cassandra.Config{
+		Hosts: hosts, LocalDC: "dc1", DefaultProfile: "read",
+		Profiles: map[string]cassandra.Profile{
+			"write":  {OperationPolicy: idempotent, Consistency: cassandra.LocalQuorum},
+			"read":   {OperationPolicy: idempotent, Consistency: cassandra.LocalQuorum},
+			"append": {OperationPolicy: once, Consistency: cassandra.LocalQuorum, SerialConsistency: cassandra.LocalSerial},
+		},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	insert, read, move := fmt.Sprintf(insertRow, table), fmt.Sprintf(readRows, table), fmt.Sprintf(moveHead, table)
+	ctx := context.Background()
+	return &client{name: "backstay",
+		close: func() {
+			if err := s.Close(); err != nil {
+				tb.Error(err)
+			}
+		},
+		insert: func(id string, version int, data []byte) error {
+			return s.Query(insert, id, version, data).WithContext(ctx).Profile("write").Exec()
+		},
+		read: func(id string) (rows int, err error) {
+			it := s.Query(read, id).WithContext(ctx).Profile("read").Iter()
+			var version int
+			var data []byte
+			for it.Scan(&version, &data) {
+				rows++
+			}
+			return rows, it.Close()
+		},
+		append: func(id string, head int, data []byte) (bool, error) {
+			res, err := s.NewBatch(cassandra.LoggedBatch).WithContext(ctx).Profile("append").
+				Query(move, head, id, before(head)).Query(insert, id, head, data).CAS()
+			return res.Applied(), err
+		},
+	}
+}
+
+// before is the head that a stream has before it is moved; nil at the start.
+func before(head int) any {
+	if head == 1 {
+		return nil
+	}
+	return head - 1
+}
