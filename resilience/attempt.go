@@ -11,7 +11,6 @@ import (
 // itself, and whoever called Hold. It is the one thing that a call allocates.
 type attempt struct {
 	lazyDeadline
-	cfg *opConfig
 	// circuit is what the breaker's state was at the start; nil: nothing is observed.
 	circuit *circuit
 	probe   *probe

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"math"
 	"math/bits"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // breaker refuses calls while the dependency fails.
@@ -45,7 +46,7 @@ type breaker struct {
 	// recoveries is the number of failed recoveries in a row.
 	recoveries int
 	cause      error // the last failure, told with BreakerChanged
-	timer      *time.Timer
+	timer      clock.Timer
 	closed     bool
 }
 
@@ -65,7 +66,7 @@ type circuit struct {
 type probe struct {
 	circuit  *circuit
 	report   func(error)
-	watchdog *time.Timer // both guarded by the breaker's mu
+	watchdog clock.Timer // both guarded by the breaker's mu
 	done     bool
 }
 
@@ -159,9 +160,9 @@ func (b *breaker) enterLocked(from, to BreakerState) {
 			b.recoveries++
 		}
 		period := b.openPeriodLocked()
-		next.until = time.Now().Add(period)
+		next.until = b.guard.clock.Now().Add(period)
 		if !b.closed {
-			b.timer = time.AfterFunc(period, func() { b.recover(next) })
+			b.timer = b.guard.clock.AfterFunc(period, func() { b.recover(next) })
 		}
 		event.Err = b.cause
 	case BreakerClosed:
@@ -179,7 +180,7 @@ func (b *breaker) openPeriodLocked() time.Duration {
 	period := float64(b.policy.OpenFor) * math.Pow(2, float64(min(b.recoveries, 62)))
 	period = min(period, float64(b.policy.MaxOpenFor))
 	if j := b.policy.Jitter; j > 0 {
-		period *= 1 - j + 2*j*rand.Float64()
+		period *= 1 - j + 2*j*b.guard.clock.Float64()
 	}
 	return time.Duration(period)
 }
@@ -261,7 +262,7 @@ func (b *breaker) reserve(c *circuit, patience time.Duration) *probe {
 	if b.policy.ProbeTimeout > 0 {
 		patience = b.policy.ProbeTimeout
 	}
-	p.watchdog = time.AfterFunc(patience, func() {
+	p.watchdog = b.guard.clock.AfterFunc(patience, func() {
 		b.finish(b.guard.background(), p, errBad, errHung)
 	})
 	return p

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // maxPermits bounds limits and queues, so that both fit one word.
@@ -31,6 +33,7 @@ type bulkhead struct {
 	// service is a moving average of how long permits are held, in ns. 0: unknown.
 	service atomic.Int64
 
+	clock  *clock.Clock
 	mu     sync.Mutex
 	queues [classes]waiters // least important first
 	queue  int              // how many may wait
@@ -124,15 +127,12 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	if w == nil {
 		return err
 	}
-	timer := time.NewTimer(time.Duration(rules.until - rules.now))
-	defer timer.Stop()
-	select {
-	case granted := <-w.told:
+	granted, err := clock.Recv(ctx, b.clock, w.told, time.Duration(rules.until-rules.now))
+	switch err {
+	case nil:
 		return grantOrEvict(granted)
-	case <-timer.C:
+	case clock.ErrExpired:
 		err = errWaited
-	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	b.mu.Lock()
 	if w.gone {
@@ -189,7 +189,7 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 				return nil, errQueueFull
 			}
 			b.removeLocked(victim)
-			victim.told <- false
+			clock.Send(b.clock, victim.told, false)
 			break // it takes over the victim's place in the word
 		}
 		if b.word.CompareAndSwap(word, word+oneWaiter) {
@@ -223,7 +223,7 @@ func (b *bulkhead) handOverLocked(now int64) {
 		}
 		w := b.nextLocked(now)
 		b.removeLocked(w)
-		w.told <- true
+		clock.Send(b.clock, w.told, true)
 	}
 }
 

@@ -92,7 +92,7 @@ type awaited struct {
 
 // await waits for the flight, or until this caller's own time is up.
 func (r *run) await(done <-chan singleflight.Result, fs *flights, key string, f *flight) awaited {
-	ctx, cancel := context.WithDeadline(r.ctx, r.at(r.deadline))
+	ctx, cancel := r.cfg.guard.clock.WithDeadline(r.ctx, r.cfg.guard.at(r.deadline))
 	defer cancel()
 	select {
 	case result := <-done:

@@ -14,8 +14,8 @@ import (
 // to package context. Safe for concurrent use. Its zero value is not of use.
 type lazyDeadline struct {
 	parent context.Context
-	base   time.Time // of all offsets, with a monotonic reading
-	end    int64     // the deadline as an offset from base, in ns
+	cfg    *opConfig
+	end    int64 // the deadline as an offset from the guard's base, in ns
 	// theirs says that end is the parent's deadline.
 	theirs bool
 	// over is set by finish.
@@ -34,7 +34,7 @@ func (d *lazyDeadline) Deadline() (time.Time, bool) {
 	if d.theirs {
 		return d.parent.Deadline()
 	}
-	return d.base.Add(time.Duration(d.end)), true
+	return d.cfg.guard.at(d.end), true
 }
 
 // Done implements context.Context.
@@ -48,7 +48,7 @@ func (d *lazyDeadline) Err() error {
 	if d.over.Load() {
 		return context.Canceled
 	}
-	if d.parent.Err() == nil && time.Since(d.base) < time.Duration(d.end) {
+	if d.parent.Err() == nil && d.cfg.guard.now() < d.end {
 		return nil
 	}
 	// The answer must never change again, so the standard context decides it.
@@ -65,7 +65,7 @@ func (d *lazyDeadline) demand() *standard {
 		// Err has said Canceled, and must go on to, whatever the parent does.
 		made.Context, made.cancel = context.WithCancel(context.WithoutCancel(d.parent))
 	} else {
-		made.Context, made.cancel = context.WithDeadline(d.parent, d.base.Add(time.Duration(d.end)))
+		made.Context, made.cancel = d.cfg.guard.clock.WithDeadline(d.parent, d.cfg.guard.at(d.end))
 	}
 	if !d.inner.CompareAndSwap(nil, made) {
 		made.cancel()

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // Panic is what Do panics with when the call panicked on a goroutine other than
@@ -69,7 +71,7 @@ func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(o
 		a.tellStart()
 	}
 	launched = true
-	go func() {
+	a.cfg.guard.clock.Go(func() {
 		o := outcome[T]{attempt: a, exited: true}
 		defer func() { done(o) }()
 		defer func() {
@@ -79,7 +81,7 @@ func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(o
 		}()
 		o.value, o.verdict, o.err = invoke(a, call, false)
 		o.exited = false
-	}()
+	})
 }
 
 // lose disposes of an outcome that nobody waits for.
@@ -105,31 +107,24 @@ func (o *outcome[T]) lose(dispose func(T)) {
 func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, verdict Verdict, err error) {
 	const (
 		waiting int32 = iota
-		left
+		gone
 		ended
 	)
 	var state atomic.Int32
 	result := make(chan outcome[T], 1)
 	spawn(a, call, func(o outcome[T]) {
 		if state.CompareAndSwap(waiting, ended) {
-			result <- o
+			clock.Send(a.cfg.guard.clock, result, o)
 		} else {
 			o.lose(dispose)
 		}
 	})
-	timer := time.NewTimer(time.Duration(a.end - a.start))
-	defer timer.Stop()
-	ctx := r.ctx
-	var o outcome[T]
-	select {
-	case o = <-result:
-	case <-timer.C:
-		o.err = context.DeadlineExceeded
-	case <-ctx.Done():
-		o.err = ctx.Err()
-	}
-	if o.attempt == nil { // nobody answered
-		if state.CompareAndSwap(waiting, left) {
+	o, left := clock.Recv(r.ctx, a.cfg.guard.clock, result, time.Duration(a.end-a.start))
+	if left != nil { // nobody answered
+		if o.err = left; left == clock.ErrExpired {
+			o.err = context.DeadlineExceeded
+		}
+		if state.CompareAndSwap(waiting, gone) {
 			now := a.cfg.guard.now()
 			verdict = a.judge(o.err, now)
 			a.report(now, o.err, verdict)

@@ -92,7 +92,7 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 	}
 	if err == nil {
 		if last != nil {
-			last.last.put(last.key, res.Value)
+			last.last.put(last.key, res.Value, r.cfg.guard.clock.Now())
 		}
 		return res, nil
 	}

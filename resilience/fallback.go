@@ -3,7 +3,6 @@ package resilience
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 // Fallback stands in when the call fails, in the order given to Do, with source
@@ -36,7 +35,7 @@ func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Res
 		switch {
 		case o.last != nil:
 			if s := r.cfg.Stale; s != nil {
-				if v, age, found := o.last.get(o.key); found && age <= s.MaxAge {
+				if v, age, found := o.last.get(o.key, r.cfg.guard.clock); found && age <= s.MaxAge {
 					res.Value, res.Age, res.Source, ok = v, age, Stale, true
 				}
 			}
@@ -80,6 +79,3 @@ func (e *standInError) Error() string {
 }
 
 func (e *standInError) Unwrap() []error { return []error{e.err, e.refused} }
-
-// age is the time since t, never below zero.
-func age(t time.Time) time.Duration { return max(0, time.Since(t)) }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // DefaultOperation is the name of the operation that a guard itself stands for.
@@ -25,7 +27,8 @@ type Caller interface{ operation() *Operation }
 // Goexit in a call gives back what the call held and goes on to the caller.
 type Guard struct {
 	name     string
-	base     time.Time // origin of all offsets
+	base     time.Time    // origin of all offsets
+	clock    *clock.Clock // nil: real time
 	classify Classifier
 	listening
 	bulkhead bulkhead
@@ -89,6 +92,7 @@ type Option func(*options)
 type options struct {
 	listeners []Listener
 	classify  Classifier
+	clock     *clock.Clock
 }
 
 // WithListener adds a listener. Several are told in the order they were added.
@@ -98,6 +102,11 @@ func WithListener(l Listener) Option {
 
 // WithClassifier sets how the errors of attempts are judged. Default: DefaultClassifier.
 func WithClassifier(c Classifier) Option { return func(o *options) { o.classify = c } }
+
+// A virtual clock is for package simulate alone.
+func init() {
+	clock.Option = func(c *clock.Clock) any { return Option(func(o *options) { o.clock = c }) }
+}
 
 // New checks the policy and returns its guard. The error matches ErrPolicy and
 // names every problem.
@@ -117,10 +126,10 @@ func New(p Policy, opts ...Option) (*Guard, error) {
 	if slices.Contains(o.listeners, nil) {
 		return nil, fmt.Errorf("%w %q: a listener is nil", ErrPolicy, p.Name)
 	}
-	g := &Guard{name: p.Name, base: time.Now(), classify: o.classify, operations: map[string]*Operation{}}
+	g := &Guard{name: p.Name, base: o.clock.Now(), clock: o.clock, classify: o.classify, operations: map[string]*Operation{}}
 	g.listeners = o.listeners
 	g.ending, g.end = context.WithCancel(noContext{})
-	g.breaker.guard, g.adaptive.guard = g, g
+	g.breaker.guard, g.adaptive.guard, g.bulkhead.clock = g, g, o.clock
 	g.own = &Operation{guard: g, name: DefaultOperation}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -195,7 +204,19 @@ func (o *Operation) operation() *Operation { return o }
 
 // now is the time as an offset from the guard's base: monotonic, and cheaper than
 // time.Now.
-func (g *Guard) now() int64 { return int64(time.Since(g.base)) }
+func (g *Guard) now() int64 { return int64(g.clock.Since(g.base)) }
+
+// at is the time of an offset.
+func (g *Guard) at(offset int64) time.Time { return g.base.Add(time.Duration(offset)) }
+
+// until is the time from now to d. A deadline that has no monotonic reading is held
+// against the wall clock.
+func (g *Guard) until(d time.Time, now int64) time.Duration {
+	if g.clock == nil && d == d.Round(0) {
+		return time.Until(d)
+	}
+	return d.Sub(g.base) - time.Duration(now)
+}
 
 // background is the context of what no call asked for. It ends with the guard.
 func (g *Guard) background() context.Context { return g.ending }

@@ -2,8 +2,11 @@ package resilience
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // race runs the attempt and, when it is slow, hedges beside it. The first success
@@ -25,7 +28,7 @@ func (rc *racing[T]) finish(o outcome[T]) {
 	rc.mu.Lock()
 	late := rc.over
 	if !late {
-		rc.results <- o
+		clock.Send(o.attempt.cfg.guard.clock, rc.results, o)
 	}
 	rc.mu.Unlock()
 	if late {
@@ -70,14 +73,12 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 
 	spawn(first, call, rc.finish)
 	running, lastErr, lastVerdict := 1, error(nil), Verdict{}
-	hedge, stopHedge := r.hedgeTimer()
-	defer stopHedge()
-	expiry := time.NewTimer(time.Duration(r.deadline - r.cfg.guard.now()))
-	defer expiry.Stop()
-	done := r.ctx.Done()
-	for running > 0 {
-		select {
-		case o := <-rc.results:
+	due := r.hedgeDue()
+	for g := r.cfg.guard; running > 0; {
+		until := min(due, r.deadline)
+		o, none := clock.Recv(r.ctx, g.clock, rc.results, time.Duration(until-g.now()))
+		switch {
+		case none == nil:
 			running--
 			if o.err == nil && o.panicked == nil && !o.exited {
 				winner = o.attempt
@@ -96,22 +97,19 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 				r.errs = append(r.errs, lastErr)
 			}
 			lastErr, lastVerdict = o.err, o.verdict
-		case <-hedge:
+		case none != clock.ErrExpired:
+			return rc.leave(runners, none)
+		case until == r.deadline:
+			return rc.leave(runners, context.DeadlineExceeded)
+		default:
 			if a := r.hedge(); a != nil {
 				runners = append(runners, a)
 				running++
 				spawn(a, call, rc.finish)
 			}
-			if len(runners) <= h.MaxHedges {
-				stopHedge()
-				hedge, stopHedge = r.hedgeTimer()
-			} else {
-				hedge = nil
+			if due = math.MaxInt64; len(runners) <= h.MaxHedges {
+				due = r.hedgeDue()
 			}
-		case <-expiry.C:
-			return rc.leave(runners, context.DeadlineExceeded)
-		case <-done:
-			return rc.leave(runners, r.ctx.Err())
 		}
 	}
 	return v, Live, lastVerdict, lastErr
@@ -128,20 +126,19 @@ func (rc *racing[T]) leave(runners []*attempt, err error) (v T, from Source, ver
 	return v, Live, verdict, err
 }
 
-// hedgeTimer fires when the next hedge is due; never, if the call may have none.
-func (r *run) hedgeTimer() (<-chan time.Time, func()) {
-	h := r.cfg.Hedge
+// hedgeDue is when the next hedge is due; at the end of time, if the call may have none.
+func (r *run) hedgeDue() int64 {
+	h, now := r.cfg.Hedge, r.cfg.guard.now()
 	delay := h.Delay
 	if h.Quantile > 0 {
-		if measured := r.cfg.op.latency.quantile(h.Quantile, r.cfg.guard.now()); measured > 0 {
+		if measured := r.cfg.op.latency.quantile(h.Quantile, now); measured > 0 {
 			delay = measured
 		}
 	}
 	if delay <= 0 || isRepeat(r.ctx) || isSingle(r.ctx) {
-		return nil, func() {}
+		return math.MaxInt64
 	}
-	timer := time.NewTimer(delay)
-	return timer.C, func() { timer.Stop() }
+	return now + int64(delay)
 }
 
 // hedge returns another attempt that may start at once, or nil.

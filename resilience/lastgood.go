@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // LastGood remembers the last good value a key, and serves it, by the operation's
@@ -54,8 +56,7 @@ func (l *LastGood[T]) Forget(key string) {
 	}
 }
 
-func (l *LastGood[T]) put(key string, v T) {
-	now := time.Now()
+func (l *LastGood[T]) put(key string, v T, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[key]; e != nil {
@@ -72,7 +73,7 @@ func (l *LastGood[T]) put(key string, v T) {
 }
 
 // get returns the value under key and its age.
-func (l *LastGood[T]) get(key string) (v T, old time.Duration, ok bool) {
+func (l *LastGood[T]) get(key string, c *clock.Clock) (v T, old time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entries[key]
@@ -81,7 +82,7 @@ func (l *LastGood[T]) get(key string) (v T, old time.Duration, ok bool) {
 	}
 	l.used.MoveToFront(e)
 	m := e.Value.(*remembered[T])
-	return m.value, age(m.at), true
+	return m.value, max(0, c.Since(m.at)), true
 }
 
 // startRefresh marks the value as being refreshed; false if it is already.
@@ -108,7 +109,7 @@ func (l *LastGood[T]) endRefresh(key string) {
 // if it will soon not be.
 func fresh[T any](r *run, o *CallOption[T], call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], ok bool) {
 	s := r.cfg.Stale
-	v, old, found := o.last.get(o.key)
+	v, old, found := o.last.get(o.key, r.cfg.guard.clock)
 	if !found || old > s.FreshFor {
 		return res, false
 	}
@@ -130,7 +131,7 @@ func refresh[T any](r *run, l *LastGood[T], key string, call func(context.Contex
 		r := run{ctx: ctx, cfg: cfg}
 		v, _, err := attempts(&r, call, []CallOption[T]{{dispose: dispose}})
 		if err == nil {
-			l.put(key, v)
+			l.put(key, v, cfg.guard.clock.Now())
 		}
 	})
 	if !started {

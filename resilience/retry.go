@@ -1,25 +1,29 @@
 package resilience
 
 import (
-	"context"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// pauses makes the intervals between attempts with github.com/cenkalti/backoff.
-// Its jitter of 1 around half the bound is a pause drawn evenly from zero to the
-// bound (full jitter).
+// pauses makes the bounds of the pauses between attempts with
+// github.com/cenkalti/backoff.
 func pauses(p *RetryPolicy) *backoff.ExponentialBackOff {
 	b := &backoff.ExponentialBackOff{
-		InitialInterval:     p.BaseDelay / 2,
-		RandomizationFactor: 1,
-		Multiplier:          p.Multiplier,
-		MaxInterval:         p.MaxDelay / 2,
-		Clock:               backoff.SystemClock,
+		InitialInterval: p.BaseDelay,
+		Multiplier:      p.Multiplier,
+		MaxInterval:     p.MaxDelay,
+		Clock:           backoff.SystemClock,
 	}
 	b.Reset()
 	return b
+}
+
+// drawPause draws the next pause evenly from zero to its bound (full jitter).
+func drawPause(c *clock.Clock, bounds *backoff.ExponentialBackOff) time.Duration {
+	return time.Duration(c.Float64() * float64(bounds.NextBackOff()))
 }
 
 // Why no further attempt was made; the texts of CallError.Gave.
@@ -58,7 +62,7 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	if r.pauses == nil {
 		r.pauses = pauses(r.cfg.Retry)
 	}
-	pause := max(r.pauses.NextBackOff(), v.After)
+	pause := max(drawPause(r.cfg.guard.clock, r.pauses), v.After)
 	if now+int64(pause) >= r.deadline {
 		return gaveDeadline
 	}
@@ -100,19 +104,12 @@ func (r *run) sleep(err error) error {
 	if r.cfg.listens() {
 		r.tell(Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
 	}
-	return pauseFor(r.ctx, r.pause)
-}
-
-func pauseFor(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
+	if r.pause <= 0 {
+		return r.ctx.Err()
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	_, err = clock.Recv[struct{}](r.ctx, r.cfg.guard.clock, nil, r.pause)
+	if err == clock.ErrExpired {
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return err
 }

@@ -36,23 +36,11 @@ func (r *run) begin(now int64) {
 	r.begun, r.start = true, now
 	r.deadline = now + int64(c.Timeout)
 	if d, ok := r.ctx.Deadline(); ok {
-		if at := now + int64(untilDeadline(d, c.guard.base, now)); at < r.deadline {
+		if at := now + int64(c.guard.until(d, now)); at < r.deadline {
 			r.deadline, r.theirs = at, true
 		}
 	}
 }
-
-// untilDeadline is the time from now, an offset from base, to d. A deadline that
-// has no monotonic reading is held against the wall clock.
-func untilDeadline(d, base time.Time, now int64) time.Duration {
-	if d == d.Round(0) {
-		return time.Until(d)
-	}
-	return d.Sub(base) - time.Duration(now)
-}
-
-// at is the time of an offset from the guard's base.
-func (r *run) at(offset int64) time.Time { return r.cfg.guard.base.Add(time.Duration(offset)) }
 
 // tell tells an event of the call; c.listens() was asked before.
 func (r *run) tell(e Event) context.Context { return r.cfg.tell(r.ctx, e) }
@@ -92,7 +80,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	var token rateToken
 	if c.shared.limiter != nil {
 		var ok bool
-		if token, ok = takeToken(c.shared.limiter, r.at(g.now())); !ok {
+		if token, ok = takeToken(c.shared.limiter, g.at(g.now())); !ok {
 			return nil, r.refused(c.refuse.limited)
 		}
 	}
@@ -130,8 +118,8 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	}
 	r.attempts++
 	r.token = false
-	a := &attempt{cfg: c, circuit: circuit, probe: p, start: now, number: int32(r.attempts), hedged: hedged}
-	a.parent, a.base, a.end, a.theirs = r.ctx, g.base, r.deadline, r.theirs
+	a := &attempt{circuit: circuit, probe: p, start: now, number: int32(r.attempts), hedged: hedged}
+	a.parent, a.cfg, a.end, a.theirs = r.ctx, c, r.deadline, r.theirs
 	if c.AttemptTimeout > 0 && now+int64(c.AttemptTimeout) < r.deadline {
 		a.end, a.theirs = now+int64(c.AttemptTimeout), false
 	}

@@ -72,7 +72,7 @@ func TestPausesKeepToTheirBound(t *testing.T) {
 		b := pauses(p)
 		bound := float64(p.BaseDelay)
 		for i := range 10 {
-			if d := b.NextBackOff(); d < 0 || float64(d) > bound+float64(time.Microsecond) {
+			if d := drawPause(nil, b); d < 0 || float64(d) > bound+float64(time.Microsecond) {
 				rt.Fatalf("pause %d is %v; want at most %v", i+1, d, time.Duration(bound))
 			}
 			bound = min(bound*p.Multiplier, float64(p.MaxDelay))
@@ -85,7 +85,7 @@ func TestPausesAreSpread(t *testing.T) {
 	p := &RetryPolicy{BaseDelay: time.Second, MaxDelay: time.Second, Multiplier: 1}
 	var low, high int
 	for range 1000 {
-		switch d := pauses(p).NextBackOff(); {
+		switch d := drawPause(nil, pauses(p)); {
 		case d < 250*time.Millisecond:
 			low++
 		case d > 750*time.Millisecond:

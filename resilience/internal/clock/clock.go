@@ -1,0 +1,117 @@
+package clock
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// ErrExpired is what Recv returns when its time was up.
+var ErrExpired = errors.New("clock: time is up")
+
+// Clock is virtual time; nil is real time. A virtual one is not safe for concurrent
+// use: what Go and AfterFunc start runs one at a time, while Run runs. Everything
+// that such a goroutine waits for goes through Recv. Nothing needs closing.
+type Clock struct {
+	start   time.Time
+	elapsed time.Duration
+	rand    *rand.Rand
+	entries entries
+	made    uint64 // entries so far: of two that are due at once the older is first
+	ready   []*task
+	running *task
+	waiting map[any]*task // by the channel that it receives from
+}
+
+// New returns a virtual clock that stands at start.
+func New(start time.Time, seed uint64) *Clock {
+	return &Clock{start: start.Round(0), rand: rand.New(rand.NewPCG(seed, 0)), waiting: map[any]*task{}}
+}
+
+// Option is set by package resilience: it returns the resilience.Option that gives a
+// guard the clock. It is here, and not there, so that only package simulate has it.
+var Option func(*Clock) any
+
+// Timer is a timer of AfterFunc, as package time's.
+type Timer interface {
+	Stop() bool
+	Reset(time.Duration) bool
+}
+
+// Now is the time.
+func (c *Clock) Now() time.Time {
+	if c == nil {
+		return time.Now()
+	}
+	return c.start.Add(c.elapsed)
+}
+
+// Since is the time since t.
+func (c *Clock) Since(t time.Time) time.Duration {
+	if c == nil {
+		return time.Since(t)
+	}
+	return c.Now().Sub(t)
+}
+
+// Float64 draws from [0, 1).
+func (c *Clock) Float64() float64 {
+	if c == nil {
+		return rand.Float64()
+	}
+	return c.rand.Float64()
+}
+
+// AfterFunc calls f on a goroutine of its own after d. On a virtual clock f must
+// not wait.
+func (c *Clock) AfterFunc(d time.Duration, f func()) Timer {
+	if c == nil {
+		return time.AfterFunc(d, f)
+	}
+	return c.add(d, f)
+}
+
+// Go runs f on a goroutine of its own.
+func (c *Clock) Go(f func()) {
+	if c == nil {
+		go f()
+		return
+	}
+	c.spawn(f)
+}
+
+// Recv receives from a channel for at most d, and while ctx is not done. It returns
+// ErrExpired or the context's error if nothing came. On a virtual clock senders use
+// Send, and contexts that end are those of WithDeadline.
+func Recv[T any](ctx context.Context, c *Clock, from <-chan T, d time.Duration) (v T, err error) {
+	if c != nil {
+		return recv(ctx, c, from, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case v = <-from:
+	case <-timer.C:
+		err = ErrExpired
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return v, err
+}
+
+// Send sends on a channel that has room.
+func Send[T any](c *Clock, to chan T, v T) {
+	to <- v
+	if c != nil {
+		c.wake(c.waiting[(<-chan T)(to)])
+	}
+}
+
+// WithDeadline is context.WithDeadline.
+func (c *Clock) WithDeadline(parent context.Context, at time.Time) (context.Context, context.CancelFunc) {
+	if c == nil {
+		return context.WithDeadline(parent, at)
+	}
+	return c.withDeadline(parent, at)
+}
