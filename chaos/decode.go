@@ -16,6 +16,7 @@ import (
 // nanoseconds, and follows aliases; a plan is better off without.
 type decoder struct {
 	text     string
+	noun     string
 	problems []Problem
 	at       map[string]*token.Token // where each field was found, by its path
 }
@@ -63,7 +64,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) {
 	}
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		d.problem(n.GetToken(), path, "a plan has no anchors, aliases or tags; write it out")
+		d.problem(n.GetToken(), path, "a %s has no anchors, aliases or tags; write it out", d.noun)
 		return
 	case *ast.NullNode:
 		d.problem(n.GetToken(), path, "has no value; give one or leave the field out")

@@ -42,23 +42,35 @@ func Load(file string) (Plan, error) {
 // durations without a unit and contradictions are problems, and all of them are
 // reported at once.
 func Parse(file string, text []byte) (Plan, error) {
-	d := &decoder{text: string(text)}
-	plan, ok := d.plan()
-	if ok {
-		d.check(plan)
-	}
-	if len(d.problems) > 0 {
-		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-		return Plan{}, &PlanError{File: file, Problems: d.problems}
+	var plan Plan
+	if err := Decode(file, text, &plan, "plan", func() []Problem { return plan.problems() }); err != nil {
+		return Plan{}, err
 	}
 	return plan, nil
 }
 
-// check adds what is wrong with the plan's values, but not what only follows
-// from a problem that is known: a misspelt field is not missing besides.
-func (d *decoder) check(plan Plan) {
+// Decode reads YAML or JSON text into a struct of fields with yaml tags by the rules
+// of Parse: a file of another package that holds a plan is read as strictly. noun is
+// what the file is called in errors; check finds what is wrong with the values, once
+// they are there. The error about the content is a *PlanError; into is then not to be
+// used.
+func Decode(file string, text []byte, into any, noun string, check func() []Problem) error {
+	d := &decoder{text: string(text), noun: noun}
+	if d.document(into) {
+		d.check(check())
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return &PlanError{File: file, Problems: d.problems}
+	}
+	return nil
+}
+
+// check adds what is wrong with the values, but not what only follows from a
+// problem that is known: a misspelt field is not missing besides.
+func (d *decoder) check(found []Problem) {
 	known := slices.Clone(d.problems)
-	for _, p := range plan.problems() {
+	for _, p := range found {
 		follows := func(k Problem) bool { return strings.HasPrefix(p.Field, k.Field) }
 		if !slices.ContainsFunc(known, follows) {
 			d.locate(&p)
@@ -67,11 +79,11 @@ func (d *decoder) check(plan Plan) {
 	}
 }
 
-// plan decodes the text; ok is false if it is no document at all.
-func (d *decoder) plan() (plan Plan, ok bool) {
-	if msg := hostile(d.text); msg != "" {
+// document decodes the text; false if it is no document at all.
+func (d *decoder) document(into any) bool {
+	if msg := hostile(d.text, d.noun); msg != "" {
 		d.problems = append(d.problems, Problem{Message: msg})
-		return Plan{}, false
+		return false
 	}
 	file, err := parseYAML(d.text)
 	if err != nil {
@@ -83,19 +95,22 @@ func (d *decoder) plan() (plan Plan, ok bool) {
 			p.Excerpt = excerpt(d.text, pos.Line, pos.Column)
 		}
 		d.problems = append(d.problems, p)
-		return Plan{}, false
+		return false
 	}
 	if len(file.Docs) > 1 {
-		d.problems = append(d.problems, Problem{Message: fmt.Sprintf("the file holds %d documents; a plan is one", len(file.Docs))})
-		return Plan{}, false
+		d.problems = append(d.problems, Problem{Message: fmt.Sprintf("the file holds %d documents; a %s is one", len(file.Docs), d.noun)})
+		return false
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		d.problems = append(d.problems, Problem{Message: "the plan is empty; the least is \"rules: []\""})
-		return Plan{}, false
+		d.problems = append(d.problems, Problem{Message: "the " + d.noun + " is empty" + least[d.noun]})
+		return false
 	}
-	d.decode(file.Docs[0].Body, &plan)
-	return plan, true
+	d.decode(file.Docs[0].Body, into)
+	return true
 }
+
+// least is what an empty file could hold.
+var least = map[string]string{"plan": `; the least is "rules: []"`}
 
 // parseYAML turns a panic of the parser into an error: fuzzing finds texts that
 // it does not expect.
@@ -109,29 +124,29 @@ func parseYAML(text string) (file *ast.File, err error) {
 }
 
 // hostile finds texts that cost the parser too much: too long, too deep, not text.
-func hostile(text string) string {
+func hostile(text, noun string) string {
 	if len(text) > maxPlanBytes {
-		return fmt.Sprintf("the plan is longer than %d KiB", maxPlanBytes>>10)
+		return fmt.Sprintf("the %s is longer than %d KiB", noun, maxPlanBytes>>10)
 	}
 	if !utf8.ValidString(text) {
-		return "the plan is not UTF-8 text"
+		return "the " + noun + " is not UTF-8 text"
 	}
 	depth := 0
 	for _, c := range text {
 		switch c {
 		case '[', '{':
 			if depth++; depth > maxNesting {
-				return fmt.Sprintf("the plan nests deeper than %d", maxNesting)
+				return fmt.Sprintf("the %s nests deeper than %d", noun, maxNesting)
 			}
 		case ']', '}':
 			depth = max(0, depth-1)
 		case 0:
-			return "the plan is not text: it holds a NUL"
+			return "the " + noun + " is not text: it holds a NUL"
 		}
 	}
 	for line := range strings.Lines(text) {
 		if strings.Count(line, "- ")+strings.Count(line, "-\t")+strings.Count(line, "? ") > 1000 {
-			return "the plan has a line with more than 1000 dashes"
+			return "the " + noun + " has a line with more than 1000 dashes"
 		}
 	}
 	return ""

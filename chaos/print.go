@@ -23,6 +23,14 @@ func (p Plan) String() string {
 	return b.String()
 }
 
+// Encode writes a pointer to a struct of fields with yaml tags as YAML that Decode
+// reads back: what is zero is left out.
+func Encode(from any) string {
+	b := &printer{}
+	b.fields(reflect.ValueOf(from).Elem(), 0, false)
+	return b.String()
+}
+
 // JSON is the plan as JSON that parses to it.
 func (p Plan) JSON() []byte {
 	var b strings.Builder

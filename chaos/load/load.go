@@ -73,15 +73,49 @@ type Sample struct {
 	Intended time.Duration `json:"intended_ns"`
 	Sent     time.Duration `json:"sent_ns"`
 	Done     time.Duration `json:"done_ns"`
+	// ID names the request in plans and logs; Trace is the id of its trace, if one is
+	// known.
+	ID    string `json:"id,omitempty"`
+	Trace string `json:"trace,omitempty"`
 	// Kind is what was asked.
 	Kind string `json:"kind"`
 	// Outcome is what came of it, in one word.
 	Outcome string `json:"outcome"`
+	// Means is what the answer is worth to the client. Empty: nobody said.
+	Means Meaning `json:"means,omitempty"`
 	// Good says that the client got what it is owed.
 	Good bool `json:"good"`
+	// Detail tells more of what did not go well, for people.
+	Detail string `json:"detail,omitempty"`
 	// Sources says where the data came from that the answer was decided on.
 	Sources map[string]string `json:"sources,omitempty"`
 }
+
+// Meaning is what an answer is worth to the client that asked.
+type Meaning string
+
+// The meanings.
+const (
+	// Right: what was asked for, on live data; also a no that the rules demand.
+	Right Meaning = "right"
+	// Stale: right as far as older data can tell, and the answer says so.
+	Stale Meaning = "stale"
+	// Provisional: carried out for now, to be confirmed or ended later, and the answer
+	// says so.
+	Provisional Meaning = "provisional"
+	// Refused: not carried out, or not known to be; the answer says why and what to do.
+	Refused Meaning = "refused"
+	// Wrong: an answer that is not true, or none that a client can act on.
+	Wrong Meaning = "wrong"
+	// Late: it came after the request's deadline.
+	Late Meaning = "late"
+)
+
+// Meanings are all of them, the best first.
+func Meanings() []Meaning { return []Meaning{Right, Stale, Provisional, Refused, Wrong, Late} }
+
+// Served says that the client got what it asked for, or as good.
+func (m Meaning) Served() bool { return m == Right || m == Stale || m == Provisional }
 
 // Latency counts from the intended start.
 func (s Sample) Latency() time.Duration { return s.Done - s.Intended }
