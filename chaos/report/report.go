@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos/load"
@@ -93,30 +95,58 @@ type Row struct {
 
 // Report is a run, told. Fill it in, then Decide, then write it.
 type Report struct {
+	// Name is a word for the run, Title a line.
+	Name  string `json:"name,omitempty"`
 	Title string `json:"title"`
 	// Story says in a few sentences what was done.
 	Story string `json:"story"`
-	// Command runs it again.
+	// Command runs it again; Source is the scenario as text.
 	Command string        `json:"command"`
+	Source  string        `json:"source,omitempty"`
 	Seed    uint64        `json:"seed"`
 	Started time.Time     `json:"started"`
 	Length  time.Duration `json:"length_ns"`
 	Verdict Verdict       `json:"verdict"`
 	Figures []Figure      `json:"figures"`
-	Checks  []Check       `json:"checks"`
-	Faults  []Fault       `json:"faults"`
+	// Metrics are the run in numbers, by name, for comparisons. Times are in seconds.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	Checks  []Check            `json:"checks"`
+	Faults  []Fault            `json:"faults"`
 	// Width is that of a bucket.
 	Width   time.Duration `json:"bucket_ns"`
 	Buckets []load.Bucket `json:"buckets"`
 	// Lanes are breaker states and the like.
 	Lanes []Lane `json:"lanes"`
-	Rows  []Row  `json:"rows"`
+	// Permits are those in use, at most, bucket by bucket.
+	Permits []Series `json:"permits,omitempty"`
+	// Traces are those worth opening.
+	Traces []Trace `json:"traces,omitempty"`
+	Rows   []Row   `json:"rows"`
 	// Outcomes and Sources name the values that occur in buckets, in the order in
 	// which they are stacked, with their tones.
 	Outcomes []Value `json:"outcomes"`
 	Sources  []Value `json:"sources"`
 	// Dependencies are the first words of the buckets' sources, in order.
 	Dependencies []string `json:"dependencies"`
+}
+
+// Series is a number over time, a point a bucket.
+type Series struct {
+	Name   string    `json:"name"`
+	Points []float64 `json:"points"`
+	// Limit is the most that it can be; 0: not known.
+	Limit float64 `json:"limit,omitempty"`
+}
+
+// Trace is a request that is worth a look.
+type Trace struct {
+	Request string        `json:"request"`
+	Trace   string        `json:"trace,omitempty"`
+	Kind    string        `json:"kind"`
+	Outcome string        `json:"outcome"`
+	Why     string        `json:"why"`
+	At      time.Duration `json:"at_ns"`
+	Took    time.Duration `json:"took_ns"`
 }
 
 // Value is a value that occurs, and how it is meant.
@@ -175,8 +205,38 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// Save writes name.html and name.json into the folder, which it makes if need be.
-// Each file is whole or not there. It returns the page's path.
+// ReadJSON reads what WriteJSON wrote.
+func ReadJSON(file string) (*Report, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	r := &Report{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("report: %s is no report in JSON: %w; give the .json file beside the page", file, err)
+	}
+	if r.Title == "" || r.Verdict == "" {
+		return nil, fmt.Errorf("report: %s is no report: it has no title or no verdict", file)
+	}
+	return r, nil
+}
+
+// Text is the verdict and the checks, for a terminal.
+func (r *Report) Text() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, c := range r.Checks {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(string(c.Verdict)), c.Name, c.Seen)
+		for _, d := range c.Details {
+			fmt.Fprintf(w, "\t  %s\t\n", d)
+		}
+	}
+	_ = w.Flush() // A strings.Builder takes everything.
+	return b.String()
+}
+
+// Save writes name.html, name.json and name.xml (JUnit) into the folder, which it makes
+// if need be. Each file is whole or not there. It returns the page's path.
 func (r *Report) Save(dir, name string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("report: %w; give a folder that can be written", err)
@@ -184,6 +244,7 @@ func (r *Report) Save(dir, name string) (string, error) {
 	page := filepath.Join(dir, name+".html")
 	return page, errors.Join(
 		replace(filepath.Join(dir, name+".json"), r.WriteJSON),
+		replace(filepath.Join(dir, name+".xml"), r.WriteJUnit),
 		replace(page, r.WriteHTML),
 	)
 }

@@ -26,7 +26,7 @@ func (in ReportInput) check() error {
 
 // Play says whether a play may begin now, or records one that began offline.
 func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
-	c := in.command("play")
+	c := s.reported("play", in)
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
 		return Answer{}, err
 	}
@@ -64,7 +64,7 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 
 // Download records that the device has the title's file.
 func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) {
-	c := in.command("download")
+	c := s.reported("download", in)
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
 		return Answer{}, err
 	}
@@ -74,7 +74,7 @@ func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) 
 
 // Release gives a license back.
 func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
-	c := in.command("release")
+	c := s.reported("release", in)
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
@@ -90,7 +90,7 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 	if reason == "" {
 		return Answer{}, &InputError{"reason", "is empty: say why, the member will be told"}
 	}
-	c := in.command("revoke")
+	c := s.reported("revoke", in)
 	answer, err := s.decided(ctx, c, license.Revoke{License: in.License, Reason: reason, At: c.at})
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)
@@ -98,8 +98,8 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 	return answer, err
 }
 
-func (in ReportInput) command(name string) *command {
-	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: wall()}
+func (s *Service) reported(name string, in ReportInput) *command {
+	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: s.wall()}
 }
 
 func (in ReportInput) occurred(c *command) time.Time {

@@ -46,6 +46,8 @@ type Config struct {
 	CachedStates int
 	// DrainEvery is how often the journal is looked at. Default: 250 ms.
 	DrainEvery time.Duration
+	// Clock is the time as it is recorded. Nil: time.Now.
+	Clock func() time.Time
 	// Log tells what an operator should know. Default: none is told.
 	Log *slog.Logger
 	_   struct{}
@@ -87,6 +89,7 @@ type Service struct {
 	states   *states
 	full     func() string
 	every    time.Duration
+	clock    func() time.Time
 	log      *slog.Logger
 }
 
@@ -105,7 +108,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		store: store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
-		full: cfg.Full, every: cfg.DrainEvery, log: cfg.Log,
+		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {
 		s.rules = license.DefaultRules()
@@ -116,6 +119,9 @@ func New(cfg Config) (*Service, error) {
 	s.states = newStates(cfg.CachedStates)
 	if s.full == nil {
 		s.full = func() string { return "" }
+	}
+	if s.clock == nil {
+		s.clock = time.Now
 	}
 	if s.every == 0 {
 		s.every = 250 * time.Millisecond
@@ -160,7 +166,7 @@ type command struct {
 }
 
 // wall is the time as it is recorded.
-func wall() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+func (s *Service) wall() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
 
 func (c *command) decidedOn(dependency string, source resilience.Source, age time.Duration) {
 	c.on = append(c.on, license.Basis{Dependency: dependency, Source: source.String(), AgeSeconds: int64(age / time.Second)})
@@ -168,5 +174,5 @@ func (c *command) decidedOn(dependency string, source resilience.Source, age tim
 
 // unavailable says that a dependency failed, and when to come back.
 func (c *command) unavailable(dependency, detail string, cause error) *Unavailable {
-	return &Unavailable{Dependency: dependency, Detail: detail, Retry: upstream.Wait(cause, c.at), DecidedOn: c.on, Cause: cause}
+	return &Unavailable{Dependency: dependency, Detail: detail, Retry: upstream.Wait(cause, time.Now()), DecidedOn: c.on, Cause: cause}
 }

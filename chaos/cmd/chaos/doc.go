@@ -4,7 +4,12 @@
 //	chaos explain PLAN                                     the timeline, in words and drawn
 //	chaos proxy --upstream ADDR --dependency NAME PLAN     a TCP proxy that follows the plan
 //	chaos proxy --api ADDR                                 Toxiproxy's HTTP interface
+//	chaos run FILE|NAME                                    play a scenario: verdict and report
+//	chaos replay REPORT.json                               the same again, with its seed
+//	chaos scenarios [NAME]                                 the library of scenarios
+//	chaos compare A.json B.json                            what got better, what worse
 //
-// Exit status: 0 when all is well, 1 on failure, 2 on wrong usage or a bad plan. It may
-// import chaos and what lies below it, and cobra.
+// Exit status: 0 when all is well, 1 on failure, 2 on wrong usage or a bad plan, 3 when a
+// run is undecided. It may import chaos and what lies below it, cobra, and the license
+// service as a target.
 package main

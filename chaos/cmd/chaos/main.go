@@ -46,6 +46,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 				return err
 			}},
 		proxyCommand(out, errs))
+	root.AddCommand(scenarioCommands(out, errs)...)
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
@@ -56,6 +57,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 0
 	case errors.Is(err, errFound):
 		return 2
+	case errors.Is(err, errUndecided):
+		return 3
 	case errors.As(err, &failed):
 		fmt.Fprintln(errs, "chaos:", err)
 		return 1

@@ -11,6 +11,7 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/demo"
+	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
 )
 
 func demoCommand() *cobra.Command {
@@ -31,23 +32,35 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 	c.Flags().StringVar(&plan, "plan", "", "YAML file with a plan of faults of your own, on the first 46 s; default: the built-in one")
 	c.Flags().BoolVar(&verbose, "verbose", false, "tell what the service logs")
 	c.RunE = command(func(ctx context.Context, _ []string) error {
+		scenario := demo.SQLite
 		switch store {
 		case "sqlite":
-			cfg.Open = demo.SQLite
 		case "cassandra":
-			cfg.Open, cfg.Command = demo.Cassandra, "make demo-cassandra"
+			scenario, cfg.Command = demo.Cassandra, "make demo-cassandra"
 		default:
 			return usage(fmt.Errorf("--store %q: there are sqlite and cassandra", store))
+		}
+		var err error
+		if cfg.Scenario, err = scenario(); err != nil {
+			return err
 		}
 		if plan != "" {
 			p, err := chaos.Load(plan)
 			if err == nil {
-				err = p.CheckNames(demo.Known(store))
+				err = p.CheckNames(target.Known(store))
+			}
+			if err == nil {
+				// The built-in checks are about the built-in faults.
+				cfg.Scenario.Faults, cfg.Scenario.Checks = p.Rules, nil
+				err = cfg.Scenario.Check()
 			}
 			if err != nil {
 				return usage(fmt.Errorf("--plan %s: %w", plan, err))
 			}
-			cfg.Plan, cfg.Command = &p, cfg.Command+" (with --plan "+plan+")"
+			if cfg.Seed == 0 {
+				cfg.Seed = p.Seed
+			}
+			cfg.Command += " (with --plan " + plan + ")"
 		}
 		if verbose {
 			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))

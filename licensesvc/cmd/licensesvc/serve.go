@@ -193,11 +193,7 @@ func loadPolicies(file string) (map[string]resilience.Policy, error) {
 // watchPolicies takes changes of the file until the context ends. A bad file is logged
 // and changes nothing.
 func watchPolicies(ctx context.Context, file string, in *instance.Instance, log *slog.Logger) {
-	err := policyfile.Watch(ctx, file, func() {
-		policies, _, err := policyfile.Load(file)
-		if err == nil {
-			err = in.Update(policies)
-		}
+	err := in.WatchPolicies(ctx, file, func(err error) {
 		if err != nil {
 			log.Error("policies stay as they are", "error", err)
 			return

@@ -1,7 +1,6 @@
-// Package demo runs the demonstration: a whole license service, the servers that it
-// depends on, a chaos proxy before each, an open-loop load of many members, and a
-// plan of faults. It watches, and judges from outside: by what clients were
-// answered, by what went over the wire, and by what is in the store afterwards.
+// Package demo runs the demonstration: a scenario of chaos/scenario with the license
+// service as its target, told on the terminal and on a live page whose buttons inject
+// faults.
 //
 // It may import everything of licensesvc, resilience and chaos.
 //

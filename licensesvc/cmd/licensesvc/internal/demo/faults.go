@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
-	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
@@ -27,53 +27,22 @@ var buttons = []struct {
 	{"store-gone", "gone", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Protocol: chaos.InProcess}, What: chaos.What{Kind: chaos.Error, Code: "unavailable"}}},
 }
 
-// faults are the plan's and those of the buttons, for the page and the report.
+// faults are the scenario's and those of the buttons, for the page.
 type faults struct {
 	injector *chaos.Injector
-	mu       sync.Mutex
-	began    time.Time
-}
-
-// begin starts the plan.
-func (f *faults) begin() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.began = time.Now()
-	f.injector.Start()
+	mu       sync.Mutex // of changes to the plan
 }
 
 // Timeline implements dashboard.Faults.
 func (f *faults) Timeline() []dashboard.Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.began.IsZero() {
+	elapsed := f.injector.Elapsed()
+	if elapsed == 0 {
 		return nil
 	}
+	began := time.Now().Add(-elapsed)
 	var all []dashboard.Fault
-	for _, r := range timeline(f.injector.Plan()) {
-		all = append(all, dashboard.Fault{Target: r.Target, What: r.What, From: f.began.Add(r.From), To: f.began.Add(r.To)})
-	}
-	return all
-}
-
-// timeline is a plan as a report shows it.
-func timeline(p chaos.Plan) []report.Fault {
-	var all []report.Fault
-	for i, r := range p.Rules {
-		from, to := p.Window(i)
-		target := r.Where.Dependency
-		if r.Where.Node != "" {
-			target = r.Where.Node
-		}
-		info, _ := r.What.Kind.Info()
-		what := info.Does
-		if r.What.Delay > 0 {
-			what += " (" + r.What.Delay.String() + ")"
-		}
-		if r.What.Status > 0 {
-			what += fmt.Sprintf(" (%d)", r.What.Status)
-		}
-		all = append(all, report.Fault{Target: target, What: what, From: from, To: to})
+	for _, r := range scenario.Timeline(f.injector.Plan()) {
+		all = append(all, dashboard.Fault{Target: r.Target, What: r.What, From: began.Add(r.From), To: began.Add(r.To)})
 	}
 	return all
 }
@@ -101,8 +70,8 @@ func (f *faults) Toggle(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	plan, now := f.injector.Plan(), f.injector.Elapsed()
-	if f.began.IsZero() {
-		return fmt.Errorf("the plan has not begun: wait for the load")
+	if now == 0 {
+		return fmt.Errorf("the faults have not begun: wait for the load")
 	}
 	if i := f.active(plan, id, now); i >= 0 {
 		plan.Rules = slices.Delete(plan.Rules, i, i+1)

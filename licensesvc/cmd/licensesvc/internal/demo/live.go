@@ -13,6 +13,8 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -32,8 +34,15 @@ type live struct {
 
 const every = 2 * time.Second
 
-func newLive(cfg Config, play *load.Run, plan chaos.Plan, recorder *dashboard.Recorder, guards []*resilience.Guard) *live {
-	l := &live{out: cfg.Out, play: play, plan: plan, recorder: recorder, guards: guards}
+func newLive(cfg Config, v scenario.View) *live {
+	play := v.Load
+	l := &live{out: cfg.Out, play: play, plan: v.Scenario.Plan()}
+	if s, ok := v.System.(*target.System); ok {
+		l.recorder, l.guards = s.Recorder(), s.Guards()
+		total, _, _ := play.Progress()
+		fmt.Fprintf(cfg.Out, "License service on %s at %s, page at %s/dashboard/\n", s.Store(), s.URL(), s.URL())
+		fmt.Fprintf(cfg.Out, "%d requests in %s; %s\n\n", total, v.Scenario.Length(), v.Scenario.Title)
+	}
 	if cfg.Terminal {
 		total, _, _ := play.Progress()
 		l.progress = mpb.New(mpb.WithOutput(cfg.Out), mpb.WithWidth(60), mpb.WithRefreshRate(200*time.Millisecond))
@@ -136,6 +145,10 @@ func short(dependency string) string {
 		return "keys"
 	}
 	return dependency
+}
+
+func clock(d time.Duration) string {
+	return fmt.Sprintf("%2d s", int(d.Round(time.Second)/time.Second))
 }
 
 // open names the faults of now.

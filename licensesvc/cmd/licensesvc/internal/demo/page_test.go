@@ -3,45 +3,52 @@ package demo
 import (
 	"context"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/scenario"
 	"github.com/backstay-go/backstay/internal/browsertest"
+	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
 )
 
 // TestThePageShowsFaultsAndAnswers opens the live page of the demonstration's own
 // house in a real browser, injects a fault by a button, and sees it.
 func TestThePageShowsFaultsAndAnswers(t *testing.T) {
 	browser := browsertest.Start(t)
-	h := &house{dir: t.TempDir(), witness: newWitness(), cfg: Config{Open: SQLite, Listen: "127.0.0.1:0", Out: io.Discard, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" }}}
+	s, err := SQLite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Faults, s.Checks, s.Deadline = nil, nil, scenario.DefaultDeadline
+	injector, err := chaos.New(s.Plan(), chaos.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := target.Target{Faults: func(i *chaos.Injector) dashboard.Faults { return &faults{injector: i} }}.Start(t.Context(),
+		scenario.Setup{Scenario: s, Injector: injector, Dir: t.TempDir(), Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer func() {
-		if err := h.close(context.WithoutCancel(t.Context())); err != nil {
+		injector.Stop()
+		if err := system.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	}()
-	if err := h.build(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	h.backend.Plan.Rules = nil
-	if err := h.faults.injector.Update(h.backend.Plan); err != nil {
-		t.Fatal(err)
-	}
-	h.faults.begin()
-	browser.Open(t, h.service.URL()+"/dashboard/")
+	injector.Start()
+	browser.Open(t, system.(*target.System).URL()+"/dashboard/")
 	for _, dependency := range []string{"event-store", "membership", "catalog", "key-service"} {
 		browser.Holds(t, dependency+" is shown", `document.getElementById("dependencies").innerText.includes("`+dependency+`")`)
 	}
-	crowd := newCrowd(h.service.URL(), 1)
-	defer crowd.http.CloseIdleConnections()
-	var s load.Sample
 	for n := range 40 {
-		if s = crowd.send(t.Context(), n); s.Outcome == gotError {
-			t.Fatalf("request %d: %+v", n, crowd.answers()[n])
+		if s := system.Send(t.Context(), n); s.Means == load.Wrong {
+			t.Fatalf("request %d: %+v", n, s)
 		}
 	}
 	browser.Holds(t, "decisions are shown", `/m-000\d\d/.test(document.getElementById("recent").innerText)`)
@@ -56,7 +63,7 @@ func TestThePageShowsFaultsAndAnswers(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the button's fault was not seen by any request")
 		}
-		if s := crowd.send(t.Context(), n); s.Sources["membership"] == "stale" || s.Outcome == gotUnavailable {
+		if s := system.Send(t.Context(), n); s.Sources["membership"] == "stale" || s.Means == load.Refused {
 			break
 		}
 	}
@@ -72,15 +79,12 @@ func TestTheReportIsAPageOfItsOwn(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", t.TempDir()) // A run that did not pass keeps its data.
 	var out strings.Builder
-	err := Run(t.Context(), Config{Listen: "127.0.0.1:0", Report: dir, Out: &out, Command: "go test", Getenv: func(string) string { return "" },
-		Open: func(ctx context.Context, dir string) (*Backend, error) {
-			b, err := SQLite(ctx, dir)
-			if err == nil {
-				b.Stages = []load.Stage{{For: 2 * time.Second, PerSecond: 50}}
-				b.Plan.Rules = b.Plan.Rules[:0]
-			}
-			return b, err
-		}})
+	short, err := SQLite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	short.Faults, short.Checks, short.Load = nil, nil, []scenario.Stage{{For: 2 * time.Second, PerSecond: 50}}
+	err = Run(t.Context(), Config{Scenario: short, Listen: "127.0.0.1:0", Report: dir, Out: &out, Command: "go test", Getenv: func(string) string { return "" }})
 	// Two seconds are not what the demonstration promises: it says so.
 	if err == nil || !strings.Contains(out.String(), "the load came") {
 		t.Fatalf("a run that is too short passed: %v\n%s", err, out.String())

@@ -59,6 +59,8 @@ type Config struct {
 	Limits capacity.Limits
 	// Faults are shown on the dashboard, with buttons. Nil: none.
 	Faults dashboard.Faults
+	// Clock is the time as it is recorded. Nil: time.Now.
+	Clock func() time.Time
 	// Observed is where spans and metrics go. Required; see Observe.
 	Observed *Observed
 	// Listeners are told what the guards do, besides the service's own.
@@ -176,7 +178,7 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: cfg.Store, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log,
+	in.app, err = app.New(app.Config{Store: cfg.Store, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log, Clock: cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == capacity.Full {
 				return f.Why

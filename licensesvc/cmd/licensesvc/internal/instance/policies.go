@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
 // Policies are the policies that a service has when it is told no others, by guard.
@@ -45,6 +47,18 @@ func CheckPolicies(policies map[string]resilience.Policy) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// WatchPolicies takes changes of a file of policies until the context ends. It tells
+// what came of each: a bad file is an error, and changes nothing.
+func (in *Instance) WatchPolicies(ctx context.Context, file string, told func(error)) error {
+	return policyfile.Watch(ctx, file, func() {
+		policies, _, err := policyfile.Load(file)
+		if err == nil {
+			err = in.Update(policies)
+		}
+		told(err)
+	})
 }
 
 // Update changes the policies of guards that run; they keep their state. On an error

@@ -1,4 +1,4 @@
-package demo
+package target
 
 import (
 	"context"
@@ -7,16 +7,14 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
-	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
 
 // history is what the store holds of each member, read past the service.
 type history map[string][]license.Event
 
-func readHistory(ctx context.Context, store eventstore.Store) (history, error) {
+func readHistory(ctx context.Context, store eventstore.Store, members []string) (history, error) {
 	codec, all := app.Codec(), history{}
-	for n := 1; n <= members; n++ {
-		member := server.MemberID(n)
+	for _, member := range members {
 		_, err := eventstore.LoadAll(ctx, store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
 			for _, s := range stored {
 				e, err := codec.Decode(s)

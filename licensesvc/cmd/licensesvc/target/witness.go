@@ -1,4 +1,4 @@
-package demo
+package target
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 type witness struct {
 	mu    sync.Mutex
 	seen  map[string]map[string]int
-	calls map[string]int
+	calls map[string]uint64
 }
 
 func newWitness() *witness {
-	return &witness{seen: map[string]map[string]int{}, calls: map[string]int{}}
+	return &witness{seen: map[string]map[string]int{}, calls: map[string]uint64{}}
 }
 
 // called notes an attempt, and answered that it brought an answer.
@@ -49,7 +49,7 @@ func (w *witness) saw(request, dependency string) bool {
 }
 
 // attempts is how many calls went out to the dependency.
-func (w *witness) attempts(dependency string) int {
+func (w *witness) attempts(dependency string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[dependency]
@@ -81,13 +81,14 @@ type harmed struct {
 func newHarmed(store eventstore.Store, w *witness, injector *chaos.Injector) *harmed {
 	h := &harmed{Store: store, witness: w, points: map[string]*chaos.Point{}}
 	for _, op := range []string{"load", "append", "resolve"} {
-		h.points[op] = injector.Point(app.EventStore, op, map[string]error{"unavailable": eventstore.ErrUnavailable})
+		h.points[op] = injector.Point(app.EventStore, op, storeErrors())
 	}
 	return h
 }
 
 // Load implements eventstore.Store.
 func (h *harmed) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+	h.witness.called(app.EventStore)
 	return chaos.Do(ctx, h.points["load"], func(ctx context.Context) (eventstore.Page, error) {
 		p, err := h.Store.Load(ctx, q)
 		if err == nil {
@@ -109,6 +110,7 @@ func (h *harmed) Resolve(ctx context.Context, stream, commit string) (eventstore
 }
 
 func (h *harmed) write(ctx context.Context, op string, call func(context.Context) (eventstore.Appended, error)) (eventstore.Appended, error) {
+	h.witness.called(app.EventStore)
 	asked := false
 	a, err := chaos.Do(ctx, h.points[op], func(ctx context.Context) (eventstore.Appended, error) {
 		asked = true

@@ -1,4 +1,4 @@
-package demo
+package target
 
 import (
 	"bytes"
@@ -10,10 +10,11 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
@@ -48,24 +49,58 @@ const (
 	gotError       = "error"
 )
 
+// outcomes and sources in the order in which they are stacked.
+var (
+	outcomes = []report.Value{
+		{Name: gotDone, Tone: report.Good}, {Name: gotRefused, Tone: report.Neutral}, {Name: gotPromised, Tone: report.Degrade}, {Name: gotAccepted, Tone: report.Degrade},
+		{Name: gotUnavailable, Tone: report.Refuse}, {Name: gotUnknown, Tone: report.Refuse}, {Name: gotError, Tone: report.Bad},
+	}
+	sources = []report.Value{
+		{Name: "live", Tone: report.Good}, {Name: "hedge", Tone: report.Good}, {Name: "cache", Tone: report.Good},
+		{Name: "stale", Tone: report.Degrade}, {Name: "static", Tone: report.Degrade},
+	}
+)
+
 // seen is one request and its answer.
 type seen struct {
-	n             int
 	id, member    string
+	trace         string
 	kind, license string
 	status        int
 	outcome       string
 	repeated      bool
 	decidedOn     []license.Basis
 	detail        string
-	took          time.Duration
+}
+
+// means says what the answer is worth to the member.
+func (s seen) means() load.Meaning {
+	live := true
+	for _, b := range s.decidedOn {
+		live = live && (b.Source == "live" || b.Source == "hedge" || b.Source == "cache")
+	}
+	switch s.outcome {
+	case gotDone, gotRefused:
+		if live {
+			return load.Right
+		}
+		return load.Stale
+	case gotPromised, gotAccepted:
+		return load.Provisional
+	case gotUnavailable, gotUnknown:
+		return load.Refused
+	}
+	return load.Wrong
 }
 
 // crowd is the members: they ask, and remember what they were given.
 type crowd struct {
-	url  string
-	http *http.Client
-	seed uint64
+	url     string
+	http    *http.Client
+	name    string
+	seed    uint64
+	members int
+	retries int
 
 	mu   sync.Mutex
 	held map[string][]held
@@ -74,19 +109,54 @@ type crowd struct {
 
 type held struct{ id string }
 
-func newCrowd(url string, seed uint64) *crowd {
+func newCrowd(url string, s scenario.Scenario) *crowd {
 	return &crowd{
-		url: url, seed: seed, held: map[string][]held{},
+		url: url, name: s.Name, seed: s.Seed, members: number(s, SettingMembers, defaultMembers), retries: number(s, SettingRetries, 0), held: map[string][]held{},
 		// Much longer than the service's deadline, so that an answer that is late is
 		// seen to be.
-		http: &http.Client{Timeout: 5 * Deadline, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
+		http: &http.Client{Timeout: 5 * s.Deadline, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 	}
+}
+
+// everybody lists the members.
+func (c *crowd) everybody() []string {
+	var all []string
+	for n := range c.members {
+		all = append(all, server.MemberID(1+n))
+	}
+	return all
+}
+
+// warm lets each member ask once, before anything is harmed: a service that runs has
+// met its members.
+func (c *crowd) warm(ctx context.Context) error {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 8 {
+		wg.Go(func() {
+			for n := range next {
+				s := seen{id: fmt.Sprintf("%s-%d-warm-%d", c.name, c.seed, n), member: server.MemberID(1 + n), kind: askRequest}
+				c.play(ctx, s, held{}, rand.New(rand.NewPCG(c.seed, uint64(n)<<32)))
+			}
+		})
+	}
+	for n := range c.members {
+		next <- n
+	}
+	close(next)
+	wg.Wait()
+	for _, s := range c.answers() {
+		if s.outcome == gotDone || s.outcome == gotRefused {
+			return nil
+		}
+	}
+	return fmt.Errorf("the service answered nobody before anything was harmed: %+v", c.answers()[0])
 }
 
 // send makes the nth request.
 func (c *crowd) send(ctx context.Context, n int) load.Sample {
 	rng := rand.New(rand.NewPCG(c.seed, uint64(n)))
-	s := seen{n: n, id: fmt.Sprintf("demo-%d-%d", c.seed, n), member: server.MemberID(1 + rng.IntN(members))}
+	s := seen{id: fmt.Sprintf("%s-%d-%d", c.name, c.seed, n), trace: scenario.TraceID(rng), member: server.MemberID(1 + rng.IntN(c.members))}
 	at := rng.IntN(100)
 	for _, m := range mix {
 		if at -= m.share; at < 0 {
@@ -98,17 +168,28 @@ func (c *crowd) send(ctx context.Context, n int) load.Sample {
 	if !ok {
 		s.kind = askRequest
 	}
-	method, path, body := c.question(&s, owned, rng)
-	began := time.Now()
-	c.ask(ctx, &s, method, path, body)
-	s.took = time.Since(began)
-	c.remember(s, owned)
-	sample := load.Sample{Kind: s.kind, Outcome: s.outcome, Sources: map[string]string{}}
-	sample.Good = slices.Contains([]string{gotDone, gotPromised, gotAccepted, gotRefused}, s.outcome)
+	s = c.play(ctx, s, owned, rng)
+	sample := load.Sample{ID: s.id, Trace: s.trace, Kind: s.kind, Outcome: s.outcome, Means: s.means(), Sources: map[string]string{}}
+	if sample.Means == load.Wrong || sample.Means == load.Refused {
+		sample.Detail = fmt.Sprintf("status %d, %s", s.status, s.detail)
+	}
 	for _, b := range s.decidedOn {
 		sample.Sources[b.Dependency] = b.Source
 	}
 	return sample
+}
+
+// play asks, and again as often as clients do, and remembers.
+func (c *crowd) play(ctx context.Context, s seen, owned held, rng *rand.Rand) seen {
+	method, path, body := c.question(&s, owned, rng)
+	for range 1 + c.retries {
+		c.ask(ctx, &s, method, path, body)
+		if s.outcome != gotUnavailable && s.outcome != gotUnknown && s.outcome != gotError {
+			break
+		}
+	}
+	c.remember(s, owned)
+	return s
 }
 
 // owned is one of the member's licenses.
@@ -165,6 +246,9 @@ func (c *crowd) ask(ctx context.Context, s *seen, method, path string, body any)
 	}
 	req.Header.Set("Idempotency-Key", s.id)
 	req.Header.Set("Baggage", chaos.RequestKey+"="+s.id)
+	if s.trace != "" {
+		req.Header.Set("Traceparent", scenario.Traceparent(s.trace))
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		s.detail = err.Error()

@@ -1,0 +1,140 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// Comparison is what changed from one run to another.
+type Comparison struct {
+	// Better, Worse and Other hold what changed; Other is neither or can't be told.
+	Better, Worse, Other []Change
+	// Same counts what did not change beyond what chance does.
+	Same int
+}
+
+// Change is one thing that changed.
+type Change struct {
+	Name          string
+	Before, After string
+}
+
+// noise is how much a number may differ, by share of the larger one, before it counts as
+// changed: two runs of the same thing differ too.
+const noise = 0.1
+
+// Compare holds two runs against each other: the verdict, the checks by name, and the
+// metrics. A metric that moved by less than a tenth is the same.
+func Compare(before, after *Report) Comparison {
+	var c Comparison
+	c.verdict("verdict", before.Verdict, after.Verdict)
+	checks := map[string]Check{}
+	for _, check := range before.Checks {
+		checks[check.Name] = check
+	}
+	for _, check := range after.Checks {
+		old, ok := checks[check.Name]
+		if !ok {
+			c.Other = append(c.Other, Change{"check " + check.Name, "not there", string(check.Verdict)})
+			continue
+		}
+		delete(checks, check.Name)
+		c.verdict("check "+check.Name, old.Verdict, check.Verdict)
+	}
+	for _, check := range before.Checks {
+		if _, gone := checks[check.Name]; gone {
+			c.Other = append(c.Other, Change{"check " + check.Name, string(check.Verdict), "not there"})
+		}
+	}
+	names := maps.Clone(before.Metrics)
+	maps.Copy(names, after.Metrics)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		a, was := before.Metrics[name]
+		b, is := after.Metrics[name]
+		change := Change{name, number(name, a, was), number(name, b, is)}
+		switch sign := goal(name); {
+		case was != is:
+			c.Other = append(c.Other, change)
+		case math.Abs(a-b) <= noise*max(math.Abs(a), math.Abs(b)) || small(name, a, b):
+			c.Same++
+		case sign == 0:
+			c.Other = append(c.Other, change)
+		case sign > 0 == (b > a):
+			c.Better = append(c.Better, change)
+		default:
+			c.Worse = append(c.Worse, change)
+		}
+	}
+	return c
+}
+
+func (c *Comparison) verdict(name string, a, b Verdict) {
+	rank := map[Verdict]int{Failed: 0, Undecided: 1, Passed: 2}
+	change := Change{name, string(a), string(b)}
+	switch {
+	case rank[b] > rank[a]:
+		c.Better = append(c.Better, change)
+	case rank[b] < rank[a]:
+		c.Worse = append(c.Worse, change)
+	default:
+		c.Same++
+	}
+}
+
+// goal is 1 if more of a metric is better, -1 if less is, 0 if neither.
+func goal(name string) int {
+	switch {
+	case strings.HasPrefix(name, "good"), name == "means right":
+		return 1
+	case strings.HasSuffix(name, "_s"), strings.Contains(name, "_s "), strings.HasPrefix(name, "amplification"),
+		name == "means wrong", name == "means late", name == "means refused":
+		return -1
+	}
+	return 0
+}
+
+// small says that a change is too small to matter whatever its share: a hundredth of the
+// requests, or 5 ms.
+func small(name string, a, b float64) bool {
+	d := math.Abs(a - b)
+	switch {
+	case strings.HasPrefix(name, "good"), strings.HasPrefix(name, "means"):
+		return d < 0.01
+	case strings.HasSuffix(name, "_s"), strings.Contains(name, "_s "):
+		return d < 0.005
+	}
+	return false
+}
+
+func number(name string, v float64, there bool) string {
+	switch {
+	case !there:
+		return "not there"
+	case strings.HasPrefix(name, "good"), strings.HasPrefix(name, "means"):
+		return fmt.Sprintf("%.1f %%", 100*v)
+	case strings.HasSuffix(name, "_s"), strings.Contains(name, "_s "):
+		return fmt.Sprintf("%.3g s", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// Text is the comparison for a terminal.
+func (c Comparison) Text() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, part := range []struct {
+		word string
+		all  []Change
+	}{{"better", c.Better}, {"worse", c.Worse}, {"changed", c.Other}} {
+		for _, change := range part.all {
+			fmt.Fprintf(w, "%s\t%s\t%s\t-> %s\n", part.word, change.Name, change.Before, change.After)
+		}
+	}
+	fmt.Fprintf(w, "%d the same\n", c.Same)
+	_ = w.Flush() // A strings.Builder takes everything.
+	return b.String()
+}

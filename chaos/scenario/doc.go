@@ -1,0 +1,23 @@
+// Package scenario runs an experiment on a system and ends in a verdict.
+//
+// A [Scenario] is data: a steady state that must hold before anything is harmed, an
+// open-loop load, faults and actions on a timeline, conditions that stop it early,
+// what recovery means, and checks. It comes from YAML (as strict as a plan of faults)
+// or Go, and prints as text that parses to it. A [Target] starts the system under test
+// with the faults before its dependencies, sends its requests, says what each answer is
+// worth, and adds checks of its own domain. [Play] plays a scenario and returns a
+// report; [Run] and [RunNamed] do so in one line of a test:
+//
+//	scenario.RunNamed(t, target, "slow-dependency")
+//
+// [Library] holds scenarios that can be copied and adapted; [Enumerate] tries every
+// fault at every call that a request makes.
+//
+// It may import the standard library, chaos and what lies below it. It knows nothing of
+// licenses; the library's scenarios name the example service's dependencies.
+//
+// It promises: a verdict is passed only if the steady state held, the load came, each
+// fault harmed something and every check held; what can't be told is undecided; the
+// faults end with the run; a report names the seed and holds the scenario, so that it
+// can be run again.
+package scenario

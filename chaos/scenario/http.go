@@ -1,0 +1,142 @@
+package scenario
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+)
+
+// HTTPTarget is the target of scenarios that describe their system themselves.
+const HTTPTarget = "http"
+
+// HTTP describes a system that runs already, by its address and its requests.
+type HTTP struct {
+	Base     string        `yaml:"base" doc:"its address, like http://127.0.0.1:8080"`
+	Proxies  []HTTPProxy   `yaml:"proxies" doc:"proxies to start before what it depends on; point the system at them"`
+	Ready    string        `yaml:"ready" doc:"path that answers 200 once it is up; it is waited for"`
+	Patience time.Duration `yaml:"patience" doc:"how long ready is waited for; default 10s"`
+	Requests []HTTPRequest `yaml:"requests" doc:"what clients ask"`
+	Answers  []HTTPAnswer  `yaml:"answers" doc:"what answers are worth, the first that fits; what fits none is wrong. Default: 2xx is right, 429 and 503 are refused"`
+
+	_ struct{}
+}
+
+// HTTPProxy is a proxy before a dependency.
+type HTTPProxy struct {
+	Dependency string `yaml:"dependency" doc:"its name in faults"`
+	Protocol   string `yaml:"protocol" doc:"http or tcp; decides which faults are possible; default tcp"`
+	Listen     string `yaml:"listen" doc:"host:port on loopback that the system uses for the dependency"`
+	Upstream   string `yaml:"upstream" doc:"host:port of the dependency itself"`
+
+	_ struct{}
+}
+
+// HTTPRequest is a kind of request. {n} in path, headers and body is the request's
+// number, {id} its identity.
+type HTTPRequest struct {
+	Name    string            `yaml:"name" doc:"kind of request in checks and reports"`
+	Share   int               `yaml:"share" doc:"how often, against the others; default 1"`
+	Method  string            `yaml:"method" doc:"default GET"`
+	Path    string            `yaml:"path" doc:"below base"`
+	Headers map[string]string `yaml:"headers" doc:"besides Baggage, which carries the identity"`
+	Body    string            `yaml:"body" doc:"what is sent"`
+
+	_ struct{}
+}
+
+// HTTPAnswer says what an answer is worth.
+type HTTPAnswer struct {
+	Status string `yaml:"status" doc:"like 200, or 2xx; default any"`
+	Header string `yaml:"header" doc:"name of a header that must be there"`
+	Holds  string `yaml:"holds" doc:"text that the header, or without one the body, must hold"`
+	Means  string `yaml:"means" doc:"right, stale, provisional, refused or wrong"`
+
+	_ struct{}
+}
+
+func (h *HTTP) problems(c *checker) {
+	if u, err := url.Parse(h.Base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		c.add("http.base", "is %q: give an address like http://127.0.0.1:8080", h.Base)
+	}
+	if h.Patience < 0 {
+		c.add("http.patience", "is %s: give a duration above zero, or leave it out", h.Patience)
+	}
+	if len(h.Requests) == 0 {
+		c.add("http.requests", "is missing: say what clients ask")
+	}
+	for i, r := range h.Requests {
+		at := fmt.Sprintf("http.requests[%d]", i)
+		if r.Name == "" {
+			c.add(at+".name", "is missing: name the kind of request")
+		}
+		if !strings.HasPrefix(r.Path, "/") {
+			c.add(at+".path", "is %q: give a path that begins with /", r.Path)
+		}
+		if r.Share < 0 {
+			c.add(at+".share", "is %d: give 1 or more, or leave it out", r.Share)
+		}
+	}
+	for i, p := range h.Proxies {
+		at := fmt.Sprintf("http.proxies[%d]", i)
+		if p.Dependency == "" {
+			c.add(at+".dependency", "is missing: name it as faults do")
+		}
+		if !slices.Contains([]string{"", chaos.TCP, chaos.HTTP}, p.Protocol) {
+			c.add(at+".protocol", "is %q: give http or tcp", p.Protocol)
+		}
+		if p.Listen == "" || p.Upstream == "" {
+			c.add(at, "give listen and upstream, host:port both")
+		}
+	}
+	for i, a := range h.Answers {
+		at := fmt.Sprintf("http.answers[%d]", i)
+		if m := load.Meaning(a.Means); m == load.Late || !slices.Contains(load.Meanings(), m) {
+			c.add(at+".means", "is %q: give right, stale, provisional, refused or wrong", a.Means)
+		}
+		if a.Status != "" && !statusPattern(a.Status) {
+			c.add(at+".status", "is %q: give a status like 200, or a class like 2xx", a.Status)
+		}
+	}
+}
+
+func statusPattern(s string) bool {
+	if len(s) != 3 || s[0] < '1' || s[0] > '5' {
+		return false
+	}
+	_, err := strconv.Atoi(s)
+	return err == nil || s[1:] == "xx"
+}
+
+var usualAnswers = []HTTPAnswer{{Status: "2xx", Means: string(load.Right)}, {Status: "429", Means: string(load.Refused)}, {Status: "503", Means: string(load.Refused)}}
+
+// worth is what an answer means.
+func (h *HTTP) worth(status int, headers http.Header, body string) load.Meaning {
+	rules := h.Answers
+	if len(rules) == 0 {
+		rules = usualAnswers
+	}
+	text := strconv.Itoa(status)
+	for _, a := range rules {
+		if a.Status != "" && a.Status != text && !(a.Status[1:] == "xx" && a.Status[0] == text[0]) {
+			continue
+		}
+		where := body
+		if a.Header != "" {
+			if len(headers.Values(a.Header)) == 0 {
+				continue
+			}
+			where = strings.Join(headers.Values(a.Header), ", ")
+		}
+		if strings.Contains(where, a.Holds) {
+			return load.Meaning(a.Means)
+		}
+	}
+	return load.Wrong
+}

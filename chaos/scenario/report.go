@@ -1,0 +1,113 @@
+package scenario
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+)
+
+// report tells the run.
+func (r *result) report(told Scenario, command string) *report.Report {
+	s := r.scenario
+	length := s.Length()
+	width := max(250*time.Millisecond, (length / 60).Round(250*time.Millisecond))
+	about := strings.TrimSpace(s.About)
+	if about == "" {
+		about = r.legend.About
+	}
+	rep := &report.Report{
+		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Source: told.String(), Started: r.load.Start, Length: length,
+		Checks: r.judge(), Faults: Timeline(s.Plan()), Width: width, Buckets: r.load.Buckets(width),
+		Lanes: r.watch.lanes(length), Permits: r.watch.permits(width, length),
+		Rows: report.RowsOf(r.load.Samples, r.legend.Kinds), Outcomes: r.legend.Outcomes, Sources: r.legend.Sources,
+		Dependencies: r.legend.Dependencies, Traces: r.worth(),
+	}
+	for _, a := range s.Actions {
+		rep.Faults = append(rep.Faults, report.Fault{Target: "action", What: a.Do, From: a.At, To: a.At + width})
+	}
+	all := load.Quantiles(r.load.Samples, nil)
+	rep.Metrics = map[string]float64{
+		"requests": float64(len(r.load.Samples)), "good": share(r.load.Samples, "good", nil),
+		"p50_s": all.P50.Seconds(), "p99_s": all.P99.Seconds(),
+	}
+	rep.Figures = []report.Figure{
+		{Name: "requests", Value: fmt.Sprint(len(r.load.Samples))},
+		{Name: "served", Value: fmt.Sprintf("%.1f %%", 100*share(r.load.Samples, "good", nil)), Note: "right, stale and said so, or provisional"},
+		{Name: "p50", Value: all.P50.Round(100 * time.Microsecond).String()},
+		{Name: "p99", Value: all.P99.Round(time.Millisecond).String(), Note: "from the time a request was meant to start"},
+	}
+	for _, m := range load.Meanings() {
+		rep.Metrics["means "+string(m)] = share(r.load.Samples, string(m), nil)
+	}
+	r.disturbance(rep)
+	rep.Figures = append(rep.Figures, r.figures...)
+	rep.Decide()
+	return rep
+}
+
+// disturbance adds the figures of what the faults did.
+func (r *result) disturbance(rep *report.Report) {
+	from, to, ok := r.scenario.Disturbed()
+	if !ok {
+		return
+	}
+	during := samplesIn(r.load.Samples, span{from, to}, "")
+	rep.Metrics["good during faults"] = share(during, "good", nil)
+	rep.Metrics["p99_s during faults"] = load.Quantiles(during, nil).P99.Seconds()
+	rep.Figures = append(rep.Figures, report.Figure{Name: "served during faults", Value: fmt.Sprintf("%.1f %%", 100*share(during, "good", nil))})
+	for _, f := range []struct {
+		name, none string
+		d          time.Duration
+	}{{"time to detect", "not seen", r.detected()}, {"time to recover", "never", r.recovered()}} {
+		value := f.none
+		if f.d >= 0 {
+			value = f.d.Round(10 * time.Millisecond).String()
+			rep.Metrics[strings.ReplaceAll(f.name, " ", "_")+"_s"] = f.d.Seconds()
+		}
+		rep.Figures = append(rep.Figures, report.Figure{Name: f.name, Value: value})
+	}
+	for _, name := range r.watch.names {
+		asked, sent := r.watch.counts(name, span{from, to})
+		if sent == 0 {
+			continue
+		}
+		v := float64(sent) / float64(max(1, asked))
+		rep.Metrics["amplification "+name] = v
+		rep.Figures = append(rep.Figures, report.Figure{Name: "amplification of " + name, Value: fmt.Sprintf("%.2f", v), Note: fmt.Sprintf("%d attempts for %d calls during the faults", sent, asked)})
+	}
+}
+
+// Timeline is a plan of faults as a report shows it.
+func Timeline(p chaos.Plan) []report.Fault {
+	var all []report.Fault
+	for i, r := range p.Rules {
+		from, to := p.Window(i)
+		target := r.Where.Dependency
+		if r.Where.Node != "" {
+			target = r.Where.Node
+		}
+		info, _ := r.What.Kind.Info()
+		what := info.Does
+		if r.What.Delay > 0 {
+			what += " (" + r.What.Delay.String() + ")"
+		}
+		if r.What.Status > 0 {
+			what += fmt.Sprintf(" (%d)", r.What.Status)
+		}
+		if q := r.Often.Probability; q != nil {
+			what += fmt.Sprintf(", %g %%", 100**q)
+		}
+		if r.When.RepeatEvery > 0 {
+			for at := from; at < to; at += r.When.RepeatEvery {
+				all = append(all, report.Fault{Target: target, What: what, From: at, To: min(to, at+r.When.RepeatFor)})
+			}
+			continue
+		}
+		all = append(all, report.Fault{Target: target, What: what, From: from, To: to})
+	}
+	return all
+}

@@ -1,0 +1,52 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/backstay-go/backstay/chaos/report"
+)
+
+// T is what Run needs of a test; *testing.T is one.
+type T interface {
+	Helper()
+	Name() string
+	Context() context.Context
+	ArtifactDir() string
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+// RunNamed is Run for a scenario of the library.
+func RunNamed(t T, target Target, name string) *report.Report {
+	t.Helper()
+	s, err := Named(name)
+	if err != nil {
+		t.Errorf("%v", err)
+		return nil
+	}
+	return Run(t, target, s)
+}
+
+// Run plays a scenario within a test, which fails unless the verdict is passed. It
+// returns the report, or nil if there is none. The page is kept with go test
+// -artifacts.
+func Run(t T, target Target, s Scenario) *report.Report {
+	t.Helper()
+	rep, err := Play(t.Context(), s, Config{Target: target, Command: fmt.Sprintf("go test -run '^%s$'", strings.ReplaceAll(t.Name(), "/", "$/^"))})
+	if err != nil {
+		t.Errorf("scenario %s: %v", s.Name, err)
+		return nil
+	}
+	page, err := rep.Save(t.ArtifactDir(), s.Name)
+	if err != nil {
+		t.Errorf("scenario %s: %v", s.Name, err)
+	}
+	if rep.Verdict != report.Passed {
+		t.Errorf("scenario %s: %s (seed %d)\n%s", s.Name, rep.Verdict, rep.Seed, rep.Text())
+		t.Logf("the report is %s; go test -artifacts keeps it", filepath.Base(page))
+	}
+	return rep
+}

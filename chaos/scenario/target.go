@@ -1,0 +1,132 @@
+package scenario
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+)
+
+// Target makes systems under test. It must be safe for concurrent use.
+type Target interface {
+	// Check says what the scenario asks for and the target does not have: settings,
+	// dependencies, nodes, actions.
+	Check(Scenario) error
+	// Start starts a system, with the faults of the injector before each of its
+	// dependencies. On an error nothing is left running.
+	Start(ctx context.Context, setup Setup) (System, error)
+}
+
+// Setup is what a system is started for.
+type Setup struct {
+	// Scenario has its defaults filled in.
+	Scenario Scenario
+	// Injector decides which faults happen; it is started with the load.
+	Injector *chaos.Injector
+	// Dir is the system's own folder; who plays the scenario removes it.
+	Dir string
+	// Out is where the system may tell what it does.
+	Out io.Writer
+	_   struct{}
+}
+
+// System is a running system under test. Play calls Send and the abilities below
+// concurrently, then Judge, then Close.
+type System interface {
+	// Legend says how to read what the system answers.
+	Legend() Legend
+	// Send makes the nth request, waits for its answer, and says what came of it: ID,
+	// Kind, Outcome, Means, Sources. It must not give up before the scenario's deadline
+	// and margin have passed. Whether the answer was late is found out by who calls.
+	Send(ctx context.Context, n int) load.Sample
+	// Judge waits until the system has settled and holds it against its promises. The
+	// samples are all that were sent, as they are reported.
+	Judge(ctx context.Context, samples []load.Sample) ([]report.Check, error)
+	// Close ends the system.
+	Close(ctx context.Context) error
+}
+
+// Legend says how to read a system's answers: what the report shows, in its order.
+type Legend struct {
+	// About says in a sentence what the system is.
+	About string
+	// Kinds are those of requests.
+	Kinds []string
+	// Outcomes and Sources are the words that samples use, with their tones.
+	Outcomes, Sources []report.Value
+	// Dependencies are the keys of samples' sources.
+	Dependencies []string
+	_            struct{}
+}
+
+// Watched is a System that tells how its dependencies are doing, ten times a second.
+type Watched interface {
+	Dependencies() []Dependency
+}
+
+// Dependency is how a dependency, or a node of one, is doing at a moment.
+type Dependency struct {
+	Name string
+	// State is that of its circuit breaker (closed, half-open, open), or of a node
+	// (running, paused, down).
+	State string
+	// Permits are in use, of Limit. Limit 0: there are none.
+	Permits, Limit int
+	// Calls that were asked for, and attempts that went out, since the start.
+	Calls, Attempts uint64
+	_               struct{}
+}
+
+// Harmed is a System that applies faults that no proxy can, like those of nodes. Harm
+// runs with the load, until the context ends, and undoes what it did.
+type Harmed interface {
+	Harm(ctx context.Context) error
+}
+
+// Acted is a System that knows actions.
+type Acted interface {
+	Act(ctx context.Context, a Action) error
+}
+
+// Figured is a System with figures of its own for the report.
+type Figured interface {
+	Figures() []report.Figure
+}
+
+// View is what a Watch sees of a run that goes on.
+type View struct {
+	System   System
+	Scenario Scenario
+	Injector *chaos.Injector
+	Load     *load.Run
+	_        struct{}
+}
+
+// Config says how a scenario is played.
+type Config struct {
+	// Target is the system under test. Required.
+	Target Target
+	// Seed replaces the scenario's, if it is not zero.
+	Seed uint64
+	// Command is what plays the scenario again, for the report.
+	Command string
+	// Dir is where the run keeps its data. Empty: a temporary folder, which is removed
+	// unless the run did not pass.
+	Dir string
+	// Out is where the run is told. Nil: it is not.
+	Out io.Writer
+	// Listeners are told of each fault.
+	Listeners []chaos.Listener
+	// Watch runs beside the load, until the context ends. Nil: nobody watches.
+	Watch func(ctx context.Context, v View)
+	// Told is given the report while the system still runs and the faults do what
+	// anybody tells them. Its error is Play's. Nil: the system ends at once.
+	Told func(ctx context.Context, v View, r *report.Report) error
+	_    struct{}
+}
+
+// tick is how often dependencies are looked at.
+const tick = 100 * time.Millisecond

@@ -1,0 +1,142 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos/cluster"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Nodes are a running Cassandra cluster for systems. It is safe for concurrent use.
+type Nodes struct{ cluster *cluster.Cluster }
+
+// StartNodes starts three nodes in the folder. Who starts them closes them.
+func StartNodes(ctx context.Context, dir string) (*Nodes, error) {
+	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3, Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	return &Nodes{c}, nil
+}
+
+// Close ends the nodes.
+func (n *Nodes) Close() error { return n.cluster.Close() }
+
+// cassandra is the store on real nodes: those of the target, or nodes of its own.
+func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend, err error) {
+	u := &used{nodes: t.Cassandra, fell: map[string]cluster.State{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, u.close())
+		}
+	}()
+	if u.nodes == nil {
+		if u.nodes, err = StartNodes(ctx, filepath.Join(setup.Dir, "nodes")); err != nil {
+			return nil, err
+		}
+		u.own = true
+	}
+	store, err := u.open(ctx, fmt.Sprintf("licenses_%x", time.Now().UnixNano()))
+	if err != nil {
+		return nil, err
+	}
+	policy := app.StorePolicy()
+	for name, op := range policy.Operations {
+		// Several nodes and conditional writes take longer than one file.
+		op.Timeout = 1200 * time.Millisecond
+		if op.AttemptTimeout > 0 {
+			op.AttemptTimeout = 900 * time.Millisecond
+		}
+		policy.Operations[name] = op
+	}
+	return &backend{store: store, name: "three Cassandra nodes", policy: &policy,
+		harm:  func(ctx context.Context) error { return u.nodes.cluster.Follow(ctx, setup.Injector, app.EventStore) },
+		nodes: u.states, check: u.check, close: u.close}, nil
+}
+
+// used is a cluster in use by one system.
+type used struct {
+	nodes   *Nodes
+	own     bool
+	session *client.Session
+
+	mu   sync.Mutex
+	fell map[string]cluster.State
+}
+
+func (u *used) open(ctx context.Context, keyspace string) (*cassandra.Store, error) {
+	hosts := u.nodes.cluster.Hosts()
+	admin, err := client.Connect(ctx, client.Config{Hosts: hosts, Profiles: map[string]client.Profile{
+		"schema": {OperationPolicy: resilience.OperationPolicy{Timeout: time.Minute}, Consistency: client.Quorum},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	err = admin.Query("CREATE KEYSPACE IF NOT EXISTS " + keyspace + " WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}").WithContext(ctx).Exec()
+	if err := errors.Join(err, admin.Close()); err != nil {
+		return nil, err
+	}
+	u.session, err = client.Connect(ctx, client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: cassandra.Profiles()})
+	if err != nil {
+		return nil, err
+	}
+	return cassandra.Open(ctx, cassandra.Config{Session: u.session})
+}
+
+// states are the nodes' states now; those that fell are remembered.
+func (u *used) states() []scenario.Dependency {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var all []scenario.Dependency
+	for _, node := range u.nodes.cluster.Nodes() {
+		s := node.State()
+		if s != cluster.Running {
+			u.fell[node.Name()] = s
+		}
+		all = append(all, scenario.Dependency{Name: node.Name(), State: string(s)})
+	}
+	return all
+}
+
+// check waits until every node answers and sees the others.
+func (u *used) check(ctx context.Context) report.Check {
+	c := report.Check{Name: "the nodes came back", Promised: "nodes that were killed or paused answer again, and all see each other"}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := u.nodes.cluster.WaitUp(ctx)
+	u.mu.Lock()
+	for _, node := range u.nodes.cluster.Nodes() {
+		if s := u.fell[node.Name()]; s != "" {
+			c.Seen += fmt.Sprintf("%s was %s, and is %s; ", node.Name(), s, node.State())
+		}
+	}
+	u.mu.Unlock()
+	if err != nil {
+		c.Seen += err.Error()
+	} else {
+		c.Seen += "all see each other up"
+	}
+	c.Verdict = verdict(err == nil)
+	return c
+}
+
+func (u *used) close() error {
+	var err error
+	if u.session != nil {
+		err = u.session.Close()
+	}
+	if u.own && u.nodes != nil {
+		err = errors.Join(err, u.nodes.Close())
+	}
+	return err
+}

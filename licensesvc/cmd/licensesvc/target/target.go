@@ -1,0 +1,134 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+)
+
+// The settings of a scenario, and what each may be.
+const (
+	// SettingStore is where events are kept: sqlite (default) or cassandra.
+	SettingStore = "store"
+	// SettingMembers is how many members ask. Default: 240.
+	SettingMembers = "members"
+	// SettingRetries is how often a client asks again, at once, when it is told that
+	// something failed. Default: 0.
+	SettingRetries = "retries"
+)
+
+const defaultMembers = 240
+
+// The actions of a scenario.
+const (
+	// ActDeploy writes the file of policies that the service watches: "policies" is its
+	// text, "refused" is yes if the service must refuse it.
+	ActDeploy = "deploy-policies"
+	// ActRestore brings the service's own policies back.
+	ActRestore = "restore-policies"
+)
+
+// Target starts license services. The zero value is ready. It is safe for concurrent use.
+type Target struct {
+	// Listen is the address of the API and the dashboard. Default: a free port.
+	Listen string
+	// Faults are shown on the dashboard. Nil: none.
+	Faults func(*chaos.Injector) dashboard.Faults
+	// Getenv reads the environment, for where spans go. Nil: nowhere.
+	Getenv func(string) string
+	// Log tells what an operator should know of the service. Nil: nothing is told.
+	Log *slog.Logger
+	// Cassandra is a cluster to use for the store cassandra, which stays the caller's.
+	// Nil: three nodes are started, and ended with the system.
+	Cassandra *Nodes
+	_         struct{}
+}
+
+// Known are the names that faults can use on a store.
+func Known(store string) chaos.Known {
+	k := chaos.Known{Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}, Nodes: []string{}}
+	if store == "cassandra" {
+		k.Nodes = []string{"node1", "node2", "node3"}
+	}
+	return k
+}
+
+// Clock is the name of the service's clock among what can be harmed.
+const Clock = "clock"
+
+// Check implements scenario.Target.
+func (t Target) Check(s scenario.Scenario) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
+		switch value := s.Settings[name]; name {
+		case SettingStore:
+			if value != "sqlite" && value != "cassandra" {
+				errs = append(errs, fmt.Errorf("settings.store is %q: there are sqlite and cassandra", value))
+			}
+		case SettingMembers, SettingRetries:
+			if n, err := strconv.Atoi(value); err != nil || n < 0 || n == 0 && name == SettingMembers || n > 100_000 {
+				errs = append(errs, fmt.Errorf("settings.%s is %q: give a number", name, value))
+			}
+		default:
+			errs = append(errs, fmt.Errorf("settings.%s: there is no such setting; there are %s", name, strings.Join([]string{SettingStore, SettingMembers, SettingRetries}, ", ")))
+		}
+	}
+	for i, a := range s.Actions {
+		switch {
+		case a.Do != ActDeploy && a.Do != ActRestore:
+			errs = append(errs, fmt.Errorf("actions[%d].do is %q: there are %s and %s", i, a.Do, ActDeploy, ActRestore))
+		case a.Do == ActDeploy && a.With["policies"] == "":
+			errs = append(errs, fmt.Errorf("actions[%d].with.policies is missing: give the text of a file of policies", i))
+		}
+	}
+	return errors.Join(append(errs, s.Plan().CheckNames(Known(setting(s, SettingStore, "sqlite"))))...)
+}
+
+func setting(s scenario.Scenario, name, otherwise string) string {
+	if v := s.Settings[name]; v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// number is a setting that Check found to be a number.
+func number(s scenario.Scenario, name string, otherwise int) int {
+	if n, err := strconv.Atoi(s.Settings[name]); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// Start implements scenario.Target.
+func (t Target) Start(ctx context.Context, setup scenario.Setup) (_ scenario.System, err error) {
+	if t.Log == nil {
+		t.Log = slog.New(slog.DiscardHandler)
+	}
+	if t.Getenv == nil {
+		t.Getenv = func(string) string { return "" }
+	}
+	if t.Listen == "" {
+		t.Listen = "127.0.0.1:0"
+	}
+	s := &System{target: t, setup: setup, witness: newWitness(), deployed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := s.build(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.crowd.warm(ctx)
+}
