@@ -1,0 +1,186 @@
+package server
+
+import (
+	"context"
+	"maps"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/wire"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The headers of others, in canonical form.
+const (
+	grpcTimeout     = "Grpc-Timeout"
+	grpcAttempts    = "Grpc-Previous-Rpc-Attempts"
+	envoyTimeout    = "X-Envoy-Expected-Rq-Timeout-Ms"
+	envoyAttempt    = "X-Envoy-Attempt-Count"
+	envoyRetry      = "X-Envoy-Is-Timeout-Retry"
+	finagleDeadline = "Finagle-Ctx-Com.twitter.finagle.deadline"
+	finagleRetries  = "Finagle-Ctx-Com.twitter.finagle.retries"
+)
+
+// Loopback trusts callers on this machine.
+func Loopback(r *http.Request) bool {
+	a, ok := remote(r)
+	return ok && a.IsLoopback()
+}
+
+// Networks trusts callers whose address is in one of the networks.
+func Networks(networks ...netip.Prefix) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		a, ok := remote(r)
+		for _, n := range networks {
+			if ok && n.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func remote(r *http.Request) (netip.Addr, bool) {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	return a.Addr().Unmap().WithZone(""), err == nil
+}
+
+// caller is what came with a request.
+type caller struct {
+	// left is the time that the caller gives; timed: it said so.
+	left  time.Duration
+	timed bool
+	// class is the request's criticality; classed: the caller said so.
+	class   resilience.Criticality
+	classed bool
+	// repeat: the request is itself a retry or a hedge.
+	repeat bool
+}
+
+// callerOf reads the headers of a trusted peer. Of several deadlines the shortest
+// counts. What is not understood is taken for absent.
+func callerOf(h http.Header) (c caller) {
+	c.atMost(first(h, wire.Timeout, wire.ParseTimeout))
+	c.atMost(first(h, grpcTimeout, parseGRPC))
+	c.atMost(first(h, envoyTimeout, wire.ParseTimeout))
+	c.atMost(first(h, finagleDeadline, parseFinagle))
+	c.class, c.classed = first(h, wire.Criticality, wire.ParseCriticality)
+	if text := get(h, wire.Attempt); text != "" {
+		n, hedge, ok := wire.ParseAttempt(text)
+		c.repeat = ok && (n > 1 || hedge)
+	}
+	c.repeat = c.repeat || above(h, grpcAttempts, 0) || above(h, envoyAttempt, 1) || above(h, finagleRetries, 0) ||
+		get(h, envoyRetry) == "true"
+	return c
+}
+
+func (c *caller) atMost(left time.Duration, ok bool) {
+	if ok && (!c.timed || left < c.left) {
+		c.left, c.timed = left, true
+	}
+}
+
+// get returns the first value of a header whose name is in canonical form.
+func get(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func first[T any](h http.Header, name string, parse func(string) (T, bool)) (v T, ok bool) {
+	if text := get(h, name); text != "" {
+		return parse(text)
+	}
+	return v, false
+}
+
+func above(h http.Header, name string, n int64) bool {
+	text := get(h, name)
+	if text == "" {
+		return false
+	}
+	v, err := strconv.ParseInt(text, 10, 32)
+	return err == nil && v > n
+}
+
+// parseGRPC reads at most eight digits and a unit: 250m is 250 ms.
+func parseGRPC(text string) (time.Duration, bool) {
+	if len(text) < 2 || len(text) > 9 {
+		return 0, false
+	}
+	var unit time.Duration
+	switch text[len(text)-1] {
+	case 'H':
+		unit = time.Hour
+	case 'M':
+		unit = time.Minute
+	case 'S':
+		unit = time.Second
+	case 'm':
+		unit = time.Millisecond
+	case 'u':
+		unit = time.Microsecond
+	case 'n':
+		unit = time.Nanosecond
+	default:
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
+	if err != nil {
+		return 0, false
+	}
+	if n > uint64(wire.MaxTimeout/unit) {
+		return wire.MaxTimeout, true
+	}
+	return time.Duration(n) * unit, true
+}
+
+// parseFinagle reads when the caller sent it and its deadline, in nanoseconds since
+// 1970. Only the difference counts, for the clocks may disagree.
+func parseFinagle(text string) (time.Duration, bool) {
+	sent, deadline, _ := strings.Cut(text, " ")
+	from, err := strconv.ParseInt(sent, 10, 64)
+	if err != nil || from < 0 {
+		return 0, false
+	}
+	to, err := strconv.ParseInt(deadline, 10, 64)
+	if err != nil || to < 0 || to == math.MaxInt64 { // the latter: there is none
+		return 0, false
+	}
+	return min(max(0, time.Duration(to-from)), wire.MaxTimeout), true
+}
+
+// context puts what came with the request where the guards below find it. The
+// deadline is not among it.
+func (c caller) context(ctx context.Context) context.Context {
+	if c.classed {
+		ctx = resilience.WithCriticality(ctx, c.class)
+	}
+	if c.repeat {
+		ctx = resilience.WithRetried(ctx)
+	}
+	return ctx
+}
+
+// hop are the headers that belong to one hop. The handler does not see them, so that
+// one that passes its headers on passes no old deadline, and none of a stranger.
+var hop = []string{wire.Timeout, wire.Criticality, wire.Attempt}
+
+// withoutHop returns the headers without those of the hop. The values are shared.
+func withoutHop(h http.Header) http.Header {
+	for i, name := range hop {
+		if _, ok := h[name]; ok {
+			out := maps.Clone(h)
+			for _, name := range hop[i:] {
+				delete(out, name)
+			}
+			return out
+		}
+	}
+	return h
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// conns knows the connections that the standard server's Shutdown does not handle:
+// those that have brought nothing yet, and those that handlers have taken over.
+// Safe for concurrent use.
+type conns struct {
+	mu     sync.Mutex
+	silent map[net.Conn]time.Time // since when
+	over   map[*conn]struct{}
+}
+
+// hook is for http.Server.ConnState; next is the user's own, or nil.
+func (c *conns) hook(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
+	return func(nc net.Conn, state http.ConnState) {
+		c.changed(nc, state)
+		if next != nil {
+			next(nc, state)
+		}
+	}
+}
+
+func (c *conns) changed(nc net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.silent, nc)
+	switch state {
+	case http.StateNew:
+		if c.silent == nil {
+			c.silent = map[net.Conn]time.Time{}
+		}
+		c.silent[nc] = time.Now()
+	case http.StateHijacked:
+		if t, ok := nc.(*tls.Conn); ok {
+			nc = t.NetConn()
+		}
+		if own, ok := nc.(*conn); ok {
+			if c.over == nil {
+				c.over = map[*conn]struct{}{}
+			}
+			c.over[own] = struct{}{}
+		}
+	}
+}
+
+// talking reports whether every connection has brought something, or had so long to.
+func (c *conns) talking(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, since := range c.silent {
+		if now.Sub(since) < d {
+			return false
+		}
+	}
+	return true
+}
+
+// closeSilent closes the connections that have brought nothing.
+func (c *conns) closeSilent() {
+	c.mu.Lock()
+	var all []net.Conn
+	for nc := range c.silent {
+		all = append(all, nc)
+	}
+	c.mu.Unlock()
+	for _, nc := range all {
+		_ = nc.Close() // nobody was heard on it
+	}
+}
+
+// taken is the number of connections that handlers have taken over and not closed.
+func (c *conns) taken() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.over)
+}
+
+// closeTaken closes them.
+func (c *conns) closeTaken() error {
+	c.mu.Lock()
+	var all []*conn
+	for own := range c.over {
+		all = append(all, own)
+	}
+	c.mu.Unlock()
+	var errs []error
+	for _, own := range all {
+		errs = append(errs, ignoreClosed(own.Close()))
+	}
+	return errors.Join(errs...)
+}
+
+// listener gives connections that tell when they are closed.
+type listener struct {
+	net.Listener
+	conns *conns
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: nc, conns: l.conns}, nil
+}
+
+// conn is a connection that tells when it is closed.
+type conn struct {
+	net.Conn
+	conns *conns
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.conns.mu.Lock()
+	delete(c.conns.over, c)
+	c.conns.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// NetConn returns the connection below.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// ReadFrom implements io.ReaderFrom, so that files are sent by the system.
+func (c *conn) ReadFrom(src io.Reader) (int64, error) {
+	if rf, ok := c.Conn.(io.ReaderFrom); ok {
+		return rf.ReadFrom(src)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, src)
+}
+
+// CloseWrite ends the writing side, where the connection can.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The defaults of a HandlerConfig.
+const (
+	defaultReadAhead  = 64 << 10
+	defaultRetryAfter = time.Second
+)
+
+// HandlerConfig says how requests are guarded.
+type HandlerConfig struct {
+	// Guard is that of the service itself: its bulkhead is how many requests run and
+	// wait, its operations' timeouts are the longest that a request may take. Required.
+	// Who made it closes it, after the server has ended; requests that come later are
+	// refused as draining. A policy that would run a handler twice or apart from its
+	// connection (retry, hedge, detach) is refused.
+	Guard *resilience.Guard
+	// Routes names operations by pattern, as http.ServeMux has them: "GET /v1/members/{id}".
+	// Requests that match none run as the guard's default operation.
+	Routes map[string]string
+	// Upgrades runs requests that ask for another protocol, as WebSockets do. They
+	// last for hours and would hold the permits of requests that last milliseconds,
+	// so give them a guard of their own, with a fixed limit; its timeout bounds the
+	// time until the connection is taken over. Nil: they run as others do.
+	Upgrades *resilience.Guard
+	// Trust says whose headers count: deadline, class, attempt. Others' are ignored.
+	// Default: Loopback. See Networks.
+	Trust func(*http.Request) bool
+	// ReadAhead is the largest body, in bytes, that is read before the handler begins,
+	// so that a caller that goes is noticed and a slow one holds no permit. Bodies of
+	// unknown length are not. Default: 64 KiB; a negative value means none.
+	ReadAhead int64
+	// RetryAfter is what refusals ask for, rounded up to a second. Default: 1 s.
+	RetryAfter time.Duration
+	_          struct{}
+}
+
+// Handler is an http.Handler behind a guard. It is safe for concurrent use and needs no
+// closing. Its zero value is not of use. A panic in the handler below goes on to the
+// server around, after the permit was given back.
+type Handler struct {
+	next      http.Handler
+	trust     func(*http.Request) bool
+	readAhead int64
+	refusals  refusals
+	own       *operation
+	upgrades  *operation // nil: as others
+	routes    *http.ServeMux
+}
+
+// operation is one kind of request.
+type operation struct {
+	on    resilience.Caller
+	floor floor
+}
+
+// NewHandler puts next behind a guard. The error names every problem.
+func NewHandler(next http.Handler, cfg HandlerConfig) (*Handler, error) {
+	var errs []error
+	if next == nil {
+		errs = append(errs, errors.New("server: the handler is nil"))
+	}
+	if cfg.RetryAfter < 0 {
+		errs = append(errs, fmt.Errorf("server: RetryAfter is %v: give a duration above zero, or 0 for 1 s", cfg.RetryAfter))
+	}
+	if cfg.Guard == nil {
+		errs = append(errs, errors.New("server: Guard is nil: make one for the service itself"))
+	} else {
+		errs = append(errs, runsOnce("Guard", cfg.Guard.Policy())...)
+	}
+	if cfg.Upgrades != nil {
+		errs = append(errs, runsOnce("Upgrades", cfg.Upgrades.Policy())...)
+	}
+	h := &Handler{next: next, trust: cfg.Trust, readAhead: cfg.ReadAhead, own: &operation{on: cfg.Guard}}
+	if len(cfg.Routes) > 0 {
+		h.routes = http.NewServeMux()
+		errs = append(errs, h.route(cfg)...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if h.trust == nil {
+		h.trust = Loopback
+	}
+	if h.readAhead == 0 {
+		h.readAhead = defaultReadAhead
+	}
+	if cfg.RetryAfter == 0 {
+		cfg.RetryAfter = defaultRetryAfter
+	}
+	if cfg.Upgrades != nil {
+		h.upgrades = &operation{on: cfg.Upgrades}
+	}
+	h.refusals = makeRefusals(cfg.RetryAfter)
+	return h, nil
+}
+
+// runsOnce returns what in a policy would run a handler twice or apart from its
+// connection.
+func runsOnce(field string, p resilience.Policy) (errs []error) {
+	all := maps.Clone(p.Operations)
+	if all == nil {
+		all = map[string]resilience.OperationPolicy{}
+	}
+	all[resilience.DefaultOperation] = p.Default
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		o := all[name]
+		for _, has := range []struct {
+			it   bool
+			what string
+		}{{o.Retry != nil, "retry"}, {o.Hedge != nil, "hedge"}, {o.Detach, "detach"}} {
+			if has.it {
+				errs = append(errs, fmt.Errorf("server: %s: the policy of %s/%s has %s: a handler answers a request once, on its connection; drop it", field, p.Name, name, has.what))
+			}
+		}
+	}
+	return errs
+}
+
+// route registers the routes.
+func (h *Handler) route(cfg HandlerConfig) (errs []error) {
+	operations := map[string]*operation{resilience.DefaultOperation: h.own}
+	known := cfg.Guard.Policy().Operations
+	for _, pattern := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		name := cfg.Routes[pattern]
+		if _, ok := known[name]; !ok && name != resilience.DefaultOperation && cfg.Guard != nil {
+			errs = append(errs, fmt.Errorf("server: Routes[%q] is %q: the policy of %s has no such operation", pattern, name, cfg.Guard.Name()))
+			continue
+		}
+		if operations[name] == nil {
+			operations[name] = &operation{on: cfg.Guard.Operation(name)}
+		}
+		if err := handle(h.routes, pattern, operations[name]); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// handle registers a pattern; ServeMux panics about bad ones.
+func handle(mux *http.ServeMux, pattern string, o *operation) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("server: Routes[%q]: %v", pattern, v)
+		}
+	}()
+	mux.Handle(pattern, o)
+	return nil
+}
+
+// ServeHTTP lets an operation be found through a ServeMux. It is never called.
+func (o *operation) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+func (h *Handler) operation(r *http.Request) *operation {
+	if h.upgrades != nil && upgrades(r) {
+		return h.upgrades
+	}
+	if h.routes == nil {
+		return h.own
+	}
+	found, _ := h.routes.Handler(r)
+	if o, ok := found.(*operation); ok {
+		return o
+	}
+	return h.own
+}
+
+// upgrades reports whether a request asks for another protocol.
+func upgrades(r *http.Request) bool {
+	if r.ProtoMajor != 1 || get(r.Header, "Upgrade") == "" {
+		return false
+	}
+	for _, v := range r.Header["Connection"] {
+		for token := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ServeHTTP runs the handler as a call of the guard, or refuses.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o, ctx := h.operation(r), r.Context()
+	x := exchange{handler: h, operation: o, request: r}
+	if h.trust(r) {
+		c := callerOf(r.Header)
+		if c.timed {
+			ok := c.left > 0
+			if ok {
+				ok, x.probe = o.floor.admits(c.left, time.Now())
+			}
+			if !ok {
+				h.refuse(ctx, w, errLate)
+				return
+			}
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, c.left)
+			defer cancel()
+		}
+		ctx = c.context(ctx)
+	}
+	// Reading the body of a caller that waits for "100 Continue" asks it to send it.
+	if get(r.Header, "Expect") == "" {
+		var err error
+		if x.body, err = readAhead(ctx, w, r, h.readAhead); err != nil {
+			h.refuse(ctx, w, err)
+			return
+		}
+	}
+	x.writer = writer{ResponseWriter: w}
+	x.serve(ctx)
+}
