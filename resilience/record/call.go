@@ -43,7 +43,7 @@ type Call struct {
 	Cause Cause
 	// Took is the time from Start to the call's end.
 	Took time.Duration
-	// Attempts holds those that ended before the call did.
+	// Attempts holds all that were started, in order.
 	Attempts []Attempt
 }
 
@@ -56,6 +56,19 @@ type Attempt struct {
 	Took time.Duration
 	// Hedge says that it was one.
 	Hedge bool
+	// Cut says that the dependency had no time to answer: the attempt ran out of its
+	// time, was cancelled, or still ran when the call ended (Outcome is then Ignored).
+	Cut bool
+}
+
+// Record is a whole record. It is a value.
+type Record struct {
+	// Began is the time that starts count from.
+	Began time.Time
+	// Calls are sorted by their start.
+	Calls []Call
+	// Dropped is how many calls the record says are missing from it.
+	Dropped int64
 }
 
 // causeOf is the kind of an error.

@@ -3,7 +3,7 @@
 //
 // A [Writer] is a resilience.Listener that writes; a [Reader] reads. It imports
 // the standard library and package resilience, and promises that a Writer never
-// stops a call: when it can't write, it counts what it drops.
+// stops a call, nor makes it wait: when it can't write, it counts what it drops.
 //
 // # Format
 //
@@ -17,7 +17,7 @@
 //
 //		start dependency operation criticality source cause took attempts
 //		1204381 catalog plan critical live - 20512 s14+20480
-//		1204400 catalog plan critical stale timeout 400031 f9+199871,f260110+139900
+//		1204400 catalog plan critical stale timeout 400031 f9+199871c,f260110+139900c
 //		1204977 catalog plan sheddable none full 2 -
 //
 //	  - start and took are whole microseconds: from the record's time to the call's
@@ -30,8 +30,10 @@
 //	    rateLimited, closed (refusals), timeout, canceled, failed; - for none.
 //	  - attempts are parted by commas: a letter for the outcome (s success, f failure,
 //	    o overload, i ignored), the microseconds from the call's start to the
-//	    attempt's, +, the attempt's duration; h behind it for a hedge. - for none.
+//	    attempt's, +, the attempt's duration; behind it h for a hedge, and c if it was
+//	    cut off (out of its time, cancelled, or still running when the call ended), so
+//	    that how long it would have taken is not known. - for none.
 //
-// A loser of a hedge that ends after its call is not in the record. A last line
-// without its line feed was cut off by a crash.
+// A line "dropped 12" says that at its place 12 calls are missing, for want of room.
+// A last line without its line feed was cut off by a crash.
 package record

@@ -30,8 +30,10 @@ const maxLine = 1 << 20
 type Reader struct {
 	// Began is the time that starts count from.
 	Began time.Time
-	in    *bufio.Reader
-	line  int
+	// Dropped is how many calls are missing from the record, of what was read so far.
+	Dropped int64
+	in      *bufio.Reader
+	line    int
 }
 
 // NewReader reads the first line of a record.
@@ -58,6 +60,14 @@ func NewReader(r io.Reader) (*Reader, error) {
 // in which they ended.
 func (r *Reader) Next() (Call, error) {
 	line, err := r.next()
+	for err == nil && strings.HasPrefix(line, gap) {
+		n, bad := strconv.ParseInt(line[len(gap):], 10, 32)
+		if bad != nil || n < 1 {
+			return Call{}, fmt.Errorf("%w: line %d: %q is no number of dropped calls", ErrFormat, r.line, line[len(gap):])
+		}
+		r.Dropped += n
+		line, err = r.next()
+	}
 	if err != nil {
 		return Call{}, err
 	}
@@ -68,26 +78,28 @@ func (r *Reader) Next() (Call, error) {
 	return c, nil
 }
 
-// ReadAll reads a record whole and sorts the calls by their start. With an error
-// that matches ErrCut, the calls before the cut are returned too.
-func ReadAll(in io.Reader) (began time.Time, calls []Call, err error) {
+// ReadAll reads a record whole. With an error that matches ErrCut, what came before
+// the cut is returned too.
+func ReadAll(in io.Reader) (Record, error) {
 	r, err := NewReader(in)
 	if err != nil {
-		return time.Time{}, nil, err
+		return Record{}, err
 	}
+	rec := Record{Began: r.Began}
 	for {
 		c, err := r.Next()
 		switch {
 		case err == nil:
-			calls = append(calls, c)
+			rec.Calls = append(rec.Calls, c)
 			continue
 		case err == io.EOF:
 			err = nil
 		case !errors.Is(err, ErrCut):
-			return time.Time{}, nil, err
+			return Record{}, err
 		}
-		slices.SortStableFunc(calls, func(a, b Call) int { return cmp.Compare(a.Start, b.Start) })
-		return r.Began, calls, err
+		slices.SortStableFunc(rec.Calls, func(a, b Call) int { return cmp.Compare(a.Start, b.Start) })
+		rec.Dropped = r.Dropped
+		return rec, err
 	}
 }
 
@@ -202,7 +214,8 @@ func attempt(text string) (a Attempt, err error) {
 		return a, fmt.Errorf("outcome %q is none of %s", text[0], letters)
 	}
 	a.Outcome = resilience.Outcome(i)
-	text, a.Hedge = strings.CutSuffix(text[1:], "h")
+	text, a.Cut = strings.CutSuffix(text[1:], string(cutMark))
+	text, a.Hedge = strings.CutSuffix(text, string(hedgeMark))
 	start, took, ok := strings.Cut(text, "+")
 	if !ok {
 		return a, errors.New("has no +")

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,7 +95,7 @@ func TestRecordsEachWayOut(t *testing.T) {
 		}
 		want := `backstay-record 1 2000-01-01T00:00:00Z
 0 "my\x20catalog" default critical live - 20480 s0+20480
-20480 "my\x20catalog" batch sheddable none timeout 50000 f0+50000
+20480 "my\x20catalog" batch sheddable none timeout 50000 f0+50000c
 70480 "my\x20catalog" batch sheddable static full 0 -
 70480 "my\x20catalog" default critical live - 10000 s0+10000
 81480 "my\x20catalog" batch sheddable none failed 5000 f0+5000
@@ -104,7 +105,8 @@ func TestRecordsEachWayOut(t *testing.T) {
 		if out.String() != want {
 			t.Errorf("have:\n%s\nwant:\n%s", out, want)
 		}
-		_, calls, err := record.ReadAll(out)
+		rec, err := record.ReadAll(out)
+		calls := rec.Calls
 		if err != nil || len(calls) != 7 || calls[0].Dependency != "my catalog" || calls[2].Cause != record.Full || !calls[2].Answered {
 			t.Errorf("%+v, %v", calls, err)
 		}
@@ -126,8 +128,8 @@ func TestWriterStopsAtItsLimit(t *testing.T) {
 	if out.Len() > 200 || written == 0 || written+dropped != 10 {
 		t.Errorf("%d bytes, written %d, dropped %d", out.Len(), written, dropped)
 	}
-	if _, calls, err := record.ReadAll(out); err != nil || int64(len(calls)) != written {
-		t.Errorf("%d calls, %v", len(calls), err)
+	if rec, err := record.ReadAll(out); err != nil || int64(len(rec.Calls)) != written || rec.Dropped != dropped {
+		t.Errorf("%d calls, %d dropped, %v", len(rec.Calls), rec.Dropped, err)
 	}
 }
 
@@ -140,9 +142,6 @@ func TestWriterThatCannotWriteStopsNoCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Flush(); !errors.Is(err, errDown) {
-		t.Errorf("Flush: %v", err)
-	}
 	g, err := resilience.New(policy(), resilience.WithListener(w))
 	if err != nil {
 		t.Fatal(err)
@@ -151,12 +150,119 @@ func TestWriterThatCannotWriteStopsNoCall(t *testing.T) {
 	if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { return 1, nil }); err != nil {
 		t.Error(err)
 	}
-	if err := w.Close(); !errors.Is(err, errDown) {
-		t.Errorf("Close: %v", err)
+	for range 2 {
+		if err := w.Flush(); !errors.Is(err, errDown) {
+			t.Errorf("Flush: %v", err)
+		}
+		if err := w.Close(); !errors.Is(err, errDown) {
+			t.Errorf("Close: %v", err)
+		}
 	}
 	if written, dropped := w.Counts(); written != 0 || dropped != 1 {
 		t.Errorf("written %d, dropped %d", written, dropped)
 	}
+}
+
+// slowDisk writes nothing until it is let go.
+type slowDisk struct {
+	bytes.Buffer
+	let     chan struct{}
+	started chan struct{}
+	once    sync.Once
+}
+
+func (d *slowDisk) Write(b []byte) (int, error) {
+	d.once.Do(func() { close(d.started) })
+	<-d.let
+	return d.Buffer.Write(b)
+}
+
+// TestWriterNeverMakesACallWait: the disk hangs, calls go on, memory stays bounded,
+// and the record says what is missing, where it is missing.
+func TestWriterNeverMakesACallWait(t *testing.T) {
+	disk := &slowDisk{let: make(chan struct{}), started: make(chan struct{})}
+	w, err := record.NewWriter(disk, record.Options{Buffer: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := resilience.New(policy(), resilience.WithListener(w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	call := func() {
+		if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { return 1, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call()
+	<-disk.started // within a second, by itself
+	for range 100 {
+		call()
+	}
+	if _, dropped := w.Counts(); dropped < 80 {
+		t.Errorf("dropped %d of 101; 500 bytes have room for some 10", dropped)
+	}
+	close(disk.let)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	call()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	written, dropped := w.Counts()
+	rec, err := record.ReadAll(&disk.Buffer)
+	if err != nil || int64(len(rec.Calls)) != written || rec.Dropped != dropped || written+dropped != 102 {
+		t.Errorf("read %d calls and %d dropped; written %d, dropped %d; %v", len(rec.Calls), rec.Dropped, written, dropped, err)
+	}
+}
+
+// TestWriterWritesWithinASecond: a crash loses little.
+func TestWriterWritesWithinASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w, out := recorded(t, policy(), record.Options{})
+		if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { return 1, nil }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if rec, err := record.ReadAll(bytes.NewReader(out.Bytes())); err != nil || len(rec.Calls) != 1 {
+			t.Errorf("%+v, %v", rec, err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRecordsAttemptsThatGoOn: what the caller left behind is load on the dependency too.
+func TestRecordsAttemptsThatGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Bulkhead.Limit = 10
+		p.Default.Hedge = &resilience.HedgePolicy{Delay: 20 * time.Millisecond}
+		g, w, out := recorded(t, p, record.Options{})
+		var hedged atomic.Bool
+		_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) {
+			if !hedged.Swap(true) { // ignores its context
+				time.Sleep(time.Second)
+				return 1, nil
+			}
+			time.Sleep(10 * time.Millisecond)
+			return 2, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if line := "0 \"my\\x20catalog\" default critical hedge - 30000 i0+30000c,s20000+10000h\n"; !strings.HasSuffix(out.String(), line) {
+			t.Errorf("have\n%swant\n%s", out, line)
+		}
+	})
 }
 
 func TestWriterRefusesBadOptions(t *testing.T) {
@@ -166,12 +272,16 @@ func TestWriterRefusesBadOptions(t *testing.T) {
 	if _, err := record.NewWriter(io.Discard, record.Options{MaxBytes: -1}); !errors.Is(err, record.ErrOptions) {
 		t.Error(err)
 	}
+	if _, err := record.NewWriter(io.Discard, record.Options{Buffer: -1}); !errors.Is(err, record.ErrOptions) {
+		t.Error(err)
+	}
 }
 
 // TestWriterConcurrentSafe has two guards write one record at the same time.
 func TestWriterConcurrentSafe(t *testing.T) {
 	p := policy()
 	p.Bulkhead = resilience.BulkheadPolicy{Limit: 100}
+	p.Default.Timeout, p.Default.AttemptTimeout, p.Breaker = time.Minute, 0, nil
 	p.Default.Hedge = &resilience.HedgePolicy{Delay: time.Microsecond}
 	g, w, out := recorded(t, p, record.Options{})
 	p.Name = "other"
@@ -183,7 +293,7 @@ func TestWriterConcurrentSafe(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 50 {
+			for range 10 {
 				// A call inside a call: each has a line of its own.
 				_, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
 					res, err := resilience.Do(ctx, other, func(context.Context) (int, error) { return 1, nil })
@@ -199,16 +309,17 @@ func TestWriterConcurrentSafe(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, calls, err := record.ReadAll(out)
+	rec, err := record.ReadAll(out)
 	if err != nil {
 		t.Fatal(err)
 	}
+	calls := rec.Calls
 	n := map[string]int{}
 	for _, c := range calls {
 		n[c.Dependency]++
 	}
-	if n["my catalog"] != 400 || n["other"] < 400 {
-		t.Errorf("%v; want 400 calls and at least as many inside", n)
+	if n["my catalog"] != 80 || n["other"] < 80 {
+		t.Errorf("%v; want 80 calls and at least as many inside", n)
 	}
 }
 
@@ -231,23 +342,24 @@ func TestReaderNamesTheLine(t *testing.T) {
 		{"took", first + "0 dep op critical live - x -\n", "line 2: took"},
 		{"outcome", first + "0 dep op critical live - 1 x0+1\n", "line 2: attempt \"x0+1\": outcome"},
 		{"no plus", first + "0 dep op critical live - 1 s0\n", "has no +"},
+		{"no gap", first + good + "dropped many\n", "line 3: \"many\" is no number"},
 		{"no attempt", first + "0 dep op critical live - 1 s0+1,\n", "is empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, err := record.ReadAll(strings.NewReader(c.text))
+			_, err := record.ReadAll(strings.NewReader(c.text))
 			if !errors.Is(err, record.ErrFormat) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
 		})
 	}
-	_, calls, err := record.ReadAll(strings.NewReader(first + good + "12 dep"))
-	if !errors.Is(err, record.ErrCut) || len(calls) != 1 {
-		t.Errorf("cut off: %d calls, %v", len(calls), err)
+	rec, err := record.ReadAll(strings.NewReader(first + good + "dropped 3\n12 dep"))
+	if !errors.Is(err, record.ErrCut) || len(rec.Calls) != 1 || rec.Dropped != 3 {
+		t.Errorf("cut off: %d calls, %v", len(rec.Calls), err)
 	}
-	if _, _, err := record.ReadAll(strings.NewReader(first + strings.Repeat("x", 2<<20))); !errors.Is(err, record.ErrFormat) {
+	if _, err := record.ReadAll(strings.NewReader(first + strings.Repeat("x", 2<<20))); !errors.Is(err, record.ErrFormat) {
 		t.Errorf("endless line: %v", err)
 	}
-	if _, _, err := record.ReadAll(io.MultiReader(strings.NewReader(first), &failing{})); !errors.Is(err, errDown) {
+	if _, err := record.ReadAll(io.MultiReader(strings.NewReader(first), &failing{})); !errors.Is(err, errDown) {
 		t.Errorf("a failing reader: %v", err)
 	}
 }
@@ -259,10 +371,10 @@ func (*failing) Read([]byte) (int, error) { return 0, errDown }
 // FuzzReader: whatever the text, the reader ends with calls or an error, and what
 // it accepted reads the same after it was written again.
 func FuzzReader(f *testing.F) {
-	f.Add("backstay-record 1 2000-01-01T00:00:00Z\n0 dep op critical live - 1 s0+1,f2+3h\n")
+	f.Add("backstay-record 1 2000-01-01T00:00:00Z\n0 dep op critical live - 1 s0+1,f2+3hc\n")
 	f.Add("backstay-record 1 2000-01-01T00:00:00Z\n0 \"a\\x20b\" \"\" sheddable none full 1 -\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, calls, err := record.ReadAll(strings.NewReader(text))
+		rec, err := record.ReadAll(strings.NewReader(text))
 		if err != nil {
 			if !errors.Is(err, record.ErrFormat) {
 				t.Fatal(err)
@@ -270,12 +382,12 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		again := "backstay-record 1 2000-01-01T00:00:00Z\n"
-		for _, c := range calls {
+		for _, c := range rec.Calls {
 			again += record.Line(c)
 		}
-		_, reread, err := record.ReadAll(strings.NewReader(again))
-		if err != nil || !reflect.DeepEqual(calls, reread) {
-			t.Fatalf("%v\n%+v\n%+v", err, calls, reread)
+		reread, err := record.ReadAll(strings.NewReader(again))
+		if err != nil || !reflect.DeepEqual(rec.Calls, reread.Calls) {
+			t.Fatalf("%v\n%+v\n%+v", err, rec.Calls, reread.Calls)
 		}
 	})
 }

@@ -1,13 +1,11 @@
 package record
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,32 +15,56 @@ import (
 // ErrOptions is the kind of error for a Writer that can't be made.
 var ErrOptions = errors.New("record: invalid options")
 
-// defaultMaxBytes bounds a record, so that recording an incident does not cause
-// the next one by filling the disk.
-const defaultMaxBytes = 256 << 20
+// The defaults of Options.
+const (
+	// defaultMaxBytes bounds a record, so that recording an incident does not cause
+	// the next one by filling the disk.
+	defaultMaxBytes = 256 << 20
+	defaultBuffer   = 1 << 20
+)
+
+const (
+	// writeFrom is how much is collected before it is written, unless writeEvery passes first.
+	writeFrom  = 32 << 10
+	writeEvery = time.Second
+	// gapRoom is kept free of calls, so that a record can end with what it dropped.
+	gapRoom = 32
+)
 
 // Options says how a Writer writes.
 type Options struct {
 	// MaxBytes bounds what is written; later calls are dropped and counted. Zero:
 	// 256 MiB. Negative: an error.
 	MaxBytes int64
-	_        struct{}
+	// Buffer bounds the bytes in memory that wait to be written; while they are that
+	// many, calls are dropped and counted. Zero: 1 MiB. Negative: an error.
+	Buffer int
+	_      struct{}
 }
 
 // Writer writes one line for each call that its guards make. Add it to guards with
-// resilience.WithListener. It is safe for concurrent use, and buffers: lines reach
-// the underlying writer at Flush and Close, or when 64 KiB are full. Who made it
-// closes it; calls that end later are dropped and counted. The zero value is not
-// of use. It holds a lock while the underlying writer writes: give it a file, not
-// a connection.
+// resilience.WithListener. It is safe for concurrent use and never makes a call
+// wait for the underlying writer: a goroutine of its own writes, at the latest a
+// second after a call. What does not fit into the buffer meanwhile is dropped, and
+// the record says how many calls that were. Who made it closes it, which ends the
+// goroutine; calls that end later are dropped. The zero value is not of use.
 type Writer struct {
-	base time.Time
+	resilience.Listener
+	out     io.Writer
+	buffer  int
+	filled  chan struct{}
+	flushes chan chan error
+	quit    chan struct{}
+	done    chan struct{}
+	stop    sync.Once
 
 	mu      sync.Mutex
-	out     *bufio.Writer
-	line    []byte
-	left    int64
-	calls   int64
+	pending []byte
+	lines   int64 // calls in pending
+	left    int64 // of MaxBytes
+	full    bool  // MaxBytes is reached
+	missing int64 // dropped since the last line
+	written int64
 	dropped int64
 	err     error
 	closed  bool
@@ -55,163 +77,151 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 		return nil, fmt.Errorf("%w: the writer is nil", ErrOptions)
 	case o.MaxBytes < 0:
 		return nil, fmt.Errorf("%w: MaxBytes is %d; use 0 for %d, or more", ErrOptions, o.MaxBytes, int64(defaultMaxBytes))
-	case o.MaxBytes == 0:
+	case o.Buffer < 0:
+		return nil, fmt.Errorf("%w: Buffer is %d; use 0 for %d, or more", ErrOptions, o.Buffer, defaultBuffer)
+	}
+	if o.MaxBytes == 0 {
 		o.MaxBytes = defaultMaxBytes
 	}
-	rec := &Writer{base: time.Now(), out: bufio.NewWriterSize(w, 64<<10), left: o.MaxBytes}
-	rec.put([]byte(header + " " + rec.base.UTC().Format(time.RFC3339Nano) + "\n"))
-	return rec, rec.err
+	if o.Buffer == 0 {
+		o.Buffer = defaultBuffer
+	}
+	base := time.Now()
+	rec := &Writer{
+		out: w, buffer: o.Buffer, left: o.MaxBytes,
+		filled: make(chan struct{}, 1), flushes: make(chan chan error), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	rec.pending = append(rec.pending, header+" "+base.UTC().Format(time.RFC3339Nano)+"\n"...)
+	rec.left -= int64(len(rec.pending))
+	rec.Listener = Listen(func() time.Duration { return time.Since(base) }, rec.add)
+	go rec.run()
+	return rec, nil
 }
-
-// entry is a call that runs. The call's context carries it.
-type entry struct {
-	start time.Time
-	class resilience.Criticality
-
-	mu       sync.Mutex
-	over     bool
-	attempts []Attempt
-}
-
-// entryKey finds a writer's entry in a context.
-type entryKey struct{ w *Writer }
 
 // Handle implements resilience.Listener.
 func (w *Writer) Handle(ctx context.Context, e resilience.Event) context.Context {
-	switch e.Kind {
-	case resilience.CallStarted:
-		return context.WithValue(ctx, entryKey{w}, &entry{start: time.Now(), class: e.Criticality})
-	case resilience.AttemptEnded:
-		if c, ok := ctx.Value(entryKey{w}).(*entry); ok {
-			c.add(e)
-		}
-	case resilience.CallEnded:
-		if c, ok := ctx.Value(entryKey{w}).(*entry); ok {
-			w.end(c, e)
-		}
-	}
-	return nil
+	return w.Listener.Handle(ctx, e)
 }
 
-func (c *entry) add(e resilience.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
+// add keeps a call until it is written, or drops it.
+func (w *Writer) add(c Call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || w.err != nil {
+		w.dropped++
 		return
 	}
-	began := time.Since(c.start) - e.Took
-	c.attempts = append(c.attempts, Attempt{Outcome: e.Verdict.Outcome, Start: max(0, began), Took: e.Took, Hedge: e.Hedged})
-}
-
-func (w *Writer) end(c *entry, e resilience.Event) {
-	c.mu.Lock()
-	c.over = true
-	call := Call{
-		Start: c.start.Sub(w.base), Dependency: e.Dependency, Operation: e.Operation, Criticality: c.class,
-		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Attempts: c.attempts,
+	before := len(w.pending)
+	if w.missing > 0 {
+		w.pending = appendGap(w.pending, w.missing)
 	}
-	c.mu.Unlock()
-	if e.Err == nil {
-		call.Cause = causeOf(e.Cause)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.line = appendCall(w.line[:0], call)
-	if w.put(w.line) {
-		w.calls++
-	} else {
+	w.pending = appendCall(w.pending, c)
+	size := int64(len(w.pending) - before)
+	w.full = w.full || size > w.left-gapRoom
+	if w.full || len(w.pending) > w.buffer {
+		w.pending = w.pending[:before]
+		w.missing++
 		w.dropped++
+		return
 	}
-}
-
-// put writes a line, unless there is no room or nothing can be written any more.
-func (w *Writer) put(line []byte) bool {
-	if w.closed || w.err != nil || int64(len(line)) > w.left {
-		w.left = min(w.left, 0) // a later, shorter line must not follow a gap
-		return false
-	}
-	w.left -= int64(len(line))
-	if _, err := w.out.Write(line); err != nil {
-		w.err = fmt.Errorf("record: write: %w", err)
-		return false
-	}
-	return true
-}
-
-// Flush passes on what is buffered. It returns the first error of writing.
-func (w *Writer) Flush() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.flushLocked()
-}
-
-func (w *Writer) flushLocked() error {
-	if w.err == nil {
-		if err := w.out.Flush(); err != nil {
-			w.err = fmt.Errorf("record: write: %w", err)
+	w.missing = 0
+	w.left -= size
+	w.lines++
+	if len(w.pending) >= min(writeFrom, w.buffer/2) {
+		select {
+		case w.filled <- struct{}{}:
+		default: // it knows
 		}
 	}
+}
+
+func appendGap(b []byte, calls int64) []byte {
+	return append(strconv.AppendInt(append(b, gap...), calls, 10), '\n')
+}
+
+// run writes until Close.
+func (w *Writer) run() {
+	defer close(w.done)
+	tick := time.NewTicker(writeEvery)
+	defer tick.Stop()
+	var spare []byte
+	for {
+		select {
+		case <-w.filled:
+		case <-tick.C:
+		case answer := <-w.flushes:
+			spare = w.write(spare)
+			answer <- w.failure()
+			continue
+		case <-w.quit:
+			w.write(spare)
+			return
+		}
+		spare = w.write(spare)
+	}
+}
+
+// write passes on what is pending, and swaps its buffer for spare.
+func (w *Writer) write(spare []byte) []byte {
+	w.mu.Lock()
+	if w.closed && w.missing > 0 {
+		w.pending = appendGap(w.pending, w.missing)
+		w.missing = 0
+	}
+	chunk, lines := w.pending, w.lines
+	w.pending, w.lines = spare[:0], 0
+	err := w.err
+	w.mu.Unlock()
+	if err == nil && len(chunk) > 0 {
+		_, err = w.out.Write(chunk)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.written += lines
+	case w.err == nil:
+		w.err = fmt.Errorf("record: write: %w", err)
+		fallthrough
+	default:
+		w.dropped += lines
+	}
+	return chunk
+}
+
+func (w *Writer) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.err
 }
 
-// Close flushes and ends the record. It does not close the underlying writer.
-// Closing twice does nothing more.
-func (w *Writer) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed = true
-	return w.flushLocked()
+// Flush passes on what is buffered and waits until that is written. It returns the
+// first error of writing.
+func (w *Writer) Flush() error {
+	answer := make(chan error, 1)
+	select {
+	case w.flushes <- answer:
+		return <-answer
+	case <-w.done:
+		return w.failure()
+	}
 }
 
-// Counts returns how many calls were written, and how many dropped: for want of
-// room, after an error of writing, or after Close.
+// Close ends the record, waits until it is written, and returns the first error of
+// writing. It does not close the underlying writer. Closing twice does nothing more.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.stop.Do(func() { close(w.quit) })
+	<-w.done
+	return w.failure()
+}
+
+// Counts returns how many calls were written so far, and how many dropped: for want
+// of room, after an error of writing, or after Close.
 func (w *Writer) Counts() (written, dropped int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.calls, w.dropped
-}
-
-const header = "backstay-record 1"
-
-// letters are the outcomes in a line.
-const letters = "sfoi"
-
-// appendCall appends a call's line.
-func appendCall(b []byte, c Call) []byte {
-	b = strconv.AppendInt(b, c.Start.Microseconds(), 10)
-	b = appendName(append(b, ' '), c.Dependency)
-	b = appendName(append(b, ' '), c.Operation)
-	b = append(append(b, ' '), c.Criticality.String()...)
-	source := "none"
-	if c.Answered {
-		source = c.Source.String()
-	}
-	b = append(append(b, ' '), source...)
-	b = append(append(b, ' '), c.Cause...)
-	b = strconv.AppendInt(append(b, ' '), c.Took.Microseconds(), 10)
-	b = append(b, ' ')
-	for i, a := range c.Attempts {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, letters[a.Outcome])
-		b = strconv.AppendInt(b, a.Start.Microseconds(), 10)
-		b = strconv.AppendInt(append(b, '+'), a.Took.Microseconds(), 10)
-		if a.Hedge {
-			b = append(b, 'h')
-		}
-	}
-	if len(c.Attempts) == 0 {
-		b = append(b, '-')
-	}
-	return append(b, '\n')
-}
-
-func appendName(b []byte, name string) []byte {
-	plain := name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '"' || !strconv.IsPrint(r) })
-	if plain {
-		return append(b, name...)
-	}
-	// No space inside, so that fields stay parted by spaces.
-	return append(b, strings.ReplaceAll(strconv.Quote(name), " ", `\x20`)...)
+	return w.written, w.dropped
 }

@@ -1,0 +1,64 @@
+package record
+
+import (
+	"strconv"
+	"strings"
+)
+
+// header is what a record begins with; a space and the time follow.
+const header = "backstay-record 1"
+
+// gap begins the line that says how many calls were dropped at this place.
+const gap = "dropped "
+
+// letters are the outcomes in a line.
+const letters = "sfoi"
+
+// The marks behind an attempt.
+const (
+	hedgeMark = 'h'
+	cutMark   = 'c'
+)
+
+// appendCall appends a call's line.
+func appendCall(b []byte, c Call) []byte {
+	b = strconv.AppendInt(b, c.Start.Microseconds(), 10)
+	b = appendName(append(b, ' '), c.Dependency)
+	b = appendName(append(b, ' '), c.Operation)
+	b = append(append(b, ' '), c.Criticality.String()...)
+	source := "none"
+	if c.Answered {
+		source = c.Source.String()
+	}
+	b = append(append(b, ' '), source...)
+	b = append(append(b, ' '), c.Cause...)
+	b = strconv.AppendInt(append(b, ' '), c.Took.Microseconds(), 10)
+	b = append(b, ' ')
+	for i, a := range c.Attempts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, letters[a.Outcome])
+		b = strconv.AppendInt(b, a.Start.Microseconds(), 10)
+		b = strconv.AppendInt(append(b, '+'), a.Took.Microseconds(), 10)
+		if a.Hedge {
+			b = append(b, hedgeMark)
+		}
+		if a.Cut {
+			b = append(b, cutMark)
+		}
+	}
+	if len(c.Attempts) == 0 {
+		b = append(b, '-')
+	}
+	return append(b, '\n')
+}
+
+func appendName(b []byte, name string) []byte {
+	plain := name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '"' || !strconv.IsPrint(r) })
+	if plain {
+		return append(b, name...)
+	}
+	// No space inside, so that fields stay parted by spaces.
+	return append(b, strings.ReplaceAll(strconv.Quote(name), " ", `\x20`)...)
+}

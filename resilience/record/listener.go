@@ -1,0 +1,96 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Listen returns a listener that calls each with every call that has ended, on the
+// call's goroutine. now tells the time that starts count in. Both must be safe for
+// concurrent use. It keeps nothing after a call has ended.
+func Listen(now func() time.Duration, each func(Call)) resilience.Listener {
+	return &listener{now: now, each: each}
+}
+
+type listener struct {
+	now  func() time.Duration
+	each func(Call)
+}
+
+// entry is a call that runs. The call's context carries it.
+type entry struct {
+	start time.Duration
+	class resilience.Criticality
+
+	mu       sync.Mutex
+	over     bool
+	attempts []Attempt
+	running  []bool // by attempt
+}
+
+// entryKey finds a listener's entry in a context.
+type entryKey struct{ l *listener }
+
+// Handle implements resilience.Listener.
+func (l *listener) Handle(ctx context.Context, e resilience.Event) context.Context {
+	if e.Kind == resilience.CallStarted {
+		return context.WithValue(ctx, entryKey{l}, &entry{start: l.now(), class: e.Criticality})
+	}
+	c, ok := ctx.Value(entryKey{l}).(*entry)
+	if !ok {
+		return nil
+	}
+	switch e.Kind {
+	case resilience.AttemptStarted:
+		c.begin(e, l.now())
+	case resilience.AttemptEnded:
+		c.end(e)
+	case resilience.CallEnded:
+		l.each(c.call(e, l.now()))
+	}
+	return nil
+}
+
+// begin adds an attempt.
+func (c *entry) begin(e resilience.Event, now time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over && e.Attempt == len(c.attempts)+1 {
+		c.attempts = append(c.attempts, Attempt{Start: max(0, now-c.start), Hedge: e.Hedged})
+		c.running = append(c.running, true)
+	}
+}
+
+func (c *entry) end(e resilience.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := e.Attempt - 1; !c.over && i >= 0 && i < len(c.attempts) && c.running[i] {
+		a := &c.attempts[i]
+		a.Outcome, a.Took, c.running[i] = e.Verdict.Outcome, e.Took, false
+		a.Cut = errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled)
+	}
+}
+
+// call is the whole call, now that it has ended.
+func (c *entry) call(e resilience.Event, now time.Duration) Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for i := range c.attempts {
+		if a := &c.attempts[i]; c.running[i] { // it goes on, or its end was not told
+			a.Outcome, a.Cut, a.Took = resilience.Ignored, true, max(0, now-c.start-a.Start)
+		}
+	}
+	call := Call{
+		Start: c.start, Dependency: e.Dependency, Operation: e.Operation, Criticality: c.class,
+		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Attempts: c.attempts,
+	}
+	if e.Err == nil {
+		call.Cause = causeOf(e.Cause)
+	}
+	return call
+}
