@@ -97,9 +97,9 @@ func TestTheProxyFollowsThePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listen.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer listen.Close() // before the wait: a test that failed early would wait for ever
 	wg.Go(func() {
 		c, err := listen.Accept()
 		if err == nil {
