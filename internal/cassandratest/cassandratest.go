@@ -163,14 +163,25 @@ func Keyspace(tb testing.TB) (hosts []string, keyspace string) {
 		tb.Fatal(err)
 	}
 	keyspace = fmt.Sprintf("t_%d_%d", os.Getpid(), time.Now().UnixNano())
-	if err := admin.Query("CREATE KEYSPACE " + keyspace + " WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}").Exec(); err != nil {
+	if err := change(admin, "CREATE KEYSPACE IF NOT EXISTS "+keyspace+" WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}"); err != nil {
 		tb.Fatal(errors.Join(err, admin.Close()))
 	}
 	tb.Cleanup(func() {
-		err := admin.Query("DROP KEYSPACE " + keyspace).Exec()
+		err := change(admin, "DROP KEYSPACE IF EXISTS "+keyspace)
 		if err := errors.Join(err, admin.Close()); err != nil {
 			tb.Error(err)
 		}
 	})
 	return hosts, keyspace
+}
+
+// change changes the schema. Busy nodes take their time over it, so a statement whose
+// answer did not come is sent again.
+func change(session *cassandra.Session, cql string) (err error) {
+	for range 5 {
+		if err = session.Query(cql).Exec(); !errors.Is(err, cassandra.ErrOutcomeUnknown) {
+			return err
+		}
+	}
+	return err
 }

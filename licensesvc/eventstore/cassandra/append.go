@@ -2,8 +2,6 @@ package cassandra
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -33,7 +31,10 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 	if size > maxCommitBytes {
 		return rejected, fmt.Errorf("%w: the commit has %d bytes, %d are allowed: append it in parts", eventstore.ErrInvalid, size, maxCommitBytes)
 	}
-	attempt, err := s.intend(ctx, c)
+	i, err := newIntent(c)
+	if err == nil {
+		i, err = s.intend(ctx, i)
+	}
 	if err != nil {
 		return rejected, err
 	}
@@ -42,25 +43,9 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 	// finds out by itself. A commit that is found may be this very attempt's, sent and
 	// not answered: its intent stays until the feed has it.
 	if a.Outcome == eventstore.Conflict || a.Outcome == eventstore.Rejected {
-		_ = s.drop(ctx, intent{stream: c.Stream, commit: c.ID, attempt: attempt})
+		_ = s.drop(ctx, i)
 	}
 	return a, err
-}
-
-// intend writes the intent. When it is acknowledged, no reader of the feed can miss
-// the commit.
-func (s *Store) intend(ctx context.Context, c eventstore.Commit) (attempt string, err error) {
-	nonce := make([]byte, 8)
-	if _, err := rand.Read(nonce); err != nil {
-		return "", err
-	}
-	attempt = hex.EncodeToString(nonce)
-	err = s.query(ctx, ProfileWrite, "INSERT INTO intents (store, slice, stream, commit_id, attempt, expected) VALUES (?, ?, ?, ?, ?, ?)",
-		s.name, eventstore.SliceOf(c.Stream), c.Stream, c.ID, attempt, c.Expected).Exec()
-	if err != nil {
-		return "", failed("write the intent of "+c.ID, err)
-	}
-	return attempt, nil
 }
 
 // propose appends at the stream's newest bucket. While there is time it proposes the

@@ -21,8 +21,11 @@
 // the versions that are new into the slice's log by a conditional batch, then drops
 // the intents. Positions in the log are the cursor. No clock, no timer and no absence
 // decides that something is over: an intent goes when its commit is in the log, when
-// its attempt can't land any more, or when it was fenced. docs/decisions/0002 has
-// why.
+// its attempt can't land any more, or when it was fenced.
+//
+// Intents lie in feed buckets, which a register closes after a number of intents, and
+// which are dropped whole once settled; an intent that is still open moves on to the
+// bucket that is open then. docs/decisions/0002 has why.
 //
 // # Promises
 //

@@ -23,12 +23,6 @@ const (
 	tailEntries = atOnce
 )
 
-// intent says that a commit may be appended.
-type intent struct {
-	stream, commit, attempt string
-	expected                int64
-}
-
 // entry is a stretch of a stream's versions in the log.
 type entry struct {
 	position    int64
@@ -68,43 +62,83 @@ func (s *Store) logHead(ctx context.Context, profile string, slice int) (logHead
 	}
 }
 
-// sequence puts what is new in a slice into its log. It reads at a quorum: what that
-// shows is there, and what it does not show yet stays an intent. Only after somebody
-// else wrote the log first it is read at SERIAL.
+// sequence puts what is new in a slice into its log, from each bucket that is not
+// settled. A closed bucket is settled on the way: the register was read at SERIAL
+// before the bucket's intents are.
 func (s *Store) sequence(ctx context.Context, slice int) error {
+	at, err := s.intake(ctx, ProfileRead, slice)
+	if err != nil {
+		return err
+	}
+	if at.settled < at.open {
+		if at, err = s.intake(ctx, ProfileSettle, slice); err != nil {
+			return err
+		}
+	}
+	for bucket := at.settled; bucket <= at.open; bucket++ {
+		for all := false; !all; {
+			var left []intent
+			if left, all, err = s.sequenceBucket(ctx, slice, bucket); err != nil {
+				return err
+			}
+			if bucket == at.open {
+				break
+			}
+			// What is still open moves on to the bucket that takes intents now, so that a
+			// writer that died holds up nothing.
+			for _, i := range left {
+				if err := s.carry(ctx, i); err != nil {
+					return err
+				}
+			}
+		}
+		if bucket < at.open {
+			if err := s.settleBucket(ctx, slice, bucket); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sequenceBucket sequences the intents of one bucket, drops those that are over, and
+// returns those that are left; not all says that there may be more. It reads at a
+// quorum: what that shows is there, and what it does not show yet stays an intent.
+// Only after somebody else wrote the log first it is read at SERIAL.
+func (s *Store) sequenceBucket(ctx context.Context, slice int, bucket int64) (left []intent, all bool, err error) {
 	profile := ProfileRead
 	for {
-		intents, err := s.open(ctx, slice)
+		intents, all, err := s.intents(ctx, slice, bucket)
 		if err != nil || len(intents) == 0 {
-			return err
+			return nil, true, err
 		}
 		head, err := s.logHead(ctx, profile, slice)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		logged, err := s.tail(ctx, profile, slice, head)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		fresh, over, err := s.settle(ctx, intents, logged)
+		fresh, over, err := s.resolved(ctx, intents, logged)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		room := int(min(atOnce, (head.page+1)*pageEntries-head.next))
 		more := len(fresh) > room
 		if more {
 			// What is left out keeps its intents.
-			left := map[string]bool{}
+			out := map[string]bool{}
 			for _, e := range fresh[room:] {
-				left[e.stream] = true
+				out[e.stream] = true
 			}
-			over = slices.DeleteFunc(over, func(i intent) bool { return left[i.stream] })
+			over = slices.DeleteFunc(over, func(i intent) bool { return out[i.stream] })
 			fresh = fresh[:room]
 		}
 		if len(fresh) > 0 {
 			won, err := s.log(ctx, slice, head, fresh)
 			if err != nil {
-				return err
+				return nil, false, err
 			}
 			if !won {
 				profile = ProfileSettle
@@ -113,30 +147,17 @@ func (s *Store) sequence(ctx context.Context, slice int) error {
 		}
 		for _, e := range fresh {
 			if err := s.mark(ctx, e.stream, e.upto); err != nil {
-				return err
+				return nil, false, err
 			}
 		}
 		for _, i := range over {
 			if err := s.drop(ctx, i); err != nil {
-				return err
+				return nil, false, err
 			}
 		}
 		if !more {
-			return nil
+			return slices.DeleteFunc(intents, func(i intent) bool { return slices.Contains(over, i) }), all, nil
 		}
-	}
-}
-
-// open reads the intents of a slice.
-func (s *Store) open(ctx context.Context, slice int) ([]intent, error) {
-	it := s.query(ctx, ProfileRead, "SELECT stream, commit_id, attempt, expected FROM intents WHERE store = ? AND slice = ? LIMIT 5000", s.name, slice).Iter()
-	var all []intent
-	for {
-		var i intent
-		if !it.Scan(&i.stream, &i.commit, &i.attempt, &i.expected) {
-			return all, it.Close()
-		}
-		all = append(all, i)
 	}
 }
 
@@ -168,9 +189,9 @@ func (s *Store) entries(ctx context.Context, profile string, slice int, page, fr
 	}
 }
 
-// settle finds out what became of intents: what is to be logged, and which intents are
+// resolved finds out what became of intents: what is to be logged, and which intents are
 // over once it is. An intent whose commit is not there, and may yet come, stays.
-func (s *Store) settle(ctx context.Context, intents []intent, logged map[string]int64) (fresh []entry, over []intent, err error) {
+func (s *Store) resolved(ctx context.Context, intents []intent, logged map[string]int64) (fresh []entry, over []intent, err error) {
 	streams := map[string][]intent{}
 	var order []string
 	for _, i := range intents {
@@ -247,11 +268,6 @@ func (s *Store) marked(ctx context.Context, stream string) (int64, error) {
 		return 0, nil
 	}
 	return upto, err
-}
-
-func (s *Store) drop(ctx context.Context, i intent) error {
-	return s.query(ctx, ProfileWrite, "DELETE FROM intents WHERE store = ? AND slice = ? AND stream = ? AND commit_id = ? AND attempt = ?",
-		s.name, eventstore.SliceOf(i.stream), i.stream, i.commit, i.attempt).Exec()
 }
 
 // place is a cursor: the entry to go on with, and the version of its stream that was

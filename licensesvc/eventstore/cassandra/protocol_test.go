@@ -2,14 +2,18 @@ package cassandra_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
 // The append protocol of this package, as a model: one stream in buckets of two
 // events, conditional batches that are atomic on a bucket, and requests whose answer
-// is lost and that take effect now, later or never. The scheduler picks who goes on by
-// a seed. Each wrong variant is one that the search must break.
+// is lost and that take effect now, later or never. Intents lie in feed buckets; their
+// register is changed by conditional statements, of which a quorum may not yet show
+// those that nobody was answered. The scheduler picks who goes on by a seed. Each wrong
+// variant is one that the search must break.
 
 // variant changes one rule of the protocol.
 type variant string
@@ -26,9 +30,21 @@ const (
 	fenceUnanswered     variant = "a fence without an answer is taken for done"
 	intentAfter         variant = "the intent is written after the append"
 	dropAbsent          variant = "the reader drops an intent whose commit it does not find"
+	decideWhileUnknown  variant = "decides anew while an attempt is undecided"
+	plainFence          variant = "the fence is a plain write"
+	limitByReader       variant = "each reader says by its own limit that a bucket is full"
+	registerFirst       variant = "the register is read before the intent is written"
+	closeAtQuorum       variant = "a close is believed at a quorum"
+	noPollAfterClose    variant = "a closed bucket is not read after the close was seen"
+	settleOpen          variant = "a bucket is dropped with what is open in it"
+	settleUnclosed      variant = "a bucket is dropped before it was closed"
 )
 
-var wrong = []variant{refusalIsNo, newIDOnRepeat, absenceIsNo, newestBucketOnly, noCommitRow, resolveWithoutFence, oldFenceOnly, fenceUnanswered, intentAfter, dropAbsent}
+var wrong = []variant{
+	refusalIsNo, newIDOnRepeat, absenceIsNo, newestBucketOnly, noCommitRow, resolveWithoutFence, oldFenceOnly,
+	fenceUnanswered, intentAfter, dropAbsent, decideWhileUnknown, plainFence, limitByReader,
+	registerFirst, closeAtQuorum, noPollAfterClose, settleOpen, settleUnclosed,
+}
 
 const bucketLimit = 2
 
@@ -54,12 +70,17 @@ type model struct {
 	events  []string // work, by version
 	byID    []string // commit id, by version
 	late    []func()
-	intents map[intent]int // the version that was expected
-	logged  int
-	applied map[string]bool // commit ids told applied
-	no      map[string]bool // commit ids told no for good
-	turn    chan chan struct{}
-	faults  int
+	forked  bool
+	// feed holds intents by feed bucket, with the version that was expected; nil: the
+	// bucket was dropped whole. open is the register; shown is what a quorum shows for
+	// sure.
+	feed                 []map[intent]int
+	open, shown, settled int
+	logged               int
+	applied              map[string]bool // commit ids told applied
+	no                   map[string]bool // commit ids told no for good
+	turn                 chan chan struct{}
+	faults               int
 
 	attempts int
 }
@@ -99,9 +120,14 @@ func (m *model) step() {
 // newest reads the buckets, at SERIAL.
 func (m *model) newest() (n int, p partition) {
 	m.step()
+	limit := 1 + m.rng.IntN(bucketLimit)
 	for n = 0; ; n++ {
 		b := m.bucket(n)
-		if !b.sealed {
+		full := b.sealed
+		if m.v == limitByReader {
+			full = b.head-b.base >= limit
+		}
+		if !full {
 			p = *b
 			if !b.exists && n > 0 {
 				p.head, p.base = m.bucket(n-1).head, m.bucket(n-1).head
@@ -136,11 +162,12 @@ func (m *model) batch(n int, p partition, id, work string) (apply func(), res *s
 		b := m.bucket(n)
 		r, there := b.commits[id]
 		res.row, res.fenced = there, there && r.fenced
-		headFits := !b.exists && !p.exists || b.exists && p.exists && b.head == p.head && !b.sealed
+		headFits := !b.exists && !p.exists || b.exists && p.exists && b.head == p.head && (!b.sealed || m.v == limitByReader)
 		res.taken = b.exists && b.head > p.head
 		if !headFits || there && m.v != noCommitRow {
 			return
 		}
+		m.forked = m.forked || p.head != len(m.events)
 		b.exists, b.head, b.base = true, p.head+1, p.base
 		b.sealed = b.head-b.base >= bucketLimit
 		b.commits[id] = row{}
@@ -162,9 +189,7 @@ const (
 func (m *model) append(id, work string, expected int) told {
 	if m.v != intentAfter {
 		m.attempts++
-		mine := intent{id, m.attempts}
-		for !m.request(func() { m.intents[mine] = expected }) {
-		}
+		m.intend(intent{id, m.attempts}, expected)
 	}
 	sent, patience := false, m.rng.IntN(3)
 	for tries := 0; ; tries++ {
@@ -236,7 +261,7 @@ func (m *model) resolve(id string) told {
 				at = 0
 			}
 			fence := func() {
-				if _, there := m.bucket(at).commits[id]; !there {
+				if _, there := m.bucket(at).commits[id]; !there || m.v == plainFence {
 					m.bucket(at).commits[id] = row{fenced: true}
 				}
 			}
@@ -249,19 +274,114 @@ func (m *model) resolve(id string) told {
 	}
 }
 
-// read is Store.Feed: it logs up to the head if there are intents, then drops them.
-func (m *model) read() {
+// put writes an intent, unless its bucket was dropped.
+func (m *model) put(bucket int, i intent, expected int) {
+	for len(m.feed) <= bucket {
+		m.feed = append(m.feed, map[intent]int{})
+	}
+	if m.feed[bucket] != nil {
+		m.feed[bucket][i] = expected
+	}
+}
+
+// registerAtQuorum may show a change that nobody was answered, or not.
+func (m *model) registerAtQuorum() int {
 	m.step()
-	for id, expected := range m.intents {
-		over := m.head() > expected
-		if !over && m.v == dropAbsent {
-			delete(m.intents, id)
-			continue
+	if m.rng.IntN(2) == 0 {
+		return m.open
+	}
+	return m.shown
+}
+
+func (m *model) registerAtSerial() int {
+	m.step()
+	m.shown = m.open
+	return m.open
+}
+
+// close closes a bucket, if it is the open one.
+func (m *model) close(bucket int) {
+	if m.request(func() {
+		if m.open == bucket {
+			m.open++
 		}
-		if over {
-			m.logged = m.head()
-			delete(m.intents, id)
+	}) {
+		m.shown = m.open
+	}
+}
+
+// intend is Store.intend.
+func (m *model) intend(i intent, expected int) {
+	bucket := m.shown
+	if m.v == registerFirst {
+		bucket = m.registerAtQuorum()
+	}
+	for {
+		for !m.request(func() { m.put(bucket, i, expected) }) {
 		}
+		if m.v == registerFirst {
+			break
+		}
+		now := m.registerAtQuorum()
+		if now <= bucket {
+			break
+		}
+		bucket = now
+	}
+	if m.rng.IntN(2) == 0 {
+		m.close(bucket)
+	}
+}
+
+// read is Store.Feed: bucket after bucket it logs up to the head if there are intents,
+// drops those, and settles what is closed.
+func (m *model) read() {
+	var before []map[intent]int
+	if m.v == noPollAfterClose {
+		m.step()
+		for _, intents := range m.feed {
+			before = append(before, maps.Clone(intents))
+		}
+	}
+	open := m.registerAtQuorum
+	if m.v != closeAtQuorum {
+		open = m.registerAtSerial
+	}
+	last := open()
+	for bucket := m.settled; bucket <= last; bucket++ {
+		m.step()
+		m.put(bucket, intent{}, 0)
+		delete(m.feed[bucket], intent{})
+		intents := maps.Clone(m.feed[bucket])
+		if m.v == noPollAfterClose {
+			intents = nil
+			if bucket < len(before) {
+				intents = before[bucket]
+			}
+		}
+		left := map[intent]int{}
+		m.step()
+		for i, expected := range intents {
+			if m.head() > expected {
+				m.logged = m.head()
+			} else if m.v != dropAbsent {
+				left[i] = expected
+				continue
+			}
+			delete(m.feed[bucket], i)
+		}
+		if bucket == last && m.v != settleUnclosed {
+			return
+		}
+		if m.v != settleOpen {
+			for _, i := range slices.SortedFunc(maps.Keys(left), func(a, b intent) int { return a.attempt - b.attempt }) {
+				m.intend(i, left[i])
+			}
+		}
+		for !m.request(func() { m.feed[bucket] = nil }) {
+		}
+		m.step()
+		m.settled = max(m.settled, bucket+1)
 	}
 }
 
@@ -274,6 +394,9 @@ func (m *model) writer(work string) {
 		_, p := m.newest()
 		id := fmt.Sprint(work, "#", round)
 		got := m.append(id, work, p.head)
+		if got == unknown && m.v == decideWhileUnknown {
+			continue
+		}
 		if got == unknown {
 			if m.rng.IntN(3) == 0 {
 				return // It crashes, and nobody asks.
@@ -281,7 +404,7 @@ func (m *model) writer(work string) {
 			got = m.resolve(id)
 		}
 		if m.v == intentAfter && got == done && m.rng.IntN(4) > 0 {
-			m.intents[intent{id, 0}] = p.head
+			m.intend(intent{id, 0}, p.head)
 		}
 		switch got {
 		case done:
@@ -295,8 +418,8 @@ func (m *model) writer(work string) {
 
 // play runs one schedule and says what is wrong in the end.
 func play(v variant, seed uint64) string {
-	m := &model{v: v, rng: rand.New(rand.NewPCG(seed, 1)), intents: map[intent]int{}, applied: map[string]bool{}, no: map[string]bool{}, turn: make(chan chan struct{}), faults: 4}
-	actors := []func(){func() { m.writer("a") }, func() { m.writer("b") }, func() { m.writer("c") }, func() { m.read(); m.read() },
+	m := &model{v: v, rng: rand.New(rand.NewPCG(seed, 1)), applied: map[string]bool{}, no: map[string]bool{}, turn: make(chan chan struct{}), faults: 4}
+	actors := []func(){func() { m.writer("a") }, func() { m.writer("b") }, func() { m.writer("c") }, func() { m.read(); m.read(); m.read() }, func() { m.read(); m.read() },
 		// A device that brings the first commit of a's work once more, later.
 		func() {
 			if m.append("a#0", "a", 0) == done {
@@ -344,6 +467,9 @@ func (m *model) arrive() {
 }
 
 func (m *model) judge() string {
+	if m.forked {
+		return "two commits have one version"
+	}
 	works, ids := map[string]int{}, map[string]int{}
 	for i, work := range m.events {
 		works[work]++
@@ -368,10 +494,11 @@ func (m *model) judge() string {
 		}
 	}
 	// One more reading delivers everything, or nothing ever will.
-	for id, expected := range m.intents {
-		if m.head() > expected {
-			m.logged = m.head()
-			delete(m.intents, id)
+	for _, intents := range m.feed[min(m.settled, len(m.feed)):] {
+		for _, expected := range intents {
+			if m.head() > expected {
+				m.logged = m.head()
+			}
 		}
 	}
 	if m.logged < m.head() {

@@ -24,11 +24,13 @@ var tables = []string{
 		first bigint, last bigint, fenced boolean,
 		PRIMARY KEY ((store, stream, bucket), kind, commit_id, version))
 		WITH compaction = {'class': 'UnifiedCompactionStrategy'}`,
-	// An intent that a late deletion missed is harmless, so tombstones may go early.
+	// A deletion that a replica missed brings an intent back, which is harmless: so
+	// tombstones may go early.
 	`CREATE TABLE IF NOT EXISTS intents (
-		store text, slice int, stream text, commit_id text, attempt text, expected bigint,
-		PRIMARY KEY ((store, slice), stream, commit_id, attempt))
+		store text, slice int, bucket bigint, stream text, commit_id text, attempt text, expected bigint,
+		PRIMARY KEY ((store, slice, bucket), stream, commit_id, attempt))
 		WITH gc_grace_seconds = 3600 AND compaction = {'class': 'UnifiedCompactionStrategy'}`,
+	`CREATE TABLE IF NOT EXISTS intakes (store text, slice int, settled bigint, open bigint, PRIMARY KEY ((store, slice)))`,
 	`CREATE TABLE IF NOT EXISTS feed (
 		store text, slice int, page bigint, position bigint, next bigint static, events bigint static,
 		stream text, after bigint, upto bigint,

@@ -43,12 +43,15 @@ type Store struct {
 	name    string
 	epoch   string
 	size    int
-	closed  atomic.Bool
+	// perBucket is intentsPerBucket, but for tests.
+	perBucket int
+	closed    atomic.Bool
 
 	mu sync.Mutex
 	// sealed remembers buckets that can't change any more, by stream: a bound cache.
-	sealed map[string][]bucket
-	pages  [eventstore.Slices]int64 // the newest page of each slice that was seen
+	sealed  map[string][]bucket
+	pages   [eventstore.Slices]int64  // the newest page of each slice that was seen
+	intakes [eventstore.Slices]intake // and its register
 }
 
 // maxRemembered bounds the streams whose sealed buckets are remembered.
@@ -59,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Store{session: cfg.Session, name: cfg.Name, size: cfg.BucketEvents, sealed: map[string][]bucket{}}
+	s := &Store{session: cfg.Session, name: cfg.Name, size: cfg.BucketEvents, perBucket: intentsPerBucket, sealed: map[string][]bucket{}}
 	if s.name == "" {
 		s.name = "main"
 	}

@@ -1,0 +1,25 @@
+package cassandra
+
+import (
+	"context"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// SetIntentsPerBucket makes feed buckets small.
+func SetIntentsPerBucket(s *Store, n int) { s.perBucket = n }
+
+// Intend writes the intent of a commit, as a writer that dies before its batch does.
+func Intend(ctx context.Context, s *Store, c eventstore.Commit) error {
+	i, err := newIntent(c)
+	if err == nil {
+		_, err = s.intend(ctx, i)
+	}
+	return err
+}
+
+// Intake is the register of a slice.
+func Intake(ctx context.Context, s *Store, slice int) (settled, open int64, err error) {
+	now, err := s.intake(ctx, ProfileSettle, slice)
+	return now.settled, now.open, err
+}

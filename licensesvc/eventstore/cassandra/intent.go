@@ -1,0 +1,182 @@
+package cassandra
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// Intents lie in feed buckets, a partition each, so that what is settled goes with its
+// partition, and nobody who reads wades through what was deleted. A register says which
+// bucket of a slice is open, and which ones are gone; both only grow, by conditional
+// statements.
+//
+// A writer writes its intent to the bucket that it thinks is open, and then reads the
+// register. If the bucket was closed meanwhile, the intent goes to the next one first.
+// Who settles a closed bucket knows at SERIAL that it is closed before it reads the
+// intents there: whatever was written in time is there by then, at a quorum.
+//
+// Timestamps of intents are not times: a row has 1, its deletion 2, its partition's 3.
+// So a late write never brings back what is settled, whatever clocks say.
+const (
+	writtenAt = 1
+	droppedAt = 2
+	settledAt = 3
+)
+
+const (
+	// intentsPerBucket is after how many intents of its own an instance closes the
+	// open bucket. A bucket holds that many an instance, and the rows deleted of them.
+	intentsPerBucket = 2000
+	// intentsAtOnce bounds one reading.
+	intentsAtOnce = 5000
+)
+
+// intent says that a commit may be appended.
+type intent struct {
+	bucket                  int64 // of the feed
+	stream, commit, attempt string
+	expected                int64
+}
+
+// newIntent is of one attempt: a later attempt of the same commit has its own.
+func newIntent(c eventstore.Commit) (intent, error) {
+	nonce := make([]byte, 8)
+	if _, err := rand.Read(nonce); err != nil {
+		return intent{}, err
+	}
+	return intent{stream: c.Stream, commit: c.ID, attempt: hex.EncodeToString(nonce), expected: c.Expected}, nil
+}
+
+// intend writes an intent to the open bucket. When it returns, no reader of the feed
+// can miss what the intent tells of.
+func (s *Store) intend(ctx context.Context, i intent) (intent, error) {
+	slice := eventstore.SliceOf(i.stream)
+	s.mu.Lock()
+	i.bucket = s.intakes[slice].open
+	s.mu.Unlock()
+	for {
+		err := s.query(ctx, ProfileWrite, "INSERT INTO intents (store, slice, bucket, stream, commit_id, attempt, expected) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			s.name, slice, i.bucket, i.stream, i.commit, i.attempt, i.expected).WithTimestamp(writtenAt).Exec()
+		if err != nil {
+			return i, failed("write the intent of "+i.commit, err)
+		}
+		// A quorum is enough here: a close that it does not show was not acknowledged when
+		// the intent was, and who acts on a close reads the intents after that.
+		now, err := s.intake(ctx, ProfileRead, slice)
+		if err != nil {
+			return i, failed("see whether the intent of "+i.commit+" came in time", err)
+		}
+		if now.open <= i.bucket {
+			s.count(ctx, slice, i.bucket)
+			return i, nil
+		}
+		// Nobody reads that bucket any more. A row that stays there is never seen.
+		_ = s.drop(ctx, i)
+		i.bucket = now.open
+	}
+}
+
+// count closes the open bucket once this instance has put enough into it.
+func (s *Store) count(ctx context.Context, slice int, bucket int64) {
+	s.mu.Lock()
+	at := &s.intakes[slice]
+	if at.counted != bucket {
+		at.counted, at.count = bucket, 0
+	}
+	at.count++
+	full := at.count >= s.perBucket
+	if full {
+		at.count = 0
+	}
+	s.mu.Unlock()
+	if full {
+		// If this fails, the next one that counts as far closes it.
+		_ = s.advance(ctx, slice, "open", bucket)
+	}
+}
+
+// drop deletes an intent.
+func (s *Store) drop(ctx context.Context, i intent) error {
+	return s.query(ctx, ProfileWrite, "DELETE FROM intents WHERE store = ? AND slice = ? AND bucket = ? AND stream = ? AND commit_id = ? AND attempt = ?",
+		s.name, eventstore.SliceOf(i.stream), i.bucket, i.stream, i.commit, i.attempt).WithTimestamp(droppedAt).Exec()
+}
+
+// intents reads those of a bucket; not all says that there may be more.
+func (s *Store) intents(ctx context.Context, slice int, bucket int64) (some []intent, all bool, err error) {
+	it := s.query(ctx, ProfileRead, "SELECT stream, commit_id, attempt, expected FROM intents WHERE store = ? AND slice = ? AND bucket = ? LIMIT ?", s.name, slice, bucket, intentsAtOnce).Iter()
+	for {
+		i := intent{bucket: bucket}
+		if !it.Scan(&i.stream, &i.commit, &i.attempt, &i.expected) {
+			return some, len(some) < intentsAtOnce, it.Close()
+		}
+		some = append(some, i)
+	}
+}
+
+// carry moves an intent to the bucket that is open now.
+func (s *Store) carry(ctx context.Context, i intent) error {
+	if _, err := s.intend(ctx, i); err != nil {
+		return err
+	}
+	return s.drop(ctx, i)
+}
+
+// settleBucket drops a closed bucket whole: nothing is open there.
+func (s *Store) settleBucket(ctx context.Context, slice int, bucket int64) error {
+	err := s.query(ctx, ProfileWrite, "DELETE FROM intents WHERE store = ? AND slice = ? AND bucket = ?", s.name, slice, bucket).WithTimestamp(settledAt).Exec()
+	if err != nil {
+		return err
+	}
+	return s.advance(ctx, slice, "settled", bucket)
+}
+
+// intake is a slice's register: buckets before settled are gone, open takes intents.
+type intake struct {
+	settled, open int64
+	// count of intents that this instance put into the bucket counted.
+	counted int64
+	count   int
+}
+
+// intake reads the register, and remembers it.
+func (s *Store) intake(ctx context.Context, profile string, slice int) (intake, error) {
+	var settled, open *int64
+	err := s.scan(ctx, profile, "SELECT settled, open FROM intakes WHERE store = ? AND slice = ?", []any{s.name, slice}, &settled, &open)
+	if err != nil && !errors.Is(err, client.ErrNotFound) {
+		return intake{}, err
+	}
+	var now intake
+	if settled != nil {
+		now.settled = *settled
+	}
+	if open != nil {
+		now.open = *open
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intakes[slice].open = max(s.intakes[slice].open, now.open)
+	s.intakes[slice].settled = max(s.intakes[slice].settled, now.settled)
+	return now, nil
+}
+
+// advance raises one number of the register by one, unless somebody else did.
+func (s *Store) advance(ctx context.Context, slice int, column string, from int64) error {
+	cql := fmt.Sprintf("UPDATE intakes SET %s = ? WHERE store = ? AND slice = ? IF %s = ", column, column)
+	args := []any{from + 1, s.name, slice}
+	if from == 0 {
+		cql += "null"
+	} else {
+		cql += "?"
+		args = append(args, from)
+	}
+	if _, err := s.query(ctx, ProfileAppend, cql, args...).CAS(); err != nil {
+		return failed(fmt.Sprintf("advance %s of slice %d from %d", column, slice, from), err)
+	}
+	return nil
+}
