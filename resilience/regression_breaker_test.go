@@ -1,6 +1,7 @@
 package resilience_test
 
 // Each test here is a defect that another library has or had; the comment names it.
+// There are 21 of them; the numbers are ours, and two have two tests.
 
 import (
 	"context"
@@ -29,9 +30,9 @@ func halfOpen(t *testing.T, p resilience.Policy, opts ...resilience.Option) *res
 	return g
 }
 
-// TestCallersCancellationIsNoFailure: failsafe-go, gobreaker by default,
+// TestPitfall05CallersCancellationIsNoFailure: failsafe-go, gobreaker by default,
 // rubyist/circuitbreaker#42.
-func TestCallersCancellationIsNoFailure(t *testing.T) {
+func TestPitfall05CallersCancellationIsNoFailure(t *testing.T) {
 	ways := map[string]func(*resilience.OperationPolicy){
 		"plain":    func(*resilience.OperationPolicy) {},
 		"hedged":   func(o *resilience.OperationPolicy) { o.Hedge = &resilience.HedgePolicy{Delay: time.Millisecond} },
@@ -87,9 +88,9 @@ func TestCallersCancellationIsNoFailure(t *testing.T) {
 	}
 }
 
-// TestNoHerdAtHalfOpen: Polly#216, resilience4j#343, #1432. Of a crowd that waits
+// TestPitfall06NoHerdAtHalfOpen: Polly#216, resilience4j#343, #1432. Of a crowd that waits
 // for the dependency, the ramp lets 1, 2, 4 through.
-func TestNoHerdAtHalfOpen(t *testing.T) {
+func TestPitfall06NoHerdAtHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := breaking()
 		p.Bulkhead.Limit = 1000
@@ -122,9 +123,9 @@ func TestNoHerdAtHalfOpen(t *testing.T) {
 	})
 }
 
-// TestFleetDoesNotProbeInStep: open periods are spread, so that instances that
+// TestPitfall06FleetDoesNotProbeInStep: open periods are spread, so that instances that
 // opened together do not come back together.
-func TestFleetDoesNotProbeInStep(t *testing.T) {
+func TestPitfall06FleetDoesNotProbeInStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := breaking()
 		p.Breaker.Jitter = 0.2
@@ -147,8 +148,8 @@ func TestFleetDoesNotProbeInStep(t *testing.T) {
 	})
 }
 
-// TestHungProbeDoesNotWedge: resilience4j#935, sentinel-golang#196, gobreaker.
-func TestHungProbeDoesNotWedge(t *testing.T) {
+// TestPitfall07HungProbeDoesNotWedge: resilience4j#935, sentinel-golang#196, gobreaker.
+func TestPitfall07HungProbeDoesNotWedge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := breaking()
 		p.Breaker.ProbeTimeout = 200 * time.Millisecond
@@ -184,9 +185,9 @@ func TestHungProbeDoesNotWedge(t *testing.T) {
 	})
 }
 
-// TestLateResultsAreNotCounted: failsafe-go closed, with no probe finished, on 20
+// TestPitfall08LateResultsAreNotCounted: failsafe-go closed, with no probe finished, on 20
 // late successes; resilience4j likewise; Hystrix#1350.
-func TestLateResultsAreNotCounted(t *testing.T) {
+func TestPitfall08LateResultsAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := breaking()
 		p.Bulkhead.Limit = 100
@@ -230,9 +231,9 @@ func TestLateResultsAreNotCounted(t *testing.T) {
 	})
 }
 
-// TestRefusalByAnotherPolicyUsesNoProbe: a call that the bulkhead, the rate limit
+// TestPitfall09RefusalByAnotherPolicyUsesNoProbe: a call that the bulkhead, the rate limit
 // or the deadline stopped has not asked the dependency anything.
-func TestRefusalByAnotherPolicyUsesNoProbe(t *testing.T) {
+func TestPitfall09RefusalByAnotherPolicyUsesNoProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := breaking()
 		p.Bulkhead.Limit = 1
@@ -306,9 +307,9 @@ func (l *reentrant) Handle(_ context.Context, e resilience.Event) context.Contex
 	return nil
 }
 
-// TestListenersCanDoNoHarm: State() inside OnStateChange deadlocks gobreaker#37;
+// TestPitfall10ListenersCanDoNoHarm: State() inside OnStateChange deadlocks gobreaker#37;
 // events out of order in go-redis PR#3991; a panicking listener stops delivery.
-func TestListenersCanDoNoHarm(t *testing.T) {
+func TestPitfall10ListenersCanDoNoHarm(t *testing.T) {
 	for _, way := range []string{"polite", "panics", "exits"} {
 		t.Run(way, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -360,10 +361,10 @@ func TestListenersCanDoNoHarm(t *testing.T) {
 	}
 }
 
-// TestWallClockStepsChangeNothing: Polly's breaker, hoglet PR#25. An hour forward
+// TestPitfall11WallClockStepsChangeNothing: Polly's breaker, hoglet PR#25. An hour forward
 // would empty a window and end an open period; an hour back would freeze both. It
 // runs in real time: a bubble of synctest has no monotonic clock.
-func TestWallClockStepsChangeNothing(t *testing.T) {
+func TestPitfall11WallClockStepsChangeNothing(t *testing.T) {
 	for _, step := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(step.String(), func(t *testing.T) {
 			p := breaking()
@@ -400,9 +401,9 @@ func TestWallClockStepsChangeNothing(t *testing.T) {
 	}
 }
 
-// TestIdleGapLosesNoCounts: a regression test of cep21/circuit; counts from before
+// TestPitfall12IdleGapLosesNoCounts: a regression test of cep21/circuit; counts from before
 // a gap that are still in the window stay, those out of it go, also after days.
-func TestIdleGapLosesNoCounts(t *testing.T) {
+func TestPitfall12IdleGapLosesNoCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustNew(t, breaking())
 		do := func() {

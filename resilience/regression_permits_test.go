@@ -1,6 +1,7 @@
 package resilience_test
 
 // Each test here is a defect that another library has or had; the comment names it.
+// There are 21 of them; the numbers are ours, and two have two tests.
 
 import (
 	"context"
@@ -29,9 +30,9 @@ func every() resilience.Policy {
 	}
 }
 
-// TestPanicAndGoexitLeakNothing: failsafe-go's bulkhead and adaptive limiter leak
+// TestPitfall01PanicAndGoexitLeakNothing: failsafe-go's bulkhead and adaptive limiter leak
 // the permit; gobreaker and resile stay half-open for ever.
-func TestPanicAndGoexitLeakNothing(t *testing.T) {
+func TestPitfall01PanicAndGoexitLeakNothing(t *testing.T) {
 	ends := map[string]func(){"panic": func() { panic("bad call") }, "Goexit": runtime.Goexit}
 	ways := map[string]func(*resilience.OperationPolicy){
 		"plain":    func(*resilience.OperationPolicy) {},
@@ -95,8 +96,8 @@ func TestPanicAndGoexitLeakNothing(t *testing.T) {
 	}
 }
 
-// TestAbandonedWaiterHoldsNothing: failsafe-lib/failsafe#393, hystrix-go PR#13.
-func TestAbandonedWaiterHoldsNothing(t *testing.T) {
+// TestPitfall02AbandonedWaiterHoldsNothing: failsafe-lib/failsafe#393, hystrix-go PR#13.
+func TestPitfall02AbandonedWaiterHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustNew(t, queueing(1, 5))
 		release := make(chan struct{})
@@ -131,10 +132,10 @@ func TestAbandonedWaiterHoldsNothing(t *testing.T) {
 	})
 }
 
-// TestPermitFollowsTheWork: with limit 2 and 50 calls that ignore a timeout of
+// TestPitfall03PermitFollowsTheWork: with limit 2 and 50 calls that ignore a timeout of
 // 10 ms, 49 to 50 ran at once in hystrix-go, cep21/circuit's Go, goresilience and
 // eapache/go-resiliency.
-func TestPermitFollowsTheWork(t *testing.T) {
+func TestPitfall03PermitFollowsTheWork(t *testing.T) {
 	for name, set := range map[string]func(*resilience.OperationPolicy){
 		"detached": func(o *resilience.OperationPolicy) { o.Detach = true },
 		"hedged":   func(o *resilience.OperationPolicy) { o.Hedge = &resilience.HedgePolicy{Delay: time.Millisecond} },
@@ -179,8 +180,8 @@ func TestPermitFollowsTheWork(t *testing.T) {
 	}
 }
 
-// TestPanicInAHedgeReachesTheCaller: elsewhere it crashes the process.
-func TestPanicInAHedgeReachesTheCaller(t *testing.T) {
+// TestPitfall04PanicInAHedgeReachesTheCaller: elsewhere it crashes the process.
+func TestPitfall04PanicInAHedgeReachesTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		p.Default = resilience.OperationPolicy{Timeout: time.Second, Idempotent: true, Hedge: &resilience.HedgePolicy{Delay: time.Millisecond}}
@@ -220,8 +221,8 @@ func TestPanicInAHedgeReachesTheCaller(t *testing.T) {
 	})
 }
 
-// TestTimeoutsLeakNoGoroutines: hystrix-go#95.
-func TestTimeoutsLeakNoGoroutines(t *testing.T) {
+// TestPitfall14TimeoutsLeakNoGoroutines: hystrix-go#95.
+func TestPitfall14TimeoutsLeakNoGoroutines(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	p := policy()
 	p.Bulkhead.Limit = 100
@@ -239,10 +240,10 @@ func TestTimeoutsLeakNoGoroutines(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// TestDiscardedResultsAreDisposedOf: the responses of 300 attempts left 600
+// TestPitfall15DiscardedResultsAreDisposedOf: the responses of 300 attempts left 600
 // goroutines and 201 connections in failsafehttp; also openai-go#495,
 // aspnetcore#28384, Polly#1131.
-func TestDiscardedResultsAreDisposedOf(t *testing.T) {
+func TestPitfall15DiscardedResultsAreDisposedOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		p.Default = resilience.OperationPolicy{Timeout: time.Second, Idempotent: true, Hedge: &resilience.HedgePolicy{Delay: 10 * time.Millisecond, MaxHedges: 3}}
@@ -273,9 +274,9 @@ func TestDiscardedResultsAreDisposedOf(t *testing.T) {
 	})
 }
 
-// TestContextLivesAsLongAsTheWork: a response's context was cancelled before its
+// TestPitfall16ContextLivesAsLongAsTheWork: a response's context was cancelled before its
 // body was read (failsafe-go#65, #123; resty PR#1197).
-func TestContextLivesAsLongAsTheWork(t *testing.T) {
+func TestPitfall16ContextLivesAsLongAsTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := every()
 		p.Default.Hedge = &resilience.HedgePolicy{Delay: time.Millisecond}

@@ -1,6 +1,7 @@
 package resilience_test
 
 // Each test here is a defect that another library has or had; the comment names it.
+// There are 21 of them; the numbers are ours, and two have two tests.
 
 import (
 	"context"
@@ -14,9 +15,9 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// TestDeadlineIsReal: failsafe-go never sets ctx.Deadline, its timeout is not
+// TestPitfall13DeadlineIsReal: failsafe-go never sets ctx.Deadline, its timeout is not
 // context.DeadlineExceeded, and it throws a late success away.
-func TestDeadlineIsReal(t *testing.T) {
+func TestPitfall13DeadlineIsReal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		p.Default.AttemptTimeout = 300 * time.Millisecond
@@ -41,9 +42,9 @@ func TestDeadlineIsReal(t *testing.T) {
 	})
 }
 
-// TestOnlyWhatMayBeIsRepeated: failsafehttp repeats a POST, and ignores the date
+// TestPitfall17OnlyWhatMayBeIsRepeated: failsafehttp repeats a POST, and ignores the date
 // form of Retry-After (which arrives here as Verdict.After).
-func TestOnlyWhatMayBeIsRepeated(t *testing.T) {
+func TestPitfall17OnlyWhatMayBeIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := retrying()
 		p.Default.Idempotent = false
@@ -66,9 +67,9 @@ func TestOnlyWhatMayBeIsRepeated(t *testing.T) {
 	})
 }
 
-// TestPauseThatCannotFinishIsNotWaited: a back-off longer than the deadline is
+// TestPitfall18PauseThatCannotFinishIsNotWaited: a back-off longer than the deadline is
 // waited out elsewhere, and on expiry the last real error is lost.
-func TestPauseThatCannotFinishIsNotWaited(t *testing.T) {
+func TestPitfall18PauseThatCannotFinishIsNotWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustNew(t, retrying())
 		start := time.Now()
@@ -95,8 +96,8 @@ func TestPauseThatCannotFinishIsNotWaited(t *testing.T) {
 	})
 }
 
-// TestLayersDoNotMultiply: three layers of three attempts make 27 calls elsewhere.
-func TestLayersDoNotMultiply(t *testing.T) {
+// TestPitfall19LayersDoNotMultiply: three layers of three attempts make 27 calls elsewhere.
+func TestPitfall19LayersDoNotMultiply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := retrying()
 		top, middle, bottom := mustNew(t, p), mustNew(t, p), mustNew(t, p)
@@ -116,9 +117,9 @@ func TestLayersDoNotMultiply(t *testing.T) {
 	})
 }
 
-// TestRetriesDoNotHammerAnOpenBreaker: a retry that finds the circuit open ends
+// TestPitfall19RetriesDoNotHammerAnOpenBreaker: a retry that finds the circuit open ends
 // the call, and takes no token.
-func TestRetriesDoNotHammerAnOpenBreaker(t *testing.T) {
+func TestPitfall19RetriesDoNotHammerAnOpenBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := retrying()
 		p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 2, Jitter: -1}
@@ -139,10 +140,10 @@ func TestRetriesDoNotHammerAnOpenBreaker(t *testing.T) {
 	})
 }
 
-// TestBudgetRefundsAndKeepsTheBackoff: tokens not refunded (aws-sdk-go-v2#3186), an
+// TestPitfall20BudgetRefundsAndKeepsTheBackoff: tokens not refunded (aws-sdk-go-v2#3186), an
 // exhausted budget disables the pause (#3413), bounds nobody can reason about
 // (grpc-go#7539).
-func TestBudgetRefundsAndKeepsTheBackoff(t *testing.T) {
+func TestPitfall20BudgetRefundsAndKeepsTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := retrying()
 		p.Budget = &resilience.BudgetPolicy{Ratio: 0.1, Burst: 2}
@@ -179,10 +180,10 @@ func TestBudgetRefundsAndKeepsTheBackoff(t *testing.T) {
 	})
 }
 
-// TestRejectionsDoNotPoisonTheLimit: Netflix concurrency-limits#176 takes the time
+// TestPitfall21RejectionsDoNotPoisonTheLimit: Netflix concurrency-limits#176 takes the time
 // of a rejection for the dependency's; baselines drift up in its PR#134 and in
 // failsafe-go#127. There is no baseline here, and only what ran is a signal.
-func TestRejectionsDoNotPoisonTheLimit(t *testing.T) {
+func TestPitfall21RejectionsDoNotPoisonTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		p.Bulkhead = resilience.BulkheadPolicy{Limit: 10, Adaptive: &resilience.AdaptivePolicy{Objective: 400 * time.Millisecond, Max: 50}}
