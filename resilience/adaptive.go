@@ -124,11 +124,11 @@ func (a *adaptive) decide(ctx context.Context, since, now int64) {
 	a.restartLocked(now)
 	if limit != old {
 		a.guard.bulkhead.setLimit(int(limit), now)
-		a.guard.queue(Event{Kind: LimitChanged, Dependency: a.guard.name, Limit: int(limit)})
+		a.guard.queue(ctx, Event{Kind: LimitChanged, Dependency: a.guard.name, Limit: int(limit)})
 	}
 	a.mu.Unlock()
 	if limit != old {
-		a.guard.deliver(ctx)
+		a.guard.deliver()
 	}
 }
 

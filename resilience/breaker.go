@@ -46,8 +46,10 @@ type breaker struct {
 	// recoveries is the number of failed recoveries in a row.
 	recoveries int
 	cause      error // the last failure, told with BreakerChanged
-	timer      clock.Timer
-	closed     bool
+	// by is the context of who is talking to machine, told with BreakerChanged.
+	by     context.Context
+	timer  clock.Timer
+	closed bool
 }
 
 // circuit is one stay in one state. An attempt keeps the circuit that it started
@@ -170,7 +172,7 @@ func (b *breaker) enterLocked(from, to BreakerState) {
 	}
 	b.now.Store(next)
 	if b.policy.Mode == BreakerAuto {
-		b.guard.queue(event)
+		b.guard.queue(b.by, event)
 	}
 }
 
@@ -188,11 +190,12 @@ func (b *breaker) openPeriodLocked() time.Duration {
 // recover lets gobreaker move an open circuit on to half-open.
 func (b *breaker) recover(c *circuit) {
 	b.mu.Lock()
+	b.by = b.guard.background()
 	if b.now.Load() == c && !b.closed && b.machine.State() == gobreaker.StateOpen {
 		b.timer.Reset(time.Millisecond) // fired within gobreaker's own 1 ns
 	}
 	b.mu.Unlock()
-	b.guard.deliver(b.guard.background())
+	b.guard.deliver()
 }
 
 // admits reports whether an attempt would be admitted now, and under which circuit.
@@ -285,13 +288,15 @@ func (b *breaker) finish(ctx context.Context, p *probe, outcome, cause error) {
 		if cause != nil {
 			b.cause = cause
 		}
+		b.by = ctx
 		p.report(outcome)
+		b.by = nil
 		if b.stale {
 			b.rebuildLocked()
 		}
 	}
 	b.mu.Unlock()
-	b.guard.deliver(ctx)
+	b.guard.deliver()
 }
 
 // observe counts an attempt that started under circuit c and ended at now.
@@ -319,11 +324,12 @@ func (p *BreakerPolicy) trips(t tally) bool {
 func (b *breaker) trip(ctx context.Context, c *circuit, now int64, err error) {
 	b.mu.Lock()
 	if b.now.Load() == c && b.policy.Mode == BreakerAuto && b.policy.trips(c.window.Load().sum(now)) {
-		b.cause = err
+		b.cause, b.by = err, ctx
 		b.tellLocked(errBad)
+		b.by = nil
 	}
 	b.mu.Unlock()
-	b.guard.deliver(ctx)
+	b.guard.deliver()
 }
 
 // close stops the timers. The state stays as it is.

@@ -12,9 +12,10 @@ import (
 // Coalesce shares one call among all that run at the same time on the same
 // operation with the same key and type. golang.org/x/sync/singleflight finds them.
 // The shared call has a deadline of its own, the operation's timeout from its
-// start, and the values of the first caller's context. One caller's cancellation
-// does not fail the others; when all have gone, the call is cancelled. A panic or
-// Goexit in it reaches every caller.
+// start, and the values and the Dispose of its first caller. One caller's
+// cancellation does not fail the others; when all have gone, the call is cancelled
+// and what it still brings is disposed of. A panic or Goexit in it reaches every
+// caller that waits. Callers that wait for another's call hold no permit.
 func Coalesce[T any](key string) CallOption[T] { return CallOption[T]{key: key, coalesce: true} }
 
 // flights are an operation's shared calls.
@@ -25,10 +26,18 @@ type flights struct {
 	inAir map[string]*flight
 }
 
-// flight is one shared call. Its fields are guarded by the flights' mu.
+// flight is one shared call.
+//
+//	in the air ──(the call ended)──▶ landed
+//	in the air ──(nobody waits any more)──▶ cancelled, and lands later
+//
+// Its fields are guarded by the flights' mu.
 type flight struct {
 	waiting int
 	cancel  context.CancelFunc
+	// unseen deals with what it brought, if nobody waited for it to the end. It is
+	// set when the flight lands.
+	unseen func()
 }
 
 // landed is what a flight brings to everybody.
@@ -60,8 +69,9 @@ func fly[T any](r *run, key string, call func(context.Context) (T, error), opts 
 	}
 	f.waiting++
 	done := fs.group.DoChan(key, func() (any, error) {
-		defer fs.land(key, f)
-		return board(ctx, cfg, call, dispose), nil
+		l := board(ctx, cfg, call, dispose)
+		fs.land(key, f, func() { l.unseen(cfg.guard, dispose) })
+		return l, nil
 	})
 	fs.mu.Unlock()
 
@@ -103,26 +113,50 @@ func (r *run) await(done <-chan singleflight.Result, fs *flights, key string, f 
 	}
 }
 
-// leave is called by a caller that does not wait for the flight's end.
+// leave is called by a caller that does not wait for the flight's end. The last one
+// cancels the call; if it has landed meanwhile, nobody saw what it brought.
 func (fs *flights) leave(key string, f *flight) {
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
 	f.waiting--
-	if f.waiting == 0 && fs.inAir[key] == f {
-		f.cancel()
+	var unseen func()
+	if f.waiting == 0 {
+		fs.endLocked(key, f)
+		unseen = f.unseen
+	}
+	fs.mu.Unlock()
+	if unseen != nil {
+		unseen()
+	}
+}
+
+// land is called when the shared call is over; who comes next starts another.
+func (fs *flights) land(key string, f *flight, unseen func()) {
+	fs.mu.Lock()
+	fs.endLocked(key, f)
+	f.unseen = unseen
+	waiting := f.waiting
+	fs.mu.Unlock()
+	if waiting == 0 {
+		unseen()
+	}
+}
+
+func (fs *flights) endLocked(key string, f *flight) {
+	f.cancel()
+	if fs.inAir[key] == f {
 		fs.group.Forget(key)
 		delete(fs.inAir, key)
 	}
 }
 
-// land is called when the shared call is over; who comes next starts another.
-func (fs *flights) land(key string, f *flight) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f.cancel()
-	if fs.inAir[key] == f {
-		fs.group.Forget(key)
-		delete(fs.inAir, key)
+// unseen disposes of what nobody waited for.
+func (l *landed[T]) unseen(g *Guard, dispose func(T)) {
+	switch {
+	case l.panicked != nil:
+		g.lostPanics.Add(1)
+	case l.exited, l.err != nil:
+	default:
+		discard(g, l.result.Value, dispose)
 	}
 }
 

@@ -61,3 +61,54 @@ func TestCoalesceIsCancelledWhenAllHaveLeft(t *testing.T) {
 		}
 	})
 }
+
+// TestCoalesceDisposesOfWhatNobodySees: everybody left before the shared call
+// ended; its value, or its panic, has no caller.
+func TestCoalesceDisposesOfWhatNobodySees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, policy())
+		var disposed atomic.Int32
+		dispose := resilience.Dispose(func(v int) { disposed.Add(int32(v)) })
+		leave := func(call func(context.Context) (int, error)) {
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+					defer cancel()
+					if _, err := resilience.Do(ctx, g, call, resilience.Coalesce[int]("k"), dispose); !errors.Is(err, context.DeadlineExceeded) {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			time.Sleep(time.Second)
+			wantIdle(t, g)
+		}
+		leave(deaf(100 * time.Millisecond))
+		if n := disposed.Load(); n != 42 {
+			t.Errorf("disposed of %d; want 42, once", n)
+		}
+		leave(func(context.Context) (int, error) { time.Sleep(100 * time.Millisecond); panic("too late") })
+		if n := g.Snapshot().LostPanics; n != 1 {
+			t.Errorf("%d lost panics; want 1", n)
+		}
+		// Somebody stayed: the value is theirs.
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if res, err := resilience.Do(t.Context(), g, deaf(100*time.Millisecond), resilience.Coalesce[int]("k"), dispose); err != nil || res.Value != 42 {
+				t.Error(res, err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := resilience.Do(ctx, g, answer, resilience.Coalesce[int]("k"), dispose); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		wg.Wait()
+		synctest.Wait()
+		if n := disposed.Load(); n != 42 {
+			t.Errorf("disposed of %d; want nothing more", n)
+		}
+	})
+}

@@ -90,7 +90,14 @@ func (o *outcome[T]) lose(dispose func(T)) {
 	if o.panicked != nil {
 		g.lostPanics.Add(1)
 	}
-	if o.panicked != nil || o.exited || o.err != nil || dispose == nil {
+	if o.panicked == nil && !o.exited && o.err == nil {
+		discard(g, o.value, dispose)
+	}
+}
+
+// discard gives dispose a value that nobody will see. Its panic is counted.
+func discard[T any](g *Guard, v T, dispose func(T)) {
+	if dispose == nil {
 		return
 	}
 	defer func() {
@@ -98,7 +105,7 @@ func (o *outcome[T]) lose(dispose func(T)) {
 			g.lostPanics.Add(1)
 		}
 	}()
-	dispose(o.value)
+	dispose(v)
 }
 
 // detached runs the call on a goroutine of its own and returns at the attempt's

@@ -39,7 +39,8 @@ const (
 	Waited
 	// BackedOff: the call pauses before a retry. Has Took (how long it will), Err.
 	BackedOff
-	// Refused: a policy refused. Has Err (a *Refusal).
+	// Refused: a policy refused. Has Err (a *Refusal), and Hedged if it was a hedge
+	// that is not started, while the call goes on.
 	Refused
 	// FellBack: a fallback stood in. Has Source, Age, Err (the cause).
 	FellBack

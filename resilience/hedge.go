@@ -11,7 +11,8 @@ import (
 
 // race runs the attempt and, when it is slow, hedges beside it. The first success
 // wins; the losers are cancelled and their results disposed of. If all fail, the
-// race fails with the last one's error. Each attempt runs on a goroutine of its
+// race fails with the last one's error; an answer that repeating can't change ("not
+// found") ends it too. Each attempt runs on a goroutine of its
 // own, holds its own permit until it really ends, and needs a token of the budget
 // if it is a hedge. A hedge that would have to wait for a permit is not started.
 // At the deadline the caller returns even if attempts ignore their context.
@@ -97,10 +98,13 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 				r.errs = append(r.errs, lastErr)
 			}
 			lastErr, lastVerdict = o.err, o.verdict
+			if lastVerdict.isAnswer() {
+				return v, Live, lastVerdict, lastErr
+			}
 		case none != clock.ErrExpired:
-			return rc.leave(runners, none)
+			return rc.leave(r, runners, lastErr, none)
 		case until == r.deadline:
-			return rc.leave(runners, context.DeadlineExceeded)
+			return rc.leave(r, runners, lastErr, context.DeadlineExceeded)
 		default:
 			if a := r.hedge(); a != nil {
 				runners = append(runners, a)
@@ -116,8 +120,12 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 }
 
 // leave ends a race that nobody has won, because the caller goes. What is running
-// is judged now: it may never return.
-func (rc *racing[T]) leave(runners []*attempt, err error) (v T, from Source, verdict Verdict, _ error) {
+// is judged now: it may never return. failed is the last attempt's error, if one
+// has ended.
+func (rc *racing[T]) leave(r *run, runners []*attempt, failed, err error) (v T, from Source, verdict Verdict, _ error) {
+	if failed != nil {
+		r.errs = append(r.errs, failed)
+	}
 	for _, a := range runners {
 		now := a.cfg.guard.now()
 		verdict = a.judge(err, now)

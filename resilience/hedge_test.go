@@ -121,3 +121,44 @@ func TestHedgeByMeasuredQuantile(t *testing.T) {
 		}
 	})
 }
+
+// TestHedgeKeepsEarlierErrors: when time runs out in a race, what went wrong before
+// is not lost.
+func TestHedgeKeepsEarlierErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, hedging())
+		var n atomic.Int32
+		_, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
+			if n.Add(1) == 1 {
+				time.Sleep(200 * time.Millisecond)
+				return 0, errDown
+			}
+			return takes(time.Hour)(ctx)
+		})
+		if !errors.Is(err, errDown) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v; want the first attempt's error and the deadline", err)
+		}
+	})
+}
+
+// TestHedgeEndsWithAnAnswer: "not found" is what the dependency says; waiting for
+// the other attempt would not change it.
+func TestHedgeEndsWithAnAnswer(t *testing.T) {
+	notFound := judged{resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, hedging())
+		var n atomic.Int32
+		start := time.Now()
+		_, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
+			if n.Add(1) == 2 {
+				return 0, notFound
+			}
+			return takes(900 * time.Millisecond)(ctx)
+		})
+		if !errors.Is(err, notFound) || time.Since(start) != 100*time.Millisecond {
+			t.Errorf("%v after %v; want not found after 100ms", err, time.Since(start))
+		}
+		synctest.Wait()
+		wantIdle(t, g)
+	})
+}

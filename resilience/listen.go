@@ -15,8 +15,14 @@ type listening struct {
 	panics    atomic.Int64
 
 	mu      sync.Mutex
-	pending []Event
+	pending []change
 	telling bool
+}
+
+// change is a change of state, and the context of what caused it.
+type change struct {
+	ctx   context.Context
+	event Event
 }
 
 // tell tells one event and returns the context that the listeners want.
@@ -29,7 +35,8 @@ func (l *listening) tell(ctx context.Context, e Event) context.Context {
 	return ctx
 }
 
-// handle calls one listener. A panic or Goexit in it ends nothing but its own event.
+// handle calls one listener. A panic in it ends nothing but its own event. Goexit
+// ends the goroutine; what it holds is given back by deferred functions.
 func (l *listening) handle(ctx context.Context, listener Listener, e Event) (next context.Context) {
 	defer func() {
 		if recover() != nil {
@@ -40,23 +47,23 @@ func (l *listening) handle(ctx context.Context, listener Listener, e Event) (nex
 }
 
 // queue keeps a change of state until deliver. It may be called under any lock.
-func (l *listening) queue(e Event) {
+func (l *listening) queue(ctx context.Context, e Event) {
 	if len(l.listeners) == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// Of limits only the newest counts; a slow listener must not make them pile up.
-	if n := len(l.pending); e.Kind == LimitChanged && n > 0 && l.pending[n-1].Kind == LimitChanged {
-		l.pending[n-1] = e
+	if n := len(l.pending); e.Kind == LimitChanged && n > 0 && l.pending[n-1].event.Kind == LimitChanged {
+		l.pending[n-1] = change{ctx, e}
 		return
 	}
-	l.pending = append(l.pending, e)
+	l.pending = append(l.pending, change{ctx, e})
 }
 
 // deliver tells what is queued, unless another goroutine is at it, which then
 // tells this too. No lock is held.
-func (l *listening) deliver(ctx context.Context) {
+func (l *listening) deliver() {
 	if len(l.listeners) == 0 {
 		return
 	}
@@ -73,7 +80,7 @@ func (l *listening) deliver(ctx context.Context) {
 			l.mu.Lock()
 			l.telling = false
 			l.mu.Unlock()
-			l.deliver(ctx)
+			l.deliver()
 		}
 	}()
 	for {
@@ -83,9 +90,9 @@ func (l *listening) deliver(ctx context.Context) {
 			l.mu.Unlock()
 			return
 		}
-		e := l.pending[0]
+		next := l.pending[0]
 		l.pending = l.pending[1:]
 		l.mu.Unlock()
-		l.tell(ctx, e)
+		l.tell(next.ctx, next.event)
 	}
 }

@@ -51,12 +51,12 @@ func (c *opConfig) tell(ctx context.Context, e Event) context.Context {
 }
 
 // refused tells a refusal and returns it as an error.
-func (r *run) refused(refusal *Refusal) error {
+func (r *run) refused(refusal *Refusal, hedged bool) error {
 	if s := r.cfg.guard.shadow.Load(); s != nil {
 		s.compare(r.cfg.name, r.attempts == 0, false)
 	}
 	if r.cfg.listens() {
-		r.tell(Event{Kind: Refused, Err: refusal})
+		r.tell(Event{Kind: Refused, Err: refusal, Hedged: hedged})
 	}
 	return refusal
 }
@@ -67,27 +67,27 @@ func (r *run) refused(refusal *Refusal) error {
 func (r *run) admit(hedged bool) (*attempt, error) {
 	c, g := r.cfg, r.cfg.guard
 	if g.closed.Load() {
-		return nil, r.refused(c.refuse.closed)
+		return nil, r.refused(c.refuse.closed, hedged)
 	}
 	breaker := c.shared.Breaker
 	var circuit *circuit
 	if breaker != nil {
 		var ok bool
 		if circuit, ok = g.breaker.admits(breaker.Mode); !ok {
-			return nil, r.refused(c.refuseOpen(circuit))
+			return nil, r.refused(c.refuseOpen(circuit), hedged)
 		}
 	}
 	var token rateToken
 	if c.shared.limiter != nil {
 		var ok bool
 		if token, ok = takeToken(c.shared.limiter, g.at(g.now())); !ok {
-			return nil, r.refused(c.refuse.limited)
+			return nil, r.refused(c.refuse.limited, hedged)
 		}
 	}
 	if !g.bulkhead.tryAcquire() {
 		var err error
 		if hedged || c.shared.Bulkhead.Queue == 0 {
-			err = r.refused(c.refuse.full)
+			err = r.refused(c.refuse.full, hedged)
 		} else {
 			err = r.queueUp()
 		}
@@ -107,7 +107,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		if circuit, p, ok = g.breaker.enter(circuit, c.attemptBound()); !ok {
 			g.bulkhead.giveBack(now)
 			token.giveBack()
-			return nil, r.refused(c.refuseOpen(circuit))
+			return nil, r.refused(c.refuseOpen(circuit), hedged)
 		}
 	}
 	if breaker != nil && breaker.Mode == BreakerDisabled {
@@ -169,17 +169,29 @@ func (r *run) queueUp() error {
 	})
 	end := g.now()
 	if c.listens() && end > now {
-		r.tell(Event{Kind: Waited, Took: time.Duration(end - now)})
+		r.tellWait(time.Duration(end-now), err == nil)
 	}
 	switch refusal := c.refuse.refuseWait(err); {
 	case err == nil:
 		return nil
 	case refusal != nil && err != errWaited, refusal != nil && until < r.deadline:
-		return r.refused(refusal)
+		return r.refused(refusal, false)
 	case isCanceled(err):
 		return err
 	}
-	return &lateWait{r.refused(c.refuse.waited)}
+	return &lateWait{r.refused(c.refuse.waited, false)}
+}
+
+// tellWait tells a wait. A listener that ends the goroutine leaves no permit behind.
+func (r *run) tellWait(took time.Duration, permit bool) {
+	told := false
+	defer func() {
+		if permit && !told {
+			r.cfg.guard.bulkhead.giveBack(r.cfg.guard.now())
+		}
+	}()
+	r.tell(Event{Kind: Waited, Took: took})
+	told = true
 }
 
 // lateWait is a refusal by the bulkhead after the call's whole time went into waiting.

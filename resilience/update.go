@@ -42,7 +42,7 @@ func (g *Guard) change(f func(Policy) (Policy, error)) error {
 	if err := g.changeState(f); err != nil {
 		return err
 	}
-	g.deliver(g.background())
+	g.deliver()
 	return nil
 }
 
@@ -62,9 +62,9 @@ func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
 	from := g.visibleBreaker()
 	g.applyLocked(p, false)
 	if to := g.visibleBreaker(); to != from {
-		g.queue(Event{Kind: BreakerChanged, Dependency: g.name, From: from, To: to})
+		g.queue(g.background(), Event{Kind: BreakerChanged, Dependency: g.name, From: from, To: to})
 	}
-	g.queue(Event{Kind: PolicyUpdated, Dependency: g.name})
+	g.queue(g.background(), Event{Kind: PolicyUpdated, Dependency: g.name})
 	return nil
 }
 

@@ -43,6 +43,9 @@ type Verdict struct {
 	After time.Duration
 }
 
+// isAnswer reports whether the dependency has answered, if not as was hoped.
+func (v Verdict) isAnswer() bool { return v.Outcome == Ignored && v.Repeat == RepeatNever }
+
 // Classifier judges the error of an attempt. It is called without locks, from the
 // goroutine of the attempt, for errors only; a panic in it is the call's panic.
 // A client library gives its own (clients/cassandra, clients/rest).

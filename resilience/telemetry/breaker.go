@@ -63,10 +63,15 @@ func (t *Telemetry) breakerChanged(ctx context.Context, e *resilience.Event) {
 var linkOpened = []attribute.KeyValue{LinkKey.String("opened the breaker")}
 
 // refused tells on the call's span who refused, and leads to what opened the breaker.
+// The span itself is marked only if that ended the call, which a refused hedge does not.
 func (t *Telemetry) refused(c *call, e *resilience.Event) {
 	by := refuserOf(e.Err)
 	told := []attribute.KeyValue{RefusedByKey.String(by.String())}
-	c.span.SetAttributes(told...)
+	if e.Hedged {
+		told = append(told, AttemptTypeKey.String(hedge.String()))
+	} else {
+		c.span.SetAttributes(told...)
+	}
 	var r *resilience.Refusal
 	if errors.As(e.Err, &r) && !r.Until.IsZero() {
 		told = append(told, RefusedUntilKey.String(r.Until.Format(time.RFC3339Nano)))

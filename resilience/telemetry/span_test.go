@@ -353,3 +353,21 @@ func TestBadConfiguration(t *testing.T) {
 		})
 	}
 }
+
+// TestARefusedHedgeDoesNotMarkTheCall: the call goes on and succeeds.
+func TestARefusedHedgeDoesNotMarkTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: 1}
+		p.Default.Idempotent, p.Default.Hedge = true, &resilience.HedgePolicy{Delay: 10 * time.Millisecond}
+		r := newRig(t, p, sdktrace.AlwaysSample())
+		if _, err := resilience.Do(t.Context(), r.guard, func(context.Context) (int, error) { time.Sleep(15 * time.Millisecond); return 1, nil }); err != nil {
+			t.Fatal(err)
+		}
+		call := r.one(t, "catalog/default")
+		wantAttributes(t, call, map[attribute.Key]string{"backstay.refused.by": "", "backstay.source": "live"})
+		if e := call.Events(); len(e) != 1 || get(e[0].Attributes, "backstay.refused.by") != "bulkhead" || get(e[0].Attributes, "backstay.attempt.type") != "hedge" {
+			t.Errorf("events %+v; want one, of a refused hedge", e)
+		}
+	})
+}
