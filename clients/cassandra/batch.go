@@ -37,6 +37,17 @@ type Batch struct {
 	timestamp           int64
 	trace               bool
 	info                Info
+	// once is what the first run needs, as a Query's; few is what entries needs as a
+	// rule.
+	once combined
+	ran  bool
+	few  [4]driver.Statement
+}
+
+// combined is an execution and what its statements come to, in one piece of memory.
+type combined struct {
+	execution
+	sum statement
 }
 
 // NewBatch returns an empty batch.
@@ -44,6 +55,9 @@ func (s *Session) NewBatch(kind BatchKind) *Batch { return &Batch{session: s, ki
 
 // Query adds a statement with its values.
 func (b *Batch) Query(cql string, args ...any) *Batch {
+	if b.entries == nil {
+		b.entries = b.few[:0]
+	}
 	b.entries = append(b.entries, driver.Statement{CQL: cql, Args: args})
 	return b
 }
@@ -117,7 +131,14 @@ func (b *Batch) execution() (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &execution{session: b.session, profile: p, st: b.statement()}
+	one := &b.once
+	if b.ran {
+		one = new(combined)
+	}
+	b.ran = true
+	b.sum(&one.sum)
+	x := &one.execution
+	x.session, x.profile, x.st = b.session, p, &one.sum
 	x.request = driver.Request{
 		Statements: b.entries, Batch: b.kind, Conditional: x.st.conditional,
 		Consistency: uint16(or(b.consistency, p.Consistency)), Timestamp: b.timestamp, Trace: b.trace,
@@ -138,9 +159,9 @@ func (b *Batch) execution() (*execution, error) {
 	return x, x.mayRun()
 }
 
-// statement sums up the batch's statements.
-func (b *Batch) statement() *statement {
-	sum := &statement{write: true}
+// sum sums up the batch's statements.
+func (b *Batch) sum(sum *statement) {
+	sum.write = true
 	for i, e := range b.entries {
 		st := b.session.known.get(e.CQL)
 		if i == 0 {
@@ -152,7 +173,6 @@ func (b *Batch) statement() *statement {
 	if b.kind == CounterBatch {
 		sum.unrepeatable = "counters count each run"
 	}
-	return sum
 }
 
 // cas runs a conditional request and reads its outcome.

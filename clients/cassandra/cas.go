@@ -115,8 +115,8 @@ func casOf(page driver.Page) (CASResult, error) {
 	res := CASResult{Outcome: NotApplied}
 	first := true
 	for {
-		row := map[string]any{}
-		if !page.NextMap(row) {
+		row, ok := page.Row()
+		if !ok {
 			break
 		}
 		applied, ok := row[appliedColumn].(bool)

@@ -25,6 +25,11 @@ type Query struct {
 	trace               bool
 
 	info Info
+	// once and rows are what the first run needs; later ones have memory of their own,
+	// because an attempt that was left behind may still read it.
+	once single
+	rows Iter
+	ran  bool
 }
 
 // Query returns a query for the statement and its values.
@@ -104,8 +109,14 @@ func (q *Query) first(read func(driver.Page) bool) error {
 
 // Iter runs the query and returns its rows. Errors are told by Iter.Close.
 func (q *Query) Iter() *Iter {
-	page, x, err := q.fetch(q.pageState)
-	return &Iter{query: q, execution: x, page: page, err: err, info: q.info}
+	it := &q.rows
+	if q.ran {
+		it = new(Iter)
+	}
+	it.query = q
+	it.page, it.execution, it.err = q.fetch(q.pageState)
+	it.info = q.info
+	return it
 }
 
 // fetch gets one page.
@@ -141,7 +152,12 @@ func (q *Query) execution(state []byte) (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &single{statement: [1]driver.Statement{{CQL: q.cql, Args: q.args}}}
+	one := &q.once
+	if q.ran {
+		one = new(single)
+	}
+	q.ran = true
+	one.statement[0] = driver.Statement{CQL: q.cql, Args: q.args}
 	x := &one.execution
 	x.session, x.profile, x.st = q.session, p, q.session.known.get(q.cql)
 	x.request = driver.Request{

@@ -52,7 +52,7 @@ func works() []work {
 			return err
 		}},
 		{"conditional batch", func(c *client, worker int) error {
-			head := int(h.at[worker].Add(1))
+			head := firstHead - 1 + int(h.at[worker].Add(1))
 			applied, err := c.append(fmt.Sprint("w", worker), head, data)
 			if err == nil && !applied {
 				err = fmt.Errorf("head %d of worker %d was not applied", head, worker)

@@ -10,6 +10,8 @@ import (
 type Call struct {
 	mu    sync.Mutex
 	tried []*Node
+	// few is what tried needs as a rule.
+	few [2]*Node
 }
 
 // Tried reports whether an attempt of the call has been sent to the node.
@@ -67,6 +69,9 @@ func (a *Attempt) Started(n *Node) {
 	a.start = time.Now()
 	a.mu.Unlock()
 	a.Call.mu.Lock()
+	if a.Call.tried == nil {
+		a.Call.tried = a.Call.few[:0]
+	}
 	a.Call.tried = append(a.Call.tried, n)
 	a.Call.mu.Unlock()
 }

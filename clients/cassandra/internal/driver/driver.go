@@ -71,7 +71,9 @@ type Page interface {
 	Next(dest ...any) bool
 	// NextMap moves one row into the map; values there that are pointers are scanned into.
 	NextMap(into map[string]any) bool
-	// Err is the first error of Next and NextMap.
+	// Row moves one row into a map that it makes; false as with Next.
+	Row() (row map[string]any, ok bool)
+	// Err is the first error of Next, NextMap and Row.
 	Err() error
 	// State continues the result; empty on the last page.
 	State() []byte

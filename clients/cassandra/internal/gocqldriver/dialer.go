@@ -14,13 +14,14 @@ import (
 // without the driver's help.
 type dialer struct {
 	nodes   *driver.Nodes
+	at      *addresses
 	tls     *tls.Config
 	timeout time.Duration
 }
 
 // DialHost implements gocql.HostDialer.
 func (d *dialer) DialHost(ctx context.Context, host *gocql.HostInfo) (*gocql.DialedHost, error) {
-	address := addressOf(host)
+	address := d.at.of(host)
 	nd := net.Dialer{Timeout: d.timeout, KeepAlive: 15 * time.Second}
 	conn, err := nd.DialContext(ctx, "tcp", address)
 	if err != nil {

@@ -3,6 +3,7 @@ package gocqldriver
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/gocql/gocql"
@@ -64,6 +65,14 @@ func (r *rows) NextMap(into map[string]any) bool {
 	return r.step(func() bool { return r.iter.MapScan(into) })
 }
 
+func (r *rows) Row() (map[string]any, bool) {
+	if r.err != nil || r.pos >= r.count {
+		return nil, false
+	}
+	row := map[string]any{}
+	return row, r.NextMap(row)
+}
+
 // step reads one row. A value that can't be unmarshalled may panic in the driver.
 func (r *rows) step(scan func() bool) (ok bool) {
 	if r.err != nil || r.pos >= r.count {
@@ -114,16 +123,15 @@ func (r *casRows) Next(...any) bool {
 }
 
 func (r *casRows) NextMap(into map[string]any) bool {
+	if r.pos == 0 {
+		row, ok := r.Row()
+		maps.Copy(into, row)
+		return ok
+	}
 	if r.err != nil || r.pos >= r.Rows() {
 		return false
 	}
 	r.pos++
-	if r.pos == 1 {
-		for name, v := range r.first {
-			into[name] = v
-		}
-		return true
-	}
 	if r.iter.MapScan(into) {
 		return true
 	}
@@ -131,4 +139,16 @@ func (r *casRows) NextMap(into map[string]any) bool {
 		r.err = clientFailure(err)
 	}
 	return false
+}
+
+func (r *casRows) Row() (map[string]any, bool) {
+	if r.err != nil || r.pos >= r.Rows() {
+		return nil, false
+	}
+	if r.pos == 0 {
+		r.pos++
+		return r.first, true
+	}
+	row := map[string]any{}
+	return row, r.NextMap(row)
 }

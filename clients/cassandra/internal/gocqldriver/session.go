@@ -13,8 +13,10 @@ import (
 
 // session implements driver.Session.
 type session struct {
-	gocql *gocql.Session
-	nodes *driver.Nodes
+	gocql     *gocql.Session
+	nodes     *driver.Nodes
+	at        addresses
+	templates templates
 }
 
 var _ driver.Session = (*session)(nil)
@@ -24,6 +26,7 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if c.Nodes == nil {
 		c.Nodes = driver.NewNodes(driver.Limits{})
 	}
+	session := &session{nodes: c.Nodes}
 	cfg := gocql.NewCluster(c.Hosts...)
 	if c.Port != 0 {
 		cfg.Port = c.Port
@@ -44,8 +47,8 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	cfg.Events.DisableNodeStatusEvents = true
 	cfg.MaxWaitSchemaAgreement = 10 * time.Second
 	cfg.StreamObserver = observer{}
-	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
-	cfg.PoolConfig.HostSelectionPolicy = newSteering(c)
+	cfg.HostDialer = &dialer{nodes: c.Nodes, at: &session.at, tls: tlsConfig, timeout: c.ConnectTimeout}
+	cfg.PoolConfig.HostSelectionPolicy = newSteering(c, &session.at)
 	cfg.Logger = logger{log: c.Log}
 	if c.Username != "" {
 		cfg.Authenticator = gocql.PasswordAuthenticator{Username: c.Username, Password: c.Password}
@@ -54,25 +57,35 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if err != nil {
 		return nil, failure(err, nil)
 	}
-	return &session{gocql: s, nodes: c.Nodes}, nil
+	session.gocql = s
+	return session, nil
+}
+
+// exchange is a request and its answer, in one piece of memory.
+type exchange struct {
+	attempt
+	rows
+}
+
+// batchExchange is an exchange of a batch. Few is what its statements need as a rule.
+type batchExchange struct {
+	attempt
+	rows
+	cas casRows
+	few [4]gocql.BatchEntry
 }
 
 // Do implements driver.Session.
 func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) (page driver.Page, err error) {
-	a := &attempt{Context: ctx, nodes: s.nodes}
-	a.Call = call
-	defer func() {
-		if p := recover(); p != nil {
-			f := &driver.Failure{Cause: driver.Client, Code: -1, Message: fmt.Sprintf("the driver panicked: %v", p)}
-			f.Sent = a.Left(f)
-			page, err = nil, f
-		}
-	}()
 	if r.Batch != driver.NoBatch {
-		return s.batch(r, a)
+		return s.batch(ctx, r, call)
 	}
+	x := new(exchange)
+	a := &x.attempt
+	a.begin(ctx, s, call)
+	defer a.caught(&page, &err)
 	st := &r.Statements[0]
-	q := s.gocql.Query(st.CQL, st.Args...).WithContext(a).
+	q := s.templates.query(s.gocql, st.CQL).WithContext(a).Bind(st.Args...).
 		Consistency(gocql.Consistency(r.Consistency)).PageSize(r.PageSize).PageState(r.PageState)
 	if r.Serial != 0 {
 		q.SerialConsistency(gocql.SerialConsistency(r.Serial))
@@ -89,7 +102,8 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 		q.Trace(tr)
 	}
 	it := q.Iter()
-	p := &rows{iter: it, count: it.NumRows(), state: it.PageState(), tracer: tr, node: a.Coordinator()}
+	p := &x.rows
+	*p = rows{iter: it, count: it.NumRows(), state: it.PageState(), tracer: tr, node: a.Coordinator()}
 	if p.count == 0 {
 		// Only closing tells the error; of an answer without rows nothing is lost by it.
 		if err := it.Close(); err != nil {
@@ -100,8 +114,26 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	return p, nil
 }
 
-func (s *session) batch(r *driver.Request, a *attempt) (driver.Page, error) {
-	b := s.gocql.NewBatch(gocql.BatchType(r.Batch - 1)).WithContext(a)
+// begin makes the attempt one of the call's.
+func (a *attempt) begin(ctx context.Context, s *session, call *driver.Call) {
+	a.Context, a.session, a.Call = ctx, s, call
+}
+
+// caught makes an error of the driver's panic.
+func (a *attempt) caught(page *driver.Page, err *error) {
+	if p := recover(); p != nil {
+		f := &driver.Failure{Cause: driver.Client, Code: -1, Message: fmt.Sprintf("the driver panicked: %v", p)}
+		f.Sent = a.Left(f)
+		*page, *err = nil, f
+	}
+}
+
+func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Call) (page driver.Page, err error) {
+	x := new(batchExchange)
+	a := &x.attempt
+	a.begin(ctx, s, call)
+	defer a.caught(&page, &err)
+	b := s.templates.batch(s.gocql, gocql.BatchType(r.Batch-1), r.Statements[0].CQL).WithContext(a)
 	b.Cons = gocql.Consistency(r.Consistency)
 	if r.Serial != 0 {
 		b.SerialConsistency(gocql.SerialConsistency(r.Serial))
@@ -109,9 +141,9 @@ func (s *session) batch(r *driver.Request, a *attempt) (driver.Page, error) {
 	if r.Timestamp != 0 {
 		b.WithTimestamp(r.Timestamp)
 	}
-	b.Entries = make([]gocql.BatchEntry, len(r.Statements))
-	for i, st := range r.Statements {
-		b.Entries[i] = gocql.BatchEntry{Stmt: st.CQL, Args: st.Args}
+	b.Entries = x.few[:0]
+	for _, st := range r.Statements {
+		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: st.CQL, Args: st.Args})
 	}
 	var tr *tracer
 	if r.Trace {
@@ -123,9 +155,11 @@ func (s *session) batch(r *driver.Request, a *attempt) (driver.Page, error) {
 			return nil, s.failed(err, a, nil)
 		}
 		a.Left(nil)
-		return &rows{tracer: tr, node: a.Coordinator()}, nil
+		x.rows = rows{tracer: tr, node: a.Coordinator()}
+		return &x.rows, nil
 	}
-	p := &casRows{tracer: tr, first: map[string]any{}}
+	p := &x.cas
+	p.tracer, p.first = tr, map[string]any{}
 	iter, err := s.cas(b, p.first)
 	if err != nil {
 		return nil, s.failed(err, a, nil)
@@ -150,11 +184,15 @@ func (s *session) cas(b *gocql.Batch, first map[string]any) (iter *gocql.Iter, e
 func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	f := failure(err, host)
 	if host != nil && a.Node() == nil {
-		a.Chosen(s.nodes.Node(addressOf(host), host.DataCenter()))
+		a.Chosen(s.node(host))
 	}
 	f.Sent = a.Left(f)
 	f.Coordinator = a.Coordinator()
 	return f
+}
+
+func (s *session) node(h *gocql.HostInfo) *driver.Node {
+	return s.nodes.Node(s.at.of(h), h.DataCenter())
 }
 
 // Close implements driver.Session.

@@ -2,8 +2,6 @@ package gocqldriver
 
 import (
 	"context"
-	"net"
-	"strconv"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/gocql/gocql"
@@ -17,7 +15,7 @@ type attemptKey struct{}
 type attempt struct {
 	context.Context
 	driver.Attempt
-	nodes *driver.Nodes
+	session *session
 }
 
 // Value implements context.Context.
@@ -30,7 +28,7 @@ func (a *attempt) Value(key any) any {
 
 // StreamStarted implements gocql.StreamObserverContext.
 func (a *attempt) StreamStarted(o gocql.ObservedStream) {
-	a.Started(a.nodes.Node(addressOf(o.Host), o.Host.DataCenter()))
+	a.Started(a.session.node(o.Host))
 }
 
 // StreamFinished implements gocql.StreamObserverContext.
@@ -53,14 +51,15 @@ func attemptOf(ctx context.Context) *attempt {
 type steering struct {
 	gocql.HostSelectionPolicy
 	nodes *driver.Nodes
+	at    *addresses
 }
 
-func newSteering(c driver.Config) *steering {
+func newSteering(c driver.Config, at *addresses) *steering {
 	under := gocql.RoundRobinHostPolicy()
 	if c.LocalDC != "" {
 		under = gocql.DCAwareRoundRobinPolicy(c.LocalDC)
 	}
-	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(under, gocql.ShuffleReplicas()), nodes: c.Nodes}
+	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(under, gocql.ShuffleReplicas()), nodes: c.Nodes, at: at}
 }
 
 // Pick implements gocql.HostSelectionPolicy.
@@ -82,7 +81,7 @@ func (s *steering) reorder(next gocql.NextHost, call *driver.Call) gocql.NextHos
 		if info == nil {
 			continue
 		}
-		n := s.nodes.Node(addressOf(info), info.DataCenter())
+		n := s.nodes.Node(s.at.of(info), info.DataCenter())
 		switch {
 		case call.Tried(n):
 			tried = append(tried, h)
@@ -101,10 +100,6 @@ func (s *steering) reorder(next gocql.NextHost, call *driver.Call) gocql.NextHos
 		i++
 		return well[i-1]
 	}
-}
-
-func addressOf(h *gocql.HostInfo) string {
-	return net.JoinHostPort(h.ConnectAddress().String(), strconv.Itoa(h.Port()))
 }
 
 // observer finds the attempt of a request that the driver is about to send.
