@@ -1,0 +1,94 @@
+package cqlproxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	protocol "github.com/datastax/go-cassandra-native-protocol/frame"
+	"github.com/datastax/go-cassandra-native-protocol/message"
+	"github.com/datastax/go-cassandra-native-protocol/primitive"
+)
+
+// Kinds of RESULT.
+const (
+	resultRows        = 2
+	resultSetKeyspace = 3
+	resultPrepared    = 4
+)
+
+// answer is what was read of a node's frame.
+type answer struct {
+	frame frame
+	// prefix is what stands before the message: tracing id, warnings, custom payload.
+	prefix, message []byte
+}
+
+// readAnswer finds the message in a frame; body is its body without compression.
+func readAnswer(f frame, body []byte) (answer, error) {
+	c := &cursor{b: body}
+	if f.flags()&flagTracing != 0 {
+		c.take(16)
+	}
+	if f.flags()&flagWarning != 0 {
+		for range c.uint16() {
+			if c.short {
+				break
+			}
+			c.take(c.uint16())
+		}
+	}
+	if f.flags()&flagPayload != 0 {
+		for range c.uint16() {
+			if c.short {
+				break
+			}
+			c.take(c.uint16())
+			c.bytes()
+		}
+	}
+	if c.short {
+		return answer{}, errors.New("the answer is shorter than its header says")
+	}
+	return answer{frame: f, prefix: body[:c.at], message: body[c.at:]}, nil
+}
+
+// with is the frame with another message, not compressed.
+func (a answer) with(message []byte) frame {
+	body := append(append(make([]byte, 0, len(a.prefix)+len(message)), a.prefix...), message...)
+	return newFrame(a.frame[0], a.frame.flags()&^flagCompressed, a.frame.stream(), a.frame.op(), body)
+}
+
+// result is the kind of a RESULT and a cursor behind it; 0 for other answers.
+func (a answer) result() (kind int, c *cursor) {
+	c = &cursor{b: a.message}
+	if a.frame.op() != opResult {
+		return 0, c
+	}
+	return c.int32(), c
+}
+
+// rows decodes a result of rows, lets edit change it, and encodes it again.
+func (a answer) rows(edit func(*message.RowsResult) error) (frame, error) {
+	header := &protocol.Header{IsResponse: true, Version: primitive.ProtocolVersion(a.frame.version()), OpCode: primitive.OpCodeResult}
+	codec := protocol.NewRawCodec()
+	var out bytes.Buffer
+	err := unpack(func() error {
+		body, err := codec.DecodeBody(header, bytes.NewReader(a.message))
+		if err != nil {
+			return err
+		}
+		rows, ok := body.Message.(*message.RowsResult)
+		if !ok {
+			return fmt.Errorf("the result is a %T", body.Message)
+		}
+		if err := edit(rows); err != nil {
+			return err
+		}
+		return codec.EncodeBody(header, body, &out)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.with(out.Bytes()), nil
+}

@@ -1,0 +1,192 @@
+package cqlproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// link is one client's connection and the one to its node. One goroutine reads
+// requests, one answers; what waits has a goroutine of its own.
+type link struct {
+	proxy  *Proxy
+	node   *node
+	client *net.TCPConn
+	call   chaos.Call
+	began  time.Time
+	ctx    context.Context // ends with the link
+	end    context.CancelFunc
+	wg     sync.WaitGroup
+
+	toClient, toNode *sink
+
+	// Of the goroutine that reads requests.
+	injecting bool       // faults may be open
+	started   bool       // STARTUP was answered
+	agreed    chan agree // what the answer to STARTUP settled
+
+	marks atomic.Int32 // len(mu.marks), to pass answers without the lock
+
+	mu struct {
+		sync.Mutex
+		node      *net.TCPConn
+		ended     bool
+		algorithm string // of compression
+		keyspace  string // of USE
+		marks     map[int16]*mark
+	}
+}
+
+// agree is the framing that the answer to STARTUP settled.
+type agree struct{ segments, packed bool }
+
+// mark is what to do with the answer on a stream.
+type mark struct {
+	request *request
+	rewrite bool   // it holds nodes' addresses
+	record  string // key to keep it under
+
+	again frame // the request, to be sent once more: execute twice
+	first frame // the answer to give when the second one comes
+
+	effect *chaos.Fault
+	after  []chaos.Fault // waits before it is passed on
+}
+
+func newLink(p *Proxy, n *node, client *net.TCPConn) *link {
+	l := &link{proxy: p, node: n, client: client, call: p.call(n), began: time.Now(), agreed: make(chan agree, 1)}
+	l.ctx, l.end = context.WithCancel(p.ctx)
+	l.toClient = &sink{to: client, count: &p.stats.down}
+	l.mu.marks = make(map[int16]*mark)
+	return l
+}
+
+// open adds the node's side; false means that the link has ended.
+func (l *link) open(up *net.TCPConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.ended {
+		_ = up.Close()
+		return false
+	}
+	l.mu.node = up
+	l.toNode = &sink{to: up, count: &l.proxy.stats.up}
+	return true
+}
+
+// abort closes both sides at once: with a reset, or as if both had ended.
+func (l *link) abort(reset bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.ended {
+		return
+	}
+	l.mu.ended = true
+	l.end()
+	for _, c := range []*net.TCPConn{l.client, l.mu.node} {
+		if c == nil {
+			continue
+		}
+		// Errors mean that the connection is gone already, which is what is wanted.
+		if reset {
+			_ = c.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// failed tells of what somebody should know.
+func (l *link) failed(err error) {
+	l.proxy.cfg.Failed(fmt.Errorf("cqlproxy: %s, %s: %w", l.proxy.cfg.Dependency, l.node.name(), err))
+}
+
+// over ends the link because a side can't be read or written.
+func (l *link) over(err error) {
+	switch {
+	case l.ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF):
+		l.abort(false)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		l.failed(errors.New("a connection ended within a frame"))
+		l.abort(false)
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		l.abort(true)
+	default:
+		l.failed(err)
+		l.abort(true)
+	}
+}
+
+// refuse answers a client that broke the protocol, and ends the link.
+func (l *link) refuse(broken *protocolError, version byte) {
+	l.failed(fmt.Errorf("a client broke the protocol: %w", broken))
+	if version < minVersion || version > maxVersion {
+		version = maxVersion
+	}
+	if err := l.toClient.frames(errorFrame(version, broken.stream, codeProtocolError, broken.text)); err != nil {
+		l.over(err)
+		return
+	}
+	l.finish()
+}
+
+// finish ends the link so that the client gets what was written to it: it says that no
+// more comes, and reads what the client still sends for a moment, as closing with
+// unread bytes would reset the connection.
+func (l *link) finish() {
+	if err := l.client.CloseWrite(); err == nil {
+		// Errors end the wait, which is all that matters.
+		_ = l.client.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = io.Copy(io.Discard, l.client)
+	}
+	l.abort(false)
+}
+
+// mark says what to do with the answer on a stream.
+func (l *link) mark(stream int16, m *mark) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.marks[stream] = m
+	l.marks.Store(int32(len(l.mu.marks)))
+}
+
+// marked takes what is to be done with the answer on a stream, or nil.
+func (l *link) marked(stream int16) *mark {
+	if l.marks.Load() == 0 {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := l.mu.marks[stream]
+	delete(l.mu.marks, stream)
+	l.marks.Store(int32(len(l.mu.marks)))
+	return m
+}
+
+// agreement is compression and keyspace at this moment.
+func (l *link) agreement() (algorithm, keyspace string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.algorithm, l.mu.keyspace
+}
+
+// read reads a client's frame, and returns its body without compression. A body that
+// can't be decompressed is read as empty.
+func (l *link) read(f frame) (*request, []byte) {
+	algorithm, keyspace := l.agreement()
+	body, err := plainBody(f, algorithm, l.proxy.cfg.MaxFrameBytes)
+	if err != nil {
+		body = nil // the node says what is wrong with it
+	}
+	r := readRequest(f, body, l.proxy.prepared.find)
+	r.resolve(keyspace)
+	return r, body
+}
