@@ -177,6 +177,12 @@ type AttemptInfo struct {
 	Number int
 	// Hedged says that the attempt is a hedge.
 	Hedged bool
+	// Raced says that the operation hedges: the attempt may be cancelled because
+	// another one won.
+	Raced bool
+	// Retried says that the request around the call is itself a retry or hedge, as
+	// WithRetried or an outer guard marked it.
+	Retried bool
 	// Criticality is the call's class.
 	Criticality Criticality
 }
@@ -192,6 +198,8 @@ func AttemptFrom(ctx context.Context) (AttemptInfo, bool) {
 		Operation:   a.cfg.name,
 		Number:      int(a.number),
 		Hedged:      a.hedged,
+		Raced:       a.cfg.Hedge != nil,
+		Retried:     isRepeat(a.parent),
 		Criticality: classOf(a.parent, a.cfg.Criticality),
 	}, true
 }

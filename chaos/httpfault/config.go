@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,8 @@ func (c Config) decide(r *http.Request) decided {
 	} else {
 		d.call.Operation = r.Pattern
 	}
-	if n, err := strconv.Atoi(r.Header.Get("Backstay-Attempt")); err == nil && n > 0 {
+	number, _, _ := strings.Cut(r.Header.Get("Backstay-Attempt"), ";") // "2;hedge"
+	if n, err := strconv.Atoi(number); err == nil && n > 0 {
 		d.call.Attempt = n
 	}
 	d.faults = c.Injector.Decide(d.ctx, d.call)

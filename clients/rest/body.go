@@ -7,57 +7,77 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience"
 )
 
 const (
 	defaultMaxBytes = 64 << 20
 	defaultStall    = 10 * time.Second
+
+	drainBytes = 64 << 10
+	drainTime  = 50 * time.Millisecond
 )
+
+func (t *Transport) maxBytes() int64 {
+	if t.MaxBytes == 0 {
+		return defaultMaxBytes
+	}
+	return t.MaxBytes
+}
+
+func (t *Transport) stall() time.Duration {
+	if t.Stall == 0 {
+		return defaultStall
+	}
+	return t.Stall
+}
 
 // held is what a body gives back at its end. It must not reach the response, or a
 // body that nobody closes would never be collected.
 type held struct {
 	once    sync.Once
-	release func()
-	leave   func() bool
-	cancel  context.CancelCauseFunc
+	release func() // the permit; nil: none is held
+	attempt *attempt
 }
 
-// end gives the permit back. cut also ends the connection.
-func (h *held) end(cut bool) {
+// end gives everything back. The connection, if the body was not read to its end, is cut.
+func (h *held) end() {
 	h.once.Do(func() {
-		h.leave()
-		if cut {
-			h.cancel(context.Canceled)
+		h.attempt.cancel(context.Canceled)
+		if h.release != nil {
+			h.release()
 		}
-		h.release()
 	})
 }
 
-// guarded is a response whose body holds the permit until its end. It is a copy: the
-// standard transport's own response stays reachable from its connection.
-func (t *Transport) guarded(resp *http.Response, a *attempt, release func()) *http.Response {
-	h := &held{release: release, leave: a.leave, cancel: a.cancel}
-	if resp.Body == nil || resp.Body == http.NoBody {
-		h.end(true)
+// guarded is a response as the caller of r gets it. If it has a body that is still to
+// come, the body holds the attempt, and with hold its permit, until its end. Then it is
+// a copy: the standard transport's own response stays reachable from its connection.
+func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, hold bool) *http.Response {
+	resp.Request = r
+	if _, whole := resp.Body.(*whole); whole || resp.Body == nil || resp.Body == http.NoBody {
+		a.cancel(context.Canceled)
 		return resp
 	}
+	h := &held{attempt: a}
+	if hold {
+		h.release = resilience.Hold(a.guarded)
+	}
 	out := *resp
-	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: t.MaxBytes, stall: t.Stall}
-	if b.left == 0 {
-		b.left = defaultMaxBytes
-	}
-	if b.stall == 0 {
-		b.stall = defaultStall
-	}
+	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: t.maxBytes(), stall: t.stall()}
 	if rw, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		b.left, b.stall = -1, -1
+		// It goes on for as long as its user wants.
+		a.leave()
+		b.left, b.stall = -1, 0
 		out.Body = &both{body: b, w: rw}
 	} else {
+		a.watch(b.stall)
 		out.Body = b
 	}
-	runtime.AddCleanup(b, func(h *held) { h.end(true) }, h)
+	runtime.AddCleanup(b, (*held).end, h)
 	return &out
 }
 
@@ -66,65 +86,81 @@ type body struct {
 	inner    io.ReadCloser
 	held     *held
 	from, to *http.Response
-	left     int64
+	left     int64 // below zero: no bound
 	stall    time.Duration
-	timer    *time.Timer
-	mu       sync.Mutex
-	done     bool
+	read     atomic.Int64
+	failed   error // what each further Read returns
+
+	mu   sync.Mutex
+	done bool
 }
 
 // Read reads. A body that is too large, or brings nothing for too long, is an error.
 func (b *body) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
 	if b.left >= 0 && int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
-	switch {
-	case b.stall <= 0:
-	case b.timer == nil:
-		cancel := b.held.cancel
-		b.timer = time.AfterFunc(b.stall, func() { cancel(ErrStalled) })
-	default:
-		b.timer.Reset(b.stall)
+	a := b.held.attempt
+	if b.stall > 0 {
+		a.reading.Store(int64(time.Since(epoch)))
 	}
 	n, err := b.inner.Read(p)
-	if b.timer != nil {
-		b.timer.Stop()
+	if b.stall > 0 {
+		a.reading.Store(0)
 	}
+	b.read.Add(int64(n))
 	if b.left >= 0 {
 		if b.left -= int64(n); b.left < 0 {
-			b.end(true)
-			return 0, ErrTooLarge
+			n, err = n-1, ErrTooLarge
 		}
 	}
-	if err != nil {
-		if err == io.EOF {
-			b.to.Trailer = b.from.Trailer
-		}
-		b.end(!errors.Is(err, io.EOF))
+	if err == nil {
+		return n, nil
 	}
+	if err == io.EOF {
+		b.to.Trailer = b.from.Trailer
+	} else {
+		err = a.explain(err)
+	}
+	b.failed = err
+	b.end()
 	return n, err
 }
 
-func (b *body) end(cut bool) {
+func (b *body) end() {
 	b.mu.Lock()
 	b.done = true
 	b.mu.Unlock()
-	b.held.end(cut)
+	b.held.end()
 }
 
-// Close drains what is left, within bounds, and gives the permit back.
+// Close drains what is left, within bounds, so that the connection can be used again,
+// and gives the permit back.
 func (b *body) Close() error {
 	b.mu.Lock()
 	done := b.done
 	b.done = true
 	b.mu.Unlock()
-	if !done && b.to.StatusCode != http.StatusSwitchingProtocols {
-		discard(b.inner, b.held.cancel)
+	if !done && b.to.StatusCode != http.StatusSwitchingProtocols && b.to.ContentLength-b.read.Load() <= drainBytes {
+		drain(b.inner, b.held.attempt)
 	}
 	err := b.inner.Close()
-	b.held.end(true)
+	b.held.end()
 	return err
 }
+
+// drain reads what is left of a body within a bound of bytes and time. After that the
+// connection is not used again.
+func drain(body io.Reader, a *attempt) {
+	t := time.AfterFunc(drainTime, func() { a.cancel(errDrained) })
+	defer t.Stop()
+	_, _ = io.CopyN(io.Discard, body, drainBytes)
+}
+
+var errDrained = errors.New("rest: a discarded body took too long")
 
 // both is the body of a connection that changed its protocol.
 type both struct {

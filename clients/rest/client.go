@@ -122,9 +122,9 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	a := begin(ctx, ctx)
+	a := begin(ctx, ctx, replayed(r))
 	defer a.cancel(context.Canceled)
-	out, err := a.request(r, c.cfg.Quiet, ctx)
+	out, err := a.request(r, func() bool { return true }, c.cfg.Quiet)
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}
@@ -132,7 +132,10 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}
-	defer discard(resp.Body, a.cancel)
+	defer func() {
+		drain(resp.Body, a)
+		_ = resp.Body.Close()
+	}()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBytes+1))
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:

@@ -1,0 +1,145 @@
+package rest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// errRepeated stops the standard transport's own repeats: they are not in the budget.
+var errRepeated = errors.New("rest: the connection died on use, and the guard decides about repeats")
+
+// errInformed ends an attempt whose server sends interim answers without end.
+var errInformed = errors.New("rest: too many 1xx answers")
+
+// maxInterim is how many 1xx answers an attempt takes. It counts only where the
+// caller's trace listens to them, because that switches the standard bound off.
+const maxInterim = 64
+
+// attempt is one request on its way: the context that it runs under, and what was
+// seen of it. The context has the values and the deadline of the guard's attempt. It
+// ends with it, or with the caller's own, or by cancel; after leave only the caller
+// ends it. It is a context of its own, and not three of the standard library's,
+// because it is made for every request. Safe for concurrent use.
+type attempt struct {
+	guarded, caller context.Context
+	info            resilience.AttemptInfo
+	trace           *httptrace.ClientTrace
+	own             httptrace.ClientTrace
+	timeout         [1]string // the value of a header
+	last            [1]byte   // where the end of a body is read into
+
+	conns, interim atomic.Int32
+	// sent: the headers were written. unprocessed: and yet the server did nothing.
+	sent, unprocessed atomic.Bool
+	// reading is when the Read began that is under way, as an offset from epoch; 0: none.
+	reading atomic.Int64
+
+	done chan struct{}
+	mu   sync.Mutex
+	// err and cause are set before done is closed.
+	err, cause error
+	ends       []*ending
+	first      [1]*ending
+	timer      *time.Timer
+	deadline   time.Time // zero: none
+	stall      time.Duration
+	stopCaller func() bool
+	stopGuard  func() bool
+}
+
+// ending is a function that runs at the context's end.
+type ending struct{ f func() }
+
+// epoch is what offsets count from.
+var epoch = time.Now()
+
+// begin makes an attempt from the guard's context, and the caller's, which a
+// response's body may live under.
+func begin(guarded, caller context.Context, replayed bool) *attempt {
+	a := &attempt{guarded: guarded, caller: caller, done: make(chan struct{})}
+	a.info, _ = resilience.AttemptFrom(guarded)
+	a.ends = a.first[:0]
+	a.listen(replayed)
+	// What is started here may end the attempt at once: it waits for the lock.
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if deadline, ok := guarded.Deadline(); ok {
+		a.deadline = deadline
+		a.timer = time.AfterFunc(time.Until(deadline), a.expire)
+	}
+	if caller.Done() != nil {
+		a.stopCaller = context.AfterFunc(caller, func() { a.end(caller.Err(), context.Cause(caller)) })
+	}
+	if a.info.Raced {
+		a.stopGuard = context.AfterFunc(guarded, func() { a.end(guarded.Err(), context.Cause(guarded)) })
+	}
+	return a
+}
+
+// listen makes the attempt's trace. The caller's, if there is one, hears all of it.
+// Replayed: net/http takes it on itself to send the request again, also if it may
+// have been processed.
+func (a *attempt) listen(replayed bool) {
+	a.trace = &a.own
+	outer := httptrace.ContextClientTrace(a.guarded)
+	if outer != nil {
+		a.own = *outer
+	}
+	a.own.GotConn = func(i httptrace.GotConnInfo) {
+		a.gotConn(i, replayed)
+		if outer != nil && outer.GotConn != nil {
+			outer.GotConn(i)
+		}
+	}
+	if outer == nil || outer.WroteHeaders == nil {
+		a.own.WroteHeaders = a.wroteHeaders
+	} else {
+		a.own.WroteHeaders = func() { a.wroteHeaders(); outer.WroteHeaders() }
+	}
+	if outer != nil && outer.Got1xxResponse != nil {
+		a.own.Got1xxResponse = a.countInterim(outer)
+	}
+}
+
+func (a *attempt) wroteHeaders() { a.sent.Store(true) }
+
+// maxUnsent is how often the standard transport may look for another connection before
+// anything was written: nobody has seen the request.
+const maxUnsent = 4
+
+// gotConn is called when a connection was found. Another one after the request was
+// written means that net/http is about to send it again.
+func (a *attempt) gotConn(i httptrace.GotConnInfo, replayed bool) {
+	n := a.conns.Add(1)
+	if n == 1 || !a.sent.Load() && n <= maxUnsent {
+		return
+	}
+	if !replayed || isHTTP2(i.Conn) {
+		// Then it does so only because the server can't have processed it.
+		a.unprocessed.Store(true)
+	}
+	a.cancel(errRepeated)
+}
+
+func isHTTP2(conn net.Conn) bool {
+	c, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && c.ConnectionState().NegotiatedProtocol == "h2"
+}
+
+func (a *attempt) countInterim(outer *httptrace.ClientTrace) func(int, textproto.MIMEHeader) error {
+	return func(code int, header textproto.MIMEHeader) error {
+		if a.interim.Add(1) > maxInterim {
+			return errInformed
+		}
+		return outer.Got1xxResponse(code, header)
+	}
+}

@@ -1,0 +1,121 @@
+package rest
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/wire"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// errOneShot: the body was a stream, and an attempt has read it.
+var errOneShot = errors.New("the body can't be sent again: set Request.GetBody")
+
+// idempotent says whether a request may be sent twice by what it is.
+func idempotent(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return isSafe(r) || r.Header.Get("Idempotency-Key") != "" || r.Header.Get("X-Idempotency-Key") != ""
+}
+
+func isSafe(r *http.Request) bool {
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// replayed says whether net/http would send a request again that may have been
+// processed. It asks for the key of an idempotent request, not for its value.
+func replayed(r *http.Request) bool {
+	_, key := r.Header["Idempotency-Key"]
+	_, other := r.Header["X-Idempotency-Key"]
+	return isSafe(r) || key || other
+}
+
+// resendable says whether the body can be sent again.
+func resendable(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// request is the request as it is sent. Claim takes the caller's own body, for the
+// first attempt that asks. The caller's request is not changed.
+func (a *attempt) request(r *http.Request, claim func() bool, quiet bool) (*http.Request, error) {
+	out := r.WithContext(a)
+	if !claim() && r.Body != nil && r.Body != http.NoBody {
+		if r.GetBody == nil {
+			return nil, errOneShot
+		}
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		out.Body = body
+	}
+	a.mark(out, quiet)
+	return out, nil
+}
+
+// attempts and classes are values of headers, shared by all requests: nobody may
+// change an element.
+var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality][]string) {
+	for n := range a {
+		a[n] = [2][1]string{{wire.FormatAttempt(n, false)}, {wire.FormatAttempt(n, true)}}
+	}
+	c = map[resilience.Criticality][]string{}
+	for class := resilience.Sheddable; class <= resilience.CriticalPlus; class++ {
+		c[class] = []string{wire.FormatCriticality(class)}
+	}
+	return a, c
+}()
+
+// mark writes what travels with a request. What goes without saying is not said: a
+// first attempt, and the class critical. Headers of this kind that the request came
+// with, from a proxy for example, were meant for another hop.
+func (a *attempt) mark(out *http.Request, quiet bool) {
+	h := out.Header
+	if quiet && h[HeaderTimeout] == nil && h[HeaderAttempt] == nil && h[HeaderCriticality] == nil && h != nil {
+		return
+	}
+	// Values are shared with the caller's headers: nothing below changes them.
+	out.Header = make(http.Header, len(h)+3)
+	maps.Copy(out.Header, h)
+	delete(out.Header, HeaderTimeout)
+	delete(out.Header, HeaderAttempt)
+	delete(out.Header, HeaderCriticality)
+	if quiet {
+		return
+	}
+	if !a.deadline.IsZero() {
+		a.timeout[0] = wire.FormatTimeout(time.Until(a.deadline))
+		out.Header[HeaderTimeout] = a.timeout[:]
+	}
+	number := a.info.Number
+	if a.info.Retried {
+		number = max(2, number)
+	}
+	if number > 1 || a.info.Hedged {
+		if hedge := 0; number < len(attempts) {
+			if a.info.Hedged {
+				hedge = 1
+			}
+			out.Header[HeaderAttempt] = attempts[number][hedge][:]
+		} else {
+			out.Header[HeaderAttempt] = []string{wire.FormatAttempt(number, a.info.Hedged)}
+		}
+	}
+	if class := a.info.Criticality; class != resilience.Critical {
+		out.Header[HeaderCriticality] = classes[class]
+	}
+}
+
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+}

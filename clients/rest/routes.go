@@ -1,0 +1,63 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// route is what a pattern of Transport.Routes stands for. The zero value is no route.
+type route struct {
+	pattern string
+	on      *resilience.Operation
+}
+
+// ServeHTTP makes a route something that a ServeMux finds. It is never called.
+func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+// router finds the operation of a request.
+type router struct {
+	mux *http.ServeMux // nil: there are no routes
+}
+
+func newRouter(guard *resilience.Guard, routes map[string]string) (router, error) {
+	if len(routes) == 0 || guard == nil {
+		return router{}, nil
+	}
+	var bad error
+	mux := http.NewServeMux()
+	for pattern, operation := range routes {
+		bad = errors.Join(bad, handle(mux, pattern, &route{pattern, guard.Operation(operation)}))
+	}
+	return router{mux}, bad
+}
+
+// handle registers a pattern; ServeMux panics about bad ones.
+func handle(mux *http.ServeMux, pattern string, r *route) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			text, _ := v.(string)
+			if e, ok := v.(error); ok {
+				text = e.Error()
+			}
+			err = errors.New("rest: Transport.Routes[" + pattern + "]: " + strings.TrimSpace(text))
+		}
+	}()
+	mux.Handle(pattern, r)
+	return nil
+}
+
+// find returns the route of a request. declared says that its pattern has the method.
+func (m router) find(r *http.Request) (found route, declared bool) {
+	if m.mux == nil {
+		return route{}, false
+	}
+	h, _ := m.mux.Handler(&http.Request{Method: r.Method, URL: r.URL, Host: r.URL.Host})
+	if h, ok := h.(*route); ok {
+		method, _, has := strings.Cut(h.pattern, " ")
+		return *h, has && method == r.Method
+	}
+	return route{}, false
+}

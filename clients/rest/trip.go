@@ -1,0 +1,105 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// trip is one RoundTrip: its attempts, and the last answer that was a failure.
+type trip struct {
+	transport  *Transport
+	request    *http.Request
+	route      route
+	repeatable bool
+	replayed   bool
+
+	mu sync.Mutex
+	// claimed: the caller's own body was taken, to be sent or to be closed.
+	claimed bool
+	// over: RoundTrip has returned. Who comes later cleans up after itself.
+	over bool
+	last *http.Response
+}
+
+// disposal is for answers that came too late to be used.
+var disposal = []resilience.CallOption[*http.Response]{resilience.Dispose(discard)}
+
+// claim takes the caller's own body, once.
+func (t *trip) claim() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.claimed
+	t.claimed = true
+	return !before
+}
+
+// attempt sends the request once.
+func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
+	t.keep(nil)
+	tr, r := t.transport, t.request
+	a := begin(ctx, r.Context(), t.replayed)
+	out, err := a.request(r, t.claim, tr.Quiet)
+	if err != nil {
+		err = a.failed(r, err, false)
+		a.cancel(context.Canceled)
+		return nil, err
+	}
+	out.Pattern = t.route.pattern
+	resp, err := tr.base.RoundTrip(out)
+	if err == nil && isSmall(resp, tr.maxBytes()) {
+		err = a.readWhole(resp, tr.stall())
+	}
+	if err != nil {
+		err = a.failed(r, err, t.repeatable)
+		a.cancel(context.Canceled)
+		return nil, err
+	}
+	verdict, failed := judge(resp.StatusCode, resp.Header, t.repeatable, time.Now())
+	if !failed {
+		return tr.guarded(resp, r, a, true), nil
+	}
+	if !resendable(r) {
+		verdict.Repeat = resilience.RepeatNever
+	}
+	// Nobody may need this answer, so it holds no permit. If it is handed over, it
+	// lives under the caller's context.
+	a.leave()
+	t.keep(tr.guarded(resp, r, a, false))
+	return nil, &StatusError{Method: r.Method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, verdict: verdict}
+}
+
+// keep remembers the last failure's answer; nil forgets it.
+func (t *trip) keep(r *http.Response) {
+	t.mu.Lock()
+	before := t.last
+	if t.last = r; t.over {
+		t.last = nil
+	}
+	over := t.over
+	t.mu.Unlock()
+	discard(before)
+	if over {
+		discard(r)
+	}
+}
+
+// finish ends the trip, and returns the last failure's answer.
+func (t *trip) finish() *http.Response {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.last
+	t.last, t.over = nil, true
+	return last
+}
+
+// discard closes an answer that nobody needs.
+func discard(r *http.Response) {
+	if r != nil && r.Body != nil {
+		// An error means that its connection is not used again.
+		_ = r.Body.Close()
+	}
+}
