@@ -31,11 +31,13 @@ const maxInterim = 64
 // because it is made for every request. Safe for concurrent use.
 type attempt struct {
 	guarded, caller context.Context
-	info            resilience.AttemptInfo
-	trace           *httptrace.ClientTrace
-	own             httptrace.ClientTrace
+	trace           httptrace.ClientTrace
 	timeout         [1]string // the value of a header
-	last            [1]byte   // where the end of a body is read into
+	end1            [1]byte   // where the end of a body is read into
+	number          int32     // from 1, hedges included
+	hedged, raced   bool
+	retried         bool // the request around is itself a repeat
+	class           resilience.Criticality
 
 	conns, interim atomic.Int32
 	// sent: the headers were written. unprocessed: and yet the server did nothing.
@@ -47,66 +49,62 @@ type attempt struct {
 	mu   sync.Mutex
 	// err and cause are set before done is closed.
 	err, cause error
-	ends       []*ending
-	first      [1]*ending
-	timer      *time.Timer
+	first      ending
+	more       []*ending
+	timer      *alarm
 	deadline   time.Time // zero: none
+	left       time.Duration
 	stall      time.Duration
 	stopCaller func() bool
 	stopGuard  func() bool
 }
-
-// ending is a function that runs at the context's end.
-type ending struct{ f func() }
 
 // epoch is what offsets count from.
 var epoch = time.Now()
 
 // begin makes an attempt from the guard's context, and the caller's, which a
 // response's body may live under.
-func begin(guarded, caller context.Context, replayed bool) *attempt {
-	a := &attempt{guarded: guarded, caller: caller, done: make(chan struct{})}
-	a.info, _ = resilience.AttemptFrom(guarded)
-	a.ends = a.first[:0]
+func (a *attempt) begin(guarded, caller context.Context, replayed bool) {
+	a.guarded, a.caller, a.done = guarded, caller, make(chan struct{})
+	info, _ := resilience.AttemptFrom(guarded)
+	a.number, a.hedged, a.raced, a.retried, a.class = int32(info.Number), info.Hedged, info.Raced, info.Retried, info.Criticality
 	a.listen(replayed)
 	// What is started here may end the attempt at once: it waits for the lock.
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if deadline, ok := guarded.Deadline(); ok {
-		a.deadline = deadline
-		a.timer = time.AfterFunc(time.Until(deadline), a.expire)
+		a.deadline, a.left = deadline, max(1, time.Until(deadline))
+		a.timer = setAlarm(a, a.left)
 	}
 	if caller.Done() != nil {
 		a.stopCaller = context.AfterFunc(caller, func() { a.end(caller.Err(), context.Cause(caller)) })
 	}
-	if a.info.Raced {
+	if a.raced {
 		a.stopGuard = context.AfterFunc(guarded, func() { a.end(guarded.Err(), context.Cause(guarded)) })
 	}
-	return a
 }
 
 // listen makes the attempt's trace. The caller's, if there is one, hears all of it.
 // Replayed: net/http takes it on itself to send the request again, also if it may
 // have been processed.
 func (a *attempt) listen(replayed bool) {
-	a.trace = &a.own
 	outer := httptrace.ContextClientTrace(a.guarded)
 	if outer != nil {
-		a.own = *outer
+		a.trace = *outer
 	}
-	a.own.GotConn = func(i httptrace.GotConnInfo) {
+	a.trace.GotConn = func(i httptrace.GotConnInfo) {
 		a.gotConn(i, replayed)
 		if outer != nil && outer.GotConn != nil {
 			outer.GotConn(i)
 		}
 	}
 	if outer == nil || outer.WroteHeaders == nil {
-		a.own.WroteHeaders = a.wroteHeaders
+		a.trace.WroteHeaders = a.wroteHeaders
 	} else {
-		a.own.WroteHeaders = func() { a.wroteHeaders(); outer.WroteHeaders() }
+		a.trace.WroteHeaders = func() { a.wroteHeaders(); outer.WroteHeaders() }
 	}
 	if outer != nil && outer.Got1xxResponse != nil {
-		a.own.Got1xxResponse = a.countInterim(outer)
+		a.trace.Got1xxResponse = a.countInterim(outer)
 	}
 }
 
@@ -123,11 +121,17 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo, replayed bool) {
 	if n == 1 || !a.sent.Load() && n <= maxUnsent {
 		return
 	}
-	if !replayed || isHTTP2(i.Conn) {
+	two := isHTTP2(i.Conn)
+	if !replayed || two {
 		// Then it does so only because the server can't have processed it.
 		a.unprocessed.Store(true)
 	}
 	a.cancel(errRepeated)
+	if !two && i.Conn != nil {
+		// HTTP/1 writes before it looks whether the request is still wanted. The
+		// connection serves this request only.
+		_ = i.Conn.Close()
+	}
 }
 
 func isHTTP2(conn net.Conn) bool {

@@ -2,33 +2,8 @@ package rest
 
 import (
 	"context"
-	"net/http/httptrace"
 	"time"
 )
-
-// traceKey is where net/http looks for a trace. It has no name outside, so it is
-// asked for.
-var traceKey = func() any {
-	var asked asking
-	httptrace.ContextClientTrace(&asked)
-	return asked.key
-}()
-
-// asking is a context that remembers what it was asked for.
-type asking struct {
-	nothing
-	key any
-}
-
-func (a *asking) Value(key any) any { a.key = key; return nil }
-
-// nothing is a context without anything.
-type nothing struct{}
-
-func (nothing) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (nothing) Done() <-chan struct{}       { return nil }
-func (nothing) Err() error                  { return nil }
-func (nothing) Value(any) any               { return nil }
 
 // Deadline implements context.Context.
 func (a *attempt) Deadline() (time.Time, bool) {
@@ -56,7 +31,7 @@ func (a *attempt) Err() error {
 // Value implements context.Context.
 func (a *attempt) Value(key any) any {
 	if key == traceKey {
-		return a.trace
+		return &a.trace
 	}
 	return a.guarded.Value(key)
 }
@@ -64,31 +39,36 @@ func (a *attempt) Value(key any) any {
 // String describes the context, as those of package context do.
 func (a *attempt) String() string { return "rest.attempt" }
 
+// ending is a function that runs at the context's end.
+type ending struct {
+	of *attempt
+	f  func()
+}
+
 // AfterFunc is what package context asks for, so that its contexts attach to this one
 // without a goroutine.
 func (a *attempt) AfterFunc(f func()) (stop func() bool) {
-	e := &ending{f}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err != nil {
 		go f() // as the interface has it: the caller holds locks
 		return func() bool { return false }
 	}
-	a.ends = append(a.ends, e)
-	return func() bool { return a.forget(e) }
+	e := &a.first
+	if e.of != nil {
+		e = new(ending)
+		a.more = append(a.more, e)
+	}
+	e.of, e.f = a, f
+	return e.stop
 }
 
-func (a *attempt) forget(e *ending) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, other := range a.ends {
-		if other == e {
-			a.ends[i] = a.ends[len(a.ends)-1]
-			a.ends = a.ends[:len(a.ends)-1]
-			return true
-		}
-	}
-	return false
+func (e *ending) stop() bool {
+	e.of.mu.Lock()
+	defer e.of.mu.Unlock()
+	had := e.f != nil
+	e.f = nil
+	return had
 }
 
 // cancel ends the attempt. Only the first end counts.
@@ -102,11 +82,19 @@ func (a *attempt) end(err, cause error) {
 	}
 	a.err, a.cause = err, cause
 	close(a.done)
-	ends, timer, stopCaller, stopGuard := a.ends, a.timer, a.stopCaller, a.stopGuard
-	a.ends, a.timer = nil, nil
+	timer, stopCaller, stopGuard := a.timer, a.stopCaller, a.stopGuard
+	first, more := a.first.f, a.more
+	a.first.f, a.more, a.timer = nil, nil, nil
+	var rest []func()
+	for _, e := range more {
+		if e.f != nil {
+			rest = append(rest, e.f)
+			e.f = nil
+		}
+	}
 	a.mu.Unlock()
 	if timer != nil {
-		timer.Stop()
+		timer.drop()
 	}
 	if stopCaller != nil {
 		stopCaller()
@@ -114,8 +102,11 @@ func (a *attempt) end(err, cause error) {
 	if stopGuard != nil {
 		stopGuard()
 	}
-	for _, e := range ends {
-		e.f()
+	if first != nil {
+		first()
+	}
+	for _, f := range rest {
+		f()
 	}
 }
 
@@ -138,21 +129,23 @@ func (a *attempt) leave() {
 	}
 }
 
-// watch begins to look for stalls: reads that bring nothing for longer than this.
-func (a *attempt) watch(stall time.Duration) {
-	if stall <= 0 {
-		return
-	}
+// watch begins to look for stalls: reads that bring nothing for longer than this. Zero
+// and less mean no such bound. It reports whether reads are to be noted: not if the
+// deadline comes first.
+func (a *attempt) watch(stall time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if stall <= 0 || a.err != nil || !a.deadline.IsZero() && a.left <= stall {
+		return false
+	}
 	a.stall = stall
 	switch {
-	case a.err != nil:
 	case a.timer == nil:
-		a.timer = time.AfterFunc(stall, a.expire)
+		a.timer = setAlarm(a, stall)
 	case a.deadline.IsZero() || stall < time.Until(a.deadline):
-		a.timer.Reset(stall)
+		a.timer.t.Reset(stall)
 	}
+	return true
 }
 
 // expire is called when the deadline is due, or a stall may be. One timer serves both,
@@ -162,7 +155,7 @@ func (a *attempt) expire() {
 	a.mu.Lock()
 	next, cause := a.expiresLocked(now)
 	if cause == nil && a.timer != nil && next > 0 {
-		a.timer.Reset(next)
+		a.timer.t.Reset(next)
 	}
 	a.mu.Unlock()
 	switch cause {

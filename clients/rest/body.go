@@ -67,14 +67,14 @@ func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, ho
 		h.release = resilience.Hold(a.guarded)
 	}
 	out := *resp
-	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: t.maxBytes(), stall: t.stall()}
+	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: t.maxBytes()}
 	if rw, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		// It goes on for as long as its user wants.
 		a.leave()
-		b.left, b.stall = -1, 0
+		b.left = -1
 		out.Body = &both{body: b, w: rw}
 	} else {
-		a.watch(b.stall)
+		b.watched = a.watch(t.stall())
 		out.Body = b
 	}
 	runtime.AddCleanup(b, (*held).end, h)
@@ -87,7 +87,7 @@ type body struct {
 	held     *held
 	from, to *http.Response
 	left     int64 // below zero: no bound
-	stall    time.Duration
+	watched  bool
 	read     atomic.Int64
 	failed   error // what each further Read returns
 
@@ -104,11 +104,11 @@ func (b *body) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	a := b.held.attempt
-	if b.stall > 0 {
+	if b.watched {
 		a.reading.Store(int64(time.Since(epoch)))
 	}
 	n, err := b.inner.Read(p)
-	if b.stall > 0 {
+	if b.watched {
 		a.reading.Store(0)
 	}
 	b.read.Add(int64(n))

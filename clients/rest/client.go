@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -122,9 +121,10 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	a := begin(ctx, ctx, replayed(r))
+	a := new(attempt)
+	a.begin(ctx, ctx, replayed(r))
 	defer a.cancel(context.Canceled)
-	out, err := a.request(r, func() bool { return true }, c.cfg.Quiet)
+	out, err := a.request(r, true, c.cfg.Quiet)
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}
@@ -139,7 +139,7 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBytes+1))
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		verdict, _ := judge(resp.StatusCode, resp.Header, true, time.Now())
+		verdict, _ := judge(resp.StatusCode, resp.Header, true)
 		kept := answer[:min(len(answer), drainBytes)]
 		return v, &StatusError{Method: method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, Body: kept, Problem: problemOf(resp.Header, kept), verdict: verdict}
 	case err != nil:

@@ -2,9 +2,7 @@ package rest
 
 import (
 	"errors"
-	"maps"
 	"net/http"
-	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/internal/wire"
 	"github.com/backstay-go/backstay/resilience"
@@ -33,9 +31,12 @@ func isSafe(r *http.Request) bool {
 // replayed says whether net/http would send a request again that may have been
 // processed. It asks for the key of an idempotent request, not for its value.
 func replayed(r *http.Request) bool {
+	if isSafe(r) {
+		return true
+	}
 	_, key := r.Header["Idempotency-Key"]
 	_, other := r.Header["X-Idempotency-Key"]
-	return isSafe(r) || key || other
+	return key || other
 }
 
 // resendable says whether the body can be sent again.
@@ -43,11 +44,11 @@ func resendable(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// request is the request as it is sent. Claim takes the caller's own body, for the
-// first attempt that asks. The caller's request is not changed.
-func (a *attempt) request(r *http.Request, claim func() bool, quiet bool) (*http.Request, error) {
+// request is the request as it is sent, with the caller's own body or another one that
+// reads the same. The caller's request is not changed.
+func (a *attempt) request(r *http.Request, own, quiet bool) (*http.Request, error) {
 	out := r.WithContext(a)
-	if !claim() && r.Body != nil && r.Body != http.NoBody {
+	if !own && r.Body != nil && r.Body != http.NoBody {
 		if r.GetBody == nil {
 			return nil, errOneShot
 		}
@@ -84,33 +85,33 @@ func (a *attempt) mark(out *http.Request, quiet bool) {
 	}
 	// Values are shared with the caller's headers: nothing below changes them.
 	out.Header = make(http.Header, len(h)+3)
-	maps.Copy(out.Header, h)
-	delete(out.Header, HeaderTimeout)
-	delete(out.Header, HeaderAttempt)
-	delete(out.Header, HeaderCriticality)
+	for name, values := range h {
+		if name != HeaderTimeout && name != HeaderAttempt && name != HeaderCriticality {
+			out.Header[name] = values
+		}
+	}
 	if quiet {
 		return
 	}
-	if !a.deadline.IsZero() {
-		a.timeout[0] = wire.FormatTimeout(time.Until(a.deadline))
+	if a.left > 0 {
+		a.timeout[0] = wire.FormatTimeout(a.left)
 		out.Header[HeaderTimeout] = a.timeout[:]
 	}
-	number := a.info.Number
-	if a.info.Retried {
+	number := int(a.number)
+	if a.retried {
 		number = max(2, number)
 	}
-	if number > 1 || a.info.Hedged {
-		if hedge := 0; number < len(attempts) {
-			if a.info.Hedged {
-				hedge = 1
-			}
-			out.Header[HeaderAttempt] = attempts[number][hedge][:]
-		} else {
-			out.Header[HeaderAttempt] = []string{wire.FormatAttempt(number, a.info.Hedged)}
-		}
+	switch {
+	case number <= 1 && !a.hedged:
+	case number < len(attempts) && a.hedged:
+		out.Header[HeaderAttempt] = attempts[number][1][:]
+	case number < len(attempts):
+		out.Header[HeaderAttempt] = attempts[number][0][:]
+	default:
+		out.Header[HeaderAttempt] = []string{wire.FormatAttempt(number, a.hedged)}
 	}
-	if class := a.info.Criticality; class != resilience.Critical {
-		out.Header[HeaderCriticality] = classes[class]
+	if a.class != resilience.Critical {
+		out.Header[HeaderCriticality] = classes[a.class]
 	}
 }
 

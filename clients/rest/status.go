@@ -87,12 +87,15 @@ func problemOf(h http.Header, body []byte) *Problem {
 
 // judge says what an answer's status means for the guard. ok is false for a success
 // and for what is the caller's fault, which is no failure of the dependency.
-func judge(status int, h http.Header, idempotent bool, now time.Time) (v resilience.Verdict, ok bool) {
+func judge(status int, h http.Header, idempotent bool) (v resilience.Verdict, ok bool) {
+	if status < http.StatusTooManyRequests {
+		return answered, false
+	}
 	repeat := resilience.RepeatNever
 	if idempotent {
 		repeat = resilience.RepeatIfIdempotent
 	}
-	after := retryAfter(h, now)
+	after := retryAfter(h, time.Now())
 	refused := h.Get(HeaderRefused) != ""
 	switch {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && (refused || h.Get("Retry-After") != ""):
@@ -100,11 +103,14 @@ func judge(status int, h http.Header, idempotent bool, now time.Time) (v resilie
 			repeat = resilience.RepeatAlways
 		}
 		return resilience.Verdict{Outcome: resilience.Overload, Repeat: repeat, After: after}, true
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
+	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported:
 		return resilience.Verdict{Outcome: resilience.Failure, Repeat: repeat, After: after}, true
 	}
-	return resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}, false
+	return answered, false
 }
+
+// answered is an answer that is no failure of the dependency.
+var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 
 // retryAfter reads the header in both forms: seconds, or a date.
 func retryAfter(h http.Header, now time.Time) time.Duration {

@@ -74,9 +74,6 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		on = found.on
 	}
 	res, err := resilience.Do(ctx, on, trip.attempt, disposal...)
-	if trip.claim() {
-		closeBody(r)
-	}
 	last := trip.finish()
 	if err == nil {
 		discard(last)

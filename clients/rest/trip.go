@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -23,6 +22,8 @@ type trip struct {
 	// over: RoundTrip has returned. Who comes later cleans up after itself.
 	over bool
 	last *http.Response
+	// first is the first attempt: one piece of memory less for most requests.
+	first attempt
 }
 
 // disposal is for answers that came too late to be used.
@@ -39,10 +40,14 @@ func (t *trip) claim() bool {
 
 // attempt sends the request once.
 func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
-	t.keep(nil)
 	tr, r := t.transport, t.request
-	a := begin(ctx, r.Context(), t.replayed)
-	out, err := a.request(r, t.claim, tr.Quiet)
+	a, own := &t.first, t.claim()
+	if !own {
+		a = new(attempt)
+		t.keep(nil)
+	}
+	a.begin(ctx, r.Context(), t.replayed)
+	out, err := a.request(r, own, tr.Quiet)
 	if err != nil {
 		err = a.failed(r, err, false)
 		a.cancel(context.Canceled)
@@ -58,7 +63,7 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 		a.cancel(context.Canceled)
 		return nil, err
 	}
-	verdict, failed := judge(resp.StatusCode, resp.Header, t.repeatable, time.Now())
+	verdict, failed := judge(resp.StatusCode, resp.Header, t.repeatable)
 	if !failed {
 		return tr.guarded(resp, r, a, true), nil
 	}
@@ -87,12 +92,16 @@ func (t *trip) keep(r *http.Response) {
 	}
 }
 
-// finish ends the trip, and returns the last failure's answer.
+// finish ends the trip: it closes a body that no attempt has taken, and returns the
+// last failure's answer.
 func (t *trip) finish() *http.Response {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	last := t.last
-	t.last, t.over = nil, true
+	last, claimed := t.last, t.claimed
+	t.last, t.over, t.claimed = nil, true, true
+	t.mu.Unlock()
+	if !claimed {
+		closeBody(t.request)
+	}
 	return last
 }
 

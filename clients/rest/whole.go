@@ -21,15 +21,17 @@ func isSmall(r *http.Response, limit int64) bool {
 
 // readWhole replaces the answer's body by one in memory.
 func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
-	a.watch(stall)
+	watched := a.watch(stall)
 	w := &whole{bytes: make([]byte, r.ContentLength)}
 	n, err := 0, error(nil)
 	for err == nil {
 		p := w.bytes[n:]
 		if len(p) == 0 {
-			p = a.last[:] // what is left to come is the end
+			p = a.end1[:] // what is left to come is the end
 		}
-		a.reading.Store(int64(time.Since(epoch)))
+		if watched {
+			a.reading.Store(int64(time.Since(epoch)))
+		}
 		var got int
 		got, err = r.Body.Read(p)
 		n += got

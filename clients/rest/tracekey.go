@@ -1,0 +1,30 @@
+package rest
+
+import (
+	"net/http/httptrace"
+	"time"
+)
+
+// traceKey is where net/http looks for a trace. It has no name outside, so it is
+// asked for.
+var traceKey = func() any {
+	var asked asking
+	httptrace.ContextClientTrace(&asked)
+	return asked.key
+}()
+
+// asking is a context that remembers what it was asked for.
+type asking struct {
+	noContext
+	key any
+}
+
+func (a *asking) Value(key any) any { a.key = key; return nil }
+
+// noContext is a context without anything.
+type noContext struct{}
+
+func (noContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (noContext) Done() <-chan struct{}       { return nil }
+func (noContext) Err() error                  { return nil }
+func (noContext) Value(any) any               { return nil }

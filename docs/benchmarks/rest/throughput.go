@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// cost is what one request took of the clock and of the processor, client and server
+// together, in nanoseconds.
+type cost struct{ wall, cpu float64 }
+
+// cpu is the processor time that this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// load sends n requests from so many callers.
+func load(rt http.RoundTripper, url string, callers, n int) (cost, error) {
+	client := &http.Client{Transport: rt}
+	var wg sync.WaitGroup
+	errs := make(chan error, callers)
+	start, used := time.Now(), cpu()
+	for range callers {
+		wg.Go(func() {
+			for range n / callers {
+				if err := get(client, url); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wall, spent := time.Since(start), cpu()-used
+	select {
+	case err := <-errs:
+		return cost{}, err
+	default:
+		return cost{float64(wall) / float64(n), float64(spent) / float64(n)}, nil
+	}
+}
+
+func get(client *http.Client, url string) error {
+	resp, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err = io.Copy(io.Discard, resp.Body); err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return err
+}
+
+func newGuard(limit int) (*resilience.Guard, error) {
+	return resilience.New(resilience.Policy{
+		Name: "dep", Bulkhead: resilience.BulkheadPolicy{Limit: limit, Queue: 4096}, Breaker: &resilience.BreakerPolicy{SlowCall: time.Second},
+		Default: resilience.OperationPolicy{Timeout: 10 * time.Second, AttemptTimeout: 5 * time.Second, Idempotent: true, Retry: &resilience.RetryPolicy{}},
+	})
+}
+
+// row is one comparison of throughput.
+type row struct {
+	name              string
+	bare, guarded     cost // medians
+	wall, cpu, spread float64
+}
+
+// compare interleaves short runs of both, so that what else the machine does meets
+// both, and takes the median of the rounds' ratios.
+func compare(name string, size, callers, each, rounds int, change func(*rest.Transport)) (row, error) {
+	body := bytes.Repeat([]byte("x"), size)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+	defer server.Close()
+	guard, err := newGuard(64)
+	if err != nil {
+		return row{}, err
+	}
+	defer guard.Close()
+	base := &http.Transport{MaxIdleConnsPerHost: 64}
+	defer base.CloseIdleConnections()
+	guarded := &rest.Transport{Guard: guard, Base: base}
+	if change != nil {
+		change(guarded)
+	}
+	rivals := []http.RoundTripper{base, guarded}
+	var costs [2][]cost
+	var wall, spent []float64
+	for i := range rounds + 2 {
+		var got [2]cost
+		for k := range rivals {
+			k = (k + i) % 2
+			if got[k], err = load(rivals[k], server.URL, callers, each); err != nil {
+				return row{}, err
+			}
+		}
+		if i < 2 {
+			continue // warm up
+		}
+		costs[0], costs[1] = append(costs[0], got[0]), append(costs[1], got[1])
+		wall, spent = append(wall, got[0].wall/got[1].wall), append(spent, got[0].cpu/got[1].cpu)
+	}
+	middle := func(c []cost) cost {
+		var w, u []float64
+		for _, one := range c {
+			w, u = append(w, one.wall), append(u, one.cpu)
+		}
+		return cost{median(w), median(u)}
+	}
+	return row{name: name, bare: middle(costs[0]), guarded: middle(costs[1]), wall: median(wall), cpu: median(spent)}, nil
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
