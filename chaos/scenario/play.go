@@ -173,7 +173,7 @@ func (r *result) perform(ctx context.Context, cfg Config, system System, injecto
 		return err
 	}
 	// Latency counts from the intended start, so a small lag is seen, not hidden.
-	player, err := load.New(load.Config{Schedule: schedule, MaxLag: r.scenario.Margin, LagShare: 0.02})
+	player, err := load.New(load.Config{Schedule: schedule, MaxLag: 250 * time.Millisecond, LagShare: 0.05})
 	if err != nil {
 		return err
 	}

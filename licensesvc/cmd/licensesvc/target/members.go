@@ -132,7 +132,7 @@ func (c *crowd) everybody() []string {
 func (c *crowd) warm(ctx context.Context) error {
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range 8 {
+	for range 4 {
 		wg.Go(func() {
 			for n := range next {
 				s := seen{id: fmt.Sprintf("%s-%d-warm-%d", c.name, c.seed, n), member: server.MemberID(1 + n), kind: askRequest}

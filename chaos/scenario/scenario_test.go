@@ -1,0 +1,366 @@
+package scenario_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// simple is a system in memory with one dependency, in virtual time.
+type simple struct {
+	point    *chaos.Point
+	fallback bool
+	acts     []string
+	harmed   bool
+	slow     time.Duration
+	wrong    bool
+	closed   *bool
+}
+
+var errGone = errors.New("gone")
+
+type simpleTarget struct {
+	system  *simple
+	refuse  error
+	started int
+}
+
+func (t *simpleTarget) Check(scenario.Scenario) error { return t.refuse }
+
+func (t *simpleTarget) Start(_ context.Context, setup scenario.Setup) (scenario.System, error) {
+	t.started++
+	t.system.point = setup.Injector.Point("store", "get", map[string]error{"gone": errGone})
+	return t.system, nil
+}
+
+func (s *simple) Legend() scenario.Legend {
+	return scenario.Legend{About: "A system in memory.", Kinds: []string{"get"}, Outcomes: scenario.Meanings()}
+}
+
+func (s *simple) Send(ctx context.Context, n int) load.Sample {
+	sample := load.Sample{ID: fmt.Sprint(n), Kind: "get", Outcome: "right", Means: load.Right, Sources: map[string]string{"store": "live"}}
+	_, err := chaos.Do(ctx, s.point, func(context.Context) (int, error) {
+		time.Sleep(s.slow + time.Millisecond)
+		return n, nil
+	})
+	switch {
+	case err != nil && s.wrong:
+		sample.Means, sample.Outcome = load.Wrong, "wrong"
+	case err != nil && s.fallback:
+		sample.Means, sample.Outcome, sample.Sources = load.Stale, "stale", map[string]string{"store": "stale"}
+	case err != nil:
+		sample.Means, sample.Outcome = load.Refused, "refused"
+	}
+	return sample
+}
+
+func (s *simple) Judge(context.Context, []load.Sample) ([]report.Check, error) {
+	return []report.Check{{Name: "domain", Verdict: report.Passed}}, nil
+}
+
+func (s *simple) Dependencies() []scenario.Dependency {
+	return []scenario.Dependency{{Name: "store", State: "closed", Permits: 1, Limit: 4, Calls: 10, Attempts: 10}}
+}
+
+func (s *simple) Act(_ context.Context, a scenario.Action) error {
+	s.acts = append(s.acts, a.Do)
+	if a.Do == "fail" {
+		return errGone
+	}
+	return nil
+}
+
+func (s *simple) Harm(ctx context.Context) error {
+	s.harmed = true
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (s *simple) Close(context.Context) error {
+	if s.closed != nil {
+		*s.closed = true
+	}
+	return nil
+}
+
+const text = `
+name: gone
+seed: 7
+load:
+  - {for: 12s, per_second: 40}
+faults:
+  - name: store gone
+    where: {dependency: store, protocol: process}
+    when: {from: 3s, to: 6s}
+    what: {kind: error, code: gone}
+checks:
+  - {name: stale data stands in, measure: stale, at_least: 0.9}
+`
+
+func parse(t *testing.T, text string) scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// play plays in virtual time.
+func play(t *testing.T, s scenario.Scenario, sys *simple) *report.Report {
+	t.Helper()
+	var rep *report.Report
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		closed := false
+		sys.closed = &closed
+		var err error
+		if rep, err = scenario.Play(t.Context(), s, scenario.Config{Target: &simpleTarget{system: sys}, Dir: dir, Command: "go test"}); err != nil {
+			t.Fatal(err)
+		}
+		if !closed {
+			t.Error("the system was not closed")
+		}
+	})
+	return rep
+}
+
+func check(t *testing.T, rep *report.Report, name string, want report.Verdict) report.Check {
+	t.Helper()
+	for _, c := range rep.Checks {
+		if c.Name == name {
+			if c.Verdict != want {
+				t.Errorf("%s is %s, want %s: %s %q", name, c.Verdict, want, c.Seen, c.Details)
+			}
+			return c
+		}
+	}
+	t.Errorf("there is no check %q in\n%s", name, rep.Text())
+	return report.Check{}
+}
+
+func TestASystemThatStandsPasses(t *testing.T) {
+	rep := play(t, parse(t, text), &simple{fallback: true})
+	if rep.Verdict != report.Passed {
+		t.Fatalf("%s\n%s", rep.Verdict, rep.Text())
+	}
+	for _, name := range []string{"the load came", "the steady state held", "the faults happened", "no answer was wrong", "no answer was late", "stale data stands in", "it recovered", "domain"} {
+		check(t, rep, name, report.Passed)
+	}
+	if rep.Metrics["time_to_detect_s"] > 0.2 || rep.Metrics["time_to_recover_s"] != 0 {
+		t.Errorf("metrics: %v", rep.Metrics)
+	}
+	if len(rep.Traces) == 0 || len(rep.Permits) != 1 || len(rep.Lanes) != 1 || len(rep.Faults) != 1 {
+		t.Errorf("traces %d, permits %d, lanes %d, faults %d", len(rep.Traces), len(rep.Permits), len(rep.Lanes), len(rep.Faults))
+	}
+}
+
+func TestWhatDoesNotHoldFails(t *testing.T) {
+	for _, c := range []struct {
+		name, change, with string
+		system             simple
+		check              string
+		verdict            report.Verdict
+		overall            report.Verdict
+	}{
+		{"no fallback", "", "", simple{}, "stale data stands in", report.Failed, report.Failed},
+		{"a wrong answer", "", "", simple{wrong: true}, "no answer was wrong", report.Failed, report.Failed},
+		{"slower than the deadline", "seed: 7", "seed: 7\ndeadline: 100ms\nmargin: 10ms", simple{fallback: true, slow: 200 * time.Millisecond}, "no answer was late", report.Failed, report.Undecided},
+		{"no steady state", "seed: 7", "seed: 7\nsteady: {p99: 10ms}", simple{fallback: true, slow: 50 * time.Millisecond}, "the steady state held", report.Failed, report.Undecided},
+		{"a fault that harmed nobody", "dependency: store", "dependency: elsewhere", simple{fallback: true}, "the faults happened", report.Failed, report.Undecided},
+		{"too few requests", "seed: 7", "seed: 7\nrequests: 5000", simple{fallback: true}, "the load came", report.Failed, report.Undecided},
+		{"no recovery", "to: 6s", "to: 8s, repeat_every: 0s", simple{}, "stale data stands in", report.Failed, report.Failed},
+		{"a check of what never came", "measure: stale, at_least: 0.9", "measure: stale, kind: put, at_least: 0.9", simple{fallback: true}, "stale data stands in", report.Undecided, report.Undecided},
+		{"an action that failed", "checks:", "actions:\n  - {at: 4s, do: fail}\nchecks:", simple{fallback: true}, "the faults happened", report.Failed, report.Undecided},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rep := play(t, parse(t, strings.Replace(text, c.change, c.with, 1)), &c.system)
+			check(t, rep, c.check, c.verdict)
+			if rep.Verdict != c.overall {
+				t.Errorf("verdict %s, want %s\n%s", rep.Verdict, c.overall, rep.Text())
+			}
+		})
+	}
+}
+
+func TestAnUnsteadySystemIsNotHarmed(t *testing.T) {
+	sys := &simple{fallback: true, slow: 50 * time.Millisecond}
+	rep := play(t, parse(t, strings.Replace(text, "seed: 7", "seed: 7\nsteady: {p99: 10ms}", 1)), sys)
+	c := check(t, rep, "the faults happened", report.Failed)
+	if !strings.Contains(strings.Join(c.Details, " "), "nothing was harmed") {
+		t.Errorf("%+v", c)
+	}
+	if n := rep.Metrics["requests"]; n > 130 {
+		t.Errorf("%g requests were sent, though the steady state did not hold after 3 s", n)
+	}
+}
+
+func TestAStopConditionEndsTheRun(t *testing.T) {
+	rep := play(t, parse(t, text+"stop:\n  - {measure: refused, more_than: 0.5, over: 1s}\n"), &simple{})
+	if rep.Verdict != report.Failed {
+		t.Errorf("verdict %s\n%s", rep.Verdict, rep.Text())
+	}
+	c := check(t, rep, "no stop condition was met", report.Failed)
+	if !strings.Contains(c.Seen, "refused") {
+		t.Errorf("it does not say why: %s", c.Seen)
+	}
+	if n := rep.Metrics["requests"]; n > 300 {
+		t.Errorf("%g requests were sent: it did not stop", n)
+	}
+}
+
+func TestActionsAndHarmComeToPass(t *testing.T) {
+	sys := &simple{fallback: true}
+	play(t, parse(t, strings.Replace(text, "checks:", "actions:\n  - {at: 4s, do: deploy}\n  - {at: 5s, do: restore}\nchecks:", 1)), sys)
+	if fmt.Sprint(sys.acts) != "[deploy restore]" || !sys.harmed {
+		t.Errorf("acts %v, harmed %t", sys.acts, sys.harmed)
+	}
+}
+
+func TestTheSameSeedGivesTheSameRun(t *testing.T) {
+	s := parse(t, strings.Replace(text, "what:", "often: {probability: 0.4}\n    what:", 1))
+	a, b := play(t, s, &simple{fallback: true}), play(t, s, &simple{fallback: true})
+	if a.Metrics["requests"] != b.Metrics["requests"] || a.Metrics["means stale"] != b.Metrics["means stale"] {
+		t.Errorf("%v\n%v", a.Metrics, b.Metrics)
+	}
+	s.Seed = 8
+	if c := play(t, s, &simple{fallback: true}); c.Metrics["requests"] == a.Metrics["requests"] && c.Metrics["means stale"] == a.Metrics["means stale"] {
+		t.Errorf("another seed gave the same run: %v", c.Metrics)
+	}
+}
+
+func TestAReportHoldsItsScenario(t *testing.T) {
+	rep := play(t, parse(t, text), &simple{fallback: true})
+	again, err := scenario.Parse("report", []byte(rep.Source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.String() != parse(t, text).String() {
+		t.Errorf("the report holds\n%s", rep.Source)
+	}
+}
+
+func TestPlayRefusesBeforeAnythingStarts(t *testing.T) {
+	target := &simpleTarget{system: &simple{}}
+	if _, err := scenario.Play(t.Context(), scenario.Scenario{}, scenario.Config{Target: target}); !errors.Is(err, scenario.ErrConfig) || !errors.Is(err, chaos.ErrPlan) {
+		t.Errorf("an empty scenario: %v", err)
+	}
+	target.refuse = errGone
+	if _, err := scenario.Play(t.Context(), parse(t, text), scenario.Config{Target: target}); !errors.Is(err, scenario.ErrConfig) || !errors.Is(err, errGone) {
+		t.Errorf("refused by the target: %v", err)
+	}
+	if _, err := scenario.Play(t.Context(), parse(t, text), scenario.Config{}); !errors.Is(err, scenario.ErrConfig) {
+		t.Errorf("without a target: %v", err)
+	}
+	if target.started != 0 {
+		t.Error("a system was started")
+	}
+}
+
+func TestTheEndOfTheContextLeavesNoVerdict(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		closed := false
+		rep, err := scenario.Play(ctx, parse(t, text), scenario.Config{Target: &simpleTarget{system: &simple{closed: &closed}}, Dir: dir})
+		if rep != nil || !errors.Is(err, context.DeadlineExceeded) || !closed {
+			t.Errorf("%v, %v, closed %t", rep, err, closed)
+		}
+	})
+}
+
+// TestGolden holds good files against what they print as, and bad ones against what is
+// said of them.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			s, err := scenario.Load(file)
+			got := ""
+			if err != nil {
+				got = err.Error() + "\n"
+			} else {
+				got = s.String()
+				again, err := scenario.Parse(file, []byte(got))
+				if err != nil || again.String() != got {
+					t.Errorf("it prints as what does not parse to it: %v\n%s", err, got)
+				}
+			}
+			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil || got != string(want) {
+				t.Errorf("have\n%s\nwant\n%s%v", got, want, err)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(text)
+	all, err := scenario.Library()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range all {
+		f.Add(s.String())
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := scenario.Parse("fuzz.yaml", []byte(text))
+		if err != nil {
+			if !errors.Is(err, chaos.ErrPlan) {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		if again, err := scenario.Parse("again.yaml", []byte(s.String())); err != nil || again.String() != s.String() {
+			t.Fatalf("%v\n%s", err, s)
+		}
+	})
+}
+
+func TestLibraryIsWhole(t *testing.T) {
+	all, err := scenario.Library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, s := range all {
+		have[s.Name] = true
+		if s.Title == "" || s.About == "" || len(s.Checks) == 0 || s.Seed == 0 {
+			t.Errorf("%s: give title, about, checks and seed", s.Name)
+		}
+	}
+	for _, name := range []string{"slow-dependency", "brown-out", "hang", "flapping", "silent-datastore", "slow-replica", "dead-replica", "quorum-lost",
+		"reply-lost", "disk-full", "retry-storm", "thundering-recovery", "bad-policy", "clock-jump"} {
+		if !have[name] {
+			t.Errorf("the library lacks %s", name)
+		}
+	}
+	if _, err := scenario.Named("slow-dependancy"); err == nil || !strings.Contains(err.Error(), "slow-dependency") {
+		t.Errorf("a wrong name: %v", err)
+	}
+}
