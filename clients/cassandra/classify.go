@@ -17,7 +17,9 @@ type meaning struct {
 	done bool
 }
 
-// meanings is the table of what each cause means. Where the server says "not
+// meanings is the table of what each cause means. What is ignored is not repeated;
+// a bootstrapping node or a lost preparation sends the attempt on to another node
+// before it comes to that. Where the server says "not
 // done", a write may be repeated as safely as a read. Contention on one stream (a
 // conditional write's timeout) says nothing about the cluster.
 var meanings = map[driver.Cause]meaning{
@@ -26,7 +28,7 @@ var meanings = map[driver.Cause]meaning{
 	driver.Credentials:     {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
 	driver.Unavailable:     {ErrUnavailable, resilience.Failure, resilience.RepeatIfIdempotent, false},
 	driver.Overloaded:      {ErrOverloaded, resilience.Overload, resilience.RepeatIfIdempotent, true},
-	driver.Bootstrapping:   {ErrUnavailable, resilience.Ignored, resilience.RepeatAlways, false},
+	driver.Bootstrapping:   {ErrUnavailable, resilience.Overload, resilience.RepeatAlways, false},
 	driver.Truncate:        {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.WriteTimeout:    {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.ReadTimeout:     {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, false},
@@ -40,7 +42,7 @@ var meanings = map[driver.Cause]meaning{
 	driver.Invalid:         {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
 	driver.BadConfig:       {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
 	driver.AlreadyExists:   {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
-	driver.Unprepared:      {ErrFailed, resilience.Ignored, resilience.RepeatAlways, false},
+	driver.Unprepared:      {ErrFailed, resilience.Ignored, resilience.RepeatNever, false},
 	driver.NoConnections:   {ErrUnavailable, resilience.Failure, resilience.RepeatAlways, false},
 	driver.NoStreams:       {ErrUnavailable, resilience.Failure, resilience.RepeatAlways, false},
 	driver.Disconnected:    {ErrUnavailable, resilience.Failure, resilience.RepeatIfIdempotent, true},
@@ -66,9 +68,9 @@ func judge(f *driver.Failure, st *statement) *Error {
 		e.Message = "no answer in time"
 	}
 	switch {
-	case !f.Sent && f.Code < 0:
-		// It never left: whatever it is, it was not done.
-		if m.outcome == resilience.Failure {
+	case !f.Sent:
+		// It never left, or only its preparation failed: it was not done.
+		if m.outcome == resilience.Failure || m.outcome == resilience.Overload {
 			e.verdict.Repeat = resilience.RepeatAlways
 		}
 	case st.write:
@@ -85,12 +87,13 @@ func judge(f *driver.Failure, st *statement) *Error {
 	case driver.WriteTimeout:
 		switch {
 		case !st.write:
-			// A read at a serial level that met contention: it may be asked again.
-			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatIfIdempotent}
+			// A read at a serial level that met contention: it may be asked again, and a
+			// limit that adapts should lessen what contends.
+			e.verdict = resilience.Verdict{Outcome: resilience.Overload, Repeat: resilience.RepeatIfIdempotent}
 		case st.conditional || f.WriteType == "CAS":
 			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 		}
-		if f.WriteType == "COUNTER" {
+		if st.write && f.WriteType == "COUNTER" {
 			e.verdict.Repeat = resilience.RepeatNever
 		}
 	case driver.ReadTimeout:

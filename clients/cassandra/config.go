@@ -41,9 +41,9 @@ type Config struct {
 	Connections int `json:"connections,omitempty" yaml:"connections,omitempty"`
 	// ConnectTimeout bounds each step of opening a connection. Default: 1 s.
 	ConnectTimeout time.Duration `json:"connectTimeout,omitempty" yaml:"connectTimeout,omitempty"`
-	// OrphanLimit is the number of requests on one connection that nobody waits for
-	// any more, above which the connection is replaced. Default: 256, as in the Java
-	// driver.
+	// OrphanLimit is the number of requests, for each of Connections, that nobody
+	// waits for any more, above which a node's connections are replaced. Default: 256,
+	// as in the Java driver.
 	OrphanLimit int `json:"orphanLimit,omitempty" yaml:"orphanLimit,omitempty"`
 	// SilenceLimit is how long a node that owes answers may say nothing before its
 	// connections are replaced. Default: 5 s.
@@ -79,10 +79,13 @@ const (
 	defaultConnections    = 1
 	defaultConnectTimeout = time.Second
 	defaultOrphanLimit    = 256
-	defaultSilenceLimit   = 5 * time.Second
-	defaultSuspectAfter   = 3
-	defaultSuspectFor     = 500 * time.Millisecond
-	// requestTimeout bounds the driver's own requests: heartbeats, preparing.
+	// maxOrphans leaves half of a connection's streams to requests that are waited for.
+	maxOrphans          = 16384
+	defaultSilenceLimit = 5 * time.Second
+	defaultSuspectAfter = 3
+	defaultSuspectFor   = 500 * time.Millisecond
+	// requestTimeout bounds the driver's own requests: heartbeats, preparing. The
+	// driver cuts off all others too, so it is stretched to the longest profile's.
 	requestTimeout = 5 * time.Second
 )
 
@@ -194,6 +197,9 @@ func (c Config) Check() error {
 			add(field, v, "use a positive duration, or 0 for the default")
 		}
 	}
+	if n := c.OrphanLimit; n >= maxOrphans {
+		add("OrphanLimit", n, fmt.Sprintf("a connection has 32768 streams; use less than %d", maxOrphans))
+	}
 	if len(c.Profiles) > 0 {
 		for _, f := range c.withDefaults().policy().Check() {
 			// "default" is made here, and repeats what its profile's finding says.
@@ -207,6 +213,15 @@ func (c Config) Check() error {
 	}
 	slices.Sort(problems)
 	return fmt.Errorf("%w:\n  %s", ErrConfig, strings.Join(problems, "\n  "))
+}
+
+// longest is how long any request may take.
+func (c Config) longest() time.Duration {
+	longest := requestTimeout
+	for _, p := range c.Profiles {
+		longest = max(longest, p.Timeout)
+	}
+	return longest
 }
 
 // degradedSuffix names the operation that runs a profile's degraded reads.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/backstay-go/backstay/resilience"
@@ -47,6 +48,7 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	if x.profile.degraded != nil && !x.st.write {
 		opts = []resilience.CallOption[driver.Page]{resilience.Fallback(x.degrade)}
 	}
+	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
 	res, err := resilience.Do(ctx, x.profile.run, x.attempt, opts...)
 	info := Info{Profile: x.profile.name, Source: res.Source, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
 	if err != nil {
@@ -64,16 +66,36 @@ func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
 	return x.send(ctx, &x.request)
 }
 
+// maxNodes is how many nodes a call may go to besides its retries and hedges: beyond
+// the first only with what was certainly not processed there.
+const maxNodes = 3
+
 func (x *execution) send(ctx context.Context, r *driver.Request) (driver.Page, error) {
-	page, err := x.session.driver.Do(ctx, r, &x.call)
-	if err == nil {
-		return page, nil
+	for {
+		before := x.call.Nodes()
+		page, err := x.session.do(ctx, r, &x.call)
+		if err == nil {
+			return page, nil
+		}
+		var f *driver.Failure
+		if !errors.As(err, &f) {
+			f = &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Sent: true, Err: err}
+		}
+		if now := x.call.Nodes(); now == before || now >= maxNodes || !elsewhere(f) || ctx.Err() != nil {
+			return nil, judge(f, x.st)
+		}
 	}
-	var f *driver.Failure
-	if !errors.As(err, &f) {
-		f = &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Sent: true, Err: err}
+}
+
+// elsewhere says that the next node may do at once what this one has not begun.
+func elsewhere(f *driver.Failure) bool {
+	switch f.Cause {
+	case driver.Bootstrapping, driver.Unprepared:
+		return true
+	case driver.Disconnected, driver.NoStreams:
+		return !f.Sent
 	}
-	return nil, judge(f, x.st)
+	return false
 }
 
 // degrade reads once more at the profile's lower level.
@@ -90,7 +112,7 @@ func (x *execution) degrade(ctx context.Context, cause error) (driver.Page, erro
 // settle makes sure that the error of a write that was sent says so if nobody can
 // know what came of it: a caller may have left an attempt before it had an error.
 func (x *execution) settle(err error) error {
-	if !x.st.write || errors.Is(err, ErrOutcomeUnknown) || !x.call.Any() {
+	if !x.st.write || errors.Is(err, ErrOutcomeUnknown) || !x.call.Sent() {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
-	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -19,8 +18,8 @@ import (
 type Session struct {
 	config   Config
 	guard    *resilience.Guard
-	nodes    *driver.Nodes
-	driver   driver.Session
+	link     atomic.Pointer[link]
+	search   search
 	profiles atomic.Pointer[map[string]*profile]
 	known    statements
 	// ctx is for requests that bring no context; it ends with the session.
@@ -55,7 +54,6 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s := &Session{config: c, guard: guard}
-	s.nodes = driver.NewNodes(driver.Limits{Suspect: c.SuspectAfter, SuspectFor: c.SuspectFor, Orphans: c.OrphanLimit, Silence: c.SilenceLimit})
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.install(c.Profiles)
 	if err := s.dial(ctx); err != nil {
@@ -81,22 +79,16 @@ const dialPause = 200 * time.Millisecond
 
 // dial connects the driver.
 func (s *Session) dial(ctx context.Context) error {
-	c := s.config
-	var said reason
 	for {
-		d, err := gocqldriver.Connect(driver.Config{
-			Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, Username: c.Username, Password: string(c.Password),
-			Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: requestTimeout, Nodes: s.nodes, Log: said.log(c.Log),
-		}, c.TLS)
-		if err == nil {
-			s.driver = d
-			if err := s.verify(ctx); err != nil {
-				d.Close()
+		l, final := s.open()
+		if final == nil {
+			if err := s.verify(ctx, l); err != nil {
+				l.driver.Close()
 				return err
 			}
+			s.link.Store(l)
 			return nil
 		}
-		final := s.connectError(said.of(err))
 		if !errors.Is(final, ErrUnavailable) && !errors.Is(final, ErrTimedOut) {
 			return final
 		}
@@ -161,7 +153,7 @@ func (s *Session) connectError(err error) error {
 }
 
 // verify asks the cluster about what the configuration supposes.
-func (s *Session) verify(ctx context.Context) error {
+func (s *Session) verify(ctx context.Context, l *link) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if s.config.LocalDC == "" {
@@ -169,7 +161,7 @@ func (s *Session) verify(ctx context.Context) error {
 	}
 	var dcs []string
 	for _, cql := range []string{"SELECT data_center FROM system.local", "SELECT data_center FROM system.peers"} {
-		page, err := s.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: cql}}, Consistency: uint16(LocalOne), PageSize: 100}, &driver.Call{})
+		page, err := l.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: cql}}, Consistency: uint16(LocalOne), PageSize: 100}, &driver.Call{})
 		if err != nil {
 			return s.connectError(err)
 		}
@@ -202,6 +194,9 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 		return err
 	}
 	c = c.withDefaults()
+	if longest, bound := c.longest(), s.config.longest(); longest > bound {
+		return fmt.Errorf("%w: a profile's Timeout is %v, and Connect set the driver's to %v, which can't be changed; make a new session for it", ErrConfig, longest, bound)
+	}
 	if err := s.guard.Update(c.policy()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -223,10 +218,10 @@ type NodeState = driver.NodeState
 
 // Nodes returns the nodes that the session has connected to, by address.
 func (s *Session) Nodes() []NodeState {
-	if s == nil || s.nodes == nil {
+	if s == nil || s.link.Load() == nil {
 		return nil
 	}
-	all := s.nodes.All()
+	all := s.link.Load().nodes.All()
 	states := make([]NodeState, len(all))
 	for i, n := range all {
 		states[i] = n.State()
@@ -237,15 +232,16 @@ func (s *Session) Nodes() []NodeState {
 // Close ends the session: requests in flight fail, later ones get ErrClosed.
 // Closing twice does nothing.
 func (s *Session) Close() error {
-	if s == nil || s.driver == nil || s.closed.Swap(true) {
+	if s == nil || s.link.Load() == nil || s.closed.Swap(true) {
 		return nil
 	}
 	s.end()
-	s.driver.Close()
+	s.search.wait()
+	s.link.Load().driver.Close()
 	return s.guard.Close()
 }
 
-func (s *Session) isClosed() bool { return s == nil || s.driver == nil || s.closed.Load() }
+func (s *Session) isClosed() bool { return s == nil || s.link.Load() == nil || s.closed.Load() }
 
 // profile finds the profile that a request names, or the default.
 func (s *Session) profile(name string) (*profile, error) {

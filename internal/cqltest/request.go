@@ -3,6 +3,7 @@ package cqltest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 
 	"github.com/datastax/go-cassandra-native-protocol/frame"
 	"github.com/datastax/go-cassandra-native-protocol/message"
@@ -85,6 +86,20 @@ func (r *Request) SendWith(m message.Message, warnings ...string) {
 		f.SetTracingId(&id)
 	}
 	r.conn.sendFrame(f)
+}
+
+// Error answers with an error of any code, also one that the protocol's library does
+// not know; fields are what follows the message.
+func (r *Request) Error(code uint32, text string, fields []byte) {
+	body := binary.BigEndian.AppendUint32(nil, code)
+	body = append(binary.BigEndian.AppendUint16(body, uint16(len(text))), text...)
+	r.Raw(r.Frame(primitive.OpCodeError, append(body, fields...)))
+}
+
+// Frame is a whole answer with any opcode and body.
+func (r *Request) Frame(code primitive.OpCode, body []byte) []byte {
+	b := []byte{0x80 | byte(r.conn.version), 0, byte(uint16(r.stream) >> 8), byte(r.stream), byte(code)}
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(body))), body...)
 }
 
 // SendOn answers on another stream than the request's.

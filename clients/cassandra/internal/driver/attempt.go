@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,29 +9,53 @@ import (
 
 // Call is what the attempts of one call share.
 type Call struct {
+	// Repeatable says that the call is worth risking on a suspect node: if it fails
+	// there it can go elsewhere.
+	Repeatable bool
+	// Begun is when the caller asked, for the time that requests wait to be sent.
+	Begun time.Time
+
 	mu    sync.Mutex
 	tried []*Node
 	// few is what tried needs as a rule.
-	few [2]*Node
+	few  [2]*Node
+	sent bool
 }
 
-// Tried reports whether an attempt of the call has been sent to the node.
+// Tried reports whether an attempt of the call has chosen the node.
 func (c *Call) Tried(n *Node) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, t := range c.tried {
-		if t == n {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.tried, n)
 }
 
-// Any reports whether any attempt of the call was sent.
-func (c *Call) Any() bool {
+// Nodes is the number of nodes that attempts of the call have chosen.
+func (c *Call) Nodes() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.tried) > 0
+	return len(c.tried)
+}
+
+// Sent reports whether any attempt of the call was sent.
+func (c *Call) Sent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent
+}
+
+// tries notes a node; first says that it is the call's first to be sent.
+func (c *Call) tries(n *Node, sent bool) (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tried == nil {
+		c.tried = c.few[:0]
+	}
+	if !slices.Contains(c.tried, n) {
+		c.tried = append(c.tried, n)
+	}
+	first = sent && !c.sent
+	c.sent = c.sent || sent
+	return first
 }
 
 // Attempt follows one request to its node. The driver tells it what becomes of the
@@ -43,11 +68,14 @@ type Attempt struct {
 	mu      sync.Mutex
 	streams int
 	gone    bool
-	start   time.Time
+	start   int64 // offset; zero: nothing was sent
 }
 
-// Chosen tells the node that the driver is about to use.
-func (a *Attempt) Chosen(n *Node) { a.node.Store(n) }
+// Chosen tells the node that the request was meant for, if it was not sent.
+func (a *Attempt) Chosen(n *Node) {
+	a.node.Store(n)
+	a.Call.tries(n, false)
+}
 
 // Node returns the node that was asked, nil if none was.
 func (a *Attempt) Node() *Node { return a.node.Load() }
@@ -64,54 +92,64 @@ func (a *Attempt) Coordinator() string {
 func (a *Attempt) Started(n *Node) {
 	a.node.Store(n)
 	n.started()
+	now := n.all.now()
 	a.mu.Lock()
 	a.streams++
-	a.start = time.Now()
+	a.start = now
 	a.mu.Unlock()
-	a.Call.mu.Lock()
-	if a.Call.tried == nil {
-		a.Call.tried = a.Call.few[:0]
+	if a.Call.tries(n, true) && !a.Call.Begun.IsZero() {
+		n.queued.add(time.Duration(now - n.all.offset(a.Call.Begun)))
 	}
-	a.Call.tried = append(a.Call.tried, n)
-	a.Call.mu.Unlock()
 }
 
-// Ended tells that the stream is free: an answer came, in time or late, or, not
-// alive, the connection is gone.
+// Ended tells that the stream is free: an answer came, in time or late, or the
+// request was not written after all, or, not alive, the connection is gone.
 func (a *Attempt) Ended(n *Node, alive bool) {
-	n.answered(alive)
+	n.inFlight.Add(-1)
 	a.mu.Lock()
 	a.streams--
 	orphan := a.gone
 	a.mu.Unlock()
-	if orphan {
-		n.found()
+	if !orphan {
+		return // Left tells what the node did
+	}
+	n.orphans.Add(-1)
+	if alive {
+		n.heard()
 	}
 }
 
-// Left tells that the caller no longer waits, and how it went. Sent reports whether
-// the request may have reached a node.
-func (a *Attempt) Left(err *Failure) (sent bool) {
+// Sent reports whether the request may have reached a node.
+func (a *Attempt) Sent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.start != 0
+}
+
+// Left tells that the caller no longer waits, and how it went.
+func (a *Attempt) Left(err *Failure) {
 	n := a.node.Load()
 	a.mu.Lock()
 	start, orphans := a.start, a.streams
 	a.gone = true
 	a.mu.Unlock()
 	if n == nil {
-		return false
+		return
 	}
-	for range orphans {
-		n.left()
+	if orphans > 0 {
+		n.left(orphans)
 	}
-	switch {
-	case err == nil:
-		n.report(true, time.Since(start))
-	case err.nodeAtFault():
-		n.report(false, 0)
-	case err.Code >= 0 && !start.IsZero():
-		n.report(true, time.Since(start))
+	now := n.all.now()
+	switch answered := start != 0 && (err == nil || err.Code >= 0); {
+	case err != nil && err.nodeAtFault():
+		n.report(false, 0, now)
+		if answered {
+			n.heard()
+		}
+	case answered:
+		n.report(true, time.Duration(now-start), now)
+		n.heard()
 	}
-	return !start.IsZero()
 }
 
 // nodeAtFault tells a failure of the node asked from a failure elsewhere.
@@ -119,6 +157,8 @@ func (f *Failure) nodeAtFault() bool {
 	switch f.Cause {
 	case TimedOut, Disconnected, NoStreams, Bootstrapping, Overloaded:
 		return true
+	case Protocol:
+		return f.Code < 0 // what it answered can't be read
 	}
 	return false
 }

@@ -3,47 +3,183 @@ package gocqldriver
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/gocql/gocql"
 )
 
+// redialAfter is how long a node may keep us waiting before a second connection is
+// tried beside the first, and so on. A node that was silent and no longer is
+// answers the newest at once, and never the older ones.
+const redialAfter = 200 * time.Millisecond
+
 // dialer opens connections and keeps a handle on each, so that one can be closed
 // without the driver's help.
 type dialer struct {
 	nodes   *driver.Nodes
-	at      *addresses
 	tls     *tls.Config
 	timeout time.Duration
 }
 
-// DialHost implements gocql.HostDialer.
+// DialHost implements gocql.HostDialer. The connection is one on which the node has
+// answered.
 func (d *dialer) DialHost(ctx context.Context, host *gocql.HostInfo) (*gocql.DialedHost, error) {
-	address := d.at.of(host)
-	nd := net.Dialer{Timeout: d.timeout, KeepAlive: 15 * time.Second}
-	conn, err := nd.DialContext(ctx, "tcp", address)
+	address := addressOf(host)
+	conn, err := d.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	tcp := &connection{TCPConn: conn.(*net.TCPConn)}
-	tcp.closed = d.nodes.Node(address, host.DataCenter()).Opened(tcp)
-	if d.tls == nil {
-		return &gocql.DialedHost{Conn: tcp}, nil
-	}
-	cfg := d.tls.Clone()
-	if cfg.ServerName == "" && !cfg.InsecureSkipVerify {
-		cfg.ServerName = host.ConnectAddress().String()
-	}
-	secured := tls.Client(tcp, cfg)
+	conn.tcp.closed = d.nodes.Node(address, host.DataCenter()).Opened(conn.tcp)
+	return &gocql.DialedHost{Conn: conn.Conn}, nil
+}
+
+// dialed is a connection, and the TCP connection below it.
+type dialed struct {
+	net.Conn
+	tcp *connection
+}
+
+// dial connects within the timeout: the first of several tries on which the node
+// answers. It returns when all have ended.
+func (d *dialer) dial(ctx context.Context, address string) (*dialed, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = tcp.Close() // the handshake's error is the one to tell
+	type result struct {
+		conn *dialed
+		err  error
+	}
+	results := make(chan result)
+	running := 0
+	try := func() {
+		running++
+		go func() {
+			conn, err := d.try(ctx, address)
+			results <- result{conn, err}
+		}()
+	}
+	try()
+	again := time.NewTicker(redialAfter)
+	defer again.Stop()
+	var won *dialed
+	var first error
+	for running > 0 {
+		select {
+		case <-again.C:
+			if won == nil && first == nil && ctx.Err() == nil {
+				try()
+			}
+		case r := <-results:
+			running--
+			switch {
+			case r.err != nil:
+				if first == nil {
+					first = r.err
+				}
+			case won == nil:
+				won = r.conn
+				cancel()
+			default:
+				_ = r.conn.Close() // another was faster
+			}
+		}
+	}
+	if won != nil {
+		return won, nil
+	}
+	return nil, first
+}
+
+// try opens one connection and greets the node.
+func (d *dialer) try(ctx context.Context, address string) (*dialed, error) {
+	nd := net.Dialer{KeepAlive: 15 * time.Second}
+	raw, err := nd.DialContext(ctx, "tcp", address)
+	if err != nil {
 		return nil, err
 	}
-	return &gocql.DialedHost{Conn: secured}, nil
+	tcp := &connection{TCPConn: raw.(*net.TCPConn)}
+	conn := &dialed{Conn: tcp, tcp: tcp}
+	// What follows ends with the context.
+	stop := context.AfterFunc(ctx, func() { _ = tcp.Close() })
+	if d.tls != nil {
+		secured := tls.Client(tcp, d.tlsFor(address))
+		conn.Conn, err = secured, secured.HandshakeContext(ctx)
+	}
+	if err == nil {
+		err = greet(conn)
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = tcp.Close() // the error is the one to tell
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%s does not answer: %w", address, ctx.Err())
+		}
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (d *dialer) tlsFor(address string) *tls.Config {
+	cfg := d.tls.Clone()
+	if cfg.ServerName == "" && !cfg.InsecureSkipVerify {
+		// An address without a port has no other use here.
+		cfg.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	return cfg
+}
+
+const (
+	headerBytes = 9
+	// maxGreeting is more than any node answers to OPTIONS.
+	maxGreeting = 64 << 10
+)
+
+// options is an OPTIONS frame of protocol version 4, on stream 0.
+var options = []byte{0x04, 0x00, 0x00, 0x00, 0x05, 0x00, 0x00, 0x00, 0x00}
+
+var errNotCQL = errors.New("what answers there does not speak Cassandra's native protocol")
+
+// greet asks the node for its options and drops the answer, whatever it says: that
+// it says anything is what we want to know.
+func greet(conn io.ReadWriter) error {
+	if _, err := conn.Write(options); err != nil {
+		return err
+	}
+	var header [headerBytes]byte
+	if _, err := io.ReadFull(conn, header[:]); err != nil {
+		return err
+	}
+	length := binary.BigEndian.Uint32(header[5:])
+	if header[0]&0x80 == 0 || length > maxGreeting {
+		return errNotCQL
+	}
+	_, err := io.CopyN(io.Discard, conn, int64(length))
+	return err
+}
+
+// Answers reports whether any contact point speaks to us.
+func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) bool {
+	d := &dialer{tls: tlsConfig, timeout: c.ConnectTimeout}
+	for _, host := range c.Hosts {
+		address := host
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			address = net.JoinHostPort(host, strconv.Itoa(c.Port))
+		}
+		conn, err := d.dial(ctx, address)
+		if err == nil {
+			_ = conn.Close() // it was opened to see that it can be
+			return true
+		}
+	}
+	return false
 }
 
 // connection tells when it is closed. It embeds the TCP connection, not an
@@ -56,6 +192,8 @@ type connection struct {
 
 // Close implements net.Conn.
 func (c *connection) Close() error {
-	c.closed()
+	if c.closed != nil {
+		c.closed()
+	}
 	return c.TCPConn.Close()
 }

@@ -37,11 +37,8 @@ var causes = map[int]driver.Cause{
 }
 
 // failure translates the driver's error.
-func failure(err error, host *gocql.HostInfo) *driver.Failure {
+func failure(err error) *driver.Failure {
 	f := &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Err: err}
-	if host != nil {
-		f.Coordinator = addressOf(host)
-	}
 	var re gocql.RequestError
 	if errors.As(err, &re) {
 		f.Code, f.Message = re.Code(), re.Message()

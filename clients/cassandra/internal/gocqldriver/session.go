@@ -14,8 +14,8 @@ import (
 // session implements driver.Session.
 type session struct {
 	gocql     *gocql.Session
-	nodes     *driver.Nodes
-	at        addresses
+	hosts     *hosts
+	routes    routes
 	templates templates
 }
 
@@ -26,7 +26,7 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if c.Nodes == nil {
 		c.Nodes = driver.NewNodes(driver.Limits{})
 	}
-	session := &session{nodes: c.Nodes}
+	session := &session{hosts: &hosts{nodes: c.Nodes}}
 	cfg := gocql.NewCluster(c.Hosts...)
 	if c.Port != 0 {
 		cfg.Port = c.Port
@@ -47,15 +47,15 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	cfg.Events.DisableNodeStatusEvents = true
 	cfg.MaxWaitSchemaAgreement = 10 * time.Second
 	cfg.StreamObserver = observer{}
-	cfg.HostDialer = &dialer{nodes: c.Nodes, at: &session.at, tls: tlsConfig, timeout: c.ConnectTimeout}
-	cfg.PoolConfig.HostSelectionPolicy = newSteering(c, &session.at)
+	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
+	cfg.PoolConfig.HostSelectionPolicy = newSteering(c, session.hosts)
 	cfg.Logger = logger{log: c.Log}
 	if c.Username != "" {
 		cfg.Authenticator = gocql.PasswordAuthenticator{Username: c.Username, Password: c.Password}
 	}
 	s, err := cfg.CreateSession()
 	if err != nil {
-		return nil, failure(err, nil)
+		return nil, failure(err)
 	}
 	session.gocql = s
 	return session, nil
@@ -85,8 +85,13 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	a.begin(ctx, s, call)
 	defer a.caught(&page, &err)
 	st := &r.Statements[0]
-	q := s.templates.query(s.gocql, st.CQL).WithContext(a).Bind(st.Args...).
-		Consistency(gocql.Consistency(r.Consistency)).PageSize(r.PageSize).PageState(r.PageState)
+	var q *gocql.Query
+	if a.routes(st) {
+		q = s.templates.query(s.gocql, st.CQL).WithContext(a).Bind(st.Args...)
+	} else {
+		q = s.gocql.Bind(st.CQL, s.learning(st)).WithContext(a)
+	}
+	q.Consistency(gocql.Consistency(r.Consistency)).PageSize(r.PageSize).PageState(r.PageState)
 	if r.Serial != 0 {
 		q.SerialConsistency(gocql.SerialConsistency(r.Serial))
 	}
@@ -119,11 +124,30 @@ func (a *attempt) begin(ctx context.Context, s *session, call *driver.Call) {
 	a.Context, a.session, a.Call = ctx, s, call
 }
 
+// routes sets where the attempt goes by its first statement's values; false if that
+// is not known yet.
+func (a *attempt) routes(st *driver.Statement) bool {
+	r, known := a.session.routes.known.get(st.CQL)
+	if known {
+		a.routed.key, a.routed.keyspace = r.key(st.Args), r.keyspace
+	}
+	return known
+}
+
+// learning binds a statement's values, and learns its route from how it was prepared.
+func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, error) {
+	return func(info *gocql.QueryInfo) ([]any, error) {
+		s.routes.learn(st.CQL, info)
+		return st.Args, nil
+	}
+}
+
 // caught makes an error of the driver's panic.
 func (a *attempt) caught(page *driver.Page, err *error) {
 	if p := recover(); p != nil {
 		f := &driver.Failure{Cause: driver.Client, Code: -1, Message: fmt.Sprintf("the driver panicked: %v", p)}
-		f.Sent = a.Left(f)
+		f.Sent = a.Sent()
+		a.Left(f)
 		*page, *err = nil, f
 	}
 }
@@ -142,8 +166,14 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 		b.WithTimestamp(r.Timestamp)
 	}
 	b.Entries = x.few[:0]
-	for _, st := range r.Statements {
-		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: st.CQL, Args: st.Args})
+	known := a.routes(&r.Statements[0])
+	for i := range r.Statements {
+		st := &r.Statements[i]
+		if i == 0 && !known && len(st.Args) > 0 {
+			b.Bind(st.CQL, s.learning(st))
+			continue
+		}
+		b.Query(st.CQL, st.Args...)
 	}
 	var tr *tracer
 	if r.Trace {
@@ -182,17 +212,27 @@ func (s *session) cas(b *gocql.Batch, first map[string]any) (iter *gocql.Iter, e
 }
 
 func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
-	f := failure(err, host)
-	if host != nil && a.Node() == nil {
-		a.Chosen(s.node(host))
+	f := failure(err)
+	switch n := a.Node(); {
+	case n != nil:
+	case host != nil:
+		a.Chosen(s.hosts.node(host))
+	case f.Cause != driver.NoConnections && a.choice.last != nil:
+		a.Chosen(s.hosts.node(a.choice.last))
 	}
-	f.Sent = a.Left(f)
+	if f.Cause == driver.Canceled && a.Err() == nil {
+		// The connection went while a statement was being prepared on it.
+		f.Cause = driver.Disconnected
+	}
+	f.Sent = a.Sent()
+	if f.Sent && f.Cause == driver.Client {
+		// The request was right, else it would not have left: it is the answer that
+		// can't be read.
+		f.Cause = driver.Protocol
+	}
+	a.Left(f)
 	f.Coordinator = a.Coordinator()
 	return f
-}
-
-func (s *session) node(h *gocql.HostInfo) *driver.Node {
-	return s.nodes.Node(s.at.of(h), h.DataCenter())
 }
 
 // Close implements driver.Session.

@@ -2,10 +2,180 @@ package gocqldriver
 
 import (
 	"context"
+	"net"
+	"strconv"
+	"sync"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/gocql/gocql"
 )
+
+// steering is the driver's token-aware choice, in another order where that helps:
+// of two replicas the one that is expected to answer first, an attempt does not go
+// again where the call has been, and suspect nodes come last.
+type steering struct {
+	gocql.HostSelectionPolicy
+	hosts *hosts
+}
+
+func newSteering(c driver.Config, hs *hosts) *steering {
+	under := gocql.RoundRobinHostPolicy()
+	if c.LocalDC != "" {
+		under = gocql.DCAwareRoundRobinPolicy(c.LocalDC)
+	}
+	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(beyond{under}, gocql.ShuffleReplicas()), hosts: hs}
+}
+
+// Pick implements gocql.HostSelectionPolicy.
+func (s *steering) Pick(q gocql.ExecutableQuery) gocql.NextHost {
+	a := attemptOf(q.Context())
+	if a == nil {
+		return s.HostSelectionPolicy.Pick(q)
+	}
+	a.routed.ExecutableQuery = q
+	a.choice = choice{hosts: s.hosts, attempt: a, next: s.HostSelectionPolicy.Pick(&a.routed),
+		steer: s.hosts.nodes.Steering() || a.Call.Nodes() > 0}
+	return a.choice.pick
+}
+
+// RemoveHost implements gocql.HostSelectionPolicy.
+func (s *steering) RemoveHost(h *gocql.HostInfo) {
+	s.HostSelectionPolicy.RemoveHost(h)
+	s.hosts.forget(h)
+}
+
+// beyond is the policy for what is not a replica. It tells the request when the
+// driver has come to the end of its replicas.
+type beyond struct{ gocql.HostSelectionPolicy }
+
+// Pick implements gocql.HostSelectionPolicy.
+func (b beyond) Pick(q gocql.ExecutableQuery) gocql.NextHost {
+	if r, ok := q.(*routed); ok {
+		r.beyond = true
+	}
+	return b.HostSelectionPolicy.Pick(q)
+}
+
+// routed is a query whose routing key we know. The driver's own way to it may ask a
+// node that does not answer, waits for it without heed of the context, and never
+// tries again once there was no connection.
+type routed struct {
+	gocql.ExecutableQuery
+	key      []byte
+	keyspace string
+	beyond   bool
+}
+
+func (r *routed) GetRoutingKey() ([]byte, error) { return r.key, nil }
+func (r *routed) Keyspace() string               { return r.keyspace }
+
+// choice is the order in which one attempt tries nodes: it goes to the first that
+// has a connection.
+type choice struct {
+	hosts   *hosts
+	attempt *attempt
+	next    gocql.NextHost
+	// steer: some nodes are suspect, or were tried.
+	steer  bool
+	begun  bool
+	second gocql.SelectedHost
+	last   *gocql.HostInfo // that was yielded
+	// tried and sick are kept for the end.
+	tried, sick []gocql.SelectedHost
+}
+
+// pick implements gocql.NextHost.
+func (c *choice) pick() gocql.SelectedHost {
+	var h gocql.SelectedHost
+	if c.steer {
+		h = c.around()
+	} else {
+		h = c.faster()
+	}
+	if h != nil {
+		c.last = h.Info()
+	}
+	return h
+}
+
+// faster yields what the driver does, but of its first two replicas the better
+// first. The driver has shuffled them, so this is a choice of the better of two.
+func (c *choice) faster() gocql.SelectedHost {
+	if h := c.second; h != nil {
+		c.second = nil
+		return h
+	}
+	first := c.next()
+	if c.begun || first == nil || c.attempt.routed.beyond {
+		return first
+	}
+	c.begun = true
+	second := c.next()
+	if second == nil {
+		return first
+	}
+	if !c.attempt.routed.beyond && c.node(second).Cost() < c.node(first).Cost() {
+		first, second = second, first
+	}
+	c.second = second
+	return first
+}
+
+// around yields nodes that are well and new to the call, then those that are well,
+// then the others. A suspect node whose turn it is to be tried counts as well; the
+// turn is taken only if the node comes first, so that it is not lost on a request
+// that goes elsewhere.
+func (c *choice) around() gocql.SelectedHost {
+	for h := c.faster(); h != nil; h = c.faster() {
+		if h.Info() == nil {
+			continue
+		}
+		n := c.node(h)
+		switch {
+		case c.attempt.Call.Tried(n):
+			c.tried = append(c.tried, h)
+		case n.Suspect() && !n.Try(c.attempt.Call):
+			c.sick = append(c.sick, h)
+		default:
+			return h
+		}
+	}
+	for _, rest := range []*[]gocql.SelectedHost{&c.tried, &c.sick} {
+		if len(*rest) > 0 {
+			h := (*rest)[0]
+			*rest = (*rest)[1:]
+			return h
+		}
+	}
+	return nil
+}
+
+func (c *choice) node(h gocql.SelectedHost) *driver.Node { return c.hosts.node(h.Info()) }
+
+// hosts finds the nodes that the driver's own records stand for.
+type hosts struct {
+	nodes *driver.Nodes
+	known sync.Map // *gocql.HostInfo -> *driver.Node
+}
+
+func (hs *hosts) node(h *gocql.HostInfo) *driver.Node {
+	if n, ok := hs.known.Load(h); ok {
+		return n.(*driver.Node)
+	}
+	n := hs.nodes.Node(addressOf(h), h.DataCenter())
+	hs.known.Store(h, n)
+	return n
+}
+
+// forget drops a node that has left, or left its address.
+func (hs *hosts) forget(h *gocql.HostInfo) {
+	hs.known.Delete(h)
+	hs.nodes.Forget(addressOf(h))
+}
+
+func addressOf(h *gocql.HostInfo) string {
+	return net.JoinHostPort(h.ConnectAddress().String(), strconv.Itoa(h.Port()))
+}
 
 // attemptKey finds the attempt in a request's context.
 type attemptKey struct{}
@@ -16,6 +186,8 @@ type attempt struct {
 	context.Context
 	driver.Attempt
 	session *session
+	routed  routed
+	choice  choice
 }
 
 // Value implements context.Context.
@@ -27,9 +199,7 @@ func (a *attempt) Value(key any) any {
 }
 
 // StreamStarted implements gocql.StreamObserverContext.
-func (a *attempt) StreamStarted(o gocql.ObservedStream) {
-	a.Started(a.session.node(o.Host))
-}
+func (a *attempt) StreamStarted(o gocql.ObservedStream) { a.Started(a.session.hosts.node(o.Host)) }
 
 // StreamFinished implements gocql.StreamObserverContext.
 func (a *attempt) StreamFinished(gocql.ObservedStream) { a.Ended(a.Node(), true) }
@@ -43,63 +213,6 @@ func attemptOf(ctx context.Context) *attempt {
 	}
 	a, _ := ctx.Value(attemptKey{}).(*attempt)
 	return a
-}
-
-// steering is the driver's token-aware choice, in another order where that helps:
-// an attempt does not go again where the call has been, and suspect nodes come
-// last.
-type steering struct {
-	gocql.HostSelectionPolicy
-	nodes *driver.Nodes
-	at    *addresses
-}
-
-func newSteering(c driver.Config, at *addresses) *steering {
-	under := gocql.RoundRobinHostPolicy()
-	if c.LocalDC != "" {
-		under = gocql.DCAwareRoundRobinPolicy(c.LocalDC)
-	}
-	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(under, gocql.ShuffleReplicas()), nodes: c.Nodes, at: at}
-}
-
-// Pick implements gocql.HostSelectionPolicy.
-func (s *steering) Pick(q gocql.ExecutableQuery) gocql.NextHost {
-	next := s.HostSelectionPolicy.Pick(q)
-	a := attemptOf(q.Context())
-	if a == nil || !s.nodes.Steering() && !a.Call.Any() {
-		return next
-	}
-	return s.reorder(next, a.Call)
-}
-
-// reorder yields what next does, in three rounds: nodes that are well and new to
-// the call, nodes that are well, the others.
-func (s *steering) reorder(next gocql.NextHost, call *driver.Call) gocql.NextHost {
-	var well, tried, sick []gocql.SelectedHost
-	for h := next(); h != nil; h = next() {
-		info := h.Info()
-		if info == nil {
-			continue
-		}
-		n := s.nodes.Node(s.at.of(info), info.DataCenter())
-		switch {
-		case call.Tried(n):
-			tried = append(tried, h)
-		case n.Usable():
-			well = append(well, h)
-		default:
-			sick = append(sick, h)
-		}
-	}
-	well = append(append(well, tried...), sick...)
-	i := 0
-	return func() gocql.SelectedHost {
-		if i == len(well) {
-			return nil
-		}
-		i++
-		return well[i-1]
-	}
 }
 
 // observer finds the attempt of a request that the driver is about to send.

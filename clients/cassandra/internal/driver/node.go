@@ -1,0 +1,199 @@
+package driver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// streamsPerConnection is what the protocol offers from version 3 on.
+const streamsPerConnection = 32768
+
+// Conn is a connection that can be closed.
+type Conn interface{ Close() error }
+
+// Node is one node: what is in flight there, and whether it answers. It is safe
+// for concurrent use.
+type Node struct {
+	Address string
+	all     *Nodes
+
+	inFlight, orphans  atomic.Int64
+	requests, replaced atomic.Int64
+	failures           atomic.Int64 // in a row
+	suspectUntil       atomic.Int64 // offset of the next trial; zero: not suspect
+	firstUnheard       atomic.Int64 // offset; zero: nothing is waited for in vain
+	latency, queued    average
+	gone               atomic.Bool // from the cluster
+
+	mu    sync.Mutex
+	dc    string
+	conns map[Conn]struct{}
+}
+
+// DC is the node's data centre, "" while it is not known.
+func (n *Node) DC() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dc
+}
+
+// Opened adds a connection; the returned function takes it out again.
+func (n *Node) Opened(c Conn) (closed func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns[c] = struct{}{}
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.conns, c)
+	}
+}
+
+// Connections is the number of open ones.
+func (n *Node) Connections() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.conns)
+}
+
+// Suspect reports whether the node is steered around.
+func (n *Node) Suspect() bool { return n.suspectUntil.Load() != 0 }
+
+// Try reports whether a request may go to a suspect node now: one in each
+// SuspectFor may, and it takes the turn. A call that can't be repeated gives way to
+// those that can, and goes only if none of them has come for long.
+func (n *Node) Try(c *Call) bool {
+	until := n.suspectUntil.Load()
+	now := n.all.now()
+	due := until
+	if !c.Repeatable {
+		due += 3 * int64(n.all.limits.SuspectFor)
+	}
+	return until == 0 || now >= due && n.suspectUntil.CompareAndSwap(until, now+int64(n.all.limits.SuspectFor))
+}
+
+// Cost is how long a request may be expected to take at the node, for comparison
+// with another: its latency of late, for each request that is there already. What
+// was measured long ago counts for less and less, so that a node that was slow is
+// asked again in time.
+func (n *Node) Cost() int64 {
+	return n.latency.fading(n.all.now()) * (n.inFlight.Load() + 1)
+}
+
+func (n *Node) started() {
+	n.requests.Add(1)
+	n.inFlight.Add(1)
+}
+
+// heard notes that the node has answered something.
+func (n *Node) heard() {
+	if n.firstUnheard.Load() != 0 {
+		n.firstUnheard.Store(0)
+	}
+}
+
+// left counts requests whose caller went without an answer, and replaces the
+// node's connections when there are too many, or it has said nothing for long.
+func (n *Node) left(requests int) {
+	orphans := n.orphans.Add(int64(requests))
+	now := n.all.now()
+	l := n.all.limits
+	first := n.firstUnheard.Load()
+	if first == 0 {
+		n.firstUnheard.CompareAndSwap(0, now)
+		first = now
+	}
+	silent := l.Silence > 0 && now-first >= int64(l.Silence)
+	if silent || l.Orphans > 0 && orphans > int64(l.Orphans)*int64(max(1, l.Connections)) {
+		n.Replace()
+	}
+}
+
+// Replace closes the node's connections; the driver opens new ones.
+func (n *Node) Replace() {
+	n.mu.Lock()
+	conns := n.conns
+	n.conns = map[Conn]struct{}{}
+	n.mu.Unlock()
+	n.firstUnheard.Store(0)
+	for c := range conns {
+		n.replaced.Add(1)
+		// A connection that does not close cleanly is as gone as one that does.
+		_ = c.Close()
+	}
+}
+
+// report tells how an attempt on the node went.
+func (n *Node) report(ok bool, took time.Duration, now int64) {
+	if ok {
+		if n.failures.Load() != 0 {
+			n.failures.Store(0)
+		}
+		if n.suspectUntil.Load() != 0 && n.suspectUntil.Swap(0) != 0 {
+			n.all.sick.Add(-1)
+		}
+		n.latency.addAt(now, took)
+		return
+	}
+	if l := n.all.limits; n.failures.Add(1) >= int64(l.Suspect) && l.Suspect > 0 && !n.gone.Load() {
+		if n.suspectUntil.Swap(now+int64(l.SuspectFor)) == 0 {
+			n.all.sick.Add(1)
+		}
+	}
+}
+
+// NodeState is a node at one moment.
+type NodeState struct {
+	Address string `json:"address"`
+	DC      string `json:"dc"`
+	// Suspect says that the node is steered around.
+	Suspect bool `json:"suspect"`
+	// InFlight are the streams in use, Orphans those of them that nobody waits for any
+	// more, Available those that are left on the configured connections.
+	InFlight  int `json:"in_flight"`
+	Orphans   int `json:"orphans"`
+	Available int `json:"available"`
+	// Requests that were sent, ever.
+	Requests int64 `json:"requests"`
+	// Connections are open, the driver's control connection included; Replaced were
+	// closed because of orphans or silence, ever.
+	Connections int   `json:"connections"`
+	Replaced    int64 `json:"replaced"`
+	// Latency of late, and QueueDelay of late: the time from the caller's asking to
+	// the first sending, in the guard's queue for the most part.
+	Latency    time.Duration `json:"latency"`
+	QueueDelay time.Duration `json:"queue_delay"`
+}
+
+// State returns the node as it is now.
+func (n *Node) State() NodeState {
+	inFlight := int(n.inFlight.Load())
+	return NodeState{Address: n.Address, DC: n.DC(), Suspect: n.Suspect(), InFlight: inFlight, Orphans: int(n.orphans.Load()),
+		Available: max(0, streamsPerConnection*max(1, n.all.limits.Connections)-inFlight), Requests: n.requests.Load(),
+		Connections: n.Connections(), Replaced: n.replaced.Load(), Latency: n.latency.value(), QueueDelay: n.queued.value()}
+}
+
+// average is a moving average over about the last eight values.
+type average struct{ nanos, at atomic.Int64 }
+
+func (a *average) value() time.Duration { return time.Duration(a.nanos.Load()) }
+
+func (a *average) add(d time.Duration) {
+	before := a.nanos.Load()
+	if before == 0 {
+		before = int64(d)
+	}
+	a.nanos.Store(before + (int64(d)-before)/8)
+}
+
+func (a *average) addAt(now int64, d time.Duration) {
+	a.add(d)
+	a.at.Store(now)
+}
+
+// fading is the average, halved for each second since its last value.
+func (a *average) fading(now int64) int64 {
+	seconds := (now - a.at.Load()) / int64(time.Second)
+	return a.nanos.Load() >> min(max(seconds, 0), 62)
+}

@@ -1,0 +1,139 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
+)
+
+// link is a driver's session and what is known of its nodes.
+type link struct {
+	driver driver.Session
+	nodes  *driver.Nodes
+}
+
+// open connects a driver, once.
+func (s *Session) open() (*link, error) {
+	c := &s.config
+	var said reason
+	nodes := driver.NewNodes(driver.Limits{Suspect: c.SuspectAfter, SuspectFor: c.SuspectFor, Connections: c.Connections,
+		Orphans: c.OrphanLimit, Silence: c.SilenceLimit})
+	cfg := s.driverConfig()
+	cfg.Nodes, cfg.Log = nodes, said.log(c.Log)
+	d, err := gocqldriver.Connect(cfg, c.TLS)
+	if err != nil {
+		return nil, s.connectError(said.of(err))
+	}
+	return &link{d, nodes}, nil
+}
+
+func (s *Session) driverConfig() driver.Config {
+	c := &s.config
+	return driver.Config{
+		Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, Username: c.Username, Password: string(c.Password),
+		Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: c.longest(),
+	}
+}
+
+// do sends a request by the driver in use, and begins to search for the cluster
+// when that has lost every node.
+func (s *Session) do(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
+	l := s.link.Load()
+	page, err := l.driver.Do(ctx, r, call)
+	if err != nil {
+		var f *driver.Failure
+		if errors.As(err, &f) && f.Cause == driver.NoConnections {
+			s.search.begin(s)
+		}
+	}
+	return page, err
+}
+
+// search looks for the cluster when no node has a connection. The driver itself
+// tries the addresses that it knows; but the nodes may have come back under others,
+// which only the contact points tell. Then, and only then, a new driver takes the
+// place of the old one.
+type search struct {
+	running atomic.Bool
+	mu      sync.Mutex // for ended, and for beginning after it
+	ended   bool
+	work    sync.WaitGroup
+}
+
+const (
+	// searchEvery is how often contact points are asked.
+	searchEvery = 100 * time.Millisecond
+	// searchGrace is how long the driver may take to find its nodes again by itself,
+	// once a contact point has answered.
+	searchGrace = 250 * time.Millisecond
+)
+
+// begin starts a search, unless one is running.
+func (se *search) begin(s *Session) {
+	if se.running.Swap(true) {
+		return
+	}
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	if se.ended {
+		return
+	}
+	se.work.Go(func() {
+		defer se.running.Store(false)
+		s.find()
+	})
+}
+
+// wait lets no search begin any more and waits for the one that runs.
+func (se *search) wait() {
+	se.mu.Lock()
+	se.ended = true
+	se.mu.Unlock()
+	se.work.Wait()
+}
+
+// find returns when there is a connection again, by the old driver or a new one, or
+// when the session ends.
+func (s *Session) find() {
+	for old := s.link.Load(); !old.nodes.Connected() && s.pause(searchEvery); {
+		if !gocqldriver.Answers(s.ctx, s.driverConfig(), s.config.TLS) {
+			continue
+		}
+		if !s.pause(searchGrace) || old.nodes.Connected() {
+			return
+		}
+		l, err := s.open()
+		if err != nil {
+			s.note("looking for the cluster: " + err.Error())
+			continue
+		}
+		s.link.Store(l)
+		s.note("the cluster answers at its contact points and not where it was; connected anew")
+		old.driver.Close()
+		return
+	}
+}
+
+// pause waits, and reports whether the session goes on.
+func (s *Session) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-s.ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (s *Session) note(line string) {
+	if s.config.Log != nil {
+		s.config.Log(strings.TrimSpace(line))
+	}
+}
