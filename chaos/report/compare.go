@@ -24,11 +24,11 @@ type Change struct {
 }
 
 // noise is how much a number may differ, by share of the larger one, before it counts as
-// changed: two runs of the same thing differ too.
+// changed.
 const noise = 0.1
 
 // Compare holds two runs against each other: the verdict, the checks by name, and the
-// metrics. A metric that moved by less than a tenth is the same.
+// metrics. A metric that moved by little is the same.
 func Compare(before, after *Report) Comparison {
 	var c Comparison
 	c.verdict("verdict", before.Verdict, after.Verdict)
@@ -59,7 +59,7 @@ func Compare(before, after *Report) Comparison {
 		switch sign := goal(name); {
 		case was != is:
 			c.Other = append(c.Other, change)
-		case math.Abs(a-b) <= noise*max(math.Abs(a), math.Abs(b)) || small(name, a, b):
+		case same(name, a, b):
 			c.Same++
 		case sign == 0:
 			c.Other = append(c.Other, change)
@@ -90,33 +90,39 @@ func goal(name string) int {
 	switch {
 	case strings.HasPrefix(name, "good"), name == "means right":
 		return 1
-	case strings.HasSuffix(name, "_s"), strings.Contains(name, "_s "), strings.HasPrefix(name, "amplification"),
+	case isTime(name), strings.HasPrefix(name, "amplification"),
 		name == "means wrong", name == "means late", name == "means refused":
 		return -1
 	}
 	return 0
 }
 
-// small says that a change is too small to matter whatever its share: a hundredth of the
-// requests, or 5 ms.
-func small(name string, a, b float64) bool {
+// same says that two values differ by no more than two runs of one thing may: two of a
+// hundred requests, 5 ms, a tenth.
+func same(name string, a, b float64) bool {
 	d := math.Abs(a - b)
 	switch {
-	case strings.HasPrefix(name, "good"), strings.HasPrefix(name, "means"):
-		return d < 0.01
-	case strings.HasSuffix(name, "_s"), strings.Contains(name, "_s "):
-		return d < 0.005
+	case isShare(name):
+		return d <= 0.02
+	case isTime(name) && d < 0.005:
+		return true
 	}
-	return false
+	return d <= noise*max(math.Abs(a), math.Abs(b))
 }
+
+func isShare(name string) bool {
+	return strings.HasPrefix(name, "good") || strings.HasPrefix(name, "means")
+}
+
+func isTime(name string) bool { return strings.HasSuffix(name, "_s") || strings.Contains(name, "_s ") }
 
 func number(name string, v float64, there bool) string {
 	switch {
 	case !there:
 		return "not there"
-	case strings.HasPrefix(name, "good"), strings.HasPrefix(name, "means"):
+	case isShare(name):
 		return fmt.Sprintf("%.1f %%", 100*v)
-	case strings.HasSuffix(name, "_s"), strings.Contains(name, "_s "):
+	case isTime(name):
 		return fmt.Sprintf("%.3g s", v)
 	}
 	return fmt.Sprintf("%.3g", v)

@@ -53,7 +53,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}
 	return t.Execute(w, map[string]any{
 		"R": r, "Style": template.CSS(style), "Script": template.JS(script),
-		"Rate": r.rate(), "Latency": r.latency(), "OutcomePlot": r.outcomes(), "SourcePlot": r.sources(), "LanePlot": r.lanes(),
+		"Rate": r.rate(), "Latency": r.latency(), "OutcomePlot": r.outcomes(), "SourcePlot": r.sources(), "LanePlot": r.lanes(), "PermitPlot": r.permits(),
 		"Points": points,
 		"Axis":   map[string]float64{"left": plotLeft / plotWidth, "right": (plotWidth - plotRight) / plotWidth, "length": r.Length.Seconds(), "width": r.Width.Seconds()},
 	})

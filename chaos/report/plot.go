@@ -184,6 +184,33 @@ func (r *Report) sources() template.HTML {
 	return c.done()
 }
 
+// permits draws, for each dependency, the permits in use against its limit, or against
+// the most that was seen if that is far below.
+func (r *Report) permits() template.HTML {
+	const lane = 34.0
+	bottom := lane*float64(len(r.Permits)) + 4
+	c := newCanvas(bottom+20, r.Length, "permits in use")
+	c.shade(r.Faults, 0, bottom)
+	c.seconds(0, bottom)
+	for i, s := range r.Permits {
+		top := lane*float64(i) + 6
+		peak := 0.0
+		for _, v := range s.Points {
+			peak = max(peak, v)
+		}
+		scale := max(1, min(max(s.Limit, 1), 4*peak))
+		c.text(plotLeft-8, top+lane/2, "lane", "end", s.Name)
+		for b, v := range s.Points {
+			from := time.Duration(b) * r.Width
+			left, right := c.x(from), c.x(min(from+r.Width, r.Length))
+			h := (lane - 8) * min(1, v/scale)
+			c.rect(left+0.5, top+lane-8-h, right-left-1, h, "permits", fmt.Sprintf("%s, %.1f s: %.0f of %.0f permits in use", s.Name, from.Seconds(), v, s.Limit))
+		}
+		c.text(plotWidth-plotRight-4, top+9, "tick", "end", fmt.Sprintf("most %.0f of %.0f", peak, s.Limit))
+	}
+	return c.done()
+}
+
 // stack draws one bar a bucket, its parts in proportion to their counts.
 func (c *canvas) stack(r *Report, top, bottom float64, values []Value, count func(load.Bucket, string) int) {
 	for _, b := range r.Buckets {

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -63,6 +64,9 @@ func sample() *report.Report {
 		Dependencies: []string{"catalog"},
 		Checks:       []report.Check{{Name: "nothing lost", Promised: "p", Seen: "s", Verdict: report.Passed, Details: []string{"</td><script>"}}},
 		Figures:      []report.Figure{{Name: "requests", Value: "200"}},
+		Permits:      []report.Series{{Name: "catalog", Points: []float64{1, 2, 3, 4, 60, 64, 3, 2, 1, 0}, Limit: 64}},
+		Traces:       []report.Trace{{Request: "r-1", Trace: "00ff", Kind: "request", Outcome: "unavailable", Why: "the first <i>"}},
+		Source:       "name: sample # <b>\n",
 	}
 }
 
@@ -87,16 +91,16 @@ func TestThePageStandsAlone(t *testing.T) {
 			t.Errorf("not escaped: %s", bad)
 		}
 	}
-	for _, want := range []string{"hangs", "nothing lost", "licensesvc demo --seed 7", `class="goodput"`, "state-half-open", "tone-degraded"} {
+	for _, want := range []string{"hangs", "nothing lost", "licensesvc demo --seed 7", `class="goodput"`, "state-half-open", "tone-degraded", "64 of 64 permits", "the first &lt;i&gt;", "name: sample # &lt;b&gt;"} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	if n := strings.Count(html, "<svg"); n != 5 || n != strings.Count(html, "</svg>") {
+	if n := strings.Count(html, "<svg"); n != 6 || n != strings.Count(html, "</svg>") {
 		t.Errorf("%d plots", n)
 	}
 	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 2 {
+	if err != nil || len(left) != 3 {
 		t.Errorf("files left: %v %v", left, err)
 	}
 	var back report.Report
@@ -120,5 +124,97 @@ func TestSaveNamesThePlaceThatCannotBeWritten(t *testing.T) {
 	}
 	if _, err := sample().Save(file, "report"); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestJUnitTellsFailuresFromErrors(t *testing.T) {
+	r := sample()
+	r.Name = "sample"
+	r.Checks = []report.Check{
+		{Name: "held", Verdict: report.Passed},
+		{Name: "broke", Promised: "p & q", Seen: "<seen>", Verdict: report.Failed, Details: []string{"first"}},
+		{Name: "load", Precondition: true, Verdict: report.Failed},
+		{Name: "open", Verdict: report.Undecided},
+	}
+	r.Decide()
+	var b strings.Builder
+	if err := r.WriteJUnit(&b); err != nil {
+		t.Fatal(err)
+	}
+	var suite struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Errors   int `xml:"errors,attr"`
+		Cases    []struct {
+			Name    string `xml:"name,attr"`
+			Failure *struct {
+				Message string `xml:"message,attr"`
+				Text    string `xml:",chardata"`
+			} `xml:"failure"`
+			Error *struct{} `xml:"error"`
+		} `xml:"testcase"`
+	}
+	if err := xml.Unmarshal([]byte(b.String()), &suite); err != nil {
+		t.Fatal(err)
+	}
+	if suite.Tests != 4 || suite.Failures != 1 || suite.Errors != 2 || len(suite.Cases) != 4 {
+		t.Fatalf("%+v", suite)
+	}
+	if f := suite.Cases[1].Failure; f == nil || f.Message != "<seen>" || !strings.Contains(f.Text, "p & q") || !strings.Contains(f.Text, "first") {
+		t.Errorf("%+v", f)
+	}
+	if suite.Cases[0].Failure != nil || suite.Cases[0].Error != nil || suite.Cases[2].Error == nil || suite.Cases[3].Error == nil {
+		t.Errorf("%+v", suite.Cases)
+	}
+}
+
+func TestCompareSaysWhatGotBetterAndWorse(t *testing.T) {
+	a, b := sample(), sample()
+	a.Verdict, b.Verdict = report.Passed, report.Failed
+	a.Checks = []report.Check{{Name: "kept", Verdict: report.Passed}, {Name: "broken", Verdict: report.Passed}, {Name: "mended", Verdict: report.Undecided}, {Name: "dropped", Verdict: report.Passed}}
+	b.Checks = []report.Check{{Name: "kept", Verdict: report.Passed}, {Name: "broken", Verdict: report.Failed}, {Name: "mended", Verdict: report.Passed}, {Name: "new", Verdict: report.Passed}}
+	a.Metrics = map[string]float64{"good": 0.9, "p99_s": 0.5, "p99_s during faults": 1, "requests": 100, "means wrong": 0.001, "amplification catalog": 1.2, "time_to_recover_s": 1, "p50_s": 0.002}
+	b.Metrics = map[string]float64{"good": 0.99, "p99_s": 0.9, "p99_s during faults": 0.5, "requests": 300, "means wrong": 0.002, "amplification catalog": 3, "time_to_recover_s": 1.05, "p50_s": 0.004, "new": 1}
+	c := report.Compare(a, b)
+	names := func(all []report.Change) string {
+		var n []string
+		for _, change := range all {
+			n = append(n, change.Name)
+		}
+		return strings.Join(n, ", ")
+	}
+	if got := names(c.Better); got != "check mended, good, p99_s during faults" {
+		t.Errorf("better: %s", got)
+	}
+	if got := names(c.Worse); got != "verdict, check broken, amplification catalog, p99_s" {
+		t.Errorf("worse: %s", got)
+	}
+	if got := names(c.Other); got != "check new, check dropped, new, requests" {
+		t.Errorf("other: %s", got)
+	}
+	text := c.Text()
+	for _, want := range []string{"p99_s", "0.5 s", "-> 0.9 s", "the same"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if same := report.Compare(a, a); len(same.Better)+len(same.Worse)+len(same.Other) != 0 {
+		t.Errorf("a run differs from itself: %+v", same)
+	}
+}
+
+func TestReadJSONRefusesWhatIsNoReport(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"page.html": "<html>", "other.json": `{"a": 1}`} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := report.ReadJSON(file); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := report.ReadJSON(filepath.Join(dir, "none.json")); err == nil {
+		t.Error("a file that is not there was read")
 	}
 }

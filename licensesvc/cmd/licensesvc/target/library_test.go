@@ -11,13 +11,18 @@ import (
 
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/testenv"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The driver's wait for schema agreement goes on after Close, for a bounded time.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/gocql/gocql.(*Conn).awaitSchemaAgreement"))
+}
 
 // TestLibrary plays the scenarios that need no nodes against the license service.
 func TestLibrary(t *testing.T) {
+	testenv.NotShort(t, "it takes a minute")
 	all, err := scenario.Library()
 	if err != nil {
 		t.Fatal(err)

@@ -20,14 +20,18 @@ import (
 // Nodes are a running Cassandra cluster for systems. It is safe for concurrent use.
 type Nodes struct{ cluster *cluster.Cluster }
 
-// StartNodes starts three nodes in the folder. Who starts them closes them.
-func StartNodes(ctx context.Context, dir string) (*Nodes, error) {
-	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3, Dir: dir})
+// StartNodes starts three nodes in the folder, with Cassandra's jars from the cache
+// folder; empty is the usual one. Who starts nodes closes them.
+func StartNodes(ctx context.Context, dir, cache string) (*Nodes, error) {
+	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3, Dir: dir, Cache: cache})
 	if err != nil {
 		return nil, err
 	}
 	return &Nodes{c}, nil
 }
+
+// Up waits until all nodes answer and see each other.
+func (n *Nodes) Up(ctx context.Context) error { return n.cluster.WaitUp(ctx) }
 
 // Close ends the nodes.
 func (n *Nodes) Close() error { return n.cluster.Close() }
@@ -41,7 +45,7 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 		}
 	}()
 	if u.nodes == nil {
-		if u.nodes, err = StartNodes(ctx, filepath.Join(setup.Dir, "nodes")); err != nil {
+		if u.nodes, err = StartNodes(ctx, filepath.Join(setup.Dir, "nodes"), ""); err != nil {
 			return nil, err
 		}
 		u.own = true
