@@ -55,6 +55,8 @@ type Config struct {
 	SuspectFor time.Duration `json:"suspectFor,omitempty" yaml:"suspectFor,omitempty"`
 	// Listeners are told what the guard does.
 	Listeners []resilience.Listener `json:"-" yaml:"-"`
+	// Observers are told of each request that goes to the cluster.
+	Observers []Observer `json:"-" yaml:"-"`
 	// Log gets the driver's log lines. Nil: they are dropped.
 	Log func(line string) `json:"-" yaml:"-"`
 	_   struct{}

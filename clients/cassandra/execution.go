@@ -63,7 +63,15 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 
 // attempt sends the request once.
 func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
-	return x.send(ctx, &x.request)
+	return x.tell(ctx, &x.request, false)
+}
+
+// tell is send, told to observers if there are any.
+func (x *execution) tell(ctx context.Context, r *driver.Request, degraded bool) (driver.Page, error) {
+	if len(x.session.config.Observers) == 0 {
+		return x.send(ctx, r)
+	}
+	return x.observed(ctx, r, degraded)
 }
 
 // maxNodes is how many nodes a call may go to besides its retries and hedges: beyond
@@ -105,7 +113,7 @@ func (x *execution) degrade(ctx context.Context, cause error) (driver.Page, erro
 	}
 	lower := x.request
 	lower.Consistency = uint16(x.profile.Degraded)
-	res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (driver.Page, error) { return x.send(ctx, &lower) })
+	res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (driver.Page, error) { return x.tell(ctx, &lower, true) })
 	return res.Value, err
 }
 

@@ -25,6 +25,9 @@ type statement struct {
 	// added are the values, by place, that a column has added to it. A number makes
 	// it a counter, which may not be repeated; sets and maps may.
 	added []int
+	// operation, table and traced are what observers are told: traced is the text
+	// without values.
+	operation, table, traced string
 }
 
 const (
@@ -56,7 +59,9 @@ func parse(cql string) *statement {
 	if len(tokens) == 0 {
 		return s
 	}
-	first := strings.ToUpper(tokens[0])
+	s.operation, s.table = target(tokens)
+	s.traced = withoutValues(cql)
+	first := s.operation
 	s.write = first != "SELECT"
 	for i, w := range tokens {
 		next := ""

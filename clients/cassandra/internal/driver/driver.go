@@ -87,7 +87,9 @@ type Page interface {
 
 // Config is what a driver needs to connect.
 type Config struct {
-	Hosts          []string
+	Hosts []string
+	// Only says that no other nodes than Hosts are connected to.
+	Only           bool
 	Port           int
 	Keyspace       string
 	LocalDC        string

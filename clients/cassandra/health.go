@@ -1,0 +1,281 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// NodeHealth is what a node says of itself in its virtual tables. A table that the
+// node's version does not have leaves its field empty.
+type NodeHealth struct {
+	Address    string `json:"address"`
+	DataCenter string `json:"dc"`
+	// DiskBytes is the live data on the node, by keyspace, to the MiB.
+	DiskBytes map[string]int64 `json:"disk_bytes"`
+	// ThreadPools by name.
+	ThreadPools []ThreadPool `json:"thread_pools"`
+	// Hints are writes that the node keeps for others that missed them.
+	Hints []PendingHints `json:"hints"`
+	// Guardrails are the limits that are on, by the setting's name, as numbers; a
+	// setting that is not a number or is off is not there.
+	Guardrails map[string]float64 `json:"guardrails"`
+	_          struct{}
+}
+
+// HintFiles is the number of files of hints.
+func (h NodeHealth) HintFiles() int {
+	n := 0
+	for _, p := range h.Hints {
+		n += p.Files
+	}
+	return n
+}
+
+// ThreadPool is one of a node's pools of threads.
+type ThreadPool struct {
+	Name string `json:"name"`
+	// Active tasks run, Pending ones wait, Blocked ones wait to be taken in.
+	Active  int `json:"active"`
+	Pending int `json:"pending"`
+	Blocked int `json:"blocked"`
+}
+
+// PendingHints are the hints for one node.
+type PendingHints struct {
+	// For is the address of the node that missed the writes.
+	For string `json:"for"`
+	// Files of hints.
+	Files int `json:"files"`
+	// Oldest of them; zero if the node does not say.
+	Oldest time.Time `json:"oldest"`
+}
+
+// Inspector reads the virtual tables of each node. These are local to a node, so it
+// has one connection to each, beside those of its session, and a guard of its own, so
+// that looking at a sick cluster takes nothing from the requests to it. It is safe for
+// concurrent use. Who made it closes it, before its session.
+type Inspector struct {
+	session *Session
+	guard   *resilience.Guard
+
+	mu       sync.Mutex
+	sessions map[string]driver.Session
+	closed   bool
+}
+
+// inspectTimeout bounds what one node is asked, and connecting to it.
+const inspectTimeout = 5 * time.Second
+
+// Inspector returns an inspector of the session's nodes. It connects when it is used.
+func (s *Session) Inspector() (*Inspector, error) {
+	if s.isClosed() {
+		return nil, errClosed
+	}
+	guard, err := resilience.New(resilience.Policy{
+		Name: s.config.Guard.Name + ".inspect", Bulkhead: resilience.BulkheadPolicy{Limit: 4, Queue: 1024},
+		Default: resilience.OperationPolicy{Timeout: inspectTimeout, Criticality: resilience.Sheddable},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return &Inspector{session: s, guard: guard, sessions: map[string]driver.Session{}}, nil
+}
+
+// Read asks every node that the session knows, at the same time. What could be read is
+// returned along with the errors of the nodes that could not, each naming its node.
+func (i *Inspector) Read(ctx context.Context) ([]NodeHealth, error) {
+	nodes := i.session.Nodes()
+	found := make([]NodeHealth, len(nodes))
+	errs := make([]error, len(nodes))
+	var wg sync.WaitGroup
+	for n, node := range nodes {
+		wg.Go(func() {
+			res, err := resilience.Do(ctx, i.guard, func(ctx context.Context) (NodeHealth, error) { return i.node(ctx, node) })
+			if err != nil {
+				errs[n] = fmt.Errorf("cassandra: inspect %s: %w", node.Address, err)
+				return
+			}
+			found[n] = res.Value
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(found, func(h NodeHealth) bool { return h.Address == "" }), errors.Join(errs...)
+}
+
+// Watch reads every so often, at once for the first time, and tells what it read, until
+// the context ends; it returns the context's error. It runs on the caller's goroutine.
+func (i *Inspector) Watch(ctx context.Context, every time.Duration, told func([]NodeHealth, error)) error {
+	if every <= 0 {
+		return fmt.Errorf("%w: Watch every %v: give a duration above zero", ErrConfig, every)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		told(i.Read(ctx))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Close ends the connections.
+func (i *Inspector) Close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+	for address, s := range i.sessions {
+		s.Close()
+		delete(i.sessions, address)
+	}
+	return i.guard.Close()
+}
+
+// connected returns the session that has only that node.
+func (i *Inspector) connected(node NodeState) (driver.Session, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return nil, errClosed
+	}
+	if s := i.sessions[node.Address]; s != nil {
+		return s, nil
+	}
+	s, err := i.session.dialOnly(node.Address)
+	if err != nil {
+		return nil, err
+	}
+	i.sessions[node.Address] = s
+	return s, nil
+}
+
+// drop ends the connection to a node that did not answer, so that the next look makes
+// a new one.
+func (i *Inspector) drop(address string, s driver.Session) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.sessions[address] == s {
+		delete(i.sessions, address)
+		s.Close()
+	}
+}
+
+func (i *Inspector) node(ctx context.Context, node NodeState) (NodeHealth, error) {
+	h := NodeHealth{Address: node.Address, DataCenter: node.DC, DiskBytes: map[string]int64{}, Guardrails: map[string]float64{}}
+	s, err := i.connected(node)
+	if err != nil {
+		return h, err
+	}
+	for _, table := range virtual {
+		if err := table.read(ctx, s, &h); err != nil {
+			var e *Error
+			if errors.As(err, &e) && errors.Is(e, ErrInvalid) && e.Code >= 0 {
+				continue // An older version does not have it.
+			}
+			i.drop(node.Address, s)
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+// view is one virtual table and where its rows go.
+type view struct {
+	cql string
+	row func(h *NodeHealth, row map[string]any)
+}
+
+var virtual = []view{
+	{"SELECT keyspace_name, mebibytes FROM system_views.disk_usage", func(h *NodeHealth, row map[string]any) {
+		mib, _ := row["mebibytes"].(int64)
+		h.DiskBytes[text(row["keyspace_name"])] += mib << 20
+	}},
+	{"SELECT name, active_tasks, pending_tasks, blocked_tasks FROM system_views.thread_pools", func(h *NodeHealth, row map[string]any) {
+		h.ThreadPools = append(h.ThreadPools, ThreadPool{text(row["name"]), number(row["active_tasks"]), number(row["pending_tasks"]), number(row["blocked_tasks"])})
+	}},
+	{"SELECT address, files, oldest FROM system_views.pending_hints", func(h *NodeHealth, row map[string]any) {
+		oldest, _ := row["oldest"].(time.Time)
+		h.Hints = append(h.Hints, PendingHints{For: fmt.Sprint(row["address"]), Files: number(row["files"]), Oldest: oldest})
+	}},
+	{"SELECT name, value FROM system_views.settings", func(h *NodeHealth, row map[string]any) {
+		name := text(row["name"])
+		if !strings.HasSuffix(name, "_warn_threshold") && !strings.HasSuffix(name, "_fail_threshold") {
+			return
+		}
+		if limit, err := strconv.ParseFloat(text(row["value"]), 64); err == nil && limit >= 0 {
+			h.Guardrails[name] = limit
+		}
+	}},
+}
+
+func (v view) read(ctx context.Context, s driver.Session, h *NodeHealth) error {
+	st := parse(v.cql)
+	var state []byte
+	for {
+		page, err := s.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: v.cql}}, Consistency: uint16(One), PageSize: defaultPageSize, PageState: state}, &driver.Call{})
+		if err != nil {
+			var f *driver.Failure
+			if errors.As(err, &f) {
+				return judge(f, st)
+			}
+			return err
+		}
+		for {
+			row, ok := page.Row()
+			if !ok {
+				break
+			}
+			v.row(h, row)
+		}
+		if err := page.Err(); err != nil {
+			return err
+		}
+		if state = page.State(); len(state) == 0 {
+			return nil
+		}
+	}
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func number(v any) int {
+	switch n := v.(type) {
+	case int:
+		return n
+	case int64:
+		return int(n)
+	}
+	return 0
+}
+
+// dialOnly connects to one node and no other.
+func (s *Session) dialOnly(address string) (driver.Session, error) {
+	c := s.config
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	d, err := gocqldriver.Connect(driver.Config{
+		Hosts: []string{host}, Only: true, Port: c.Port, Username: c.Username, Password: string(c.Password), Connections: 1,
+		ConnectTimeout: c.ConnectTimeout, RequestTimeout: inspectTimeout, Nodes: driver.NewNodes(driver.Limits{}),
+	}, c.TLS)
+	if err != nil {
+		return nil, s.connectError(err)
+	}
+	return d, nil
+}

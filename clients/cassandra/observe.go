@@ -1,0 +1,142 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+)
+
+// Observer is told of each request that goes to the cluster: one of each attempt and
+// one of each degraded read. Its contract:
+//
+//   - goroutine: that of the attempt; several attempts of one call may overlap;
+//   - locks: none is held;
+//   - order: RequestStarted, then RequestEnded, once each;
+//   - re-entry: it may use the session;
+//   - panic: it is the call's panic;
+//   - context: the attempt's, which may be done at RequestEnded.
+//
+// Package telemetry below this one makes spans and metrics of it.
+type Observer interface {
+	// RequestStarted returns the context that the request goes on with; nil: as given.
+	RequestStarted(ctx context.Context, r *Request) context.Context
+	// RequestEnded gets that context.
+	RequestEnded(ctx context.Context, r *Request, a *Answer)
+}
+
+// Request is what an Observer is told of a request. It holds no values: neither
+// bound ones nor those that a statement's text has.
+type Request struct {
+	// Profile that it runs under.
+	Profile string
+	// Keyspace of the session, "" if it has none.
+	Keyspace string
+	// Operation is SELECT, INSERT and so on, or BATCH.
+	Operation string
+	// Table as the statement names it; of a batch, the table of all its statements, or
+	// "" if there are several.
+	Table string
+	// Text is the statement with "?" in place of each value, those of a batch joined
+	// by "; "; at most 2000 bytes.
+	Text string
+	// BatchSize is the number of statements of a batch, 0 of a single one.
+	BatchSize int
+	// Consistency and SerialConsistency that it asks for; SerialConsistency is zero
+	// unless it is conditional.
+	Consistency, SerialConsistency Consistency
+	// PageSize in rows.
+	PageSize int
+	// Idempotent as its profile says.
+	Idempotent bool
+	// Degraded says that it is a read's second try at a lower level.
+	Degraded bool
+	_        struct{}
+}
+
+// Answer is what came of a request.
+type Answer struct {
+	// Coordinator is the node that was asked, "" if none was; DataCenter is its.
+	Coordinator, DataCenter string
+	// Rows on the page.
+	Rows int
+	// Took is the time from sending to the answer or the error.
+	Took time.Duration
+	// Err is nil or an *Error.
+	Err error
+	_   struct{}
+}
+
+// observed sends the request and tells the observers.
+func (x *execution) observed(ctx context.Context, r *driver.Request, degraded bool) (driver.Page, error) {
+	observers := x.session.config.Observers
+	about := x.about(r, degraded)
+	contexts := make([]context.Context, len(observers))
+	for i, o := range observers {
+		if with := o.RequestStarted(ctx, about); with != nil {
+			ctx = with
+		}
+		contexts[i] = ctx
+	}
+	start := time.Now()
+	page, err := x.send(ctx, r)
+	a := &Answer{Took: time.Since(start), Err: err}
+	var e *Error
+	switch {
+	case err == nil:
+		a.Coordinator, a.Rows = page.Coordinator(), page.Rows()
+	case errors.As(err, &e):
+		a.Coordinator = e.Coordinator
+	}
+	a.DataCenter = x.session.dataCenter(a.Coordinator)
+	for i := len(observers) - 1; i >= 0; i-- {
+		observers[i].RequestEnded(contexts[i], about, a)
+	}
+	return page, err
+}
+
+// dataCenter of the node at an address, "" if it is not known.
+func (s *Session) dataCenter(address string) string {
+	for _, n := range s.Nodes() {
+		if n.Address == address {
+			return n.DC
+		}
+	}
+	return ""
+}
+
+// maxTraced bounds the text of a batch.
+const maxTraced = 2000
+
+func (x *execution) about(r *driver.Request, degraded bool) *Request {
+	q := &Request{
+		Profile: x.profile.name, Keyspace: x.session.config.Keyspace, Consistency: Consistency(r.Consistency), SerialConsistency: Consistency(r.Serial),
+		PageSize: r.PageSize, Idempotent: x.profile.Idempotent, Degraded: degraded,
+	}
+	var text strings.Builder
+	for i, s := range r.Statements {
+		st := x.session.known.get(s.CQL)
+		switch {
+		case i == 0:
+			q.Operation, q.Table = st.operation, st.table
+		case q.Table != st.table:
+			q.Table = ""
+		}
+		if text.Len() < maxTraced {
+			if i > 0 {
+				text.WriteString("; ")
+			}
+			text.WriteString(st.traced)
+		}
+	}
+	q.Text = text.String()
+	if len(q.Text) > maxTraced {
+		q.Text = strings.ToValidUTF8(q.Text[:maxTraced], "") + "..."
+	}
+	if r.Batch != driver.NoBatch {
+		q.Operation, q.BatchSize = "BATCH", len(r.Statements)
+	}
+	return q
+}
