@@ -20,7 +20,7 @@ var codec = frame.NewCodec()
 type conn struct {
 	node       *Node
 	net        net.Conn
-	version    primitive.ProtocolVersion
+	spoken     atomic.Uint32 // the client's version of the protocol
 	registered atomic.Bool
 	mu         sync.Mutex // for writers
 }
@@ -35,12 +35,12 @@ func (c *conn) serve() {
 			return
 		}
 		if f.Header.Version > primitive.ProtocolVersion4 {
-			c.version = primitive.ProtocolVersion4
+			c.spoken.Store(uint32(primitive.ProtocolVersion4))
 			c.send(f.Header.StreamId, &message.ProtocolError{ErrorMessage: fmt.Sprintf(
 				"Invalid or unsupported protocol version (%d); the lowest supported version is 3 and the greatest is 4", f.Header.Version)})
 			continue
 		}
-		c.version = f.Header.Version
+		c.spoken.Store(uint32(f.Header.Version))
 		if !c.node.silent.Load() {
 			c.handle(f)
 		}
@@ -164,8 +164,11 @@ func (c *conn) prepare(stream int16, m *message.Prepare) {
 }
 
 func (c *conn) send(stream int16, m message.Message) {
-	f := frame.NewFrame(max(c.version, primitive.ProtocolVersion3), stream, m)
-	c.sendFrame(f)
+	c.sendFrame(frame.NewFrame(c.version(), stream, m))
+}
+
+func (c *conn) version() primitive.ProtocolVersion {
+	return max(primitive.ProtocolVersion(c.spoken.Load()), primitive.ProtocolVersion3)
 }
 
 func (c *conn) sendFrame(f *frame.Frame) {

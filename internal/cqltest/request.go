@@ -79,7 +79,7 @@ func (r *Request) Send(m message.Message) { r.conn.send(r.stream, m) }
 
 // SendWith answers with any message, warnings and, if the client asked, a trace id.
 func (r *Request) SendWith(m message.Message, warnings ...string) {
-	f := frame.NewFrame(r.conn.version, r.stream, m)
+	f := frame.NewFrame(r.conn.version(), r.stream, m)
 	f.SetWarnings(warnings)
 	if r.Traced {
 		id := primitive.UUID(r.Node.ID())
@@ -98,7 +98,7 @@ func (r *Request) Error(code uint32, text string, fields []byte) {
 
 // Frame is a whole answer with any opcode and body.
 func (r *Request) Frame(code primitive.OpCode, body []byte) []byte {
-	b := []byte{0x80 | byte(r.conn.version), 0, byte(uint16(r.stream) >> 8), byte(r.stream), byte(code)}
+	b := []byte{0x80 | byte(r.conn.version()), 0, byte(uint16(r.stream) >> 8), byte(r.stream), byte(code)}
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(body))), body...)
 }
 
@@ -117,7 +117,7 @@ func (r *Request) Close() { r.conn.close() }
 // Break sends the first bytes of a message and closes the connection.
 func (r *Request) Break(m message.Message, after int) {
 	var b bytes.Buffer
-	if err := codec.EncodeFrame(frame.NewFrame(r.conn.version, r.stream, m), &b); err == nil {
+	if err := codec.EncodeFrame(frame.NewFrame(r.conn.version(), r.stream, m), &b); err == nil {
 		r.conn.write(b.Bytes()[:min(after, b.Len())])
 	}
 	r.conn.close()
