@@ -69,8 +69,9 @@ func newFrame(version byte, flags byte, stream int16, op byte, body []byte) fram
 
 // protocolError is what a peer did that no later byte can mend.
 type protocolError struct {
-	stream int16
-	text   string
+	version int // that the peer spoke, if it is another one than ours; else 0
+	stream  int16
+	text    string
 }
 
 func (e *protocolError) Error() string { return e.text }
@@ -82,7 +83,7 @@ func split(b []byte, limit int, response bool) (f frame, need int, err *protocol
 		return nil, headerBytes, nil
 	}
 	if v := int(b[0] & 0x7f); v < minVersion || v > maxVersion {
-		return nil, 0, &protocolError{stream: streamOf(b), text: fmt.Sprintf("Invalid or unsupported protocol version (%d); supported versions are (3/v3, 4/v4, 5/v5)", v)}
+		return nil, 0, &protocolError{version: v, stream: streamOf(b), text: fmt.Sprintf("Invalid or unsupported protocol version (%d); supported versions are (3/v3, 4/v4, 5/v5)", v)}
 	}
 	if is := b[0]&0x80 != 0; is != response {
 		return nil, 0, &protocolError{stream: streamOf(b), text: fmt.Sprintf("Wrong protocol direction: the frame's version byte is 0x%02x", b[0])}

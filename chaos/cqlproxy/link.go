@@ -125,13 +125,19 @@ func (l *link) over(err error) {
 	}
 }
 
-// refuse answers a client that broke the protocol, and ends the link.
-func (l *link) refuse(broken *protocolError, version byte) {
+// refuse answers a client that broke the protocol as a node does, and ends the link.
+// version is that of the client's last frame.
+func (l *link) refuse(broken *protocolError, version byte, inSegments bool) {
 	l.failed(fmt.Errorf("a client broke the protocol: %w", broken))
-	if version < minVersion || version > maxVersion {
-		version = maxVersion
+	answer := errorFrame(version, broken.stream, codeProtocolError, broken.text)
+	var err error
+	if v := byte(broken.version); !inSegments && (v == 1 || v == 2) {
+		// Their header has one byte less: a stream id of one.
+		err = l.toClient.raw(append([]byte{v | 0x80, 0, answer[3]}, answer[4:]...))
+	} else {
+		err = l.toClient.frames(answer)
 	}
-	if err := l.toClient.frames(errorFrame(version, broken.stream, codeProtocolError, broken.text)); err != nil {
+	if err != nil {
 		l.over(err)
 		return
 	}

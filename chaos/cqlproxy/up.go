@@ -13,7 +13,7 @@ func (l *link) requests() {
 	for {
 		b, err := src.next()
 		if broken := (*protocolError)(nil); errors.As(err, &broken) {
-			l.refuse(broken, version)
+			l.refuse(broken, version, src.segments)
 			return
 		}
 		if err != nil {

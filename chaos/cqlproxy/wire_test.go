@@ -162,3 +162,11 @@ func (c *client) query(text string) message.Message {
 func query(text string) *message.Query {
 	return &message.Query{Query: text, Options: &message.QueryOptions{Consistency: primitive.ConsistencyLevelOne}}
 }
+
+// wholeSegment is a segment that says that it holds whole frames.
+func wholeSegment(payload []byte) []byte {
+	var b bytes.Buffer
+	// Writing to a buffer can't fail, and the payload is short.
+	_ = segment.NewCodec().EncodeSegment(&segment.Segment{Header: &segment.Header{IsSelfContained: true}, Payload: &segment.Payload{UncompressedData: payload}}, &b)
+	return b.Bytes()
+}
