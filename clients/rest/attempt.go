@@ -64,11 +64,11 @@ var epoch = time.Now()
 
 // begin makes an attempt from the guard's context, and the caller's, which a
 // response's body may live under.
-func (a *attempt) begin(guarded, caller context.Context, replayed bool) {
+func (a *attempt) begin(guarded, caller context.Context, of wired) {
 	a.guarded, a.caller, a.done = guarded, caller, make(chan struct{})
 	info, _ := resilience.AttemptFrom(guarded)
 	a.number, a.hedged, a.raced, a.retried, a.class = int32(info.Number), info.Hedged, info.Raced, info.Retried, info.Criticality
-	a.listen(replayed)
+	a.listen(of)
 	// What is started here may end the attempt at once: it waits for the lock.
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,16 +84,23 @@ func (a *attempt) begin(guarded, caller context.Context, replayed bool) {
 	}
 }
 
+// wired is what has to be known to understand what net/http does.
+type wired struct {
+	// replayed: it takes it on itself to send the request again, also if it may have
+	// been processed.
+	replayed bool
+	// multiplexed: also a connection without TLS serves several requests at once.
+	multiplexed bool
+}
+
 // listen makes the attempt's trace. The caller's, if there is one, hears all of it.
-// Replayed: net/http takes it on itself to send the request again, also if it may
-// have been processed.
-func (a *attempt) listen(replayed bool) {
+func (a *attempt) listen(of wired) {
 	outer := httptrace.ContextClientTrace(a.guarded)
 	if outer != nil {
 		a.trace = *outer
 	}
 	a.trace.GotConn = func(i httptrace.GotConnInfo) {
-		a.gotConn(i, replayed)
+		a.gotConn(i, of)
 		if outer != nil && outer.GotConn != nil {
 			outer.GotConn(i)
 		}
@@ -116,18 +123,18 @@ const maxUnsent = 4
 
 // gotConn is called when a connection was found. Another one after the request was
 // written means that net/http is about to send it again.
-func (a *attempt) gotConn(i httptrace.GotConnInfo, replayed bool) {
+func (a *attempt) gotConn(i httptrace.GotConnInfo, of wired) {
 	n := a.conns.Add(1)
 	if n == 1 || !a.sent.Load() && n <= maxUnsent {
 		return
 	}
-	two := isHTTP2(i.Conn)
-	if !replayed || two {
+	two := of.multiplexed || isHTTP2(i.Conn)
+	if !of.replayed || two {
 		// Then it does so only because the server can't have processed it.
 		a.unprocessed.Store(true)
 	}
 	a.cancel(errRepeated)
-	if !two && i.Conn != nil {
+	if !two {
 		// HTTP/1 writes before it looks whether the request is still wanted. The
 		// connection serves this request only.
 		_ = i.Conn.Close()

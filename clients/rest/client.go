@@ -33,8 +33,9 @@ type ClientConfig struct {
 // Client makes typed JSON calls. It is safe for concurrent use. Who made it closes its
 // idle connections.
 type Client struct {
-	cfg  ClientConfig
-	base http.RoundTripper
+	cfg         ClientConfig
+	base        http.RoundTripper
+	multiplexed bool
 }
 
 // NewClient checks the configuration.
@@ -56,6 +57,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if c.base == nil {
 		c.base = NewBase(64)
 	}
+	c.multiplexed = multiplexes(c.base)
 	c.cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
 	return c, nil
 }
@@ -122,7 +124,7 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 		r.Header.Set("Content-Type", "application/json")
 	}
 	a := new(attempt)
-	a.begin(ctx, ctx, replayed(r))
+	a.begin(ctx, ctx, wired{replayed(r), c.multiplexed})
 	defer a.cancel(context.Canceled)
 	out, err := a.request(r, true, c.cfg.Quiet)
 	if err != nil {

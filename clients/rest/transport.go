@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/rest/cache"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -15,12 +17,17 @@ import (
 type Transport struct {
 	// Guard stands before the host. Required.
 	Guard *resilience.Guard
-	// Base sends the requests. Nil: NewBase(64), made with the first request.
+	// Base sends the requests. Nil: NewBase(64), made with the first request. If it
+	// wraps a transport with unencrypted HTTP/2, net/http's own repeats on it are taken
+	// for those of HTTP/1.
 	Base http.RoundTripper
 	// Routes names operations by pattern, as http.ServeMux has them: "GET /v1/members/{id}".
 	// Requests that match none run as the guard's default operation. A pattern with a
 	// method that is not idempotent declares that it is, if its operation says so.
 	Routes map[string]string
+	// Cache remembers answers, and serves stale ones when the host fails. It stands before
+	// the guard: a hit needs no permit. Nil: nothing is remembered.
+	Cache *cache.Cache
 	// MaxBytes bounds a response's body, after decompression. Default: 64 MiB; a
 	// negative value means no bound.
 	MaxBytes int64
@@ -34,6 +41,10 @@ type Transport struct {
 	base   http.RoundTripper
 	router router
 	bad    error
+	// multiplexed: see wired.
+	multiplexed bool
+	// opened is the refusal of the newest open period that was met.
+	opened atomic.Pointer[resilience.Refusal]
 }
 
 func (t *Transport) init() {
@@ -41,6 +52,7 @@ func (t *Transport) init() {
 	if t.base == nil {
 		t.base = NewBase(64)
 	}
+	t.multiplexed = multiplexes(t.base)
 	t.router, t.bad = newRouter(t.Guard, t.Routes)
 	if t.Guard == nil {
 		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Guard is nil: make a guard for the host"))
@@ -63,8 +75,16 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, err
 	}
+	if t.Cache != nil {
+		return t.Cache.Serve(r, t.send)
+	}
+	return t.send(r)
+}
+
+// send is RoundTrip without the cache.
+func (t *Transport) send(r *http.Request) (*http.Response, error) {
 	found, declared := t.router.find(r)
-	trip := &trip{transport: t, request: r, route: found, repeatable: declared || idempotent(r), replayed: replayed(r)}
+	trip := &trip{transport: t, request: r, route: found, repeatable: declared || idempotent(r)}
 	ctx := r.Context()
 	if !trip.repeatable || !resendable(r) {
 		ctx = resilience.WithoutHedge(ctx)
@@ -82,7 +102,19 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if last != nil {
 		return last, nil
 	}
+	t.noticeOpen(err)
 	return nil, err
+}
+
+// noticeOpen closes idle connections when the breaker has opened: what comes after
+// should not begin with connections from before. The first refusal of an open period
+// shows it.
+func (t *Transport) noticeOpen(err error) {
+	var refusal *resilience.Refusal
+	if errors.As(err, &refusal) && refusal.By == resilience.ErrOpen && time.Now().Before(refusal.Until) &&
+		t.opened.Swap(refusal) != refusal {
+		t.CloseIdleConnections()
+	}
 }
 
 // check says what is wrong with the transport, or with a request that can't be sent.

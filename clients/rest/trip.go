@@ -14,7 +14,6 @@ type trip struct {
 	request    *http.Request
 	route      route
 	repeatable bool
-	replayed   bool
 
 	mu sync.Mutex
 	// claimed: the caller's own body was taken, to be sent or to be closed.
@@ -46,7 +45,7 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 		a = new(attempt)
 		t.keep(nil)
 	}
-	a.begin(ctx, r.Context(), t.replayed)
+	a.begin(ctx, r.Context(), wired{replayed(r), tr.multiplexed})
 	out, err := a.request(r, own, tr.Quiet)
 	if err != nil {
 		err = a.failed(r, err, false)

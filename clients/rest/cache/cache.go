@@ -1,0 +1,283 @@
+package cache
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config says how much a Cache keeps, and what may be served from it. Its zero value is
+// a cache that does what the RFCs say and no more.
+type Config struct {
+	// MaxBytes bounds all that is kept, in bytes. Default: 64 MiB.
+	MaxBytes int64
+	// MaxEntry bounds one answer's body, in bytes. A larger one is not kept. Default: 1 MiB,
+	// or MaxBytes if that is less.
+	MaxEntry int64
+	// StaleIfError is how long after it was fresh an answer may stand in for a server that
+	// fails, if the answer does not say so itself (stale-if-error) or says less. Zero: only
+	// as answers say.
+	StaleIfError time.Duration
+	// Override names directives of answers that the cache disregards when a server fails:
+	// no-store, no-cache, must-revalidate, proxy-revalidate, s-maxage. An agreement with the
+	// server's owner must stand behind it. What is private stays so.
+	Override []string
+	// Credentials are names of request fields that show who the user is, beside
+	// Authorization, Proxy-Authorization, Cookie and X-Api-Key.
+	Credentials []string
+	_           struct{}
+}
+
+const (
+	defaultMaxBytes = 64 << 20
+	defaultMaxEntry = 1 << 20
+	// smallBody is read at once, so that who waits for the same answer gets it.
+	smallBody = 64 << 10
+)
+
+var overridable = []string{"no-store", "no-cache", "must-revalidate", "proxy-revalidate", "s-maxage"}
+
+// Cache keeps answers. It is safe for concurrent use. Who made it closes it. Its zero
+// value is of no use.
+type Cache struct {
+	cfg         Config
+	credentials []string
+	now         func() time.Time
+	tasks       sync.WaitGroup // refreshes in the background
+
+	mu      sync.Mutex
+	closed  bool
+	store   store
+	flights map[string]*flight
+	// changed is when an address was last known to change; floor is that of all others.
+	changed map[string]time.Time
+	floor   time.Time
+	// alone are addresses whose answers are not shared, so that nobody waits for them.
+	alone map[string]time.Time
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Cache, error) {
+	var bad error
+	if cfg.MaxBytes < 0 {
+		bad = errors.Join(bad, fmt.Errorf("cache: MaxBytes is %d: give 1 or more, or 0 for 64 MiB", cfg.MaxBytes))
+	}
+	if cfg.MaxEntry < 0 {
+		bad = errors.Join(bad, fmt.Errorf("cache: MaxEntry is %d: give 1 or more, or 0 for 1 MiB", cfg.MaxEntry))
+	}
+	if cfg.StaleIfError < 0 {
+		bad = errors.Join(bad, fmt.Errorf("cache: StaleIfError is %v: give 0 or more", cfg.StaleIfError))
+	}
+	for _, name := range cfg.Override {
+		if !slices.Contains(overridable, name) {
+			bad = errors.Join(bad, fmt.Errorf("cache: Override has %q: it can be %s", name, strings.Join(overridable, ", ")))
+		}
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = defaultMaxBytes
+	}
+	if cfg.MaxEntry == 0 {
+		cfg.MaxEntry = defaultMaxEntry
+	}
+	cfg.MaxEntry = min(cfg.MaxEntry, cfg.MaxBytes)
+	c := &Cache{cfg: cfg, now: time.Now, flights: map[string]*flight{}, changed: map[string]time.Time{}, alone: map[string]time.Time{}}
+	c.store = store{limit: cfg.MaxBytes, at: map[string][]*list.Element{}}
+	c.credentials = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key"}
+	for _, name := range cfg.Credentials {
+		c.credentials = append(c.credentials, http.CanonicalHeaderKey(name))
+	}
+	return c, nil
+}
+
+// Close ends refreshes in the background, waits for them and forgets all. Requests go
+// on, and nothing is kept of them. Closing twice does nothing.
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	for _, f := range c.flights {
+		if f.cancel != nil {
+			f.cancel()
+		}
+	}
+	c.store = store{at: map[string][]*list.Element{}}
+	c.mu.Unlock()
+	c.tasks.Wait()
+	return nil
+}
+
+// Bytes is how much is kept.
+func (c *Cache) Bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.store.size
+}
+
+// Next sends a request to the server. It is as an http.RoundTripper's RoundTrip.
+type Next func(*http.Request) (*http.Response, error)
+
+// Serve answers a request from the cache, or by next. It keeps the contract of
+// http.RoundTripper. A panic in next goes on to the caller; in a refresh in the background
+// it ends the refresh.
+func (c *Cache) Serve(r *http.Request, next Next) (*http.Response, error) {
+	want := parse(r.Header)
+	if !handles(r) || want.noStore {
+		return c.pass(r, next)
+	}
+	key := keyOf(r)
+	for {
+		now := c.now()
+		e, known := c.find(key, r)
+		if e != nil {
+			if resp := c.serve(e, key, want, now, r, next); resp != nil {
+				return resp, nil
+			}
+		}
+		if want.onlyIfCached {
+			return unavailable(r), nil
+		}
+		l := lookup{key: key, entry: e, want: want, forward: why(e, known, want)}
+		if want.noCache || want.maxAge == 0 {
+			return c.fetch(nil, l, r, next) // what began before is not new enough
+		}
+		f, leads := c.join(c.flightKey(key, r), nil)
+		if leads || f == nil {
+			return c.fetch(f, l, r, next)
+		}
+		select {
+		case <-f.done:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		now = c.now()
+		switch {
+		case f.again:
+		case f.entry != nil && c.mayUse(f.entry, r) && f.entry.isFresh(want, now):
+			return answer(f.entry, r, now, Status{Hit: true, Collapsed: true}), nil
+		case f.failed && e != nil && c.staleIfError(e, want, now):
+			return answer(e, r, now, Status{Hit: true, Collapsed: true, Detail: "if-error"}), nil
+		case f.err != nil:
+			return nil, f.err
+		default:
+			return c.fetch(nil, l, r, next)
+		}
+	}
+}
+
+// handles says whether a request is one that the cache may answer. What asks for parts,
+// or brings conditions or a body of its own, goes through.
+func handles(r *http.Request) bool {
+	if r.Method != "" && r.Method != http.MethodGet || r.Body != nil && r.Body != http.NoBody {
+		return false
+	}
+	for _, name := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Upgrade"} {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// keyOf is the address that answers are kept under.
+func keyOf(r *http.Request) string {
+	u := *r.URL
+	u.Scheme, u.Host, u.Fragment, u.RawFragment, u.User = strings.ToLower(u.Scheme), strings.ToLower(u.Host), "", "", nil
+	if r.Host != "" && !strings.EqualFold(r.Host, u.Host) {
+		return strings.ToLower(r.Host) + " " + u.String()
+	}
+	return u.String()
+}
+
+// find returns the entry that may be used for a request, and whether there are others
+// for its address.
+func (c *Cache) find(key string, r *http.Request) (e *entry, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known = len(c.store.at[key]) > 0
+	if e = c.store.find(key, r); e != nil && !c.mayUse(e, r) {
+		e = nil
+	}
+	return e, known
+}
+
+func (c *Cache) mayUse(e *entry, r *http.Request) bool {
+	return e.matches(r) && (e.directives.shared() || !c.credentialed(r))
+}
+
+// serve answers from an entry, if it is fresh or may be served stale; else nil.
+func (c *Cache) serve(e *entry, key string, want directives, now time.Time, r *http.Request, next Next) *http.Response {
+	if e.isFresh(want, now) {
+		return answer(e, r, now, Status{Hit: true})
+	}
+	switch c.staleNow(e, want, now) {
+	case refreshing:
+		c.refresh(key, e, r, next)
+		return answer(e, r, now, Status{Hit: true, Detail: "while-revalidate"})
+	case asked:
+		return answer(e, r, now, Status{Hit: true, Detail: "max-stale"})
+	}
+	return nil
+}
+
+func why(e *entry, known bool, want directives) string {
+	switch {
+	case e != nil && (want.noCache || want.maxAge >= 0 || want.minFresh > 0):
+		return "request"
+	case e != nil:
+		return "stale"
+	case known:
+		return "vary-miss"
+	}
+	return "uri-miss"
+}
+
+// answer is an answer from an entry, with its status.
+func answer(e *entry, r *http.Request, now time.Time, s Status) *http.Response {
+	resp := e.response(r, now)
+	s.TTL = e.lifetime - e.ageAt(now)
+	s.write(resp.Header)
+	return resp
+}
+
+// unavailable answers a request that takes an answer from here only.
+func unavailable(r *http.Request) *http.Response {
+	resp := &http.Response{
+		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, Request: r,
+	}
+	Status{Detail: "only-if-cached"}.write(resp.Header)
+	return resp
+}
+
+// refresh fetches an entry anew in the background, unless that is under way. It has the
+// caller's values and not its end.
+func (c *Cache) refresh(key string, e *entry, r *http.Request, next Next) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	f, leads := c.join(c.flightKey(key, r), cancel)
+	if !leads {
+		cancel()
+		return
+	}
+	own := r.Clone(ctx)
+	go func() {
+		defer c.tasks.Done()
+		defer cancel()
+		defer func() {
+			if recover() != nil {
+				c.land(f, flight{again: true})
+			}
+		}()
+		resp, err := c.fetch(f, lookup{key: key, entry: e, want: parse(http.Header{}), forward: "stale"}, own, next)
+		if err == nil {
+			readOut(resp)
+		}
+	}()
+}

@@ -1,0 +1,211 @@
+package cache
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// entry is an answer that is kept. It does not change; a validated one is a new one.
+type entry struct {
+	key string
+	// vary are the names of the fields that chose the answer, values those of its request.
+	vary, values []string
+
+	status       int
+	text, proto  string
+	major, minor int
+	header       http.Header
+	body         []byte
+	uncompressed bool
+
+	directives directives
+	// responseAt is when it came, age how old it was then, lifetime how old it may get
+	// and be fresh.
+	responseAt    time.Time
+	age, lifetime time.Duration
+	size          int64
+}
+
+// overhead is what an entry takes beside its texts, in bytes.
+const overhead = 768
+
+// statuses are those that are kept (RFC 9110, section 15.1, without partial content).
+var statuses = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
+
+// keeps says whether an answer may be kept.
+func (c *Cache) keeps(r *http.Request, resp *http.Response, d directives) bool {
+	h := resp.Header
+	switch {
+	case !slices.Contains(statuses, resp.StatusCode),
+		d.noStore && !c.over("no-store") && !d.mustUnderstand,
+		d.private,
+		len(h["Set-Cookie"]) > 0,
+		c.credentialed(r) && !d.shared(),
+		slices.Contains(varies(h), "*"):
+		return false
+	}
+	return lifetime(h, d, c.now()) > 0 || h.Get("Etag") != "" || h.Get("Last-Modified") != "" ||
+		resp.StatusCode == http.StatusOK && (c.cfg.StaleIfError > 0 || d.staleIfError > 0)
+}
+
+// shared says whether an answer to one user may go to another (RFC 9111, section 3.5).
+func (d *directives) shared() bool { return d.public || d.sMaxage >= 0 || d.mustRevalidate }
+
+// credentialed says whether a request shows who its user is.
+func (c *Cache) credentialed(r *http.Request) bool {
+	return slices.ContainsFunc(c.credentials, func(name string) bool { return len(r.Header[name]) > 0 })
+}
+
+// varies are the names in Vary, in canonical form and order.
+func varies(h http.Header) []string {
+	var names []string
+	for _, line := range h["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, http.CanonicalHeaderKey(name))
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func valuesOf(r *http.Request, names []string) []string {
+	values := make([]string, len(names))
+	for i, name := range names {
+		lines := slices.Clone(r.Header[name])
+		for k := range lines {
+			lines[k] = strings.TrimSpace(lines[k])
+		}
+		values[i] = strings.Join(lines, ", ")
+	}
+	return values
+}
+
+// matches says whether an entry answers a request for its address.
+func (e *entry) matches(r *http.Request) bool {
+	return len(e.vary) == 0 || slices.Equal(valuesOf(r, e.vary), e.values)
+}
+
+// lifetime is how long an answer is fresh (RFC 9111, section 4.2.1). There is no guessing
+// from Last-Modified.
+func lifetime(h http.Header, d directives, now time.Time) time.Duration {
+	switch {
+	case d.noStore:
+		return 0 // kept by an override, for when the server fails
+	case d.sMaxage >= 0:
+		return d.sMaxage
+	case d.maxAge >= 0:
+		return d.maxAge
+	}
+	expires, err := http.ParseTime(h.Get("Expires"))
+	if err != nil {
+		return 0
+	}
+	return max(0, expires.Sub(dateOf(h, now)))
+}
+
+func dateOf(h http.Header, now time.Time) time.Time {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		return date
+	}
+	return now
+}
+
+// initialAge is how old an answer is when it comes (RFC 9111, section 4.2.3).
+func initialAge(h http.Header, requestAt, responseAt time.Time) time.Duration {
+	apparent := max(0, responseAt.Sub(dateOf(h, responseAt)))
+	return max(apparent, seconds(strings.TrimSpace(h.Get("Age")))+max(0, responseAt.Sub(requestAt)))
+}
+
+// hops are fields of a connection, not of an answer (RFC 9110, section 7.6.1).
+var hops = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Age", "Cache-Status"}
+
+// kept is a copy of the fields that are kept.
+func kept(h http.Header) http.Header {
+	out := h.Clone()
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			out.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range hops {
+		delete(out, name)
+	}
+	return out
+}
+
+// newEntry makes an entry of an answer. The body is still to come.
+func newEntry(key string, r *http.Request, resp *http.Response, d directives, requestAt, responseAt time.Time) *entry {
+	e := &entry{
+		key: key, vary: varies(resp.Header), status: resp.StatusCode, text: resp.Status, proto: resp.Proto,
+		major: resp.ProtoMajor, minor: resp.ProtoMinor, header: kept(resp.Header), uncompressed: resp.Uncompressed,
+	}
+	e.values = valuesOf(r, e.vary)
+	e.date(d, resp.Header, requestAt, responseAt)
+	return e
+}
+
+// date sets what depends on when the answer came, and from which fields.
+func (e *entry) date(d directives, came http.Header, requestAt, responseAt time.Time) {
+	if e.header.Get("Date") == "" {
+		e.header.Set("Date", responseAt.UTC().Format(http.TimeFormat))
+	}
+	e.directives, e.responseAt = d, responseAt
+	e.age, e.lifetime = initialAge(came, requestAt, responseAt), lifetime(e.header, d, responseAt)
+}
+
+// with returns the entry with its body.
+func (e *entry) with(body []byte) *entry {
+	e.body = body
+	e.size = overhead + int64(len(body)) + int64(2*len(e.key))
+	for name, values := range e.header {
+		for _, v := range values {
+			e.size += int64(len(name) + len(v) + 40)
+		}
+	}
+	return e
+}
+
+// validated is the entry after a 304 (RFC 9111, section 3.2 and 4.3.4).
+func (e *entry) validated(h http.Header, requestAt, responseAt time.Time) *entry {
+	v := *e
+	v.header = e.header.Clone()
+	for name, values := range kept(h) {
+		switch name {
+		case "Content-Length", "Content-Encoding", "Content-Type", "Content-Range", "Etag":
+			continue // of the body, which stays
+		}
+		v.header[name] = values
+	}
+	if h.Get("Date") == "" {
+		v.header.Del("Date")
+	}
+	v.date(parse(v.header), h, requestAt, responseAt)
+	return v.with(e.body)
+}
+
+// ageAt is how old the entry is at a time.
+func (e *entry) ageAt(now time.Time) time.Duration {
+	return e.age + max(0, now.Sub(e.responseAt))
+}
+
+// response is an answer from the entry.
+func (e *entry) response(r *http.Request, now time.Time) *http.Response {
+	h := e.header.Clone()
+	h["Age"] = []string{strconv.FormatInt(int64(e.ageAt(now)/time.Second), 10)}
+	body := io.ReadCloser(http.NoBody)
+	if len(e.body) > 0 {
+		body = io.NopCloser(bytes.NewReader(e.body))
+	}
+	return &http.Response{
+		Status: e.text, StatusCode: e.status, Proto: e.proto, ProtoMajor: e.major, ProtoMinor: e.minor,
+		Header: h, Body: body, ContentLength: int64(len(e.body)), Uncompressed: e.uncompressed, Request: r,
+	}
+}
