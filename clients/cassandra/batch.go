@@ -62,6 +62,13 @@ func (b *Batch) Query(cql string, args ...any) *Batch {
 	return b
 }
 
+// QueryStruct adds a statement with its values from a struct, as Query.BindStruct.
+func (b *Batch) QueryStruct(cql string, from any) *Batch {
+	b.Query(cql)
+	b.entries[len(b.entries)-1].Values = func(names []string) ([]any, error) { return valuesByName(from, names) }
+	return b
+}
+
 // WithContext sets the context. It changes b and returns it.
 func (b *Batch) WithContext(ctx context.Context) *Batch { b.ctx = ctx; return b }
 

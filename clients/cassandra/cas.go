@@ -68,12 +68,16 @@ func (q *Query) CAS() (CASResult, error) {
 // ScanCAS is CAS in gocql's form: values that made the conditions fail are scanned
 // into dest, one pointer a column. Without dest they are dropped.
 func (q *Query) ScanCAS(dest ...any) (applied bool, err error) {
-	page, x, err := q.fetch(nil)
+	x, err := q.execution(nil)
+	if err == nil && !x.st.conditional {
+		err = x.wrong("it has no IF; run it with Exec")
+	}
 	if err != nil {
 		return false, err
 	}
-	if !x.st.conditional {
-		return false, x.wrong("it has no IF; run it with Exec")
+	page, info, err := x.run(q.context())
+	if q.info = info; err != nil {
+		return false, err
 	}
 	it := &Iter{query: q, execution: x, page: page, info: q.info}
 	columns := len(page.Columns())

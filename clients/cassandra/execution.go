@@ -14,8 +14,10 @@ import (
 type Info struct {
 	// Profile that the request ran under.
 	Profile string
-	// Source is Live, Hedge, or Static for a degraded read.
+	// Source is Live, Hedge, or Static for a degraded read; of Get also what its
+	// options say, with the value's Age.
 	Source resilience.Source
+	Age    time.Duration
 	// Consistency that the result has: the degraded level, if Degraded.
 	Consistency Consistency
 	// Degraded says that the read failed at its own level, and was answered at a
@@ -108,13 +110,23 @@ func elsewhere(f *driver.Failure) bool {
 
 // degrade reads once more at the profile's lower level.
 func (x *execution) degrade(ctx context.Context, cause error) (driver.Page, error) {
+	lower, err := x.lower(cause)
+	if err != nil {
+		return nil, err
+	}
+	res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (driver.Page, error) { return x.tell(ctx, lower, true) })
+	return res.Value, err
+}
+
+// lower is the request at the profile's lower level, unless the guard refused it:
+// what may not be asked may not be asked for less.
+func (x *execution) lower(cause error) (*driver.Request, error) {
 	if errors.Is(cause, resilience.ErrRefused) {
 		return nil, cause
 	}
-	lower := x.request
-	lower.Consistency = uint16(x.profile.Degraded)
-	res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (driver.Page, error) { return x.tell(ctx, &lower, true) })
-	return res.Value, err
+	r := x.request
+	r.Consistency = uint16(x.profile.Degraded)
+	return &r, nil
 }
 
 // settle makes sure that the error of a write that was sent says so if nobody can
@@ -152,11 +164,26 @@ func (x *execution) mayRun() error {
 	case x.st.unrepeatable != "" && x.profile.Idempotent && x.st.write:
 		return x.wrong(fmt.Sprintf("profile %q is idempotent, and the statement is not: %s", x.profile.name, x.st.unrepeatable))
 	case x.profile.Idempotent && x.adds():
-		return x.wrong(fmt.Sprintf("profile %q is idempotent, and the statement is not: it adds a number each time", x.profile.name))
+		return x.wrong(addsEachTime(x.profile.name))
 	case x.st.conditional && x.request.Serial == 0:
 		return x.wrong(fmt.Sprintf("profile %q has no SerialConsistency, and the statement is conditional; set it", x.profile.name))
 	}
 	return nil
+}
+
+// byName takes values from a struct once the names are known.
+func (x *execution) byName(from any) func([]string) ([]any, error) {
+	return func(names []string) ([]any, error) {
+		values, err := valuesByName(from, names)
+		if err == nil && x.profile.Idempotent && x.st.counts(values) {
+			err = x.wrong(addsEachTime(x.profile.name))
+		}
+		return values, err
+	}
+}
+
+func addsEachTime(profile string) string {
+	return fmt.Sprintf("profile %q is idempotent, and the statement is not: it adds a number each time", profile)
 }
 
 // adds says whether a statement of the request adds a bound number to a column.
@@ -172,11 +199,23 @@ func (x *execution) adds() bool {
 // values refuses another number of values than the texts ask for.
 func (x *execution) values() error {
 	for _, s := range x.request.Statements {
-		if st := x.session.known.get(s.CQL); !st.named && st.markers != len(s.Args) {
+		if st := x.session.known.get(s.CQL); !st.named && s.Values == nil && st.markers != len(s.Args) {
 			return x.wrong(fmt.Sprintf("the statement asks for %d values and was given %d", st.markers, len(s.Args)))
 		}
 	}
 	return nil
+}
+
+// unreadable is the error of a row that came and could not be read.
+func (x *execution) unreadable(err error) error {
+	var f *driver.Failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	f.Sent = true
+	e := judge(f, x.st)
+	e.OutcomeUnknown = false
+	return e
 }
 
 func (x *execution) wrong(message string) error {

@@ -1,7 +1,6 @@
 package cassandra
 
 import (
-	"errors"
 	"iter"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
@@ -40,7 +39,10 @@ func (it *Iter) advance(read func(driver.Page) bool) bool {
 			return true
 		}
 		if err := it.page.Err(); err != nil {
-			it.err = it.readError(err)
+			it.err = it.execution.unreadable(err)
+			return false
+		}
+		if it.err != nil {
 			return false
 		}
 		state := it.page.State()
@@ -51,18 +53,6 @@ func (it *Iter) advance(read func(driver.Page) bool) bool {
 		it.info = it.query.info
 	}
 	return false
-}
-
-// readError is the error of a row that came and could not be read.
-func (it *Iter) readError(err error) error {
-	var f *driver.Failure
-	if !errors.As(err, &f) {
-		return err
-	}
-	f.Sent = true
-	e := judge(f, it.execution.st)
-	e.OutcomeUnknown = false
-	return e
 }
 
 // Columns describes the result.
@@ -94,6 +84,18 @@ func (it *Iter) Info() Info { return it.info }
 
 // Warnings are the server's, of the current page.
 func (it *Iter) Warnings() []string { return it.info.Warnings }
+
+// SliceMap reads all rows that are left, by column.
+func (it *Iter) SliceMap() ([]map[string]any, error) {
+	var rows []map[string]any
+	for {
+		row := map[string]any{}
+		if !it.MapScan(row) {
+			return rows, it.Close()
+		}
+		rows = append(rows, row)
+	}
+}
 
 // Close tells the first error.
 func (it *Iter) Close() error { return it.err }

@@ -16,6 +16,7 @@ type Query struct {
 	profile string
 	cql     string
 	args    []any
+	byName  any // a struct, in place of args
 
 	consistency, serial Consistency
 	pageSize            int
@@ -45,7 +46,12 @@ func (q *Query) WithContext(ctx context.Context) *Query { q.ctx = ctx; return q 
 func (q *Query) Profile(name string) *Query { q.profile = name; return q }
 
 // Bind replaces the values.
-func (q *Query) Bind(args ...any) *Query { q.args = args; return q }
+func (q *Query) Bind(args ...any) *Query { q.args, q.byName = args, nil; return q }
+
+// BindStruct takes the values from a struct, by the names that the statement gives
+// them: those of named markers (:user_id), else of the columns that the question
+// marks stand for. Fields have names as Select says.
+func (q *Query) BindStruct(from any) *Query { q.args, q.byName = nil, from; return q }
 
 // Consistency overrides the profile's level for this query.
 func (q *Query) Consistency(c Consistency) *Query { q.consistency = c; return q }
@@ -103,7 +109,11 @@ func (q *Query) first(read func(driver.Page) bool) error {
 	if it.err != nil {
 		return it.err
 	}
-	return &Error{Kind: ErrNotFound, Code: -1, Coordinator: q.info.Coordinator, Statement: q.session.known.get(q.cql).shown,
+	return q.notFound(q.info.Coordinator)
+}
+
+func (q *Query) notFound(coordinator string) error {
+	return &Error{Kind: ErrNotFound, Code: -1, Coordinator: coordinator, Statement: q.session.known.get(q.cql).shown,
 		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
 }
 
@@ -160,6 +170,9 @@ func (q *Query) execution(state []byte) (*execution, error) {
 	one.statement[0] = driver.Statement{CQL: q.cql, Args: q.args}
 	x := &one.execution
 	x.session, x.profile, x.st = q.session, p, q.session.known.get(q.cql)
+	if q.byName != nil {
+		one.statement[0].Values = x.byName(q.byName)
+	}
 	x.request = driver.Request{
 		Statements:  one.statement[:],
 		Conditional: x.st.conditional,

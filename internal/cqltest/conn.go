@@ -41,9 +41,11 @@ func (c *conn) serve() {
 			continue
 		}
 		c.spoken.Store(uint32(f.Header.Version))
-		if !c.node.silent.Load() {
-			c.handle(f)
+		if c.node.silent.Load() {
+			c.node.swallowed.Add(1)
+			continue
 		}
+		c.handle(f)
 	}
 }
 

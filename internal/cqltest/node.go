@@ -17,7 +17,8 @@ type Node struct {
 	silent  atomic.Bool
 	opened  atomic.Int64
 	prepares,
-	requests atomic.Int64
+	requests,
+	swallowed atomic.Int64
 
 	mu       sync.Mutex
 	ip       net.IP
@@ -106,6 +107,9 @@ func (n *Node) Requests() int { return int(n.requests.Load()) }
 
 // Prepares is the number of PREPARE requests so far.
 func (n *Node) Prepares() int { return int(n.prepares.Load()) }
+
+// Swallowed is the number of frames, of any kind, that were read in silence so far.
+func (n *Node) Swallowed() int { return int(n.swallowed.Load()) }
 
 func (n *Node) each(do func(*conn)) {
 	n.mu.Lock()

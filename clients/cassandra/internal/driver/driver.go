@@ -42,6 +42,9 @@ type Request struct {
 type Statement struct {
 	CQL  string
 	Args []any
+	// Values, if not nil, gives the values in place of Args, by the names that the
+	// server has for them.
+	Values func(names []string) ([]any, error)
 }
 
 // BatchKind is the kind of batch, the protocol's code plus one.

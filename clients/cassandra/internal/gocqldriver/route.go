@@ -6,11 +6,13 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// route is where a statement's partition key is among its values.
+// route is where a statement's partition key is among its values, and what the
+// values are called.
 type route struct {
 	places   []int
 	types    []gocql.TypeInfo
 	keyspace string
+	names    []string
 }
 
 // key is the routing key of some values, nil if there is none.
@@ -41,10 +43,10 @@ type routes struct{ known copyOnWrite[string, *route] }
 
 // learn takes a statement's route from how it was prepared.
 func (rs *routes) learn(cql string, info *gocql.QueryInfo) {
-	r := &route{}
+	r := &route{names: namesOf(info)}
 	for _, place := range info.PKeyColumns {
 		if place >= len(info.Args) {
-			r = &route{}
+			r.places, r.types = nil, nil
 			break
 		}
 		r.places = append(r.places, place)
@@ -52,4 +54,12 @@ func (rs *routes) learn(cql string, info *gocql.QueryInfo) {
 		r.keyspace = info.Args[place].Keyspace
 	}
 	rs.known.put(cql, r)
+}
+
+func namesOf(info *gocql.QueryInfo) []string {
+	names := make([]string, len(info.Args))
+	for i, c := range info.Args {
+		names[i] = c.Name
+	}
+	return names
 }

@@ -17,13 +17,15 @@ var errNoApplied = errors.New("the answer has no [applied]: no statement of the 
 
 // rows is a page of one statement's result.
 type rows struct {
-	iter   *gocql.Iter // nil: no result
-	count  int
-	state  []byte
-	tracer *tracer
-	node   string
-	err    error
-	pos    int
+	iter  *gocql.Iter // nil: no result
+	count int
+	state []byte
+	// warnings are kept: closing iter drops them.
+	warnings []string
+	tracer   *tracer
+	node     string
+	err      error
+	pos      int
 }
 
 func (r *rows) Columns() []driver.Column {
@@ -50,12 +52,7 @@ func (r *rows) Rows() int           { return r.count }
 func (r *rows) State() []byte       { return r.state }
 func (r *rows) TraceID() []byte     { return r.tracer.traceID() }
 
-func (r *rows) Warnings() []string {
-	if r.iter == nil {
-		return nil
-	}
-	return r.iter.Warnings()
-}
+func (r *rows) Warnings() []string { return r.warnings }
 
 func (r *rows) Next(dest ...any) bool {
 	return r.step(func() bool { return r.iter.Scan(dest...) })

@@ -89,8 +89,12 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	defer a.caught(&page, &err)
 	st := &r.Statements[0]
 	var q *gocql.Query
-	if a.routes(st) {
-		q = s.templates.query(s.gocql, st.CQL).WithContext(a).Bind(st.Args...)
+	values, known, err := a.routes(st)
+	if err != nil {
+		return nil, clientFailure(err)
+	}
+	if known {
+		q = s.templates.query(s.gocql, st.CQL).WithContext(a).Bind(values...)
 	} else {
 		q = s.gocql.Bind(st.CQL, s.learning(st)).WithContext(a)
 	}
@@ -111,7 +115,7 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	}
 	it := q.Iter()
 	p := &x.rows
-	*p = rows{iter: it, count: it.NumRows(), state: it.PageState(), tracer: tr, node: a.Coordinator()}
+	*p = rows{iter: it, count: it.NumRows(), state: it.PageState(), warnings: it.Warnings(), tracer: tr, node: a.Coordinator()}
 	if p.count == 0 {
 		// Only closing tells the error; of an answer without rows nothing is lost by it.
 		if err := it.Close(); err != nil {
@@ -127,20 +131,30 @@ func (a *attempt) begin(ctx context.Context, s *session, call *driver.Call) {
 	a.Context, a.session, a.Call = ctx, s, call
 }
 
-// routes sets where the attempt goes by its first statement's values; false if that
-// is not known yet.
-func (a *attempt) routes(st *driver.Statement) bool {
+// routes sets where the attempt goes by a statement's values, and returns these; not
+// known: the statement has not been prepared yet.
+func (a *attempt) routes(st *driver.Statement) (values []any, known bool, err error) {
 	r, known := a.session.routes.known.get(st.CQL)
-	if known {
-		a.routed.key, a.routed.keyspace = r.key(st.Args), r.keyspace
+	if !known {
+		return st.Args, false, nil
 	}
-	return known
+	values = st.Args
+	if st.Values != nil {
+		if values, err = st.Values(r.names); err != nil {
+			return nil, true, err
+		}
+	}
+	a.routed.key, a.routed.keyspace = r.key(values), r.keyspace
+	return values, true, nil
 }
 
 // learning binds a statement's values, and learns its route from how it was prepared.
 func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, error) {
 	return func(info *gocql.QueryInfo) ([]any, error) {
 		s.routes.learn(st.CQL, info)
+		if st.Values != nil {
+			return st.Values(namesOf(info))
+		}
 		return st.Args, nil
 	}
 }
@@ -169,14 +183,24 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 		b.WithTimestamp(r.Timestamp)
 	}
 	b.Entries = x.few[:0]
-	known := a.routes(&r.Statements[0])
 	for i := range r.Statements {
 		st := &r.Statements[i]
-		if i == 0 && !known && len(st.Args) > 0 {
+		values, known := st.Args, st.Values == nil
+		if i == 0 || !known {
+			// The first statement's key is the batch's.
+			key := a.routed.key
+			if values, known, err = a.routes(st); err != nil {
+				return nil, clientFailure(err)
+			}
+			if i > 0 {
+				a.routed.key = key
+			}
+		}
+		if !known && (len(st.Args) > 0 || st.Values != nil) {
 			b.Bind(st.CQL, s.learning(st))
 			continue
 		}
-		b.Query(st.CQL, st.Args...)
+		b.Query(st.CQL, values...)
 	}
 	var tr *tracer
 	if r.Trace {

@@ -1,0 +1,162 @@
+package cassandra
+
+import (
+	"context"
+	"iter"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Select runs the query and yields its rows as values of T, page by page. T is a
+// struct, whose fields take the columns of their names (User or UserID: user,
+// user_id; or what a tag `cql:"name"` says), a map[string]any, or the type of the
+// only column. A column without a field is an error, and so is a value that does
+// not fit. An error comes last, with the zero value. The sequence can be run once
+// more: it then runs the query again.
+func Select[T any](q *Query) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		it := q.Iter()
+		for {
+			v, ok := next[T](it)
+			if !ok {
+				break
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+		if err := it.Close(); err != nil {
+			yield(zero, err)
+		}
+	}
+}
+
+// Result is a value with where it came from.
+type Result[T any] struct {
+	Value T
+	Info
+}
+
+// Get runs the query and reads its first row as a T, as Select does. Without a row
+// the error matches ErrNotFound. Options are the guard's: values that stand in when
+// the cluster can't be read, for example the last good one of a resilience.LastGood
+// (the profile's Stale says how old it may be). Info says what became of it: Source,
+// Age, Cause. A profile that degrades does so before the options come in.
+func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
+	x, err := q.execution(q.pageState)
+	if err == nil && x.st.write {
+		err = x.wrong("Get reads; run writes with Exec or CAS")
+	}
+	if err != nil {
+		return Result[T]{}, err
+	}
+	var from answered
+	if x.profile.degraded != nil {
+		opts = append([]resilience.CallOption[T]{resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
+			lower, err := x.lower(cause)
+			if err != nil {
+				return v, err
+			}
+			res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (T, error) { return firstRow[T](ctx, q, x, lower, &from, cause) })
+			return res.Value, err
+		})}, opts...)
+	}
+	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
+	res, err := resilience.Do(q.context(), x.profile.run, func(ctx context.Context) (T, error) {
+		return firstRow[T](ctx, q, x, &x.request, &from, nil)
+	}, opts...)
+	q.info = Info{Profile: x.profile.name, Source: res.Source, Age: res.Age, Cause: res.Cause, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
+	if res.Source != resilience.Stale && res.Source != resilience.Cache {
+		from.into(&q.info, x)
+	}
+	return Result[T]{res.Value, q.info}, err
+}
+
+// answered is the first page that gave a row, and why it was a degraded one, if so.
+type answered struct {
+	mu    sync.Mutex
+	page  driver.Page
+	cause error
+}
+
+func (a *answered) by(page driver.Page, cause error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.page == nil {
+		a.page, a.cause = page, cause
+	}
+}
+
+func (a *answered) into(info *Info, x *execution) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.page == nil {
+		return
+	}
+	info.Coordinator, info.Warnings, info.TraceID = a.page.Coordinator(), a.page.Warnings(), a.page.TraceID()
+	if a.cause != nil {
+		info.Degraded, info.Cause, info.Consistency = true, a.cause, x.profile.Degraded
+	}
+}
+
+// firstRow reads pages until one has a row.
+func firstRow[T any](ctx context.Context, q *Query, x *execution, r *driver.Request, from *answered, cause error) (v T, err error) {
+	for {
+		page, err := x.tell(ctx, r, cause != nil)
+		if err != nil {
+			return v, err
+		}
+		ok, err := read(page, &v)
+		switch {
+		case err != nil:
+			return v, x.wrong(err.Error())
+		case ok:
+			from.by(page, cause)
+			return v, nil
+		case page.Err() != nil:
+			return v, x.unreadable(page.Err())
+		case len(page.State()) == 0 || q.onePage:
+			return v, q.notFound(page.Coordinator())
+		}
+		more := *r
+		more.PageState = page.State()
+		r = &more
+	}
+}
+
+// next reads the next row; false at the end and on an error.
+func next[T any](it *Iter) (v T, ok bool) {
+	ok = it.advance(func(p driver.Page) bool {
+		ok, err := read(p, &v)
+		if err != nil {
+			it.err = it.execution.wrong(err.Error())
+		}
+		return ok
+	})
+	return v, ok
+}
+
+// read moves one row into v; false at the page's end and on an error, which the page
+// tells unless it is ours.
+func read[T any](p driver.Page, v *T) (ok bool, err error) {
+	if row, is := any(v).(*map[string]any); is {
+		*row, ok = p.Row()
+		return ok, nil
+	}
+	if fieldsFor(reflect.TypeFor[T]()) == nil {
+		return p.Next(v), nil
+	}
+	if p.Rows() == 0 {
+		return false, nil
+	}
+	dest, err := pointersByName(reflect.ValueOf(v).Elem(), p.Columns())
+	if err != nil {
+		return false, err
+	}
+	return p.Next(dest...), nil
+}

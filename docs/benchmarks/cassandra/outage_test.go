@@ -1,0 +1,184 @@
+package cassandra
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/internal/cqltest"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+var silence = flag.Duration("silence", 30*time.Second, "how long the cluster of the outage says nothing")
+
+const (
+	outageRate     = 500 // requests a second
+	outageTimeout  = time.Second
+	outageBefore   = 3 * time.Second
+	outageAfter    = 40 * time.Second
+	outageStep     = 100 * time.Millisecond
+	outageSelect   = "SELECT v FROM t WHERE id = ?"
+	outageRecovers = 0.95
+)
+
+// TestOutage lets a cluster of three nodes be silent under an open load of 500
+// requests a second, and measures when goodput is back: the first moment from which
+// a whole second has at least 95 % of it. Both clients run at once, each on a
+// cluster of its own. It writes outage.md.
+func TestOutage(t *testing.T) {
+	type rival struct {
+		name string
+		open func(*cqltest.Cluster) (run func(context.Context) error, close func())
+	}
+	rivals := []rival{{"gocql", bareReads}, {"backstay", guardedReads}}
+	results := make([]outage, len(rivals))
+	var work sync.WaitGroup
+	for i, r := range rivals {
+		cluster := cqltest.Start(t, cqltest.Config{Nodes: 3})
+		cluster.On(outageSelect, cqltest.Statement{Columns: cqltest.Columns("v text"), Answer: func(r *cqltest.Request) { r.Rows([]any{"x"}) }})
+		work.Go(func() {
+			run, end := r.open(cluster)
+			defer end()
+			results[i] = observe(t.Context(), cluster, run)
+		})
+	}
+	work.Wait()
+	var b strings.Builder
+	fmt.Fprintf(&b, "# After a silent outage\n\nMade by `go test -run Outage -timeout 5m ./cassandra` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, "+
+		"three scripted nodes on the same machine. The nodes read and say nothing for %v, at %d requests a second with a timeout of %v, and then answer again. "+
+		"Back means: from then on a whole second has 95 %% of its requests answered. Both clients run at once, each on a cluster of its own.\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *silence, outageRate, outageTimeout)
+	b.WriteString("| | back after | answered in the first second | frames that silent nodes got | a failing call took, median |\n|-|-|-|-|-|\n")
+	for i, r := range rivals {
+		o := results[i]
+		back := fmt.Sprintf("%.1f s", o.back.Seconds())
+		if o.back < 0 {
+			back = fmt.Sprintf("not within %v", outageAfter)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %.0f %% | %d | %.1f ms |\n", r.name, back, 100*o.firstSecond, o.reached, o.failing.Seconds()*1000)
+	}
+	t.Log("\n" + b.String())
+	if err := os.WriteFile("outage.md", []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func bareReads(c *cqltest.Cluster) (func(context.Context) error, func()) {
+	cfg := gocql.NewCluster(c.Hosts()...)
+	cfg.Port, cfg.Keyspace, cfg.Consistency, cfg.Timeout, cfg.NumConns = c.Port(), "ks", gocql.LocalQuorum, outageTimeout, 1
+	cfg.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy("dc1"), gocql.ShuffleReplicas())
+	s, err := cfg.CreateSession()
+	if err != nil {
+		return func(context.Context) error { return err }, func() {}
+	}
+	return func(ctx context.Context) error {
+		var v string
+		return s.Query(outageSelect, "a").WithContext(ctx).Scan(&v)
+	}, s.Close
+}
+
+func guardedReads(c *cqltest.Cluster) (func(context.Context) error, func()) {
+	s, err := cassandra.Connect(context.Background(), cassandra.Config{Hosts: c.Hosts(), Port: c.Port(), Keyspace: "ks", LocalDC: "dc1",
+		Profiles: map[string]cassandra.Profile{"read": {Consistency: cassandra.LocalQuorum, OperationPolicy: resilience.OperationPolicy{
+			Timeout: outageTimeout, AttemptTimeout: outageTimeout / 4, Idempotent: true, Retry: &resilience.RetryPolicy{MaxAttempts: 2, BaseDelay: 10 * time.Millisecond}}}}})
+	if err != nil {
+		return func(context.Context) error { return err }, func() {}
+	}
+	return func(ctx context.Context) error {
+		var v string
+		return s.Query(outageSelect, "a").WithContext(ctx).Scan(&v)
+	}, func() { _ = s.Close() } // what it says no longer matters
+}
+
+// outage is what became of the requests.
+type outage struct {
+	back        time.Duration // after the end; negative: never
+	firstSecond float64
+	reached     int // silent nodes, frames of any kind
+	failing     time.Duration
+}
+
+// call is one request, by the time when it was due.
+type call struct {
+	due, took time.Duration
+	ok        bool
+}
+
+// observe runs the load through the outage.
+func observe(ctx context.Context, cluster *cqltest.Cluster, run func(context.Context) error) outage {
+	whole := outageBefore + *silence + outageAfter
+	calls := make([]call, int(whole/time.Second)*outageRate)
+	start := time.Now()
+	begin := time.AfterFunc(outageBefore, func() { cluster.Silence(true) })
+	defer begin.Stop()
+	end := time.AfterFunc(outageBefore+*silence, func() { cluster.Silence(false) })
+	defer end.Stop()
+	var work sync.WaitGroup
+	sent := 0
+	tick := time.NewTicker(time.Second / outageRate)
+	defer tick.Stop()
+	for sent < len(calls) && ctx.Err() == nil {
+		<-tick.C
+		for ; sent < len(calls); sent++ {
+			due := time.Duration(sent) * time.Second / outageRate
+			if due > time.Since(start) {
+				break
+			}
+			c := &calls[sent]
+			c.due = due
+			work.Go(func() {
+				ctx, cancel := context.WithTimeout(ctx, outageTimeout)
+				defer cancel()
+				err := run(ctx)
+				c.ok, c.took = err == nil, time.Since(start)-due
+			})
+		}
+	}
+	work.Wait()
+	healthy := outageBefore + *silence
+	o := outage{back: -1}
+	for _, n := range cluster.Nodes() {
+		o.reached += n.Swallowed()
+	}
+	for at := healthy; at+time.Second <= whole; at += outageStep {
+		if share(calls, at, at+time.Second) >= outageRecovers {
+			o.back = at - healthy
+			break
+		}
+	}
+	o.firstSecond = share(calls, healthy, healthy+time.Second)
+	var failing []time.Duration
+	for _, c := range calls[:sent] {
+		if !c.ok && c.due >= outageBefore && c.due < healthy {
+			failing = append(failing, c.took)
+		}
+	}
+	if slices.Sort(failing); len(failing) > 0 {
+		o.failing = failing[len(failing)/2]
+	}
+	return o
+}
+
+// share is how many of the calls that were due in a time were answered.
+func share(calls []call, from, to time.Duration) float64 {
+	due, ok := 0, 0
+	for _, c := range calls {
+		if c.due >= from && c.due < to {
+			due++
+			if c.ok {
+				ok++
+			}
+		}
+	}
+	return float64(ok) / float64(max(1, due))
+}
