@@ -108,7 +108,7 @@ func (l *line) run() {
 			return
 		}
 		n, err := l.pipe.to.Write(next.b)
-		l.pipe.counter.Add(int64(n))
+		l.pipe.count(n)
 		if err != nil {
 			l.pipe.link.abort(true)
 			return

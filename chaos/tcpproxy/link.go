@@ -1,6 +1,10 @@
 package tcpproxy
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,16 +20,25 @@ type active struct {
 	changed chan struct{}
 }
 
+// conn is one side of a link: TCP, or TLS on it.
+type conn interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // link is one connection through the proxy.
 type link struct {
 	proxy            *Proxy
-	client, upstream *net.TCPConn
-	began            time.Time
-	call             chaos.Call
-	now              atomic.Pointer[active]
-	pipes            atomic.Int32
-	done             chan struct{}
-	holes            map[string]time.Time // blackholes by rule, since when
+	client, upstream conn
+	// What is below them: only TCP can be reset.
+	clientTCP, upstreamTCP *net.TCPConn
+	up, down               atomic.Int64 // bytes passed
+	began                  time.Time
+	call                   chaos.Call
+	now                    atomic.Pointer[active]
+	pipes                  atomic.Int32
+	done                   chan struct{}
+	holes                  map[string]time.Time // blackholes by rule, since when
 
 	mu    sync.Mutex
 	told  map[string]bool
@@ -52,7 +65,7 @@ func (l *link) abort(reset bool) {
 	}
 	l.ended = true
 	close(l.done)
-	for _, c := range []*net.TCPConn{l.client, l.upstream} {
+	for _, c := range []*net.TCPConn{l.clientTCP, l.upstreamTCP} {
 		if c == nil {
 			continue
 		}
@@ -64,6 +77,45 @@ func (l *link) abort(reset bool) {
 	}
 }
 
+// connect makes both sides ready: a handshake with the client, the connection to the
+// upstream, and a handshake there.
+func (l *link) connect() error {
+	cfg := &l.proxy.cfg
+	ctx, cancel := context.WithTimeout(l.proxy.ctx, cfg.DialTimeout)
+	defer cancel()
+	if cfg.TLS != nil {
+		secure := tls.Server(l.clientTCP, cfg.TLS)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("the client's TLS handshake failed: %w", err)
+		}
+		l.client = secure
+	}
+	up, err := (&net.Dialer{}).DialContext(ctx, "tcp", cfg.Upstream)
+	if err != nil {
+		return fmt.Errorf("cannot reach the upstream: %w", err)
+	}
+	tcp := up.(*net.TCPConn)
+	if !l.open(tcp) {
+		return errEnded
+	}
+	l.upstream = tcp
+	if cfg.UpstreamTLS != nil {
+		theirs := cfg.UpstreamTLS
+		if theirs.ServerName == "" {
+			theirs = theirs.Clone()
+			theirs.ServerName, _, _ = net.SplitHostPort(cfg.Upstream)
+		}
+		secure := tls.Client(tcp, theirs)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("the TLS handshake with the upstream failed: %w", err)
+		}
+		l.upstream = secure
+	}
+	return nil
+}
+
+var errEnded = errors.New("the proxy was closed")
+
 // open adds the upstream's side; false means that the link has ended.
 func (l *link) open(up *net.TCPConn) bool {
 	l.mu.Lock()
@@ -72,7 +124,7 @@ func (l *link) open(up *net.TCPConn) bool {
 		_ = up.Close()
 		return false
 	}
-	l.upstream = up
+	l.upstreamTCP = up
 	l.pipes.Store(2)
 	return true
 }

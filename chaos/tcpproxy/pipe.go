@@ -3,7 +3,6 @@ package tcpproxy
 import (
 	"errors"
 	"io"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -24,17 +23,27 @@ const lineBytes = 4 << 20
 // go through a line, so that many chunks can be under way at once.
 type pipe struct {
 	link      *link
-	from, to  *net.TCPConn
+	from, to  conn
 	direction string
-	counter   *atomic.Int64
+	all, own  *atomic.Int64 // bytes passed, of the proxy and of the link
 
 	passed int64  // bytes written
 	drawn  uint64 // delays drawn
 	line   *line
 }
 
-func newPipe(l *link, from, to *net.TCPConn, direction string, counter *atomic.Int64) *pipe {
-	return &pipe{link: l, from: from, to: to, direction: direction, counter: counter}
+func newPipe(l *link, from, to conn, direction string) *pipe {
+	p := &pipe{link: l, from: from, to: to, direction: direction, all: &l.proxy.stats.up, own: &l.up}
+	if direction == chaos.Downstream {
+		p.all, p.own = &l.proxy.stats.down, &l.down
+	}
+	return p
+}
+
+// count adds bytes that were written.
+func (p *pipe) count(n int) {
+	p.all.Add(int64(n))
+	p.own.Add(int64(n))
 }
 
 func (p *pipe) run() {
@@ -296,7 +305,7 @@ func (p *pipe) slices(b []byte, v verdict) bool {
 func (p *pipe) write(b []byte) bool {
 	n, err := p.to.Write(b)
 	p.passed += int64(n)
-	p.counter.Add(int64(n))
+	p.count(n)
 	if err != nil {
 		p.link.abort(true)
 		return false

@@ -2,6 +2,7 @@ package tcpproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,9 +24,16 @@ type Config struct {
 	Upstream string
 	// Injector decides. Nil: bytes pass.
 	Injector *chaos.Injector
-	// DialTimeout bounds the connection to the upstream. Default: 5 s.
+	// TLS, if set, is spoken with clients; it needs a certificate. Nil: bytes pass as
+	// they are, those of TLS too.
+	TLS *tls.Config
+	// UpstreamTLS, if set, is spoken with the upstream. Without a ServerName in it the
+	// host of Upstream must match the certificate.
+	UpstreamTLS *tls.Config
+	// DialTimeout bounds the connection to the upstream, and each handshake. Default: 5 s.
 	DialTimeout time.Duration
-	// Failed is told of connections that could not reach the upstream. Optional.
+	// Failed is told of connections that could not reach the upstream, or failed a
+	// handshake. Optional.
 	Failed func(error)
 	// EndSwallowed closes a connection when a blackhole that it was in ends, as what
 	// was swallowed is missing from its stream.
@@ -42,6 +50,9 @@ func (c Config) Check() error {
 	if _, _, err := net.SplitHostPort(c.Upstream); err != nil {
 		errs = append(errs, fmt.Errorf("tcpproxy: Upstream is %q: give host:port", c.Upstream))
 	}
+	if t := c.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
+		errs = append(errs, errors.New("tcpproxy: TLS has no certificate: clients can't be answered; give one"))
+	}
 	if c.DialTimeout < 0 {
 		errs = append(errs, fmt.Errorf("tcpproxy: DialTimeout is %s: give a duration above zero, or 0 for 5 s", c.DialTimeout))
 	}
@@ -50,7 +61,8 @@ func (c Config) Check() error {
 
 // Stats counts what a proxy did.
 type Stats struct {
-	// Accepted connections, of which Open are open and Failed never reached the upstream.
+	// Accepted connections, of which Open are open and Failed never reached the upstream
+	// or failed a handshake.
 	Accepted, Open, Failed int64
 	// Up and Down are the bytes that were passed to the upstream and to clients.
 	Up, Down int64
@@ -157,7 +169,7 @@ func (p *Proxy) pause(d time.Duration) bool {
 
 func (p *Proxy) serve(client *net.TCPConn) {
 	call := chaos.Call{Dependency: p.cfg.Dependency, Node: p.cfg.Node, Protocol: chaos.TCP}
-	l := &link{proxy: p, client: client, began: time.Now(), call: call, told: map[string]bool{}, holes: map[string]time.Time{}, done: make(chan struct{})}
+	l := &link{proxy: p, client: client, clientTCP: client, began: time.Now(), call: call, told: map[string]bool{}, holes: map[string]time.Time{}, done: make(chan struct{})}
 	l.now.Store(&active{changed: make(chan struct{})})
 	p.mu.Lock()
 	p.links[l] = struct{}{}
@@ -175,16 +187,10 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	if !l.admit(followed.Faults(p.ctx)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, p.cfg.DialTimeout)
-	up, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.cfg.Upstream)
-	cancel()
-	if err != nil {
+	if err := l.connect(); err != nil {
 		p.stats.failed.Add(1)
-		p.cfg.Failed(fmt.Errorf("tcpproxy: %s: cannot reach the upstream: %w", p.cfg.Dependency, err))
+		p.cfg.Failed(fmt.Errorf("tcpproxy: %s: %w", p.cfg.Dependency, err))
 		l.abort(true)
-		return
-	}
-	if !l.open(up.(*net.TCPConn)) {
 		return
 	}
 	// The first faults are there before the first byte.
@@ -193,7 +199,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { l.follow(followed) })
-	wg.Go(func() { newPipe(l, l.client, l.upstream, chaos.Upstream, &p.stats.up).run() })
-	wg.Go(func() { newPipe(l, l.upstream, l.client, chaos.Downstream, &p.stats.down).run() })
+	wg.Go(func() { newPipe(l, l.client, l.upstream, chaos.Upstream).run() })
+	wg.Go(func() { newPipe(l, l.upstream, l.client, chaos.Downstream).run() })
 	wg.Wait()
 }

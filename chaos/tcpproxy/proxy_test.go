@@ -196,23 +196,23 @@ func TestAResetAfterBytes(t *testing.T) {
 }
 
 func TestLatencyDelaysEachChunkOnce(t *testing.T) {
-	const delay = 60 * time.Millisecond
+	t.Parallel() // it takes as long as its delay
+	const delay = 4 * time.Second
 	b := build(t, rule(chaos.Latency, func(r *chaos.Rule) { r.What.Delay = delay }))
 	c := b.dial()
-	began := time.Now()
-	b.mustEcho(c, "x")
-	if took := time.Since(began); took < delay {
-		t.Errorf("took %s, less than the delay of %s", took, delay)
-	}
-	// Forty chunks are under way at once, or this would take 40 delays, and the
-	// deadline of the connection would end it.
-	if err := c.SetDeadline(time.Now().Add(30 * delay)); err != nil {
+	// The chunks are under way at once, or this would take a delay for each of at least
+	// ten, and the deadline of the connection would end it.
+	if err := c.SetDeadline(time.Now().Add(9 * delay)); err != nil {
 		t.Fatal(err)
 	}
-	sent := bytes.Repeat([]byte("y"), 40*32<<10)
+	began := time.Now()
+	sent := bytes.Repeat([]byte("y"), 10*256<<10)
 	go func() { _, _ = c.Write(sent) }()
 	if n, err := io.ReadFull(c, make([]byte, len(sent))); err != nil {
 		t.Errorf("%d of %d bytes in time: %v", n, len(sent), err)
+	}
+	if took := time.Since(began); took < delay {
+		t.Errorf("took %s, less than the delay of %s", took, delay)
 	}
 	b.rules()
 	b.mustEcho(c, "order is kept")

@@ -21,8 +21,12 @@ func loopback(addr string) bool {
 }
 
 // control serves Toxiproxy's interface until the context ends.
-func control(ctx context.Context, addr, config string, seed uint64, out io.Writer) (err error) {
-	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: seed})
+func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
+	token, err := flags.token()
+	if err != nil {
+		return err
+	}
+	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: flags.seed, Token: token, DeadMan: flags.deadMan})
 	if err != nil {
 		return &failure{err}
 	}
@@ -31,17 +35,17 @@ func control(ctx context.Context, addr, config string, seed uint64, out io.Write
 			err = &failure{e}
 		}
 	}()
-	if config != "" {
-		if err := populate(api, config); err != nil {
+	if flags.config != "" {
+		if err := populate(api, flags.config); err != nil {
 			return &failure{err}
 		}
 	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
+	l, err := lc.Listen(ctx, "tcp", flags.api)
 	if err != nil {
 		return &failure{fmt.Errorf("cannot serve the interface: %w; give --api a free port", err)}
 	}
-	fmt.Fprintf(out, "Toxiproxy's interface at %s, seed %d\n", l.Addr(), seed)
+	fmt.Fprintf(out, "Toxiproxy's interface at %s, seed %d\n", l.Addr(), flags.seed)
 	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

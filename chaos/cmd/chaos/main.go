@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos"
-	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
 func main() {
@@ -84,73 +83,4 @@ func check(files []string, errs io.Writer) error {
 		}
 	}
 	return bad
-}
-
-func proxyCommand(out, errs io.Writer) *cobra.Command {
-	var cfg tcpproxy.Config
-	var api, config string
-	var seed uint64
-	c := &cobra.Command{
-		Use: "proxy --upstream ADDR --dependency NAME PLAN", Short: "a TCP proxy that follows the plan, until interrupted", Args: cobra.MaximumNArgs(1),
-		Long: "Listen, pass connections on, and do to them what the plan says of the dependency.\nThe plan begins with the start; every rule ends by itself.\n\nWith --api and without a plan: proxies and toxics by Toxiproxy's HTTP interface.",
-		RunE: func(c *cobra.Command, files []string) error {
-			if api != "" && len(files) == 0 {
-				if !loopback(api) {
-					return fmt.Errorf("--api %q: give a port on loopback, such as 127.0.0.1:8474", api)
-				}
-				return control(c.Context(), api, config, seed, out)
-			}
-			if len(files) != 1 || api != "" {
-				return errors.New("give a PLAN, or --api without one")
-			}
-			plan, err := load(files[0], errs)
-			if err != nil {
-				return err
-			}
-			if err := cfg.Check(); err != nil {
-				return err
-			}
-			if !loopback(cfg.Listen) {
-				return fmt.Errorf("--listen %q: give a port on loopback, such as 127.0.0.1:9000", cfg.Listen)
-			}
-			if err := plan.CheckNames(chaos.Known{Dependencies: []string{cfg.Dependency}}); err != nil {
-				fmt.Fprintln(errs, err)
-				return errFound
-			}
-			return follow(c.Context(), plan, cfg, out, errs)
-		},
-	}
-	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port on loopback; port 0 is a free one")
-	c.Flags().StringVar(&cfg.Upstream, "upstream", "", "host:port that connections go to")
-	c.Flags().StringVar(&cfg.Dependency, "dependency", "", "name of the upstream in the plan")
-	c.Flags().StringVar(&api, "api", "", "host:port on loopback for Toxiproxy's HTTP interface")
-	c.Flags().StringVar(&config, "config", "", "with --api: JSON file of proxies to begin with")
-	c.Flags().Uint64Var(&seed, "seed", 0, "with --api: decides which connections a toxicity below 1 hits")
-	return c
-}
-
-// follow proxies until the context ends, and tells each fault.
-func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, out, errs io.Writer) error {
-	injector, err := chaos.New(plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
-		fmt.Fprintf(out, "%8s  %s: %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind)
-	})}})
-	if err != nil {
-		return &failure{err}
-	}
-	cfg.Injector = injector
-	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
-	proxy, err := tcpproxy.Start(ctx, cfg)
-	if err != nil {
-		return &failure{err}
-	}
-	fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, proxy.Addr(), cfg.Upstream)
-	injector.Start()
-	<-ctx.Done()
-	injector.Stop()
-	if err := proxy.Close(); err != nil {
-		return &failure{err}
-	}
-	s := proxy.Stats()
-	fmt.Fprintf(out, "%d connections, %d bytes up, %d bytes down\n", s.Accepted, s.Up, s.Down)
-	return nil
 }

@@ -3,6 +3,7 @@ package toxiproxy
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
@@ -28,7 +30,13 @@ type Config struct {
 	Seed uint64
 	// Listeners are told of every fault.
 	Listeners []chaos.Listener
-	_         struct{}
+	// Token, if set, must come with each request, as "Authorization: Bearer TOKEN". The
+	// interface needs one wherever others than this machine's users can reach it.
+	Token string
+	// DeadMan ends every toxic once no request has come for so long: whoever made them
+	// may be gone. Zero: toxics stay.
+	DeadMan time.Duration
+	_       struct{}
 }
 
 // API is the interface and its proxies. It is safe for concurrent use. Who made it
@@ -40,6 +48,7 @@ type API struct {
 
 	mu      sync.Mutex
 	proxies map[string]*entry
+	heard   time.Time // the last request
 }
 
 // entry is one proxy, as the interface shows it.
@@ -74,6 +83,7 @@ var (
 	errToxic        = failure{"toxic not found", http.StatusNotFound}
 	errProxyExists  = failure{"proxy already exists", http.StatusConflict}
 	errToxicExists  = failure{"toxic already exists", http.StatusConflict}
+	errToken        = failure{"token missing or wrong: send it as Authorization: Bearer TOKEN", http.StatusUnauthorized}
 	errUserAgent    = failure{"User agent not allowed", http.StatusForbidden}
 	errCannotListen = failure{"cannot listen", http.StatusInternalServerError}
 )
@@ -84,7 +94,10 @@ func New(ctx context.Context, cfg Config) (*API, error) {
 	if err := chaos.Refused(); err != nil {
 		return nil, err
 	}
-	a := &API{cfg: cfg, ctx: context.WithoutCancel(ctx), mux: http.NewServeMux(), proxies: map[string]*entry{}}
+	if cfg.DeadMan < 0 {
+		return nil, fmt.Errorf("toxiproxy: DeadMan is %s: give a duration above zero, or 0 for toxics that stay", cfg.DeadMan)
+	}
+	a := &API{cfg: cfg, ctx: context.WithoutCancel(ctx), mux: http.NewServeMux(), proxies: map[string]*entry{}, heard: time.Now()}
 	a.routes()
 	return a, nil
 }
@@ -110,8 +123,33 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, errUserAgent.Status, errUserAgent)
 		return
 	}
+	if want := "Bearer " + a.cfg.Token; a.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(want), []byte(r.Header.Get("Authorization"))) != 1 {
+		answer(w, errToken.Status, errToken)
+		return
+	}
+	a.keepAlive()
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	a.mux.ServeHTTP(w, r)
+}
+
+// keepAlive tells the injectors that somebody is there. What ended because nobody was
+// is not shown as if it went on.
+func (a *API) keepAlive() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	lapsed := a.cfg.DeadMan > 0 && now.Sub(a.heard) >= a.cfg.DeadMan
+	a.heard = now
+	for _, e := range a.proxies {
+		if lapsed {
+			e.Toxics = []toxic{}
+			// A plan without rules is never refused.
+			_ = a.apply(e)
+			e.injector.Stop()
+			e.injector.Start()
+		}
+		e.injector.KeepAlive()
+	}
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -172,6 +210,13 @@ func (a *API) routes() {
 		})
 	}
 	one("GET /proxies/{proxy}", 200, func(_ *http.Request, e *entry) (any, *failure) { return e, nil })
+	// Not Toxiproxy's: which connections there are, and what was done to each.
+	one("GET /proxies/{proxy}/connections", 200, func(_ *http.Request, e *entry) (any, *failure) {
+		if e.proxy == nil {
+			return []tcpproxy.Connection{}, nil
+		}
+		return e.proxy.Connections(), nil
+	})
 	one("DELETE /proxies/{proxy}", 204, func(_ *http.Request, e *entry) (any, *failure) {
 		a.remove(e)
 		return nil, nil

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	client "github.com/Shopify/toxiproxy/v2/client"
@@ -216,4 +217,49 @@ func TestStatusesAndErrorBodies(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s; want %d %s", c.method, c.path, c.body, resp.StatusCode, body, c.status, c.text)
 		}
 	}
+}
+
+func TestATokenIsAskedFor(t *testing.T) {
+	const token = "a-long-token-that-is-hard-to-guess"
+	a, err := toxiproxy.New(t.Context(), toxiproxy.Config{Token: token})
+	must(t, err)
+	defer a.Close()
+	for header, want := range map[string]int{"": 401, "Bearer ": 401, "Bearer wrong": 401, token: 401, "Bearer " + token: 200} {
+		r := httptest.NewRequest("GET", "/proxies", nil)
+		r.Header.Set("Authorization", header)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%q: %d, want %d", header, w.Code, want)
+		}
+	}
+}
+
+func TestToxicsEndWhenNobodyAsksAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, err := toxiproxy.New(t.Context(), toxiproxy.Config{DeadMan: time.Minute})
+		must(t, err)
+		defer a.Close()
+		ask := func(method, path, body string) string {
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+			return w.Body.String()
+		}
+		ask("POST", "/proxies", `{"name":"p","listen":"127.0.0.1:0","upstream":"127.0.0.1:1","enabled":false}`)
+		slow := `{"name":"slow","type":"latency","attributes":{"latency":100}}`
+		ask("POST", "/proxies/p/toxics", slow)
+		for range 3 {
+			time.Sleep(50 * time.Second)
+			if got := ask("GET", "/proxies/p/toxics", ""); !strings.Contains(got, `"slow"`) {
+				t.Fatalf("while somebody asks: %s", got)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := ask("GET", "/proxies/p/toxics", ""); strings.TrimSpace(got) != "[]" {
+			t.Errorf("when nobody asked for a minute: %s", got)
+		}
+		if got := ask("POST", "/proxies/p/toxics", slow); !strings.Contains(got, `"slow"`) {
+			t.Errorf("afterwards: %s", got)
+		}
+	})
 }

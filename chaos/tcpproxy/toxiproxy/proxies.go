@@ -38,7 +38,7 @@ func (a *API) create(r *http.Request) (any, *failure) {
 func (a *API) add(in wanted) (*entry, *failure) {
 	e := &entry{Name: in.Name, Listen: in.Listen, Upstream: in.Upstream, Toxics: []toxic{}}
 	var err error
-	if e.injector, err = chaos.New(chaos.Plan{Seed: a.cfg.Seed}, chaos.Config{Listeners: a.cfg.Listeners}); err != nil {
+	if e.injector, err = chaos.New(chaos.Plan{Seed: a.cfg.Seed}, chaos.Config{Listeners: a.cfg.Listeners, DeadMan: a.cfg.DeadMan}); err != nil {
 		return nil, &failure{err.Error(), http.StatusInternalServerError}
 	}
 	e.injector.Start()

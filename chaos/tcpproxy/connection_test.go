@@ -1,0 +1,111 @@
+package tcpproxy_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// TestConnectionsTellWhatWasDoneToEach: half of the connections hang, by their seed.
+func TestConnectionsTellWhatWasDoneToEach(t *testing.T) {
+	half := 0.5
+	b := build(t, rule(chaos.Corrupt, func(r *chaos.Rule) { r.Often.Probability, r.What.Bytes = &half, 1 }))
+	const n = 20
+	hit := map[string]bool{}
+	for range n {
+		c := b.dial()
+		got, err := b.echo(c, "text")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hit[c.LocalAddr().String()] = got != "text"
+	}
+	all := b.proxy.Connections()
+	if len(all) != n {
+		t.Fatalf("%d connections, want %d", len(all), n)
+	}
+	hits := 0
+	for i, c := range all {
+		harmed := len(c.Faults) > 0
+		if was, ok := hit[c.Client]; !ok || was != harmed || c.Up != 4 || c.Down != 4 {
+			t.Errorf("%+v; its client saw harm: %v", c, was)
+		}
+		if harmed {
+			hits++
+		}
+		if i > 0 && c.Began.Before(all[i-1].Began) {
+			t.Error("they are not in order")
+		}
+	}
+	if hits == 0 || hits == n {
+		t.Errorf("%d of %d were hit", hits, n)
+	}
+}
+
+// TestAHalfOpenConnectionIsSilent: the peer is gone without a word, for good.
+func TestAHalfOpenConnectionIsSilent(t *testing.T) {
+	b := build(t)
+	c := b.dial()
+	b.mustEcho(c, "before")
+	b.rules(rule(chaos.HalfOpen))
+	if _, err := io.WriteString(c, "lost"); err != nil {
+		t.Fatal(err)
+	}
+	<-b.told
+	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d bytes, %v: want silence", n, err)
+	}
+}
+
+func TestASlowAcceptMakesTheFirstByteLate(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	b := build(t, rule(chaos.SlowAccept, func(r *chaos.Rule) { r.What.Delay = delay }))
+	began := time.Now()
+	b.mustEcho(b.dial(), "late")
+	if took := time.Since(began); took < delay {
+		t.Errorf("took %s, less than %s", took, delay)
+	}
+	if e := <-b.told; e.Kind != chaos.SlowAccept {
+		t.Errorf("told %s", e.Kind)
+	}
+}
+
+// TestAFaultBeginsWithTheConnectionsAge: each connection is reset when it is old enough.
+func TestAFaultBeginsWithTheConnectionsAge(t *testing.T) {
+	const age = 150 * time.Millisecond
+	b := build(t, rule(chaos.Reset, func(r *chaos.Rule) { r.What.AfterUptime = age }))
+	for range 2 {
+		began := time.Now()
+		c := b.dial()
+		if _, err := io.ReadAll(c); err == nil {
+			t.Error("it ended well; want a reset")
+		}
+		if lived := time.Since(began); lived < age {
+			t.Errorf("it lived for %s, less than %s", lived, age)
+		}
+	}
+}
+
+func TestASlowCloseHoldsTheEndBack(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	b := build(t, rule(chaos.SlowClose, func(r *chaos.Rule) { r.What.Delay = delay }))
+	c := b.dial()
+	b.mustEcho(c, "text")
+	began := time.Now()
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(c); err != nil || len(rest) != 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+	if took := time.Since(began); took < delay {
+		t.Errorf("the end came after %s, less than %s", took, delay)
+	}
+}
