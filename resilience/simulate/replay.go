@@ -1,0 +1,303 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/internal/clock"
+	"github.com/backstay-go/backstay/resilience/record"
+)
+
+// ErrReplay is the kind of error for a record that can't be replayed under the policies.
+var ErrReplay = errors.New("simulate: can't replay")
+
+// Options says how a record is replayed.
+type Options struct {
+	// Seed decides the guards' jitter and the attempts that are drawn.
+	Seed uint64
+	// Workers is how many attempts a dependency works on at once; more wait, first
+	// come first served. Zero: the load changes nothing. Negative: an error.
+	Workers int
+	// Within is the time in which a live answer is one in time. Zero: the operation's
+	// timeout in the new policy. Negative: an error.
+	Within time.Duration
+	// Unknown is the share of calls, 0 to 1, for which no value is remembered.
+	Unknown float64
+	_       struct{}
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Workers < 0:
+		return fmt.Errorf("%w: workers is %d; use 0 (any load) or more", ErrReplay, o.Workers)
+	case o.Within < 0:
+		return fmt.Errorf("%w: within is %v; use 0 (the operation's timeout) or more", ErrReplay, o.Within)
+	case !(o.Unknown >= 0 && o.Unknown <= 1):
+		return fmt.Errorf("%w: unknown is %v; use a share from 0 to 1", ErrReplay, o.Unknown)
+	}
+	return nil
+}
+
+// Replay runs the record's calls through guards of the policies, by dependency.
+// Calls to dependencies without a policy are left out and counted. The errors match
+// ErrReplay, resilience.ErrPolicy, or are the context's.
+func Replay(ctx context.Context, rec record.Record, policies map[string]resilience.Policy, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	calls := map[string][]record.Call{}
+	report := &Report{Began: rec.Began, Dropped: rec.Dropped, Seed: o.Seed, Workers: o.Workers, Skipped: map[string]int{}}
+	for _, c := range rec.Calls {
+		if _, ok := policies[c.Dependency]; !ok {
+			report.Skipped[c.Dependency]++
+			continue
+		}
+		calls[c.Dependency] = append(calls[c.Dependency], c)
+		report.Length = max(report.Length, c.Start+c.Took)
+	}
+	if len(calls) == 0 {
+		return nil, fmt.Errorf("%w: the record has no call to a dependency of the policies; it has %s, they have %s", ErrReplay,
+			list(slices.Sorted(maps.Keys(report.Skipped))), list(slices.Sorted(maps.Keys(policies))))
+	}
+	report.Width = widthFor(report.Length)
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		d, err := replay(ctx, report, calls[name], policies[name], o)
+		if err != nil {
+			return nil, err
+		}
+		report.Dependencies = append(report.Dependencies, d)
+	}
+	return report, nil
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// player is the replay of one dependency's calls.
+type player struct {
+	clock   *clock.Clock
+	began   time.Time
+	options Options
+	policy  resilience.Policy
+	guard   *resilience.Guard
+	model   *model
+	calls   []record.Call
+	static  map[string]bool // operations that have a static fallback
+	last    *resilience.LastGood[struct{}]
+	// ended is the call that has just ended; replayed holds all.
+	ended    record.Call
+	replayed []record.Call
+}
+
+func replay(ctx context.Context, r *Report, calls []record.Call, policy resilience.Policy, o Options) (d Dependency, err error) {
+	p := &player{
+		clock: clock.New(r.Began, o.Seed), began: r.Began, options: o, policy: policy, calls: calls,
+		model: newModel(calls, o), static: map[string]bool{}, replayed: make([]record.Call, len(calls)),
+	}
+	names := map[string]bool{}
+	for _, c := range calls {
+		names[c.Operation] = true
+		if c.Answered && c.Source == resilience.Static {
+			p.static[c.Operation] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if _, ok := policy.Operations[name]; !ok && name != resilience.DefaultOperation {
+			return d, fmt.Errorf("%w: the record has calls of operation %q on %q, and the policy has no such operation; it has %s", ErrReplay, name, policy.Name,
+				list(append([]string{resilience.DefaultOperation}, slices.Sorted(maps.Keys(policy.Operations))...)))
+		}
+	}
+	if p.model.empty() {
+		return d, fmt.Errorf("%w: the record has no attempt on %q, so that nothing says how it would have answered", ErrReplay, policy.Name)
+	}
+	p.last = resilience.NewLastGood[struct{}](len(names))
+	states := &states{now: p.now}
+	p.guard, err = resilience.New(withoutCache(policy), clock.Option(p.clock).(resilience.Option),
+		resilience.WithListener(record.Listen(p.now, func(c record.Call) { p.ended = c })), resilience.WithListener(states))
+	if err != nil {
+		return d, err
+	}
+	ctx, cause := context.WithoutCancel(ctx), ctx
+	p.arrive(ctx, cause, 0)
+	p.clock.Run()
+	if err := errors.Join(cause.Err(), p.guard.Close()); err != nil {
+		return d, err
+	}
+	d = Dependency{Name: policy.Name, Drawn: p.model.drawn, Notes: p.notes()}
+	d.Recorded = r.summarise(calls, p.within)
+	d.Replayed = r.summarise(p.replayed, p.within)
+	d.Changes = changes(calls, p.replayed)
+	d.Breaker, d.Limits = states.spans(r.Length), states.limits
+	return d, nil
+}
+
+// withoutCache takes out what a replay decides by the record instead: which values
+// are fresh depends on keys, which a record has not.
+func withoutCache(p resilience.Policy) resilience.Policy {
+	plain := func(o resilience.OperationPolicy) resilience.OperationPolicy {
+		if o.Stale != nil {
+			s := *o.Stale
+			s.FreshFor, s.RefreshAhead = 0, 0
+			o.Stale = &s
+		}
+		return o
+	}
+	p.Default = plain(p.Default)
+	p.Operations = maps.Clone(p.Operations)
+	for name, o := range p.Operations {
+		p.Operations[name] = plain(o)
+	}
+	return p
+}
+
+// now is the time since the record began.
+func (p *player) now() time.Duration { return p.clock.Since(p.began) }
+
+func (p *player) operation(name string) resilience.OperationPolicy {
+	if name == resilience.DefaultOperation {
+		return p.policy.Default
+	}
+	return p.policy.Operations[name]
+}
+
+// within is the time in which an answer counts as one in time.
+func (p *player) within(operation string) time.Duration {
+	if p.options.Within > 0 {
+		return p.options.Within
+	}
+	return p.operation(operation).Timeout
+}
+
+// arrive has the ith call, and those after it, made when they were.
+func (p *player) arrive(ctx, cause context.Context, i int) {
+	if i == len(p.calls) || cause.Err() != nil {
+		return
+	}
+	p.clock.AfterFunc(p.calls[i].Start-p.now(), func() {
+		p.clock.Go(func() { p.replayed[i] = p.make(ctx, i) })
+		p.arrive(ctx, cause, i+1)
+	})
+}
+
+// make makes the ith call and returns what came of it.
+func (p *player) make(ctx context.Context, i int) record.Call {
+	c := p.calls[i]
+	policy := p.operation(c.Operation)
+	switch {
+	case shared(c):
+		return c
+	case c.Answered && c.Source == resilience.Cache && policy.Stale != nil && policy.Stale.FreshFor > 0:
+		return c
+	}
+	var on resilience.Caller = p.guard
+	if c.Operation != resilience.DefaultOperation {
+		on = p.guard.Operation(c.Operation)
+	}
+	var opts []resilience.CallOption[struct{}]
+	if share(hash(p.options.Seed, uint64(i), 0)) >= p.options.Unknown {
+		opts = append(opts, p.last.For(c.Operation))
+	}
+	if p.static[c.Operation] {
+		opts = append(opts, resilience.FallbackValue(struct{}{}))
+	}
+	_, _ = resilience.Do(resilience.WithCriticality(ctx, c.Criticality), on, func(ctx context.Context) (struct{}, error) {
+		info, _ := resilience.AttemptFrom(ctx)
+		took, outcome := p.model.attempt(i, info.Number, p.now())
+		if _, err := clock.Recv[struct{}](ctx, p.clock, nil, took); err != clock.ErrExpired {
+			return struct{}{}, err
+		}
+		if outcome != resilience.Success {
+			return struct{}{}, answered(outcome)
+		}
+		return struct{}{}, nil
+	}, opts...) // the listener has heard the result
+	return p.ended
+}
+
+// shared reports whether a call had the answer of another's attempt (coalescing).
+func shared(c record.Call) bool {
+	return c.Answered && c.Source <= resilience.Hedge && len(c.Attempts) == 0
+}
+
+// notes says what of the policy a replay can't show.
+func (p *player) notes() []string {
+	var notes []string
+	n, cached := 0, 0
+	for _, c := range p.calls {
+		if shared(c) {
+			n++
+		}
+		if c.Answered && c.Source == resilience.Cache {
+			cached++
+		}
+	}
+	if n > 0 {
+		notes = append(notes, fmt.Sprintf("%d calls shared another's attempt; they are counted as they were.", n))
+	}
+	fresh := false
+	for name := range p.model.byOperation {
+		s := p.operation(name).Stale
+		fresh = fresh || s != nil && s.FreshFor > 0
+	}
+	if fresh && cached == 0 {
+		notes = append(notes, "freshFor is set, and no call of the record was answered from a cache: which calls ask for the same key is not recorded, so all of them are made.")
+	}
+	return notes
+}
+
+// answered is the error of an attempt that was judged so.
+type answered resilience.Outcome
+
+// Error implements error.
+func (a answered) Error() string { return "as recorded" }
+
+// Verdict implements resilience.Judged.
+func (a answered) Verdict() resilience.Verdict {
+	v := resilience.Verdict{Outcome: resilience.Outcome(a)}
+	if v.Outcome == resilience.Ignored {
+		v.Repeat = resilience.RepeatNever
+	}
+	return v
+}
+
+// states listens to what the guard's breaker and limit do.
+type states struct {
+	now     func() time.Duration
+	changes []Span
+	limits  []Limit
+}
+
+// Handle implements resilience.Listener.
+func (s *states) Handle(_ context.Context, e resilience.Event) context.Context {
+	switch e.Kind {
+	case resilience.BreakerChanged:
+		s.changes = append(s.changes, Span{From: s.now(), State: e.To})
+	case resilience.LimitChanged:
+		s.limits = append(s.limits, Limit{At: s.now(), Limit: e.Limit})
+	}
+	return nil
+}
+
+// spans are the breaker's states until the end.
+func (s *states) spans(end time.Duration) []Span {
+	spans := []Span{{State: resilience.BreakerClosed}}
+	for _, c := range s.changes {
+		if c.From >= end {
+			break
+		}
+		spans[len(spans)-1].To = c.From
+		spans = append(spans, c)
+	}
+	spans[len(spans)-1].To = end
+	return spans
+}

@@ -1,0 +1,273 @@
+package simulate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/record"
+)
+
+// Report is what a replay found. It is plain data. Durations are nanoseconds in JSON.
+type Report struct {
+	// Began is the record's beginning, Length its time until the last call's end.
+	Began  time.Time     `json:"began"`
+	Length time.Duration `json:"length"`
+	// Width is the length of a bucket.
+	Width   time.Duration `json:"width"`
+	Seed    uint64        `json:"seed"`
+	Workers int           `json:"workers,omitempty"`
+	// Dropped is how many calls the record says are missing from it; Skipped counts
+	// those to dependencies without a policy.
+	Dropped int64          `json:"dropped,omitempty"`
+	Skipped map[string]int `json:"skipped,omitempty"`
+	// Dependencies are sorted by name.
+	Dependencies []Dependency `json:"dependencies"`
+}
+
+// Dependency compares what happened to one dependency's calls with what would have.
+type Dependency struct {
+	Name     string `json:"name"`
+	Recorded Side   `json:"recorded"`
+	Replayed Side   `json:"replayed"`
+	// Changes counts the calls whose outcome is another, most frequent first.
+	Changes []Change `json:"changes,omitempty"`
+	Drawn   Drawn    `json:"drawn"`
+	// Breaker holds the states of the replayed breaker, Limits the moves of its
+	// adaptive limit.
+	Breaker []Span  `json:"breaker,omitempty"`
+	Limits  []Limit `json:"limits,omitempty"`
+	// Notes say what of the policy the replay can't show.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Side is one of the two.
+type Side struct {
+	Calls int `json:"calls"`
+	// Outcomes counts calls by their Outcome.
+	Outcomes map[Outcome]int `json:"outcomes"`
+	// InTime is how many had a live answer in time, one that was judged Ignored too.
+	InTime int `json:"in_time"`
+	// Attempts were started: Retries and Hedges are among them, and CutOff are those
+	// that ran out of their time, were cancelled or left behind.
+	Attempts int `json:"attempts"`
+	Retries  int `json:"retries"`
+	Hedges   int `json:"hedges"`
+	CutOff   int `json:"cut_off"`
+	// Amplification is attempts for each call that had any.
+	Amplification float64 `json:"amplification"`
+	// PeakPerSecond is the most attempts a second, over one bucket; PeakRunning the
+	// most that ran at once.
+	PeakPerSecond float64 `json:"peak_per_second"`
+	PeakRunning   int     `json:"peak_running"`
+	// Latency is that of all calls, refused ones too.
+	Latency Latency  `json:"latency"`
+	Buckets []Bucket `json:"buckets"`
+}
+
+// Latency holds quantiles.
+type Latency struct {
+	P50 time.Duration `json:"p50"`
+	P90 time.Duration `json:"p90"`
+	P99 time.Duration `json:"p99"`
+	Max time.Duration `json:"max"`
+}
+
+// Bucket is a stretch of time. Calls count where they started, attempts where they did.
+type Bucket struct {
+	Calls    int             `json:"calls"`
+	Outcomes map[Outcome]int `json:"outcomes,omitempty"`
+	Attempts int             `json:"attempts"`
+	Latency  Latency         `json:"latency"`
+}
+
+// Change is how many calls went from one outcome to another.
+type Change struct {
+	From  Outcome `json:"from"`
+	To    Outcome `json:"to"`
+	Calls int     `json:"calls"`
+}
+
+// Drawn counts what the replayed attempts rest on.
+type Drawn struct {
+	// Own did what the same attempt of the same call did; Near what another did
+	// within 5 s; Far what one did at another time, because none was nearer.
+	Own  int `json:"own"`
+	Near int `json:"near"`
+	Far  int `json:"far"`
+	// Continued were cut off in the record, and went on as longer ones did;
+	// Unanswered had no longer one nearby. Both are among the others.
+	Continued  int `json:"continued"`
+	Unanswered int `json:"unanswered"`
+}
+
+// Span is a stay of the breaker in a state.
+type Span struct {
+	From  time.Duration           `json:"from"`
+	To    time.Duration           `json:"to"`
+	State resilience.BreakerState `json:"state"`
+}
+
+// Limit is a move of the adaptive limit.
+type Limit struct {
+	At    time.Duration `json:"at"`
+	Limit int           `json:"limit"`
+}
+
+// Outcome is what became of a call, as its caller saw it.
+type Outcome string
+
+// The outcomes: where the value came from, else why there was none.
+const (
+	Live   Outcome = "live"
+	Hedged Outcome = "hedge"
+	// Ignored: the dependency answered, and the answer was judged Ignored.
+	Ignored     Outcome = "ignored"
+	Cached      Outcome = "cache"
+	Stale       Outcome = "stale"
+	Static      Outcome = "static"
+	Open        Outcome = "open"
+	Full        Outcome = "full"
+	RateLimited Outcome = "rate limited"
+	Closed      Outcome = "closed"
+	TimedOut    Outcome = "timed out"
+	Canceled    Outcome = "canceled"
+	Failed      Outcome = "failed"
+)
+
+// outcomes is their order, from best to worst.
+var outcomes = []Outcome{Live, Hedged, Ignored, Cached, Stale, Static, Open, Full, RateLimited, Closed, TimedOut, Canceled, Failed}
+
+var (
+	bySource = map[resilience.Source]Outcome{resilience.Live: Live, resilience.Hedge: Hedged, resilience.Cache: Cached, resilience.Stale: Stale, resilience.Static: Static}
+	byCause  = map[record.Cause]Outcome{record.Open: Open, record.Full: Full, record.RateLimited: RateLimited, record.Closed: Closed, record.Timeout: TimedOut, record.Canceled: Canceled, record.Failed: Failed, record.None: Failed}
+)
+
+// outcomeOf tells what became of a call.
+func outcomeOf(c record.Call) Outcome {
+	if c.Answered {
+		return bySource[c.Source]
+	}
+	if n := len(c.Attempts); c.Cause == record.Failed && n > 0 && c.Attempts[n-1].Outcome == resilience.Ignored && !c.Attempts[n-1].Cut {
+		return Ignored
+	}
+	return byCause[c.Cause]
+}
+
+// wantedBuckets is about how many a report has.
+const wantedBuckets = 120
+
+// widthFor is a round width that cuts the length into at most wantedBuckets.
+func widthFor(length time.Duration) time.Duration {
+	least := max(length/wantedBuckets, time.Millisecond)
+	for power := time.Millisecond; ; power *= 10 {
+		for _, m := range []time.Duration{1, 2, 5} {
+			if m*power >= least || power > math.MaxInt64/100 {
+				return m * power
+			}
+		}
+	}
+}
+
+// summarise counts calls, which are sorted by their start.
+func (r *Report) summarise(calls []record.Call, within func(operation string) time.Duration) Side {
+	s := Side{Calls: len(calls), Outcomes: map[Outcome]int{}, Buckets: make([]Bucket, int(r.Length/r.Width)+1)}
+	bucket := func(at time.Duration) *Bucket { return &s.Buckets[min(int(at/r.Width), len(s.Buckets)-1)] }
+	tried := 0
+	var took []time.Duration
+	latencies := make([][]time.Duration, len(s.Buckets))
+	var edges []edge
+	for _, c := range calls {
+		outcome := outcomeOf(c)
+		s.Outcomes[outcome]++
+		b := bucket(c.Start)
+		b.Calls++
+		if b.Outcomes == nil {
+			b.Outcomes = map[Outcome]int{}
+		}
+		b.Outcomes[outcome]++
+		if (outcome == Live || outcome == Hedged || outcome == Cached || outcome == Ignored) && c.Took <= within(c.Operation) {
+			s.InTime++
+		}
+		took = append(took, c.Took)
+		i := min(int(c.Start/r.Width), len(s.Buckets)-1)
+		latencies[i] = append(latencies[i], c.Took)
+		if len(c.Attempts) > 0 {
+			tried++
+		}
+		for i, a := range c.Attempts {
+			s.Attempts++
+			bucket(c.Start+a.Start).Attempts++
+			switch {
+			case a.Hedge:
+				s.Hedges++
+			case i > 0:
+				s.Retries++
+			}
+			if a.Cut {
+				s.CutOff++
+			}
+			edges = append(edges, edge{c.Start + a.Start, 1}, edge{c.Start + a.Start + a.Took, -1})
+		}
+	}
+	if tried > 0 {
+		s.Amplification = float64(s.Attempts) / float64(tried)
+	}
+	s.Latency = latencyOf(took)
+	for i := range s.Buckets {
+		s.Buckets[i].Latency = latencyOf(latencies[i])
+		s.PeakPerSecond = max(s.PeakPerSecond, float64(s.Buckets[i].Attempts)/r.Width.Seconds())
+	}
+	s.PeakRunning = peak(edges)
+	return s
+}
+
+// edge is where the number of running attempts changes.
+type edge struct {
+	at time.Duration
+	by int
+}
+
+func peak(edges []edge) (most int) {
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by)) })
+	running := 0
+	for _, e := range edges {
+		running += e.by
+		most = max(most, running)
+	}
+	return most
+}
+
+// latencyOf sorts the times and picks quantiles: the smallest time that the share kept.
+func latencyOf(took []time.Duration) Latency {
+	if len(took) == 0 {
+		return Latency{}
+	}
+	slices.Sort(took)
+	at := func(share float64) time.Duration {
+		return took[max(0, int(math.Ceil(share*float64(len(took))))-1)]
+	}
+	return Latency{P50: at(0.5), P90: at(0.9), P99: at(0.99), Max: took[len(took)-1]}
+}
+
+// changes counts from what to what outcomes went.
+func changes(before, after []record.Call) []Change {
+	counts := map[[2]Outcome]int{}
+	for i := range before {
+		if from, to := outcomeOf(before[i]), outcomeOf(after[i]); from != to {
+			counts[[2]Outcome{from, to}]++
+		}
+	}
+	var list []Change
+	for _, from := range outcomes {
+		for _, to := range outcomes {
+			if n := counts[[2]Outcome{from, to}]; n > 0 {
+				list = append(list, Change{from, to, n})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Change) int { return cmp.Compare(b.Calls, a.Calls) })
+	return list
+}

@@ -1,0 +1,129 @@
+package simulate
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WriteText writes the report as tables for a terminal.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for i, d := range r.Dependencies {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "%s: %s calls in %s, %s\n", d.Name, count(d.Recorded.Calls), short(r.Length), r.how())
+		fmt.Fprintf(&b, "%-26s%12s%12s\n", "", "recorded", "replayed")
+		for _, row := range d.rows() {
+			if row.Group {
+				b.WriteString("\n")
+			}
+			fmt.Fprintf(&b, "%-26s%12s%12s\n", row.Name, row.Recorded, row.Replayed)
+		}
+		if len(d.Changes) > 0 {
+			b.WriteString("\nWhat became of whom:\n")
+			for _, c := range d.Changes {
+				fmt.Fprintf(&b, "  %7s  %s -> %s\n", count(c.Calls), c.From, c.To)
+			}
+		}
+		b.WriteString("\n" + d.Drawn.String() + "\n")
+		for _, n := range d.Notes {
+			b.WriteString(n + "\n")
+		}
+	}
+	for _, n := range r.notes() {
+		b.WriteString(n + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// how says what decides a replay beside record and policy.
+func (r *Report) how() string {
+	if r.Workers > 0 {
+		return fmt.Sprintf("seed %d, %d workers", r.Seed, r.Workers)
+	}
+	return fmt.Sprintf("seed %d", r.Seed)
+}
+
+// notes say what of the record was not replayed.
+func (r *Report) notes() []string {
+	var notes []string
+	if r.Dropped > 0 {
+		notes = append(notes, fmt.Sprintf("The record says that %s calls are missing from it: the load was higher than it shows.", count(int(r.Dropped))))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Skipped)) {
+		notes = append(notes, fmt.Sprintf("%s calls to %s were left out: there is no policy of that name.", count(r.Skipped[name]), name))
+	}
+	return notes
+}
+
+// String says what the attempts rest on.
+func (d Drawn) String() string {
+	text := fmt.Sprintf("Of %s replayed attempts %s did as recorded, %s as others within %v, %s as others further away.",
+		count(d.Own+d.Near+d.Far), count(d.Own), count(d.Near), far, count(d.Far))
+	if d.Continued+d.Unanswered > 0 {
+		text += fmt.Sprintf("\n%s were cut off in the record and went on as longer ones nearby, %s had none and were never answered.", count(d.Continued), count(d.Unanswered))
+	}
+	return text
+}
+
+// row is one line of the comparison.
+type row struct {
+	Name               string
+	Recorded, Replayed string
+	// Group begins a new group of rows.
+	Group bool
+}
+
+// rows compares the sides; what is nothing on both is left out.
+func (d Dependency) rows() []row {
+	a, b := d.Recorded, d.Replayed
+	var rows []row
+	numbers := func(name string, group bool, x, y int) {
+		if x != 0 || y != 0 {
+			rows = append(rows, row{name, count(x), count(y), group})
+		}
+	}
+	for _, o := range outcomes {
+		numbers(string(o), false, a.Outcomes[o], b.Outcomes[o])
+	}
+	numbers("live and in time", true, a.InTime, b.InTime)
+	numbers("attempts", true, a.Attempts, b.Attempts)
+	numbers("  retries", false, a.Retries, b.Retries)
+	numbers("  hedges", false, a.Hedges, b.Hedges)
+	numbers("  cut off", false, a.CutOff, b.CutOff)
+	texts := func(name, x, y string) { rows = append(rows, row{name, x, y, false}) }
+	texts("attempts a call", fmt.Sprintf("%.2f", a.Amplification), fmt.Sprintf("%.2f", b.Amplification))
+	texts("most attempts a second", fmt.Sprintf("%.0f", a.PeakPerSecond), fmt.Sprintf("%.0f", b.PeakPerSecond))
+	texts("most running at once", count(a.PeakRunning), count(b.PeakRunning))
+	rows = append(rows, row{"latency, median", short(a.Latency.P50), short(b.Latency.P50), true})
+	texts("  90 %", short(a.Latency.P90), short(b.Latency.P90))
+	texts("  99 %", short(a.Latency.P99), short(b.Latency.P99))
+	texts("  longest", short(a.Latency.Max), short(b.Latency.Max))
+	return rows
+}
+
+// count writes a number with its thousands parted.
+func count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// short writes a duration with three digits.
+func short(d time.Duration) string {
+	for unit := time.Duration(1); unit < 1000*time.Second; unit *= 10 {
+		if d < 1000*unit {
+			return d.Round(unit).String()
+		}
+	}
+	return d.Round(time.Second).String()
+}
