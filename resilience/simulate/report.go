@@ -48,8 +48,10 @@ type Side struct {
 	Calls int `json:"calls"`
 	// Outcomes counts calls by their Outcome.
 	Outcomes map[Outcome]int `json:"outcomes"`
-	// InTime is how many had a live answer in time, one that was judged Ignored too.
-	InTime int `json:"in_time"`
+	// Answered is how many had a value, whatever its source, or an answer that was
+	// judged Ignored. InTime is how many of them had it from the dependency and in time.
+	Answered int `json:"answered"`
+	InTime   int `json:"in_time"`
 	// Attempts were started: Retries and Hedges are among them, and CutOff are those
 	// that ran out of their time, were cancelled or left behind.
 	Attempts int `json:"attempts"`
@@ -188,7 +190,10 @@ func (r *Report) summarise(calls []record.Call, within func(operation string) ti
 			b.Outcomes = map[Outcome]int{}
 		}
 		b.Outcomes[outcome]++
-		if (outcome == Live || outcome == Hedged || outcome == Cached || outcome == Ignored) && c.Took <= within(c.Operation) {
+		if c.Answered || outcome == Ignored {
+			s.Answered++
+		}
+		if (outcome == Live || outcome == Hedged || outcome == Ignored) && c.Took <= within(c.Operation) {
 			s.InTime++
 		}
 		took = append(took, c.Took)

@@ -93,7 +93,8 @@ func (d Dependency) rows() []row {
 	for _, o := range outcomes {
 		numbers(string(o), false, a.Outcomes[o], b.Outcomes[o])
 	}
-	numbers("live and in time", true, a.InTime, b.InTime)
+	numbers("answered", true, a.Answered, b.Answered)
+	numbers("  live and in time", false, a.InTime, b.InTime)
 	numbers("attempts", true, a.Attempts, b.Attempts)
 	numbers("  retries", false, a.Retries, b.Retries)
 	numbers("  hedges", false, a.Hedges, b.Hedges)

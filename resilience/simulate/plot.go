@@ -1,0 +1,206 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The geometry of every plot, in the units of its view box. All share the x axis.
+const (
+	plotWidth = 1000.0
+	plotLeft  = 74.0
+	plotRight = 14.0
+	plotTop   = 8.0
+)
+
+// canvas draws one plot as SVG.
+type canvas struct {
+	b      strings.Builder
+	bottom float64
+	length time.Duration
+}
+
+func newCanvas(bottom float64, length time.Duration, label string) *canvas {
+	c := &canvas{bottom: bottom, length: max(length, time.Millisecond)}
+	fmt.Fprintf(&c.b, `<svg class="plot" viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWidth, bottom+20, template.HTMLEscapeString(label))
+	c.seconds()
+	return c
+}
+
+func (c *canvas) done() template.HTML {
+	c.b.WriteString(`</svg>`)
+	return template.HTML(c.b.String()) // every text in it was escaped by text and rect
+}
+
+func (c *canvas) x(at time.Duration) float64 {
+	return plotLeft + (plotWidth-plotLeft-plotRight)*min(1, float64(at)/float64(c.length))
+}
+
+func (c *canvas) text(x, y float64, anchor, s string) {
+	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, y, anchor, template.HTMLEscapeString(s))
+}
+
+func (c *canvas) rect(x, y, w, h float64, class, title string) {
+	fmt.Fprintf(&c.b, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" class="%s"><title>%s</title></rect>`,
+		x, y, max(w, 0), max(h, 0), class, template.HTMLEscapeString(title))
+}
+
+func (c *canvas) line(class string, points [][2]float64) {
+	fmt.Fprintf(&c.b, `<polyline class="%s" points="`, class)
+	for _, p := range points {
+		fmt.Fprintf(&c.b, "%.1f,%.1f ", p[0], p[1])
+	}
+	c.b.WriteString(`"/>`)
+}
+
+// across draws a horizontal grid line with its value.
+func (c *canvas) across(y float64, value string) {
+	fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y, y)
+	c.text(plotLeft-8, y+4, "end", value)
+}
+
+// seconds draws the x axis.
+func (c *canvas) seconds() {
+	step := stepFor(c.length)
+	for at := time.Duration(0); at <= c.length; at += step {
+		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, c.x(at), c.x(at), plotTop, c.bottom)
+		c.text(c.x(at), c.bottom+15, "middle", at.String())
+	}
+}
+
+// stepFor is a round step that cuts the length into at most 12.
+func stepFor(length time.Duration) time.Duration {
+	for _, unit := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
+		for _, n := range []time.Duration{1, 2, 5} {
+			if length <= 12*n*unit {
+				return n * unit
+			}
+		}
+	}
+	for _, step := range []time.Duration{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200} {
+		if length <= 12*step*time.Second {
+			return step * time.Second
+		}
+	}
+	return length / 10
+}
+
+// load plots attempts a second, recorded and replayed, and the calls they are made for.
+func (r *Report) load(d Dependency) template.HTML {
+	c := newCanvas(158, r.Length, "attempts a second on the dependency")
+	rate := func(n int) float64 { return float64(n) / r.Width.Seconds() }
+	top := 1.0
+	for i := range d.Recorded.Buckets {
+		top = max(top, rate(d.Recorded.Buckets[i].Calls), rate(d.Recorded.Buckets[i].Attempts), rate(d.Replayed.Buckets[i].Attempts))
+	}
+	top = roundUp(top)
+	y := func(v float64) float64 { return c.bottom - (c.bottom-plotTop)*v/top }
+	for i := range 5 {
+		v := top * float64(i) / 4
+		c.across(y(v), fmt.Sprintf("%.4g/s", v))
+	}
+	for _, l := range []struct {
+		class string
+		side  Side
+		of    func(Bucket) int
+	}{
+		{"calls", d.Recorded, func(b Bucket) int { return b.Calls }},
+		{"recorded", d.Recorded, func(b Bucket) int { return b.Attempts }},
+		{"replayed", d.Replayed, func(b Bucket) int { return b.Attempts }},
+	} {
+		var points [][2]float64
+		for i, b := range l.side.Buckets {
+			points = append(points, [2]float64{c.x(r.Width*time.Duration(i) + r.Width/2), y(rate(l.of(b)))})
+		}
+		c.line(l.class, points)
+	}
+	return c.done()
+}
+
+// took plots median and 99th percentile of calls' latency on a logarithmic scale.
+func (r *Report) took(d Dependency) template.HTML {
+	c := newCanvas(158, r.Length, "latency of calls")
+	low, high := time.Millisecond, 10*time.Millisecond
+	for high < max(d.Recorded.Latency.Max, d.Replayed.Latency.Max) {
+		high *= 10
+	}
+	y := func(t time.Duration) float64 {
+		return c.bottom - (c.bottom-plotTop)*math.Log(max(1, float64(t)/float64(low)))/math.Log(float64(high)/float64(low))
+	}
+	for t := low; t <= high; t *= 10 {
+		c.across(y(t), t.String())
+	}
+	for _, l := range []struct {
+		class string
+		side  Side
+		of    func(Latency) time.Duration
+	}{
+		{"recorded thin", d.Recorded, func(l Latency) time.Duration { return l.P50 }},
+		{"recorded", d.Recorded, func(l Latency) time.Duration { return l.P99 }},
+		{"replayed thin", d.Replayed, func(l Latency) time.Duration { return l.P50 }},
+		{"replayed", d.Replayed, func(l Latency) time.Duration { return l.P99 }},
+	} {
+		var points [][2]float64
+		for i, b := range l.side.Buckets {
+			if b.Calls > 0 {
+				points = append(points, [2]float64{c.x(r.Width*time.Duration(i) + r.Width/2), y(l.of(b.Latency))})
+			}
+		}
+		c.line(l.class, points)
+	}
+	return c.done()
+}
+
+// stack draws a bar a bucket, its parts in proportion to what became of its calls.
+func (r *Report) stack(label string, s Side, seen []Outcome) template.HTML {
+	c := newCanvas(98, r.Length, label)
+	for i, b := range s.Buckets {
+		at := c.bottom
+		from := r.Width * time.Duration(i)
+		left, right := c.x(from), c.x(min(from+r.Width, r.Length))
+		for _, o := range seen {
+			n := b.Outcomes[o]
+			if n == 0 {
+				continue
+			}
+			h := (c.bottom - plotTop) * float64(n) / float64(b.Calls)
+			at -= h
+			c.rect(left+0.5, at, right-left-1, h, "tone-"+tone(o), fmt.Sprintf("%v: %s %d of %d", from, o, n, b.Calls))
+		}
+	}
+	c.text(plotLeft-8, plotTop+9, "end", "100 %")
+	c.text(plotLeft-8, c.bottom, "end", "0 %")
+	return c.done()
+}
+
+// breaker draws the states of the replayed breaker.
+func (r *Report) breaker(d Dependency) template.HTML {
+	c := newCanvas(34, r.Length, "states of the replayed breaker")
+	for _, s := range d.Breaker {
+		state := map[resilience.BreakerState]string{resilience.BreakerClosed: "closed", resilience.BreakerHalfOpen: "half-open", resilience.BreakerOpen: "open"}[s.State]
+		c.rect(c.x(s.From), plotTop+4, max(1, c.x(s.To)-c.x(s.From)), c.bottom-plotTop-8, "state-"+state,
+			fmt.Sprintf("%s from %v to %v", state, s.From.Round(time.Millisecond), s.To.Round(time.Millisecond)))
+	}
+	c.text(plotLeft-8, 25, "end", "breaker")
+	return c.done()
+}
+
+// tone is the class of an outcome's colour.
+func tone(o Outcome) string { return strings.ReplaceAll(string(cmp.Or(o, Failed)), " ", "-") }
+
+// roundUp goes up to a value whose quarters are round.
+func roundUp(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 4, 6, 8} {
+		if m*power >= v {
+			return m * power
+		}
+	}
+	return 10 * power
+}
