@@ -1,10 +1,12 @@
 package policyfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -15,130 +17,213 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ErrFile is the kind of every error about a file's content.
-var ErrFile = errors.New("policyfile: bad policy file")
-
 // Policies are a file's policies, by guard.
 type Policies map[string]resilience.Policy
 
-// Finding is what a policy's check says, and where in the file.
-type Finding struct {
-	File  string
-	Line  int
-	Guard string
-	resilience.Finding
-}
-
-// String is the finding as a linter prints it: file:line: severity: text.
-func (f Finding) String() string {
-	return fmt.Sprintf("%s:%d: %s: guards.%s.%s", f.File, f.Line, f.Severity, f.Guard, f.Finding)
-}
+const (
+	// maxBytes bounds a file, so that one that is none does not fill memory.
+	maxBytes = 1 << 20
+	// maxAliases bounds the references that are followed: a few lines of them can stand
+	// for more text than there is memory.
+	maxAliases = 10_000
+)
 
 // Load reads a file. See Parse.
-func Load(file string) (Policies, []Finding, error) {
+func Load(file string, environ ...string) (Policies, []Finding, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("policyfile: %w", err)
+		return nil, nil, unreadable(err)
 	}
-	return Parse(file, text)
+	return Parse(file, text, environ...)
 }
 
-// Parse reads policies from YAML; file is its name in errors. Findings are all that
-// the policies' checks say, warnings too, in the order of the file. If one of them is
-// an error, or the text can't be read, there are no policies, and the error matches
-// ErrFile.
-func Parse(file string, text []byte) (Policies, []Finding, error) {
-	tree, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s:%w", ErrFile, file, err)
-	}
-	var content struct {
-		Guards map[string]resilience.Policy `yaml:"guards"`
-	}
-	if err := yaml.UnmarshalWithOptions(text, &content, yaml.Strict()); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s:%w", ErrFile, file, placed(tree, err))
-	}
-	if len(content.Guards) == 0 {
-		return nil, nil, fmt.Errorf("%w: %s:1: guards is empty: name at least one guard below it", ErrFile, file)
-	}
+func unreadable(err error) error {
+	return fmt.Errorf("policyfile: %w; the file must exist and be readable", err)
+}
+
+// Parse reads policies from YAML; file is its name in errors. Of environ, lines as
+// os.Environ returns them, those that begin with BACKSTAY_POLICY_ override fields of
+// the file's guards; see the package comment. Findings are all that is wrong or
+// doubtful, in the order of the file. If one of them is an error, there are no
+// policies, and the error is an *Error.
+func Parse(file string, text []byte, environ ...string) (Policies, []Finding, error) {
+	d := &decoder{file: file, lines: strings.Split(string(text), "\n"), places: map[string]place{}, bad: map[string]bool{}}
+	guards := d.read(text)
 	policies := Policies{}
-	var findings []Finding
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(content.Guards)) {
-		p := content.Guards[name]
+	for _, name := range slices.Sorted(maps.Keys(guards)) {
+		p := guards[name]
 		if p.Name != "" && p.Name != name {
-			errs = append(errs, fmt.Errorf("%s:%d: guards.%s.name is %q: leave it out, the key is the name", file, line(tree, name, "name"), name, p.Name))
+			d.wrong(d.find(name, "name"), name, "name", fmt.Sprintf("is %q", p.Name), "leave it out; the key is the name")
 		}
 		p.Name = name
 		policies[name] = p
-		for _, f := range p.Check() {
-			found := Finding{File: file, Line: line(tree, name, f.Field), Guard: name, Finding: f}
-			findings = append(findings, found)
-			if f.Severity == resilience.Error {
-				errs = append(errs, errors.New(found.String()))
+	}
+	d.override(policies, environ)
+	for _, name := range slices.Sorted(maps.Keys(policies)) {
+		for _, f := range policies[name].Check() {
+			if !d.unread(name, f.Field) {
+				d.add(d.find(name, f.Field), name, f)
 			}
 		}
 	}
-	slices.SortStableFunc(findings, func(a, b Finding) int { return a.Line - b.Line })
-	if len(errs) > 0 {
-		return nil, findings, fmt.Errorf("%w:\n%w", ErrFile, errors.Join(errs...))
+	slices.SortStableFunc(d.findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Variable, b.Variable))
+	})
+	if errs := slices.DeleteFunc(slices.Clone(d.findings), func(f Finding) bool { return f.Severity != resilience.Error }); len(errs) > 0 {
+		return nil, d.findings, &Error{File: file, Findings: errs}
 	}
-	return policies, findings, nil
+	return policies, d.findings, nil
 }
 
-// placed adds the place to an error that names a value and not where it is, as those
-// of durations do.
-func placed(tree *ast.File, err error) error {
-	parts := strings.Split(err.Error(), `"`)
-	var at yaml.Error
-	if errors.As(err, &at) || len(parts) < 3 {
-		return err
-	}
-	finder := &finder{value: parts[len(parts)-2]}
-	for _, doc := range tree.Docs {
-		ast.Walk(finder, doc)
-	}
-	if finder.found == nil {
-		return err
-	}
-	position := finder.found.GetToken().Position
-	return fmt.Errorf("[%d:%d] %w; give a duration such as 250ms or 1m30s", position.Line, position.Column, err)
+// place is where something stands: in the file, or in a variable.
+type place struct {
+	line, column int
+	variable     string
 }
 
-// finder finds a scalar by its value.
-type finder struct {
-	value string
-	found ast.Node
+// decoder reads one file and collects what is wrong with it.
+type decoder struct {
+	file     string
+	lines    []string
+	findings []Finding
+	// places has the key of every field that was seen, by its path: guard, a NUL,
+	// field. anchors are the file's, and open those that are being read.
+	places  map[string]place
+	anchors map[string]ast.Node
+	open    map[string]bool
+	aliases int // followed so far
+	// bad has the fields that could not be read, keyed as places.
+	bad map[string]bool
 }
 
-// Visit implements ast.Visitor.
-func (f *finder) Visit(n ast.Node) ast.Visitor {
-	if f.found != nil {
-		return nil
+func (d *decoder) add(at place, guard string, f resilience.Finding) {
+	found := Finding{File: d.file, Line: at.line, Column: at.column, Variable: at.variable, Guard: guard, Finding: f}
+	if at.variable != "" {
+		found.Line, found.Column = 0, 0
+	} else if at.line >= 1 && at.line <= len(d.lines) {
+		found.excerpt = strings.TrimSuffix(d.lines[at.line-1], "\r")
 	}
-	if s, ok := n.(*ast.StringNode); ok && s.Value == f.value {
-		f.found = n
-		return nil
-	}
-	return f
+	d.findings = append(d.findings, found)
 }
 
-// line finds the line of a field, or of the nearest thing around it that is there.
-func line(tree *ast.File, guard, field string) int {
-	parts := append([]string{"guards", guard}, strings.Split(field, ".")...)
-	for n := len(parts); n > 0; n-- {
-		builder := (&yaml.PathBuilder{}).Root()
-		for _, p := range parts[:n] {
-			builder = builder.Child(p)
+func (d *decoder) wrong(at place, guard, field, problem, change string) {
+	d.bad[guard+"\x00"+field] = true
+	d.add(at, guard, resilience.Finding{Severity: resilience.Error, Field: field, Problem: problem, Change: change})
+}
+
+// unread reports whether a field, or what holds it, could not be read: that it then
+// is zero is no second mistake.
+func (d *decoder) unread(guard, field string) bool {
+	for {
+		if d.bad[guard+"\x00"+field] {
+			return true
 		}
-		node, err := builder.Build().FilterFile(tree)
-		if err == nil && node != nil && node.GetToken() != nil {
-			at := node.GetToken().Position.Line
-			if _, block := node.(*ast.MappingNode); block && at > 1 && n < len(parts) {
-				at-- // A block begins below its key.
-			}
+		if field == "" {
+			return false
+		}
+		field = field[:max(strings.LastIndexByte(field, '.'), 0)]
+	}
+}
+
+// find is where a field is, or the nearest thing around it that is there.
+func (d *decoder) find(guard, field string) place {
+	for {
+		if at, ok := d.places[guard+"\x00"+field]; ok {
 			return at
 		}
+		if field == "" {
+			return place{line: 1, column: 1}
+		}
+		field = field[:max(strings.LastIndexByte(field, '.'), 0)]
 	}
-	return 1
+}
+
+// read returns the file's guards as far as they can be read.
+func (d *decoder) read(text []byte) map[string]resilience.Policy {
+	top := place{line: 1, column: 1}
+	if len(text) > maxBytes {
+		d.wrong(top, "", "", fmt.Sprintf("the file has %d bytes", len(text)), fmt.Sprintf("a policy file has at most %d", maxBytes))
+		return nil
+	}
+	tree, err := parse(text)
+	if err != nil {
+		at, message := top, err.Error()
+		var placed yaml.Error
+		if errors.As(err, &placed) {
+			message = placed.GetMessage()
+			if t := placed.GetToken(); t != nil && t.Position != nil {
+				at = place{line: t.Position.Line, column: t.Position.Column}
+			}
+		}
+		d.wrong(at, "", "", "no YAML: "+message, "mend the syntax")
+		return nil
+	}
+	d.anchors, d.open = map[string]ast.Node{}, map[string]bool{}
+	var guards map[string]resilience.Policy
+	found := false
+	for i, doc := range tree.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if i > 0 && found {
+			d.wrong(at(doc.Body), "", "", "a second document", "keep one document a file")
+			break
+		}
+		ast.Walk(anchors(d.anchors), doc.Body)
+		found = true
+		guards = d.top(doc.Body)
+	}
+	if !found {
+		d.wrong(top, "", "guards", "is missing", "name at least one guard below it")
+	}
+	return guards
+}
+
+// parse turns a panic of the YAML parser into an error, so that no file can end the process.
+func parse(text []byte) (tree *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			tree, err = nil, fmt.Errorf("the parser gave up: %v", p)
+		}
+	}()
+	return parser.ParseBytes(text, 0)
+}
+
+// anchors collects a document's anchors.
+type anchors map[string]ast.Node
+
+// Visit implements ast.Visitor.
+func (a anchors) Visit(n ast.Node) ast.Visitor {
+	if anchor, ok := n.(*ast.AnchorNode); ok && anchor.Name != nil {
+		a[anchor.Name.GetToken().Value] = anchor.Value
+	}
+	return a
+}
+
+// top reads the outermost mapping.
+func (d *decoder) top(body ast.Node) map[string]resilience.Policy {
+	guards := map[string]resilience.Policy{}
+	seen := false
+	for _, e := range d.entries(body, "", "", "a file holds guards: and below it guards by name") {
+		switch {
+		case e.name == "guards":
+			seen = true
+			for _, g := range d.entries(e.value, "", "guards", "write guards by name below it") {
+				var p resilience.Policy
+				d.places[g.name+"\x00"] = g.at
+				d.value(g.name, "", g.at, g.value, reflect.ValueOf(&p).Elem())
+				guards[g.name] = p
+			}
+			if len(guards) == 0 && len(d.findings) == 0 {
+				d.wrong(e.at, "", "guards", "is empty", "name at least one guard below it")
+			}
+		case strings.HasPrefix(e.name, "x-"): // a place for anchors
+		default:
+			d.unknown(e, "", "", []string{"guards"})
+		}
+	}
+	if !seen && len(d.findings) == 0 {
+		d.wrong(place{line: 1, column: 1}, "", "guards", "is missing", "name at least one guard below it")
+	}
+	return guards
 }

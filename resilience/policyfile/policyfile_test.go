@@ -1,14 +1,14 @@
 package policyfile_test
 
 import (
-	"context"
 	"errors"
 	"os"
-	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"go.uber.org/goleak"
 
 	"github.com/backstay-go/backstay/resilience"
@@ -45,88 +45,130 @@ func TestAFileBecomesPolicies(t *testing.T) {
 	}
 }
 
-func TestBadFilesSayWhere(t *testing.T) {
-	for _, c := range []struct{ name, text, says string }{
-		{"no YAML", "guards: [", "p.yaml:"},
-		{"empty", "", "guards is empty"},
-		{"unknown field", strings.Replace(good, "queue: 64", "que: 64", 1), "[3:"},
-		{"a number for a duration", strings.Replace(good, "timeout: 1s", "timeout: fast", 1), "[15:"},
-		{"no limit", strings.Replace(good, "bulkhead: {limit: 8}", "bulkhead: {limit: 0}", 1), "p.yaml:14: error: guards.catalog.bulkhead.limit"},
-		{"attempts longer than the total", strings.Replace(good, "attemptTimeout: 200ms", "attemptTimeout: 2s", 1), "p.yaml:9: error: guards.membership.operations.plan.attemptTimeout"},
-		{"another name", strings.Replace(good, "  catalog:\n", "  catalog:\n    name: other\n", 1), "leave it out"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			policies, _, err := policyfile.Parse("p.yaml", []byte(c.text))
-			if !errors.Is(err, policyfile.ErrFile) || policies != nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("want ErrFile saying %q, got %v", c.says, err)
+// TestBadFiles holds what is said of bad files, by testdata/bad.txt: a name, the file,
+// the variables (after $), and the error. UPDATE_GOLDEN=1 writes the errors anew.
+func TestBadFiles(t *testing.T) {
+	const golden = "testdata/bad.txt"
+	text, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now strings.Builder
+	for _, c := range strings.Split(string(text), "=== ")[1:] {
+		name, rest, _ := strings.Cut(c, "\n")
+		file, want, _ := strings.Cut(rest, "--- \n")
+		var environ []string
+		var yaml strings.Builder
+		for line := range strings.Lines(file) {
+			if variable, ok := strings.CutPrefix(line, "$ "); ok {
+				environ = append(environ, strings.TrimSuffix(variable, "\n"))
+				continue
 			}
-		})
-	}
-}
-
-func write(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestAWatchedFileIsSwappedOnlyWhenValid(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "policies.yaml")
-	write(t, file, good)
-	set, err := policyfile.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := set.Close(); err != nil {
-			t.Error(err)
+			yaml.WriteString(line)
 		}
-	}()
-	catalog, err := set.Guard("catalog")
-	if err != nil {
-		t.Fatal(err)
+		policies, findings, err := policyfile.Parse("p.yaml", []byte(yaml.String()), environ...)
+		var bad *policyfile.Error
+		if !errors.As(err, &bad) || !errors.Is(err, policyfile.ErrFile) || policies != nil || len(findings) < len(bad.Findings) {
+			t.Errorf("%s: was not refused: %v", name, err)
+			continue
+		}
+		if have := err.Error() + "\n"; have != want {
+			if os.Getenv("UPDATE_GOLDEN") == "" {
+				t.Errorf("%s: have\n%s\nwant\n%s", name, have, want)
+			}
+			want = have
+		}
+		now.WriteString("=== " + name + "\n" + file + "--- \n" + want)
 	}
-	if _, err := set.Guard("billing"); err == nil || !strings.Contains(err.Error(), "catalog, membership") {
-		t.Errorf("no such guard: %v", err)
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, []byte(now.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	told, ended := make(chan error, 100), make(chan error)
-	go func() { ended <- set.Watch(ctx, func(err error) { told <- err }) }()
-	// The watcher may begin after a change: it is made again until it is seen.
-	change := func(text string, seen func(error) bool) {
-		t.Helper()
-		deadline := time.After(20 * time.Second)
-		for {
-			write(t, file, text)
-			select {
-			case err := <-told:
-				if seen(err) {
-					return
+}
+
+func TestAnchorsAndMerges(t *testing.T) {
+	policies, findings, err := policyfile.Parse("p.yaml", []byte(`
+x-read: &read
+  timeout: 1s
+  idempotent: true
+guards:
+  a:
+    bulkhead: &small {limit: 2}
+    default: {<<: *read, timeout: 2s}
+    operations:
+      list: *read
+  b:
+    bulkhead: *small
+    default:
+      <<: [*read]
+`))
+	if err != nil || len(findings) > 0 {
+		t.Fatal(findings, err)
+	}
+	a, b := policies["a"], policies["b"]
+	if a.Default.Timeout != 2*time.Second || !a.Default.Idempotent || a.Operations["list"].Timeout != time.Second || b.Bulkhead.Limit != 2 || !b.Default.Idempotent {
+		t.Errorf("%+v", policies)
+	}
+}
+
+// TestEveryFieldCanBeRead: a file that sets every field to something that is not its
+// zero value gives a policy without one.
+func TestEveryFieldCanBeRead(t *testing.T) {
+	policies, findings, err := policyfile.Load("testdata/every.yaml")
+	if err != nil || len(findings) > 0 {
+		t.Fatal(findings, err)
+	}
+	var zero func(string, reflect.Value)
+	zero = func(path string, v reflect.Value) {
+		switch {
+		case v.IsZero():
+			t.Errorf("%s was not read", path)
+		case v.Kind() == reflect.Pointer:
+			zero(path, v.Elem())
+		case v.Kind() == reflect.Map:
+			for _, k := range v.MapKeys() {
+				zero(path+"."+k.String(), v.MapIndex(k))
+			}
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				if f := v.Type().Field(i); f.IsExported() {
+					zero(path+"."+f.Name, v.Field(i))
 				}
-			case <-time.After(500 * time.Millisecond):
-			case <-deadline:
-				t.Fatal("the change was not seen within 20 s")
 			}
 		}
 	}
-	change(strings.Replace(good, "limit: 8", "limit: 9", 1), func(err error) bool { return err == nil && catalog.Snapshot().Limit == 9 })
-	change(strings.Replace(good, "limit: 8", "limit: -1", 1), func(err error) bool { return errors.Is(err, policyfile.ErrFile) })
-	if got := catalog.Snapshot().Limit; got != 9 {
-		t.Errorf("a bad file changed the limit to %d", got)
-	}
-	gone, _, _ := strings.Cut(good, "  catalog:")
-	change(gone, func(err error) bool { return err != nil && strings.Contains(err.Error(), `"catalog" is in use`) })
-	change(good+"  keys:\n    bulkhead: {limit: 1}\n    default: {timeout: 1s}\n", func(err error) bool { return err == nil })
-	if _, err := set.Guard("keys"); err != nil {
-		t.Error(err)
-	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("watch ended with %v", err)
+	zero("every", reflect.ValueOf(policies["every"]))
+}
+
+func TestOverrides(t *testing.T) {
+	file := strings.Replace(good, "  catalog:\n", "  key-service:\n", 1)
+	for _, c := range []struct {
+		variable string
+		holds    func(policyfile.Policies) bool
+	}{
+		{"BACKSTAY_POLICY_MEMBERSHIP_BULKHEAD_LIMIT=7", func(p policyfile.Policies) bool { return p["membership"].Bulkhead.Limit == 7 }},
+		{"BACKSTAY_POLICY_MEMBERSHIP_BREAKER_MODE=open", func(p policyfile.Policies) bool {
+			return p["membership"].Breaker.Mode == resilience.BreakerForcedOpen && p["membership"].Breaker.FailureRate == 0.5
+		}},
+		{"BACKSTAY_POLICY_KEY_SERVICE_BREAKER_MODE=open", func(p policyfile.Policies) bool { return p["key-service"].Breaker.Mode == resilience.BreakerForcedOpen }},
+		{"BACKSTAY_POLICY_KEY_SERVICE_BREAKER_FAILURE_RATE=0.25", func(p policyfile.Policies) bool { return p["key-service"].Breaker.FailureRate == 0.25 }},
+		{"BACKSTAY_POLICY_MEMBERSHIP_OPERATIONS_PLAN_ATTEMPT_TIMEOUT=150ms", func(p policyfile.Policies) bool {
+			return p["membership"].Operations["plan"].AttemptTimeout == 150*time.Millisecond && p["membership"].Operations["plan"].Retry.MaxAttempts == 2
+		}},
+		{"BACKSTAY_POLICY_MEMBERSHIP_OPERATIONS_PLAN_IDEMPOTENT=true", func(p policyfile.Policies) bool { return p["membership"].Operations["plan"].Idempotent }},
+		{"BACKSTAY_POLICY_KEY_SERVICE_DEFAULT_CRITICALITY=sheddable", func(p policyfile.Policies) bool {
+			return p["key-service"].Default.Criticality == resilience.Sheddable
+		}},
+		{"BACKSTAY_POLICYX=1", func(p policyfile.Policies) bool { return len(p) == 2 }},
+	} {
+		policies, _, err := policyfile.Parse("p.yaml", []byte(file), "PATH=/bin", c.variable)
+		if err != nil || !c.holds(policies) {
+			t.Errorf("%s: %+v, %v", c.variable, policies, err)
+		}
+		if plain, _, _ := policyfile.Parse("p.yaml", []byte(file)); c.variable != "BACKSTAY_POLICYX=1" && reflect.DeepEqual(plain, policies) && !strings.Contains(c.variable, "IDEMPOTENT") {
+			t.Errorf("%s changed nothing", c.variable)
+		}
 	}
 }
 
@@ -134,10 +176,20 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("guards: {a: {bulkhead: {limit: 1}, default: {timeout: 1s}}}"))
 	f.Add([]byte("guards:\n  a: &x {default: *x}\n"))
+	f.Add([]byte("x-a: &a {limit: 1}\nguards: {a: {<<: [*a], bulkhead: *a, default: {timeout: 1s}}}"))
+	if every, err := os.ReadFile("testdata/every.yaml"); err == nil {
+		f.Add(every)
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		policies, _, err := policyfile.Parse("f.yaml", text)
+		policies, findings, err := policyfile.Parse("f.yaml", text)
 		if err != nil && policies != nil {
 			t.Error("an error and policies")
+		}
+		for _, f := range findings {
+			if f.Line < 1 || f.Column < 1 || strings.Contains(f.Problem, "%!") {
+				t.Errorf("no place: %q", f)
+			}
+			f.Excerpt()
 		}
 		for _, p := range policies {
 			g, err := resilience.New(p)
@@ -147,6 +199,18 @@ func FuzzParse(f *testing.F) {
 			if err := g.Close(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if err != nil {
+			return
+		}
+		// What was accepted means the same when it is written out.
+		again, err := yaml.Marshal(map[string]any{"guards": policies})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reread, _, err := policyfile.Parse("again.yaml", again)
+		if err != nil || !reflect.DeepEqual(policies, reread) {
+			t.Fatalf("%v\n%s\n%+v\n%+v", err, again, policies, reread)
 		}
 	})
 }

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -20,20 +17,23 @@ import (
 // it; Watch is its only goroutine, and the caller's own.
 type Set struct {
 	file    string
+	environ []string
 	options []resilience.Option
 
 	mu     sync.Mutex
 	guards map[string]*resilience.Guard
+	seen   string // what the file held when it was last read
 	closed bool
 }
 
-// Open loads the file and makes its guards.
-func Open(file string, options ...resilience.Option) (*Set, error) {
-	policies, _, err := Load(file)
+// Open loads the file, with the overrides of environ (os.Environ's form; nil for
+// none), and makes its guards. The set keeps to these overrides.
+func Open(file string, environ []string, options ...resilience.Option) (*Set, error) {
+	s := &Set{file: file, environ: slices.Clone(environ), options: options, guards: map[string]*resilience.Guard{}}
+	policies, err := s.load()
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{file: file, options: options, guards: map[string]*resilience.Guard{}}
 	for name, p := range policies {
 		g, err := resilience.New(p, options...)
 		if err != nil {
@@ -42,6 +42,19 @@ func Open(file string, options ...resilience.Option) (*Set, error) {
 		s.guards[name] = g
 	}
 	return s, nil
+}
+
+// load reads the file, and keeps what it held.
+func (s *Set) load() (Policies, error) {
+	text, err := os.ReadFile(s.file)
+	s.mu.Lock()
+	s.seen = digest(text, err)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	policies, _, err := Parse(s.file, text, s.environ...)
+	return policies, err
 }
 
 // Guard returns the guard of that name, or an error that names those that exist.
@@ -54,11 +67,11 @@ func (s *Set) Guard(name string) (*resilience.Guard, error) {
 	return nil, fmt.Errorf("policyfile: %s has no guard %q; it has %s", s.file, name, strings.Join(slices.Sorted(maps.Keys(s.guards)), ", "))
 }
 
-// Reload reads the file again. A bad file changes nothing. Guards keep their state; one
-// that is new in the file is made; one that is missing makes the file bad, because
-// callers hold it.
+// Reload reads the file again. A bad or missing file changes nothing. Guards keep
+// their state; one that is new in the file is made; one that is missing makes the file
+// bad, because callers hold it.
 func (s *Set) Reload() error {
-	policies, _, err := Load(s.file)
+	policies, err := s.load()
 	if err != nil {
 		return err
 	}
@@ -89,49 +102,15 @@ func (s *Set) Reload() error {
 	return errors.Join(errs...)
 }
 
-// settle is how long a file must stay as it is before it is read: editors and
-// deployments write in several steps.
-const settle = 100 * time.Millisecond
-
 // Watch reloads the file whenever it changes, until the context ends, and tells what
-// came of it: nil, or why the old policies stay. See the function Watch.
+// came of it: nil, or why the old policies stay. A change since the file was last read
+// is not missed. See the function Watch.
 func (s *Set) Watch(ctx context.Context, told func(error)) error {
-	return Watch(ctx, s.file, func() { told(s.Reload()) })
-}
-
-// Watch calls changed whenever the file was changed, until the context ends, and
-// returns the context's error, or why it can't watch any more. It watches the folder,
-// so that replacing the file and symbolic links (as Kubernetes makes them) are seen.
-func Watch(ctx context.Context, file string, changed func()) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("policyfile: watch %s: %w", file, err)
-	}
-	defer watcher.Close()
-	if err := watcher.Add(filepath.Dir(file)); err != nil {
-		return fmt.Errorf("policyfile: watch the folder of %s: %w", file, err)
-	}
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case _, ok := <-watcher.Events:
-			if !ok {
-				return fmt.Errorf("policyfile: watch %s: the watcher ended", file)
-			}
-			timer.Reset(settle)
-		case _, ok := <-watcher.Errors:
-			if !ok {
-				return fmt.Errorf("policyfile: watch %s: the watcher ended", file)
-			}
-			timer.Reset(settle) // Events may have been lost: look.
-		case <-timer.C:
-			changed()
-		}
-	}
+	return watch(ctx, s.file, func(now string) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return now != s.seen
+	}, func() { told(s.Reload()) })
 }
 
 // Close closes the guards.

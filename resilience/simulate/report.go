@@ -158,13 +158,17 @@ func outcomeOf(c record.Call) Outcome {
 	return byCause[c.Cause]
 }
 
-// wantedBuckets is about how many a report has.
-const wantedBuckets = 120
+const (
+	// wantedBuckets is about how many a report has.
+	wantedBuckets = 120
+	// leastWidth keeps rates meaningful: attempts a second over a millisecond are chance.
+	leastWidth = 100 * time.Millisecond
+)
 
 // widthFor is a round width that cuts the length into at most wantedBuckets.
 func widthFor(length time.Duration) time.Duration {
-	least := max(length/wantedBuckets, time.Millisecond)
-	for power := time.Millisecond; ; power *= 10 {
+	least := max(length/wantedBuckets, leastWidth)
+	for power := leastWidth; ; power *= 10 {
 		for _, m := range []time.Duration{1, 2, 5} {
 			if m*power >= least || power > math.MaxInt64/100 {
 				return m * power

@@ -58,7 +58,7 @@ func (r *Report) notes() []string {
 		notes = append(notes, fmt.Sprintf("The record says that %s calls are missing from it: the load was higher than it shows.", count(int(r.Dropped))))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Skipped)) {
-		notes = append(notes, fmt.Sprintf("%s calls to %s were left out: there is no policy of that name.", count(r.Skipped[name]), name))
+		notes = append(notes, fmt.Sprintf("Calls to %s were left out (%s): there is no policy of that name.", name, count(r.Skipped[name])))
 	}
 	return notes
 }
@@ -68,7 +68,7 @@ func (d Drawn) String() string {
 	text := fmt.Sprintf("Of %s replayed attempts %s did as recorded, %s as others within %v, %s as others further away.",
 		count(d.Own+d.Near+d.Far), count(d.Own), count(d.Near), far, count(d.Far))
 	if d.Continued+d.Unanswered > 0 {
-		text += fmt.Sprintf("\n%s were cut off in the record and went on as longer ones nearby, %s had none and were never answered.", count(d.Continued), count(d.Unanswered))
+		text += fmt.Sprintf("\nOf those cut off in the record %s went on as longer ones nearby, %s had none and were never answered.", count(d.Continued), count(d.Unanswered))
 	}
 	return text
 }

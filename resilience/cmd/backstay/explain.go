@@ -6,70 +6,217 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// explain says what each policy does, in words, and the most that it admits.
-func explain(policies policyfile.Policies, out io.Writer) {
-	for i, name := range slices.Sorted(maps.Keys(policies)) {
-		if i > 0 {
-			fmt.Fprintln(out)
-		}
-		p := policies[name].WithDefaults()
-		w := p.Worst()
-		fmt.Fprintf(out, "%s\n", name)
-		fmt.Fprintf(out, "  At most %d calls run at once, and %d wait for a permit.\n", w.Running, w.Waiting)
-		if p.Breaker != nil {
-			fmt.Fprintf(out, "  The breaker %s.\n", breaker(*p.Breaker))
-		} else {
-			fmt.Fprintln(out, "  There is no breaker: a dependency that is down is asked every time.")
-		}
-		if p.RateLimit != nil {
-			fmt.Fprintf(out, "  At most %g attempts a second, in bursts of %d.\n", p.RateLimit.PerSecond, p.RateLimit.Burst)
-		}
-		if w.Ratio > 0 {
-			fmt.Fprintf(out, "  1,000 calls make at most %d attempts, in whatever weather (budget: %g of the calls, and %d at once).\n", w.Attempts(1000), w.Ratio, w.Burst)
-		} else {
-			fmt.Fprintln(out, "  A call is one attempt.")
-		}
-		fmt.Fprintf(out, "  At worst %d goroutines are held.\n", w.Goroutines)
-		for _, o := range w.Operations {
-			policy := p.Default
-			if named, ok := p.Operations[o.Name]; ok {
-				policy = named
+func (t *tool) explain() *cobra.Command {
+	var env bool
+	c := &cobra.Command{
+		Use: "explain FILE", Short: "say what the policies do, with a worked worst case", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			policies, _, err := policyfile.Load(files[0], t.overrides(env)...)
+			if err != nil {
+				return t.failed(err)
 			}
-			fmt.Fprintf(out, "  %s: %s\n", o.Name, operation(policy, o))
+			for i, name := range slices.Sorted(maps.Keys(policies)) {
+				if i > 0 {
+					fmt.Fprintln(t.out)
+				}
+				explain(t.out, policies[name].WithDefaults())
+			}
+			return nil
+		},
+	}
+	envFlag(c, &env)
+	return c
+}
+
+// explain says what one policy does, in words, and the most that it admits.
+func explain(out io.Writer, p resilience.Policy) {
+	w := p.Worst()
+	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
+	fmt.Fprintln(out, p.Name)
+	say("%s", bulkhead(p.Bulkhead))
+	if p.RateLimit != nil {
+		say("At most %g attempts a second, %d at once.", p.RateLimit.PerSecond, p.RateLimit.Burst)
+	}
+	say("%s", breaker(p.Breaker))
+	if w.Ratio > 0 {
+		say("Retries and hedges draw on a budget of %d; each first attempt adds %g.", w.Burst, w.Ratio)
+	}
+	for _, o := range w.Operations {
+		say("%s: %s", o.Name, operation(operationOf(p, o.Name)))
+	}
+	say("At worst")
+	for _, o := range w.Operations {
+		say("  a caller of %s waits %s", o.Name, wait(operationOf(p, o.Name), o))
+	}
+	for _, o := range w.Operations {
+		say("  one call of %s makes %s", o.Name, attempts(p, operationOf(p, o.Name), o))
+	}
+	say("  1000 calls make %s", together(w))
+	if w.PerSecond > 0 {
+		say("  the dependency gets %s", perSecond(p, w))
+	}
+	say("  %s", goroutines(p, w))
+}
+
+func operationOf(p resilience.Policy, name string) resilience.OperationPolicy {
+	if name == resilience.DefaultOperation {
+		return p.Default
+	}
+	return p.Operations[name]
+}
+
+// several is a number with its noun.
+func several(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func bulkhead(b resilience.BulkheadPolicy) string {
+	text := several(b.Limit, "call") + " may run at once"
+	if a := b.Adaptive; a != nil {
+		text += fmt.Sprintf(", at first; the limit moves between %d and %d to keep %s", a.Min, a.Max, a.Objective)
+	}
+	switch {
+	case b.Queue == 0:
+		return text + "; none waits."
+	case b.MaxWait > 0:
+		text += fmt.Sprintf("; %d may wait, up to %s", b.Queue, b.MaxWait)
+	default:
+		text += fmt.Sprintf("; %d may wait, until their deadline", b.Queue)
+	}
+	if b.LIFO {
+		return text + ", the newest first under overload."
+	}
+	return text + ", the oldest first."
+}
+
+func breaker(b *resilience.BreakerPolicy) string {
+	switch {
+	case b == nil:
+		return "There is no breaker: a dependency that is down is asked every time."
+	case b.Mode == resilience.BreakerForcedOpen:
+		return "The breaker is forced open: every call is refused."
+	case b.Mode == resilience.BreakerForcedClosed:
+		return "The breaker is forced closed: it counts, and refuses nothing."
+	case b.Mode == resilience.BreakerDisabled:
+		return "The breaker is disabled."
+	}
+	when := []string{fmt.Sprintf("%g %% failed", 100*b.FailureRate)}
+	if b.SlowCall > 0 {
+		when = append(when, fmt.Sprintf("%g %% took %s or longer", 100*b.SlowRate, b.SlowCall))
+	}
+	text := fmt.Sprintf("The breaker opens when, of at least %s within %s, %s. It stays open for %s, twice as long after each failed recovery, up to %s",
+		several(b.MinimumCalls, "call"), b.Window, strings.Join(when, " or "), b.OpenFor, b.MaxOpenFor)
+	if b.Jitter > 0 {
+		text += fmt.Sprintf(", each up to %g %% more or less", 100*b.Jitter)
+	}
+	return text + fmt.Sprintf("; then %s in a row close it.", several(b.Probes, "successful probe"))
+}
+
+// operation says what one kind of call does.
+func operation(o resilience.OperationPolicy) string {
+	text := "a call has " + o.Timeout.String()
+	if o.AttemptTimeout > 0 {
+		text += fmt.Sprintf(", an attempt %s", o.AttemptTimeout)
+	}
+	parts := []string{text, "it is " + o.Criticality.String()}
+	if r := o.Retry; r != nil {
+		what := "what fails"
+		if !o.Idempotent {
+			what = "only what was certainly not processed"
 		}
+		parts = append(parts, fmt.Sprintf("%s is tried up to %d times, after pauses of up to %s, growing to %s", what, r.MaxAttempts, r.BaseDelay, r.MaxDelay))
 	}
-}
-
-func breaker(b resilience.BreakerPolicy) string {
-	var when []string
-	if b.FailureRate > 0 {
-		when = append(when, fmt.Sprintf("%.0f %% of the calls failed", 100*b.FailureRate))
+	if h := o.Hedge; h != nil {
+		var after []string
+		if h.Quantile > 0 {
+			after = append(after, fmt.Sprintf("the time that %g %% of calls keep", 100*h.Quantile))
+		}
+		if h.Delay > 0 {
+			after = append(after, h.Delay.String())
+		}
+		parts = append(parts, fmt.Sprintf("%s may race it after %s", several(h.MaxHedges, "hedge"), strings.Join(after, ", at first ")))
 	}
-	if b.SlowRate > 0 && b.SlowCall > 0 {
-		when = append(when, fmt.Sprintf("%.0f %% took longer than %s", 100*b.SlowRate, b.SlowCall))
-	}
-	return fmt.Sprintf("opens when, of at least %d calls within %s, %s; it stays open for %s, growing to %s, and then admits %d probes",
-		b.MinimumCalls, b.Window, strings.Join(when, " or "), b.OpenFor, b.MaxOpenFor, b.Probes)
-}
-
-func operation(p resilience.OperationPolicy, o resilience.OperationWorst) string {
-	parts := []string{fmt.Sprintf("the caller waits at most %s", o.Wait)}
-	if o.Overrun {
-		parts[0] += " (longer if the work ignores its context)"
-	}
-	if o.Queued > 0 {
-		parts = append(parts, fmt.Sprintf("of that at most %s for a permit", o.Queued))
-	}
-	if o.Attempts > 1 {
-		parts = append(parts, fmt.Sprintf("at most %d attempts", o.Attempts))
-	}
-	if p.Stale != nil {
-		parts = append(parts, fmt.Sprintf("the last good value stands in for %s", p.Stale.MaxAge))
+	if s := o.Stale; s != nil {
+		if s.FreshFor > 0 {
+			parts = append(parts, fmt.Sprintf("a value is fresh for %s", s.FreshFor))
+		}
+		parts = append(parts, fmt.Sprintf("the last good value stands in for up to %s", s.MaxAge))
 	}
 	return strings.Join(parts, "; ") + "."
+}
+
+func wait(o resilience.OperationPolicy, w resilience.OperationWorst) string {
+	text := fmt.Sprintf("%s = its timeout", w.Wait)
+	if w.Queued > 0 {
+		text += fmt.Sprintf("; of that at most %s for a permit each time", w.Queued)
+	}
+	if o.AttemptTimeout > 0 && w.Attempts > 1 && o.Retry != nil {
+		text += fmt.Sprintf("; %d attempts x %s = %s", o.Retry.MaxAttempts, o.AttemptTimeout, o.AttemptTimeout*time.Duration(o.Retry.MaxAttempts))
+	}
+	if w.Overrun {
+		text += "; longer if the work ignores its context"
+	}
+	return text
+}
+
+func attempts(p resilience.Policy, o resilience.OperationPolicy, w resilience.OperationWorst) string {
+	parts, sum := []string{"1"}, 1
+	if o.Retry != nil {
+		parts, sum = append(parts, several(o.Retry.MaxAttempts-1, "retry")), sum+o.Retry.MaxAttempts-1
+	}
+	if o.Hedge != nil {
+		parts, sum = append(parts, several(o.Hedge.MaxHedges, "hedge")), sum+o.Hedge.MaxHedges
+	}
+	text := several(w.Attempts, "attempt")
+	if len(parts) > 1 {
+		text += " = " + strings.ReplaceAll(strings.Join(parts, " + "), "retrys", "retries")
+	}
+	if w.Attempts < sum {
+		text += fmt.Sprintf(", but no more than 1 + budget.burst %d", p.Budget.Burst)
+	}
+	if e := p.Expect; e != nil && e.RetryingLayers > 0 && w.Attempts > 1 {
+		text += fmt.Sprintf("; with %s above that do the same, %g for one request", several(e.RetryingLayers, "layer"), w.Layered)
+	}
+	return text
+}
+
+func together(w resilience.WorstCase) string {
+	if w.Ratio == 0 {
+		return "1000 attempts: nothing is repeated"
+	}
+	return fmt.Sprintf("%d attempts = 1000 x (1 + budget.ratio %g) + budget.burst %d", w.Attempts(1000), w.Ratio, w.Burst)
+}
+
+func perSecond(p resilience.Policy, w resilience.WorstCase) string {
+	text := fmt.Sprintf("%.4g attempts a second over a long time = ", w.PerSecond)
+	if p.RateLimit != nil && w.PerSecond == p.RateLimit.PerSecond {
+		return text + "rateLimit.perSecond"
+	}
+	return text + fmt.Sprintf("expect.perSecond %g x (1 + %g)", p.Expect.PerSecond, w.Ratio)
+}
+
+func goroutines(p resilience.Policy, w resilience.WorstCase) string {
+	parts := []string{fmt.Sprintf("%d running", w.Running), fmt.Sprintf("%d waiting", w.Waiting)}
+	if w.Pausing > 0 {
+		parts = append(parts, fmt.Sprintf("%d pausing before a retry", w.Pausing))
+	}
+	if w.Goroutines > w.Running+w.Waiting+w.Pausing {
+		parts = append(parts, fmt.Sprintf("%d for attempts that are hedged or detached", w.Running))
+	}
+	text := fmt.Sprintf("%s are held = %s", several(w.Goroutines, "goroutine"), strings.Join(parts, " + "))
+	if w.Pausing > 0 && (p.Expect == nil || p.Expect.PerSecond == 0) {
+		text += " (more may pause if calls are many; expect.perSecond says how many)"
+	}
+	return text
 }

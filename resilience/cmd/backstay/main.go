@@ -1,78 +1,56 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 
 	"github.com/spf13/cobra"
-
-	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
 
-// errFound: a file has errors, which were printed.
-var errFound = errors.New("there are errors")
+// errSaid: what is wrong was printed, and the status is 1.
+var errSaid = errors.New("there are errors")
+
+// tool is what the commands share.
+type tool struct {
+	environ   []string
+	out, errs io.Writer
+}
 
 // run runs the command line and returns the exit status.
-func run(args []string, out, errs io.Writer) int {
+func run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
+	t := &tool{environ: environ, out: out, errs: errs}
 	root := &cobra.Command{
-		Use: "backstay", Short: "Check and explain policy files",
+		Use: "backstay", Short: "Check, explain and try policy files",
+		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return errors.New("say what to do") },
 		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(
-		&cobra.Command{
-			Use: "check FILE...", Short: "print what is wrong, as a linter does", Args: cobra.MinimumNArgs(1),
-			RunE: func(_ *cobra.Command, files []string) error { return check(files, out, errs) },
-		},
-		&cobra.Command{
-			Use: "explain FILE", Short: "say what the policies do, with a worked worst case", Args: cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, files []string) error { return explainFile(files[0], out, errs) },
-		},
-	)
+	root.AddCommand(t.check(), t.explain(), t.simulate(), t.schema())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
-	switch err := root.Execute(); {
+	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return 0
-	case errors.Is(err, errFound):
+	case errors.Is(err, errSaid):
 		return 1
 	default:
-		fmt.Fprintf(errs, "backstay: %v; see backstay --help\n", err)
+		fmt.Fprintf(errs, "backstay: %v\nhint: backstay --help lists the commands, backstay COMMAND --help what each takes\n", err)
 		return 2
 	}
 }
 
-// check prints the findings of each file; warnings alone are no failure.
-func check(files []string, out, errs io.Writer) error {
-	bad := false
-	for _, file := range files {
-		_, findings, err := policyfile.Load(file)
-		for _, f := range findings {
-			fmt.Fprintln(out, f)
-		}
-		if err != nil {
-			bad = true
-			if len(findings) == 0 {
-				fmt.Fprintln(errs, err)
-			}
-		}
-	}
-	if bad {
-		return errFound
-	}
-	return nil
-}
-
-func explainFile(file string, out, errs io.Writer) error {
-	policies, _, err := policyfile.Load(file)
-	if err != nil {
-		fmt.Fprintln(errs, err)
-		return errFound
-	}
-	explain(policies, out)
-	return nil
+// failed prints an error and returns what ends the command with status 1.
+func (t *tool) failed(err error) error {
+	fmt.Fprintf(t.errs, "backstay: %v\n", err)
+	return errSaid
 }

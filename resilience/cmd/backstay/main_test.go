@@ -2,60 +2,156 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
-const good = `guards:
-  membership:
-    bulkhead: {limit: 64, queue: 64, maxWait: 100ms}
-    breaker: {failureRate: 0.5, minimumCalls: 20}
-    budget: {ratio: 0.2, burst: 10}
-    default: {timeout: 500ms}
-    operations:
-      plan: {timeout: 500ms, attemptTimeout: 200ms, idempotent: true, retry: {maxAttempts: 2}, stale: {maxAge: 15m}}
-`
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestCommands(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+// play runs a command line as a shell would, in the current folder, and returns what a
+// terminal shows: standard output, standard error with marked before each line, and
+// the status, unless it is 0.
+func play(t *testing.T, line, marked string) string {
+	t.Helper()
+	words := strings.Fields(line)
+	var environ []string
+	for len(words) > 0 && strings.Contains(words[0], "=") {
+		environ, words = append(environ, words[0]), words[1:]
+	}
+	if len(words) == 0 || words[0] != "backstay" {
+		t.Fatalf("%q is no command of ours", line)
+	}
+	var out, errs bytes.Buffer
+	status := run(t.Context(), words[1:], environ, &out, &errs)
+	text := out.String()
+	for l := range strings.Lines(errs.String()) {
+		text += marked + l
+	}
+	if status != 0 {
+		text += fmt.Sprintf("[status %d]\n", status)
+	}
+	return text
+}
+
+// replayed runs each "$ backstay ..." line of a session, and returns the session as it
+// is now. Lines before the first command and comments (#) after a blank line stay.
+func replayed(t *testing.T, session, marked string) string {
+	t.Helper()
+	var b strings.Builder
+	output := false
+	for l := range strings.Lines(session) {
+		command, ok := strings.CutPrefix(l, "$ ")
+		switch {
+		case ok:
+			b.WriteString(l + play(t, strings.TrimSpace(command), marked))
+			output = true
+		case !output, strings.HasPrefix(l, "# "):
+			b.WriteString(l)
+		}
+	}
+	return b.String()
+}
+
+// hold compares a golden file, or writes it with UPDATE_GOLDEN=1.
+func hold(t *testing.T, file, have, want string) {
+	t.Helper()
+	switch {
+	case have == want:
+	case os.Getenv("UPDATE_GOLDEN") != "":
+		if err := os.WriteFile(file, []byte(have), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return path
+	default:
+		t.Errorf("%s: have\n%s\nwant\n%s", file, have, want)
 	}
-	ok := file("good.yaml", good)
-	bad := file("bad.yaml", strings.Replace(good, "limit: 64", "limit: 0", 1))
-	typo := file("typo.yaml", strings.Replace(good, "queue:", "que:", 1))
-	for _, c := range []struct {
-		name string
-		args []string
-		want int
-		says []string
-	}{
-		{"good", []string{"check", ok}, 0, nil},
-		{"bad", []string{"check", ok, bad}, 1, []string{bad + ":3: error: guards.membership.bulkhead.limit"}},
-		{"typo", []string{"check", typo}, 1, []string{typo, "que"}},
-		{"missing", []string{"check", filepath.Join(dir, "none.yaml")}, 1, []string{"none.yaml"}},
-		{"no file", []string{"check"}, 2, []string{"--help"}},
-		{"unknown", []string{"mend"}, 2, []string{"mend"}},
-		{"explain", []string{"explain", ok}, 0, []string{"At most 64 calls run at once, and 64 wait", "opens when, of at least 20 calls", "1,000 calls make at most 1210 attempts",
-			"plan: the caller waits at most 500ms", "at most 2 attempts", "stands in for 15m0s"}},
-		{"explain a bad one", []string{"explain", bad}, 1, []string{"limit"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var out bytes.Buffer
-			if got := run(c.args, &out, &out); got != c.want {
-				t.Errorf("status %d, want %d", got, c.want)
+}
+
+// TestSessions holds what people type and see, by testdata/*.session. Lines of
+// standard error begin with "! ".
+func TestSessions(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.session")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".session"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
-			for _, says := range c.says {
-				if !strings.Contains(out.String(), says) {
-					t.Errorf("%q is not in\n%s", says, out.String())
-				}
-			}
+			t.Chdir("testdata")
+			hold(t, filepath.Join(here, file), replayed(t, string(want), "! "), string(want))
 		})
+	}
+}
+
+// docs are the pages with sessions, and the folder that each assumes, from the root.
+var docs = map[string]string{
+	"docs/how-to/replay-an-incident.md": "docs/how-to/replay-an-incident",
+	"docs/reference/policy-file.md":     "docs/how-to/replay-an-incident",
+}
+
+// TestSessionsInDocs runs what the pages say, and compares what they show.
+func TestSessionsInDocs(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page, folder := range docs {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			file := filepath.Join(root, page)
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Pages written by simulate --html must not stay.
+			there := t.TempDir()
+			if err := os.CopyFS(there, os.DirFS(filepath.Join(root, folder))); err != nil {
+				t.Fatal(err)
+			}
+			t.Chdir(there)
+			const fence = "```console\n"
+			parts := strings.Split(string(want), fence)
+			for i := range parts[1:] {
+				session, rest, ok := strings.Cut(parts[i+1], "```\n")
+				if !ok {
+					t.Fatal("a fence is not closed")
+				}
+				parts[i+1] = replayed(t, session, "") + "```\n" + rest
+			}
+			if len(parts) == 1 {
+				t.Error("the page has no session")
+			}
+			hold(t, file, strings.Join(parts, fence), string(want))
+		})
+	}
+}
+
+// TestNoHalfWrittenPage: what can't be written whole is not there.
+func TestNoHalfWrittenPage(t *testing.T) {
+	incident, err := filepath.Abs("../../../docs/how-to/replay-an-incident")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	simulate := "backstay simulate --policy " + incident + "/new.yaml " + incident + "/catalog.record --html "
+	if text := play(t, simulate+"none/page.html", "! "); !strings.Contains(text, "! backstay: write none/page.html: ") || !strings.HasSuffix(text, "[status 1]\n") {
+		t.Error(text)
+	}
+	if text := play(t, simulate+"page.html", "! "); strings.Contains(text, "!") {
+		t.Error(text)
+	}
+	files, err := os.ReadDir(".")
+	if err != nil || len(files) != 1 || files[0].Name() != "page.html" {
+		t.Errorf("%v, %v", files, err)
 	}
 }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backstay-go/backstay/resilience/policyfile"
+	"github.com/backstay-go/backstay/resilience/record"
+	"github.com/backstay-go/backstay/resilience/simulate"
+)
+
+func (t *tool) simulate() *cobra.Command {
+	var o simulate.Options
+	var policy, page string
+	var asJSON, env bool
+	c := &cobra.Command{
+		Use: "simulate --policy FILE RECORD", Short: "replay a recorded incident under other policies",
+		Long: "Simulate runs the calls of a record through guards of the policies, in virtual time, and\n" +
+			"compares what happened with what would have. The same record, file and seed give the\n" +
+			"same report.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			policies, _, err := policyfile.Load(policy, t.overrides(env)...)
+			if err != nil {
+				return t.failed(err)
+			}
+			rec, err := readRecord(args[0])
+			switch {
+			case errors.Is(err, record.ErrCut):
+				fmt.Fprintf(t.errs, "backstay: %v; what is before it is replayed\n", err)
+			case err != nil:
+				return t.failed(err)
+			}
+			report, err := simulate.Replay(c.Context(), rec, policies, o)
+			if err != nil {
+				return t.failed(err)
+			}
+			if page != "" {
+				if err := writeWhole(page, report.WriteHTML); err != nil {
+					return t.failed(err)
+				}
+			}
+			if asJSON {
+				encoder := json.NewEncoder(t.out)
+				encoder.SetIndent("", "  ")
+				err = encoder.Encode(report)
+			} else {
+				err = report.WriteText(t.out)
+			}
+			if err != nil {
+				return t.failed(err)
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&policy, "policy", "", "the policy `FILE` to try (required)")
+	f.Uint64Var(&o.Seed, "seed", 1, "decides jitter and what is drawn")
+	f.IntVar(&o.Workers, "workers", 0, "how many attempts the dependency works on at once; more wait (default: the load changes nothing)")
+	f.DurationVar(&o.Within, "within", 0, "what counts as in time (default: the operation's timeout in the policy)")
+	f.Float64Var(&o.Unknown, "unknown", 0, "the share of calls, 0 to 1, that no last good value is remembered for")
+	f.StringVar(&page, "html", "", "write a page with plots to `FILE`")
+	f.BoolVar(&asJSON, "json", false, "print JSON instead of tables")
+	envFlag(c, &env)
+	if err := c.MarkFlagRequired("policy"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return c
+}
+
+func readRecord(file string) (record.Record, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return record.Record{}, err
+	}
+	defer f.Close()
+	rec, err := record.ReadAll(f)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	return rec, err
+}
+
+// writeWhole writes a file that appears when it is whole.
+func writeWhole(file string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".backstay-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write %s: %w", file, errors.Join(err, os.Remove(f.Name())))
+		}
+	}()
+	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
