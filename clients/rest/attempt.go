@@ -32,6 +32,8 @@ const maxInterim = 64
 type attempt struct {
 	guarded, caller context.Context
 	trace           httptrace.ClientTrace
+	balancer        *Balancer // nil: there is one address
+	backend         *backend
 	timeout         [1]string // the value of a header
 	end1            [1]byte   // where the end of a body is read into
 	number          int32     // from 1, hedges included
@@ -51,7 +53,7 @@ type attempt struct {
 	err, cause error
 	first      ending
 	more       []*ending
-	timer      *alarm
+	timer      *time.Timer
 	deadline   time.Time // zero: none
 	left       time.Duration
 	stall      time.Duration
@@ -74,7 +76,7 @@ func (a *attempt) begin(guarded, caller context.Context, of wired) {
 	defer a.mu.Unlock()
 	if deadline, ok := guarded.Deadline(); ok {
 		a.deadline, a.left = deadline, max(1, time.Until(deadline))
-		a.timer = setAlarm(a, a.left)
+		a.timer = time.AfterFunc(a.left, a.expire)
 	}
 	if caller.Done() != nil {
 		a.stopCaller = context.AfterFunc(caller, func() { a.end(caller.Err(), context.Cause(caller)) })

@@ -94,13 +94,16 @@ func (a *attempt) end(err, cause error) {
 	}
 	a.mu.Unlock()
 	if timer != nil {
-		timer.drop()
+		timer.Stop()
 	}
 	if stopCaller != nil {
 		stopCaller()
 	}
 	if stopGuard != nil {
 		stopGuard()
+	}
+	if a.backend != nil {
+		a.balancer.leave(a.backend)
 	}
 	if first != nil {
 		first()
@@ -141,9 +144,9 @@ func (a *attempt) watch(stall time.Duration) bool {
 	a.stall = stall
 	switch {
 	case a.timer == nil:
-		a.timer = setAlarm(a, stall)
+		a.timer = time.AfterFunc(stall, a.expire)
 	case a.deadline.IsZero() || stall < time.Until(a.deadline):
-		a.timer.t.Reset(stall)
+		a.timer.Reset(stall)
 	}
 	return true
 }
@@ -155,7 +158,7 @@ func (a *attempt) expire() {
 	a.mu.Lock()
 	next, cause := a.expiresLocked(now)
 	if cause == nil && a.timer != nil && next > 0 {
-		a.timer.t.Reset(next)
+		a.timer.Reset(next)
 	}
 	a.mu.Unlock()
 	switch cause {

@@ -50,7 +50,7 @@ func (a *attempt) explain(err error) error {
 }
 
 // failed judges a request without an answer.
-func (a *attempt) failed(r *http.Request, err error, repeatable bool) error {
+func (a *attempt) failed(r *http.Request, err error, repeatable bool) *SendError {
 	err = a.explain(err)
 	e := &SendError{Method: r.Method, URL: shown(r), Sent: a.sent.Load() && !a.unprocessed.Load() && !notProcessed(err), Err: err}
 	v := resilience.DefaultClassifier(err)

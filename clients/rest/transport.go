@@ -28,6 +28,10 @@ type Transport struct {
 	// Cache remembers answers, and serves stale ones when the host fails. It stands before
 	// the guard: a hit needs no permit. Nil: nothing is remembered.
 	Cache *cache.Cache
+	// Balancer spreads attempts over several addresses. The host of a request stays what
+	// its Host field or URL says, and is what Routes see. Nil: requests go where their URL
+	// says.
+	Balancer *Balancer
 	// MaxBytes bounds a response's body, after decompression. Default: 64 MiB; a
 	// negative value means no bound.
 	MaxBytes int64

@@ -21,6 +21,8 @@ type trip struct {
 	// over: RoundTrip has returned. Who comes later cleans up after itself.
 	over bool
 	last *http.Response
+	// tried are the addresses that attempts went to.
+	tried []*backend
 	// first is the first attempt: one piece of memory less for most requests.
 	first attempt
 }
@@ -45,6 +47,9 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 		a = new(attempt)
 		t.keep(nil)
 	}
+	if tr.Balancer != nil {
+		a.balancer, a.backend = tr.Balancer, t.pick(tr.Balancer)
+	}
 	a.begin(ctx, r.Context(), wired{replayed(r), tr.multiplexed})
 	out, err := a.request(r, own, tr.Quiet)
 	if err != nil {
@@ -53,16 +58,21 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	out.Pattern = t.route.pattern
+	if a.backend != nil {
+		direct(out, a.backend.base)
+	}
 	resp, err := tr.base.RoundTrip(out)
 	if err == nil && isSmall(resp, tr.maxBytes()) {
 		err = a.readWhole(resp, tr.stall())
 	}
 	if err != nil {
-		err = a.failed(r, err, t.repeatable)
+		e := a.failed(r, err, t.repeatable)
+		a.observe(e.verdict)
 		a.cancel(context.Canceled)
-		return nil, err
+		return nil, e
 	}
 	verdict, failed := judge(resp.StatusCode, resp.Header, t.repeatable)
+	a.observe(verdict)
 	if !failed {
 		return tr.guarded(resp, r, a, true), nil
 	}
@@ -74,6 +84,24 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	a.leave()
 	t.keep(tr.guarded(resp, r, a, false))
 	return nil, &StatusError{Method: r.Method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, verdict: verdict}
+}
+
+// pick takes an address that the trip has not tried.
+func (t *trip) pick(b *Balancer) *backend {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := b.pick(t.tried)
+	t.tried = append(t.tried, one)
+	return one
+}
+
+// observe tells the balancer how the attempt went, unless nothing can be told from it:
+// the caller left, or another attempt won.
+func (a *attempt) observe(v resilience.Verdict) {
+	if a.backend == nil || v.Outcome == resilience.Ignored && a.Err() != nil {
+		return
+	}
+	a.balancer.observe(a.backend, v.Outcome == resilience.Failure)
 }
 
 // keep remembers the last failure's answer; nil forgets it.
