@@ -26,7 +26,7 @@ type attempt func(state license.State) (license.Command, error)
 // prove it, and are decided again on a fresh read.
 func (s *Service) run(ctx context.Context, c *command, decide attempt, before func(license.Decision) error) (Answer, error) {
 	now, remembered := s.states.get(Stream(c.member))
-	fresh := false
+	fresh, won := false, 0
 	if !remembered {
 		var err error
 		if now, err = s.load(ctx, c.member); err != nil {
@@ -63,12 +63,13 @@ func (s *Service) run(ctx context.Context, c *command, decide attempt, before fu
 			return Answer{}, err
 		}
 		done, err := s.store.commit(ctx, eventstore.Commit{
-			ID: commitID(c.member, c.name, c.key, n), Stream: Stream(c.member), Expected: now.version, Events: stored,
+			ID: c.commit(n), Stream: Stream(c.member), Expected: now.version, Events: stored,
 		})
 		switch done.Outcome {
 		case eventstore.Applied:
 			return s.applied(ctx, c, now, d, done)
 		case eventstore.Conflict:
+			won++
 			if now, err = s.fold(c.member, now, done.Events); err != nil {
 				return Answer{}, err
 			}
@@ -93,8 +94,14 @@ func (s *Service) run(ctx context.Context, c *command, decide attempt, before fu
 			return Answer{}, err
 		}
 	}
+	if won == 0 {
+		return Answer{}, errClosed
+	}
 	return Answer{}, fmt.Errorf("%w: decided %d times, and each time another command of the member came first", errBusy, maxAttempts)
 }
+
+// errClosed: no commit came through, and none that another won over.
+var errClosed = errors.New("app: the event store did not take the commit, again and again, and closed it")
 
 // errBusy: the member's stream is changed faster than a command can be decided.
 var errBusy = errors.New("app: the member's stream is busy")

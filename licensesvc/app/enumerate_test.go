@@ -74,3 +74,47 @@ func TestFailTheNthStoreCall(t *testing.T) {
 		}
 	}
 }
+
+// TestACommitThatIsClosedAgainAndAgainIsStoredLater: while appends get lost and reading
+// works, each commit is settled as not applied. Whatever was accepted meanwhile must
+// still be stored once the store takes appends again, however long that lasted.
+func TestACommitThatIsClosedAgainAndAgainIsStoredLater(t *testing.T) {
+	h := build(t)
+	m := h.member(upstream.PlanPremium)
+	a, err := h.app.Request(t.Context(), request(m, "phone", server.TitleID("capstan", 2), "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lose := func(call string) fault {
+		if call == "append" {
+			return lost
+		}
+		return none
+	}
+	h.store.set(lose)
+	in := app.ReportInput{Member: m, License: a.License.ID, Key: "p"}
+	if got, err := h.app.Play(t.Context(), in); err != nil || got.Outcome != app.Accepted {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for range 5 {
+		if err := h.app.Drain(t.Context()); err == nil {
+			t.Fatal("a store that loses appends took one")
+		}
+	}
+	h.store.set(nil)
+	if err := h.app.Drain(t.Context()); err != nil || h.app.Pending() != 0 {
+		t.Fatalf("%d are left: %v", h.app.Pending(), err)
+	}
+	if got, err := h.app.Play(t.Context(), in); err != nil || got.Outcome != app.Done {
+		t.Errorf("the same report again: %+v, %v", got, err)
+	}
+	plays := 0
+	for _, e := range h.history(m) {
+		if e.Kind() == license.KindPlayed {
+			plays++
+		}
+	}
+	if plays != 1 {
+		t.Errorf("the play is stored %d times", plays)
+	}
+}

@@ -61,7 +61,7 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 			}
 			return play(c.Context(), s, seed, dir, "chaos replay "+args[0], out)
 		}})
-	return []*cobra.Command{run, replay,
+	return []*cobra.Command{run, replay, enumerateCommand(out, errs),
 		{Use: "scenarios [NAME]", Short: "list the library, or print one of it to copy", Args: cobra.MaximumNArgs(1),
 			RunE: func(_ *cobra.Command, args []string) error { return scenarios(args, out) }},
 		{Use: "compare A.json B.json", Short: "what got better from report A to report B, and what worse", Args: cobra.ExactArgs(2),

@@ -93,6 +93,18 @@ func (s seen) means() load.Meaning {
 	return load.Wrong
 }
 
+// sample is the answer as it is reported.
+func (s seen) sample() load.Sample {
+	sample := load.Sample{ID: s.id, Trace: s.trace, Kind: s.kind, Outcome: s.outcome, Means: s.means(), Sources: map[string]string{}}
+	if sample.Means == load.Wrong || sample.Means == load.Refused {
+		sample.Detail = fmt.Sprintf("status %d, %s", s.status, s.detail)
+	}
+	for _, b := range s.decidedOn {
+		sample.Sources[b.Dependency] = b.Source
+	}
+	return sample
+}
+
 // crowd is the members: they ask, and remember what they were given.
 type crowd struct {
 	url     string
@@ -101,6 +113,9 @@ type crowd struct {
 	seed    uint64
 	members int
 	retries int
+
+	// single says that requests are made one by one, and then again.
+	single bool
 
 	mu   sync.Mutex
 	held map[string][]held
@@ -169,14 +184,7 @@ func (c *crowd) send(ctx context.Context, n int) load.Sample {
 		s.kind = askRequest
 	}
 	s = c.play(ctx, s, owned, rng)
-	sample := load.Sample{ID: s.id, Trace: s.trace, Kind: s.kind, Outcome: s.outcome, Means: s.means(), Sources: map[string]string{}}
-	if sample.Means == load.Wrong || sample.Means == load.Refused {
-		sample.Detail = fmt.Sprintf("status %d, %s", s.status, s.detail)
-	}
-	for _, b := range s.decidedOn {
-		sample.Sources[b.Dependency] = b.Source
-	}
-	return sample
+	return s.sample()
 }
 
 // play asks, and again as often as clients do, and remembers.
@@ -292,7 +300,15 @@ func (c *crowd) ask(ctx context.Context, s *seen, method, path string, body any)
 func (c *crowd) remember(s seen, owned held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.all = append(c.all, s)
+	if i := slices.IndexFunc(c.all, func(a seen) bool { return a.id == s.id }); c.single && i >= 0 {
+		// The same request again: what was acknowledged once is acknowledged.
+		if acknowledged(c.all[i]) {
+			return
+		}
+		c.all[i] = s
+	} else {
+		c.all = append(c.all, s)
+	}
 	switch {
 	case s.kind == askRequest && (s.outcome == gotDone || s.outcome == gotPromised):
 		c.held[s.member] = append(c.held[s.member], held{id: s.license})

@@ -26,6 +26,8 @@ const (
 	// SettingRetries is how often a client asks again, at once, when it is told that
 	// something failed. Default: 0.
 	SettingRetries = "retries"
+	// SettingWarm is no if members are not to ask once before the load. Default: yes.
+	SettingWarm = "warm"
 )
 
 const defaultMembers = 240
@@ -76,12 +78,16 @@ func (t Target) Check(s scenario.Scenario) error {
 			if value != "sqlite" && value != "cassandra" {
 				errs = append(errs, fmt.Errorf("settings.store is %q: there are sqlite and cassandra", value))
 			}
+		case SettingWarm:
+			if value != "yes" && value != "no" {
+				errs = append(errs, fmt.Errorf("settings.warm is %q: give yes or no", value))
+			}
 		case SettingMembers, SettingRetries:
 			if n, err := strconv.Atoi(value); err != nil || n < 0 || n == 0 && name == SettingMembers || n > 100_000 {
 				errs = append(errs, fmt.Errorf("settings.%s is %q: give a number", name, value))
 			}
 		default:
-			errs = append(errs, fmt.Errorf("settings.%s: there is no such setting; there are %s", name, strings.Join([]string{SettingStore, SettingMembers, SettingRetries}, ", ")))
+			errs = append(errs, fmt.Errorf("settings.%s: there is no such setting; there are %s", name, strings.Join([]string{SettingStore, SettingMembers, SettingRetries, SettingWarm}, ", ")))
 		}
 	}
 	for i, a := range s.Actions {
@@ -129,6 +135,9 @@ func (t Target) Start(ctx context.Context, setup scenario.Setup) (_ scenario.Sys
 	}()
 	if err := s.build(ctx); err != nil {
 		return nil, err
+	}
+	if setting(setup.Scenario, SettingWarm, "yes") == "no" {
+		return s, nil
 	}
 	return s, s.crowd.warm(ctx)
 }

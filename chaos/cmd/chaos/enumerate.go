@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backstay-go/backstay/chaos/scenario"
+)
+
+func enumerateCommand(out, errs io.Writer) *cobra.Command {
+	cfg := scenario.EnumerateConfig{}
+	var file string
+	var verbose bool
+	c := &cobra.Command{Use: "enumerate REQUEST [FILE]", Short: "every fault at every call of a request: what its caller gets", Args: cobra.RangeArgs(1, 2),
+		Long: `Make the request once to see which calls it makes, then once for each fault at each of
+them, to that call alone and to all after it. FILE is a scenario that names the system and
+its settings; without one it is the license service, whose requests are request,
+first-request, renew, download, play, release, show and explain.
+
+Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg.Request = args[0]
+			cfg.Scenario = scenario.Scenario{Name: "enumerate", Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
+			if len(args) == 2 {
+				var err error
+				if cfg.Scenario, err = find(args[1]); err != nil {
+					fmt.Fprintln(errs, err)
+					return errFound
+				}
+			}
+			target, ok := targets()[cfg.Scenario.Target]
+			if !ok {
+				return fmt.Errorf("target %q: there is no such target", cfg.Scenario.Target)
+			}
+			cfg.Target = target
+			if verbose {
+				cfg.Told = func(done, all int, c scenario.Cell) {
+					fmt.Fprintf(out, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)
+				}
+			}
+			t, err := scenario.Enumerate(c.Context(), cfg)
+			switch {
+			case errors.Is(err, scenario.ErrConfig):
+				return err
+			case err != nil:
+				return &failure{err}
+			}
+			fmt.Fprint(out, t.Text())
+			if file != "" {
+				text, err := json.MarshalIndent(t, "", "  ")
+				if err == nil {
+					err = os.WriteFile(file, append(text, '\n'), 0o644)
+				}
+				if err != nil {
+					return &failure{err}
+				}
+			}
+			if bad := t.Bad(); len(bad) > 0 {
+				return &failure{fmt.Errorf("%d answers were wrong or late", len(bad))}
+			}
+			return nil
+		}}
+	c.Flags().StringSliceVar(&cfg.Protocols, "protocol", nil, "only faults of these: process, http, tcp, cql; default all")
+	c.Flags().IntVar(&cfg.Workers, "workers", 4, "systems that run at once")
+	c.Flags().StringVar(&file, "json", "", "file for the table as JSON")
+	c.Flags().BoolVar(&verbose, "verbose", false, "tell each run")
+	return c
+}

@@ -1,0 +1,280 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+)
+
+// Asked is a System whose requests can be made one by one, for Enumerate.
+type Asked interface {
+	// Requests names the requests that can be made.
+	Requests() []string
+	// Prepare brings the system to where the request makes sense, while nothing is
+	// harmed, and returns what makes it. Made twice under one identity it is the same
+	// request again: the second answer must agree with the first.
+	Prepare(ctx context.Context, request string) (func(ctx context.Context, identity string) load.Sample, error)
+}
+
+// Point is a call that a request makes.
+type Point struct {
+	Protocol   string `json:"protocol"`
+	Dependency string `json:"dependency"`
+	Operation  string `json:"operation,omitempty"`
+	// Nth is which of the request's calls of this operation it is, from 1.
+	Nth int `json:"nth"`
+}
+
+func (p Point) String() string {
+	name := p.Protocol + " " + p.Dependency
+	if p.Operation != "" {
+		name += " " + p.Operation
+	}
+	if p.Nth > 1 {
+		name += fmt.Sprintf(" #%d", p.Nth)
+	}
+	return name
+}
+
+// Cell is one run: a fault at a call, and what the caller got.
+type Cell struct {
+	Point Point `json:"point"`
+	// Fault names what was done: to this call only, or also to all after it.
+	Fault string `json:"fault"`
+	// Happened says that the fault harmed the call.
+	Happened bool          `json:"happened"`
+	Means    load.Meaning  `json:"means"`
+	Outcome  string        `json:"outcome"`
+	Detail   string        `json:"detail,omitempty"`
+	Took     time.Duration `json:"took_ns"`
+}
+
+// Bad says that no caller should get this.
+func (c Cell) Bad() bool { return c.Means == load.Wrong || c.Means == load.Late }
+
+// EnumerateConfig says what is enumerated.
+type EnumerateConfig struct {
+	// Target makes systems that are Asked. A new one is started for each run. Required.
+	Target Target
+	// Scenario gives settings, deadline and margin, and the description of an HTTP
+	// system; its load and faults are not looked at.
+	Scenario Scenario
+	// Request is the one that is made. Required.
+	Request string
+	// Protocols bounds where faults are injected. Default: all that calls were seen on.
+	Protocols []string
+	// Workers is how many systems run at once. Default: 1.
+	Workers int
+	// Told is called after each run, by one goroutine at a time. Nil: nobody is told.
+	Told func(done, all int, c Cell)
+	_    struct{}
+}
+
+// Enumerate makes one run to see which calls the request makes, then one for each
+// applicable fault at each call, once and for good, and says what the caller got. After
+// each the fault ends, the same request is made again, and the system is judged: an
+// answer that turns out untrue is wrong.
+func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
+	if cfg.Target == nil || cfg.Request == "" {
+		return nil, fmt.Errorf("%w: Target and Request are required", ErrConfig)
+	}
+	dir, err := os.MkdirTemp("", "enumerate-")
+	if err != nil {
+		return nil, fmt.Errorf("scenario: a folder for the systems: %w", err)
+	}
+	e := &enumeration{cfg: cfg, scenario: cfg.Scenario.withDefaults(), dir: dir}
+	t, err := e.all(ctx)
+	return t, errors.Join(err, os.RemoveAll(dir))
+}
+
+type enumeration struct {
+	cfg      EnumerateConfig
+	scenario Scenario
+	dir      string
+}
+
+func (e *enumeration) all(ctx context.Context) (*Table, error) {
+	t := &Table{Request: e.cfg.Request}
+	var seen recorder
+	probe, err := e.once(ctx, 0, seen.plan(), &seen)
+	if err != nil {
+		return nil, err
+	}
+	if !probe.Means.Served() {
+		return nil, fmt.Errorf("scenario: without a fault %q is %s (%s): there is nothing to enumerate", e.cfg.Request, probe.Means, probe.Detail)
+	}
+	t.Points = seen.points(e.cfg.Protocols)
+	if len(t.Points) == 0 {
+		return nil, fmt.Errorf("scenario: %q makes no call that can be harmed", e.cfg.Request)
+	}
+	var rules []chaos.Rule
+	for _, p := range t.Points {
+		for _, f := range faultsAt(p) {
+			t.Cells = append(t.Cells, Cell{Point: p, Fault: f.name})
+			rules = append(rules, f.rule)
+		}
+	}
+	next, failed := make(chan int), make(chan error, 1)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	done := 0
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	for range max(1, e.cfg.Workers) {
+		wg.Go(func() {
+			for i := range next {
+				got, err := e.once(running, i+1, chaos.Plan{Seed: e.scenario.Seed, Rules: []chaos.Rule{rules[i]}}, nil)
+				if err != nil {
+					select {
+					case failed <- fmt.Errorf("%s, %s: %w", t.Cells[i].Point, t.Cells[i].Fault, err):
+					default:
+					}
+					stop()
+					continue
+				}
+				got.Point, got.Fault = t.Cells[i].Point, t.Cells[i].Fault
+				mu.Lock()
+				t.Cells[i] = got
+				done++
+				if e.cfg.Told != nil {
+					e.cfg.Told(done, len(t.Cells), got)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range t.Cells {
+		select {
+		case next <- i:
+		case <-running.Done():
+		}
+	}
+	close(next)
+	wg.Wait()
+	select {
+	case err := <-failed:
+		return nil, err
+	default:
+		return t, context.Cause(ctx)
+	}
+}
+
+// once starts a system, makes the request with the plan, and once more without.
+func (e *enumeration) once(ctx context.Context, n int, plan chaos.Plan, seen chaos.Listener) (c Cell, err error) {
+	cfg := chaos.Config{}
+	if seen != nil {
+		cfg.Listeners = append(cfg.Listeners, seen)
+	}
+	injector, err := chaos.New(chaos.Plan{}, cfg)
+	if err != nil {
+		return c, err
+	}
+	dir := filepath.Join(e.dir, fmt.Sprint(n))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return c, err
+	}
+	system, err := e.cfg.Target.Start(ctx, Setup{Scenario: e.scenario, Injector: injector, Dir: dir})
+	if err != nil {
+		return c, fmt.Errorf("scenario: the system did not start: %w", err)
+	}
+	defer func() {
+		injector.Stop()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = errors.Join(err, system.Close(ending), os.RemoveAll(dir))
+	}()
+	asked, ok := system.(Asked)
+	if !ok {
+		return c, fmt.Errorf("%w: the target's requests can't be made one by one", ErrConfig)
+	}
+	if !slices.Contains(asked.Requests(), e.cfg.Request) {
+		return c, fmt.Errorf("%w: there is no request %q; there are %q", ErrConfig, e.cfg.Request, asked.Requests())
+	}
+	ask, err := asked.Prepare(ctx, e.cfg.Request)
+	if err != nil {
+		return c, fmt.Errorf("scenario: prepare %q: %w", e.cfg.Request, err)
+	}
+	if err := injector.Update(plan); err != nil {
+		return c, err
+	}
+	identity := fmt.Sprintf("enumerate-%d-%d", e.scenario.Seed, n)
+	injector.Start()
+	began := time.Now()
+	s := ask(ctx, identity)
+	c = Cell{Means: s.Means, Outcome: s.Outcome, Detail: s.Detail, Took: time.Since(began), Happened: happened(injector)}
+	if c.Took > e.scenario.Deadline+e.scenario.Margin && c.Means != load.Wrong {
+		c.Means = load.Late
+	}
+	injector.Stop()
+	if again := ask(ctx, identity); again.Means == load.Wrong {
+		c.Means, c.Detail = load.Wrong, "asked again: "+again.Detail
+	}
+	checks, err := system.Judge(ctx, nil)
+	if err != nil {
+		return c, err
+	}
+	for _, check := range checks {
+		if check.Verdict == report.Failed {
+			c.Means, c.Detail = load.Wrong, fmt.Sprintf("%s: %s %q", check.Name, check.Seen, check.Details)
+		}
+	}
+	return c, nil
+}
+
+func happened(i *chaos.Injector) bool {
+	for _, n := range i.Stats().ByRule {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// recorder finds the calls of a request: it listens to a fault that nobody feels.
+type recorder struct {
+	mu    sync.Mutex
+	calls []chaos.Call
+}
+
+func (r *recorder) plan() chaos.Plan {
+	var rules []chaos.Rule
+	for _, protocol := range []string{chaos.InProcess, chaos.HTTP, chaos.TCP, chaos.CQL} {
+		rules = append(rules, chaos.Rule{Name: protocol, Where: chaos.Where{Protocol: protocol}, What: chaos.What{Kind: chaos.Latency, Delay: time.Nanosecond}})
+	}
+	return chaos.Plan{Rules: rules}
+}
+
+// Injected implements chaos.Listener.
+func (r *recorder) Injected(_ context.Context, e chaos.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, e.Call)
+}
+
+// points are the calls, numbered by operation. A connection carries many calls, so that
+// there is one point of it for each dependency.
+func (r *recorder) points(protocols []string) []Point {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var points []Point
+	count := map[Point]int{}
+	for _, c := range r.calls {
+		p := Point{Protocol: c.Protocol, Dependency: c.Dependency, Operation: c.Operation}
+		if len(protocols) > 0 && !slices.Contains(protocols, p.Protocol) || p.Protocol == chaos.TCP && count[p] > 0 {
+			continue
+		}
+		count[p]++
+		p.Nth = count[p]
+		points = append(points, p)
+	}
+	return points
+}

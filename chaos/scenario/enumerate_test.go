@@ -1,0 +1,119 @@
+package scenario_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/scenario"
+)
+
+// pair is a system whose request reads from one dependency and writes to another.
+type pair struct {
+	simple
+	read, write *chaos.Point
+	defect      string
+	stored      map[string]int
+}
+
+type pairTarget struct{ defect string }
+
+func (t pairTarget) Check(scenario.Scenario) error { return nil }
+
+func (t pairTarget) Start(_ context.Context, setup scenario.Setup) (scenario.System, error) {
+	return &pair{defect: t.defect, read: setup.Injector.Point("catalog", "get", nil),
+		write: setup.Injector.Point("store", "put", map[string]error{"unavailable": errGone, "full": errGone}), stored: map[string]int{}}, nil
+}
+
+func (p *pair) Requests() []string { return []string{"buy"} }
+
+func (p *pair) Prepare(context.Context, string) (func(context.Context, string) load.Sample, error) {
+	return func(ctx context.Context, identity string) load.Sample {
+		if p.defect != "waits for ever" {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Second)
+			defer cancel()
+		}
+		s := load.Sample{Means: load.Right}
+		if _, err := chaos.Do(ctx, p.read, func(context.Context) (int, error) { return 1, nil }); err != nil {
+			s.Means = load.Stale
+		}
+		_, err := chaos.Do(ctx, p.write, func(context.Context) (int, error) {
+			p.stored[identity] = 1
+			return 1, nil
+		})
+		switch {
+		case err == nil && p.stored[identity] == 1:
+		case p.defect == "says done":
+		case p.defect == "gives no answer" && !errors.Is(err, context.DeadlineExceeded):
+			s.Means, s.Detail = load.Wrong, fmt.Sprint(err)
+		default:
+			s.Means = load.Refused
+		}
+		return s
+	}, nil
+}
+
+func enumerate(t *testing.T, defect string) *scenario.Table {
+	t.Helper()
+	var table *scenario.Table
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		table, err = scenario.Enumerate(t.Context(), scenario.EnumerateConfig{Target: pairTarget{defect}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	return table
+}
+
+func TestEnumerateHarmsEachCall(t *testing.T) {
+	table := enumerate(t, "")
+	if fmt.Sprint(table.Points) != "[process catalog get process store put]" || len(table.Cells) != 32 {
+		t.Fatalf("%v, %d cells", table.Points, len(table.Cells))
+	}
+	if table.Coverage() != 1 || len(table.Bad()) != 0 {
+		t.Errorf("coverage %g, bad %v", table.Coverage(), table.Bad())
+	}
+	for _, c := range table.Cells {
+		want := load.Right
+		switch {
+		case strings.HasPrefix(c.Fault, "slow"):
+		case c.Point.Dependency == "catalog":
+			want = load.Stale
+		default:
+			want = load.Refused
+		}
+		if c.Means != want {
+			t.Errorf("%s, %s: %s, want %s", c.Point, c.Fault, c.Means, want)
+		}
+	}
+}
+
+func TestEnumerateFindsDefects(t *testing.T) {
+	for defect, want := range map[string]load.Meaning{"waits for ever": load.Late, "gives no answer": load.Wrong} {
+		bad := enumerate(t, defect).Bad()
+		if len(bad) == 0 || bad[0].Means != want {
+			t.Errorf("%s: %+v", defect, bad)
+		}
+	}
+	if text := enumerate(t, "gives no answer").Text(); !strings.Contains(text, "WRONG: process store put, unavailable") || !strings.Contains(text, "100 % of them harmed a call") {
+		t.Errorf("the table does not say it:\n%s", text)
+	}
+}
+
+func TestEnumerateRefusesWhatItCannotDo(t *testing.T) {
+	for _, cfg := range []scenario.EnumerateConfig{
+		{}, {Target: pairTarget{}, Request: "sell"}, {Target: &simpleTarget{system: &simple{}}, Request: "get"},
+	} {
+		if _, err := scenario.Enumerate(t.Context(), cfg); !errors.Is(err, scenario.ErrConfig) {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+}
