@@ -125,6 +125,9 @@ func (x *exchange) run(ctx context.Context) (none struct{}, err error) {
 func (x *exchange) call(ctx context.Context) {
 	r := x.request.WithContext(ctx)
 	r.Header, r.Body = withoutHop(r.Header), x.body
+	// Who is around the guard names its span by the route, as otelhttp does; and the
+	// standard server removes the files of a form.
+	defer func() { x.request.Pattern, x.request.MultipartForm = r.Pattern, r.MultipartForm }()
 	x.handler.next.ServeHTTP(x.writer.watch(r), r)
 }
 

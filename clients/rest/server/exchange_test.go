@@ -2,11 +2,14 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -388,5 +391,34 @@ func TestWhatTheConnectionCanDo(t *testing.T) {
 		if resp.StatusCode != 202 || body != "body" || resp.Trailer.Get("X-Sum") != "4" {
 			t.Error(resp.Status, body, resp.Trailer)
 		}
+	})
+}
+
+// TestFormFilesAreRemoved: the standard server removes the files of a form once the
+// handler has ended, if it finds the form.
+func TestFormFilesAreRemoved(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	s := serve(t, handler(t, guard(t), func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(1); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(os.TempDir()); len(left) != 1 || err != nil {
+			t.Errorf("%d files, %v", len(left), err)
+		}
+	}), protocol("http1"))
+	var form bytes.Buffer
+	mw := multipart.NewWriter(&form)
+	part, err := mw.CreateFormFile("file", "name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = part.Write(make([]byte, 11<<20)) // less is kept in memory
+	_ = mw.Close()
+	if resp, _ := s.answer(t, request(t, t.Context(), "POST", s.URL, form.String(), "Content-Type", mw.FormDataContentType())); resp.StatusCode != 200 {
+		t.Error(resp.Status)
+	}
+	wait(t, "the file is removed", func() bool {
+		left, err := os.ReadDir(os.TempDir())
+		return err == nil && len(left) == 0
 	})
 }
