@@ -11,7 +11,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/backstay-go/backstay/clients/rest/server"
 	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // App is what the API offers; *app.Service is one.
@@ -32,9 +34,12 @@ type App interface {
 type Config struct {
 	// App does the work. Required.
 	App App
-	// Deadline bounds every request. A caller's Backstay-Timeout-Ms shortens it.
-	// Default: 2 s.
-	Deadline time.Duration
+	// Guard is that of the service itself: how many requests run and wait, and how long
+	// each may take, which a caller's Backstay-Timeout-Ms shortens. Make it with Policy.
+	// Required; who made it closes it.
+	Guard *resilience.Guard
+	// Trust says whose Backstay headers count. Default: callers on loopback.
+	Trust func(*http.Request) bool
 	// Tokens says who may do what. Nil: everybody may do everything, which is for
 	// a service on loopback.
 	Tokens *Tokens
@@ -62,27 +67,25 @@ type Told struct {
 
 // API is the handler. It is safe for concurrent use and needs no closing.
 type API struct {
-	app      App
-	deadline time.Duration
-	tokens   *Tokens
-	ready    func() string
-	told     func(Told)
-	log      *slog.Logger
-	mux      *http.ServeMux
-	spec     *huma.OpenAPI
+	app     App
+	tokens  *Tokens
+	ready   func() string
+	told    func(Told)
+	log     *slog.Logger
+	mux     *http.ServeMux
+	guarded *server.Handler // the mux behind the guard
+	spec    *huma.OpenAPI
 }
 
 // New checks the configuration and returns the handler.
 func New(cfg Config) (*API, error) {
-	switch {
-	case cfg.App == nil:
+	if cfg.App == nil {
 		return nil, errors.New("api: App is nil: give the service")
-	case cfg.Deadline < 0:
-		return nil, fmt.Errorf("api: Deadline is %s: give a duration above zero, or 0 for 2 s", cfg.Deadline)
 	}
-	a := &API{app: cfg.App, deadline: cfg.Deadline, tokens: cfg.Tokens, ready: cfg.Ready, told: cfg.Told, log: cfg.Log, mux: http.NewServeMux()}
-	if a.deadline == 0 {
-		a.deadline = 2 * time.Second
+	a := &API{app: cfg.App, tokens: cfg.Tokens, ready: cfg.Ready, told: cfg.Told, log: cfg.Log, mux: http.NewServeMux()}
+	var err error
+	if a.guarded, err = server.NewHandler(a.mux, server.HandlerConfig{Guard: cfg.Guard, Routes: routes, Trust: cfg.Trust}); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
 	}
 	if a.ready == nil {
 		a.ready = func() string { return "" }
@@ -110,8 +113,14 @@ func New(cfg Config) (*API, error) {
 // OpenAPI returns the description of the API as indented JSON.
 func (a *API) OpenAPI() ([]byte, error) { return a.spec.MarshalJSON() }
 
-// ServeHTTP serves one request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+// ServeHTTP serves one request: behind the guard, unless it asks for health.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	a.guarded.ServeHTTP(w, r)
+}
 
 // health tells live from ready: who is not live is restarted, who is not ready gets
 // no requests.

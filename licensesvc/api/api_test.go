@@ -23,6 +23,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -100,7 +101,9 @@ func build(t *testing.T, change func(*api.Config)) *house {
 	must(err)
 	service, err := app.New(app.Config{Store: h.store, Upstream: clients, Journal: kept, Signer: signer})
 	must(err)
-	cfg := api.Config{App: service, Told: func(t api.Told) { h.told <- t }}
+	guard, err := resilience.New(api.Policy(time.Minute))
+	must(err)
+	cfg := api.Config{App: service, Guard: guard, Told: func(t api.Told) { h.told <- t }}
 	if change != nil {
 		change(&cfg)
 	}
@@ -111,7 +114,7 @@ func build(t *testing.T, change func(*api.Config)) *house {
 	t.Cleanup(func() {
 		srv.Close()
 		http.DefaultClient.CloseIdleConnections()
-		must(errors.Join(service.Close(), kept.Close(), clients.Close(), servers.Shutdown(context.WithoutCancel(ctx)), store.Close()))
+		must(errors.Join(guard.Close(), service.Close(), kept.Close(), clients.Close(), servers.Shutdown(context.WithoutCancel(ctx)), store.Close()))
 	})
 	return h
 }
@@ -355,7 +358,7 @@ func (hung) Licenses(ctx context.Context, _ string) (app.View, error) {
 func (hung) Show(context.Context, string, string) (app.Answer, error) { panic("lost") }
 
 func TestDeadlinesAndPanicsEndARequestOnly(t *testing.T) {
-	h := build(t, func(c *api.Config) { c.App, c.Deadline = hung{c.App}, time.Minute })
+	h := build(t, func(c *api.Config) { c.App = hung{c.App} })
 	got := h.call("GET", "/v1/members/m/licenses", "", "Backstay-Timeout-Ms", "20")
 	if got.status != http.StatusServiceUnavailable || got.Outcome != "unknown" {
 		t.Errorf("hung: %d %s", got.status, got.raw)
@@ -368,6 +371,54 @@ func TestDeadlinesAndPanicsEndARequestOnly(t *testing.T) {
 		if told := <-h.told; told.Outcome != want || told.Took <= 0 || told.Member != "m" {
 			t.Errorf("told %+v, want outcome %s", told, want)
 		}
+	}
+}
+
+// holds is an App that says when it begins, and answers nothing.
+type holds struct {
+	hung
+	began chan struct{}
+}
+
+func (h holds) Licenses(ctx context.Context, member string) (app.View, error) {
+	close(h.began)
+	return h.hung.Licenses(ctx, member)
+}
+
+// TestTooMuchIsRefused: with one permit and no queue, the second request is refused
+// before it begins, and health is still told.
+func TestTooMuchIsRefused(t *testing.T) {
+	began := make(chan struct{})
+	h := build(t, func(c *api.Config) {
+		c.App = holds{hung{c.App}, began}
+		p := c.Guard.Policy()
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: 1}
+		if err := c.Guard.Update(p); err != nil {
+			t.Fatal(err)
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(ctx, "GET", h.url+"/v1/members/m/licenses", nil)
+		if err == nil {
+			_, err = http.DefaultClient.Do(req)
+		}
+		first <- err
+	}()
+	<-began
+	got := h.call("GET", "/v1/members/m/licenses", "")
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Backstay-Refused") != "overload" || got.header.Get("Retry-After") == "" {
+		t.Errorf("the second: %d %v %s", got.status, got.header, got.raw)
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		if got := h.call("GET", path, ""); got.status != http.StatusOK {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v", err)
 	}
 }
 

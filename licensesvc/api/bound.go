@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -34,14 +33,12 @@ func (a *API) operation(id, summary, method, path string, scope Scope, status in
 	}
 }
 
-// bound gives a request its deadline, checks who asks, and tells what came of it. A
-// panic ends the request only.
+// bound checks who asks, and tells what came of it. A panic ends the request only.
 func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		began := time.Now()
 		told := &Told{Kind: hc.Operation().OperationID, Member: hc.Param("member"), License: hc.Param("license")}
-		ctx, cancel := context.WithTimeout(hc.Context(), a.budget(hc.Header("Backstay-Timeout-Ms")))
-		defer cancel()
+		ctx := hc.Context()
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -67,14 +64,6 @@ func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 		ctx = context.WithValue(ctx, actorKey{}, who)
 		next(huma.WithContext(hc, ctx))
 	}
-}
-
-// budget is what a request may take: ours, or what is left of the caller's.
-func (a *API) budget(header string) time.Duration {
-	if ms, err := strconv.ParseInt(header, 10, 64); err == nil && ms > 0 && ms < int64(a.deadline/time.Millisecond) {
-		return time.Duration(ms) * time.Millisecond
-	}
-	return a.deadline
 }
 
 func (a *API) write(h huma.API, hc huma.Context, p *Problem) {

@@ -19,10 +19,14 @@
 // Retry-After that it could not be decided, or that nobody knows yet
 // ("outcome": "unknown"; the same key finds out).
 //
-// It may import licensesvc/app and what app gives out, and huma. It decides
-// nothing.
+// A request runs behind the service's own guard (package clients/rest/server): what
+// can't be done in time, or is too much, is refused before it begins, with
+// Backstay-Refused.
 //
-// It promises: every answer, also a refusal, says what it was decided on; no
-// request lives longer than its deadline; an error of ours never tells what is
+// It may import licensesvc/app and what app gives out, resilience,
+// clients/rest/server, and huma. It decides nothing.
+//
+// It promises: every answer of the rules, also a refusal, says what it was decided on;
+// no request lives longer than its deadline; an error of ours never tells what is
 // inside.
 package api

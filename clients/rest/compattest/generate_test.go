@@ -17,7 +17,7 @@ const generated = "license/client.gen.go"
 // TestTheGeneratedClientIsCurrent generates the client anew from the service's own
 // description. UPDATE_GOLDEN=1 writes it.
 func TestTheGeneratedClientIsCurrent(t *testing.T) {
-	service, err := api.New(api.Config{App: &app.Service{}})
+	service, err := api.New(api.Config{App: &app.Service{}, Guard: guard(t, api.Policy(patience)).Guard})
 	if err != nil {
 		t.Fatal(err)
 	}

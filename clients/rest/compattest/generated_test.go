@@ -26,7 +26,8 @@ func (licenses) Request(ctx context.Context, in app.RequestInput) (app.Answer, e
 // TestGeneratedClient: a client that knows nothing of guards requests a license from
 // the service's own API, which fails twice.
 func TestGeneratedClient(t *testing.T) {
-	own, err := api.New(api.Config{App: licenses{}})
+	inner := guard(t, api.Policy(patience))
+	own, err := api.New(api.Config{App: licenses{}, Guard: inner.Guard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +50,7 @@ func TestGeneratedClient(t *testing.T) {
 	same(t, bodies, 3)
 	near.want(t, 1, 3, 1, 2, 0, 0)
 	far.want(t, 3, 3, 1, 2, 0, 0)
+	inner.want(t, 1, 1, 1, 0, 0, 0)
 
 	// Without a key it is sent once, and the caller gets the answer that there is.
 	bodies = nil

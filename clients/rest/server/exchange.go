@@ -123,6 +123,7 @@ func (x *exchange) run(ctx context.Context) (none struct{}, err error) {
 
 // call calls the handler.
 func (x *exchange) call(ctx context.Context) {
+	_, x.writer.allRead = x.body.(*aheadBody)
 	r := x.request.WithContext(ctx)
 	r.Header, r.Body = withoutHop(r.Header), x.body
 	// Who is around the guard names its span by the route, as otelhttp does; and the

@@ -70,6 +70,31 @@ func TestACallerThatHasGoneLeavesTheQueue(t *testing.T) {
 	})
 }
 
+// TestReadDeadlineAfterTheBody: a handler that bounds the reading of a body, which was
+// read ahead, does not end itself.
+func TestReadDeadlineAfterTheBody(t *testing.T) {
+	protocols(t, func(t *testing.T, p *http.Protocols) {
+		s := serve(t, handler(t, guard(t), func(w http.ResponseWriter, r *http.Request) {
+			if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
+				t.Error(err)
+			}
+			timer := time.NewTimer(50 * time.Millisecond)
+			defer timer.Stop()
+			select {
+			case <-r.Context().Done():
+				t.Error("the context ended")
+			case <-timer.C:
+			}
+			if b, err := io.ReadAll(r.Body); string(b) != "body" || err != nil {
+				t.Errorf("%q, %v", b, err)
+			}
+		}), p)
+		if resp, _ := s.answer(t, request(t, t.Context(), "POST", s.URL, "body")); resp.StatusCode != 200 {
+			t.Error(resp.Status)
+		}
+	})
+}
+
 // TestConversation: a body of unknown length is not read ahead, for its end may wait
 // for the answer's beginning.
 func TestConversation(t *testing.T) {

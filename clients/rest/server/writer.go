@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 )
 
 // writer watches what a handler answers, and passes on what the connection can do.
@@ -14,6 +15,8 @@ type writer struct {
 	status int
 	// hijacked: the handler has taken the connection over.
 	hijacked bool
+	// allRead: the whole body was read ahead.
+	allRead bool
 	// before is called before the header is written; taken when the connection was
 	// taken over. Nil: nothing is.
 	before func(http.Header)
@@ -31,6 +34,15 @@ func (w *writer) watch(r *http.Request) http.ResponseWriter {
 
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// SetReadDeadline is for http.ResponseController. With nothing left to read, a deadline
+// would only end the watch for a caller that goes.
+func (w *writer) SetReadDeadline(t time.Time) error {
+	if w.allRead {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+}
 
 // header notes that the header goes out now.
 func (w *writer) header(status int) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,10 +46,10 @@ type process struct {
 }
 
 // serving starts the command and waits until it says where it serves.
-func serving(t *testing.T, data string) *process {
+func serving(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
 	p := &process{t: t, done: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0], "serve", "--listen", "127.0.0.1:0", "--data", data)
+	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
 	p.cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -213,6 +215,77 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	t.Logf("%d acknowledged licenses", len(acknowledged))
 }
 
+// TestTerminateLosesNoRequest sends SIGTERM while clients send commands over kept
+// connections and look at /readyz as a balancer does: none of them fails, and the
+// command ends with status 0.
+func TestTerminateLosesNoRequest(t *testing.T) {
+	p := serving(t, t.TempDir(), "--notice", "2s")
+	const workers = 50
+	tr := &http.Transport{MaxIdleConnsPerHost: workers}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr, Timeout: 30 * time.Second}
+	// The balancer takes clients away for good once it sees that the service is not ready.
+	away := make(chan struct{})
+	ready := func() bool {
+		resp, err := client.Get(p.url + "/readyz")
+		if err != nil {
+			t.Errorf("a look at readiness failed: %v", err)
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}
+	if !ready() {
+		t.Fatal("it is not ready")
+	}
+	var sent atomic.Int64
+	var wg sync.WaitGroup
+	for worker := range workers {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-away:
+					return
+				default:
+				}
+				member, key := server.MemberID(1+worker), fmt.Sprintf("%d-%d", worker, n)
+				status, _ := post(client, p.url+"/v1/members/"+member+"/licenses", key, fmt.Sprintf(`{"device":"d","title":"%s"}`, server.TitleID("capstan", 1+n%5)))
+				if status == 0 || status >= 500 {
+					t.Errorf("a request failed: status %d", status)
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	deadline, tick := time.After(60*time.Second), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for sent.Load() < 4*workers && !t.Failed() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the load did not begin within a minute")
+		}
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for ready() {
+		<-tick.C
+	}
+	close(away)
+	wg.Wait()
+	select {
+	case <-p.done:
+	case <-time.After(60 * time.Second):
+		t.Fatal("it did not end")
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	t.Logf("%d requests", sent.Load())
+}
+
 func TestExitStatus(t *testing.T) {
 	busy := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(busy, nil, 0o600); err != nil {
@@ -243,6 +316,7 @@ func TestExitStatus(t *testing.T) {
 		{"bad tokens", []string{"serve", "--data", "x", "--tokens", tokens}, 2, "sha265"},
 		{"bad deadline", []string{"serve", "--data", "x", "--deadline", "soon"}, 2, "deadline"},
 		{"data is a file", []string{"serve", "--data", busy}, 1, busy},
+		{"bad network", []string{"serve", "--data", "x", "--trust", "intranet"}, 2, "10.0.0.0/8"},
 		{"extra argument", []string{"demo", "now"}, 2, "now"},
 		{"no contact point", []string{"serve", "--data", "x", "--store", "cassandra"}, 2, "--cassandra"},
 		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	restserver "github.com/backstay-go/backstay/clients/rest/server"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
@@ -26,7 +29,8 @@ type serveFlags struct {
 	listen, data              string
 	membership, catalog, keys string
 	tokens                    string
-	deadline, drain           time.Duration
+	deadline, drain, notice   time.Duration
+	trust                     []string
 	store                     storeFlags
 	policies                  string
 }
@@ -56,6 +60,8 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
 	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
+	c.Flags().StringSliceVar(&f.trust, "trust", nil, "networks (10.0.0.0/8) of callers whose deadline and criticality count; default: loopback")
+	c.Flags().DurationVar(&f.notice, "notice", 0, "how long to go on as before once /readyz says not ready, so that balancers look elsewhere")
 	c.Flags().DurationVar(&f.drain, "drain", 10*time.Second, "how long requests that were begun may take at the end")
 	return c
 }
@@ -86,6 +92,12 @@ func (f serveFlags) check() error {
 	if f.deadline < 100*time.Millisecond {
 		errs = append(errs, fmt.Errorf("--deadline %s: give 100ms or more", f.deadline))
 	}
+	if _, err := f.trusted(); err != nil {
+		errs = append(errs, err)
+	}
+	if f.notice < 0 {
+		errs = append(errs, fmt.Errorf("--notice %s: give a duration of zero or more", f.notice))
+	}
 	if f.drain <= 0 {
 		errs = append(errs, fmt.Errorf("--drain %s: give a duration above zero", f.drain))
 	}
@@ -95,10 +107,30 @@ func (f serveFlags) check() error {
 	return nil
 }
 
+// trusted says whose headers count; nil for the default.
+func (f serveFlags) trusted() (func(*http.Request) bool, error) {
+	if len(f.trust) == 0 {
+		return nil, nil
+	}
+	var networks []netip.Prefix
+	for _, text := range f.trust {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trust %q: give a network such as 10.0.0.0/8", text)
+		}
+		networks = append(networks, network)
+	}
+	return restserver.Networks(networks...), nil
+}
+
 // serve serves until the context ends.
 func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	if err := f.check(); err != nil {
 		return err
+	}
+	trust, err := f.trusted()
+	if err != nil {
+		return usage(err)
 	}
 	tokens, err := loadTokens(f.tokens)
 	if err != nil {
@@ -116,7 +148,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	// What ends after the context did has a bound of its own.
 	ending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	context.AfterFunc(ctx, func() { time.AfterFunc(f.drain+5*time.Second, cancel) })
+	context.AfterFunc(ctx, func() { time.AfterFunc(f.notice+f.drain+5*time.Second, cancel) })
 	defer func() { err = errors.Join(err, observed.Shutdown(ending)) }()
 	if f.membership == "" {
 		servers, err := server.Start(ctx, server.Config{Tracer: observed.Tracer})
@@ -137,7 +169,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, closeStore()) }()
 	in, err := instance.Start(ctx, instance.Config{
 		Listen: f.listen, Data: f.data, Store: store, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
-		Deadline: f.deadline, Drain: f.drain, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
+		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/clients/rest/server"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
@@ -28,6 +29,9 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
 )
+
+// defaultDeadline is what a request may take.
+const defaultDeadline = 2 * time.Second
 
 // Config is what a service is made of.
 type Config struct {
@@ -50,9 +54,14 @@ type Config struct {
 	Wrap func(http.Handler) http.Handler
 	// Deadline bounds a request. Default: 2 s.
 	Deadline time.Duration
+	// Notice is how long the service goes on as before once it is not ready, so that
+	// balancers look elsewhere. Default: none.
+	Notice time.Duration
 	// Drain is how long requests that were begun may take at Shutdown, before they
 	// are cut off. Default: 10 s.
 	Drain time.Duration
+	// Trust says whose Backstay headers count. Default: callers on loopback.
+	Trust func(*http.Request) bool
 	// Tokens says who may do what. Nil: everybody everything.
 	Tokens *api.Tokens
 	// Limits say when the disk is short.
@@ -81,9 +90,11 @@ type Instance struct {
 	dashboard *dashboard.Dashboard
 	monitor   *capacity.Monitor
 	traffic   *traffic
-	http      *http.Server
+	own       *resilience.Guard // of the service itself
+	http      *server.Server
 	listen    net.Listener
 	draining  atomic.Bool
+	drain     context.CancelFunc
 
 	background sync.WaitGroup
 	stop       context.CancelFunc
@@ -95,6 +106,9 @@ type Instance struct {
 func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
+	}
+	if cfg.Deadline == 0 {
+		cfg.Deadline = defaultDeadline
 	}
 	in := &Instance{cfg: cfg, recorder: &dashboard.Recorder{}, traffic: &traffic{}, served: make(chan struct{}), stop: func() {}}
 	defer func() {
@@ -119,13 +133,20 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if in.listen, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose a free host:port with --listen", cfg.Listen, err)
 	}
-	in.http = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)}
+	in.http, err = server.NewServer(server.ServerConfig{
+		HTTP:   &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)},
+		Notice: cfg.Notice, Limit: cfg.Drain,
+	})
+	if err != nil {
+		return nil, errors.Join(err, in.listen.Close())
+	}
+	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	in.drain, in.stop = drain, stop
 	go func() {
 		defer close(in.served)
-		in.serveErr = in.http.Serve(in.listen)
+		in.serveErr = in.http.Run(serving, in.listen)
 	}()
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	in.stop = stop
 	in.background.Go(func() { in.ended("drain the journal", in.app.Run(running)) })
 	in.background.Go(func() { in.ended("watch the disk", in.monitor.Run(running)) })
 	return in, nil
@@ -156,6 +177,14 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 	}
 	upstreams := maps.Clone(cfg.Policies)
 	delete(upstreams, app.EventStore)
+	delete(upstreams, api.Name)
+	own, ok := cfg.Policies[api.Name]
+	if !ok {
+		own = api.Policy(cfg.Deadline)
+	}
+	if in.own, err = resilience.New(own); err != nil {
+		return err
+	}
 	if p, ok := cfg.Policies[app.EventStore]; ok && cfg.StorePolicy == nil {
 		cfg.StorePolicy = &p
 	}
@@ -188,7 +217,7 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, g := range in.Guards() {
+	for _, g := range append(in.Guards(), in.own) {
 		if err := in.telemetry.Watch(g); err != nil {
 			return err
 		}
@@ -224,7 +253,7 @@ func (t *traced) CloseIdleConnections() {
 // handler is the API and what is beside it.
 func (in *Instance) handler() (http.Handler, error) {
 	cfg := in.cfg
-	handler, err := api.New(api.Config{App: in.app, Deadline: cfg.Deadline, Tokens: cfg.Tokens, Ready: in.notReady, Told: in.traffic.told, Log: cfg.Log})
+	handler, err := api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Tokens: cfg.Tokens, Ready: in.notReady, Told: in.traffic.told, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -290,26 +319,20 @@ func (in *Instance) Recorder() *dashboard.Recorder { return in.recorder }
 // can't go on; Shutdown then says why.
 func (in *Instance) Served() <-chan struct{} { return in.served }
 
-// Shutdown ends the service: it is not ready, then no connection is taken, then the
-// requests that were begun end, then everything else. The context bounds the whole;
-// what it cuts off is an error.
+// Shutdown ends the service: it is not ready, then answers close their connections, then
+// no connection is taken, then the requests that were begun end, then everything else.
+// The context bounds the whole; what it cuts off is an error.
 func (in *Instance) Shutdown(ctx context.Context) error {
 	in.draining.Store(true)
-	bound := in.cfg.Drain
-	if bound == 0 {
-		bound = 10 * time.Second
-	}
-	draining, cancel := context.WithTimeout(ctx, bound)
-	defer cancel()
-	in.http.SetKeepAlivesEnabled(false)
 	err := in.dashboard.Close()
-	if e := in.http.Shutdown(draining); e != nil {
-		err = errors.Join(err, fmt.Errorf("requests were cut off after %s: %w", bound, e), in.http.Close())
+	in.drain()
+	select {
+	case <-in.served:
+	case <-ctx.Done():
+		err = errors.Join(err, in.http.Close())
+		<-in.served
 	}
-	<-in.served
-	if !errors.Is(in.serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, in.serveErr)
-	}
+	err = errors.Join(err, in.serveErr)
 	in.stop()
 	in.background.Wait()
 	return errors.Join(err, in.release())
@@ -326,6 +349,9 @@ func (in *Instance) release() error {
 	}
 	if in.clients != nil {
 		errs = append(errs, in.clients.Close())
+	}
+	if in.own != nil {
+		errs = append(errs, in.own.Close())
 	}
 	if in.telemetry != nil {
 		errs = append(errs, in.telemetry.Close())

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/resilience"
@@ -17,7 +18,7 @@ import (
 // Policies are the policies that a service has when it is told no others, by guard.
 func Policies() map[string]resilience.Policy {
 	own := map[string]resilience.Policy{}
-	for _, p := range []resilience.Policy{app.StorePolicy(), upstream.MembershipPolicy(), upstream.CatalogPolicy(), upstream.KeyServicePolicy()} {
+	for _, p := range []resilience.Policy{api.Policy(defaultDeadline), app.StorePolicy(), upstream.MembershipPolicy(), upstream.CatalogPolicy(), upstream.KeyServicePolicy()} {
 		own[p.Name] = p
 	}
 	return own
@@ -75,7 +76,7 @@ func (in *Instance) Update(policies map[string]resilience.Policy) error {
 		}
 	}
 	var errs []error
-	for _, g := range in.Guards() {
+	for _, g := range append(in.Guards(), in.own) {
 		if p, ok := policies[g.Snapshot().Dependency]; ok {
 			errs = append(errs, g.Update(p))
 		}
