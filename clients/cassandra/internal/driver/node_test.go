@@ -1,0 +1,125 @@
+package driver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type closer struct{ closed int }
+
+func (c *closer) Close() error { c.closed++; return nil }
+
+// ask sends an attempt to a node and ends it: with an answer after some time, or
+// with a failure.
+func ask(n *Node, took time.Duration, f *Failure) {
+	a := &Attempt{Call: &Call{}}
+	a.Started(n)
+	time.Sleep(took)
+	if f == nil || f.Code >= 0 {
+		a.Ended(n, true)
+	}
+	a.Left(f)
+}
+
+var timedOut = &Failure{Cause: TimedOut, Code: -1}
+
+func TestASuspectsTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := NewNodes(Limits{Suspect: 2, SuspectFor: 500 * time.Millisecond})
+		n := ns.Node("a", "dc1")
+		repeatable, other := &Call{Repeatable: true}, &Call{}
+		ask(n, time.Millisecond, timedOut)
+		if n.Suspect() || ns.Steering() {
+			t.Fatal("suspect after one of two failures")
+		}
+		ask(n, time.Millisecond, timedOut)
+		if !n.Suspect() || !ns.Steering() || n.Try(repeatable) {
+			t.Fatal("not suspect after two failures, or tried at once")
+		}
+		time.Sleep(500 * time.Millisecond)
+		if n.Try(other) {
+			t.Error("a call that can't be repeated took the first turn")
+		}
+		if !n.Try(repeatable) || n.Try(repeatable) {
+			t.Error("not exactly one call may try")
+		}
+		time.Sleep(2 * time.Second)
+		if !n.Try(other) {
+			t.Error("nobody else came, and the call may not try")
+		}
+		ask(n, time.Millisecond, &Failure{Cause: ReadTimeout, Code: 0x1200})
+		if n.Suspect() || ns.Steering() {
+			t.Error("a coordinator that answers is well, whatever its replicas do")
+		}
+		ask(n, time.Millisecond, timedOut)
+		ask(n, time.Millisecond, timedOut)
+		ns.Forget("a")
+		ask(n, time.Millisecond, timedOut)
+		if ns.Steering() {
+			t.Error("a node that has left is still steered around")
+		}
+	})
+}
+
+func TestCostFades(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := NewNodes(Limits{})
+		slow, fast := ns.Node("a", ""), ns.Node("b", "")
+		for range 20 {
+			ask(slow, 80*time.Millisecond, nil)
+			ask(fast, 10*time.Millisecond, nil)
+		}
+		if slow.Cost() <= fast.Cost() {
+			t.Errorf("slow costs %d, fast %d", slow.Cost(), fast.Cost())
+		}
+		busy := &Attempt{Call: &Call{}}
+		before := fast.Cost()
+		busy.Started(fast)
+		if fast.Cost() != 2*before {
+			t.Errorf("a request in flight makes %d of %d", fast.Cost(), before)
+		}
+		busy.Ended(fast, true)
+		for range 5 {
+			time.Sleep(time.Second)
+			ask(fast, 10*time.Millisecond, nil)
+		}
+		if slow.Cost() >= fast.Cost() {
+			t.Errorf("after 5 s unasked the slow node still costs %d, the fast %d", slow.Cost(), fast.Cost())
+		}
+	})
+}
+
+func TestConnectionsAreReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := NewNodes(Limits{Orphans: 4, Connections: 2, Silence: time.Second})
+		n := ns.Node("a", "dc1")
+		c := &closer{}
+		n.Opened(c)
+		for range 8 {
+			ask(n, time.Millisecond, timedOut)
+		}
+		if c.closed != 0 || n.State().Orphans != 8 {
+			t.Fatalf("closed at the limit: %+v", n.State())
+		}
+		ask(n, time.Millisecond, timedOut)
+		if s := n.State(); c.closed != 1 || s.Replaced != 1 || s.Connections != 0 {
+			t.Errorf("above the limit: %+v", s)
+		}
+		// What is answered in between is no silence.
+		n = ns.Node("b", "dc1")
+		n.Opened(c)
+		for range 4 {
+			ask(n, 400*time.Millisecond, timedOut)
+			ask(n, 400*time.Millisecond, nil)
+		}
+		if c.closed != 1 {
+			t.Error("a node that answers some was taken for silent")
+		}
+		ask(n, 400*time.Millisecond, timedOut)
+		ask(n, time.Second, timedOut)
+		if c.closed != 2 {
+			t.Error("a silent node keeps its connection")
+		}
+	})
+}
