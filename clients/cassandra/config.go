@@ -23,6 +23,8 @@ type Config struct {
 	// LocalDC is the data centre whose nodes are asked first; LOCAL_* levels mean it.
 	// Default: none; the nodes of all data centres are asked alike.
 	LocalDC string `json:"localDC,omitempty" yaml:"localDC,omitempty"`
+	// Failover declares a remote data centre that stands in for the local one. Nil: none.
+	Failover *Failover `json:"failover,omitempty" yaml:"failover,omitempty"`
 	// Profiles are how requests run, by name. Required, at least one.
 	Profiles map[string]Profile `json:"profiles" yaml:"profiles"`
 	// DefaultProfile is for requests that name none. Default: the only profile, else
@@ -129,6 +131,10 @@ func (c Config) withDefaults() Config {
 		c.Guard = DefaultGuard()
 	}
 	orDefault(&c.Guard.Name, defaultName)
+	if c.Failover != nil {
+		f := c.Failover.withDefaults(c.Guard.Name)
+		c.Failover = &f
+	}
 	return c
 }
 
@@ -183,6 +189,7 @@ func (c Config) Check() error {
 			add("DefaultProfile", fmt.Sprintf("%q", c.DefaultProfile), "there is no such profile; there are: "+strings.Join(names, ", "))
 		}
 	}
+	c.checkFailover(add)
 	if len(c.Guard.Operations) > 0 {
 		add("Guard.Operations", "set", "leave it empty: the profiles are the operations")
 	}
@@ -207,6 +214,13 @@ func (c Config) Check() error {
 			// "default" is made here, and repeats what its profile's finding says.
 			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
 				problems = append(problems, "Guard: "+f.String())
+			}
+		}
+	}
+	if c.Failover != nil && len(problems) == 0 {
+		for _, f := range c.withDefaults().remotePolicy().Check() {
+			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
+				problems = append(problems, "Failover.Guard: "+f.String())
 			}
 		}
 	}

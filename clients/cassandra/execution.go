@@ -14,8 +14,8 @@ import (
 type Info struct {
 	// Profile that the request ran under.
 	Profile string
-	// Source is Live, Hedge, or Static for a degraded read; of Get also what its
-	// options say, with the value's Age.
+	// Source is Live, Hedge, or Static if another request stood in: FailedOver or
+	// Degraded says which. Of Get it is also what its options say, with the value's Age.
 	Source resilience.Source
 	Age    time.Duration
 	// Consistency that the result has: the degraded level, if Degraded.
@@ -23,7 +23,10 @@ type Info struct {
 	// Degraded says that the read failed at its own level, and was answered at a
 	// lower one. Cause is why.
 	Degraded bool
-	Cause    error
+	// FailedOver says that the remote data centre answered in place of the local one.
+	// Cause is why.
+	FailedOver bool
+	Cause      error
 	// Coordinator is the node that answered.
 	Coordinator string
 	// Attempts that were started, hedges included, degraded ones not.
@@ -34,21 +37,25 @@ type Info struct {
 	TraceID []byte
 }
 
-// execution is one guarded request, as often as it is attempted. Nothing in it
-// changes once it runs: attempts may overlap.
+// execution is one guarded request, as often as it is attempted. Nothing in it that
+// attempts read changes once it runs: they may overlap.
 type execution struct {
 	session *Session
 	profile *profile
 	st      *statement
 	request driver.Request
 	call    driver.Call
+	// decision: something is decided on the result, so nothing may stand in.
+	decision bool
+	// stood is what answered; the call's own goroutine sets it.
+	stood standIn
 }
 
 // run runs the request under its guard.
 func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	var opts []resilience.CallOption[driver.Page]
-	if x.profile.degraded != nil && !x.st.write {
-		opts = []resilience.CallOption[driver.Page]{resilience.Fallback(x.degrade)}
+	if x.profile.degraded != nil || x.profile.remote != nil {
+		opts = standIns(x, x.tell)
 	}
 	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
 	res, err := resilience.Do(ctx, x.profile.run, x.attempt, opts...)
@@ -56,34 +63,32 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	if err != nil {
 		return nil, info, x.settle(err)
 	}
-	if res.Source == resilience.Static {
-		info.Degraded, info.Cause, info.Consistency = true, res.Cause, x.profile.Degraded
-	}
+	info.stoodIn(x, res.Cause)
 	info.Coordinator, info.Warnings, info.TraceID = res.Value.Coordinator(), res.Value.Warnings(), res.Value.TraceID()
 	return res.Value, info, nil
 }
 
 // attempt sends the request once.
 func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
-	return x.tell(ctx, &x.request, false)
+	return x.tell(ctx, &x.request, &x.call, inPerson)
 }
 
 // tell is send, told to observers if there are any.
-func (x *execution) tell(ctx context.Context, r *driver.Request, degraded bool) (driver.Page, error) {
+func (x *execution) tell(ctx context.Context, r *driver.Request, call *driver.Call, as standIn) (driver.Page, error) {
 	if len(x.session.config.Observers) == 0 {
-		return x.send(ctx, r)
+		return x.send(ctx, r, call)
 	}
-	return x.observed(ctx, r, degraded)
+	return x.observed(ctx, r, call, as == atLower)
 }
 
 // maxNodes is how many nodes a call may go to besides its retries and hedges: beyond
 // the first only with what was certainly not processed there.
 const maxNodes = 3
 
-func (x *execution) send(ctx context.Context, r *driver.Request) (driver.Page, error) {
+func (x *execution) send(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
 	for {
-		before := x.call.Nodes()
-		page, err := x.session.do(ctx, r, &x.call)
+		before := call.Nodes()
+		page, err := x.session.do(ctx, r, call)
 		if err == nil {
 			return page, nil
 		}
@@ -91,7 +96,7 @@ func (x *execution) send(ctx context.Context, r *driver.Request) (driver.Page, e
 		if !errors.As(err, &f) {
 			f = &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Sent: true, Err: err}
 		}
-		if now := x.call.Nodes(); now == before || now >= maxNodes || !elsewhere(f) || ctx.Err() != nil {
+		if now := call.Nodes(); now == before || now >= maxNodes || !elsewhere(f) || ctx.Err() != nil {
 			return nil, judge(f, x.st)
 		}
 	}
@@ -106,27 +111,6 @@ func elsewhere(f *driver.Failure) bool {
 		return !f.Sent
 	}
 	return false
-}
-
-// degrade reads once more at the profile's lower level.
-func (x *execution) degrade(ctx context.Context, cause error) (driver.Page, error) {
-	lower, err := x.lower(cause)
-	if err != nil {
-		return nil, err
-	}
-	res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (driver.Page, error) { return x.tell(ctx, lower, true) })
-	return res.Value, err
-}
-
-// lower is the request at the profile's lower level, unless the guard refused it:
-// what may not be asked may not be asked for less.
-func (x *execution) lower(cause error) (*driver.Request, error) {
-	if errors.Is(cause, resilience.ErrRefused) {
-		return nil, cause
-	}
-	r := x.request
-	r.Consistency = uint16(x.profile.Degraded)
-	return &r, nil
 }
 
 // settle makes sure that the error of a write that was sent says so if nobody can

@@ -70,7 +70,7 @@ type Answer struct {
 }
 
 // observed sends the request and tells the observers.
-func (x *execution) observed(ctx context.Context, r *driver.Request, degraded bool) (driver.Page, error) {
+func (x *execution) observed(ctx context.Context, r *driver.Request, call *driver.Call, degraded bool) (driver.Page, error) {
 	observers := x.session.config.Observers
 	about := x.about(r, degraded)
 	contexts := make([]context.Context, len(observers))
@@ -81,7 +81,7 @@ func (x *execution) observed(ctx context.Context, r *driver.Request, degraded bo
 		contexts[i] = ctx
 	}
 	start := time.Now()
-	page, err := x.send(ctx, r)
+	page, err := x.send(ctx, r, call)
 	a := &Answer{Took: time.Since(start), Err: err}
 	var e *Error
 	switch {

@@ -82,6 +82,10 @@ type Profile struct {
 	// Degraded is the level at which a read is tried once more when it failed at
 	// Consistency; the result says so. Zero: never.
 	Degraded Consistency `json:"degraded,omitempty" yaml:"degraded,omitempty"`
+	// Failover lets requests go to the data centre that Config.Failover names when the
+	// local one can't answer; writes only if they are idempotent or were never sent. The
+	// result says so, and such a call may take twice its Timeout. Default: false.
+	Failover bool `json:"failover,omitempty" yaml:"failover,omitempty"`
 	// Decision marks reads that something is decided on. They may not degrade.
 	Decision bool `json:"decision,omitempty" yaml:"decision,omitempty"`
 	_        struct{}
@@ -122,6 +126,7 @@ func (p Profile) check(name string, add func(field string, value any, advice str
 	if p.PageSize < 0 {
 		add(at+"PageSize", p.PageSize, "use a positive number of rows, or 0 for the default")
 	}
+	p.checkFailover(at, add)
 	switch {
 	case p.Degraded == 0:
 	case p.Decision:

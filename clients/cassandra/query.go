@@ -23,7 +23,7 @@ type Query struct {
 	pageState           []byte
 	onePage             bool
 	timestamp           int64
-	trace               bool
+	trace, decision     bool
 
 	info Info
 	// once and rows are what the first run needs; later ones have memory of their own,
@@ -68,6 +68,10 @@ func (q *Query) PageState(state []byte) *Query { q.pageState, q.onePage = state,
 
 // WithTimestamp sets the write's timestamp in microseconds since 1970.
 func (q *Query) WithTimestamp(micros int64) *Query { q.timestamp = micros; return q }
+
+// Decision says that something is decided on the result: neither a lower level nor
+// another data centre may stand in, whatever the profile declares.
+func (q *Query) Decision() *Query { q.decision = true; return q }
 
 // Trace asks the server to trace the requests; Info has the id.
 func (q *Query) Trace() *Query { q.trace = true; return q }
@@ -173,6 +177,7 @@ func (q *Query) execution(state []byte) (*execution, error) {
 	if q.byName != nil {
 		one.statement[0].Values = x.byName(q.byName)
 	}
+	x.decision = q.decision
 	x.request = driver.Request{
 		Statements:  one.statement[:],
 		Conditional: x.st.conditional,

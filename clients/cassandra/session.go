@@ -18,6 +18,7 @@ import (
 type Session struct {
 	config   Config
 	guard    *resilience.Guard
+	remote   *resilience.Guard // of Failover; nil without
 	link     atomic.Pointer[link]
 	search   search
 	profiles atomic.Pointer[map[string]*profile]
@@ -34,6 +35,7 @@ type profile struct {
 	name     string
 	run      *resilience.Operation
 	degraded *resilience.Operation
+	remote   *resilience.Operation
 }
 
 // Connect checks the configuration, connects to the cluster and checks what the
@@ -54,11 +56,16 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s := &Session{config: c, guard: guard}
+	if c.Failover != nil {
+		if s.remote, err = resilience.New(c.remotePolicy(), opts...); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: Failover.Guard: %w", ErrConfig, err), guard.Close())
+		}
+	}
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.install(c.Profiles)
 	if err := s.dial(ctx); err != nil {
 		s.end()
-		return nil, errors.Join(err, guard.Close())
+		return nil, errors.Join(err, s.closeGuards())
 	}
 	return s, nil
 }
@@ -69,6 +76,9 @@ func (s *Session) install(profiles map[string]Profile) {
 		installed[name] = &profile{Profile: p, name: name, run: s.guard.Operation(name)}
 		if p.Degraded != 0 {
 			installed[name].degraded = s.guard.Operation(name + degradedSuffix)
+		}
+		if p.Failover {
+			installed[name].remote = s.remote.Operation(name)
 		}
 	}
 	s.profiles.Store(&installed)
@@ -161,7 +171,7 @@ func (s *Session) verify(ctx context.Context, l *link) error {
 	}
 	var dcs []string
 	for _, cql := range []string{"SELECT data_center FROM system.local", "SELECT data_center FROM system.peers"} {
-		page, err := l.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: cql}}, Consistency: uint16(LocalOne), PageSize: 100}, &driver.Call{})
+		page, err := l.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: cql}}, Consistency: uint16(LocalOne), PageSize: 100}, &driver.Call{Anywhere: true})
 		if err != nil {
 			return s.connectError(err)
 		}
@@ -175,11 +185,18 @@ func (s *Session) verify(ctx context.Context, l *link) error {
 			return s.connectError(err)
 		}
 	}
-	if !slices.Contains(dcs, s.config.LocalDC) {
-		slices.Sort(dcs)
-		return fmt.Errorf("%w: LocalDC is %q, which the cluster does not have; it has: %s", ErrConfig, s.config.LocalDC, strings.Join(dcs, ", "))
+	slices.Sort(dcs)
+	missing := func(field, dc string) error {
+		if slices.Contains(dcs, dc) {
+			return nil
+		}
+		return fmt.Errorf("%w: %s is %q, which the cluster does not have; it has: %s", ErrConfig, field, dc, strings.Join(dcs, ", "))
 	}
-	return nil
+	err := missing("LocalDC", s.config.LocalDC)
+	if f := s.config.Failover; f != nil {
+		err = errors.Join(err, missing("Failover.DataCenter", f.DataCenter))
+	}
+	return err
 }
 
 // Update swaps profiles and what the guard shares, and keeps all state. The hosts
@@ -199,6 +216,11 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	}
 	if err := s.guard.Update(c.policy()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if s.remote != nil {
+		if err := s.remote.Update(c.remotePolicy()); err != nil {
+			return fmt.Errorf("%w: Failover.Guard: %w", ErrConfig, err)
+		}
 	}
 	s.install(c.Profiles)
 	return nil
@@ -238,7 +260,15 @@ func (s *Session) Close() error {
 	s.end()
 	s.search.wait()
 	s.link.Load().driver.Close()
-	return s.guard.Close()
+	return s.closeGuards()
+}
+
+func (s *Session) closeGuards() error {
+	err := s.guard.Close()
+	if s.remote != nil {
+		err = errors.Join(err, s.remote.Close())
+	}
+	return err
 }
 
 func (s *Session) isClosed() bool { return s == nil || s.link.Load() == nil || s.closed.Load() }

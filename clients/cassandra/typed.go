@@ -46,7 +46,7 @@ type Result[T any] struct {
 // the error matches ErrNotFound. Options are the guard's: values that stand in when
 // the cluster can't be read, for example the last good one of a resilience.LastGood
 // (the profile's Stale says how old it may be). Info says what became of it: Source,
-// Age, Cause. A profile that degrades does so before the options come in.
+// Age, Cause. A profile that fails over or degrades does so before the options come in.
 func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 	x, err := q.execution(q.pageState)
 	if err == nil && x.st.write {
@@ -56,58 +56,51 @@ func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 		return Result[T]{}, err
 	}
 	var from answered
-	if x.profile.degraded != nil {
-		opts = append([]resilience.CallOption[T]{resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
-			lower, err := x.lower(cause)
-			if err != nil {
-				return v, err
-			}
-			res, err := resilience.Do(ctx, x.profile.degraded, func(ctx context.Context) (T, error) { return firstRow[T](ctx, q, x, lower, &from, cause) })
-			return res.Value, err
-		})}, opts...)
+	get := func(ctx context.Context, r *driver.Request, call *driver.Call, as standIn) (T, error) {
+		return firstRow[T](ctx, q, x, r, call, as, &from)
+	}
+	if x.profile.degraded != nil || x.profile.remote != nil {
+		opts = append(standIns(x, get), opts...)
 	}
 	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
 	res, err := resilience.Do(q.context(), x.profile.run, func(ctx context.Context) (T, error) {
-		return firstRow[T](ctx, q, x, &x.request, &from, nil)
+		return get(ctx, &x.request, &x.call, inPerson)
 	}, opts...)
 	q.info = Info{Profile: x.profile.name, Source: res.Source, Age: res.Age, Cause: res.Cause, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
 	if res.Source != resilience.Stale && res.Source != resilience.Cache {
-		from.into(&q.info, x)
+		from.into(&q.info)
+		q.info.stoodIn(x, res.Cause)
 	}
 	return Result[T]{res.Value, q.info}, err
 }
 
-// answered is the first page that gave a row, and why it was a degraded one, if so.
+// answered is the first page that gave a row.
 type answered struct {
-	mu    sync.Mutex
-	page  driver.Page
-	cause error
+	mu   sync.Mutex
+	page driver.Page
 }
 
-func (a *answered) by(page driver.Page, cause error) {
+func (a *answered) by(page driver.Page) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.page == nil {
-		a.page, a.cause = page, cause
+		a.page = page
 	}
 }
 
-func (a *answered) into(info *Info, x *execution) {
+func (a *answered) into(info *Info) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.page == nil {
 		return
 	}
 	info.Coordinator, info.Warnings, info.TraceID = a.page.Coordinator(), a.page.Warnings(), a.page.TraceID()
-	if a.cause != nil {
-		info.Degraded, info.Cause, info.Consistency = true, a.cause, x.profile.Degraded
-	}
 }
 
 // firstRow reads pages until one has a row.
-func firstRow[T any](ctx context.Context, q *Query, x *execution, r *driver.Request, from *answered, cause error) (v T, err error) {
+func firstRow[T any](ctx context.Context, q *Query, x *execution, r *driver.Request, call *driver.Call, as standIn, from *answered) (v T, err error) {
 	for {
-		page, err := x.tell(ctx, r, cause != nil)
+		page, err := x.tell(ctx, r, call, as)
 		if err != nil {
 			return v, err
 		}
@@ -116,7 +109,7 @@ func firstRow[T any](ctx context.Context, q *Query, x *execution, r *driver.Requ
 		case err != nil:
 			return v, x.wrong(err.Error())
 		case ok:
-			from.by(page, cause)
+			from.by(page)
 			return v, nil
 		case page.Err() != nil:
 			return v, x.unreadable(page.Err())

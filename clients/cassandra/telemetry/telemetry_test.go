@@ -96,7 +96,7 @@ func (r *rig) metric(t *testing.T, name string) map[string]float64 {
 func attributes(s sdktrace.ReadOnlySpan) string {
 	var all []string
 	for _, a := range s.Attributes() {
-		all = append(all, fmt.Sprintf("%s=%s", a.Key, a.Value.Emit()))
+		all = append(all, fmt.Sprintf("%s=%s", a.Key, a.Value.String()))
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")

@@ -14,6 +14,11 @@ type Call struct {
 	Repeatable bool
 	// Begun is when the caller asked, for the time that requests wait to be sent.
 	Begun time.Time
+	// DC is the data centre whose nodes may be asked. "": the local one, or all if none
+	// is local.
+	DC string
+	// Anywhere says that any node may be asked.
+	Anywhere bool
 
 	mu    sync.Mutex
 	tried []*Node

@@ -96,7 +96,6 @@ type Config struct {
 	Port           int
 	Keyspace       string
 	LocalDC        string
-	RemoteDCs      bool
 	Username       string
 	Password       string
 	Connections    int

@@ -13,9 +13,12 @@ import (
 // steering is the driver's token-aware choice, in another order where that helps:
 // of two replicas the one that is expected to answer first, an attempt does not go
 // again where the call has been, and suspect nodes come last.
+// It keeps a call to its data centre: the driver alone would go to another one when the
+// local one does not answer, which the client must have declared.
 type steering struct {
 	gocql.HostSelectionPolicy
 	hosts *hosts
+	local string
 }
 
 func newSteering(c driver.Config, hs *hosts) *steering {
@@ -23,7 +26,7 @@ func newSteering(c driver.Config, hs *hosts) *steering {
 	if c.LocalDC != "" {
 		under = gocql.DCAwareRoundRobinPolicy(c.LocalDC)
 	}
-	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(beyond{under}, gocql.ShuffleReplicas()), hosts: hs}
+	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(beyond{under}, gocql.ShuffleReplicas(), gocql.NonLocalReplicasFallback()), hosts: hs, local: c.LocalDC}
 }
 
 // Pick implements gocql.HostSelectionPolicy.
@@ -34,8 +37,19 @@ func (s *steering) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	}
 	a.routed.ExecutableQuery = q
 	a.choice = choice{hosts: s.hosts, attempt: a, next: s.HostSelectionPolicy.Pick(&a.routed),
-		steer: s.hosts.nodes.Steering() || a.Call.Nodes() > 0}
+		steer: s.hosts.nodes.Steering() || a.Call.Nodes() > 0, dc: s.dcOf(a.Call)}
 	return a.choice.pick
+}
+
+// dcOf is the data centre that a call keeps to, "" if to none.
+func (s *steering) dcOf(c *driver.Call) string {
+	switch {
+	case c.Anywhere:
+		return ""
+	case c.DC != "":
+		return c.DC
+	}
+	return s.local
 }
 
 // RemoveHost implements gocql.HostSelectionPolicy.
@@ -75,6 +89,7 @@ type choice struct {
 	hosts   *hosts
 	attempt *attempt
 	next    gocql.NextHost
+	dc      string
 	// steer: some nodes are suspect, or were tried.
 	steer  bool
 	begun  bool
@@ -105,12 +120,12 @@ func (c *choice) faster() gocql.SelectedHost {
 		c.second = nil
 		return h
 	}
-	first := c.next()
+	first := c.near()
 	if c.begun || first == nil || c.attempt.routed.beyond {
 		return first
 	}
 	c.begun = true
-	second := c.next()
+	second := c.near()
 	if second == nil {
 		return first
 	}
@@ -119,6 +134,16 @@ func (c *choice) faster() gocql.SelectedHost {
 	}
 	c.second = second
 	return first
+}
+
+// near yields what the driver does, of the call's data centre only.
+func (c *choice) near() gocql.SelectedHost {
+	for h := c.next(); h != nil; h = c.next() {
+		if c.dc == "" || h.Info() == nil || h.Info().DataCenter() == c.dc {
+			return h
+		}
+	}
+	return nil
 }
 
 // around yields nodes that are well and new to the call, then those that are well,

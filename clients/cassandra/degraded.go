@@ -1,0 +1,76 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// standIn is what answered in place of the request as it was asked.
+type standIn uint8
+
+const (
+	inPerson standIn = iota
+	inRemote         // the same request, in the remote data centre
+	atLower          // a read at the profile's lower level
+)
+
+// again runs the execution's request, or a variant of it, once more.
+type again[T any] func(ctx context.Context, r *driver.Request, call *driver.Call, as standIn) (T, error)
+
+// standIns are what the execution falls back to, in order: another data centre keeps
+// the level, so it comes first.
+func standIns[T any](x *execution, run again[T]) []resilience.CallOption[T] {
+	var opts []resilience.CallOption[T]
+	if x.profile.remote != nil && !x.decision {
+		opts = append(opts, resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
+			if !x.mayFailOver(cause) {
+				return v, cause
+			}
+			there := &driver.Call{DC: x.session.config.Failover.DataCenter, Begun: time.Now(), Repeatable: x.profile.Idempotent}
+			return stand(ctx, x, x.profile.remote, run, &x.request, there, inRemote)
+		}))
+	}
+	if x.profile.degraded != nil && x.mayDegrade() {
+		opts = append(opts, resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
+			// What may not be asked may not be asked for less.
+			if errors.Is(cause, resilience.ErrRefused) {
+				return v, cause
+			}
+			lower := x.request
+			lower.Consistency = uint16(x.profile.Degraded)
+			return stand(ctx, x, x.profile.degraded, run, &lower, &x.call, atLower)
+		}))
+	}
+	return opts
+}
+
+// stand runs the request under the operation, and notes that it stood in.
+func stand[T any](ctx context.Context, x *execution, on *resilience.Operation, run again[T], r *driver.Request, call *driver.Call, as standIn) (T, error) {
+	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return run(ctx, r, call, as) })
+	if err == nil {
+		x.stood = as
+	}
+	return res.Value, err
+}
+
+// mayDegrade says whether the request may be answered at the lower level: it is a read
+// on which nothing is decided, and asks for more than that level. A serial level is
+// asked for in order to decide.
+func (x *execution) mayDegrade() bool {
+	asked := Consistency(x.request.Consistency)
+	return !x.st.write && !x.decision && !asked.IsSerial() && strength(x.profile.Degraded) < strength(asked)
+}
+
+// stoodIn tells what stood in, and why.
+func (i *Info) stoodIn(x *execution, cause error) {
+	switch x.stood {
+	case inRemote:
+		i.FailedOver, i.Cause = true, cause
+	case atLower:
+		i.Degraded, i.Cause, i.Consistency = true, cause, x.profile.Degraded
+	}
+}

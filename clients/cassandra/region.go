@@ -1,0 +1,119 @@
+package cassandra
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Failover declares a remote data centre that stands in for the local one. Requests of
+// profiles with Failover go there when the local one can't answer: its breaker is open,
+// too few replicas are alive, nobody answers in time. A LOCAL_* level then means the
+// remote one. Nothing goes there otherwise.
+type Failover struct {
+	// DataCenter that is asked. Required, another than LocalDC.
+	DataCenter string `json:"dataCenter" yaml:"dataCenter"`
+	// Guard is what the remote data centre is asked under: a bulkhead, a breaker, a
+	// budget and a rate limit of its own, so that one data centre's outage does not
+	// become the other's overload. Its Operations and Default are made from the
+	// profiles and must be empty. The zero value: DefaultFailoverGuard.
+	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
+	_     struct{}
+}
+
+// DefaultFailoverGuard is what the remote data centre is asked under when
+// Failover.Guard is zero: at most 256 requests at once and none waiting, and
+// DefaultGuard's breaker and budget.
+func DefaultFailoverGuard() resilience.Policy {
+	p := DefaultGuard()
+	p.Name = ""
+	p.Bulkhead = resilience.BulkheadPolicy{Limit: 256}
+	return p
+}
+
+// withDefaults fills in zero fields. The guard's name is the local one's and the data
+// centre.
+func (f Failover) withDefaults(local string) Failover {
+	if f.Guard.Name == "" && f.Guard.Bulkhead.Limit == 0 && f.Guard.Breaker == nil {
+		f.Guard = DefaultFailoverGuard()
+	}
+	orDefault(&f.Guard.Name, local+"."+f.DataCenter)
+	return f
+}
+
+// remotePolicy is the policy of the remote data centre's guard: an operation for each
+// profile that may go there. There are no hedges: who waits for another region has
+// waited already.
+func (c Config) remotePolicy() resilience.Policy {
+	p := c.Failover.Guard
+	p.Operations = map[string]resilience.OperationPolicy{}
+	for name, profile := range c.Profiles {
+		if !profile.Failover {
+			continue
+		}
+		op := profile.OperationPolicy
+		op.Hedge, op.Stale = nil, nil
+		p.Operations[name] = op
+		if p.Default.Timeout < op.Timeout {
+			p.Default = resilience.OperationPolicy{Timeout: op.Timeout}
+		}
+	}
+	return p
+}
+
+// checkFailover appends what is wrong with the fail-over.
+func (c Config) checkFailover(add func(field string, value any, advice string)) {
+	declared := ""
+	for name, p := range c.Profiles {
+		if p.Failover && (declared == "" || name < declared) {
+			declared = name
+		}
+	}
+	switch {
+	case c.Failover == nil && declared != "":
+		add("Profiles["+declared+"].Failover", true, "Failover names no data centre; name one, or take it off")
+	case c.Failover == nil:
+	case c.LocalDC == "":
+		add("Failover", "set", "without LocalDC no data centre is the local one; set LocalDC")
+	case c.Failover.DataCenter == "":
+		add("Failover.DataCenter", "empty", "name the data centre that stands in")
+	case c.Failover.DataCenter == c.LocalDC:
+		add("Failover.DataCenter", fmt.Sprintf("%q", c.LocalDC), "it is LocalDC; name another one")
+	case declared == "":
+		add("Failover", "set", "no profile has Failover; set it where requests may go there")
+	}
+	if c.Failover != nil && len(c.Failover.Guard.Operations) > 0 {
+		add("Failover.Guard.Operations", "set", "leave it empty: the profiles are the operations")
+	}
+}
+
+// checkFailover appends why the profile may not fail over.
+func (p Profile) checkFailover(at string, add func(field string, value any, advice string)) {
+	switch {
+	case !p.Failover:
+	case p.SerialConsistency == LocalSerial || p.Consistency == LocalSerial:
+		add(at+"Failover", true, "LOCAL_SERIAL in another data centre is another order of writes; use Serial, or take Failover off")
+	case p.Decision && (p.Consistency == LocalQuorum || p.Consistency == LocalOne || p.Consistency == One):
+		add(at+"Failover", true, "a read that something is decided on would miss, at "+p.Consistency.String()+" in another data centre, what was just written here; use Quorum or Serial, or take one of the two off")
+	}
+}
+
+// mayFailOver says whether the other data centre may be asked after that: nothing that
+// may have been done is done again unless it is idempotent, and what was refused to
+// protect this service is not sent elsewhere.
+func (x *execution) mayFailOver(cause error) bool {
+	if errors.Is(cause, resilience.ErrRefused) && !errors.Is(cause, resilience.ErrOpen) {
+		return false
+	}
+	return !x.st.write || x.profile.Idempotent || !x.call.Sent()
+}
+
+// RemoteGuard returns the guard that requests to the remote data centre pass, for
+// snapshots; nil without Failover.
+func (s *Session) RemoteGuard() *resilience.Guard {
+	if s == nil {
+		return nil
+	}
+	return s.remote
+}
