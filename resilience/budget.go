@@ -2,10 +2,25 @@ package resilience
 
 import "sync/atomic"
 
-// budget is the token bucket that retries and hedges draw on. It starts full with
-// Burst tokens; each first attempt adds Ratio of a token, each repeat takes one.
-// So the dependency gets at most (1 + Ratio) x first attempts + Burst attempts,
-// whatever happens. A token whose repeat was refused before it started goes back.
+// Amplification is the most that retries and hedges together make of the load: n
+// calls become at most Amplification x n + Budget.Burst attempts, whatever happens.
+// It is 1 if no operation repeats, and 1 + Budget.Ratio otherwise.
+//
+// Of guards under one another each knows when the request is itself a repeat (the
+// context of an attempt says so, and WithRetried across processes). It then neither
+// repeats nor earns, so that layers add up and do not multiply: the lowest gets at
+// most (1 + the sum of all ratios) x n + the sum of all bursts.
+func (p Policy) Amplification() float64 { return 1 + p.Worst().Ratio }
+
+// budget is the token bucket that retries and hedges draw on.
+//
+//	some ──(a first attempt that is not itself a repeat)──▶ Ratio more, up to Burst
+//	at least one ──(a retry or hedge is due)──▶ one less
+//	less than one ──(a retry or hedge is due)──▶ refused: the call ends with what it has
+//	some ──(that retry or hedge did not start)──▶ one more
+//
+// It starts full with Burst tokens. Observed: attempts that started. Not observed:
+// refusals, and how attempts end.
 //
 // Tokens are counted in millionths, so that the bound is exact. Safe for
 // concurrent use.
@@ -32,7 +47,10 @@ func (b *budget) configure(p BudgetPolicy, first bool) {
 	}
 }
 
-// first adds what a first attempt earns. A full bucket costs one read.
+// isFull spares a call the look whether it earns anything.
+func (b *budget) isFull() bool { return b.tokens.Load() >= b.size.Load() }
+
+// first adds what a first attempt earns.
 func (b *budget) first() { b.add(b.perFirst.Load()) }
 
 // take draws a token for a repeat.

@@ -66,7 +66,8 @@ type Operation struct {
 // filled in.
 type shared struct {
 	Policy
-	limiter *rate.Limiter // nil: no rate limit
+	limiter       *rate.Limiter // nil: no rate limit
+	amplification float64
 }
 
 // opConfig is the policy in force for one operation, defaults filled in. A call
@@ -247,7 +248,7 @@ func (g *Guard) applyLocked(p Policy, first bool) {
 	full := p.WithDefaults()
 	g.policy = p
 	before := g.shared
-	s := &shared{Policy: full}
+	s := &shared{Policy: full, amplification: full.Amplification()}
 	g.shared = s
 	if full.Breaker != nil {
 		g.breaker.configure(*full.Breaker)

@@ -25,7 +25,8 @@ func WithCriticality(ctx context.Context, c Criticality) context.Context {
 }
 
 // WithRetried marks the context as belonging to a request that is itself a retry
-// or hedge: calls under it get no retries and no hedges. Do marks the contexts of
+// or hedge: calls under it get no retries and no hedges, and earn the budget
+// nothing. Do marks the contexts of
 // its own second and later attempts.
 func WithRetried(ctx context.Context) context.Context {
 	m := markOf(ctx)

@@ -175,7 +175,8 @@ type RetryPolicy struct {
 }
 
 // BudgetPolicy is the token bucket that retries and hedges draw on together. The
-// dependency gets at most (1 + Ratio) x first attempts + Burst attempts.
+// dependency gets at most (1 + Ratio) x first attempts + Burst attempts
+// (Policy.Amplification).
 type BudgetPolicy struct {
 	// Ratio is what one first attempt adds to the bucket, in (0, 1]. Default: 0.2.
 	Ratio float64 `json:"ratio,omitempty" yaml:"ratio,omitempty"`

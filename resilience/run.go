@@ -53,7 +53,7 @@ func (c *opConfig) tell(ctx context.Context, e Event) context.Context {
 // refused tells a refusal and returns it as an error.
 func (r *run) refused(refusal *Refusal, hedged bool) error {
 	if s := r.cfg.guard.shadow.Load(); s != nil {
-		s.compare(r.cfg.name, r.attempts == 0, false)
+		s.compare(r.cfg.name, false, false)
 	}
 	if r.cfg.listens() {
 		r.tell(Event{Kind: Refused, Err: refusal, Hedged: hedged})
@@ -113,7 +113,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	if breaker != nil && breaker.Mode == BreakerDisabled {
 		circuit = nil
 	}
-	if r.attempts == 0 && c.shared.Budget != nil {
+	if r.attempts == 0 && c.shared.Budget != nil && !g.budget.isFull() && !isRepeat(r.ctx) {
 		g.budget.first()
 	}
 	r.attempts++
@@ -125,7 +125,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	}
 	a.holders.Store(1)
 	if s := g.shadow.Load(); s != nil {
-		a.shadow = s.compare(c.name, a.number == 1, true)
+		a.shadow = s.compare(c.name, a.number == 1 && !isRepeat(r.ctx), true)
 	}
 	return a, nil
 }

@@ -152,8 +152,9 @@ type shadowed struct {
 }
 
 // compare decides on an attempt that runs (ran), or that was refused, as the
-// shadow would have. It returns what the shadow holds of an attempt that runs.
-func (s *Shadow) compare(operation string, first, ran bool) *shadowed {
+// shadow would have. earns: it adds to the budget. It returns what the shadow holds
+// of an attempt that runs.
+func (s *Shadow) compare(operation string, earns, ran bool) *shadowed {
 	s.counts.attempts.Add(1)
 	c := s.config(operation)
 	if c == nil {
@@ -184,7 +185,7 @@ func (s *Shadow) compare(operation string, first, ran bool) *shadowed {
 	if !w.permit {
 		s.counts.wait.Add(1)
 	}
-	if first && c.shared.Budget != nil {
+	if earns && c.shared.Budget != nil {
 		s.model.budget.first()
 	}
 	return w

@@ -19,6 +19,9 @@ type Snapshot struct {
 	Limit    int `json:"limit"`
 	// Budget tokens left.
 	Budget float64 `json:"budget"`
+	// Amplification is the policy's bound on what repeats make of the load
+	// (Policy.Amplification).
+	Amplification float64 `json:"amplification"`
 	// ListenerPanics counts recovered panics of listeners.
 	ListenerPanics int64 `json:"listener_panics"`
 	// LostPanics counts panics of calls whose caller had gone: losers of a hedge,
@@ -41,6 +44,7 @@ func (g *Guard) Snapshot() Snapshot {
 	s.InFlight, s.Waiting = g.bulkhead.counts()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	s.Amplification = g.shared.amplification
 	if g.shared.Breaker != nil {
 		c := g.breaker.now.Load()
 		t := c.window.Load().sum(g.now())

@@ -17,7 +17,7 @@ type meters struct {
 
 	state, window, inFlight, waiting, limit metric.Int64ObservableGauge
 	panics                                  metric.Int64ObservableCounter
-	budget                                  metric.Float64ObservableGauge
+	budget, amplification                   metric.Float64ObservableGauge
 	registration                            metric.Registration
 }
 
@@ -58,12 +58,14 @@ func newMeters(m metric.Meter, observe metric.Callback) (*meters, error) {
 	gauge(&in.limit, metricLimit, "{permit}", "Permits there are.")
 	budget, err := m.Float64ObservableGauge(metricBudget, metric.WithUnit("{token}"), metric.WithDescription("Tokens left for retries and hedges."))
 	in.budget, errs = budget, append(errs, err)
+	amplification, err := m.Float64ObservableGauge(metricAmplification, metric.WithUnit("1"), metric.WithDescription("The policy's bound on attempts a call, over many calls."))
+	in.amplification, errs = amplification, append(errs, err)
 	panics, err := m.Int64ObservableCounter(metricPanics, metric.WithUnit("{panic}"), metric.WithDescription("Panics that no caller got: of listeners, and of calls whose caller had gone."))
 	in.panics, errs = panics, append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	in.registration, err = m.RegisterCallback(observe, in.state, in.window, in.inFlight, in.waiting, in.limit, in.budget, in.panics)
+	in.registration, err = m.RegisterCallback(observe, in.state, in.window, in.inFlight, in.waiting, in.limit, in.budget, in.amplification, in.panics)
 	return in, err
 }
 

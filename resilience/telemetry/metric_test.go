@@ -99,6 +99,7 @@ func TestEveryMetric(t *testing.T) {
 			"backstay.bulkhead.in_flight{backstay.dependency=catalog}":                                                                                          0,
 			"backstay.bulkhead.waiting{backstay.dependency=catalog}":                                                                                            0,
 			"backstay.bulkhead.limit{backstay.dependency=catalog}":                                                                                              2,
+			"backstay.amplification.bound{backstay.dependency=catalog}":                                                                                         1.2,
 			"backstay.budget.tokens{backstay.dependency=catalog}":                                                                                               9.8,
 			"backstay.panics{backstay.dependency=catalog,backstay.panic.of=call}":                                                                               0,
 			"backstay.panics{backstay.dependency=catalog,backstay.panic.of=listener}":                                                                           0,

@@ -77,7 +77,9 @@ const (
 	metricWaiting  = "backstay.bulkhead.waiting"
 	metricLimit    = "backstay.bulkhead.limit"
 	metricBudget   = "backstay.budget.tokens"
-	metricPanics   = "backstay.panics"
+	// Held against it: attempts of all types by those of type original.
+	metricAmplification = "backstay.amplification.bound"
+	metricPanics        = "backstay.panics"
 )
 
 // other stands for everything beyond a bound, as in OpenTelemetry's conventions.

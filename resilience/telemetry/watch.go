@@ -74,6 +74,7 @@ func (m *meters) observe(o metric.Observer, s resilience.Snapshot) {
 	o.ObserveInt64(m.waiting, int64(s.Waiting), all)
 	o.ObserveInt64(m.limit, int64(s.Limit), all)
 	o.ObserveFloat64(m.budget, s.Budget, all)
+	o.ObserveFloat64(m.amplification, s.Amplification, all)
 	for _, p := range []struct {
 		of string
 		n  int64
