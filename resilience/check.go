@@ -97,9 +97,19 @@ func (c *checker) warn(field, problem, change string) {
 	c.findings = append(c.findings, Finding{Warning, field, problem, change})
 }
 
+// maxDuration bounds every duration, so that sums of them can't wrap around.
+const maxDuration = 10 * 365 * 24 * time.Hour
+
 func (c *checker) notNegative(field string, d time.Duration) {
 	if d < 0 {
 		c.err(field, fmt.Sprintf("is %v, a negative duration", d), "use a duration of zero or more")
+	}
+	c.notEndless(field, d)
+}
+
+func (c *checker) notEndless(field string, d time.Duration) {
+	if d > maxDuration {
+		c.err(field, fmt.Sprintf("is %v, above ten years", d), "use a shorter duration")
 	}
 }
 
@@ -174,6 +184,7 @@ func (c *checker) adaptive(b BulkheadPolicy, a AdaptivePolicy) {
 	if a.Objective <= 0 {
 		c.err("bulkhead.adaptive.objective", fmt.Sprintf("is %v", a.Objective), "state the latency that calls should keep")
 	}
+	c.notEndless("bulkhead.adaptive.objective", a.Objective)
 	c.count("bulkhead.adaptive.min", a.Min)
 	c.count("bulkhead.adaptive.max", a.Max)
 	if a.Max > maxPermits {
@@ -222,6 +233,7 @@ func (c *checker) operation(field string, o OperationPolicy) {
 	if o.Timeout <= 0 {
 		c.err(field+".timeout", fmt.Sprintf("is %v", o.Timeout), "state how long the whole call may take")
 	}
+	c.notEndless(field+".timeout", o.Timeout)
 	c.notNegative(field+".attemptTimeout", o.AttemptTimeout)
 	if o.Timeout > 0 && o.AttemptTimeout > o.Timeout {
 		c.err(field+".attemptTimeout", fmt.Sprintf("is %v, above %s.timeout %v", o.AttemptTimeout, field, o.Timeout), "lower attemptTimeout or raise timeout")
@@ -254,6 +266,7 @@ func (c *checker) operation(field string, o OperationPolicy) {
 		if s.MaxAge <= 0 {
 			c.err(field+".stale.maxAge", fmt.Sprintf("is %v", s.MaxAge), "state how old a served value may be")
 		}
+		c.notEndless(field+".stale.maxAge", s.MaxAge)
 		c.notNegative(field+".stale.freshFor", s.FreshFor)
 		c.notNegative(field+".stale.refreshAhead", s.RefreshAhead)
 		if s.FreshFor > s.MaxAge && s.MaxAge > 0 {

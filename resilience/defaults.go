@@ -36,7 +36,7 @@ func (p Policy) WithDefaults() Policy {
 	if p.Bulkhead.Adaptive != nil {
 		a := *p.Bulkhead.Adaptive
 		orDefault(&a.Min, defaultAdaptiveMin)
-		orDefault(&a.Max, defaultAdaptiveMaxFactor*p.Bulkhead.Limit)
+		orDefault(&a.Max, max(p.Bulkhead.Limit, defaultAdaptiveMaxFactor*min(p.Bulkhead.Limit, maxPermits/defaultAdaptiveMaxFactor)))
 		p.Bulkhead.Adaptive = &a
 	}
 	if p.RateLimit != nil {
@@ -53,7 +53,7 @@ func (p Policy) WithDefaults() Policy {
 			orDefault(&b.SlowRate, defaultSlowRate)
 		}
 		orDefault(&b.OpenFor, defaultOpenFor)
-		orDefault(&b.MaxOpenFor, defaultMaxOpenGrow*b.OpenFor)
+		orDefault(&b.MaxOpenFor, defaultMaxOpenGrow*min(b.OpenFor, maxDuration))
 		orDefault(&b.Jitter, defaultJitter)
 		orDefault(&b.Probes, defaultProbes)
 		p.Breaker = &b

@@ -63,7 +63,7 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 		r.pauses = pauses(r.cfg.Retry)
 	}
 	pause := max(drawPause(r.cfg.guard.clock, r.pauses), v.After)
-	if now+int64(pause) >= r.deadline {
+	if int64(pause) >= r.deadline-now {
 		return gaveDeadline
 	}
 	if !r.cfg.guard.budget.take() {
