@@ -14,11 +14,22 @@ const maxPermits = 1 << 30
 
 // bulkhead bounds how many calls run at once, and how many wait to.
 //
-// A permit is taken by tryAcquire or wait, and given back by release, when the
-// work really ends. Who waits is in one of four queues, by class. A permit that
-// comes back goes to the highest class that waits; within a class to the oldest,
-// or, with LIFO and under overload, to the newest. When the queue is full, a call
-// of a higher class takes the place of the newest of the lowest class.
+//	came ──(a permit is free, and nobody waits)──▶ holds a permit
+//	came ──(none is free, there is room to wait)──▶ waits
+//	came ──(wait or work would outlast the deadline)──▶ refused
+//	came ──(no room, nobody less important waits)──▶ refused
+//	waits ──(a permit came back, and it is its turn)──▶ holds a permit
+//	waits ──(no room for a more important call)──▶ refused
+//	waits ──(MaxWait, deadline, or its caller left)──▶ gone
+//	holds a permit ──(the work has really ended)──▶ the permit comes back
+//
+// Whose turn it is: the highest class that waits; within a class the oldest, or,
+// with LIFO and under overload, the newest. Who makes room: the newest of the lowest
+// class. Overload is when the oldest has waited for more than half the time in which
+// a full queue drains.
+//
+// Observed: how long permits were held, as a moving average, which says how long a
+// wait will be. Not observed: refusals, waits, permits that were not used.
 //
 // Permits in use and waiters share one word, so that taking, giving back and
 // starting to wait are each one step: a permit can't come back unseen between a
@@ -161,18 +172,12 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	limit := max(1, b.limit.Load())
-	ahead := 0
-	for class := rules.class; class < classes; class++ {
-		ahead += b.queues[class].len
-	}
-	if service := b.service.Load(); service > 0 && !b.lifo {
-		if rules.now+int64(float64(ahead+1)*float64(service)/float64(limit)) >= min(rules.until, rules.deadline) {
-			// Even so a permit may be free just now.
-			if b.tryAcquire() {
-				return nil, nil
-			}
-			return nil, errTooLate
+	if b.tooLateLocked(rules, limit) {
+		// Even so a permit may be free just now.
+		if b.tryAcquire() {
+			return nil, nil
 		}
+		return nil, errTooLate
 	}
 	for {
 		word := b.word.Load()
@@ -199,6 +204,24 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 	w := &waiter{class: rules.class, since: rules.now, told: make(chan bool, 1)}
 	b.queues[w.class].push(w)
 	return w, nil
+}
+
+// tooLateLocked reports whether the wait would outlast its bound, or the call its
+// deadline, if calls go on to take as long as they did. With LIFO a newcomer may be
+// served before those of its class, so only higher classes are before it.
+func (b *bulkhead) tooLateLocked(rules queueRules, limit int64) bool {
+	service := b.service.Load()
+	if service == 0 {
+		return false
+	}
+	ahead := 0
+	for class := rules.class; class < classes; class++ {
+		if class > rules.class || !b.lifo {
+			ahead += b.queues[class].len
+		}
+	}
+	permit := rules.now + int64(float64(ahead+1)*float64(service)/float64(limit))
+	return permit >= rules.until || permit+service > rules.deadline
 }
 
 // leastLocked returns the newest waiter of the lowest class below the given one.

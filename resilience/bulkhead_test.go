@@ -163,3 +163,50 @@ func TestHoldKeepsThePermit(t *testing.T) {
 	resilience.Hold(t.Context())()
 	wantIdle(t, g)
 }
+
+// TestBulkheadCountsTheWorkIntoTheDeadline: a permit that comes in time for nothing
+// but its wait is of no use; and under LIFO a newcomer waits for no older one of its
+// class, but for those of higher classes.
+func TestBulkheadCountsTheWorkIntoTheDeadline(t *testing.T) {
+	for _, lifo := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := queueing(1, 10)
+			p.Bulkhead.LIFO = lifo
+			g := mustNew(t, p)
+			if _, err := resilience.Do(t.Context(), g, takes(10*time.Second)); err != nil {
+				t.Fatal(err) // now it is known how long a call takes
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if _, err := resilience.Do(t.Context(), g, takes(10*time.Second)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			refused := func(d time.Duration) bool {
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				_, err := resilience.Do(ctx, g, takes(10*time.Second))
+				return errors.Is(err, resilience.ErrFull) && time.Since(start) == 0
+			}
+			// 10 s of waiting and 10 s of work.
+			if !refused(15 * time.Second) {
+				t.Errorf("lifo %v: a call that can't end in time was not refused at once", lifo)
+			}
+			for _, name := range []string{"vital", "default"} {
+				wg.Go(func() { _, _ = resilience.Do(t.Context(), g.Operation(name), takes(10*time.Second)) })
+				synctest.Wait()
+			}
+			// 20 s of waiting for the vital one, 30 s with that of its own class before it.
+			if !refused(25 * time.Second) {
+				t.Errorf("lifo %v: a call that more important ones delay was not refused at once", lifo)
+			}
+			if got := refused(35 * time.Second); got == lifo {
+				t.Errorf("lifo %v: refused %v behind one of its own class", lifo, got)
+			}
+			wg.Wait()
+			wantIdle(t, g)
+		})
+	}
+}

@@ -7,7 +7,16 @@ import (
 	"time"
 )
 
-// lazyDeadline is the deadline of an attempt as a context.Context. Its timer and
+// lazyDeadline is the deadline of an attempt as a context.Context: the earliest of
+// the attempt timeout, the total timeout and the caller's own deadline.
+//
+//	runs ──(the time is up)──▶ over: context.DeadlineExceeded
+//	runs ──(the caller cancels, or another attempt won)──▶ over: context.Canceled
+//	runs ──(the work has ended, and no Hold is left)──▶ over: context.Canceled
+//
+// What the call returns counts, also after its time: a late value is a value, and
+// for the breaker a slow success; a late error is a timeout if it says so. With
+// Detach or Hedge the caller does not wait for it. Its timer and
 // channel are made only when somebody asks for Done, so that a call that never
 // waits on its context pays for neither. What is made then is a context of the
 // standard library, to which children attach without a goroutine: Value shows it

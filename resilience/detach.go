@@ -109,8 +109,13 @@ func discard[T any](g *Guard, v T, dispose func(T)) {
 }
 
 // detached runs the call on a goroutine of its own and returns at the attempt's
-// deadline, or when the caller cancels, even if the call goes on. What the attempt
-// holds stays with the work.
+// deadline, or when the caller cancels, even if the call goes on.
+//
+//	runs ──(the work ended)──▶ its end is the caller's: value, error, panic, Goexit
+//	runs ──(the deadline came, or the caller left)──▶ left: judged now, a value is disposed of later
+//	left ──(the work ended)──▶ permit and probe come back
+//
+// Observed: the first of the two. What the attempt holds stays with the work.
 func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, verdict Verdict, err error) {
 	const (
 		waiting int32 = iota

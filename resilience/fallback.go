@@ -25,6 +25,12 @@ func FallbackValue[T any](v T) CallOption[T] { return CallOption[T]{value: &v} }
 func Dispose[T any](f func(T)) CallOption[T] { return CallOption[T]{dispose: f} }
 
 // standIn serves the first fallback that does not refuse, in the order of opts.
+//
+//	failed ──(it is an answer, a misuse, or the caller left)──▶ the error
+//	failed ──(the next in order: a remembered value within MaxAge, a value, a function that does not refuse)──▶ served
+//	failed ──(none is left)──▶ the error, with why the functions refused
+//
+// Not observed by any policy: a fallback does no work for the dependency.
 func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Result[T], error) {
 	if len(opts) == 0 || !r.needsStandIn(err) {
 		return Result[T]{Attempts: res.Attempts}, err

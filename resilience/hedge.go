@@ -9,7 +9,18 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// race runs the attempt and, when it is slow, hedges beside it. The first success
+// race runs the attempt and, when it is slow, hedges beside it.
+//
+//	runs ──(an attempt succeeded)──▶ won: the others are cancelled
+//	runs ──(an attempt panicked)──▶ the caller panics: the others are cancelled
+//	runs ──(an answer that repeating can't change)──▶ ended with it
+//	runs ──(the delay is over, hedges are left, the budget has a token, a permit is free)──▶ one more runs
+//	runs ──(the last one failed)──▶ failed, and may be retried
+//	runs ──(the deadline came, or the caller left)──▶ left
+//
+// Observed: each attempt's outcome, by breaker and limit, as if it were alone; a
+// loser's only if it ended before it was cancelled. With Quantile the latency of
+// successes is measured. The first success
 // wins; the losers are cancelled and their results disposed of. If all fail, the
 // race fails with the last one's error; an answer that repeating can't change ("not
 // found") ends it too. Each attempt runs on a goroutine of its

@@ -22,6 +22,12 @@ type LastGood[T any] struct {
 	used    list.List                // newest use first
 }
 
+// remembered is one value.
+//
+//	fresh ──(older than RefreshAhead, on use)──▶ fresh, and one call refreshes it
+//	fresh ──(older than FreshFor)──▶ serves only if the call fails
+//	serves if the call fails ──(older than MaxAge)──▶ serves no more
+//	any ──(a call succeeded)──▶ fresh
 type remembered[T any] struct {
 	key        string
 	value      T

@@ -57,7 +57,8 @@ type OperationPolicy struct {
 	// Idempotent declares that running the call twice does no harm. Retries, except
 	// of what was certainly not processed, and hedges need it. Default: false.
 	Idempotent bool `json:"idempotent,omitempty" yaml:"idempotent,omitempty"`
-	// Criticality decides who is refused first under overload. Default: Critical.
+	// Criticality decides who is served first and refused last while calls wait; without
+	// Bulkhead.Queue nobody waits and it decides nothing. Default: Critical.
 	Criticality Criticality `json:"criticality,omitempty" yaml:"criticality,omitempty"`
 	// Retry repeats failed attempts. Nil: one attempt.
 	Retry *RetryPolicy `json:"retry,omitempty" yaml:"retry,omitempty"`
@@ -81,8 +82,9 @@ type BulkheadPolicy struct {
 	Queue int `json:"queue,omitempty" yaml:"queue,omitempty"`
 	// MaxWait bounds one call's wait. Zero: until its deadline.
 	MaxWait time.Duration `json:"maxWait,omitempty" yaml:"maxWait,omitempty"`
-	// LIFO serves the newest waiter first while the queue is under overload (older
-	// than half its drain time), and first come first served otherwise. Default: FIFO always.
+	// LIFO serves the newest waiter first while the queue is under overload (its oldest
+	// waits for more than half of what a full queue takes to drain), and first come
+	// first served otherwise. Default: FIFO always.
 	LIFO bool `json:"lifo,omitempty" yaml:"lifo,omitempty"`
 	// Adaptive moves the limit to keep a latency objective. Nil: the limit is fixed.
 	Adaptive *AdaptivePolicy `json:"adaptive,omitempty" yaml:"adaptive,omitempty"`

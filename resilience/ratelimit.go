@@ -8,8 +8,14 @@ import (
 
 // limiterFor returns the rate limiter of the policy before, set to the new rate,
 // with its tokens; or a new one, full, if there was none. golang.org/x/time/rate
-// is the bucket. Each attempt takes a token, retries and hedges too; one that is
-// then refused by the bulkhead gives it back.
+// is the bucket.
+//
+//	at least one token ──(an attempt asks)──▶ one less
+//	less than one token ──(an attempt asks)──▶ refused: nobody waits for a token
+//	any ──(time passes)──▶ PerSecond more, up to Burst
+//
+// Observed: each attempt, retries and hedges too; one that is then refused by
+// bulkhead or breaker gives its token back.
 func limiterFor(p RateLimitPolicy, before *shared) *rate.Limiter {
 	if before == nil || before.limiter == nil {
 		return rate.NewLimiter(rate.Limit(p.PerSecond), p.Burst)

@@ -26,6 +26,16 @@ func drawPause(c *clock.Clock, bounds *backoff.ExponentialBackOff) time.Duration
 	return time.Duration(c.Float64() * float64(bounds.NextBackOff()))
 }
 
+// A call goes on after an attempt failed:
+//
+//	failed ──(the verdict and Idempotent allow it, attempts are left, the pause ends in time, the budget has a token)──▶ pauses
+//	pauses ──(the pause is over)──▶ asks for admission: the next attempt runs, or a refusal ends the call
+//	pauses ──(the deadline came, or the caller left)──▶ ended, the token goes back
+//	failed ──(anything else)──▶ ended
+//
+// Observed: the verdict on the attempt's error. A refusal by the guard itself is
+// none, and is never repeated: it would hammer an open breaker.
+
 // Why no further attempt was made; the texts of CallError.Gave.
 const (
 	gaveNotIdempotent = "not idempotent"
