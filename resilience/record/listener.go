@@ -21,24 +21,39 @@ type listener struct {
 	each func(Call)
 }
 
-// entry is a call that runs. The call's context carries it.
+// entry is a call that runs. It is the call's context too, so that it can be found.
 type entry struct {
+	context.Context
+	of    *listener
 	start time.Duration
 	class resilience.Criticality
 
 	mu       sync.Mutex
 	over     bool
 	attempts []Attempt
-	running  []bool // by attempt
+	room     [2]Attempt // for most calls enough
 }
+
+// running is how long an attempt took that has not ended.
+const running time.Duration = -1
 
 // entryKey finds a listener's entry in a context.
 type entryKey struct{ l *listener }
 
+// Value implements context.Context.
+func (c *entry) Value(key any) any {
+	if k, ok := key.(entryKey); ok && k.l == c.of {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
 // Handle implements resilience.Listener.
 func (l *listener) Handle(ctx context.Context, e resilience.Event) context.Context {
 	if e.Kind == resilience.CallStarted {
-		return context.WithValue(ctx, entryKey{l}, &entry{start: l.now(), class: e.Criticality})
+		c := &entry{Context: ctx, of: l, start: l.now(), class: e.Criticality}
+		c.attempts = c.room[:0]
+		return c
 	}
 	c, ok := ctx.Value(entryKey{l}).(*entry)
 	if !ok {
@@ -60,17 +75,16 @@ func (c *entry) begin(e resilience.Event, now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over && e.Attempt == len(c.attempts)+1 {
-		c.attempts = append(c.attempts, Attempt{Start: max(0, now-c.start), Hedge: e.Hedged})
-		c.running = append(c.running, true)
+		c.attempts = append(c.attempts, Attempt{Start: max(0, now-c.start), Took: running, Hedge: e.Hedged})
 	}
 }
 
 func (c *entry) end(e resilience.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := e.Attempt - 1; !c.over && i >= 0 && i < len(c.attempts) && c.running[i] {
+	if i := e.Attempt - 1; !c.over && i >= 0 && i < len(c.attempts) && c.attempts[i].Took == running {
 		a := &c.attempts[i]
-		a.Outcome, a.Took, c.running[i] = e.Verdict.Outcome, e.Took, false
+		a.Outcome, a.Took = e.Verdict.Outcome, max(0, e.Took)
 		a.Cut = errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled)
 	}
 }
@@ -81,13 +95,17 @@ func (c *entry) call(e resilience.Event, now time.Duration) Call {
 	defer c.mu.Unlock()
 	c.over = true
 	for i := range c.attempts {
-		if a := &c.attempts[i]; c.running[i] { // it goes on, or its end was not told
+		if a := &c.attempts[i]; a.Took == running { // it goes on, or its end was not told
 			a.Outcome, a.Cut, a.Took = resilience.Ignored, true, max(0, now-c.start-a.Start)
 		}
 	}
+	attempts := c.attempts
+	if len(attempts) == 0 {
+		attempts = nil
+	}
 	call := Call{
 		Start: c.start, Dependency: e.Dependency, Operation: e.Operation, Criticality: c.class,
-		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Attempts: c.attempts,
+		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Attempts: attempts,
 	}
 	if e.Err == nil {
 		call.Cause = causeOf(e.Cause)

@@ -136,7 +136,7 @@ func replay(ctx context.Context, r *Report, calls []record.Call, policy resilien
 	d = Dependency{Name: policy.Name, Drawn: p.model.drawn, Notes: p.notes()}
 	d.Recorded = r.summarise(calls, p.within)
 	d.Replayed = r.summarise(p.replayed, p.within)
-	d.Changes = changes(calls, p.replayed)
+	d.Operations, d.Changes = byOperation(calls, p.replayed), changes(calls, p.replayed)
 	d.Breaker, d.Limits = states.spans(r.Length), states.limits
 	return d, nil
 }

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -32,6 +33,8 @@ type Dependency struct {
 	Name     string `json:"name"`
 	Recorded Side   `json:"recorded"`
 	Replayed Side   `json:"replayed"`
+	// Operations holds the same by kind of call, sorted by name.
+	Operations []Operation `json:"operations"`
 	// Changes counts the calls whose outcome is another, most frequent first.
 	Changes []Change `json:"changes,omitempty"`
 	Drawn   Drawn    `json:"drawn"`
@@ -67,6 +70,21 @@ type Side struct {
 	// Latency is that of all calls, refused ones too.
 	Latency Latency  `json:"latency"`
 	Buckets []Bucket `json:"buckets"`
+}
+
+// Operation compares what became of one kind of call.
+type Operation struct {
+	Name     string `json:"name"`
+	Calls    int    `json:"calls"`
+	Recorded Tally  `json:"recorded"`
+	Replayed Tally  `json:"replayed"`
+}
+
+// Tally counts calls of one kind on one side, as Side does.
+type Tally struct {
+	Outcomes map[Outcome]int `json:"outcomes"`
+	Answered int             `json:"answered"`
+	Attempts int             `json:"attempts"`
 }
 
 // Latency holds quantiles.
@@ -194,7 +212,7 @@ func (r *Report) summarise(calls []record.Call, within func(operation string) ti
 			b.Outcomes = map[Outcome]int{}
 		}
 		b.Outcomes[outcome]++
-		if c.Answered || outcome == Ignored {
+		if answers(c, outcome) {
 			s.Answered++
 		}
 		if (outcome == Live || outcome == Hedged || outcome == Ignored) && c.Took <= within(c.Operation) {
@@ -231,6 +249,36 @@ func (r *Report) summarise(calls []record.Call, within func(operation string) ti
 	}
 	s.PeakRunning = peak(edges)
 	return s
+}
+
+func answers(c record.Call, o Outcome) bool { return c.Answered || o == Ignored }
+
+// byOperation compares what became of each kind of call.
+func byOperation(before, after []record.Call) []Operation {
+	found := map[string]*Operation{}
+	for i := range before {
+		name := before[i].Operation
+		if found[name] == nil {
+			found[name] = &Operation{Name: name, Recorded: Tally{Outcomes: map[Outcome]int{}}, Replayed: Tally{Outcomes: map[Outcome]int{}}}
+		}
+		found[name].Calls++
+		found[name].Recorded.add(before[i])
+		found[name].Replayed.add(after[i])
+	}
+	var list []Operation
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		list = append(list, *found[name])
+	}
+	return list
+}
+
+func (t *Tally) add(c record.Call) {
+	o := outcomeOf(c)
+	t.Outcomes[o]++
+	t.Attempts += len(c.Attempts)
+	if answers(c, o) {
+		t.Answered++
+	}
 }
 
 // edge is where the number of running attempts changes.

@@ -348,6 +348,9 @@ func TestABreakerOpensAndRecovers(t *testing.T) {
 			t.Errorf("a gap before %+v", s)
 		}
 	}
+	if len(d.Operations) != 1 || !maps.Equal(d.Operations[0].Replayed.Outcomes, d.Replayed.Outcomes) || d.Operations[0].Recorded.Attempts != 600 {
+		t.Errorf("by operation: %+v", d.Operations)
+	}
 	if d.Replayed.Outcomes[simulate.Open] < 60 || d.Replayed.Attempts > 540 {
 		t.Errorf("%+v", d.Replayed.Outcomes)
 	}

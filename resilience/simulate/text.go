@@ -25,6 +25,12 @@ func (r *Report) WriteText(w io.Writer) error {
 			}
 			fmt.Fprintf(&b, "%-26s%12s%12s\n", row.Name, row.Recorded, row.Replayed)
 		}
+		if len(d.Operations) > 1 {
+			fmt.Fprintf(&b, "\n%-26s%12s%20s%20s\n", "By operation", "calls", "answered", "attempts")
+			for _, o := range d.Operations {
+				fmt.Fprintf(&b, "%-26s%12s%20s%20s\n", o.Name, count(o.Calls), count(o.Recorded.Answered)+" -> "+count(o.Replayed.Answered), count(o.Recorded.Attempts)+" -> "+count(o.Replayed.Attempts))
+			}
+		}
 		if len(d.Changes) > 0 {
 			b.WriteString("\nWhat became of whom:\n")
 			for _, c := range d.Changes {
