@@ -24,10 +24,12 @@ func (p Plan) Check() error {
 type Known struct {
 	Dependencies []string
 	Nodes        []string
+	Keyspaces    []string
+	Tables       []string // without their keyspaces
 }
 
-// CheckNames returns nil, or a *PlanError for rules that name a dependency or a
-// node that isn't there: such a rule would silently do nothing.
+// CheckNames returns nil, or a *PlanError for rules that name a dependency, a node, a
+// keyspace or a table that isn't there: such a rule would silently do nothing.
 func (p Plan) CheckNames(known Known) error {
 	var problems []Problem
 	check := func(field, pattern, noun string, names []string) {
@@ -40,6 +42,12 @@ func (p Plan) CheckNames(known Known) error {
 		at := fmt.Sprintf("rules[%d].", i)
 		check(at+"where.dependency", r.Where.Dependency, "dependency", known.Dependencies)
 		check(at+"where.node", r.Where.Node, "node", known.Nodes)
+		for name := range strings.SplitSeq(r.Where.Keyspace, ",") { // a batch can have several
+			check(at+"where.keyspace", name, "keyspace", known.Keyspaces)
+		}
+		for name := range strings.SplitSeq(r.Where.Table, ",") {
+			check(at+"where.table", name, "table", known.Tables)
+		}
 		for j, peer := range r.What.Peers {
 			check(fmt.Sprintf("%swhat.peers[%d]", at, j), peer, "node", known.Nodes)
 		}

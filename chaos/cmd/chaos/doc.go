@@ -4,6 +4,7 @@
 //	chaos explain PLAN                                     the timeline, in words and drawn
 //	chaos proxy --upstream ADDR --dependency NAME PLAN     a TCP proxy that follows the plan
 //	chaos proxy --api ADDR                                 Toxiproxy's HTTP interface
+//	chaos cql --listen ADDR --upstream ADDR --plan FILE    a proxy inside Cassandra's protocol
 //	chaos run FILE|NAME                                    play a scenario: verdict and report
 //	chaos replay REPORT.json                               the same again, with its seed
 //	chaos scenarios [NAME]                                 the library of scenarios

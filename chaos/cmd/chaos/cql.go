@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/cqlproxy"
+)
+
+// cqlFlags are the flags of chaos cql: one of listen, upstream, name and advertised for
+// each node.
+type cqlFlags struct {
+	listen, upstream, name, advertised []string
+	dependency, plan                   string
+	maxFrameBytes                      int
+}
+
+func cqlCommand(out, errs io.Writer) *cobra.Command {
+	var f cqlFlags
+	c := &cobra.Command{
+		Use: "cql --listen ADDR --upstream ADDR [--listen ADDR --upstream ADDR]... [--plan FILE]", Short: "a proxy inside Cassandra's protocol that follows the plan, until interrupted", Args: cobra.NoArgs,
+		Long: "Listen before Cassandra nodes, pass requests on, and do to them what the plan says.\nThe plan begins with the start; every rule ends by itself. Drivers find the nodes at\nthe addresses listened on; give each node an address of its own with the same port,\nlike 127.1.0.1:9042 and 127.1.0.2:9042. Without a plan requests pass.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := f.config()
+			if err != nil {
+				return err
+			}
+			var plan chaos.Plan
+			if f.plan != "" {
+				if plan, err = load(f.plan, errs); err != nil {
+					return err
+				}
+			}
+			if err := plan.CheckNames(cfg.Known()); err != nil {
+				fmt.Fprintln(errs, err)
+				return errFound
+			}
+			return followCQL(c.Context(), plan, cfg, out, errs)
+		},
+	}
+	c.Flags().StringArrayVar(&f.listen, "listen", nil, "host:port on loopback for a node; once for each")
+	c.Flags().StringArrayVar(&f.upstream, "upstream", nil, "host:port of a node; once for each, in the order of --listen")
+	c.Flags().StringArrayVar(&f.name, "name", nil, "what rules call a node, in the same order; default: its upstream address")
+	c.Flags().StringArrayVar(&f.advertised, "advertised", nil, "ip:port by which the cluster tells drivers of a node, in the same order; default: its upstream address")
+	c.Flags().StringVar(&f.dependency, "dependency", "cassandra", "name of the nodes in the plan")
+	c.Flags().StringVar(&f.plan, "plan", "", "file of the plan")
+	c.Flags().IntVar(&f.maxFrameBytes, "max-frame-bytes", 0, "longest body of a frame; default 256 MiB, the protocol's limit")
+	return c
+}
+
+// config pairs what was given for each node.
+func (f cqlFlags) config() (cqlproxy.Config, error) {
+	cfg := cqlproxy.Config{Dependency: f.dependency, MaxFrameBytes: f.maxFrameBytes}
+	if len(f.listen) != len(f.upstream) {
+		return cfg, fmt.Errorf("%d --listen and %d --upstream: give one of each for each node", len(f.listen), len(f.upstream))
+	}
+	for flag, values := range map[string][]string{"--name": f.name, "--advertised": f.advertised} {
+		if len(values) != 0 && len(values) != len(f.upstream) {
+			return cfg, fmt.Errorf("%d %s and %d --upstream: give one for each node, or none", len(values), flag, len(f.upstream))
+		}
+	}
+	for i, upstream := range f.upstream {
+		if !loopback(f.listen[i]) {
+			return cfg, fmt.Errorf("--listen %q: give a port on loopback, such as 127.1.0.1:9042", f.listen[i])
+		}
+		n := cqlproxy.Node{Listen: f.listen[i], Upstream: upstream}
+		if len(f.name) > 0 {
+			n.Name = f.name[i]
+		}
+		if len(f.advertised) > 0 {
+			n.Advertised = f.advertised[i]
+		}
+		cfg.Nodes = append(cfg.Nodes, n)
+	}
+	return cfg, cfg.Check()
+}
+
+// followCQL proxies until the context ends, and tells each fault.
+func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, out, errs io.Writer) error {
+	injector, err := chaos.New(plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
+		fmt.Fprintf(out, "%8s  %s: %s at %s: %s %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind, e.Call.Node, e.Call.Operation, e.Call.Table)
+	})}})
+	if err != nil {
+		return &failure{err}
+	}
+	cfg.Injector = injector
+	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
+	proxy, err := cqlproxy.Start(ctx, cfg)
+	if err != nil {
+		return &failure{err}
+	}
+	for i, addr := range proxy.Addrs() {
+		fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, addr, cfg.Nodes[i].Upstream)
+	}
+	injector.Start()
+	checkTables(ctx, proxy, plan, errs)
+	<-ctx.Done()
+	chosen := injector.Stats().ByRule
+	injector.Stop()
+	if err := proxy.Close(); err != nil {
+		return &failure{err}
+	}
+	s := proxy.Stats()
+	fmt.Fprintf(out, "%d connections, %d bytes up, %d bytes down\n", s.Accepted, s.Up, s.Down)
+	for _, rule := range slices.Sorted(maps.Keys(chosen)) {
+		fmt.Fprintf(out, "%s: chosen %d times\n", rule, chosen[rule])
+	}
+	return nil
+}
+
+// checkTables tells of rules that name keyspaces and tables that aren't there. They may
+// be made later, so that it is no reason to end.
+func checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, errs io.Writer) {
+	named := slices.ContainsFunc(plan.Rules, func(r chaos.Rule) bool { return r.Where.Keyspace != "" || r.Where.Table != "" })
+	if !named {
+		return
+	}
+	known, err := proxy.Known(ctx)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(errs, "%v\nkeyspaces and tables of the plan were not checked\n", err)
+	}
+	if err := plan.CheckNames(known); err != nil {
+		fmt.Fprintf(errs, "%v\nsuch a rule does nothing until it is there\n", err)
+	}
+}
