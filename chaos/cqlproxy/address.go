@@ -2,11 +2,8 @@ package cqlproxy
 
 import (
 	"encoding/binary"
-	"errors"
 	"net/netip"
 	"slices"
-
-	"github.com/datastax/go-cassandra-native-protocol/message"
 )
 
 // addresses maps the nodes' own addresses to those that the proxy listens on. It does
@@ -26,26 +23,25 @@ func (a addresses) find(ip netip.Addr, port uint16) (netip.AddrPort, bool) {
 // rows rewrites an answer about nodes. Rows of nodes that no proxy stands before are
 // left out.
 func (a addresses) rows(in answer) (frame, error) {
-	return in.rows(func(r *message.RowsResult) error {
-		if r.Metadata == nil || len(r.Metadata.Columns) == 0 {
-			return errors.New("the answer about nodes names no columns")
-		}
-		column := make(map[string]int)
-		for i, c := range r.Metadata.Columns {
-			column[c.Name] = i
-		}
-		r.Data = slices.DeleteFunc(r.Data, func(row message.Row) bool { return !a.row(row, column) })
-		return nil
-	})
+	r, err := readRows(in)
+	if err != nil {
+		return nil, err
+	}
+	column := make(map[string]int)
+	for i, name := range r.columns {
+		column[name] = i
+	}
+	r.data = slices.DeleteFunc(r.data, func(row [][]byte) bool { return !a.row(row, column) })
+	return in.with(r.encode()), nil
 }
 
 // row rewrites a node's row; false if no proxy stands before the node.
-func (a addresses) row(row message.Row, column map[string]int) bool {
+func (a addresses) row(row [][]byte, column map[string]int) bool {
 	// What clients dial, in the order in which drivers look for it. The others, such as
 	// peer, are the node's names among nodes and keys of the table: they stay.
 	for _, pair := range [][2]string{{"native_address", "native_port"}, {"rpc_address", "rpc_port"}, {"broadcast_address", ""}, {"peer", ""}} {
 		i, ok := column[pair[0]]
-		if !ok || i >= len(row) {
+		if !ok {
 			continue
 		}
 		ip, ok := netip.AddrFromSlice(row[i])
@@ -53,7 +49,7 @@ func (a addresses) row(row message.Row, column map[string]int) bool {
 			continue
 		}
 		port, hasPort := column[pair[1]]
-		hasPort = hasPort && port < len(row) && len(row[port]) == 4
+		hasPort = hasPort && len(row[port]) == 4
 		var known uint16
 		if hasPort {
 			known = uint16(binary.BigEndian.Uint32(row[port]))

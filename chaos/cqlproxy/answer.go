@@ -1,14 +1,6 @@
 package cqlproxy
 
-import (
-	"bytes"
-	"errors"
-	"fmt"
-
-	protocol "github.com/datastax/go-cassandra-native-protocol/frame"
-	"github.com/datastax/go-cassandra-native-protocol/message"
-	"github.com/datastax/go-cassandra-native-protocol/primitive"
-)
+import "errors"
 
 // Kinds of RESULT.
 const (
@@ -66,29 +58,4 @@ func (a answer) result() (kind int, c *cursor) {
 		return 0, c
 	}
 	return c.int32(), c
-}
-
-// rows decodes a result of rows, lets edit change it, and encodes it again.
-func (a answer) rows(edit func(*message.RowsResult) error) (frame, error) {
-	header := &protocol.Header{IsResponse: true, Version: primitive.ProtocolVersion(a.frame.version()), OpCode: primitive.OpCodeResult}
-	codec := protocol.NewRawCodec()
-	var out bytes.Buffer
-	err := unpack(func() error {
-		body, err := codec.DecodeBody(header, bytes.NewReader(a.message))
-		if err != nil {
-			return err
-		}
-		rows, ok := body.Message.(*message.RowsResult)
-		if !ok {
-			return fmt.Errorf("the result is a %T", body.Message)
-		}
-		if err := edit(rows); err != nil {
-			return err
-		}
-		return codec.EncodeBody(header, body, &out)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return a.with(out.Bytes()), nil
 }

@@ -14,7 +14,6 @@ import (
 // Codes of errors that are known by more than their place in chaos.CQLErrorTable.
 const (
 	codeProtocolError   = 0x000A
-	codeOverloaded      = 0x1001
 	codeWriteTimeout    = 0x1100
 	codeReadTimeout     = 0x1200
 	codeReadFailure     = 0x1300
@@ -54,7 +53,7 @@ func newError(r *request, f chaos.Fault) frame {
 		text = fmt.Sprintf("%s (injected by chaos rule %q)", name, f.Rule)
 	}
 	code, fields := asVersion(info.Code, info.Fields, r.version())
-	e := errorFields{request: r, set: f.What.Fields, code: code}
+	e := errorFields{request: r, set: f.What.Fields, meant: info.Code}
 	var b []byte
 	for _, field := range fields {
 		b = e.append(b, field)
@@ -82,7 +81,7 @@ func asVersion(code int32, fields []string, version int) (int32, []string) {
 type errorFields struct {
 	request *request
 	set     map[string]string
-	code    int32
+	meant   int32 // code that the plan names, whatever the client's version makes of it
 }
 
 func (e errorFields) append(b []byte, field string) []byte {
@@ -162,7 +161,7 @@ func (e errorFields) writeType() string {
 	switch {
 	case e.set["write_type"] != "":
 		return e.set["write_type"]
-	case s.conditional:
+	case s.conditional || e.meant == codeCASUnknown:
 		return "CAS"
 	case s.operation == "BATCH" && s.counter:
 		return "COUNTER"

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/datastax/go-cassandra-native-protocol/message"
-
 	"github.com/backstay-go/backstay/chaos"
 )
 
@@ -68,16 +66,14 @@ func (p *Proxy) schema(ctx context.Context, upstream string) (keyspaces, tables 
 		if err != nil {
 			return nil, nil, err
 		}
-		_, err = a.rows(func(rows *message.RowsResult) error {
-			for _, row := range rows.Data {
-				if len(row) == 2 {
-					keyspaces, tables = append(keyspaces, string(row[0])), append(tables, string(row[1]))
-				}
-			}
-			return nil
-		})
+		rows, err := readRows(a)
 		if err != nil {
 			return nil, nil, err
+		}
+		for _, row := range rows.data {
+			if len(row) == 2 {
+				keyspaces, tables = append(keyspaces, string(row[0])), append(tables, string(row[1]))
+			}
 		}
 	}
 	for _, names := range []*[]string{&keyspaces, &tables} {
