@@ -58,6 +58,10 @@ func (h *held) end() {
 // a copy: the standard transport's own response stays reachable from its connection.
 func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, hold bool) *http.Response {
 	resp.Request = r
+	if isBodiless(resp, r) && resp.Body != nil && resp.Body != http.NoBody {
+		_ = resp.Body.Close() // HTTP/2 has a body of its own that is none
+		resp.Body = http.NoBody
+	}
 	if _, whole := resp.Body.(*whole); whole || resp.Body == nil || resp.Body == http.NoBody {
 		a.cancel(context.Canceled)
 		return resp
@@ -79,6 +83,12 @@ func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, ho
 	}
 	runtime.AddCleanup(b, (*held).end, h)
 	return &out
+}
+
+// isBodiless says whether an answer has no body, whatever its length says.
+func isBodiless(resp *http.Response, r *http.Request) bool {
+	return r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified ||
+		resp.ContentLength == 0 && resp.ProtoMajor == 2
 }
 
 // body is a response's body.

@@ -1,13 +1,11 @@
 package rest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/internal/wire"
 	"github.com/backstay-go/backstay/resilience"
@@ -35,13 +33,6 @@ var (
 	ErrStalled = errors.New("rest: response stalled")
 )
 
-// Problem is a problem document (RFC 9457). Members of the wrong type are ignored.
-type Problem struct {
-	Type, Title, Detail, Instance string
-	// Members are all members, as they came.
-	Members map[string]any
-}
-
 // StatusError is an answer that is not a success, of a typed call.
 type StatusError struct {
 	Method, URL string
@@ -59,9 +50,17 @@ type StatusError struct {
 func (e *StatusError) Error() string {
 	text := strings.TrimSpace(string(e.Body[:min(len(e.Body), 200)]))
 	if e.Problem != nil {
-		text = strings.TrimSpace(e.Problem.Title + ": " + e.Problem.Detail)
+		text = e.Problem.Error()
 	}
 	return strings.TrimSuffix(fmt.Sprintf("rest: %s %s: status %d: %s", e.Method, e.URL, e.Status, text), ": ")
+}
+
+// Unwrap returns the problem document, if there is one, so that errors.As finds it.
+func (e *StatusError) Unwrap() error {
+	if e.Problem == nil {
+		return nil
+	}
+	return e.Problem
 }
 
 // Verdict implements resilience.Judged.
@@ -73,61 +72,22 @@ func IsStatus(err error, status int) bool {
 	return errors.As(err, &s) && s.Status == status
 }
 
-func problemOf(h http.Header, body []byte) *Problem {
-	if kind, _, _ := strings.Cut(h.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/problem+json" {
+// Check returns nil for an answer that is a success (2xx), and a *StatusError with what
+// the answer says otherwise: then it reads at most 64 KiB of the body and closes it. It
+// is for users of Transport; typed calls do it by themselves.
+func Check(r *http.Response) error {
+	if r.StatusCode >= 200 && r.StatusCode <= 299 {
 		return nil
 	}
-	var members map[string]any
-	if json.Unmarshal(body, &members) != nil {
-		return nil
+	e := &StatusError{Status: r.StatusCode, Header: r.Header}
+	if r.Request != nil && r.Request.URL != nil {
+		e.Method, e.URL = r.Request.Method, shown(r.Request)
 	}
-	text := func(name string) string { s, _ := members[name].(string); return s }
-	return &Problem{Type: text("type"), Title: text("title"), Detail: text("detail"), Instance: text("instance"), Members: members}
-}
-
-// judge says what an answer's status means for the guard. ok is false for a success
-// and for what is the caller's fault, which is no failure of the dependency.
-func judge(status int, h http.Header, idempotent bool) (v resilience.Verdict, ok bool) {
-	if status < http.StatusTooManyRequests {
-		return answered, false
+	if r.Body != nil {
+		e.Body, _ = io.ReadAll(io.LimitReader(r.Body, drainBytes)) // what came is told
+		_ = r.Body.Close()
 	}
-	repeat := resilience.RepeatNever
-	if idempotent {
-		repeat = resilience.RepeatIfIdempotent
-	}
-	after := retryAfter(h, time.Now())
-	refused := h.Get(HeaderRefused) != ""
-	switch {
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && (refused || h.Get("Retry-After") != ""):
-		if refused {
-			repeat = resilience.RepeatAlways
-		}
-		return resilience.Verdict{Outcome: resilience.Overload, Repeat: repeat, After: after}, true
-	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported:
-		return resilience.Verdict{Outcome: resilience.Failure, Repeat: repeat, After: after}, true
-	}
-	return answered, false
-}
-
-// answered is an answer that is no failure of the dependency.
-var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
-
-// retryAfter reads the header in both forms: seconds, or a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text == "" {
-		return 0
-	}
-	if s, err := strconv.ParseInt(text, 10, 32); err == nil {
-		return max(0, time.Duration(s)*time.Second)
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	// The server's clock counts, if it tells.
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return max(0, at.Sub(now))
+	e.Problem = problemOf(r.Header, e.Body)
+	e.verdict, _ = judge(r.StatusCode, r.Header, false)
+	return e
 }

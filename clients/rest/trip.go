@@ -62,7 +62,7 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 		direct(out, a.backend.base)
 	}
 	resp, err := tr.base.RoundTrip(out)
-	if err == nil && isSmall(resp, tr.maxBytes()) {
+	if err == nil && !isBodiless(resp, r) && isSmall(resp, tr.maxBytes()) {
 		err = a.readWhole(resp, tr.stall())
 	}
 	if err != nil {

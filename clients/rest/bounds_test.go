@@ -1,0 +1,300 @@
+package rest_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// TestFailedAttemptsLeaveNothing: 300 failed attempts with bodies, ten at a time. goleak
+// looks for what is left.
+func TestFailedAttemptsLeaveNothing(t *testing.T) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write(bytes.Repeat([]byte("x"), 20_000)) // of no stated length
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		c := (&rest.Transport{Guard: g, Base: base}).Client()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for range 10 {
+					r, _ := http.NewRequestWithContext(t.Context(), "PUT", s.URL, strings.NewReader("some body"))
+					resp, err := c.Do(r)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					resp.Body.Close()
+				}
+			})
+		}
+		wg.Wait()
+		if s.requests.Load() != 300 || s.conns.Load() > 10 {
+			t.Errorf("%d connections for %d failed attempts of 10 callers", s.conns.Load(), s.requests.Load())
+		}
+		free(t, g)
+	})
+}
+
+// TestAnEndlessErrorBodyHoldsNobodyUp: the answer that nobody needs trickles.
+func TestAnEndlessErrorBodyHoldsNobodyUp(t *testing.T) {
+	var n atomic.Int64
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1)%2 == 0 {
+			return
+		}
+		w.WriteHeader(503)
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		began := time.Now()
+		resp, err := (&rest.Transport{Guard: g, Base: base}).Client().Get(s.URL)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		resp.Body.Close()
+		if took := time.Since(began); took > 8*time.Second { // of the 10 s that an attempt has
+			t.Errorf("took %v", took)
+		}
+		free(t, g)
+	})
+}
+
+func TestDecompressedBytesCount(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	_, _ = z.Write(make([]byte, 10<<20))
+	_ = z.Close()
+	onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(bomb.Bytes())
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		resp, err := (&rest.Transport{Guard: g, Base: base, MaxBytes: 1 << 20}).Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		if !errors.Is(err, rest.ErrTooLarge) || n > 1<<20 {
+			t.Errorf("%d bytes of %d on the wire, %v", n, bomb.Len(), err)
+		}
+		if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, rest.ErrTooLarge) {
+			t.Errorf("the next read: %v", err)
+		}
+		resp.Body.Close()
+		free(t, g)
+	})
+}
+
+// TestTheDeadlineHoldsForBodies: an attempt's time does not end with the headers.
+func TestTheDeadlineHoldsForBodies(t *testing.T) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "x")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t, func(p *resilience.Policy) { p.Default.AttemptTimeout = 100 * time.Millisecond })
+		resp, err := (&rest.Transport{Guard: g, Base: base}).Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		resp.Body.Close()
+		free(t, g)
+	})
+}
+
+// TestASmallAnswerThatBreaksOffIsRepeated: it is read within its attempt.
+func TestASmallAnswerThatBreaksOffIsRepeated(t *testing.T) {
+	s := &service{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		if s.requests.Add(1) == 1 {
+			_, _ = io.WriteString(w, "half")
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, "all of it.")
+	}))
+	defer s.Close()
+	resp, err := client(t, &rest.Transport{Guard: guard(t)}).Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	if resp.Body.Close(); string(b) != "all of it." || err != nil || s.requests.Load() != 2 {
+		t.Errorf("%q after %d requests, %v", b, s.requests.Load(), err)
+	}
+}
+
+// idle counts how often idle connections are closed.
+type idle struct {
+	farm
+	closed atomic.Int32
+}
+
+func (i *idle) CloseIdleConnections() { i.closed.Add(1) }
+
+func TestAnOpenBreakerClosesIdleConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := &idle{farm: farm{answer: func(string) (int, error) { return 500, nil }}}
+		g := guard(t, once, func(p *resilience.Policy) {
+			p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 5, OpenFor: 10 * time.Second, Jitter: -1}
+		})
+		tr := &rest.Transport{Guard: g, Base: base}
+		get := func() {
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a/", nil)
+			if resp, err := tr.RoundTrip(r); err == nil {
+				resp.Body.Close()
+			}
+		}
+		for range 5 {
+			get()
+		}
+		if base.closed.Load() != 0 {
+			t.Error("closed before it opened")
+		}
+		for range 10 {
+			get()
+		}
+		if n := base.closed.Load(); n != 1 {
+			t.Errorf("closed %d times in one open period", n)
+		}
+		time.Sleep(11 * time.Second)
+		for range 10 {
+			get()
+		}
+		if n := base.closed.Load(); n != 2 {
+			t.Errorf("closed %d times in two open periods", n)
+		}
+	})
+}
+
+func TestConnectionsHaveAnAge(t *testing.T) {
+	for age, want := range map[time.Duration]int64{time.Nanosecond: 5, -1: 1, 0: 1} {
+		s := serve(t, func(http.ResponseWriter, *http.Request) {})
+		c := client(t, &rest.Transport{Guard: guard(t), Base: rest.NewBase(5).WithAge(age)})
+		for range 5 {
+			resp, err := c.Get(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		if n := s.conns.Load(); n != want {
+			t.Errorf("age %v: %d connections for 5 requests, want %d", age, n, want)
+		}
+	}
+}
+
+func TestKeepToOrigin(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		keeps    bool
+	}{
+		{"http://a/x", "http://a/y", true},
+		{"http://a/x", "http://A:80/y", true},
+		{"https://a/x", "https://a:443/y", true},
+		{"http://a/x", "https://a/y", false},
+		{"https://a/x", "http://a/y", false},
+		{"http://a/x", "http://a:81/y", false},
+		{"http://a/x", "http://b/y", false},
+	} {
+		from, _ := url.Parse(c.from)
+		to, _ := url.Parse(c.to)
+		err := rest.KeepToOrigin(&http.Request{URL: to}, []*http.Request{{URL: from}})
+		if (err == nil) != c.keeps {
+			t.Errorf("%s to %s: %v", c.from, c.to, err)
+		}
+	}
+}
+
+// TestHedges: the first is slow, the second fast; success wins, not speed.
+func TestHedges(t *testing.T) {
+	hedged := func(p *resilience.Policy) {
+		p.Default.Retry, p.Default.Hedge = nil, &resilience.HedgePolicy{Delay: 5 * time.Millisecond}
+	}
+	for _, c := range []struct {
+		name, method string
+		second       int
+		want         int64
+		status       int
+	}{
+		{"the second wins", "GET", 200, 2, 200},
+		{"a fast 503 does not win", "GET", 503, 2, 200},
+		{"a POST is not hedged", "POST", 200, 1, 200},
+		{"a PUT of a stream is not hedged", "PUT", 200, 1, 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.Header.Get(rest.HeaderAttempt), ";hedge") {
+					w.WriteHeader(c.second)
+				} else {
+					select {
+					case <-r.Context().Done():
+					case <-time.After(100 * time.Millisecond):
+					}
+				}
+				_, _ = io.WriteString(w, strings.Repeat("x", 20_000))
+			}, func(t *testing.T, s *service, base *rest.Base) {
+				g := guard(t, hedged)
+				var body io.Reader
+				if c.method == "PUT" {
+					body = io.MultiReader(strings.NewReader("x"))
+				}
+				r, _ := http.NewRequestWithContext(t.Context(), c.method, s.URL, body)
+				resp, err := (&rest.Transport{Guard: g, Base: base}).RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if n != 20_000 || err != nil || resp.StatusCode != c.status || s.requests.Load() != c.want {
+					t.Errorf("%d, %d bytes, %v, %d requests, want %d", resp.StatusCode, n, err, s.requests.Load(), c.want)
+				}
+				free(t, g)
+			})
+		})
+	}
+}
+
+// TestALateStreamIsNotSentAgain: a server that refuses before it reads the body.
+func TestARefusedStreamIsNotSentAgain(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(rest.HeaderRefused, "overload")
+		w.WriteHeader(503)
+	})
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, io.MultiReader(strings.NewReader("x")))
+	r.Header.Set("Expect", "100-continue")
+	resp, err := client(t, &rest.Transport{Guard: guard(t)}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != 503 || s.requests.Load() != 1 {
+		t.Errorf("%d after %d requests", resp.StatusCode, s.requests.Load())
+	}
+}
