@@ -30,7 +30,7 @@ type Scenario struct {
 	Name   string `yaml:"name" doc:"a word; reports are called after it"`
 	Title  string `yaml:"title" doc:"what is tried, in a line; default the name"`
 	About  string `yaml:"about" doc:"why, and what is expected, in a few sentences"`
-	Target string `yaml:"target" doc:"the system under test, for commands; default licensesvc"`
+	Target string `yaml:"target" doc:"the system under test, for commands: licensesvc (default), eventstore or http"`
 	// Settings are the target's own.
 	Settings map[string]string `yaml:"settings" doc:"what the target should be like; its own words"`
 	Seed     uint64            `yaml:"seed" doc:"decides load and faults; the same seed gives the same"`

@@ -21,7 +21,7 @@ var errUndecided = errors.New("undecided")
 
 // targets are the systems that scenarios can be run against.
 func targets() map[string]scenario.Target {
-	return map[string]scenario.Target{"": target.Target{}, "licensesvc": target.Target{}, scenario.HTTPTarget: scenario.Described{}}
+	return map[string]scenario.Target{"": target.Target{}, "licensesvc": target.Target{}, "eventstore": target.EventStore{}, scenario.HTTPTarget: scenario.Described{}}
 }
 
 func scenarioCommands(out, errs io.Writer) []*cobra.Command {
@@ -85,7 +85,7 @@ func find(arg string) (scenario.Scenario, error) {
 func play(ctx context.Context, s scenario.Scenario, seed uint64, dir, command string, out io.Writer) error {
 	t, ok := targets()[s.Target]
 	if !ok {
-		return fmt.Errorf("target %q: there are licensesvc, and %s for a system that the scenario describes", s.Target, scenario.HTTPTarget)
+		return fmt.Errorf("target %q: there are licensesvc and eventstore, and %s for a system that the scenario describes", s.Target, scenario.HTTPTarget)
 	}
 	fmt.Fprintf(out, "%s: %s of load\n", s.Name, s.Length())
 	rep, err := scenario.Play(ctx, s, scenario.Config{Target: t, Seed: seed, Command: command, Out: out})

@@ -9,11 +9,11 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// history is what the store holds of each member, read past the service.
-type history map[string][]license.Event
+// stored is what the store holds of each member, read past the service.
+type stored map[string][]license.Event
 
-func readHistory(ctx context.Context, store eventstore.Store, members []string) (history, error) {
-	codec, all := app.Codec(), history{}
+func readHistory(ctx context.Context, store eventstore.Store, members []string) (stored, error) {
+	codec, all := app.Codec(), stored{}
 	for _, member := range members {
 		_, err := eventstore.LoadAll(ctx, store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
 			for _, s := range stored {
@@ -33,7 +33,7 @@ func readHistory(ctx context.Context, store eventstore.Store, members []string) 
 }
 
 // count is how often a kind of event is in the store for a license.
-func (h history) count(member, id string, kinds ...string) (n int) {
+func (h stored) count(member, id string, kinds ...string) (n int) {
 	for _, e := range h[member] {
 		for _, k := range kinds {
 			if e.Of() == id && e.Kind() == k {
@@ -55,7 +55,7 @@ var effect = map[string][]string{
 
 // kept compares what clients were promised with what the store holds. A request
 // whose outcome nobody knew may be there or not, but once at most.
-func kept(answers []seen, h history) (checked int, broken []string) {
+func kept(answers []seen, h stored) (checked int, broken []string) {
 	type tally struct{ acknowledged, possible int }
 	type of struct{ member, kind, license string }
 	tallies := map[of]*tally{}
@@ -96,7 +96,7 @@ func kept(answers []seen, h history) (checked int, broken []string) {
 }
 
 // promises finds those that were neither confirmed nor ended.
-func promises(answers []seen, h history) (made int, open []string) {
+func promises(answers []seen, h stored) (made int, open []string) {
 	for _, a := range answers {
 		if a.outcome != gotPromised || a.kind != askRequest {
 			continue

@@ -14,7 +14,7 @@ import (
 // run is all that is known of a run when it is over.
 type run struct {
 	answers []seen
-	history history
+	history stored
 	witness *witness
 	pending int
 	drained time.Duration

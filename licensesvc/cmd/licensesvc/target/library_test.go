@@ -33,15 +33,23 @@ func TestLibrary(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			golden(t, run(t, target.Target{}, s))
+			golden(t, run(t, of(s, nil), s))
 		})
 	}
+}
+
+// of is the target that a scenario names.
+func of(s scenario.Scenario, nodes *target.Nodes) scenario.Target {
+	if s.Target == "eventstore" {
+		return target.EventStore{Cassandra: nodes}
+	}
+	return target.Target{Cassandra: nodes}
 }
 
 // run plays a scenario, and again if nothing can be told: a machine that is so busy that
 // the load does not come at its time, or that the service is slow before anything is
 // harmed, proves nothing.
-func run(t *testing.T, tt target.Target, s scenario.Scenario) *report.Report {
+func run(t *testing.T, tt scenario.Target, s scenario.Scenario) *report.Report {
 	t.Helper()
 	for again := range 4 {
 		rep, err := scenario.Play(t.Context(), s, scenario.Config{Target: tt, Command: "chaos run " + s.Name})

@@ -48,7 +48,7 @@ func TestLibraryOnNodes(t *testing.T) {
 			if err := nodes.Up(context.WithoutCancel(t.Context())); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, run(t, target.Target{Cassandra: nodes}, s))
+			golden(t, run(t, of(s, nodes), s))
 		})
 	}
 }
