@@ -20,7 +20,7 @@ const (
 	// same state of the nodes and the machine.
 	slice = 200 * time.Millisecond
 	// turns of each client for each row of the table.
-	turns = 30
+	turns = 20
 	// payload of a row, in bytes.
 	payload = 300
 	streams = 512
