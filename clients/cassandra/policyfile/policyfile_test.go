@@ -1,0 +1,188 @@
+package policyfile_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/clients/cassandra/policyfile"
+	"github.com/backstay-go/backstay/internal/cqltest"
+	"github.com/backstay-go/backstay/resilience"
+	guards "github.com/backstay-go/backstay/resilience/policyfile"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const good = `guards:
+  catalog:
+    bulkhead: {limit: 8}
+    default: {timeout: 1s}
+x-cassandra:
+  licenses:
+    defaultProfile: show
+    guard: {bulkhead: {limit: 32, queue: 16}}
+    failover: {dataCenter: dc2}
+    profiles:
+      append:
+        timeout: 2s
+        criticality: criticalPlus
+        consistency: LOCAL_QUORUM
+        serialConsistency: LOCAL_SERIAL
+      show:
+        timeout: 300ms
+        idempotent: true
+        hedge: {delay: 20ms}
+        retry: {maxAttempts: 2}
+        consistency: LOCAL_QUORUM
+        degraded: LOCAL_ONE
+        pageSize: 50
+        failover: true
+`
+
+func TestProfilesComeFromThePolicyFile(t *testing.T) {
+	policies, err := policyfile.Parse("p.yaml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := policies["licenses"]
+	show, add := p.Profiles["show"], p.Profiles["append"]
+	switch {
+	case p.DefaultProfile != "show", p.Guard.Bulkhead.Queue != 16, p.Failover == nil, p.Failover.DataCenter != "dc2":
+		t.Errorf("policy %+v", p)
+	case show.Timeout != 300*time.Millisecond, !show.Idempotent, show.Hedge.Delay != 20*time.Millisecond, show.Retry.MaxAttempts != 2,
+		show.Consistency != cassandra.LocalQuorum, show.Degraded != cassandra.LocalOne, show.PageSize != 50, !show.Failover:
+		t.Errorf("show %+v", show)
+	case add.SerialConsistency != cassandra.LocalSerial, add.Criticality != resilience.CriticalPlus:
+		t.Errorf("append %+v", add)
+	}
+	// It is the same file as that of the other guards.
+	if _, _, err := guards.Parse("p.yaml", []byte(good)); err != nil {
+		t.Errorf("the other guards' reader: %v", err)
+	}
+}
+
+func TestBadFilesSayWhere(t *testing.T) {
+	for _, c := range []struct{ name, old, new, says string }{
+		{"no section", "x-cassandra:", "x-other:", "p.yaml:1: there is no x-cassandra"},
+		{"unknown field", "pageSize: 50", "pagesize: 50", "pagesize"},
+		{"unknown level", "degraded: LOCAL_ONE", "degraded: NEAR", "NEAR"},
+		{"a number for a duration", "timeout: 300ms", "timeout: soon", "soon"},
+		{"no stronger", "degraded: LOCAL_ONE", "degraded: ALL", "p.yaml:22: x-cassandra.licenses: Profiles[show].Degraded is ALL"},
+		{"both serial levels", "degraded: LOCAL_ONE", "serialConsistency: SERIAL", "do not see each other's writes"},
+		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serialConsistency", "consistency: QUORUM\n        serialConsistency", "p.yaml:15: x-cassandra.licenses: Profiles[append].SerialConsistency is LOCAL_SERIAL"},
+		{"no such default", "defaultProfile: show", "defaultProfile: display", "p.yaml:7: x-cassandra.licenses: DefaultProfile"},
+		{"fail-over without a place", "    failover: {dataCenter: dc2}\n", "", "names no data centre"},
+		{"no timeout", "        timeout: 2s\n", "", "Guard: "},
+		{"not YAML", "guards:", "guards: [", "p.yaml:"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(good, c.old, c.new, 1)
+			if text == good {
+				t.Fatal("the test changes nothing")
+			}
+			policies, err := policyfile.Parse("p.yaml", []byte(text))
+			if policies != nil || !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, %v; want it to say %q", policies, err, c.says)
+			}
+		})
+	}
+	if _, err := policyfile.Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("x-cassandra: {a: {profiles: {b: {timeout: 1s, consistency: ONE}}}}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		policies, err := policyfile.Parse("f", text)
+		if (err == nil) == (len(policies) == 0) || err != nil && !errors.Is(err, policyfile.ErrFile) {
+			t.Errorf("%v, %v", policies, err)
+		}
+	})
+}
+
+func TestASessionFollowsItsFile(t *testing.T) {
+	cluster := cqltest.Start(t, cqltest.Config{Nodes: 2, DCs: []string{"dc1", "dc2"}})
+	const read = "SELECT v FROM t"
+	cluster.On(read, cqltest.Statement{Columns: []cqltest.Column{{Name: "v", Type: cqltest.Text}}, Answer: func(r *cqltest.Request) { r.Rows([]any{"x"}) }})
+	file := filepath.Join(t.TempDir(), "p.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o644), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := strings.ReplaceAll(good, "300ms", "20s")
+	write(text)
+	if _, err := policyfile.Session(file, "billing"); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), "it has licenses") {
+		t.Errorf("no such session: %v", err)
+	}
+	p, err := policyfile.Session(file, "licenses")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := cassandra.Config{Hosts: cluster.Hosts(), Port: cluster.Port(), LocalDC: "dc1"}
+	p.Apply(&cfg)
+	s, err := cassandra.Connect(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx, stop := context.WithCancel(t.Context())
+	told, ended := make(chan error, 100), make(chan error)
+	go func() { ended <- policyfile.Watch(ctx, file, "licenses", s, func(err error) { told <- err }) }()
+	defer func() {
+		stop()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Watch ended with %v", err)
+		}
+	}()
+	level := func() cassandra.Consistency {
+		t.Helper()
+		var v string
+		q := s.Query(read)
+		if err := q.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		return q.Info().Consistency
+	}
+	if got := level(); got != cassandra.LocalQuorum {
+		t.Errorf("at first %v", got)
+	}
+	// The watch may begin after a write, so the file is written until it is seen.
+	change := func(text string, want func(error) bool) {
+		t.Helper()
+		tick := time.NewTicker(300 * time.Millisecond)
+		defer tick.Stop()
+		deadline := time.After(30 * time.Second)
+		for {
+			write(text)
+			select {
+			case err := <-told:
+				if want(err) {
+					return
+				}
+			case <-tick.C:
+			case <-deadline:
+				t.Fatal("the change was not told")
+			}
+		}
+	}
+	change(strings.Replace(text, "consistency: LOCAL_QUORUM\n        degraded: LOCAL_ONE", "consistency: TWO\n        degraded: LOCAL_ONE", 1), func(err error) bool { return err == nil && level() == cassandra.Two })
+	change("x-cassandra: nonsense", func(err error) bool { return errors.Is(err, policyfile.ErrFile) })
+	if got := level(); got != cassandra.Two {
+		t.Errorf("after a bad file %v", got)
+	}
+}
