@@ -55,7 +55,7 @@ func BenchmarkPaused(b *testing.B) {
 	plain := bare(b, hosts, table, patience)
 	defer plain.close()
 	prepare(b, plain, hosts, table)
-	impatient := guardedReads(b, hosts, table)
+	impatient := hedgedReads(b, hosts, table)
 	defer impatient.close()
 
 	rivals := []*client{plain, impatient}
@@ -120,9 +120,9 @@ func after(start time.Time, age time.Duration) { <-time.After(time.Until(start.A
 // hedgeAfter is above what a healthy read takes.
 const hedgeAfter = 50 * time.Millisecond
 
-// guardedReads is ours as somebody would set it up whose reads must not wait for one
+// hedgedReads is ours as somebody would set it up whose reads must not wait for one
 // node.
-func guardedReads(b *testing.B, hosts []string, table string) *client {
+func hedgedReads(b *testing.B, hosts []string, table string) *client {
 	b.Helper()
 	s, err := cassandra.Connect(b.Context(), cassandra.Config{Hosts: hosts, LocalDC: "dc1", Profiles: map[string]cassandra.Profile{
 		"read": {Consistency: cassandra.LocalQuorum, OperationPolicy: resilience.OperationPolicy{
