@@ -27,7 +27,7 @@ func Example_prometheus() {
 		return
 	}
 	tel, err := telemetry.New(telemetry.Config{
-		TracerProvider: sdktrace.NewTracerProvider(), // with an exporter, see docs/how-to/traces.md
+		TracerProvider: sdktrace.NewTracerProvider(), // with an exporter
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(exporter)),
 	})
 	if err != nil {
