@@ -185,6 +185,13 @@ func (s *Session) verify(ctx context.Context, l *link) error {
 			return s.connectError(err)
 		}
 	}
+	// The two statements may have gone to different nodes; those that we are connected
+	// to complete the list.
+	for _, n := range l.nodes.All() {
+		if dc := n.DC(); dc != "" && !slices.Contains(dcs, dc) {
+			dcs = append(dcs, dc)
+		}
+	}
 	slices.Sort(dcs)
 	missing := func(field, dc string) error {
 		if slices.Contains(dcs, dc) {

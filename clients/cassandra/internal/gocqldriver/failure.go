@@ -3,8 +3,11 @@ package gocqldriver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -52,6 +55,7 @@ func failure(err error) *driver.Failure {
 	}
 	var netErr net.Error
 	var protocol gocql.ErrProtocol
+	var ours bindError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, gocql.ErrTimeoutNoResponse), errors.Is(err, gocql.ErrTooManyTimeouts):
 		f.Cause = driver.TimedOut
@@ -75,6 +79,8 @@ func failure(err error) *driver.Failure {
 	case strings.Contains(f.Message, "no host") || strings.Contains(f.Message, "unable to connect") || strings.Contains(f.Message, "unable to dial"):
 		// Failures to connect come as text made with %v.
 		f.Cause = driver.NoConnections
+	case errors.As(err, &ours):
+		f.Message, f.Err = ours.Error(), ours.error
 	}
 	return f
 }
@@ -99,7 +105,46 @@ func facts(err gocql.RequestError, f *driver.Failure) {
 	}
 }
 
-// clientFailure is an error of this side: nothing is wrong with the cluster.
+// clientFailure is an error of ours: nothing is wrong with the cluster, and the text
+// is fit to be shown.
 func clientFailure(err error) error {
 	return &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Err: err}
+}
+
+// bindError is an error of ours that goes through the driver.
+type bindError struct{ error }
+
+var (
+	typesWords  = regexp.MustCompile(`^can ?not (un)?marshal ([^:,]+?) (?:in)?to ([^:,]+)`)
+	countsWords = regexp.MustCompile(`expected \d+ values send got \d+|not enough columns to scan into: have \d+ want \d+`)
+)
+
+// valueText says what is wrong with a value in words that do not hold it, which the
+// driver's do, and those of users' own marshalling may.
+func valueText(err error) string {
+	text := err.Error()
+	switch m := typesWords.FindStringSubmatch(text); {
+	case m != nil && m[1] == "":
+		return "a Go " + m[2] + " can't be written as the CQL type " + m[3]
+	case m != nil:
+		return "the CQL type " + m[2] + " can't be read into a Go " + m[3]
+	case countsWords.MatchString(text):
+		return countsWords.FindString(text)
+	case strings.Contains(text, "out of range"):
+		return "a value is out of the range of its type"
+	}
+	return fmt.Sprintf("a value can't be converted (%T)", err)
+}
+
+// valueFailure is the error of a value that can't be written or read.
+func valueFailure(err error) error {
+	return &driver.Failure{Cause: driver.Client, Code: -1, Message: valueText(err)}
+}
+
+// panicText is what may be shown of a panic: the runtime's own words hold no values.
+func panicText(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a %T", p)
 }

@@ -77,7 +77,7 @@ func (r *rows) step(scan func() bool) (ok bool) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			ok, r.err = false, clientFailure(fmt.Errorf("reading a row: %v", p))
+			ok, r.err = false, clientFailure(fmt.Errorf("the driver panicked reading a row: %s", panicText(p)))
 		}
 	}()
 	r.pos++
@@ -86,7 +86,7 @@ func (r *rows) step(scan func() bool) (ok bool) {
 	}
 	// Short of the last row, false is an error, which closing tells.
 	if err := r.iter.Close(); err != nil {
-		r.err = clientFailure(err)
+		r.err = valueFailure(err)
 	} else {
 		r.err = clientFailure(errors.New("the page ended early"))
 	}
@@ -133,7 +133,7 @@ func (r *casRows) NextMap(into map[string]any) bool {
 		return true
 	}
 	if err := r.iter.Close(); err != nil {
-		r.err = clientFailure(err)
+		r.err = valueFailure(err)
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package gocqldriver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -153,7 +154,11 @@ func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, 
 	return func(info *gocql.QueryInfo) ([]any, error) {
 		s.routes.learn(st.CQL, info)
 		if st.Values != nil {
-			return st.Values(namesOf(info))
+			values, err := st.Values(namesOf(info))
+			if err != nil {
+				err = bindError{err}
+			}
+			return values, err
 		}
 		return st.Args, nil
 	}
@@ -162,7 +167,7 @@ func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, 
 // caught makes an error of the driver's panic.
 func (a *attempt) caught(page *driver.Page, err *error) {
 	if p := recover(); p != nil {
-		f := &driver.Failure{Cause: driver.Client, Code: -1, Message: fmt.Sprintf("the driver panicked: %v", p)}
+		f := &driver.Failure{Cause: driver.Client, Code: -1, Message: "the driver panicked: " + panicText(p)}
 		f.Sent = a.Sent()
 		a.Left(f)
 		*page, *err = nil, f
@@ -252,10 +257,15 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 		f.Cause = driver.Disconnected
 	}
 	f.Sent = a.Sent()
-	if f.Sent && f.Cause == driver.Client {
+	var ours bindError
+	switch {
+	case f.Cause != driver.Client || errors.As(err, &ours):
+	case f.Sent:
 		// The request was right, else it would not have left: it is the answer that
 		// can't be read.
-		f.Cause = driver.Protocol
+		f.Cause, f.Message = driver.Protocol, "the answer can't be read: "+f.Message
+	default:
+		f.Message, f.Err = valueText(err), nil
 	}
 	a.Left(f)
 	f.Coordinator = a.Coordinator()
