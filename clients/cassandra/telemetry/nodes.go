@@ -13,9 +13,9 @@ import (
 
 // gauges are what is observed when metrics are read. Safe for concurrent use.
 type gauges struct {
-	inFlight, orphans, connections, suspect metric.Int64ObservableGauge
-	replaced                                metric.Int64ObservableCounter
-	latency                                 metric.Float64ObservableGauge
+	inFlight, orphans, available, connections, suspect metric.Int64ObservableGauge
+	replaced                                           metric.Int64ObservableCounter
+	latency, queueDelay                                metric.Float64ObservableGauge
 
 	disk, tasks, hints metric.Int64ObservableGauge
 	guardrail          metric.Float64ObservableGauge
@@ -37,6 +37,7 @@ func newGauges(m metric.Meter) (*gauges, error) {
 	}
 	gauge(&g.inFlight, "backstay.cassandra.node.in_flight", "{request}", "Requests that a node owes an answer to.")
 	gauge(&g.orphans, "backstay.cassandra.node.orphans", "{request}", "Requests that nobody waits for any more and that hold a stream.")
+	gauge(&g.available, "backstay.cassandra.node.available", "{request}", "Streams that are left on a node's connections.")
 	gauge(&g.connections, "backstay.cassandra.node.connections", "{connection}", "Open connections to a node.")
 	gauge(&g.suspect, "backstay.cassandra.node.suspect", "1", "1 while a node is asked last, else 0.")
 	gauge(&g.disk, "backstay.cassandra.disk.usage", "By", "Bytes of a keyspace's live data on a node, as its system_views.disk_usage says.")
@@ -48,11 +49,14 @@ func newGauges(m metric.Meter) (*gauges, error) {
 	errs = append(errs, err)
 	g.latency, err = m.Float64ObservableGauge("backstay.cassandra.node.latency", metric.WithUnit("s"), metric.WithDescription("Moving average of a node's answers."))
 	errs = append(errs, err)
+	g.queueDelay, err = m.Float64ObservableGauge("backstay.cassandra.node.queue_delay", metric.WithUnit("s"),
+		metric.WithDescription("Moving average of the time from a caller's asking to the first sending."))
+	errs = append(errs, err)
 	g.guardrail, err = m.Float64ObservableGauge("backstay.cassandra.guardrail", metric.WithUnit("1"), metric.WithDescription("Numbers of a node's guardrail settings that are on."))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	g.registration, err = m.RegisterCallback(g.observe, g.inFlight, g.orphans, g.connections, g.suspect, g.replaced, g.latency, g.disk, g.tasks, g.hints, g.guardrail)
+	g.registration, err = m.RegisterCallback(g.observe, g.inFlight, g.orphans, g.available, g.connections, g.suspect, g.replaced, g.latency, g.queueDelay, g.disk, g.tasks, g.hints, g.guardrail)
 	return g, err
 }
 
@@ -96,6 +100,8 @@ func (g *gauges) observe(_ context.Context, o metric.Observer) error {
 			at := with(NodeKey.String(n.Address))
 			o.ObserveInt64(g.inFlight, int64(n.InFlight), at)
 			o.ObserveInt64(g.orphans, int64(n.Orphans), at)
+			o.ObserveInt64(g.available, int64(n.Available), at)
+			o.ObserveFloat64(g.queueDelay, n.QueueDelay.Seconds(), at)
 			o.ObserveInt64(g.connections, int64(n.Connections), at)
 			o.ObserveInt64(g.replaced, n.Replaced, at)
 			o.ObserveFloat64(g.latency, n.Latency.Seconds(), at)
