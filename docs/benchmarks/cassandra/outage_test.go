@@ -40,7 +40,7 @@ func TestOutage(t *testing.T) {
 	rivals := []struct {
 		name string
 		open func(*cqltest.Cluster) (run func(context.Context) error, close func())
-	}{{"gocql", bareReads}, {"backstay", guardedReads}}
+	}{{"gocql", readsThroughGocql}, {"backstay", readsThroughBackstay}}
 	results := make([]outage, len(loads)*len(rivals))
 	var work sync.WaitGroup
 	for i := range results {
@@ -74,7 +74,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-func bareReads(c *cqltest.Cluster) (func(context.Context) error, func()) {
+func readsThroughGocql(c *cqltest.Cluster) (func(context.Context) error, func()) {
 	cfg := gocql.NewCluster(c.Hosts()...)
 	cfg.Port, cfg.Keyspace, cfg.Consistency, cfg.Timeout, cfg.NumConns = c.Port(), "ks", gocql.LocalQuorum, outageTimeout, 1
 	cfg.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy("dc1"), gocql.ShuffleReplicas())
@@ -88,7 +88,7 @@ func bareReads(c *cqltest.Cluster) (func(context.Context) error, func()) {
 	}, s.Close
 }
 
-func guardedReads(c *cqltest.Cluster) (func(context.Context) error, func()) {
+func readsThroughBackstay(c *cqltest.Cluster) (func(context.Context) error, func()) {
 	s, err := cassandra.Connect(context.Background(), cassandra.Config{Hosts: c.Hosts(), Port: c.Port(), Keyspace: "ks", LocalDC: "dc1",
 		Profiles: map[string]cassandra.Profile{"read": {Consistency: cassandra.LocalQuorum, OperationPolicy: resilience.OperationPolicy{
 			Timeout: outageTimeout, AttemptTimeout: outageTimeout / 4, Idempotent: true, Retry: &resilience.RetryPolicy{MaxAttempts: 2, BaseDelay: 10 * time.Millisecond}}}}})
