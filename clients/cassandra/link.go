@@ -69,9 +69,9 @@ type search struct {
 const (
 	// searchEvery is how often contact points are asked.
 	searchEvery = 100 * time.Millisecond
-	// searchGrace is how long the driver may take to find its nodes again by itself,
-	// once a contact point has answered.
-	searchGrace = 250 * time.Millisecond
+	// searchGrace is how long the driver may take to connect to a node that it knows,
+	// once that has answered us.
+	searchGrace = 5 * time.Second
 )
 
 // begin starts a search, unless one is running.
@@ -101,11 +101,21 @@ func (se *search) wait() {
 // find returns when there is a connection again, by the old driver or a new one, or
 // when the session ends.
 func (s *Session) find() {
+	var since time.Time // a node that the driver knows has answered
 	for old := s.link.Load(); !old.nodes.Connected() && s.pause(searchEvery); {
-		if !gocqldriver.Answers(s.ctx, s.driverConfig(), s.config.TLS) {
+		address := gocqldriver.Answers(s.ctx, s.driverConfig(), s.config.TLS)
+		switch {
+		case address == "":
+			since = time.Time{}
+			continue
+		case !old.nodes.Knows(address):
+		case since.IsZero():
+			since = time.Now()
+			continue
+		case time.Since(since) < searchGrace:
 			continue
 		}
-		if !s.pause(searchGrace) || old.nodes.Connected() {
+		if old.nodes.Connected() {
 			return
 		}
 		l, err := s.open()
@@ -113,8 +123,8 @@ func (s *Session) find() {
 			s.note("looking for the cluster: " + err.Error())
 			continue
 		}
+		s.note("the cluster answers at " + address + " and not where it was; connected anew")
 		s.link.Store(l)
-		s.note("the cluster answers at its contact points and not where it was; connected anew")
 		old.driver.Close()
 		return
 	}

@@ -79,6 +79,13 @@ func (ns *Nodes) Forget(address string) {
 	}
 }
 
+// Knows reports whether there is a node at the address.
+func (ns *Nodes) Knows(address string) bool {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return ns.nodes[address] != nil
+}
+
 // All returns the nodes by address.
 func (ns *Nodes) All() []*Node {
 	ns.mu.RLock()

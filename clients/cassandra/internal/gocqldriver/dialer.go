@@ -165,21 +165,19 @@ func greet(conn io.ReadWriter) error {
 	return err
 }
 
-// Answers reports whether any contact point speaks to us.
-func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) bool {
+// Answers returns the address of a contact point that speaks to us, "" if none does.
+func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (address string) {
 	d := &dialer{tls: tlsConfig, timeout: c.ConnectTimeout}
 	for _, host := range c.Hosts {
-		address := host
 		if _, _, err := net.SplitHostPort(host); err != nil {
-			address = net.JoinHostPort(host, strconv.Itoa(c.Port))
+			host = net.JoinHostPort(host, strconv.Itoa(c.Port))
 		}
-		conn, err := d.dial(ctx, address)
-		if err == nil {
+		if conn, err := d.dial(ctx, host); err == nil {
 			_ = conn.Close() // it was opened to see that it can be
-			return true
+			return conn.tcp.RemoteAddr().String()
 		}
 	}
-	return false
+	return ""
 }
 
 // connection tells when it is closed. It embeds the TCP connection, not an
