@@ -3,6 +3,7 @@ package cassandra_test
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/datastax/go-cassandra-native-protocol/message"
+	"github.com/datastax/go-cassandra-native-protocol/primitive"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/internal/cqltest"
@@ -148,6 +152,36 @@ func TestOutages(t *testing.T) {
 				t.Errorf("the driver was replaced: %v, want %v; log:\n%s", !c.replace, c.replace, strings.Join(log.lines, "\n"))
 			}
 		})
+	}
+}
+
+// TestOneNodeComesBackUnderAnotherAddress: the cluster's own news of it is enough.
+func TestOneNodeComesBackUnderAnotherAddress(t *testing.T) {
+	cluster := cqltest.Start(t, cqltest.Config{Nodes: 3})
+	cluster.On(selectV, selects)
+	log := &logged{}
+	s := outageSession(t, cluster, log)
+	l := start(t, s)
+	defer l.end()
+	l.flows(t)
+	node := cluster.Node(2)
+	old := node.Address()
+	node.Stop()
+	l.flows(t)
+	if err := node.Move(); err != nil {
+		t.Fatal(err)
+	}
+	news := &message.TopologyChangeEvent{ChangeType: primitive.TopologyChangeTypeNewNode, Address: &primitive.Inet{Addr: net.ParseIP(node.Host()).To4(), Port: int32(cluster.Port())}}
+	eventually(t, "somebody listens", func() bool { return cluster.Announce(news) > 0 })
+	before := node.Requests()
+	eventually(t, "the node is asked", func() bool { return node.Requests() > before+20 })
+	for _, n := range s.Nodes() {
+		if n.Address == old {
+			t.Errorf("the old address is still there: %+v", n)
+		}
+	}
+	if log.has(anew) {
+		t.Error("the driver was replaced for the sake of one node")
 	}
 }
 

@@ -174,15 +174,18 @@ func (c *Cluster) receive(r Received) int {
 	return len(c.received[r.CQL])
 }
 
-// Announce sends an event to every connection that has registered.
-func (c *Cluster) Announce(e message.Message) {
+// Announce sends an event to every connection that has registered, and returns how
+// many have.
+func (c *Cluster) Announce(e message.Message) (told int) {
 	for _, n := range c.Nodes() {
 		n.each(func(cn *conn) {
 			if cn.registered.Load() {
+				told++
 				cn.send(-1, e)
 			}
 		})
 	}
+	return told
 }
 
 // Silence makes all nodes silent, or ends it.
