@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 				}
 				return err
 			}},
-		proxyCommand(out, errs), cqlCommand(out, errs))
+		proxyCommand(out, errs), cqlCommand(out, errs), schemaCommand(out))
 	root.AddCommand(scenarioCommands(out, errs)...)
 	root.SetArgs(args)
 	root.SetOut(out)
