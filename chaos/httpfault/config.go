@@ -114,6 +114,9 @@ func body(f chaos.Fault) string {
 	return "injected by chaos rule " + strconv.Quote(f.Rule) + "\n"
 }
 
+// after says that a fault meets the answer of a request that was carried out.
+func after(f chaos.Fault) bool { return f.What.At == "after" }
+
 // lasting is how long a wait is.
 func lasting(f chaos.Fault) time.Duration {
 	if f.What.Kind == chaos.Hang {

@@ -24,7 +24,13 @@ func Handler(next http.Handler, cfg Config) http.Handler {
 
 func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler, q *quotas) {
 	var spoil *chaos.Fault
+	var late []chaos.Fault
 	for _, f := range d.faults {
+		if after(f) {
+			d.tell(f)
+			late = append(late, f)
+			continue
+		}
 		switch f.What.Kind {
 		case chaos.Latency, chaos.Hang:
 			d.tell(f)
@@ -59,6 +65,11 @@ func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 			}
 		}
 	}
+	if len(late) > 0 {
+		l := &lateWriter{ResponseWriter: w, decided: d, faults: late}
+		w = l
+		defer l.end()
+	}
 	if spoil == nil {
 		next.ServeHTTP(w, r)
 		return
@@ -80,6 +91,65 @@ func made(w http.ResponseWriter, f chaos.Fault, status int) {
 	w.WriteHeader(status)
 	// The client has gone if this fails; there is nobody left to tell.
 	_, _ = w.Write([]byte(text))
+}
+
+// lateWriter holds an answer back from its first byte on, or for ever: the handler has
+// carried the request out by then.
+type lateWriter struct {
+	http.ResponseWriter
+	decided
+	faults []chaos.Fault
+	held   bool
+	lost   chaos.Kind // how the answer is lost; empty: it is not
+}
+
+func (l *lateWriter) hold() {
+	if l.held {
+		return
+	}
+	l.held = true
+	for _, f := range l.faults {
+		switch f.What.Kind {
+		case chaos.Reset, chaos.Drop:
+			l.lost = f.What.Kind
+			return
+		}
+		if l.wait(f, lasting(f)) != nil {
+			l.lost = chaos.Drop // The client has gone, or the rule has ended with it.
+			return
+		}
+	}
+}
+
+func (l *lateWriter) WriteHeader(status int) {
+	if l.hold(); l.lost == "" {
+		l.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (l *lateWriter) Write(b []byte) (int, error) {
+	if l.hold(); l.lost != "" {
+		return len(b), nil
+	}
+	return l.ResponseWriter.Write(b)
+}
+
+// Flush sends what there is.
+func (l *lateWriter) Flush() {
+	if l.hold(); l.lost == "" {
+		// Where flushing is not possible the server sends when it wants to.
+		_ = http.NewResponseController(l.ResponseWriter).Flush()
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (l *lateWriter) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+// end is called when the handler has ended.
+func (l *lateWriter) end() {
+	if l.hold(); l.lost != "" {
+		hangUp(l.ResponseWriter, l.lost == chaos.Reset)
+	}
 }
 
 // hangUp ends the connection: by a reset, or by closing it.

@@ -238,3 +238,114 @@ func TestScopesComeFromBaggage(t *testing.T) {
 		})
 	}
 }
+
+// TestAnAnswerIsLostAfterExecution: the server carries the request out, and the client
+// does not hear of it.
+func TestAnAnswerIsLostAfterExecution(t *testing.T) {
+	for _, kind := range []chaos.Kind{chaos.Reset, chaos.Drop, chaos.Latency} {
+		for place := range places {
+			t.Run(place+"/"+string(kind), func(t *testing.T) {
+				i := inject(t, rule(kind, func(w *chaos.What) {
+					w.At = "after"
+					if kind == chaos.Latency {
+						w.Delay = 30 * time.Millisecond
+					}
+				}))
+				ran := make(chan struct{}, 10)
+				cfg := httpfault.Config{Dependency: "membership", Injector: i}
+				h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					ran <- struct{}{}
+					right(w, r)
+				}))
+				tr := http.RoundTripper(&http.Transport{})
+				if place == "handler" {
+					h = httpfault.Handler(h, cfg)
+				} else {
+					tr = httpfault.Transport(tr, cfg)
+				}
+				s := httptest.NewServer(h)
+				defer s.Close()
+				c := &http.Client{Transport: tr}
+				defer c.CloseIdleConnections()
+				// A POST, which nobody sends again by himself.
+				resp, err := c.Post(s.URL, "text/plain", strings.NewReader("x"))
+				if err == nil {
+					defer resp.Body.Close()
+				}
+				<-ran
+				switch {
+				case kind == chaos.Latency && err != nil,
+					kind == chaos.Reset && !errors.Is(err, syscall.ECONNRESET),
+					kind == chaos.Drop && !errors.Is(err, io.EOF):
+					t.Errorf("%v", err)
+				}
+				if len(ran) > 0 || i.Stats().Injected != 1 {
+					t.Errorf("it ran more than once, or %d faults", i.Stats().Injected)
+				}
+			})
+		}
+	}
+}
+
+// TestConnectionsFail: faults that a client sees before there is an answer.
+func TestConnectionsFail(t *testing.T) {
+	for kind, want := range map[chaos.Kind]func(error) bool{
+		chaos.Refuse:     func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) },
+		chaos.TLSFailure: func(err error) bool { return strings.Contains(err.Error(), "tls: handshake failure") },
+		chaos.Error:      func(err error) bool { return errors.Is(err, chaos.ErrInjected) },
+	} {
+		client, url := places["transport"](t, inject(t, rule(kind)))
+		if _, _, err := get(t, client, url); err == nil || !want(err) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+func TestTheFirstFailThenTheySucceed(t *testing.T) {
+	for place, open := range places {
+		t.Run(place, func(t *testing.T) {
+			r := rule(chaos.Status, func(w *chaos.What) { w.Status = 503 })
+			r.When.First = 2
+			client, url := open(t, inject(t, r))
+			for n, want := range []int{503, 503, 200, 200} {
+				resp, _, err := get(t, client, url)
+				if err != nil || resp.StatusCode != want {
+					t.Errorf("call %d: %v, %v; want %d", n+1, resp, err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestFaultsOnHTTP2: what ends a connection on HTTP/1.1 ends the stream, and the
+// connection goes on.
+func TestFaultsOnHTTP2(t *testing.T) {
+	for _, c := range []struct {
+		rule chaos.Rule
+		want func(resp *http.Response, body string, err error) bool
+	}{
+		{rule(chaos.Status, func(w *chaos.What) { w.Status = 503 }), func(r *http.Response, _ string, err error) bool { return err == nil && r.StatusCode == 503 }},
+		{rule(chaos.Reset), func(_ *http.Response, _ string, err error) bool { return err != nil }},
+		{rule(chaos.Truncate, func(w *chaos.What) { w.Bytes = 5 }), func(_ *http.Response, body string, err error) bool { return body == text[:5] && err != nil }},
+		{rule(chaos.SlowBody, func(w *chaos.What) { w.ChunkBytes, w.Delay = 4, time.Millisecond }), func(_ *http.Response, body string, err error) bool { return err == nil && body == text }},
+	} {
+		t.Run(c.rule.Name, func(t *testing.T) {
+			i := inject(t, c.rule)
+			s := httptest.NewUnstartedServer(httpfault.Handler(right, httpfault.Config{Dependency: "membership", Injector: i}))
+			s.EnableHTTP2 = true
+			s.StartTLS()
+			defer s.Close()
+			client := s.Client()
+			if resp, body, err := get(t, client, s.URL); !c.want(resp, body, err) {
+				t.Errorf("%v %q %v", resp, body, err)
+			}
+			if err := i.Update(chaos.Plan{}); err != nil {
+				t.Fatal(err)
+			}
+			resp, body, err := get(t, client, s.URL)
+			if err != nil || body != text || resp.ProtoMajor != 2 {
+				t.Errorf("after the fault: %q %v", body, err)
+			}
+		})
+	}
+}

@@ -44,7 +44,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		switch f.What.Kind {
 		case chaos.Latency, chaos.Hang:
 			d.tell(f)
-			if f.What.At == "after" {
+			if after(f) {
 				late = append(late, f)
 				continue
 			}
@@ -58,6 +58,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 				spoil = append(spoil, f)
 			}
 		default:
+			if after(f) {
+				d.tell(f)
+				late = append(late, f)
+				continue
+			}
 			resp, err, applied := t.instead(d, f, r)
 			if applied {
 				closeBody(r)
@@ -70,10 +75,22 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	for _, f := range late {
-		if err := d.wait(f, lasting(f)); err != nil {
-			_ = resp.Body.Close()
-			return nil, err
+		// The server has carried it out; the answer comes late, or not at all.
+		err := f.Err(d.call)
+		switch f.What.Kind {
+		case chaos.Reset:
+			err.Err = reset()
+		case chaos.Drop:
+			err.Err = io.EOF
+		default:
+			if err := d.wait(f, lasting(f)); err != nil {
+				_ = resp.Body.Close()
+				return nil, err
+			}
+			continue
 		}
+		_ = resp.Body.Close()
+		return nil, err
 	}
 	for _, f := range spoil {
 		resp.Body = &spoiledBody{body: resp.Body, damage: &damage{decided: d, fault: f}}
@@ -105,7 +122,7 @@ func (t *transport) instead(d decided, f chaos.Fault, r *http.Request) (*http.Re
 	switch f.What.Kind {
 	case chaos.Error:
 	case chaos.Reset:
-		err.Err = fmt.Errorf("read tcp: %w", syscall.ECONNRESET)
+		err.Err = reset()
 	case chaos.Refuse:
 		err.Err = fmt.Errorf("dial tcp: %w", syscall.ECONNREFUSED)
 	case chaos.Drop:
@@ -118,6 +135,8 @@ func (t *transport) instead(d decided, f chaos.Fault, r *http.Request) (*http.Re
 	d.tell(f)
 	return nil, err, true
 }
+
+func reset() error { return fmt.Errorf("read tcp: %w", syscall.ECONNRESET) }
 
 func answer(r *http.Request, f chaos.Fault, status int) *http.Response {
 	text := body(f)
