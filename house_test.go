@@ -240,7 +240,7 @@ func TestContextsBeginAtTheEdge(t *testing.T) {
 // TestResilienceStaysLight holds everything that a service team gets by importing
 // the toolkit. Change the golden file on purpose: UPDATE_GOLDEN=1 go test .
 func TestResilienceStaysLight(t *testing.T) {
-	for _, name := range []string{"resilience", "clients/rest", "clients/cassandra"} {
+	for _, name := range []string{"resilience", "clients/rest", "clients/rest/server", "clients/cassandra"} {
 		if _, err := os.Stat(filepath.Join(name, "doc.go")); err != nil {
 			continue
 		}
