@@ -36,7 +36,7 @@ func (s *Session) open() (*link, error) {
 func (s *Session) driverConfig() driver.Config {
 	c := &s.config
 	return driver.Config{
-		Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, Username: c.Username, Password: string(c.Password),
+		Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, RemoteDCs: c.Failover != nil, Username: c.Username, Password: string(c.Password),
 		Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: c.longest(),
 	}
 }

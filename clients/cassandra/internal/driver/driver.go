@@ -92,10 +92,12 @@ type Page interface {
 type Config struct {
 	Hosts []string
 	// Only says that no other nodes than Hosts are connected to.
-	Only           bool
-	Port           int
-	Keyspace       string
-	LocalDC        string
+	Only     bool
+	Port     int
+	Keyspace string
+	LocalDC  string
+	// RemoteDCs says that calls may name another data centre than LocalDC.
+	RemoteDCs      bool
 	Username       string
 	Password       string
 	Connections    int

@@ -26,7 +26,12 @@ func newSteering(c driver.Config, hs *hosts) *steering {
 	if c.LocalDC != "" {
 		under = gocql.DCAwareRoundRobinPolicy(c.LocalDC)
 	}
-	return &steering{HostSelectionPolicy: gocql.TokenAwareHostPolicy(beyond{under}, gocql.ShuffleReplicas(), gocql.NonLocalReplicasFallback()), hosts: hs, local: c.LocalDC}
+	shuffled, remote := gocql.ShuffleReplicas(), gocql.NonLocalReplicasFallback()
+	aware := gocql.TokenAwareHostPolicy(beyond{under}, shuffled)
+	if c.RemoteDCs {
+		aware = gocql.TokenAwareHostPolicy(beyond{under}, shuffled, remote)
+	}
+	return &steering{HostSelectionPolicy: aware, hosts: hs, local: c.LocalDC}
 }
 
 // Pick implements gocql.HostSelectionPolicy.
