@@ -55,6 +55,9 @@ func BenchmarkPaused(b *testing.B) {
 	plain := bare(b, hosts, table, patience)
 	defer plain.close()
 	prepare(b, plain, hosts, table)
+	// Coordinators that are well ask another replica soon, or what is measured is how long
+	// they wait for the one that is paused, by their own latencies of before.
+	schema(b, hosts, "ALTER TABLE "+table+" WITH speculative_retry = '20ms'")
 	impatient := hedgedReads(b, hosts, table)
 	defer impatient.close()
 
@@ -81,15 +84,16 @@ func BenchmarkPaused(b *testing.B) {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# One of three nodes paused
 
-Made by `+"`go test -run '^$' -bench Paused -benchtime 1x ./cassandra`"+` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, Cassandra 5.0.6, three nodes on the same machine, replication 3, reads at LOCAL_QUORUM. Both clients read %d times a second at the same time, each request at the time that was meant for it, with a timeout of %v; %v into the run one node stops (SIGSTOP) for %v. Latency counts from the time that was meant. backstay hedges a read after %v.
+Made by `+"`go test -run '^$' -bench Paused -benchtime 1x ./cassandra`"+` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, Cassandra 5.0.6, three nodes on the same machine, replication 3, reads at LOCAL_QUORUM, speculative_retry of 20 ms. Both clients read %d times a second at the same time, each request at the time that was meant for it, with a timeout of %v; %v into the run one node stops (SIGSTOP) for %v. Latency counts from the time that was meant. backstay hedges a read after %v.
 
 | while the node is paused | reads | errors | p50 ms | p99 ms | slowest ms |
 |-|-|-|-|-|-|
 `, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), perSecond, patience, calm, pause, hedgeAfter)
 	var p99 [2]time.Duration
+	var void strings.Builder
 	for i, c := range rivals {
-		if void := results[i].Void(); void != "" {
-			b.Logf("%s: this run proves nothing: %s", c.name, void)
+		if why := results[i].Void(); why != "" {
+			fmt.Fprintf(&void, "\nThis run proves nothing. %s: %s\n", c.name, why)
 		}
 		during := slices.DeleteFunc(slices.Clone(results[i].Samples), func(s load.Sample) bool {
 			return s.Intended < calm || s.Intended >= calm+pause
@@ -105,6 +109,7 @@ Made by `+"`go test -run '^$' -bench Paused -benchtime 1x ./cassandra`"+` in doc
 		fmt.Fprintf(&out, "| %s | %d | %.2f %% | %.1f | %.0f | %.0f |\n", c.name, q.Count, 100*float64(failed)/float64(q.Count), ms(q.P50), ms(q.P99), ms(q.Max))
 	}
 	fmt.Fprintf(&out, "\np99, backstay : gocql = %.3f\n", float64(p99[1])/float64(p99[0]))
+	out.WriteString(void.String())
 	b.ReportMetric(0, "ns/op")
 	if err := os.WriteFile("paused.md", []byte(out.String()), 0o644); err != nil {
 		b.Fatal(err)
@@ -126,7 +131,7 @@ func hedgedReads(b *testing.B, hosts []string, table string) *client {
 	b.Helper()
 	s, err := cassandra.Connect(b.Context(), cassandra.Config{Hosts: hosts, LocalDC: "dc1", Profiles: map[string]cassandra.Profile{
 		"read": {Consistency: cassandra.LocalQuorum, OperationPolicy: resilience.OperationPolicy{
-			Timeout: patience, AttemptTimeout: patience / 4, Idempotent: true, Retry: &resilience.RetryPolicy{},
+			Timeout: patience, AttemptTimeout: patience / 2, Idempotent: true, Retry: &resilience.RetryPolicy{},
 			Hedge: &resilience.HedgePolicy{Delay: hedgeAfter},
 		}},
 	}})

@@ -164,14 +164,16 @@ func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, 
 	}
 }
 
-// caught makes an error of the driver's panic.
+// caught makes an error of the driver's panic, and ends the attempt's choice of nodes.
 func (a *attempt) caught(page *driver.Page, err *error) {
 	if p := recover(); p != nil {
 		f := &driver.Failure{Cause: driver.Client, Code: -1, Message: "the driver panicked: " + panicText(p)}
 		f.Sent = a.Sent()
 		a.Left(f)
 		*page, *err = nil, f
+		return
 	}
+	a.chosen()
 }
 
 func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Call) (page driver.Page, err error) {
@@ -249,7 +251,7 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	case n != nil:
 	case host != nil:
 		a.Chosen(s.hosts.node(host))
-	case f.Cause != driver.NoConnections && a.choice.last != nil:
+	case f.Cause != driver.NoConnections && a.choice != nil && a.choice.last != nil:
 		a.Chosen(s.hosts.node(a.choice.last))
 	}
 	if f.Cause == driver.Canceled && a.Err() == nil {

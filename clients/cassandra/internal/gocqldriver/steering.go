@@ -41,9 +41,28 @@ func (s *steering) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 		return s.HostSelectionPolicy.Pick(q)
 	}
 	a.routed.ExecutableQuery = q
-	a.choice = choice{hosts: s.hosts, attempt: a, next: s.HostSelectionPolicy.Pick(&a.routed),
+	c := choices.Get().(*choice)
+	*c = choice{hosts: s.hosts, attempt: a, next: s.HostSelectionPolicy.Pick(&a.routed), yield: c.yield,
 		steer: s.hosts.nodes.Steering() || a.Call.Nodes() > 0, dc: s.dcOf(a.Call)}
-	return a.choice.pick
+	a.choice = c
+	return c.yield
+}
+
+// choices are kept for their functions, which are memory too. The driver asks none
+// after it has returned: it does not speculate.
+var choices = sync.Pool{New: func() any {
+	c := new(choice)
+	c.yield = c.pick
+	return c
+}}
+
+// chosen gives the attempt's choice back, when the driver has returned.
+func (a *attempt) chosen() {
+	if c := a.choice; c != nil {
+		a.choice = nil
+		*c = choice{yield: c.yield}
+		choices.Put(c)
+	}
 }
 
 // dcOf is the data centre that a call keeps to, "" if to none.
@@ -94,6 +113,7 @@ type choice struct {
 	hosts   *hosts
 	attempt *attempt
 	next    gocql.NextHost
+	yield   gocql.NextHost // pick
 	dc      string
 	// steer: some nodes are suspect, or were tried.
 	steer  bool
@@ -217,7 +237,7 @@ type attempt struct {
 	driver.Attempt
 	session *session
 	routed  routed
-	choice  choice
+	choice  *choice // nil: none was made
 }
 
 // Value implements context.Context.

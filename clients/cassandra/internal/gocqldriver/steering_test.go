@@ -36,7 +36,7 @@ func TestATrialIsTakenByTheRequestThatMakesIt(t *testing.T) {
 		i := 0
 		a := &attempt{routed: routed{beyond: true}}
 		a.Call = call
-		a.choice = choice{hosts: hs, attempt: a, steer: true, next: func() gocql.SelectedHost {
+		a.choice = &choice{hosts: hs, attempt: a, steer: true, next: func() gocql.SelectedHost {
 			if i == len(first) {
 				return nil
 			}
