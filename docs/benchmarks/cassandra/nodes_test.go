@@ -65,11 +65,11 @@ func works() []work {
 // BenchmarkNodes writes nodes.md. Run it with -benchtime 1x.
 func BenchmarkNodes(b *testing.B) {
 	hosts, keyspace := cassandratest.Keyspace(b)
-	table := keyspace + ".streams"
+	schema(b, hosts, fmt.Sprintf(createTable, keyspace))
 	// The second bare client shows what two equal clients differ by.
-	rivals := []*client{bare(b, hosts, table, 10*time.Second), nil, nil}
-	prepare(b, rivals[0], hosts, table)
-	rivals[1], rivals[2] = guarded(b, hosts, table, 10*time.Second), bare(b, hosts, table, 10*time.Second)
+	rivals := []*client{bare(b, hosts, keyspace, 10*time.Second), nil, nil}
+	prepare(b, rivals[0])
+	rivals[1], rivals[2] = guarded(b, hosts, keyspace, 10*time.Second), bare(b, hosts, keyspace, 10*time.Second)
 	rivals[2].name = "gocql again"
 	for _, c := range rivals {
 		defer c.close()
@@ -104,10 +104,9 @@ Made by `+"`go test -run '^$' -bench Nodes -benchtime 1x ./cassandra`"+` in docs
 	b.Log("\n" + out.String())
 }
 
-// prepare makes the table and the rows that are read.
-func prepare(b *testing.B, c *client, hosts []string, table string) {
+// prepare writes the rows that are read.
+func prepare(b *testing.B, c *client) {
 	b.Helper()
-	schema(b, hosts, fmt.Sprintf(createTable, table))
 	data := make([]byte, payload)
 	for s := range streams {
 		for v := range 5 {

@@ -49,16 +49,16 @@ func BenchmarkPaused(b *testing.B) {
 			b.Error(err)
 		}
 	}()
-	const table = "paused.streams"
+	const keyspace = "paused"
 	hosts := nodes.Hosts()
-	schema(b, hosts, "CREATE KEYSPACE paused WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}")
-	plain := bare(b, hosts, table, patience)
-	defer plain.close()
-	prepare(b, plain, hosts, table)
 	// Coordinators that are well ask another replica soon, or what is measured is how long
 	// they wait for the one that is paused, by their own latencies of before.
-	schema(b, hosts, "ALTER TABLE "+table+" WITH speculative_retry = '20ms'")
-	impatient := hedgedReads(b, hosts, table)
+	schema(b, hosts, "CREATE KEYSPACE "+keyspace+" WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
+		fmt.Sprintf(createTable, keyspace)+" WITH speculative_retry = '20ms'")
+	plain := bare(b, hosts, keyspace, patience)
+	defer plain.close()
+	prepare(b, plain)
+	impatient := hedgedReads(b, hosts, keyspace)
 	defer impatient.close()
 
 	rivals := []*client{plain, impatient}
@@ -127,9 +127,9 @@ const hedgeAfter = 50 * time.Millisecond
 
 // hedgedReads is ours as somebody would set it up whose reads must not wait for one
 // node.
-func hedgedReads(b *testing.B, hosts []string, table string) *client {
+func hedgedReads(b *testing.B, hosts []string, keyspace string) *client {
 	b.Helper()
-	s, err := cassandra.Connect(b.Context(), cassandra.Config{Hosts: hosts, LocalDC: "dc1", Profiles: map[string]cassandra.Profile{
+	s, err := cassandra.Connect(b.Context(), cassandra.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: map[string]cassandra.Profile{
 		"read": {Consistency: cassandra.LocalQuorum, OperationPolicy: resilience.OperationPolicy{
 			Timeout: patience, AttemptTimeout: patience / 2, Idempotent: true, Retry: &resilience.RetryPolicy{},
 			Hedge: &resilience.HedgePolicy{Delay: hedgeAfter},
@@ -138,7 +138,6 @@ func hedgedReads(b *testing.B, hosts []string, table string) *client {
 	if err != nil {
 		b.Fatal(err)
 	}
-	read := fmt.Sprintf(readRows, table)
 	return &client{name: "backstay",
 		close: func() {
 			if err := s.Close(); err != nil {
@@ -146,7 +145,7 @@ func hedgedReads(b *testing.B, hosts []string, table string) *client {
 			}
 		},
 		read: func(id string) (rows int, err error) {
-			it := s.Query(read, id).Iter()
+			it := s.Query(readRows, id).Iter()
 			var version int
 			var data []byte
 			for it.Scan(&version, &data) {

@@ -2,7 +2,6 @@ package cassandra
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -15,10 +14,10 @@ import (
 // The statements that are measured. A batch sets the head of a stream on the
 // condition that it has the value that it had, and adds one row.
 const (
-	createTable = "CREATE TABLE %s (id text, version int, head int static, data blob, PRIMARY KEY (id, version))"
-	insertRow   = "INSERT INTO %s (id, version, data) VALUES (?, ?, ?)"
-	readRows    = "SELECT version, data FROM %s WHERE id = ? LIMIT 5"
-	moveHead    = "UPDATE %s SET head = ? WHERE id = ? IF head = ?"
+	createTable = "CREATE TABLE %s.streams (id text, version int, head int static, data blob, PRIMARY KEY (id, version))"
+	insertRow   = "INSERT INTO streams (id, version, data) VALUES (?, ?, ?)"
+	readRows    = "SELECT version, data FROM streams WHERE id = ? LIMIT 5"
+	moveHead    = "UPDATE streams SET head = ? WHERE id = ? IF head = ?"
 )
 
 // client is one of the rivals. Its functions return an error only if the request
@@ -33,9 +32,11 @@ type client struct {
 
 // bare is gocql as it comes, with the choice of nodes that its documentation
 // advises and a timeout.
-func bare(tb testing.TB, hosts []string, table string, timeout time.Duration) *client {
+func bare(tb testing.TB, hosts []string, keyspace string, timeout time.Duration) *client {
 	tb.Helper()
 	cfg := gocql.NewCluster(hosts...)
+	// With the keyspace the driver knows every replica, and not only the first.
+	cfg.Keyspace = keyspace
 	cfg.Consistency, cfg.SerialConsistency = gocql.LocalQuorum, gocql.LocalSerial
 	cfg.Timeout, cfg.ConnectTimeout, cfg.NumConns = timeout, 5*time.Second, 1
 	cfg.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy("dc1"), gocql.ShuffleReplicas())
@@ -43,14 +44,13 @@ func bare(tb testing.TB, hosts []string, table string, timeout time.Duration) *c
 	if err != nil {
 		tb.Fatal(err)
 	}
-	insert, read, move := fmt.Sprintf(insertRow, table), fmt.Sprintf(readRows, table), fmt.Sprintf(moveHead, table)
 	ctx := context.Background()
 	return &client{name: "gocql", close: s.Close,
 		insert: func(id string, version int, data []byte) error {
-			return s.Query(insert, id, version, data).WithContext(ctx).Exec()
+			return s.Query(insertRow, id, version, data).WithContext(ctx).Exec()
 		},
 		read: func(id string) (rows int, err error) {
-			it := s.Query(read, id).WithContext(ctx).Iter()
+			it := s.Query(readRows, id).WithContext(ctx).Iter()
 			var version int
 			var data []byte
 			for it.Scan(&version, &data) {
@@ -60,8 +60,8 @@ func bare(tb testing.TB, hosts []string, table string, timeout time.Duration) *c
 		},
 		append: func(id string, head int, data []byte) (bool, error) {
 			b := s.NewBatch(gocql.LoggedBatch).WithContext(ctx)
-			b.Query(move, head, id, before(head))
-			b.Query(insert, id, head, data)
+			b.Query(moveHead, head, id, before(head))
+			b.Query(insertRow, id, head, data)
 			applied, it, err := s.MapExecuteBatchCAS(b, map[string]any{})
 			if err != nil {
 				return false, err
@@ -73,12 +73,12 @@ func bare(tb testing.TB, hosts []string, table string, timeout time.Duration) *c
 
 // guarded is ours: timeouts, bulkhead, breaker, budget and, for what is idempotent,
 // retries and hedges are on.
-func guarded(tb testing.TB, hosts []string, table string, timeout time.Duration) *client {
+func guarded(tb testing.TB, hosts []string, keyspace string, timeout time.Duration) *client {
 	tb.Helper()
 	once := resilience.OperationPolicy{Timeout: timeout}
 	idempotent := resilience.OperationPolicy{Timeout: timeout, Idempotent: true, Retry: &resilience.RetryPolicy{}}
 	s, err := cassandra.Connect(tb.Context(), cassandra.Config{
-		Hosts: hosts, LocalDC: "dc1", DefaultProfile: "read",
+		Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", DefaultProfile: "read",
 		Profiles: map[string]cassandra.Profile{
 			"write":  {OperationPolicy: idempotent, Consistency: cassandra.LocalQuorum},
 			"read":   {OperationPolicy: idempotent, Consistency: cassandra.LocalQuorum},
@@ -88,7 +88,6 @@ func guarded(tb testing.TB, hosts []string, table string, timeout time.Duration)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	insert, read, move := fmt.Sprintf(insertRow, table), fmt.Sprintf(readRows, table), fmt.Sprintf(moveHead, table)
 	ctx := context.Background()
 	return &client{name: "backstay",
 		close: func() {
@@ -97,10 +96,10 @@ func guarded(tb testing.TB, hosts []string, table string, timeout time.Duration)
 			}
 		},
 		insert: func(id string, version int, data []byte) error {
-			return s.Query(insert, id, version, data).WithContext(ctx).Profile("write").Exec()
+			return s.Query(insertRow, id, version, data).WithContext(ctx).Profile("write").Exec()
 		},
 		read: func(id string) (rows int, err error) {
-			it := s.Query(read, id).WithContext(ctx).Profile("read").Iter()
+			it := s.Query(readRows, id).WithContext(ctx).Profile("read").Iter()
 			var version int
 			var data []byte
 			for it.Scan(&version, &data) {
@@ -110,7 +109,7 @@ func guarded(tb testing.TB, hosts []string, table string, timeout time.Duration)
 		},
 		append: func(id string, head int, data []byte) (bool, error) {
 			res, err := s.NewBatch(cassandra.LoggedBatch).WithContext(ctx).Profile("append").
-				Query(move, head, id, before(head)).Query(insert, id, head, data).CAS()
+				Query(moveHead, head, id, before(head)).Query(insertRow, id, head, data).CAS()
 			return res.Applied(), err
 		},
 	}
