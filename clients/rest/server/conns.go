@@ -100,21 +100,6 @@ func (c *conns) closeTaken() error {
 	return errors.Join(errs...)
 }
 
-// listener gives connections that tell when they are closed.
-type listener struct {
-	net.Listener
-	conns *conns
-}
-
-// Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: nc, conns: l.conns}, nil
-}
-
 // conn is a connection that tells when it is closed.
 type conn struct {
 	net.Conn

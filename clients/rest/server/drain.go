@@ -12,15 +12,16 @@ import (
 const poll = 2 * time.Millisecond
 
 // drain ends the server in the order that loses nothing.
-func (s *Server) drain(ctx context.Context, l net.Listener, served <-chan error, end context.CancelCauseFunc) error {
+func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, end context.CancelCauseFunc) error {
 	s.draining.Store(true)
 	s.wait(s.cfg.Notice)
 	s.closing.Store(true)
-	s.wait(s.cfg.Linger)
+	s.wait(s.cfg.Linger / 2)
+	s.pressing.Store(true)
+	s.wait(s.cfg.Linger / 2)
 	// From now on no connection is taken. Shutdown does not serve what comes on one
 	// that it has not read from yet, so those that were just taken get time to be read.
-	err := ignoreClosed(l.Close())
-	<-served // the listener has gone: the error says no more than that
+	err := l.finish(served)
 	s.until(silence, func() bool { return s.conns.talking(silence) || s.isClosed() })
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limit)
 	defer cancel()

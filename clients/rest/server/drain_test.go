@@ -88,15 +88,15 @@ func TestDrainingLosesNothing(t *testing.T) {
 			tr := &http.Transport{Protocols: protocol(c.protocol), MaxIdleConnsPerHost: clients}
 			defer tr.CloseIdleConnections()
 			client := &http.Client{Transport: tr, Timeout: patience}
-			var sent, failed, paused atomic.Int64
+			var sent, failed atomic.Int64
+			stalls := watchStalls(t)
 			post := func() (err error) {
-				// What Linger promises holds for clients that pause for less: on a machine
-				// that held one up for longer, its failure says nothing.
+				// What Linger promises holds for clients that pause for less: where the
+				// whole process was held up for longer, a failure says nothing.
 				picked := time.Now()
 				defer func() {
-					if took := time.Since(picked); err != nil && took > 400*time.Millisecond {
-						t.Logf("a client was held up for %v: %v", took, err)
-						paused.Add(1)
+					if err != nil && stalls.since(picked) {
+						t.Logf("the process was held up: %v", err)
 						err = nil
 					}
 				}()
@@ -159,11 +159,46 @@ func TestDrainingLosesNothing(t *testing.T) {
 			close(stop)
 			wg.Wait()
 			t.Logf("%d requests, %d failed", sent.Load(), failed.Load())
-			if paused.Load() > sent.Load()/100 {
-				t.Errorf("%d of %d requests were held up: they prove nothing", paused.Load(), sent.Load())
-			}
 		})
 	}
+}
+
+// stalls notices when the process does not get to run.
+type stalls struct {
+	mu   sync.Mutex
+	last time.Time // when the last one ended
+}
+
+func watchStalls(t *testing.T) *stalls {
+	s, stop, done := &stalls{}, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for before := time.Now(); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			now := time.Now()
+			if now.Sub(before) > 150*time.Millisecond {
+				s.mu.Lock()
+				s.last = now
+				s.mu.Unlock()
+			}
+			before = now
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done })
+	return s
+}
+
+// since reports whether one ended after t.
+func (s *stalls) since(t time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.After(t)
 }
 
 // TestDrainingInOrder: not ready first and still serving; then answers that close; then
@@ -205,6 +240,53 @@ func TestDrainingInOrder(t *testing.T) {
 		t.Errorf("%d answers kept their connection, %d closed it", kept, closed)
 	}
 	if err := receive(t, "it ends", s.end); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHTTP2SaysGoodbye: an answer on HTTP/2 says goodbye when no other stream runs, or
+// when half of Linger has passed, and the connection that follows stays.
+func TestHTTP2SaysGoodbye(t *testing.T) {
+	release := make(chan struct{})
+	began := make(chan struct{}, 1)
+	conns := make(chan string, 1000)
+	s := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/held" {
+			began <- struct{}{}
+			<-release
+			return
+		}
+		conns <- r.RemoteAddr
+	}), protocol("http2"), func(c *server.ServerConfig) { c.Linger = time.Hour })
+	tr := &http.Transport{Protocols: protocol("http2")}
+	defer tr.CloseIdleConnections()
+	at := &site{client: &http.Client{Transport: tr}}
+	get := func() string {
+		resp, _ := at.answer(t, request(t, t.Context(), "GET", s.url, ""))
+		if resp.StatusCode != 200 {
+			t.Error(resp.Status)
+		}
+		return <-conns
+	}
+	first := get()
+	held := at.do(request(t, t.Context(), "GET", s.url+"/held", ""))
+	receive(t, "one is held", began)
+	s.stop()
+	wait(t, "it drains", s.Draining)
+	if again := get(); again != first {
+		t.Error("a connection on which a stream runs was closed at once")
+	}
+	server.Press(s.Server)
+	second := first
+	wait(t, "the connection is closed", func() bool { second = get(); return second != first })
+	if again := get(); again != second {
+		t.Error("the connection that followed was closed")
+	}
+	close(release)
+	if resp := receive(t, "the held one is answered", held); resp == nil || resp.StatusCode != 200 {
+		t.Errorf("%v", resp)
+	}
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -288,6 +370,58 @@ func TestSilentConnectionsDoNotHold(t *testing.T) {
 			t.Error("a silent connection is open")
 		}
 	}
+}
+
+// TestWaitingConnectionsAreTaken: what the system has accepted is served, even if the
+// server did not get to take it before it ends.
+func TestWaitingConnectionsAreTaken(t *testing.T) {
+	slow := &slowListener{Listener: listen(t), taken: make(chan struct{})}
+	s, err := server.NewServer(server.ServerConfig{Linger: -1, HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	end := make(chan error, 1)
+	go func() { end <- s.Run(ctx, slow) }()
+	var all []net.Conn
+	for range 10 {
+		c, err := net.Dial("tcp", slow.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	stop()
+	wait(t, "it drains", s.Draining)
+	close(slow.taken)
+	for _, c := range all {
+		if answer, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) {
+			t.Errorf("%q, %v", answer, err)
+		}
+	}
+	if err := receive(t, "it ends", end); err != nil {
+		t.Error(err)
+	}
+}
+
+// slowListener takes connections once it is told to.
+type slowListener struct {
+	net.Listener
+	taken chan struct{}
+}
+
+func (l *slowListener) Accept() (net.Conn, error) {
+	<-l.taken
+	return l.Listener.Accept()
+}
+
+// SetDeadline is that of the listener below.
+func (l *slowListener) SetDeadline(t time.Time) error {
+	return l.Listener.(*net.TCPListener).SetDeadline(t)
 }
 
 // TestJustTakenConnectionsAreServed: a connection that was taken before the listener

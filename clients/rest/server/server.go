@@ -54,8 +54,8 @@ type Server struct {
 	cfg  ServerConfig
 	http *http.Server
 	// ran: Run was called. draining: it is not ready. closing: answers close their
-	// connections.
-	ran, draining, closing atomic.Bool
+	// connections. pressing: half of the time for that has passed.
+	ran, draining, closing, pressing atomic.Bool
 	// running is the number of handlers that run.
 	running atomic.Int64
 	// closed is done once Close was called.
@@ -104,8 +104,16 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // ready" from then on; the server itself goes on to answer.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
-// lateKey marks the context of a connection that was taken while answers close theirs.
-type lateKey struct{}
+// connKey finds what is known of a request's connection.
+type connKey struct{}
+
+// connInfo is what is known of a connection.
+type connInfo struct {
+	// late: it was taken while answers close theirs.
+	late bool
+	// running is the number of its handlers that run; several on HTTP/2.
+	running atomic.Int32
+}
 
 // marked is ConnContext; next is the user's own, or nil.
 func (s *Server) marked(next func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
@@ -113,32 +121,44 @@ func (s *Server) marked(next func(context.Context, net.Conn) context.Context) fu
 		if next != nil {
 			ctx = next(ctx, c)
 		}
-		if s.closing.Load() {
-			ctx = context.WithValue(ctx, lateKey{}, true)
-		}
-		return ctx
+		return context.WithValue(ctx, connKey{}, &connInfo{late: s.closing.Load()})
 	}
 }
 
-// watched is the handler, with its answers closing their connections near the end. On
-// HTTP/2 that is a GOAWAY, and what other streams have on the way is sent again on a
-// new connection; that one stays, or they would be sent back and forth until the end.
+// watched is the handler, with its answers closing their connections near the end.
 func (s *Server) watched(next http.Handler) http.Handler {
-	before := func(h http.Header) {
-		if s.closing.Load() {
-			h.Set("Connection", "close")
-		}
-	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		s.running.Add(1)
 		defer s.running.Add(-1)
-		w := &writer{ResponseWriter: rw, before: before}
-		if r.ProtoMajor == 2 && r.Context().Value(lateKey{}) != nil {
-			w.before = nil
+		w := &writer{ResponseWriter: rw, before: s.closes}
+		if info, ok := r.Context().Value(connKey{}).(*connInfo); ok && r.ProtoMajor == 2 {
+			info.running.Add(1)
+			defer info.running.Add(-1)
+			w.before = func(h http.Header) {
+				if s.saysGoodbye(info) {
+					s.closes(h)
+				}
+			}
 		}
 		next.ServeHTTP(w.watch(r), r)
 		w.finish()
 	})
+}
+
+// closes makes an answer close its connection once answers do.
+func (s *Server) closes(h http.Header) {
+	if s.closing.Load() {
+		h.Set("Connection", "close")
+	}
+}
+
+// saysGoodbye reports whether an answer on an HTTP/2 connection closes it, by GOAWAY.
+// What other streams have on the way then is dropped, and sent again by clients that
+// can, at once for the first time and a second later for the next. So it waits for a
+// moment in which nothing else runs, if one comes; and a connection on which they are
+// sent again stays, or they would be sent back and forth until the end.
+func (s *Server) saysGoodbye(info *connInfo) bool {
+	return !info.late && (s.pressing.Load() || info.running.Load() == 1)
 }
 
 // Run serves the listener until the context ends, then drains. It returns when all
