@@ -36,7 +36,7 @@ func (p Plan) CheckNames(known Known) error {
 		if pattern == "" || names == nil || slices.ContainsFunc(names, func(n string) bool { return match(pattern, n) }) {
 			return
 		}
-		problems = append(problems, Problem{Field: field, Message: fmt.Sprintf("no %s is called %q%s; there are: %s", noun, pattern, suggest(pattern, names), strings.Join(names, ", "))})
+		problems = append(problems, Problem{Field: field, Message: fmt.Sprintf("no %s is called %q%s; there are: %s", noun, pattern, suggest(pattern, names), some(names))})
 	}
 	for i, r := range p.Rules {
 		at := fmt.Sprintf("rules[%d].", i)
@@ -56,6 +56,15 @@ func (p Plan) CheckNames(known Known) error {
 		return &PlanError{Problems: problems}
 	}
 	return nil
+}
+
+// some lists names, but not so many that nobody reads them.
+func some(names []string) string {
+	const most = 12
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // checker collects problems below a path.

@@ -196,4 +196,11 @@ plan: rules[0].where.table: no table is called "t"; there are: clients, feed, st
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant\n%s", err, want)
 	}
+	for i := range 20 {
+		known.Tables = append(known.Tables, fmt.Sprint("t", i))
+	}
+	b.rules(chaos.Rule{Where: chaos.Where{Table: "x"}, What: chaos.What{Kind: chaos.DropReply}})
+	if err := b.injector.Plan().CheckNames(known); err == nil || !strings.HasSuffix(err.Error(), "t7, t8 and 11 more") {
+		t.Errorf("%v", err)
+	}
 }
