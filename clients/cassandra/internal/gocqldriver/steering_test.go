@@ -1,6 +1,8 @@
 package gocqldriver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -65,5 +67,28 @@ func TestATrialIsTakenByTheRequestThatMakesIt(t *testing.T) {
 	}
 	if next() != nil {
 		t.Error("there is a fourth of three")
+	}
+}
+
+// TestACancelThatNobodyAskedFor: preparing ends with its connection's context, which
+// is not the caller's.
+func TestACancelThatNobodyAskedFor(t *testing.T) {
+	s := &session{hosts: &hosts{nodes: driver.NewNodes(driver.Limits{})}}
+	for _, gone := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if gone {
+			cancel()
+		}
+		a := &attempt{}
+		a.begin(ctx, s, &driver.Call{})
+		var f *driver.Failure
+		want := driver.Disconnected
+		if gone {
+			want = driver.Canceled
+		}
+		if err := s.failed(context.Canceled, a, nil); !errors.As(err, &f) || f.Cause != want || f.Sent {
+			t.Errorf("the caller has gone: %v; %v", gone, err)
+		}
+		cancel()
 	}
 }
