@@ -31,5 +31,11 @@
 //     current values), unknown.
 //   - Requests that nobody waits for are counted, and a connection with too many is
 //     replaced.
+//   - What a node certainly did not process goes to the next node at once, to three at
+//     most. A node that fails again and again is asked last, but for a trial now and
+//     then; of two replicas the one that is expected to answer sooner is asked.
+//   - A session outlives every outage of its cluster. It keeps its driver and its
+//     connections where it can; if the cluster answers only at addresses that the
+//     driver does not know, a new driver takes its place.
 //   - No bound value, password or key is in an error, an event or a log line.
 package cassandra

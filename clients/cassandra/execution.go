@@ -31,7 +31,7 @@ type Info struct {
 	Coordinator string
 	// Attempts that were started, hedges included, degraded ones not.
 	Attempts int
-	// Warnings of the server.
+	// Warnings of the server. The driver keeps those of batches to itself.
 	Warnings []string
 	// TraceID of a traced request.
 	TraceID []byte
