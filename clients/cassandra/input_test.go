@@ -150,3 +150,37 @@ func TestConditionalWritesInGocqlsForm(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateSwapsProfiles, but for what only a new session can have.
+func TestUpdateSwapsProfiles(t *testing.T) {
+	cluster, s := scripted(t, cqltest.Config{})
+	cluster.On(selectV, selects)
+	guard := cassandra.DefaultGuard()
+	profiles := scriptedProfiles()
+	p := profiles["read"]
+	p.Consistency = cassandra.One
+	profiles["read"] = p
+	if err := errors.Join(s.Update(profiles, guard), s.Query(selectV, "a").Exec()); err != nil {
+		t.Fatal(err)
+	}
+	if got := cluster.Received(selectV)[0].Consistency; got != uint16(cassandra.One) {
+		t.Errorf("asked at %v", cassandra.Consistency(got))
+	}
+	p.Timeout = time.Hour
+	profiles["read"] = p
+	if err := s.Update(profiles, guard); !errors.Is(err, cassandra.ErrConfig) || !strings.Contains(err.Error(), "1h0m0s") || !strings.Contains(err.Error(), "new session") {
+		t.Errorf("a timeout that the driver was not made for: %v", err)
+	}
+	p.Consistency = 0
+	profiles["read"] = p
+	if err := s.Update(profiles, guard); !errors.Is(err, cassandra.ErrConfig) || !strings.Contains(err.Error(), "Consistency") {
+		t.Errorf("no level: %v", err)
+	}
+	if err := s.Query(selectV, "a").Exec(); err != nil {
+		t.Errorf("after refused updates: %v", err)
+	}
+	bad := cassandra.Config{Hosts: []string{"127.0.0.1"}, Profiles: scriptedProfiles(), OrphanLimit: 20000}
+	if err := bad.Check(); !errors.Is(err, cassandra.ErrConfig) || !strings.Contains(err.Error(), "OrphanLimit") {
+		t.Errorf("more orphans than streams: %v", err)
+	}
+}
