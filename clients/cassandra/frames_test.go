@@ -3,6 +3,9 @@ package cassandra_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,4 +104,43 @@ func TestLateAnswers(t *testing.T) {
 		}
 	}
 	eventually(t, "streams are free", func() bool { return s.Nodes()[0].InFlight == 0 })
+}
+
+// TestANodeThatReadsNothing: while the driver writes, its callers can't leave. It
+// must not write for long.
+func TestANodeThatReadsNothing(t *testing.T) {
+	cluster, s := scripted(t, cqltest.Config{}, func(cfg *cassandra.Config) {
+		p := cfg.Profiles["once"]
+		p.Retry, p.Timeout = nil, 200*time.Millisecond
+		cfg.Profiles["once"] = p
+		p.Timeout = time.Hour
+		cfg.Profiles["patient"] = p
+	})
+	cluster.On(insertV, cqltest.Statement{Answer: (*cqltest.Request).Void})
+	if err := s.Query(insertV, "a", "b").Profile("once").Exec(); err != nil {
+		t.Fatal(err)
+	}
+	thaw := cluster.Node(0).Freeze()
+	defer thaw()
+	large := strings.Repeat("x", 1<<20)
+	var work sync.WaitGroup
+	var answered atomic.Int64
+	start := time.Now()
+	for range 32 { // more than any system keeps for a connection
+		work.Go(func() {
+			if err := s.Query(insertV, "a", large).Profile("once").Exec(); err == nil {
+				answered.Add(1)
+			}
+		})
+	}
+	work.Wait()
+	// The frame that it was waiting for it still reads.
+	if n := answered.Load(); n > 1 {
+		t.Errorf("a frozen node answered %d requests", n)
+	}
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("the callers were held for %v", took)
+	}
+	thaw()
+	eventually(t, "requests succeed", func() bool { return s.Query(insertV, "a", "b").Profile("once").Exec() == nil })
 }

@@ -30,6 +30,13 @@ func (c *conn) close() { _ = c.net.Close() } // it is gone either way
 func (c *conn) serve() {
 	defer c.close()
 	for {
+		if gate := c.node.frozen.Load(); gate != nil {
+			select {
+			case <-*gate:
+			case <-c.node.cluster.ctx.Done():
+				return
+			}
+		}
 		f, err := codec.DecodeFrame(c.net)
 		if err != nil {
 			return

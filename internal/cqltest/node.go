@@ -15,6 +15,7 @@ type Node struct {
 	dc      string
 	token   int64
 	silent  atomic.Bool
+	frozen  atomic.Pointer[chan struct{}]
 	opened  atomic.Int64
 	prepares,
 	requests,
@@ -43,6 +44,16 @@ func (n *Node) ID() [16]byte { return [16]byte{6: 0x40, 8: 0x80, 15: byte(n.inde
 // Silence makes the node read and never answer, or ends it. What it read in
 // silence it never answers.
 func (n *Node) Silence(on bool) { n.silent.Store(on) }
+
+// Freeze makes the node read nothing any more, until thaw is called.
+func (n *Node) Freeze() (thaw func()) {
+	gate := make(chan struct{})
+	n.frozen.Store(&gate)
+	return sync.OnceFunc(func() {
+		n.frozen.Store(nil)
+		close(gate)
+	})
+}
 
 // Stop closes the node's connections and refuses new ones.
 func (n *Node) Stop() {

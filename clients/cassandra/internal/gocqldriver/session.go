@@ -22,6 +22,10 @@ type session struct {
 
 var _ driver.Session = (*session)(nil)
 
+// writeTimeout is how long a node may take nothing off a full connection, which is
+// then given up: callers can't leave while the driver writes.
+const writeTimeout = 2 * time.Second
+
 // Connect opens a session. It tries once; the error is a *driver.Failure.
 func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if c.Nodes == nil {
@@ -35,7 +39,7 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	cfg.Keyspace = c.Keyspace
 	cfg.Timeout = c.RequestTimeout
 	cfg.ConnectTimeout = c.ConnectTimeout
-	cfg.WriteTimeout = c.RequestTimeout
+	cfg.WriteTimeout = min(c.RequestTimeout, writeTimeout)
 	cfg.NumConns = c.Connections
 	// What the driver would do by itself is off: the guard does it.
 	cfg.RetryPolicy = nil
