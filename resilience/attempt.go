@@ -170,7 +170,7 @@ func Hold(ctx context.Context) (release func()) {
 	}
 }
 
-// AttemptInfo describes the running attempt.
+// AttemptInfo describes the running attempt. It is a value.
 type AttemptInfo struct {
 	Dependency, Operation string
 	// Number counts from 1, hedges included.

@@ -31,7 +31,7 @@ func (s Severity) String() string {
 // MarshalText makes a severity readable in JSON and YAML.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Finding is one thing that Check noticed.
+// Finding is one thing that Check noticed. It is a value.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	// Field is the path of the field as in YAML: operations.plan.retry.maxAttempts.

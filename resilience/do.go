@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// CallOption says what a single call brings along: fallbacks, keys, disposal. Its
-// zero value does nothing.
+// CallOption says what a single call brings along: fallbacks, keys, disposal. It is
+// a value that may be kept and used by many calls at once, as far as the functions
+// in it may. Its zero value does nothing.
 type CallOption[T any] struct {
 	fallback func(ctx context.Context, cause error) (T, error)
 	value    *T

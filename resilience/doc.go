@@ -24,6 +24,26 @@
 // An open breaker is seen before queueing for a permit, so that nobody waits in
 // order to be refused. A refusal by one policy is not an observation for another.
 //
+// # Policies
+//
+// A policy is off if its pointer is nil. docs/reference/policies.md has all defaults.
+//
+//	what                      where                          its refusal or error
+//	total timeout             OperationPolicy.Timeout        context.DeadlineExceeded
+//	attempt timeout           OperationPolicy.AttemptTimeout context.DeadlineExceeded
+//	bulkhead, queue, classes  Policy.Bulkhead                ErrFull
+//	adaptive limit            BulkheadPolicy.Adaptive        ErrFull
+//	circuit breaker           Policy.Breaker                 ErrOpen, with Refusal.Until
+//	rate limit                Policy.RateLimit               ErrRateLimited
+//	retry                     OperationPolicy.Retry          CallError, with every attempt's error
+//	budget                    Policy.Budget                  CallError.Gave
+//	hedge                     OperationPolicy.Hedge          as the last attempt's
+//	stale data, LastGood      OperationPolicy.Stale          none: Result.Source is Stale or Cache
+//	fallback                  Fallback, FallbackValue        none: Result.Source is Static
+//	coalesce                  Coalesce                       as the shared call's
+//
+// Every refusal also matches ErrRefused, and was certainly not sent.
+//
 // # What this package may import
 //
 // The standard library, github.com/sony/gobreaker/v2, github.com/cenkalti/backoff/v4,

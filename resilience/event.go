@@ -7,12 +7,16 @@ import (
 
 // Listener is told what a guard does. Its contract:
 //
-//   - goroutine: that of the call, or of the guard's own timers for changes of state;
+//   - goroutine: that of the call, or of an attempt that it did not wait for; of the
+//     guard's own timers for changes of state; so it must be safe for concurrent use;
 //   - locks: none is held;
 //   - order: a call's events in their order; a guard's changes of state in theirs;
+//     attempts that a call did not wait for end after it;
 //   - re-entry: it may use the guard, also Snapshot and Update;
-//   - panic: is recovered, counted in the snapshot, and never stops a call;
-//   - context: the call's, which may be done.
+//   - panic: is recovered, counted in the snapshot, and never stops a call; Goexit
+//     ends the goroutine, and nothing that the call held is lost;
+//   - context: the call's or attempt's that the event belongs to, also if another
+//     goroutine tells it; it may be done. The guard's own for what no call caused.
 //
 // The context that it returns for CallStarted and AttemptStarted is the one that
 // the call goes on with, so that spans nest; for other kinds it is ignored.
@@ -52,7 +56,8 @@ const (
 	PolicyUpdated
 )
 
-// Event is one thing that happened. Fields that its kind does not name are zero.
+// Event is one thing that happened. It is a value; fields that its kind does not
+// name are zero.
 type Event struct {
 	Kind       EventKind
 	Dependency string

@@ -20,6 +20,7 @@ import (
 const DefaultOperation = "default"
 
 // Caller is what Do runs on: a *Guard (its default operation) or an *Operation.
+// There is no other, and both are safe for concurrent use.
 type Caller interface{ operation() *Operation }
 
 // Guard stands before one dependency. It is safe for concurrent use. Who made it
@@ -87,7 +88,7 @@ type opConfig struct {
 func (c *opConfig) dependency() string { return c.guard.name }
 func (c *opConfig) listens() bool      { return len(c.guard.listeners) > 0 }
 
-// Option sets what a Policy can't say.
+// Option sets what a Policy can't say. It is for New, and nil does nothing.
 type Option func(*options)
 
 type options struct {

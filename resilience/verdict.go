@@ -32,7 +32,7 @@ const (
 	RepeatAlways
 )
 
-// Verdict is what an attempt's error means.
+// Verdict is what an attempt's error means. It is a value; its zero value is a success.
 type Verdict struct {
 	// Outcome is what the attempt counts as.
 	Outcome Outcome
@@ -46,7 +46,8 @@ type Verdict struct {
 // isAnswer reports whether the dependency has answered, if not as was hoped.
 func (v Verdict) isAnswer() bool { return v.Outcome == Ignored && v.Repeat == RepeatNever }
 
-// Classifier judges the error of an attempt. It is called without locks, from the
+// Classifier judges the error of an attempt. It must be safe for concurrent use. It
+// is called without locks, from the
 // goroutine of the attempt, for errors only; a panic in it is the call's panic.
 // A client library gives its own (clients/cassandra, clients/rest).
 type Classifier func(err error) Verdict
