@@ -42,14 +42,16 @@
 //	fallback                  Fallback, FallbackValue        none: Result.Source is Static
 //	coalesce                  Coalesce                       as the shared call's
 //
-// Every refusal also matches ErrRefused, and was certainly not sent.
+// Every refusal also matches ErrRefused. A call that was refused before its first
+// attempt returns the *Refusal itself; after one, a *CallError that holds both, and
+// Result.Attempts is not zero.
 //
 // # What this package may import
 //
 // The standard library, github.com/sony/gobreaker/v2, github.com/cenkalti/backoff/v4,
 // golang.org/x/sync, golang.org/x/time and its own internal/clock; a test in the
-// module's root holds the whole list. Policies from YAML live in policyfile, spans and metrics in
-// telemetry, aids for users' tests in resiliencetest.
+// module's root holds the whole list. Policies from YAML live in policyfile, spans
+// and metrics in telemetry, aids for users' tests in resiliencetest.
 //
 // # What it promises
 //

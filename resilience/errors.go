@@ -8,7 +8,8 @@ import (
 // The kinds of error that a guard itself makes. Match them with errors.Is. What
 // the call returned is matched the same way, through the chain.
 var (
-	// ErrRefused matches every refusal: the call was not started.
+	// ErrRefused matches every refusal. With Result.Attempts zero the call was not
+	// started; else it is a further attempt that was refused.
 	ErrRefused = errors.New("resilience: refused")
 	// ErrOpen: the circuit breaker is open. Also matches ErrRefused.
 	ErrOpen = errors.New("resilience: circuit open")
