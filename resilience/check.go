@@ -97,6 +97,9 @@ func (c *checker) warn(field, problem, change string) {
 	c.findings = append(c.findings, Finding{Warning, field, problem, change})
 }
 
+// maxHedges bounds hedges a call, for whom room is kept from the start.
+const maxHedges = 100
+
 // maxDuration bounds every duration, so that sums of them can't wrap around.
 const maxDuration = 10 * 365 * 24 * time.Hour
 
@@ -290,6 +293,9 @@ func (c *checker) hedge(field string, o OperationPolicy, h HedgePolicy) {
 		c.err(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.timeout %v, so that no hedge can start", h.Delay, field, o.Timeout), "lower delay or drop hedge")
 	}
 	c.count(field+".hedge.maxHedges", h.MaxHedges)
+	if h.MaxHedges > maxHedges {
+		c.err(field+".hedge.maxHedges", fmt.Sprintf("is %d", h.MaxHedges), fmt.Sprintf("use at most %d", maxHedges))
+	}
 	if !o.Idempotent {
 		c.err(field+".hedge", "is set, and "+field+".idempotent is false", "set idempotent if running the call twice does no harm, else drop hedge")
 	}

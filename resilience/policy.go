@@ -194,7 +194,7 @@ type HedgePolicy struct {
 	Delay time.Duration `json:"delay,omitempty" yaml:"delay,omitempty"`
 	// Quantile waits for this quantile of measured latency, in (0, 1), for example 0.95.
 	Quantile float64 `json:"quantile,omitempty" yaml:"quantile,omitempty"`
-	// MaxHedges is the number of hedges a call may start. Default: 1.
+	// MaxHedges is the number of hedges a call may start, up to 100. Default: 1.
 	MaxHedges int `json:"maxHedges,omitempty" yaml:"maxHedges,omitempty"`
 	_         struct{}
 }
