@@ -53,27 +53,53 @@ func Replay(ctx context.Context, rec record.Record, policies map[string]resilien
 	}
 	calls := map[string][]record.Call{}
 	report := &Report{Began: rec.Began, Dropped: rec.Dropped, Seed: o.Seed, Workers: o.Workers, Skipped: map[string]int{}}
-	for _, c := range rec.Calls {
+	for i, c := range rec.Calls {
+		if !plausible(c) {
+			return nil, fmt.Errorf("%w: call %d, which starts at %v and takes %v, is not plausible: the longest time is %v", ErrReplay, i+1, c.Start, c.Took, longest)
+		}
 		if _, ok := policies[c.Dependency]; !ok {
 			report.Skipped[c.Dependency]++
 			continue
 		}
 		calls[c.Dependency] = append(calls[c.Dependency], c)
-		report.Length = max(report.Length, c.Start+c.Took)
 	}
 	if len(calls) == 0 {
 		return nil, fmt.Errorf("%w: the record has no call to a dependency of the policies; it has %s, they have %s", ErrReplay,
 			list(slices.Sorted(maps.Keys(report.Skipped))), list(slices.Sorted(maps.Keys(policies))))
 	}
-	report.Width = widthFor(report.Length)
+	var players []*player
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		d, err := replay(ctx, report, calls[name], policies[name], o)
+		p, err := replay(ctx, rec.Began, calls[name], policies[name], o)
 		if err != nil {
 			return nil, err
 		}
-		report.Dependencies = append(report.Dependencies, d)
+		players = append(players, p)
+		report.Length = max(report.Length, end(p.calls), end(p.replayed))
+	}
+	report.Width = widthFor(report.Length)
+	for _, p := range players {
+		report.Dependencies = append(report.Dependencies, p.compare(report))
 	}
 	return report, nil
+}
+
+// longest is how long a record, and a call, may be: sums must not overflow.
+const longest = 10 * 365 * 24 * time.Hour
+
+func plausible(c record.Call) bool {
+	ok := func(d time.Duration) bool { return d >= 0 && d <= longest }
+	return ok(c.Start) && ok(c.Took) && !slices.ContainsFunc(c.Attempts, func(a record.Attempt) bool { return !ok(a.Start) || !ok(a.Took) })
+}
+
+// end is when the last call, or attempt, is over.
+func end(calls []record.Call) (last time.Duration) {
+	for _, c := range calls {
+		last = max(last, c.Start+c.Took)
+		for _, a := range c.Attempts {
+			last = max(last, c.Start+a.Start+a.Took)
+		}
+	}
+	return last
 }
 
 func list(names []string) string {
@@ -94,14 +120,16 @@ type player struct {
 	calls   []record.Call
 	static  map[string]bool // operations that have a static fallback
 	last    *resilience.LastGood[struct{}]
+	states  *states
 	// ended is the call that has just ended; replayed holds all.
 	ended    record.Call
 	replayed []record.Call
 }
 
-func replay(ctx context.Context, r *Report, calls []record.Call, policy resilience.Policy, o Options) (d Dependency, err error) {
+// replay runs the calls of one dependency.
+func replay(ctx context.Context, began time.Time, calls []record.Call, policy resilience.Policy, o Options) (*player, error) {
 	p := &player{
-		clock: clock.New(r.Began, o.Seed), began: r.Began, options: o, policy: policy, calls: calls,
+		clock: clock.New(began, o.Seed), began: began, options: o, policy: policy, calls: calls,
 		model: newModel(calls, o), static: map[string]bool{}, replayed: make([]record.Call, len(calls)),
 	}
 	names := map[string]bool{}
@@ -113,32 +141,38 @@ func replay(ctx context.Context, r *Report, calls []record.Call, policy resilien
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if _, ok := policy.Operations[name]; !ok && name != resilience.DefaultOperation {
-			return d, fmt.Errorf("%w: the record has calls of operation %q on %q, and the policy has no such operation; it has %s", ErrReplay, name, policy.Name,
+			return nil, fmt.Errorf("%w: the record has calls of operation %q on %q, and the policy has no such operation; it has %s", ErrReplay, name, policy.Name,
 				list(append([]string{resilience.DefaultOperation}, slices.Sorted(maps.Keys(policy.Operations))...)))
 		}
 	}
 	if p.model.empty() {
-		return d, fmt.Errorf("%w: the record has no attempt on %q, so that nothing says how it would have answered", ErrReplay, policy.Name)
+		return nil, fmt.Errorf("%w: the record has no attempt on %q, so that nothing says how it would have answered", ErrReplay, policy.Name)
 	}
 	p.last = resilience.NewLastGood[struct{}](len(names))
-	states := &states{now: p.now}
+	p.states = &states{now: p.now}
+	var err error
 	p.guard, err = resilience.New(withoutCache(policy), clock.Option(p.clock).(resilience.Option),
-		resilience.WithListener(record.Listen(p.now, func(c record.Call) { p.ended = c })), resilience.WithListener(states))
+		resilience.WithListener(record.Listen(p.now, func(c record.Call) { p.ended = c })), resilience.WithListener(p.states))
 	if err != nil {
-		return d, err
+		return nil, err
 	}
 	ctx, cause := context.WithoutCancel(ctx), ctx
 	p.arrive(ctx, cause, 0)
 	p.clock.Run()
 	if err := errors.Join(cause.Err(), p.guard.Close()); err != nil {
-		return d, err
+		return nil, err
 	}
-	d = Dependency{Name: policy.Name, Drawn: p.model.drawn, Notes: p.notes()}
-	d.Recorded = r.summarise(calls, p.within)
-	d.Replayed = r.summarise(p.replayed, p.within)
-	d.Operations, d.Changes = byOperation(calls, p.replayed), changes(calls, p.replayed)
-	d.Breaker, d.Limits = states.spans(r.Length), states.limits
-	return d, nil
+	return p, nil
+}
+
+// compare is what the replay of a dependency found.
+func (p *player) compare(r *Report) Dependency {
+	return Dependency{
+		Name: p.policy.Name, Drawn: p.model.drawn, Notes: p.notes(),
+		Recorded: r.summarise(p.calls, p.within), Replayed: r.summarise(p.replayed, p.within),
+		Operations: byOperation(p.calls, p.replayed), Changes: changes(p.calls, p.replayed),
+		Breaker: p.states.spans(r.Length), Limits: p.states.limits,
+	}
 }
 
 // withoutCache takes out what a replay decides by the record instead: which values
@@ -268,36 +302,4 @@ func (a answered) Verdict() resilience.Verdict {
 		v.Repeat = resilience.RepeatNever
 	}
 	return v
-}
-
-// states listens to what the guard's breaker and limit do.
-type states struct {
-	now     func() time.Duration
-	changes []Span
-	limits  []Limit
-}
-
-// Handle implements resilience.Listener.
-func (s *states) Handle(_ context.Context, e resilience.Event) context.Context {
-	switch e.Kind {
-	case resilience.BreakerChanged:
-		s.changes = append(s.changes, Span{From: s.now(), State: e.To})
-	case resilience.LimitChanged:
-		s.limits = append(s.limits, Limit{At: s.now(), Limit: e.Limit})
-	}
-	return nil
-}
-
-// spans are the breaker's states until the end.
-func (s *states) spans(end time.Duration) []Span {
-	spans := []Span{{State: resilience.BreakerClosed}}
-	for _, c := range s.changes {
-		if c.From >= end {
-			break
-		}
-		spans[len(spans)-1].To = c.From
-		spans = append(spans, c)
-	}
-	spans[len(spans)-1].To = end
-	return spans
 }

@@ -13,7 +13,8 @@ import (
 
 // Report is what a replay found. It is plain data. Durations are nanoseconds in JSON.
 type Report struct {
-	// Began is the record's beginning, Length its time until the last call's end.
+	// Began is the record's beginning, Length the time until the last call's end on
+	// either side.
 	Began  time.Time     `json:"began"`
 	Length time.Duration `json:"length"`
 	// Width is the length of a bucket.

@@ -57,7 +57,7 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().StringVar(&f.store.keyspace, "keyspace", "licenses", "keyspace of the events")
 	c.Flags().StringVar(&f.store.local, "local-dc", "", "data centre whose nodes are asked; default: that of the first contact point that answers")
 	c.Flags().DurationVar(&f.store.patience, "connect-for", 30*time.Second, "how long to try to reach Cassandra at the start")
-	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid")
+	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid (variables BACKSTAY_POLICY_... override its fields)")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
 	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
 	c.Flags().StringSliceVar(&f.trust, "trust", nil, "networks (10.0.0.0/8) of callers whose deadline and criticality count; default: loopback")
@@ -212,7 +212,7 @@ func loadPolicies(file string) (map[string]resilience.Policy, error) {
 	if file == "" {
 		return nil, nil
 	}
-	policies, _, err := policyfile.Load(file)
+	policies, _, err := policyfile.Load(file, os.Environ()...)
 	if err == nil {
 		err = instance.CheckPolicies(policies)
 	}

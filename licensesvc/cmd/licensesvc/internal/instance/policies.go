@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,11 +51,12 @@ func CheckPolicies(policies map[string]resilience.Policy) error {
 	return errors.Join(errs...)
 }
 
-// WatchPolicies takes changes of a file of policies until the context ends. It tells
+// WatchPolicies takes changes of a file of policies, with the overrides of the
+// environment, until the context ends. It tells
 // what came of each: a bad file is an error, and changes nothing.
 func (in *Instance) WatchPolicies(ctx context.Context, file string, told func(error)) error {
 	return policyfile.Watch(ctx, file, func() {
-		policies, _, err := policyfile.Load(file)
+		policies, _, err := policyfile.Load(file, os.Environ()...)
 		if err == nil {
 			err = in.Update(policies)
 		}
