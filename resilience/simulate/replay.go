@@ -152,7 +152,7 @@ func replay(ctx context.Context, began time.Time, calls []record.Call, policy re
 	p.states = &states{now: p.now}
 	var err error
 	p.guard, err = resilience.New(withoutCache(policy), clock.Option(p.clock).(resilience.Option),
-		resilience.WithListener(record.Listen(p.now, func(c record.Call) { p.ended = c })), resilience.WithListener(p.states))
+		resilience.WithListener(record.Listen(p.now, func(c record.Call) { p.ended = inMicros(c) })), resilience.WithListener(p.states))
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +192,16 @@ func withoutCache(p resilience.Policy) resilience.Policy {
 		p.Operations[name] = plain(o)
 	}
 	return p
+}
+
+// inMicros cuts the times of a call as a record does, so that the sides compare.
+func inMicros(c record.Call) record.Call {
+	c.Start, c.Took = c.Start.Truncate(time.Microsecond), c.Took.Truncate(time.Microsecond)
+	for i := range c.Attempts {
+		a := &c.Attempts[i]
+		a.Start, a.Took = a.Start.Truncate(time.Microsecond), a.Took.Truncate(time.Microsecond)
+	}
+	return c
 }
 
 // now is the time since the record began.

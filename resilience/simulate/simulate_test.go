@@ -192,7 +192,7 @@ func TestEachCallHasOneOutcome(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var lines strings.Builder
 		at := 0
-		n := rapid.IntRange(1, 60).Draw(rt, "calls")
+		n := rapid.IntRange(1, 30).Draw(rt, "calls")
 		for i := range n {
 			at += rapid.IntRange(0, 200_000).Draw(rt, "gap")
 			if i > 0 && rapid.Bool().Draw(rt, "refused") {
