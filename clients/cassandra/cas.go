@@ -131,8 +131,8 @@ func casOf(page driver.Page) (CASResult, error) {
 			res.Outcome = Applied
 		}
 		first = false
-		delete(row, appliedColumn)
 		if !applied {
+			delete(row, appliedColumn)
 			res.Current = append(res.Current, row)
 		}
 	}

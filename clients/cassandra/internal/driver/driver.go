@@ -74,7 +74,8 @@ type Page interface {
 	Next(dest ...any) bool
 	// NextMap moves one row into the map; values there that are pointers are scanned into.
 	NextMap(into map[string]any) bool
-	// Row moves one row into a map that it makes; false as with Next.
+	// Row moves one row into a map that it makes; false as with Next. The row of an
+	// applied batch may not be changed.
 	Row() (row map[string]any, ok bool)
 	// Err is the first error of Next, NextMap and Row.
 	Err() error

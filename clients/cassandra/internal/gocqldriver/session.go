@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
@@ -227,27 +228,38 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 		return &x.rows, nil
 	}
 	p := &x.cas
-	p.tracer, p.first = tr, map[string]any{}
-	iter, err := s.cas(b, p.first)
-	if err != nil {
+	first := firsts.Get().(map[string]any)
+	applied, iter, err := s.cas(b, first)
+	switch {
+	case err != nil:
 		return nil, s.failed(err, a, nil)
+	case applied && len(first) == 0:
+		firsts.Put(first)
+		p.first = justApplied
+	default:
+		first[appliedColumn] = applied
+		p.first = first
 	}
-	p.iter, p.node = iter, a.Coordinator()
+	p.tracer, p.iter, p.node = tr, iter, a.Coordinator()
 	a.Left(nil)
 	return p, nil
 }
 
 // cas runs a conditional batch. The driver panics if the answer has no [applied].
-func (s *session) cas(b *gocql.Batch, first map[string]any) (iter *gocql.Iter, err error) {
+func (s *session) cas(b *gocql.Batch, first map[string]any) (applied bool, iter *gocql.Iter, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			iter, err = nil, errNoApplied
+			applied, iter, err = false, nil, errNoApplied
 		}
 	}()
-	applied, iter, err := s.gocql.MapExecuteBatchCAS(b, first)
-	first[appliedColumn] = applied
-	return iter, err
+	return s.gocql.MapExecuteBatchCAS(b, first)
 }
+
+// firsts are maps that first rows are read into. An applied batch leaves its own empty.
+var firsts = sync.Pool{New: func() any { return map[string]any{} }}
+
+// justApplied is the row of an applied batch. Nobody changes it.
+var justApplied = map[string]any{appliedColumn: true}
 
 func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	f := failure(err)
