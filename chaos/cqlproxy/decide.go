@@ -32,7 +32,8 @@ func (l *link) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fau
 	sorted := l.sort(injector.Decide(ctx, call), r)
 	l.keep(r, m)
 	m.effect, m.after = sorted.main, sorted.after
-	if len(sorted.before) == 0 && (sorted.main == nil || sorted.main.What.Kind != chaos.Hang || !before(sorted.main)) {
+	waits := sorted.main != nil && before(sorted.main) && lasts(sorted.main)
+	if len(sorted.before) == 0 && !waits {
 		return l.start(f, m)
 	}
 	f = f.clone()
@@ -47,12 +48,16 @@ func (l *link) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fau
 				return
 			}
 		}
-		if h := sorted.main; h != nil && h.What.Kind == chaos.Hang && before(h) {
+		switch h := sorted.main; {
+		case !waits:
+		case h.What.Kind == chaos.Hang:
 			injector.Injected(ctx, call, *h)
 			if !l.hold(*h) {
 				return
 			}
 			m.effect = nil
+		case !l.wait(*h, h.Delay):
+			return
 		}
 		if out, _ := l.start(f, m); out != nil {
 			l.send(out)
@@ -175,7 +180,7 @@ func (l *link) effect(m *mark, f frame) frame {
 	if m.effect == nil && len(m.after) == 0 {
 		return f
 	}
-	if len(m.after) == 0 && m.effect.What.Kind != chaos.Hang || m.request.op == opStartup {
+	if len(m.after) == 0 && !lasts(m.effect) || m.request.op == opStartup {
 		return l.spoil(m, f)
 	}
 	f = f.clone()
@@ -210,7 +215,9 @@ func (l *link) spoil(m *mark, f frame) frame {
 	case chaos.WrongStream:
 		return f.onStream(wrongStream(f.stream(), fault))
 	case chaos.Reset, chaos.Drop:
-		l.abort(fault.What.Kind == chaos.Reset)
+		if !lasts(&fault) || l.wait(fault, fault.Delay) {
+			l.abort(fault.What.Kind == chaos.Reset)
+		}
 		return nil
 	case chaos.Truncate:
 		l.cut(l.toClient, f, fault)
@@ -283,6 +290,11 @@ func (l *link) damage(to *sink, f frame, fault chaos.Fault) {
 func wrongStream(id int16, f chaos.Fault) int16 {
 	const ids = 1 << 15
 	return int16((int(id) + 1 + f.Pick(0, ids-1)) % ids)
+}
+
+// lasts says that a fault that is no wait takes time itself.
+func lasts(f *chaos.Fault) bool {
+	return f.What.Kind == chaos.Hang || f.What.Kind == chaos.Reset && f.Delay > 0
 }
 
 // before says that a fault comes before the request is carried out.

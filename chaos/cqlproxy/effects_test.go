@@ -161,7 +161,7 @@ func TestLatencyBeforeAndAfterExecution(t *testing.T) {
 	eachWay(t, func(t *testing.T, b *bench, n *node, c *client) {
 		for _, at := range []string{"before", "after"} {
 			b.rules(on(chaos.What{Kind: chaos.Latency, Delay: 20 * time.Second, At: at}))
-			begin, ran := time.Now(), n.saw(selected)
+			ran := n.saw(selected)
 			c.must(query(selected))
 			if at == "after" {
 				soon(t, "it is executed", func() bool { return n.saw(selected) == ran+1 })
@@ -176,7 +176,7 @@ func TestLatencyBeforeAndAfterExecution(t *testing.T) {
 			}
 			b.injector.Start()
 			b.rules(on(chaos.What{Kind: chaos.Latency, Delay: 30 * time.Millisecond, At: at}))
-			begin = time.Now()
+			begin := time.Now()
 			if c.query(selected); time.Since(begin) < 30*time.Millisecond {
 				t.Errorf("%s: it took %s", at, time.Since(begin))
 			}
@@ -263,6 +263,8 @@ func TestConnectionsEnd(t *testing.T) {
 	}{
 		{"reset before", chaos.What{Kind: chaos.Reset}, 0, wasReset},
 		{"reset after", chaos.What{Kind: chaos.Reset, At: "after"}, 1, wasReset},
+		{"reset a while before", chaos.What{Kind: chaos.Reset, Delay: 20 * time.Millisecond}, 0, wasReset},
+		{"reset a while after", chaos.What{Kind: chaos.Reset, Delay: 20 * time.Millisecond, At: "after"}, 1, wasReset},
 		{"drop before", chaos.What{Kind: chaos.Drop}, 0, wasClosed},
 		{"drop after", chaos.What{Kind: chaos.Drop, At: "after"}, 1, wasClosed},
 		{"mid-frame", chaos.What{Kind: chaos.Truncate}, 1, func(b []byte, err error) bool { return err == nil && len(b) > 9 }},
@@ -406,6 +408,22 @@ func TestStatementsThatWerePreparedBeforeAreLearned(t *testing.T) {
 		t.Errorf("the rule does not match: %v", m)
 	}
 	b.times(chaos.CQLError, 1)
+}
+
+func TestFaultsThatWaitForBytesOrForTheConnectionsAge(t *testing.T) {
+	b, n := scripted(t)
+	c := dial(t, b.proxy.Addrs()[0], primitive.ProtocolVersion4, "")
+	b.rules(on(chaos.What{Kind: chaos.Drop, AfterBytes: 1 << 10, Direction: chaos.Upstream}))
+	c.query(selected)
+	c.query("SELECT '" + strings.Repeat("x", 1<<10) + "'")
+	c.must(query(selected))
+	if got, err := io.ReadAll(c.conn); !wasClosed(got, err) || n.saw(selected) != 1 {
+		t.Errorf("%q, %v, %d executed", got, err, n.saw(selected))
+	}
+	b.rules(on(chaos.What{Kind: chaos.Drop, AfterUptime: time.Hour}))
+	if got := number(dial(t, b.proxy.Addrs()[0], primitive.ProtocolVersion4, "").query(selected)); got < 1 {
+		t.Errorf("row %d", got)
+	}
 }
 
 func TestNthCountsStatementsThatMatch(t *testing.T) {

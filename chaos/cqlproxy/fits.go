@@ -9,8 +9,11 @@ import (
 // fits says whether a rule's fault can happen to a request, and whether the rule means
 // requests of its sort.
 func (l *link) fits(r *request, rule *chaos.Rule) bool {
-	kind := rule.What.Kind
-	if !kind.AppliesTo(chaos.CQL) || time.Since(l.began) < rule.What.AfterUptime {
+	kind, passed := rule.What.Kind, l.toClient
+	if rule.What.Direction == chaos.Upstream {
+		passed = l.toNode
+	}
+	if !kind.AppliesTo(chaos.CQL) || time.Since(l.began) < rule.What.AfterUptime || passed.wrote.Load() < rule.What.AfterBytes {
 		return false
 	}
 	switch kind {

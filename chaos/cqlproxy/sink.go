@@ -9,7 +9,8 @@ import (
 // sink writes frames to one side of a connection. It is safe for concurrent use.
 type sink struct {
 	to    io.Writer
-	count *atomic.Int64
+	count *atomic.Int64 // of all connections
+	wrote atomic.Int64  // of this one
 
 	mu               sync.Mutex
 	segments, packed bool
@@ -71,5 +72,6 @@ func (s *sink) encodeLocked(frames ...frame) []byte {
 func (s *sink) writeLocked(b []byte) error {
 	n, err := s.to.Write(b)
 	s.count.Add(int64(n))
+	s.wrote.Add(int64(n))
 	return err
 }
