@@ -14,6 +14,7 @@ import (
 	"github.com/datastax/go-cassandra-native-protocol/primitive"
 	"github.com/gocql/gocql"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cluster"
 	"github.com/backstay-go/backstay/chaos/cqlproxy"
 	"github.com/backstay-go/backstay/clients/cassandra"
@@ -133,6 +134,11 @@ func TestGocqlWorksThroughTheProxyUnchanged(t *testing.T) {
 				}
 				if applied, err := session.Query("INSERT INTO "+table+" (id, v) VALUES (?, ?) IF NOT EXISTS", 100, "x").MapScanCAS(map[string]any{}); err != nil || applied {
 					t.Errorf("applied %v, %v", applied, err)
+				}
+				// The driver prepares again what a node has forgotten.
+				b.rules(chaos.Rule{Name: "r", When: chaos.When{First: 1}, Where: chaos.Where{Table: table}, What: chaos.What{Kind: chaos.Unprepared}})
+				if err := session.Query("INSERT INTO "+table+" (id, v) VALUES (?, ?)", 1, "again").Exec(); err != nil || len(b.told.list()) != 1 {
+					t.Errorf("%v, %d faults told", err, len(b.told.list()))
 				}
 				dialled.only(t, b.proxy.Addrs())
 				if failed := b.failed.list(); len(failed) > 0 {
