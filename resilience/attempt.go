@@ -22,6 +22,8 @@ type attempt struct {
 	holders atomic.Int32
 	// reported: the outcome was told to breaker and limit.
 	reported atomic.Bool
+	// forget: its value must not be remembered.
+	forget atomic.Bool
 	// lost: it was cancelled because another attempt won.
 	lost atomic.Bool
 	// took is the time until the report; set only if somebody will ask.

@@ -46,6 +46,7 @@ type landed[T any] struct {
 	err      error
 	judged   Verdict
 	ended    bool
+	forget   bool
 	panicked *Panic
 	exited   bool
 }
@@ -90,7 +91,7 @@ func fly[T any](r *run, key string, call func(context.Context) (T, error), opts 
 	case l.exited:
 		runtime.Goexit()
 	}
-	r.judged, r.ended, r.attempts = l.judged, l.ended, l.result.Attempts
+	r.judged, r.ended, r.forget, r.attempts = l.judged, l.ended, l.forget, l.result.Attempts
 	return l.result, l.err
 }
 
@@ -175,7 +176,7 @@ func board[T any](ctx context.Context, cfg *opConfig, call func(context.Context)
 		}()
 		r := run{ctx: ctx, cfg: cfg}
 		l.result.Value, l.result.Source, l.err = attempts(&r, call, []CallOption[T]{{dispose: dispose}})
-		l.result.Attempts, l.judged, l.ended, l.exited = r.attempts, r.judged, r.ended, false
+		l.result.Attempts, l.judged, l.ended, l.forget, l.exited = r.attempts, r.judged, r.ended, r.forget, false
 	}()
 	<-done
 	return l

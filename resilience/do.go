@@ -93,7 +93,7 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 	}
 	if err == nil {
 		if last != nil {
-			last.last.put(last.key, res.Value, r.cfg.guard.clock.Now())
+			last.last.remember(last.key, res.Value, r.cfg.guard.clock.Now(), r.forget)
 		}
 		return res, nil
 	}
@@ -123,6 +123,9 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 			v, verdict, err = inline(a, call)
 		}
 		if err == nil {
+			if r.cfg.Hedge == nil {
+				r.forget = a.forget.Load()
+			}
 			if s := r.cfg.guard.shadow.Load(); s != nil {
 				s.succeeded(r)
 			}

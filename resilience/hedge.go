@@ -100,6 +100,7 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 			}
 			o.resume()
 			if winner != nil {
+				r.forget = winner.forget.Load()
 				if winner.hedged {
 					from = Hedge
 				}

@@ -25,6 +25,8 @@ type run struct {
 	// that ended the call, but a refusal or the deadline.
 	judged Verdict
 	ended  bool
+	// forget: the attempt that won said DoNotRemember.
+	forget bool
 }
 
 // begin starts the clock, unless it runs.
