@@ -32,6 +32,8 @@ const maxInterim = 64
 type attempt struct {
 	guarded, caller context.Context
 	trace           httptrace.ClientTrace
+	outer           *httptrace.ClientTrace // the caller's, or nil
+	wired           wired
 	balancer        *Balancer // nil: there is one address
 	backend         *backend
 	timeout         [1]string // the value of a header
@@ -97,41 +99,45 @@ type wired struct {
 
 // listen makes the attempt's trace. The caller's, if there is one, hears all of it.
 func (a *attempt) listen(of wired) {
-	outer := httptrace.ContextClientTrace(a.guarded)
-	if outer != nil {
-		a.trace = *outer
-	}
-	a.trace.GotConn = func(i httptrace.GotConnInfo) {
-		a.gotConn(i, of)
-		if outer != nil && outer.GotConn != nil {
-			outer.GotConn(i)
+	a.wired = of
+	if a.outer = httptrace.ContextClientTrace(a.guarded); a.outer != nil {
+		a.trace = *a.outer
+		if a.outer.Got1xxResponse != nil {
+			a.trace.Got1xxResponse = a.gotInterim
 		}
 	}
-	if outer == nil || outer.WroteHeaders == nil {
-		a.trace.WroteHeaders = a.wroteHeaders
-	} else {
-		a.trace.WroteHeaders = func() { a.wroteHeaders(); outer.WroteHeaders() }
-	}
-	if outer != nil && outer.Got1xxResponse != nil {
-		a.trace.Got1xxResponse = a.countInterim(outer)
-	}
+	a.trace.GotConn, a.trace.WroteHeaders = a.gotConn, a.wroteHeaders
 }
 
-func (a *attempt) wroteHeaders() { a.sent.Store(true) }
+func (a *attempt) wroteHeaders() {
+	a.sent.Store(true)
+	if a.outer != nil && a.outer.WroteHeaders != nil {
+		a.outer.WroteHeaders()
+	}
+}
 
 // maxUnsent is how often the standard transport may look for another connection before
 // anything was written: nobody has seen the request.
 const maxUnsent = 4
 
-// gotConn is called when a connection was found. Another one after the request was
-// written means that net/http is about to send it again.
-func (a *attempt) gotConn(i httptrace.GotConnInfo, of wired) {
-	n := a.conns.Add(1)
-	if n == 1 || !a.sent.Load() && n <= maxUnsent {
+// gotConn is called when a connection was found.
+func (a *attempt) gotConn(i httptrace.GotConnInfo) {
+	if a.conns.Add(1) > 1 {
+		a.gotAnother(i.Conn)
+	}
+	if a.outer != nil && a.outer.GotConn != nil {
+		a.outer.GotConn(i)
+	}
+}
+
+// gotAnother: another connection after the request was written means that net/http is
+// about to send it again.
+func (a *attempt) gotAnother(conn net.Conn) {
+	if !a.sent.Load() && a.conns.Load() <= maxUnsent {
 		return
 	}
-	two := of.multiplexed || isHTTP2(i.Conn)
-	if !of.replayed || two {
+	two := a.wired.multiplexed || isHTTP2(conn)
+	if !a.wired.replayed || two {
 		// Then it does so only because the server can't have processed it.
 		a.unprocessed.Store(true)
 	}
@@ -139,7 +145,7 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo, of wired) {
 	if !two {
 		// HTTP/1 writes before it looks whether the request is still wanted. The
 		// connection serves this request only.
-		_ = i.Conn.Close()
+		_ = conn.Close()
 	}
 }
 
@@ -148,11 +154,9 @@ func isHTTP2(conn net.Conn) bool {
 	return ok && c.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-func (a *attempt) countInterim(outer *httptrace.ClientTrace) func(int, textproto.MIMEHeader) error {
-	return func(code int, header textproto.MIMEHeader) error {
-		if a.interim.Add(1) > maxInterim {
-			return errInformed
-		}
-		return outer.Got1xxResponse(code, header)
+func (a *attempt) gotInterim(code int, header textproto.MIMEHeader) error {
+	if a.interim.Add(1) > maxInterim {
+		return errInformed
 	}
+	return a.outer.Got1xxResponse(code, header)
 }

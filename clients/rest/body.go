@@ -41,11 +41,13 @@ type held struct {
 	once    sync.Once
 	release func() // the permit; nil: none is held
 	attempt *attempt
+	cleanup runtime.Cleanup
 }
 
 // end gives everything back. The connection, if the body was not read to its end, is cut.
 func (h *held) end() {
 	h.once.Do(func() {
+		h.cleanup.Stop()
 		h.attempt.cancel(context.Canceled)
 		if h.release != nil {
 			h.release()
@@ -58,11 +60,11 @@ func (h *held) end() {
 // a copy: the standard transport's own response stays reachable from its connection.
 func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, hold bool) *http.Response {
 	resp.Request = r
-	if isBodiless(resp, r) && resp.Body != nil && resp.Body != http.NoBody {
+	if isBodiless(resp, r) && resp.Body != http.NoBody {
 		_ = resp.Body.Close() // HTTP/2 has a body of its own that is none
 		resp.Body = http.NoBody
 	}
-	if _, whole := resp.Body.(*whole); whole || resp.Body == nil || resp.Body == http.NoBody {
+	if _, whole := resp.Body.(*whole); whole || resp.Body == http.NoBody {
 		a.cancel(context.Canceled)
 		return resp
 	}
@@ -81,7 +83,7 @@ func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, ho
 		b.watched = a.watch(t.stall())
 		out.Body = b
 	}
-	runtime.AddCleanup(b, (*held).end, h)
+	h.cleanup = runtime.AddCleanup(b, (*held).end, h)
 	return &out
 }
 

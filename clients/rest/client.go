@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/backstay-go/backstay/clients/rest/cache"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -27,7 +28,11 @@ type ClientConfig struct {
 	MaxBytes int64
 	// Quiet sends no Backstay headers, for servers of others.
 	Quiet bool
-	_     struct{}
+	// Remember names directives of answers that a LastGood disregards: no-store, no-cache,
+	// must-revalidate. Without it an answer that has one of them is not remembered. An
+	// agreement with the server's owner must stand behind it.
+	Remember []string
+	_        struct{}
 }
 
 // Client makes typed JSON calls. It is safe for concurrent use. Who made it closes its
@@ -36,6 +41,7 @@ type Client struct {
 	cfg         ClientConfig
 	base        http.RoundTripper
 	multiplexed bool
+	opened      openings
 }
 
 // NewClient checks the configuration.
@@ -49,6 +55,11 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if _, ok := cfg.Base.(*Transport); ok {
 		return nil, errors.New("rest: Base is a Transport with a guard of its own, and calls name theirs: give NewBase(limit)")
+	}
+	for _, name := range cfg.Remember {
+		if name != "no-store" && name != "no-cache" && name != "must-revalidate" {
+			return nil, fmt.Errorf("rest: Remember has %q: it can be no-store, no-cache, must-revalidate", name)
+		}
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 1 << 20
@@ -84,7 +95,11 @@ func Send[T any](ctx context.Context, c *Client, on resilience.Caller, method, p
 			return resilience.Result[T]{}, fmt.Errorf("rest: %s %s: make JSON of the request: %w", method, path, err)
 		}
 	}
-	return resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return exchange[T](ctx, c, method, path, text) }, opts...)
+	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return exchange[T](ctx, c, method, path, text) }, opts...)
+	if c.opened.isNew(err) {
+		c.CloseIdleConnections()
+	}
+	return res, err
 }
 
 // ErrUnguarded: Attempt was called outside a guarded call.
@@ -130,7 +145,7 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}
-	resp, err := c.base.RoundTrip(out)
+	resp, err := roundTrip(c.base, out)
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}
@@ -138,6 +153,9 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 		drain(resp.Body, a)
 		_ = resp.Body.Close()
 	}()
+	if cache.ForbidsReuse(resp.Header, c.cfg.Remember...) {
+		resilience.DoNotRemember(ctx)
+	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBytes+1))
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,7 +34,16 @@ func frames(t *testing.T, answer func(c net.Conn, stream uint32, n int64)) (addr
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	var mu sync.Mutex
+	var conns []net.Conn
+	t.Cleanup(func() {
+		l.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range conns {
+			c.Close()
+		}
+	})
 	seen = &atomic.Int64{}
 	go func() {
 		for {
@@ -41,6 +51,9 @@ func frames(t *testing.T, answer func(c net.Conn, stream uint32, n int64)) (addr
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			conns = append(conns, c)
+			mu.Unlock()
 			go func() {
 				defer c.Close()
 				if _, err := io.ReadFull(c, make([]byte, 24)); err != nil { // the preface

@@ -52,7 +52,11 @@ func (e *StatusError) Error() string {
 	if e.Problem != nil {
 		text = e.Problem.Error()
 	}
-	return strings.TrimSuffix(fmt.Sprintf("rest: %s %s: status %d: %s", e.Method, e.URL, e.Status, text), ": ")
+	whom := "rest: "
+	if e.URL != "" {
+		whom += e.Method + " " + e.URL + ": "
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%sstatus %d: %s", whom, e.Status, text), ": ")
 }
 
 // Unwrap returns the problem document, if there is one, so that errors.As finds it.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/cache"
@@ -47,8 +46,7 @@ type Transport struct {
 	bad    error
 	// multiplexed: see wired.
 	multiplexed bool
-	// opened is the refusal of the newest open period that was met.
-	opened atomic.Pointer[resilience.Refusal]
+	opened      openings
 }
 
 func (t *Transport) init() {
@@ -106,19 +104,10 @@ func (t *Transport) send(r *http.Request) (*http.Response, error) {
 	if last != nil {
 		return last, nil
 	}
-	t.noticeOpen(err)
-	return nil, err
-}
-
-// noticeOpen closes idle connections when the breaker has opened: what comes after
-// should not begin with connections from before. The first refusal of an open period
-// shows it.
-func (t *Transport) noticeOpen(err error) {
-	var refusal *resilience.Refusal
-	if errors.As(err, &refusal) && refusal.By == resilience.ErrOpen && time.Now().Before(refusal.Until) &&
-		t.opened.Swap(refusal) != refusal {
+	if t.opened.isNew(err) {
 		t.CloseIdleConnections()
 	}
+	return nil, err
 }
 
 // check says what is wrong with the transport, or with a request that can't be sent.

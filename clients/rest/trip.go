@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -61,7 +62,7 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	if a.backend != nil {
 		direct(out, a.backend.base)
 	}
-	resp, err := tr.base.RoundTrip(out)
+	resp, err := roundTrip(tr.base, out)
 	if err == nil && !isBodiless(resp, r) && isSmall(resp, tr.maxBytes()) {
 		err = a.readWhole(resp, tr.stall())
 	}
@@ -85,6 +86,22 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	t.keep(tr.guarded(resp, r, a, false))
 	return nil, &StatusError{Method: r.Method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, verdict: verdict}
 }
+
+// roundTrip is base's, held to its contract: an answer with a body, or an error.
+func roundTrip(base http.RoundTripper, out *http.Request) (*http.Response, error) {
+	resp, err := base.RoundTrip(out)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errNothing
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	return resp, nil
+}
+
+var errNothing = errors.New("the base transport returned neither an answer nor an error")
 
 // pick takes an address that the trip has not tried.
 func (t *trip) pick(b *Balancer) *backend {

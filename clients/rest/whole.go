@@ -1,31 +1,37 @@
 package rest
 
 import (
-	"bytes"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
-// wholeBytes is the largest answer that is read within its attempt. Then an answer
-// that breaks off is a failed attempt, which may be repeated, and neither a permit nor
-// a connection waits for the caller to read.
-const wholeBytes = 16 << 10
+const (
+	// wholeBytes is the largest answer that is read within its attempt. Then an answer
+	// that breaks off is a failed attempt, which may be repeated, and neither a permit nor
+	// a connection waits for the caller to read.
+	wholeBytes = 16 << 10
+	// pageBytes is the size of buffers that are used again.
+	pageBytes = 4 << 10
+)
+
+var pages = sync.Pool{New: func() any { return new([pageBytes]byte) }}
 
 // isSmall says whether an answer says that it is small.
 func isSmall(r *http.Response, limit int64) bool {
 	n := r.ContentLength
-	return n > 0 && n <= wholeBytes && (limit < 0 || n <= limit) && r.Body != nil && r.Body != http.NoBody &&
+	return n > 0 && n <= wholeBytes && (limit < 0 || n <= limit) && r.Body != http.NoBody &&
 		r.StatusCode != http.StatusSwitchingProtocols
 }
 
 // readWhole replaces the answer's body by one in memory.
 func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
 	watched := a.watch(stall)
-	w := &whole{bytes: make([]byte, r.ContentLength)}
+	w := newWhole(int(r.ContentLength))
 	n, err := 0, error(nil)
 	for err == nil {
-		p := w.bytes[n:]
+		p := w.left[n:]
 		if len(p) == 0 {
 			p = a.end1[:] // what is left to come is the end
 		}
@@ -37,27 +43,87 @@ func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
 		n += got
 	}
 	a.reading.Store(0)
-	closed := r.Body.Close()
+	if closed := r.Body.Close(); err == io.EOF && closed != nil {
+		err = closed
+	}
+	if err == io.EOF && n < len(w.left) {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != io.EOF {
+		_ = w.Close()
 		return err
 	}
-	if closed != nil {
-		return closed
-	}
-	w.Reset(w.bytes)
 	r.Body = w
 	return nil
 }
 
-// whole is a body in memory.
+// whole is a body in memory. Its buffer is used again once it is read or closed, so
+// nothing of it is handed out that outlives a call.
 type whole struct {
-	bytes.Reader
-	bytes []byte
+	mu   sync.Mutex
+	left []byte
+	page *[pageBytes]byte // nil: the buffer is too large to be used again
 }
 
-// Close makes further reads fail, as those of net/http do.
+func newWhole(n int) *whole {
+	if n > pageBytes {
+		return &whole{left: make([]byte, n)}
+	}
+	w := &whole{page: pages.Get().(*[pageBytes]byte)}
+	w.left = w.page[:n]
+	return w
+}
+
+// freeLocked gives the buffer back.
+func (w *whole) freeLocked() {
+	if w.left = nil; w.page != nil {
+		pages.Put(w.page)
+		w.page = nil
+	}
+}
+
+// Read reads.
+func (w *whole) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, w.left)
+	if w.left = w.left[n:]; len(w.left) == 0 {
+		w.freeLocked()
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteTo writes all that is left. The buffer belongs to it while it does.
+func (w *whole) WriteTo(to io.Writer) (int64, error) {
+	w.mu.Lock()
+	left, page := w.left, w.page
+	w.left, w.page = nil, nil
+	w.mu.Unlock()
+	if len(left) == 0 {
+		return 0, nil
+	}
+	n, err := to.Write(left)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n = min(max(n, 0), len(left)); n < len(left) {
+		if err == nil {
+			err = io.ErrShortWrite
+		}
+		w.left, w.page = left[n:], page
+	} else if page != nil {
+		pages.Put(page)
+	}
+	return int64(n), err
+}
+
+// Close ends the body. What is not read is gone.
 func (w *whole) Close() error {
-	w.Reset(nil)
-	w.bytes = nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.freeLocked()
 	return nil
 }

@@ -396,6 +396,40 @@ func TestAChangeStopsWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
+// TestVariantsStayBesideEachOther: one does not push out the other.
+func TestVariantsStayBesideEachOther(t *testing.T) {
+	kept, o := made(t, cache.Config{}), numbered("Cache-Control", "max-age=60", "Vary", "Accept, Accept-Language")
+	for range 2 {
+		for want, accept := range map[string]string{"1": "a", "2": "b"} {
+			if want == "2" && o.requests.Load() == 0 {
+				ask(t, kept, o, "Accept", "a")
+			}
+			if _, body := ask(t, kept, o, "Accept", accept); body != want {
+				t.Errorf("%s got %q, want %q", accept, body, want)
+			}
+		}
+	}
+	resp, _ := ask(t, kept, o, "Accept", "c")
+	if s, _ := cache.Of(resp); s.Forward != "vary-miss" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestTheFailuresBodyIsClosed: the one that a stale answer stands in for.
+func TestTheFailuresBodyIsClosed(t *testing.T) {
+	kept := made(t, cache.Config{StaleIfError: time.Hour})
+	ask(t, kept, numbered())
+	body := &stream{Reader: strings.NewReader("failed")}
+	resp, text := ask(t, kept, &origin{answer: func(*http.Request) (*http.Response, error) {
+		failure := say(503, "")
+		failure.Body, failure.ContentLength = body, -1
+		return failure, nil
+	}})
+	if text != "1" || resp.StatusCode != 200 || body.closed != 1 {
+		t.Errorf("%d %q, closed %d times", resp.StatusCode, text, body.closed)
+	}
+}
+
 func TestOnlyIfCached(t *testing.T) {
 	kept := made(t, cache.Config{})
 	o := numbered("Cache-Control", "max-age=60")

@@ -1,9 +1,19 @@
 package cache
 
 import (
+	"net/http"
 	"slices"
 	"time"
 )
+
+// ForbidsReuse says whether an answer's header forbids that the answer is served again
+// without asking the server: no-store, no-cache or must-revalidate, but for those that are
+// overridden by name. It is for memories other than a Cache.
+func ForbidsReuse(h http.Header, override ...string) bool {
+	d := parse(h)
+	over := func(name string) bool { return slices.Contains(override, name) }
+	return d.noStore && !over("no-store") || d.noCache && !over("no-cache") || d.mustRevalidate && !over("must-revalidate")
+}
 
 // over says whether the configuration overrides a directive by name.
 func (c *Cache) over(name string) bool { return slices.Contains(c.cfg.Override, name) }

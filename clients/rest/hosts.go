@@ -1,0 +1,34 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Hosts sends each request by the transport of its host, so that one http.Client serves
+// several dependencies, each with its own guard. Keys are hosts as they stand in URLs,
+// in lower case, with the port if there is one. A host that is not there is refused: no
+// call without a guard. The map is not changed after its first use.
+type Hosts map[string]*Transport
+
+// RoundTrip sends a request by its host's transport.
+func (h Hosts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL == nil || r.URL.Host == "" {
+		closeBody(r)
+		return nil, errNoHost
+	}
+	t := h[strings.ToLower(r.URL.Host)]
+	if t == nil {
+		closeBody(r)
+		return nil, fmt.Errorf("rest: no guard for the host %q: add it to Hosts", r.URL.Host)
+	}
+	return t.RoundTrip(r)
+}
+
+// CloseIdleConnections closes those of all transports.
+func (h Hosts) CloseIdleConnections() {
+	for _, t := range h {
+		t.CloseIdleConnections()
+	}
+}
