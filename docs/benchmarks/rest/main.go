@@ -1,20 +1,92 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"runtime"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 func main() {
+	if err := write("rest/README.md"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func guarded(g *resilience.Guard, base *http.Transport) http.RoundTripper {
+	return &rest.Transport{Guard: g, Base: base}
+}
+
+func quiet(g *resilience.Guard, base *http.Transport) http.RoundTripper {
+	return &rest.Transport{Guard: g, Base: base, Quiet: true}
+}
+
+func deadline(_ *resilience.Guard, base *http.Transport) http.RoundTripper { return timed{base} }
+
+// write measures, and writes the tables.
+func write(path string) error {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, `# What a guarded request costs, and what it spares
+
+Made by %[1]sgo run ./rest%[1]s in docs/benchmarks: %s, %s/%s, %d cores, client and server in one process.
+
+## Throughput against the bare transport
+Loopback, HTTP/1.1, kept connections; the same %[1]shttp.Transport%[1]s bare and under %[1]srest.Transport%[1]s with timeouts, bulkhead, breaker and retry. Short runs of both by turns; medians. The ratio of processor time is less disturbed by what else the machine does. The bar is 0.95. The last row is for comparison: nothing but a deadline for each request.
+
+| | bare, µs | guarded, µs | throughput, guarded : bare | by processor time |
+|-|-|-|-|-|
+`, "`", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	for _, c := range []struct {
 		name          string
 		size, callers int
-	}{{"1 KB, one caller", 1 << 10, 1}, {"1 KB, 16 callers", 1 << 10, 16}} {
-		r, err := compare(c.name, c.size, c.callers, 800, 40, nil)
+		rival         func(*resilience.Guard, *http.Transport) http.RoundTripper
+	}{
+		{"1 KB, one caller", 1 << 10, 1, guarded},
+		{"1 KB, 16 callers", 1 << 10, 16, guarded},
+		{"1 KB, 16 callers, no headers of ours", 1 << 10, 16, quiet},
+		{"64 KB, 16 callers", 64 << 10, 16, guarded},
+		{"1 KB, 16 callers, `context.WithTimeout` alone", 1 << 10, 16, deadline},
+	} {
+		r, err := compare(c.name, c.size, c.callers, 800, 30, c.rival)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			return err
 		}
-		fmt.Printf("%s: bare %.0f ns (cpu %.0f), guarded %.0f ns (cpu %.0f), throughput x %.3f, by cpu x %.3f\n", r.name, r.bare.wall, r.bare.cpu, r.guarded.wall, r.guarded.cpu, r.wall, r.cpu)
+		fmt.Fprintf(&out, "| %s | %.1f | %.1f | %.2f | %.2f |\n", r.name, r.bare.wall/1e3, r.guarded.wall/1e3, r.wall, r.cpu)
 	}
+	conns, err := opened()
+	lost, err2 := failing()
+	ran, err3 := dying()
+	const limit = 5 * time.Second
+	took, err4 := blackHole(limit)
+	if err := errors.Join(err, err2, err3, err4); err != nil {
+		return err
+	}
+	fmt.Fprintf(&out, `
+## Connections and repeats against net/http's default transport
+| | default | guarded | bar |
+|-|-|-|-|
+| 2,000 requests of 50 callers: connections opened | %d | %d | 60 |
+| 300 failed attempts with bodies, ten at a time: connections opened | %d | %d | 10 |
+| one GET over eight idle connections that die on use: executed, with two attempts allowed | %d | %d | 2 |
+| HTTP/2 connection into a black hole, deadlines of 300 ms: recovered after | %s | %s | 1 s |
+`, conns[0], conns[1], lost[0], lost[1], ran[0], ran[1], show(took[0], limit), show(took[1], limit))
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(out.Bytes())
+	return err
+}
+
+func show(d, limit time.Duration) string {
+	if d >= limit {
+		return fmt.Sprintf("not in %v", limit)
+	}
+	return d.Round(10 * time.Millisecond).String()
 }

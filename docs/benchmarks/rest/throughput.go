@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -66,38 +66,62 @@ func get(client *http.Client, url string) error {
 	return err
 }
 
-func newGuard(limit int) (*resilience.Guard, error) {
-	return resilience.New(resilience.Policy{
-		Name: "dep", Bulkhead: resilience.BulkheadPolicy{Limit: limit, Queue: 4096}, Breaker: &resilience.BreakerPolicy{SlowCall: time.Second},
+func policy(limit int) resilience.Policy {
+	return resilience.Policy{
+		Name: "dep", Bulkhead: resilience.BulkheadPolicy{Limit: limit, Queue: 4096}, Breaker: &resilience.BreakerPolicy{SlowCall: time.Second, MinimumCalls: 1000},
 		Default: resilience.OperationPolicy{Timeout: 10 * time.Second, AttemptTimeout: 5 * time.Second, Idempotent: true, Retry: &resilience.RetryPolicy{}},
-	})
+	}
 }
 
 // row is one comparison of throughput.
 type row struct {
-	name              string
-	bare, guarded     cost // medians
-	wall, cpu, spread float64
+	name          string
+	bare, guarded cost // medians
+	wall, cpu     float64
+}
+
+// timed is the bare transport under a context.WithTimeout, which is the least that a
+// careful caller does.
+type timed struct{ base http.RoundTripper }
+
+// RoundTrip sends a request that has five seconds for its headers.
+func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	resp, err := t.base.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = &ending{resp.Body, cancel}
+	return resp, nil
+}
+
+// ending is a body whose Close ends its context.
+type ending struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close closes the body.
+func (e *ending) Close() error {
+	defer e.cancel()
+	return e.ReadCloser.Close()
 }
 
 // compare interleaves short runs of both, so that what else the machine does meets
 // both, and takes the median of the rounds' ratios.
-func compare(name string, size, callers, each, rounds int, change func(*rest.Transport)) (row, error) {
+func compare(name string, size, callers, each, rounds int, rival func(*resilience.Guard, *http.Transport) http.RoundTripper) (row, error) {
 	body := bytes.Repeat([]byte("x"), size)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
 	defer server.Close()
-	guard, err := newGuard(64)
+	guard, err := resilience.New(policy(64))
 	if err != nil {
 		return row{}, err
 	}
 	defer guard.Close()
 	base := &http.Transport{MaxIdleConnsPerHost: 64}
 	defer base.CloseIdleConnections()
-	guarded := &rest.Transport{Guard: guard, Base: base}
-	if change != nil {
-		change(guarded)
-	}
-	rivals := []http.RoundTripper{base, guarded}
+	rivals := []http.RoundTripper{base, rival(guard, base)}
 	var costs [2][]cost
 	var wall, spent []float64
 	for i := range rounds + 2 {
