@@ -25,7 +25,6 @@ type result struct {
 	load     load.Result
 	watch    *watch
 	legend   Legend
-	figures  []report.Figure
 	domain   []report.Check
 	// stopped says why the run ended early, halted that it was for want of a steady
 	// state.
@@ -126,9 +125,6 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 	}
 	if r.domain, err = system.Judge(ctx, r.load.Samples); err != nil {
 		return nil, fmt.Errorf("scenario: the system can't be judged: %w", err)
-	}
-	if f, ok := system.(Figured); ok {
-		r.figures = f.Figures()
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("scenario: interrupted: there is no verdict: %w", context.Cause(ctx))

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,6 @@ func (r *result) report(told Scenario, command string) *report.Report {
 		rep.Metrics["means "+string(m)] = share(r.load.Samples, string(m), nil)
 	}
 	r.disturbance(rep)
-	rep.Figures = append(rep.Figures, r.figures...)
 	rep.Decide()
 	return rep
 }
@@ -72,13 +72,18 @@ func (r *result) disturbance(rep *report.Report) {
 	}
 	for _, name := range r.watch.names {
 		asked, sent := r.watch.counts(name, span{from, to})
-		if sent == 0 {
+		if sent == 0 || !r.harmed(name) {
 			continue
 		}
 		v := float64(sent) / float64(max(1, asked))
 		rep.Metrics["amplification "+name] = v
 		rep.Figures = append(rep.Figures, report.Figure{Name: "amplification of " + name, Value: fmt.Sprintf("%.2f", v), Note: fmt.Sprintf("%d attempts for %d calls during the faults", sent, asked)})
 	}
+}
+
+// harmed says that a fault was meant for the dependency.
+func (r *result) harmed(name string) bool {
+	return slices.ContainsFunc(r.scenario.Faults, func(f chaos.Rule) bool { return f.Where.Dependency == name })
 }
 
 // Timeline is a plan of faults as a report shows it.

@@ -355,7 +355,7 @@ func TestLibraryIsWhole(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"slow-dependency", "brown-out", "hang", "flapping", "silent-datastore", "slow-replica", "dead-replica", "quorum-lost",
-		"reply-lost", "disk-full", "retry-storm", "thundering-recovery", "bad-policy", "clock-jump"} {
+		"reply-lost", "disk-full", "retry-storm", "thundering-recovery", "bad-policy", "clock-jump", "region-cut-off"} {
 		if !have[name] {
 			t.Errorf("the library lacks %s", name)
 		}

@@ -91,11 +91,6 @@ type Acted interface {
 	Act(ctx context.Context, a Action) error
 }
 
-// Figured is a System with figures of its own for the report.
-type Figured interface {
-	Figures() []report.Figure
-}
-
 // View is what a Watch sees of a run that goes on.
 type View struct {
 	System   System

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cluster"
+	"github.com/backstay-go/backstay/chaos/cqlproxy"
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
 	client "github.com/backstay-go/backstay/clients/cassandra"
@@ -50,7 +55,13 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 		}
 		u.own = true
 	}
-	store, err := u.open(ctx, fmt.Sprintf("licenses_%x", time.Now().UnixNano()))
+	hosts := u.nodes.cluster.Hosts()
+	if slices.ContainsFunc(setup.Scenario.Faults, func(r chaos.Rule) bool { return r.Where.Protocol == chaos.CQL }) {
+		if hosts, err = u.stand(ctx, setup.Injector); err != nil {
+			return nil, err
+		}
+	}
+	store, err := u.open(ctx, fmt.Sprintf("licenses_%x", time.Now().UnixNano()), hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -72,15 +83,36 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 type used struct {
 	nodes   *Nodes
 	own     bool
+	proxy   *cqlproxy.Proxy // nil: no fault is inside the protocol
 	session *client.Session
 
 	mu   sync.Mutex
 	fell map[string]cluster.State
 }
 
-func (u *used) open(ctx context.Context, keyspace string) (*cassandra.Store, error) {
-	hosts := u.nodes.cluster.Hosts()
-	admin, err := client.Connect(ctx, client.Config{Hosts: hosts, Profiles: map[string]client.Profile{
+// stand puts a proxy before each node, and returns the addresses of the proxies.
+func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, error) {
+	cfg := cqlproxy.Config{Dependency: app.EventStore, Injector: injector}
+	var hosts []string
+	for _, node := range u.nodes.cluster.Nodes() {
+		// A driver that learns the nodes from system tables wants one port for all, so each
+		// has an address of its own, beside the node's: 127.0.23.1 has 127.0.23.101.
+		at := net.ParseIP(node.Host()).To4()
+		if at == nil {
+			return nil, fmt.Errorf("%s is at %s: the proxy needs an IPv4 address", node.Name(), node.Host())
+		}
+		at[3] += 100
+		hosts = append(hosts, at.String())
+		port := strconv.Itoa(cluster.Port)
+		cfg.Nodes = append(cfg.Nodes, cqlproxy.Node{Name: node.Name(), Listen: net.JoinHostPort(at.String(), port), Upstream: net.JoinHostPort(node.Host(), port)})
+	}
+	var err error
+	u.proxy, err = cqlproxy.Start(ctx, cfg)
+	return hosts, err
+}
+
+func (u *used) open(ctx context.Context, keyspace string, hosts []string) (*cassandra.Store, error) {
+	admin, err := client.Connect(ctx, client.Config{Hosts: u.nodes.cluster.Hosts(), Profiles: map[string]client.Profile{
 		"schema": {OperationPolicy: resilience.OperationPolicy{Timeout: time.Minute}, Consistency: client.Quorum},
 	}})
 	if err != nil {
@@ -138,6 +170,9 @@ func (u *used) close() error {
 	var err error
 	if u.session != nil {
 		err = u.session.Close()
+	}
+	if u.proxy != nil {
+		err = errors.Join(err, u.proxy.Close())
 	}
 	if u.own && u.nodes != nil {
 		err = errors.Join(err, u.nodes.Close())

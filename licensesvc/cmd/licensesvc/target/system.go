@@ -221,15 +221,6 @@ func (s *System) Harm(ctx context.Context) error {
 // Send implements scenario.System.
 func (s *System) Send(ctx context.Context, n int) load.Sample { return s.crowd.send(ctx, n) }
 
-// Figures implements scenario.Figured.
-func (s *System) Figures() []report.Figure {
-	var all []report.Figure
-	for _, d := range []string{upstream.Membership, upstream.Catalog, upstream.KeyService} {
-		all = append(all, report.Figure{Name: "calls to " + d, Value: fmt.Sprint(s.witness.attempts(d)), Note: "attempts that went out, hedges and retries included"})
-	}
-	return all
-}
-
 // Judge implements scenario.System.
 func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, error) {
 	r := run{answers: s.crowd.answers(), witness: s.witness}

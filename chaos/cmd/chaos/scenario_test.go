@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/internal/testenv"
+)
+
+const short = `name: short
+settings: {members: "10"}
+seed: 9
+margin: 3s
+load:
+  - {for: 3s, per_second: 30}
+steady: {good: 0.5}
+faults:
+  - name: membership fails
+    where: {dependency: membership, protocol: http}
+    when: {from: 1s, to: 2s}
+    what: {kind: status, status: 500}
+recovery: {within: 900ms, good: 0.1}
+`
+
+// command runs a command line.
+func command(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	var out bytes.Buffer
+	status := run(t.Context(), args, &out, &out)
+	return status, out.String()
+}
+
+// TestAScenarioIsRunReplayedAndCompared runs one from a file, runs it again from its
+// report, and compares the two.
+func TestAScenarioIsRunReplayedAndCompared(t *testing.T) {
+	testenv.NotShort(t, "it plays two scenarios")
+	dir := t.TempDir()
+	file := write(t, short)
+	first := filepath.Join(dir, "first", "short.json")
+	var status int
+	var out string
+	for range 5 { // A machine that is too busy for the load proves nothing, and says so.
+		if status, out = command(t, "run", file, "--report", filepath.Dir(first)); status != 3 {
+			break
+		}
+	}
+	if status != 0 || !strings.Contains(out, "Verdict: passed, seed 9.") {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	for _, ext := range []string{".html", ".json", ".xml"} {
+		if _, err := os.Stat(strings.TrimSuffix(first, ".json") + ext); err != nil {
+			t.Error(err)
+		}
+	}
+	second := filepath.Join(dir, "second", "short.json")
+	if status, out := command(t, "replay", first, "--report", filepath.Dir(second)); status == 1 || status == 2 || !strings.Contains(out, "seed 9") {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	a, err := report.ReadJSON(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := report.ReadJSON(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Seed != b.Seed || a.Source != b.Source || a.Metrics["requests"] != b.Metrics["requests"] && b.Verdict == report.Passed {
+		t.Errorf("the replay is another run: %v, %v", a.Metrics, b.Metrics)
+	}
+	b.Verdict, b.Metrics["good"] = report.Failed, 0.01
+	if _, err := b.Save(filepath.Dir(second), "short"); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := command(t, "compare", first, second); status != 1 || !strings.Contains(out, "worse") || !strings.Contains(out, "-> failed") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	if status, out := command(t, "compare", first, first); status != 0 || !strings.Contains(out, "the same") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+}
+
+func TestARequestIsEnumerated(t *testing.T) {
+	testenv.NotShort(t, "it starts services")
+	file := filepath.Join(t.TempDir(), "table.json")
+	status, out := command(t, "enumerate", "show", "--protocol", "process", "--json", file)
+	if status != 0 || !strings.Contains(out, "show: 1 calls") || !strings.Contains(out, "wrong 0") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), `"operation": "load"`) {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
+	bad := write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))
+	elsewhere := write(t, strings.Replace(short, "name: short", "name: short\ntarget: mainframe", 1))
+	unknown := write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))
+	for _, c := range []struct {
+		name string
+		args []string
+		want int
+		says string
+	}{
+		{"no argument", []string{"run"}, 2, "--help"},
+		{"no such scenario", []string{"run", "slow-dependancy"}, 2, "slow-dependency"},
+		{"a bad scenario", []string{"run", bad}, 2, `did you mean "status"?`},
+		{"no such target", []string{"run", elsewhere}, 2, "mainframe"},
+		{"no such dependency", []string{"run", unknown}, 2, `did you mean "membership"?`},
+		{"the library", []string{"scenarios"}, 0, "thundering-recovery"},
+		{"one of it", []string{"scenarios", "hang"}, 0, "name: hang"},
+		{"none of it", []string{"scenarios", "hung"}, 2, "hang"},
+		{"no report", []string{"replay", bad}, 2, "no report"},
+		{"nothing to compare", []string{"compare", "a.json", "b.json"}, 2, "a.json"},
+		{"no such request", []string{"enumerate", "sell"}, 2, "first-request"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if status, out := command(t, c.args...); status != c.want || !strings.Contains(out, c.says) {
+				t.Errorf("status %d, want %d, and %q in\n%s", status, c.want, c.says, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,53 @@
+package scenario_test
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/backstay-go/backstay/chaos/scenario"
+)
+
+// TestReference holds the page about the file against the types that read it.
+func TestReference(t *testing.T) {
+	const file, mark = "../../docs/reference/scenario-file.md", "go test ./chaos/scenario -run TestReference. -->\n"
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, have, ok := strings.Cut(string(page), mark)
+	if !ok {
+		t.Fatalf("%s has no line that ends with %q", file, mark)
+	}
+	var b strings.Builder
+	for _, part := range []struct {
+		title string
+		of    any
+	}{
+		{"The file", scenario.Scenario{}}, {"load", scenario.Stage{}}, {"steady", scenario.Steady{}}, {"actions", scenario.Action{}}, {"stop", scenario.Stop{}},
+		{"recovery", scenario.Recovery{}}, {"checks", scenario.Check{}}, {"http", scenario.HTTP{}}, {"http.proxies", scenario.HTTPProxy{}},
+		{"http.requests", scenario.HTTPRequest{}}, {"http.answers", scenario.HTTPAnswer{}},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n| field | what |\n|-|-|\n", part.title)
+		for f := range reflect.TypeOf(part.of).Fields() {
+			if tag := f.Tag.Get("yaml"); tag != "" {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", tag, f.Tag.Get("doc"))
+			}
+		}
+	}
+	b.WriteString("\n`faults` are rules as in a plan of faults: `go doc ./chaos Rule`.\n\n## Measures\n| measure | what |\n|-|-|\n")
+	for _, m := range scenario.Measures() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", m[0], m[1])
+	}
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(file, []byte(head+mark+b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if have != b.String() {
+		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test ./chaos/scenario -run TestReference", file)
+	}
+}
