@@ -12,9 +12,12 @@ const Version = "5.0.6"
 // Port is the native protocol port of every node.
 const Port = 9042
 
+// maxNodes is how many nodes a cluster can have: one takes about 0.9 GB of memory.
+const maxNodes = 6
+
 // Config says what is started.
 type Config struct {
-	// Nodes in each data centre, 1 to 3. Default: 1.
+	// Nodes in each data centre, 1 to 6, and 6 in all. Default: 1.
 	Nodes int
 	// DataCenters, 1 or 2. They are called dc1 and dc2. Default: 1.
 	DataCenters int
@@ -44,8 +47,8 @@ type Config struct {
 // Check returns every problem at once.
 func (c Config) Check() error {
 	var errs []error
-	if c.Nodes < 0 || c.Nodes > 3 {
-		errs = append(errs, fmt.Errorf("cluster: Nodes is %d: give 1 to 3", c.Nodes))
+	if all := c.Nodes * max(1, c.DataCenters); c.Nodes < 0 || all > maxNodes {
+		errs = append(errs, fmt.Errorf("cluster: Nodes is %d in each of %d data centres: give 1 or more, and %d in all at most", c.Nodes, max(1, c.DataCenters), maxNodes))
 	}
 	if c.DataCenters < 0 || c.DataCenters > 2 {
 		errs = append(errs, fmt.Errorf("cluster: DataCenters is %d: give 1 or 2", c.DataCenters))

@@ -24,17 +24,17 @@ import (
 // ownerEnv makes this test binary the owner of a cluster that is about to be killed.
 const ownerEnv = "BACKSTAY_TEST_OWNER"
 
-// eventually waits for a condition, up to a minute.
+// eventually waits for a condition, up to five minutes: commands of a node are JVMs.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within five minutes: %s", what)
 		case <-tick.C:
 		}
 	}

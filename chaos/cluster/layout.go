@@ -5,16 +5,24 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const storagePort = 7000
 
-// tokens spread three nodes of a data centre over the ring.
-var tokens = []int64{-9223372036854775808, -3074457345618258603, 3074457345618258602}
+// hintsFlush is how long hints may be in memory.
+const hintsFlush = 500 * time.Millisecond
+
+// token spreads the nodes of a data centre evenly over the ring. Data centres share it,
+// so their tokens differ.
+func token(node, nodes, dataCenter int) int64 {
+	return math.MinInt64 + int64(uint64(node)*(math.MaxUint64/uint64(nodes))) + int64(100*dataCenter)
+}
 
 const yamlText = `cluster_name: backstay
 num_tokens: 1
@@ -40,6 +48,7 @@ memtable_heap_space: 64MiB
 memtable_offheap_space: 64MiB
 file_cache_size: 32MiB
 phi_convict_threshold: 5
+hints_flush_period: %[7]dms
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters:
@@ -62,9 +71,7 @@ func (n *Node) lay(cfg Config, seed string) error {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	// Data centres share the ring, so their tokens differ.
-	token := tokens[n.index%cfg.Nodes] + int64(100*(n.index/cfg.Nodes))
-	yaml := fmt.Sprintf(yamlText, token, n.host, Port, storagePort, n.disk(), seed) + cfg.Yaml
+	yaml := fmt.Sprintf(yamlText, token(n.index%cfg.Nodes, cfg.Nodes, n.index/cfg.Nodes), n.host, Port, storagePort, n.disk(), seed, hintsFlush.Milliseconds()) + cfg.Yaml
 	var errs []error
 	for name, text := range map[string]string{
 		"cassandra.yaml":              yaml,

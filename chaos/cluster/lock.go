@@ -80,7 +80,7 @@ func shared() (string, error) {
 }
 
 func free(prefix string) bool {
-	for node := 1; node <= 6; node++ {
+	for node := 1; node <= maxNodes; node++ {
 		for _, port := range []int{Port, storagePort} {
 			l, err := net.Listen("tcp", fmt.Sprintf("%s%d:%d", prefix, node, port))
 			if err != nil {

@@ -70,7 +70,7 @@ func (w *network) build() error {
 // remove takes down whatever is there of it.
 func (w *network) remove() error {
 	var errs []error
-	for i := range 6 {
+	for i := range maxNodes {
 		if _, err := os.Stat("/run/netns/" + w.space(i)); err == nil {
 			errs = append(errs, ip("netns", "del", w.space(i)))
 		}
