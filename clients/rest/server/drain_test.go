@@ -65,7 +65,7 @@ func TestDrainingLosesNothing(t *testing.T) {
 		{"http1 busy", "http1", 10, 0, false},
 		{"http1 thinking", "http1", 10, 3 * time.Millisecond, false},
 		// The standard HTTP/2 server takes a second to say goodbye.
-		{"http2 thinking", "http2", 5, 3 * time.Millisecond, true},
+		{"http2 thinking", "http2", 3, 3 * time.Millisecond, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,6 +81,10 @@ func TestDrainingLosesNothing(t *testing.T) {
 			start := func() *running {
 				return run(t, h, protocol(c.protocol), func(cfg *server.ServerConfig) {
 					cfg.Notice = 100 * time.Millisecond
+					if c.resend {
+						// The client sends again at once, and a second later for the next time.
+						cfg.Linger = 3 * time.Second
+					}
 				})
 			}
 			var current atomic.Pointer[running]
