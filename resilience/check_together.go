@@ -86,12 +86,12 @@ func (c *checker) expectation(p Policy, e Expectation) {
 	if e.PerSecond > 0 && e.Latency > 0 {
 		// Little's law: calls in the system = rate x time in the system.
 		need := int(math.Ceil(e.PerSecond * e.Latency.Seconds()))
-		limit := p.Bulkhead.Limit
+		field, limit := "bulkhead.limit", p.Bulkhead.Limit
 		if a := p.Bulkhead.Adaptive; a != nil {
-			limit = a.Max
+			field, limit = "bulkhead.adaptive.max", a.Max
 		}
 		if limit < need {
-			c.warn("bulkhead.limit", fmt.Sprintf("is %d; %v calls a second of %v keep %d permits busy (Little's law)", limit, e.PerSecond, e.Latency, need),
+			c.warn(field, fmt.Sprintf("is %d; %v calls a second of %v keep %d permits busy (Little's law)", limit, e.PerSecond, e.Latency, need),
 				fmt.Sprintf("raise it above %d, with room for variation", need))
 		}
 	}
