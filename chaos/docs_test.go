@@ -74,3 +74,21 @@ func TestWhatTheGuidesShowIsTrue(t *testing.T) {
 		})
 	}
 }
+
+// TestTheComparisonNamesEachKind keeps the table of tools as long as that of kinds.
+func TestTheComparisonNamesEachKind(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "explanation", "fault-tools.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range chaos.Kinds() {
+		if !strings.Contains(string(page), "`"+string(k.Kind)+"`") {
+			t.Errorf("nothing of %s", k.Kind)
+		}
+	}
+	for _, line := range strings.Split(string(page), "\n") {
+		if n := strings.Count(line, "|"); n != 0 && n != 4 && n != 8 {
+			t.Errorf("a row with %d bars: %s", n, line)
+		}
+	}
+}
