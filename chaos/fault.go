@@ -97,6 +97,12 @@ func (i *Injector) Sleep(ctx context.Context, f Fault, d time.Duration) error {
 	}
 }
 
+// Over says whether the fault has ended: its rule's window, its plan, or the whole run.
+func (i *Injector) Over(f Fault) bool {
+	left, _ := i.left(f)
+	return left <= 0
+}
+
 // left is how long the fault still lasts; the channel is closed when that changes.
 func (i *Injector) left(f Fault) (time.Duration, <-chan struct{}) {
 	i.mu.Lock()

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/backstay-go/backstay/chaos"
 )
 
 // Cluster is running nodes. It is safe for concurrent use. Who started it closes it.
@@ -39,6 +41,9 @@ type spawn struct {
 
 // Start starts the nodes and waits until all answer and see each other.
 func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
+	if err := chaos.Refused(); err != nil {
+		return nil, err
+	}
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}

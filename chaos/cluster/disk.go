@@ -3,11 +3,13 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // ballast is the file that fills a disk. It lies among the data, as the disk
@@ -79,6 +81,19 @@ func (n *Node) FreeDisk() error {
 	defer n.changing.Unlock()
 	if err := os.Remove(filepath.Join(n.disk(), ballast)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cluster: free the disk of %s: %w", n.name, err)
+	}
+	return nil
+}
+
+// serveAgain restarts a node that has stopped serving, as one does that met a full disk.
+func (n *Node) serveAgain(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	switch {
+	case n.State() == Down:
+		return n.Start(ctx)
+	case n.State() == Running && n.WaitReady(soon) != nil:
+		return n.Restart(ctx)
 	}
 	return nil
 }

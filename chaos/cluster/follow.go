@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,9 +14,10 @@ import (
 )
 
 // Follow does to nodes what the injector's plan says, until the context ends: kill,
-// pause and stop while a rule's window is open, and back when it closes. Rules name
-// the dependency, and a node by its name. At the end every node that a rule took down
-// is brought back; Follow returns when that is done.
+// pause, stop, CQL off, a partition and a full disk while a rule's window is open, and
+// back when it closes. Rules name the dependency, and a node by its name. At the end
+// everything that a rule did is undone; Follow returns when that is done. What a rule
+// needs (Config.Namespaces, Config.DiskMB) and the cluster lacks is an error.
 func (c *Cluster) Follow(ctx context.Context, injector *chaos.Injector, dependency string) error {
 	errs := make([]error, len(c.nodes))
 	var wg sync.WaitGroup
@@ -30,6 +32,20 @@ func (c *Cluster) Follow(ctx context.Context, injector *chaos.Injector, dependen
 	return errors.Join(errs...)
 }
 
+// The parts of a node that are harmed apart from each other: a node whose network is cut
+// may be killed too.
+const (
+	ofProcess = iota
+	ofNetwork
+	ofDisk
+	parts
+)
+
+var partOf = map[chaos.Kind]int{
+	chaos.Kill: ofProcess, chaos.Pause: ofProcess, chaos.Stop: ofProcess, chaos.BinaryOff: ofProcess,
+	chaos.Partition: ofNetwork, chaos.DiskFull: ofDisk,
+}
+
 // follower follows a plan for one node.
 type follower struct {
 	cluster  *Cluster
@@ -37,7 +53,7 @@ type follower struct {
 	injector *chaos.Injector
 	call     chaos.Call
 	followed *chaos.Followed
-	now      *chaos.Fault
+	now      [parts]*chaos.Fault
 }
 
 func (f *follower) run(ctx context.Context) error {
@@ -66,59 +82,102 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
-// step makes the node what the open rules want.
+// step makes the node what the open rules want: the first of each part.
 func (f *follower) step(ctx context.Context) error {
-	var want *chaos.Fault
+	var want [parts]*chaos.Fault
 	for _, fault := range f.followed.Faults(ctx) {
-		switch fault.What.Kind {
-		case chaos.Kill, chaos.Pause, chaos.Stop:
-			if want == nil {
-				want = &fault
+		if part, ok := partOf[fault.What.Kind]; ok && want[part] == nil {
+			want[part] = &fault
+		}
+	}
+	for part := range parts {
+		now, want := f.now[part], want[part]
+		if now != nil && (want == nil || want.Rule != now.Rule) {
+			if err := f.undo(ctx, part); err != nil {
+				return err
 			}
+			now = nil
 		}
-	}
-	if f.now != nil && (want == nil || want.Rule != f.now.Rule) {
-		if err := f.back(ctx); err != nil {
-			return err
+		if now != nil || want == nil {
+			continue
 		}
-	}
-	if f.now != nil || want == nil {
-		return nil
-	}
-	f.now = want
-	f.injector.Injected(ctx, f.call, *want)
-	var err error
-	switch want.What.Kind {
-	case chaos.Kill:
-		err = f.node.Kill(ctx)
-	case chaos.Pause:
-		err = f.node.Pause()
-	case chaos.Stop:
-		err = f.node.Stop(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("cluster: rule %q: %w", want.Rule, err)
+		f.now[part] = want
+		f.injector.Injected(ctx, f.call, *want)
+		if err := f.do(ctx, want.What); err != nil {
+			return fmt.Errorf("cluster: rule %q: %w", want.Rule, err)
+		}
 	}
 	return nil
 }
 
-// back undoes what a rule did.
+func (f *follower) do(ctx context.Context, what chaos.What) error {
+	switch what.Kind {
+	case chaos.Kill:
+		return f.node.Kill(ctx)
+	case chaos.Pause:
+		return f.node.Pause()
+	case chaos.Stop:
+		return f.node.Stop(ctx)
+	case chaos.BinaryOff:
+		return f.node.BinaryOff(ctx)
+	case chaos.Partition:
+		return f.parted(what, f.cluster.Cut)
+	case chaos.DiskFull:
+		return f.node.FillDisk(what.Free)
+	}
+	return nil
+}
+
+// parted cuts or mends the node from its peers.
+func (f *follower) parted(what chaos.What, each func(from, to *Node) error) error {
+	var errs []error
+	for _, peer := range f.cluster.nodes {
+		if peer == f.node || !slices.ContainsFunc(what.Peers, func(name string) bool { return name == peer.name || name == "*" }) {
+			continue
+		}
+		errs = append(errs, each(f.node, peer))
+		if !what.OneWay {
+			errs = append(errs, each(peer, f.node))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// back undoes everything.
 func (f *follower) back(ctx context.Context) error {
-	if f.now == nil {
+	var errs []error
+	for part := range parts {
+		errs = append(errs, f.undo(ctx, part))
+	}
+	return errors.Join(errs...)
+}
+
+// undo undoes what a rule did to a part.
+func (f *follower) undo(ctx context.Context, part int) error {
+	fault := f.now[part]
+	if fault == nil {
 		return nil
 	}
-	rule, kind := f.now.Rule, f.now.What.Kind
-	f.now = nil
+	f.now[part] = nil
 	ctx, cancel := context.WithTimeout(ctx, f.cluster.cfg.StartTimeout)
 	defer cancel()
 	var err error
-	if kind == chaos.Pause {
-		err = f.node.Resume()
-	} else {
+	switch fault.What.Kind {
+	case chaos.Kill, chaos.Stop:
 		err = f.node.Start(ctx)
+	case chaos.Pause:
+		err = f.node.Resume()
+	case chaos.BinaryOff:
+		err = f.node.BinaryOn(ctx)
+	case chaos.Partition:
+		err = f.parted(fault.What, f.cluster.mend)
+	case chaos.DiskFull:
+		if err = f.node.FreeDisk(); err == nil {
+			err = f.node.serveAgain(ctx)
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("cluster: end of rule %q: %w", rule, err)
+		return fmt.Errorf("cluster: end of rule %q: %w", fault.Rule, err)
 	}
 	return nil
 }

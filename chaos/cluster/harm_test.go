@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cluster"
 	"github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/internal/testenv"
@@ -135,31 +136,35 @@ func TestDiskFillsAndBinaryProtocolEnds(t *testing.T) {
 	write := func() error { return s.Query("INSERT INTO k.t (id, data) VALUES (?, ?)", 1, []byte("x")).Exec() }
 	must(write())
 
-	must(n.FillDisk(20 << 20))
-	if size, free, err := n.DiskUsage(); err != nil || size != 256<<20 || free > 20<<20 {
-		t.Errorf("filled to %d of %d free, %v", free, size, err)
-	}
-	var err error
-	eventually(t, "writes are refused by the disk guardrail", func() bool { err = write(); return err != nil })
-	if !errors.Is(err, cassandra.ErrDiskFull) || errors.Is(err, cassandra.ErrOutcomeUnknown) {
-		t.Errorf("a guardrail's refusal is %v", err)
-	}
-	var id int
-	if err := s.Query("SELECT id FROM k.t").Scan(&id); err != nil {
-		t.Errorf("reads go on: %v", err)
-	}
-	must(n.FreeDisk())
+	plan(t, ctx, c, chaos.What{Kind: chaos.DiskFull, Free: 20 << 20}, "node1", func() {
+		eventually(t, "the disk is full", func() bool {
+			size, free, err := n.DiskUsage()
+			return err == nil && size == 256<<20 && free <= 20<<20
+		})
+		var err error
+		eventually(t, "writes are refused by the disk guardrail", func() bool { err = write(); return err != nil })
+		if !errors.Is(err, cassandra.ErrDiskFull) || errors.Is(err, cassandra.ErrOutcomeUnknown) {
+			t.Errorf("a guardrail's refusal is %v", err)
+		}
+		var id int
+		if err := s.Query("SELECT id FROM k.t").Scan(&id); err != nil {
+			t.Errorf("reads go on: %v", err)
+		}
+	})
 	eventually(t, "writes go on", func() bool { return write() == nil })
 
-	must(n.BinaryOff(ctx))
-	if conn, err := net.DialTimeout("tcp", n.Address(), time.Second); err == nil {
-		conn.Close()
-		t.Error("a connection was accepted with the binary protocol off")
-	}
-	if n.State() != cluster.Running {
-		t.Errorf("with the binary protocol off it is %s", n.State())
-	}
-	must(n.BinaryOn(ctx))
+	plan(t, ctx, c, chaos.What{Kind: chaos.BinaryOff}, "node1", func() {
+		eventually(t, "no connection is accepted with the binary protocol off", func() bool {
+			conn, err := net.DialTimeout("tcp", n.Address(), time.Second)
+			if err == nil {
+				conn.Close()
+			}
+			return err != nil
+		})
+		if n.State() != cluster.Running {
+			t.Errorf("with the binary protocol off it is %s", n.State())
+		}
+	})
 	eventually(t, "writes go on", func() bool { return write() == nil })
 	if out, err := n.Tool(ctx, "nonsense"); err == nil || out != "" {
 		t.Errorf("a bad command: %q, %v", out, err)
@@ -174,6 +179,37 @@ func TestDiskFillsAndBinaryProtocolEnds(t *testing.T) {
 	if _, err := n.Tool(ctx, "flush"); err == nil {
 		// The flush that meets a full disk ends the node's service, or fails itself.
 		eventually(t, "a full disk is felt", func() bool { return write() != nil })
+	}
+}
+
+// plan lets the cluster follow a plan with one rule, for as long as during takes.
+func plan(t *testing.T, ctx context.Context, c *cluster.Cluster, what chaos.What, node string, during func()) {
+	t.Helper()
+	told := make(chan chaos.Event, 10)
+	rule := chaos.Rule{Where: chaos.Where{Dependency: "cassandra", Node: node}, What: what}
+	injector, err := chaos.New(chaos.Plan{Rules: []chaos.Rule{rule}}, chaos.Config{Listeners: []chaos.Listener{
+		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told <- e })}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	injector.Start()
+	defer injector.Stop()
+	following, end := context.WithCancel(ctx)
+	defer end()
+	done := make(chan error, 1)
+	go func() { done <- c.Follow(following, injector, "cassandra") }()
+	select {
+	case e := <-told:
+		if e.Kind != what.Kind || e.Call.Node != node {
+			t.Errorf("told %+v", e)
+		}
+	case err := <-done:
+		t.Fatalf("it stopped following: %v", err)
+	}
+	during()
+	end()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -200,7 +236,6 @@ func TestPartitionsOfTwoDataCenters(t *testing.T) {
 		do   func() error
 	}{
 		{"between data centres", c.PartitionDataCenters},
-		{"one way", func() error { return c.Cut(two, one) }},
 	} {
 		t.Run(harm.name, func(t *testing.T) {
 			if err := harm.do(); err != nil {
@@ -224,6 +259,16 @@ func TestPartitionsOfTwoDataCenters(t *testing.T) {
 			}
 		})
 	}
+	t.Run("one way, by a plan", func(t *testing.T) {
+		plan(t, ctx, c, chaos.What{Kind: chaos.Partition, Peers: []string{"node1"}, OneWay: true}, "node2", func() {
+			if err := c.WaitSeen(ctx, two, false); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := c.WaitUp(ctx); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := c.CutClients(one); err != nil {
 		t.Fatal(err)
 	}

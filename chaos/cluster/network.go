@@ -139,6 +139,15 @@ func (c *Cluster) PartitionDataCenters() error {
 	return c.Partition(c.nodes[:c.cfg.Nodes], c.nodes[c.cfg.Nodes:])
 }
 
+// mend undoes one Cut. One that is not there, after Heal for example, is no error.
+func (c *Cluster) mend(from, to *Node) error {
+	space, what := c.network.space(from.index), []string{"route", "blackhole", to.host + "/32"}
+	if out, err := exec.Command("ip", "-n", space, what[0], "show", "type", what[1], what[2]).Output(); err != nil || len(out) == 0 {
+		return err
+	}
+	return ip("-n", space, what[0], "del", what[1], what[2])
+}
+
 // Heal undoes every Cut, CutClients and Partition.
 func (c *Cluster) Heal() error {
 	if c.network == nil {

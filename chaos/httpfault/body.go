@@ -133,7 +133,7 @@ func (s *spoiled) end() {
 	switch s.fault.What.Kind {
 	case chaos.EndlessBody:
 		piece := bytes.Repeat([]byte{' '}, int(s.damage.chunk()))
-		for s.injector.Running() && s.ctx.Err() == nil {
+		for !s.injector.Over(s.fault) && s.ctx.Err() == nil {
 			if _, err := s.ResponseWriter.Write(piece); err != nil {
 				return
 			}
@@ -185,7 +185,7 @@ func (s *spoiledBody) fill() {
 	case err == io.EOF && s.damage.fault.What.Kind == chaos.WrongLength:
 		s.err = io.ErrUnexpectedEOF
 	case err == io.EOF && s.damage.fault.What.Kind == chaos.EndlessBody:
-		if s.err = s.damage.wait(s.damage.fault, max(time.Millisecond, s.damage.pause(0))); s.err == nil && s.damage.injector.Running() {
+		if s.err = s.damage.wait(s.damage.fault, max(time.Millisecond, s.damage.pause(0))); s.err == nil && !s.damage.injector.Over(s.damage.fault) {
 			s.ready.Write(bytes.Repeat([]byte{' '}, len(s.buf)))
 		} else if s.err == nil {
 			s.err = io.ErrUnexpectedEOF

@@ -349,3 +349,19 @@ func TestFaultsOnHTTP2(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEndlessBodyEndsWithItsRule: also while another rule is open.
+func TestAnEndlessBodyEndsWithItsRule(t *testing.T) {
+	for place, open := range places {
+		t.Run(place, func(t *testing.T) {
+			endless := rule(chaos.EndlessBody, func(w *chaos.What) { w.Delay = time.Millisecond })
+			endless.TTL = 50 * time.Millisecond
+			other := rule(chaos.Status, func(w *chaos.What) { w.Status = 500 })
+			other.Where.Dependency = "somebody else"
+			client, url := open(t, inject(t, endless, other))
+			if _, body, err := get(t, client, url); err == nil || !strings.HasPrefix(body, text) {
+				t.Errorf("%q, %v: want it to break off", body, err)
+			}
+		})
+	}
+}

@@ -34,6 +34,9 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 		Long: "Listen, pass connections on, and do to them what the plan says of the dependency.\nThe plan begins with the start; every rule ends by itself.\n\nWith --api and without a plan: proxies and toxics by Toxiproxy's HTTP interface.",
 		RunE: func(c *cobra.Command, files []string) error {
 			if flags.api != "" && len(files) == 0 {
+				if flags.cert != "" || flags.key != "" || flags.upstreamTLS || flags.upstreamCA != "" {
+					return errors.New("--tls-cert, --tls-key, --upstream-tls and --upstream-ca go with a PLAN, not with --api: Toxiproxy's interface has no TLS")
+				}
 				return control(c.Context(), flags, out)
 			}
 			if len(files) != 1 || flags.api != "" {
