@@ -29,12 +29,12 @@ const (
 	outageRecovers = 0.95
 )
 
-// TestOutage lets clusters be silent under an open load, and measures when goodput is
+// BenchmarkOutage lets clusters be silent under an open load, and measures when goodput is
 // back: the first moment from which a whole second has at least 95 % of it. One load
 // is what a service may have; the other is enough to use up the 32,768 streams of a
 // connection in the time. Both clients run at once, each on a cluster of its own. It
 // writes outage.md, unless the machine was too busy to carry the load before.
-func TestOutage(t *testing.T) {
+func BenchmarkOutage(b *testing.B) {
 	loads := []struct {
 		nodes, rate int
 		after       time.Duration
@@ -47,39 +47,39 @@ func TestOutage(t *testing.T) {
 	for l, load := range loads {
 		var work sync.WaitGroup
 		for r, rival := range rivals {
-			cluster := cqltest.Start(t, cqltest.Config{Nodes: load.nodes})
+			cluster := cqltest.Start(b, cqltest.Config{Nodes: load.nodes})
 			cluster.On(outageSelect, cqltest.Statement{Columns: cqltest.Columns("v text"), Answer: func(r *cqltest.Request) { r.Rows([]any{"x"}) }})
 			work.Go(func() {
 				run, end := rival.open(cluster)
 				defer end()
-				results[l*len(rivals)+r] = observe(t.Context(), cluster, run, load.rate, load.after)
+				results[l*len(rivals)+r] = observe(b.Context(), cluster, run, load.rate, load.after)
 			})
 		}
 		work.Wait()
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "# After a silent outage\n\nMade by `go test -run Outage -timeout 5m ./cassandra` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, "+
+	var page strings.Builder
+	fmt.Fprintf(&page, "# After a silent outage\n\nMade by `go test -run '^$' -bench Outage -benchtime 1x ./cassandra` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, "+
 		"scripted nodes on the same machine. The nodes read and say nothing for %v under an open load, and then answer again. Every request has a timeout of %v. "+
 		"Back means: from then on a whole second has 95 %% of the goodput that was before. Both clients run at once, each on a cluster of its own, with one connection a node.\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *silence, outageTimeout)
-	b.WriteString("| nodes | requests/s | client | back after | frames that silent nodes got | a failing call took, median |\n|-|-|-|-|-|-|\n")
+	page.WriteString("| nodes | requests/s | client | back after | frames that silent nodes got | a failing call took, median |\n|-|-|-|-|-|-|\n")
 	for i, o := range results {
 		load, rival := loads[i/len(rivals)], rivals[i%len(rivals)]
 		back := fmt.Sprintf("%.1f s", o.back.Seconds())
 		if o.back < 0 {
 			back = fmt.Sprintf("not within %v", load.after)
 		}
-		t.Logf("%s at %d/s, answered a second: %v", rival.name, load.rate, o.timeline)
-		fmt.Fprintf(&b, "| %d | %d | %s | %s | %d | %.1f ms |\n", load.nodes, load.rate, rival.name, back, o.reached, o.failing.Seconds()*1000)
+		b.Logf("%s at %d/s, answered a second: %v", rival.name, load.rate, o.timeline)
+		fmt.Fprintf(&page, "| %d | %d | %s | %s | %d | %.1f ms |\n", load.nodes, load.rate, rival.name, back, o.reached, o.failing.Seconds()*1000)
 	}
-	t.Log("\n" + b.String())
+	b.Log("\n" + page.String())
 	for i, o := range results {
 		if o.before < outageRecovers {
-			t.Fatalf("void: before the outage %s had %.0f %% of its requests answered; the machine is too busy", rivals[i%len(rivals)].name, 100*o.before)
+			b.Fatalf("void: before the outage %s had %.0f %% of its requests answered; the machine is too busy", rivals[i%len(rivals)].name, 100*o.before)
 		}
 	}
-	if err := os.WriteFile("outage.md", []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
+	if err := os.WriteFile("outage.md", []byte(page.String()), 0o644); err != nil {
+		b.Fatal(err)
 	}
 }
 
