@@ -60,7 +60,11 @@ func (f *follower) run(ctx context.Context) error {
 	for {
 		next, changed := f.injector.Next()
 		if err := f.step(ctx); err != nil {
-			return err
+			back := f.back(ctx)
+			if ctx.Err() != nil {
+				return back // It was interrupted.
+			}
+			return errors.Join(err, back)
 		}
 		var wake <-chan time.Time
 		var timer *time.Timer
@@ -77,7 +81,7 @@ func (f *follower) run(ctx context.Context) error {
 			timer.Stop()
 		}
 		if ctx.Err() != nil {
-			return f.back(context.WithoutCancel(ctx))
+			return f.back(ctx)
 		}
 	}
 }
@@ -159,7 +163,8 @@ func (f *follower) undo(ctx context.Context, part int) error {
 		return nil
 	}
 	f.now[part] = nil
-	ctx, cancel := context.WithTimeout(ctx, f.cluster.cfg.StartTimeout)
+	// What was done is undone, also when the context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.cluster.cfg.StartTimeout)
 	defer cancel()
 	var err error
 	switch fault.What.Kind {

@@ -320,7 +320,7 @@ func TestExitStatus(t *testing.T) {
 		{"extra argument", []string{"demo", "now"}, 2, "now"},
 		{"no contact point", []string{"serve", "--data", "x", "--store", "cassandra"}, 2, "--cassandra"},
 		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},
-		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "unknown field"},
+		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules is not known"},
 		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
 		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "billing"},
 		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},
