@@ -14,7 +14,8 @@ import (
 )
 
 // tables of a keyspace. Kind 0 is an event, 1 a commit; columns of the one are null in
-// the other. Events have no TTL and are never deleted.
+// the other. Events have no TTL and are never deleted. A coordinator that waits for a
+// replica for 50 ms asks another: one that is paused would cost it the whole attempt.
 var tables = []string{
 	`CREATE TABLE IF NOT EXISTS streams (
 		store text, stream text, bucket int, kind tinyint, commit_id text, version bigint,
@@ -23,21 +24,21 @@ var tables = []string{
 		cause text, correlation text, trace text, actor text, data blob,
 		first bigint, last bigint, fenced boolean,
 		PRIMARY KEY ((store, stream, bucket), kind, commit_id, version))
-		WITH compaction = {'class': 'UnifiedCompactionStrategy'}`,
+		WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
 	// A deletion that a replica missed brings an intent back, which is harmless: so
 	// tombstones may go early.
 	`CREATE TABLE IF NOT EXISTS intents (
 		store text, slice int, bucket bigint, stream text, commit_id text, attempt text, expected bigint,
 		PRIMARY KEY ((store, slice, bucket), stream, commit_id, attempt))
-		WITH gc_grace_seconds = 3600 AND compaction = {'class': 'UnifiedCompactionStrategy'}`,
-	`CREATE TABLE IF NOT EXISTS intakes (store text, slice int, settled bigint, open bigint, PRIMARY KEY ((store, slice)))`,
+		WITH gc_grace_seconds = 3600 AND compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
+	`CREATE TABLE IF NOT EXISTS intakes (store text, slice int, settled bigint, open bigint, PRIMARY KEY ((store, slice))) WITH speculative_retry = '50ms'`,
 	`CREATE TABLE IF NOT EXISTS feed (
 		store text, slice int, page bigint, position bigint, next bigint static, events bigint static,
 		stream text, after bigint, upto bigint,
 		PRIMARY KEY ((store, slice, page), position))
-		WITH compaction = {'class': 'UnifiedCompactionStrategy'}`,
-	`CREATE TABLE IF NOT EXISTS marks (store text, stream text, upto bigint, PRIMARY KEY ((store, stream)))`,
-	`CREATE TABLE IF NOT EXISTS snapshots (store text, stream text, fold int, version bigint, data blob, PRIMARY KEY ((store, stream), fold))`,
+		WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
+	`CREATE TABLE IF NOT EXISTS marks (store text, stream text, upto bigint, PRIMARY KEY ((store, stream))) WITH speculative_retry = '50ms'`,
+	`CREATE TABLE IF NOT EXISTS snapshots (store text, stream text, fold int, version bigint, data blob, PRIMARY KEY ((store, stream), fold)) WITH speculative_retry = '50ms'`,
 	`CREATE TABLE IF NOT EXISTS stores (store text PRIMARY KEY, epoch text)`,
 }
 
