@@ -49,7 +49,9 @@ func (p Plan) CheckNames(known Known) error {
 			check(at+"where.table", name, "table", known.Tables)
 		}
 		for j, peer := range r.What.Peers {
-			check(fmt.Sprintf("%swhat.peers[%d]", at, j), peer, "node", known.Nodes)
+			if peer != Clients {
+				check(fmt.Sprintf("%swhat.peers[%d]", at, j), peer, "node", known.Nodes)
+			}
 		}
 	}
 	if len(problems) > 0 {

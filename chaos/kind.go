@@ -72,6 +72,9 @@ const (
 // Protocols lists the values of Where.Protocol.
 var protocols = []string{InProcess, HTTP, TCP, CQL, Node}
 
+// Clients stands among the peers of a partition for the machine that clients are on.
+const Clients = "clients"
+
 // KindInfo tells about a kind.
 type KindInfo struct {
 	Kind   Kind

@@ -140,7 +140,7 @@ type What struct {
 
 	Skew time.Duration `yaml:"skew" doc:"how far the clock is ahead; negative: behind"`
 
-	Peers  []string `yaml:"peers" doc:"of partition: the nodes that are cut off from the node in where"`
+	Peers  []string `yaml:"peers" doc:"of partition: the nodes that are cut off from the node in where, and clients for the machine that they are on"`
 	OneWay bool     `yaml:"one_way" doc:"of partition: only what the node sends is lost"`
 	Free   int64    `yaml:"free_bytes" doc:"of disk_full: bytes that stay free"`
 

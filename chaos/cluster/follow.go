@@ -125,14 +125,27 @@ func (f *follower) do(ctx context.Context, what chaos.What) error {
 	case chaos.BinaryOff:
 		return f.node.BinaryOff(ctx)
 	case chaos.Partition:
-		return f.parted(what, f.cluster.Cut)
+		return f.cut(what)
 	case chaos.DiskFull:
 		return f.node.FillDisk(what.Free)
 	}
 	return nil
 }
 
-// parted cuts or mends the node from its peers.
+// cut cuts the node from its peers.
+func (f *follower) cut(what chaos.What) error {
+	clients := f.cluster.CutClients
+	if what.OneWay {
+		clients = f.cluster.muteToClients
+	}
+	err := f.parted(what, f.cluster.Cut)
+	if slices.Contains(what.Peers, chaos.Clients) {
+		err = errors.Join(err, clients(f.node))
+	}
+	return err
+}
+
+// parted cuts or mends the node from those of its peers that are nodes.
 func (f *follower) parted(what chaos.What, each func(from, to *Node) error) error {
 	var errs []error
 	for _, peer := range f.cluster.nodes {
@@ -176,6 +189,9 @@ func (f *follower) undo(ctx context.Context, part int) error {
 		err = f.node.BinaryOn(ctx)
 	case chaos.Partition:
 		err = f.parted(fault.What, f.cluster.mend)
+		if slices.Contains(fault.What.Peers, chaos.Clients) {
+			err = errors.Join(err, f.cluster.mendClients(f.node))
+		}
 	case chaos.DiskFull:
 		if err = f.node.FreeDisk(); err == nil {
 			err = f.node.serveAgain(ctx)

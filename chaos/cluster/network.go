@@ -18,6 +18,13 @@ type network struct {
 	prefix        string // of addresses, with its dot
 }
 
+// The places of rules in a node's network: what is looked at first, and what finds the
+// node's own address.
+const (
+	cutRule   = "10"
+	localRule = "20"
+)
+
 func (w *network) bridge() string          { return fmt.Sprintf("bstay%d", w.number) }
 func (w *network) space(node int) string   { return fmt.Sprintf("backstay-%d-%d", w.number, node+1) }
 func (w *network) address(node int) string { return fmt.Sprintf("%s%d", w.prefix, node+1) }
@@ -56,6 +63,9 @@ func (w *network) build() error {
 			[]string{"link", "add", leg, "type", "veth", "peer", "name", "eth0", "netns", ns},
 			[]string{"link", "set", leg, "master", br, "up"},
 			[]string{"-n", ns, "addr", "add", w.address(i) + "/24", "dev", "eth0"},
+			// Room for a rule before that of the node's own address.
+			[]string{"-n", ns, "rule", "add", "pref", localRule, "lookup", "local"},
+			[]string{"-n", ns, "rule", "del", "pref", "0"},
 			[]string{"-n", ns, "link", "set", "lo", "up"},
 			[]string{"-n", ns, "link", "set", "eth0", "up"})
 	}
@@ -114,13 +124,40 @@ func (c *Cluster) Cut(from, to *Node) error {
 	return ip("-n", c.network.space(from.index), "route", "replace", "blackhole", to.host+"/32")
 }
 
-// CutClients drops what a node sends to this machine, where the clients are. Its
-// connections to them stay open, and nothing comes.
+// CutClients drops what a node and this machine, where the clients are, send to each
+// other. Their connections stay open, and nothing comes. It needs Config.Namespaces.
 func (c *Cluster) CutClients(n *Node) error {
+	if err := c.muteToClients(n); err != nil {
+		return err
+	}
+	if deaf, err := c.deafToClients(n); deaf || err != nil {
+		return err
+	}
+	return ip("-n", c.network.space(n.index), "rule", "add", "pref", cutRule, "from", c.network.machine(), "blackhole")
+}
+
+// muteToClients drops what a node sends to this machine; what comes from there stays.
+func (c *Cluster) muteToClients(n *Node) error {
 	if c.network == nil {
 		return fmt.Errorf("%w: cut clients from %s: they share a network; set Config.Namespaces", ErrState, n.name)
 	}
 	return ip("-n", c.network.space(n.index), "route", "replace", "blackhole", c.network.machine()+"/32")
+}
+
+// deafToClients says whether what this machine sends to a node is dropped.
+func (c *Cluster) deafToClients(n *Node) (bool, error) {
+	out, err := exec.Command("ip", "-n", c.network.space(n.index), "rule", "show", "pref", cutRule).Output()
+	return len(out) > 0, err
+}
+
+// mendClients undoes CutClients and muteToClients.
+func (c *Cluster) mendClients(n *Node) error {
+	errs := []error{c.unroute(n, c.network.machine())}
+	deaf, err := c.deafToClients(n)
+	if deaf {
+		err = ip("-n", c.network.space(n.index), "rule", "del", "pref", cutRule)
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 // Partition cuts each node of a from each of b, both ways.
@@ -140,8 +177,11 @@ func (c *Cluster) PartitionDataCenters() error {
 }
 
 // mend undoes one Cut. One that is not there, after Heal for example, is no error.
-func (c *Cluster) mend(from, to *Node) error {
-	space, what := c.network.space(from.index), []string{"route", "blackhole", to.host + "/32"}
+func (c *Cluster) mend(from, to *Node) error { return c.unroute(from, to.host) }
+
+// unroute lets a node send to an address again.
+func (c *Cluster) unroute(from *Node, address string) error {
+	space, what := c.network.space(from.index), []string{"route", "blackhole", address + "/32"}
 	if out, err := exec.Command("ip", "-n", space, what[0], "show", "type", what[1], what[2]).Output(); err != nil || len(out) == 0 {
 		return err
 	}
@@ -154,8 +194,8 @@ func (c *Cluster) Heal() error {
 		return nil
 	}
 	var errs []error
-	for i := range c.nodes {
-		errs = append(errs, ip("-n", c.network.space(i), "route", "flush", "type", "blackhole"))
+	for _, n := range c.nodes {
+		errs = append(errs, ip("-n", c.network.space(n.index), "route", "flush", "type", "blackhole"), c.mendClients(n))
 	}
 	return errors.Join(errs...)
 }

@@ -156,27 +156,29 @@ func (s *Service) answer(c *command, now folded, id string, a Answer) (Answer, e
 // load reads what is new in a member's stream and folds it on.
 func (s *Service) load(ctx context.Context, member string) (folded, error) {
 	now, _ := s.states.get(Stream(member))
-	return s.readOn(ctx, member, now, eventstore.ForDecision)
+	now, _, err := s.readOn(ctx, member, now, eventstore.ForDecision)
+	return now, err
 }
 
-func (s *Service) readOn(ctx context.Context, member string, now folded, c eventstore.Consistency) (folded, error) {
+// readOn says also where what it read came from.
+func (s *Service) readOn(ctx context.Context, member string, now folded, c eventstore.Consistency) (_ folded, source string, err error) {
 	at := time.Now()
-	version, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
+	version, source, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
 		var err error
 		now, err = s.foldOn(now, tail)
 		return err
 	})
 	if err != nil {
-		return folded{}, err
+		return folded{}, "", err
 	}
 	if version < now.version {
-		return folded{}, fmt.Errorf("%w: stream %s is at version %d, and was at %d", eventstore.ErrCorrupt, Stream(member), version, now.version)
+		return folded{}, "", fmt.Errorf("%w: stream %s is at version %d, and was at %d", eventstore.ErrCorrupt, Stream(member), version, now.version)
 	}
 	now.at = at
 	if c == eventstore.ForDecision {
 		s.states.put(Stream(member), now)
 	}
-	return now, nil
+	return now, source, nil
 }
 
 // fold takes stored events on and remembers the state.

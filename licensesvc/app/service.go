@@ -29,6 +29,10 @@ type Config struct {
 	Store eventstore.Store
 	// Policy is that of the store. Nil: StorePolicy.
 	Policy *resilience.Policy
+	// Elsewhere says that the store can answer what is only shown from another region,
+	// behind guards of its own, so that it is asked for that also while the breaker is
+	// open.
+	Elsewhere bool
 	// Upstream is the other services. Required.
 	Upstream Upstream
 	// Journal keeps what is promised while the store fails, and Signer signs it. Both
@@ -106,6 +110,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	store.elsewhere = cfg.Elsewhere
 	s := &Service{
 		store: store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
@@ -170,6 +175,11 @@ func (s *Service) wall() time.Time { return s.clock().UTC().Truncate(time.Millis
 
 func (c *command) decidedOn(dependency string, source resilience.Source, age time.Duration) {
 	c.on = append(c.on, license.Basis{Dependency: dependency, Source: source.String(), AgeSeconds: int64(age / time.Second)})
+}
+
+// shownBy notes what the store answered to a read for display.
+func (c *command) shownBy(source string) {
+	c.on = append(c.on, license.Basis{Dependency: EventStore, Source: source})
 }
 
 // unavailable says that a dependency failed, and when to come back.

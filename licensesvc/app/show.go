@@ -53,10 +53,10 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 
 func (s *Service) view(ctx context.Context, c *command) (folded, error) {
 	remembered, ok := s.states.get(Stream(c.member))
-	now, err := s.readOn(ctx, c.member, remembered, eventstore.ForDisplay)
+	now, source, err := s.readOn(ctx, c.member, remembered, eventstore.ForDisplay)
 	switch {
 	case err == nil:
-		c.decidedOn(EventStore, resilience.Live, 0)
+		c.shownBy(source)
 	case !storeFailed(err):
 		return folded{}, err
 	case !ok && s.Pending() == 0:
@@ -100,7 +100,7 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	c := &command{member: member, name: "explain", license: id, at: s.wall()}
 	var story Story
 	var state license.State
-	version, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
+	version, source, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
 		events, err := decode(s.codec, stored)
 		if err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	if err != nil {
 		return Story{}, err
 	}
-	c.decidedOn(EventStore, resilience.Live, 0)
+	c.shownBy(source)
 	story.Waiting = s.waiting(member, id)
 	state = s.withPending(state, member, c.at)
 	l, ok := state.License(id)

@@ -59,6 +59,7 @@ func classify(err error) resilience.Verdict {
 // guarded is the store behind its guard.
 type guarded struct {
 	store                       eventstore.Store
+	elsewhere                   bool // as in Config
 	guard                       *resilience.Guard
 	load, view, append, resolve *resilience.Operation
 }
@@ -76,26 +77,44 @@ func newGuarded(store eventstore.Store, policy resilience.Policy, listeners []re
 		append: g.Operation(opAppend), resolve: g.Operation(opResolve)}, nil
 }
 
-// read loads the tail of a stream and hands it on; it returns the stream's version.
-func (g *guarded) read(ctx context.Context, q eventstore.Query, each func([]eventstore.Event) error) (int64, error) {
-	op := g.load
+// remote is the source of what the store's other region answered.
+const remote = "remote"
+
+// read loads the tail of a stream and hands it on; it returns the stream's version, and
+// where it came from.
+func (g *guarded) read(ctx context.Context, q eventstore.Query, each func([]eventstore.Event) error) (int64, string, error) {
+	op, source := g.load, resilience.Live.String()
+	var options []resilience.CallOption[eventstore.Page]
+	load := func(ctx context.Context) (eventstore.Page, error) { return g.store.Load(ctx, q) }
 	if q.Consistency == eventstore.ForDisplay {
 		op = g.view
+		if g.elsewhere {
+			// The breaker may be open for want of what decisions need.
+			options = append(options, resilience.Fallback(func(ctx context.Context, cause error) (eventstore.Page, error) {
+				if !errors.Is(cause, resilience.ErrOpen) {
+					return eventstore.Page{}, cause
+				}
+				return load(ctx)
+			}))
+		}
 	}
 	for {
-		res, err := resilience.Do(ctx, op, func(ctx context.Context) (eventstore.Page, error) { return g.store.Load(ctx, q) })
+		res, err := resilience.Do(ctx, op, load, options...)
 		if err != nil {
-			return 0, err
+			return 0, "", err
 		}
 		page := res.Value
+		if page.Remote {
+			source = remote
+		}
 		if len(page.Events) > 0 {
 			if err := each(page.Events); err != nil {
-				return 0, err
+				return 0, "", err
 			}
 			q.After = page.Events[len(page.Events)-1].Version
 		}
 		if !page.More {
-			return page.Version, nil
+			return page.Version, source, nil
 		}
 	}
 }

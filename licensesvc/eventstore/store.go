@@ -98,6 +98,9 @@ type Page struct {
 	// are events between the page's last one and it.
 	Version int64
 	More    bool
+	// Remote says that another place than the store's own answered, which gets what is
+	// appended some time later: there may be more. Only loads for display are so.
+	Remote bool
 }
 
 // Cursor is a place in a slice's feed. It is opaque; the zero value is the

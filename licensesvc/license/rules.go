@@ -113,7 +113,8 @@ type Title struct {
 // Basis says which data of which dependency a decision rests on.
 type Basis struct {
 	Dependency string `json:"dependency"`
-	// Source is live, hedge, cache, stale or static.
+	// Source is live, hedge, cache, stale or static; of the event store also remote: from
+	// another region, which may lack the newest.
 	Source string `json:"source"`
 	// AgeSeconds is how old the data was; 0 for live data.
 	AgeSeconds int64 `json:"age_s"`

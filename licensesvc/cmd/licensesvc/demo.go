@@ -47,7 +47,7 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 		if plan != "" {
 			p, err := chaos.Load(plan)
 			if err == nil {
-				err = p.CheckNames(target.Known(store))
+				err = p.CheckNames(target.Known(store, 1))
 			}
 			if err == nil {
 				// The built-in checks are about the built-in faults.

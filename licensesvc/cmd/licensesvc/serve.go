@@ -56,6 +56,7 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().StringSliceVar(&f.store.hosts, "cassandra", nil, "contact points of the Cassandra cluster")
 	c.Flags().StringVar(&f.store.keyspace, "keyspace", "licenses", "keyspace of the events")
 	c.Flags().StringVar(&f.store.local, "local-dc", "", "data centre whose nodes are asked; default: that of the first contact point that answers")
+	c.Flags().StringVar(&f.store.remote, "remote-dc", "", "data centre that answers what is only shown while --local-dc can't; default: none")
 	c.Flags().DurationVar(&f.store.patience, "connect-for", 30*time.Second, "how long to try to reach Cassandra at the start")
 	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid (variables BACKSTAY_POLICY_... override its fields)")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
@@ -168,7 +169,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 	in, err := instance.Start(ctx, instance.Config{
-		Listen: f.listen, Data: f.data, Store: store, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
+		Listen: f.listen, Data: f.data, Store: store, Elsewhere: f.store.remote != "", Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
 		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
 	})
 	if err != nil {

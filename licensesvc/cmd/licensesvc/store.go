@@ -18,19 +18,22 @@ type storeFlags struct {
 	kind            string
 	hosts           []string
 	keyspace, local string
+	remote          string
 	patience        time.Duration
 }
 
 func (f storeFlags) check() error {
 	switch {
-	case f.kind == "sqlite" && len(f.hosts) > 0:
-		return errors.New("--cassandra is for --store cassandra")
+	case f.kind == "sqlite" && (len(f.hosts) > 0 || f.remote != ""):
+		return errors.New("--cassandra and --remote-dc are for --store cassandra")
 	case f.kind == "sqlite":
 		return nil
 	case f.kind != "cassandra":
 		return fmt.Errorf("--store %q: there are sqlite and cassandra", f.kind)
 	case len(f.hosts) == 0:
 		return errors.New("--cassandra is missing: name contact points, such as 10.0.0.1,10.0.0.2")
+	case f.remote != "" && (f.local == "" || f.local == f.remote):
+		return fmt.Errorf("--remote-dc %s: name another data centre as --local-dc", f.remote)
 	case f.patience <= 0:
 		return fmt.Errorf("--connect-for %s: give a duration above zero", f.patience)
 	}
@@ -48,7 +51,11 @@ func (f storeFlags) open(ctx context.Context, data string) (eventstore.Store, fu
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.patience)
 	defer cancel()
-	session, err := client.Connect(ctx, client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local, Profiles: cassandra.Profiles()})
+	cfg := client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local, Profiles: cassandra.Profiles()}
+	if f.remote != "" {
+		cfg = cassandra.Elsewhere(cfg, f.remote)
+	}
+	session, err := client.Connect(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}

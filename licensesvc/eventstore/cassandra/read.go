@@ -38,7 +38,7 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 	if err != nil && !errors.Is(err, eventstore.ErrCorrupt) {
 		return eventstore.Page{}, again
 	}
-	return eventstore.Page{Version: q.After}, nil
+	return eventstore.Page{Version: q.After, Remote: page.Remote}, nil
 }
 
 func (s *Store) load(ctx context.Context, profile string, q eventstore.Query) (eventstore.Page, error) {
@@ -46,7 +46,8 @@ func (s *Store) load(ctx context.Context, profile string, q eventstore.Query) (e
 	if err != nil {
 		return eventstore.Page{}, failed("load "+q.Stream, err)
 	}
-	page := eventstore.Page{Version: buckets[len(buckets)-1].head}
+	newest := buckets[len(buckets)-1]
+	page := eventstore.Page{Version: newest.head, Remote: newest.remote}
 	if page.Events, err = s.events(ctx, profile, q.Stream, buckets, q.After, page.Version, q.Limit); err != nil {
 		return eventstore.Page{}, err
 	}

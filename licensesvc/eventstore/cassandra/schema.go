@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
@@ -89,6 +90,18 @@ func Profiles() map[string]client.Profile {
 		ProfileSettle: {OperationPolicy: op(3*time.Second, time.Second, true), Consistency: client.LocalSerial, Decision: true},
 		ProfileShow:   {OperationPolicy: read, Consistency: client.LocalOne},
 	}
+}
+
+// Elsewhere returns the configuration with another data centre standing in for LocalDC:
+// for what is only shown, and for nothing that is decided on, as appends are linearizable
+// in the local one alone. The keyspace must be replicated to both.
+func Elsewhere(cfg client.Config, dataCenter string) client.Config {
+	cfg.Failover = &client.Failover{DataCenter: dataCenter}
+	cfg.Profiles = maps.Clone(cfg.Profiles)
+	show := cfg.Profiles[ProfileShow]
+	show.Failover = true
+	cfg.Profiles[ProfileShow] = show
+	return cfg
 }
 
 // epoch returns the store's epoch, making it if need be.

@@ -95,10 +95,17 @@ const contended = 10
 // scan reads one row. A SERIAL read takes part in the partition's Paxos rounds, and
 // may lose them to writers for a while.
 func (s *Store) scan(ctx context.Context, profile, cql string, args []any, into ...any) error {
+	_, err := s.scanFrom(ctx, profile, cql, args, into...)
+	return err
+}
+
+// scanFrom says also whether another data centre answered.
+func (s *Store) scanFrom(ctx context.Context, profile, cql string, args []any, into ...any) (remote bool, err error) {
 	for n := 1; ; n++ {
-		err := s.query(ctx, profile, cql, args...).Scan(into...)
+		q := s.query(ctx, profile, cql, args...)
+		err := q.Scan(into...)
 		if profile != ProfileSettle || !errors.Is(err, client.ErrTimedOut) || n == contended || ctx.Err() != nil {
-			return err
+			return q.Info().FailedOver, err
 		}
 		pause(ctx)
 	}
@@ -113,6 +120,8 @@ type bucket struct {
 	sealed     bool
 	exists     bool
 	size       int
+	// remote says that another data centre told of it.
+	remote bool
 }
 
 // bucketAt reads a bucket's statics.
@@ -121,7 +130,8 @@ func (s *Store) bucketAt(ctx context.Context, profile, stream string, n int) (bu
 	var head, base *int64
 	var sealed *bool
 	var size *int
-	err := s.scan(ctx, profile, "SELECT head, base, sealed, size FROM streams WHERE store = ? AND stream = ? AND bucket = ? LIMIT 1",
+	var err error
+	b.remote, err = s.scanFrom(ctx, profile, "SELECT head, base, sealed, size FROM streams WHERE store = ? AND stream = ? AND bucket = ? LIMIT 1",
 		[]any{s.name, stream, n}, &head, &base, &sealed, &size)
 	switch {
 	case errors.Is(err, client.ErrNotFound):

@@ -45,7 +45,7 @@ func (t EventStore) Check(s scenario.Scenario) error {
 	if len(s.Actions) > 0 {
 		return errors.New("actions: a bare event store knows none")
 	}
-	known := Known(store)
+	known := Known(store, 1)
 	known.Dependencies = []string{app.EventStore}
 	return s.Plan().CheckNames(known)
 }

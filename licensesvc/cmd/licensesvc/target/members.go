@@ -57,7 +57,7 @@ var (
 	}
 	sources = []report.Value{
 		{Name: "live", Tone: report.Good}, {Name: "hedge", Tone: report.Good}, {Name: "cache", Tone: report.Good},
-		{Name: "stale", Tone: report.Degrade}, {Name: "static", Tone: report.Degrade},
+		{Name: "remote", Tone: report.Degrade}, {Name: "stale", Tone: report.Degrade}, {Name: "static", Tone: report.Degrade},
 	}
 )
 

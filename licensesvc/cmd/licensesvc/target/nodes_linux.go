@@ -23,16 +23,57 @@ import (
 )
 
 // Nodes are a running Cassandra cluster for systems. It is safe for concurrent use.
-type Nodes struct{ cluster *cluster.Cluster }
+type Nodes struct {
+	cluster *cluster.Cluster
+	cfg     cluster.Config
+}
 
-// StartNodes starts three nodes in the folder, with Cassandra's jars from the cache
-// folder; empty is the usual one. Who starts nodes closes them.
-func StartNodes(ctx context.Context, dir, cache string) (*Nodes, error) {
-	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3, Dir: dir, Cache: cache})
-	if err != nil {
-		return nil, err
+// diskMB is the size of a node's disk when a fault is to fill it.
+const diskMB = 512
+
+// StartNodes starts nodes that serve each of the scenarios, in the folder, with
+// Cassandra's jars from the cache folder; empty is the usual one. The error matches
+// cluster.ErrMissing if the machine lacks what they need. Who starts nodes closes them.
+func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Scenario) (*Nodes, error) {
+	cfg := cluster.Config{Nodes: 3, DataCenters: 1}
+	for _, s := range scenarios {
+		one := topology(s)
+		cfg.Nodes, cfg.DataCenters = one.Nodes, one.DataCenters
+		cfg.DiskMB, cfg.Namespaces = max(cfg.DiskMB, one.DiskMB), cfg.Namespaces || one.Namespaces
 	}
-	return &Nodes{c}, nil
+	n := &Nodes{cfg: cfg}
+	for _, s := range scenarios {
+		if !n.serve(s) {
+			return nil, fmt.Errorf("no cluster serves both %s and %s: they want other data centres", s.Name, scenarios[len(scenarios)-1].Name)
+		}
+	}
+	cfg.Dir, cfg.Cache = dir, cache
+	var err error
+	n.cluster, err = cluster.Start(ctx, cfg)
+	return n, err
+}
+
+// topology is the cluster that a scenario needs.
+func topology(s scenario.Scenario) cluster.Config {
+	cfg := cluster.Config{Nodes: 3, DataCenters: number(s, SettingRegions, 1)}
+	if cfg.DataCenters > 1 {
+		cfg.Nodes = 1
+	}
+	for _, r := range s.Faults {
+		switch r.What.Kind {
+		case chaos.DiskFull:
+			cfg.DiskMB = diskMB
+		case chaos.Partition:
+			cfg.Namespaces = true
+		}
+	}
+	return cfg
+}
+
+// serve says whether the nodes have what the scenario needs.
+func (n *Nodes) serve(s scenario.Scenario) bool {
+	want := topology(s)
+	return n.cfg.Nodes == want.Nodes && n.cfg.DataCenters == want.DataCenters && n.cfg.DiskMB >= want.DiskMB && (n.cfg.Namespaces || !want.Namespaces)
 }
 
 // Up waits until all nodes answer and see each other.
@@ -43,14 +84,15 @@ func (n *Nodes) Close() error { return n.cluster.Close() }
 
 // cassandra is the store on real nodes: those of the target, or nodes of its own.
 func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend, err error) {
-	u := &used{nodes: t.Cassandra, fell: map[string]cluster.State{}}
+	u := &used{nodes: t.Cassandra, fell: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, u.close())
 		}
 	}()
-	if u.nodes == nil {
-		if u.nodes, err = StartNodes(ctx, filepath.Join(setup.Dir, "nodes"), ""); err != nil {
+	if u.nodes == nil || !u.nodes.serve(setup.Scenario) {
+		if u.nodes, err = StartNodes(ctx, filepath.Join(setup.Dir, "nodes"), "", setup.Scenario); err != nil {
+			u.nodes = nil
 			return nil, err
 		}
 		u.own = true
@@ -74,7 +116,11 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 		}
 		policy.Operations[name] = op
 	}
-	return &backend{store: store, name: "three Cassandra nodes", policy: &policy,
+	name := "three Cassandra nodes"
+	if u.regions() > 1 {
+		name = "Cassandra nodes in two data centres"
+	}
+	return &backend{store: store, name: name, policy: &policy, elsewhere: u.regions() > 1,
 		harm:  func(ctx context.Context) error { return u.nodes.cluster.Follow(ctx, setup.Injector, app.EventStore) },
 		nodes: u.states, check: u.check, close: u.close}, nil
 }
@@ -87,8 +133,11 @@ type used struct {
 	session *client.Session
 
 	mu   sync.Mutex
-	fell map[string]cluster.State
+	fell map[string]string
 }
+
+// regions is how many data centres there are.
+func (u *used) regions() int { return u.nodes.cfg.DataCenters }
 
 // stand puts a proxy before each node, and returns the addresses of the proxies.
 func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, error) {
@@ -118,11 +167,19 @@ func (u *used) open(ctx context.Context, keyspace string, hosts []string) (*cass
 	if err != nil {
 		return nil, err
 	}
-	err = admin.Query("CREATE KEYSPACE IF NOT EXISTS " + keyspace + " WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}").WithContext(ctx).Exec()
+	replicas := fmt.Sprintf("'dc1': %d", u.nodes.cfg.Nodes)
+	if u.regions() > 1 {
+		replicas += fmt.Sprintf(", 'dc2': %d", u.nodes.cfg.Nodes)
+	}
+	err = admin.Query("CREATE KEYSPACE IF NOT EXISTS " + keyspace + " WITH replication = {'class': 'NetworkTopologyStrategy', " + replicas + "}").WithContext(ctx).Exec()
 	if err := errors.Join(err, admin.Close()); err != nil {
 		return nil, err
 	}
-	u.session, err = client.Connect(ctx, client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: cassandra.Profiles()})
+	cfg := client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: cassandra.Profiles()}
+	if u.regions() > 1 {
+		cfg = cassandra.Elsewhere(cfg, "dc2")
+	}
+	u.session, err = client.Connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -135,18 +192,22 @@ func (u *used) states() []scenario.Dependency {
 	defer u.mu.Unlock()
 	var all []scenario.Dependency
 	for _, node := range u.nodes.cluster.Nodes() {
-		s := node.State()
-		if s != cluster.Running {
+		s := string(node.State())
+		// What is left of a disk that is full moves, as the node writes and deletes.
+		if _, free, err := node.DiskUsage(); err == nil && u.nodes.cfg.DiskMB > 0 && free < 1<<20 {
+			s = "disk-full"
+		}
+		if s != string(cluster.Running) {
 			u.fell[node.Name()] = s
 		}
-		all = append(all, scenario.Dependency{Name: node.Name(), State: string(s)})
+		all = append(all, scenario.Dependency{Name: node.Name(), State: s})
 	}
 	return all
 }
 
 // check waits until every node answers and sees the others.
 func (u *used) check(ctx context.Context) report.Check {
-	c := report.Check{Name: "the nodes came back", Promised: "nodes that were killed or paused answer again, and all see each other"}
+	c := report.Check{Name: "the nodes came back", Promised: "nodes that were harmed answer again, and all see each other"}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := u.nodes.cluster.WaitUp(ctx)

@@ -21,6 +21,9 @@ import (
 const (
 	// SettingStore is where events are kept: sqlite (default) or cassandra.
 	SettingStore = "store"
+	// SettingRegions is how many data centres the store cassandra has: 1 (default), with
+	// three nodes, or 2, with a node in each. The service is in the first one.
+	SettingRegions = "regions"
 	// SettingMembers is how many members ask. Default: 240.
 	SettingMembers = "members"
 	// SettingRetries is how often a client asks again, at once, when it is told that
@@ -52,16 +55,19 @@ type Target struct {
 	// Log tells what an operator should know of the service. Nil: nothing is told.
 	Log *slog.Logger
 	// Cassandra is a cluster to use for the store cassandra, which stays the caller's.
-	// Nil: three nodes are started, and ended with the system.
+	// Nil, or without what a scenario needs: nodes are started, and ended with the system.
 	Cassandra *Nodes
 	_         struct{}
 }
 
 // Known are the names that faults can use on a store.
-func Known(store string) chaos.Known {
+func Known(store string, regions int) chaos.Known {
 	k := chaos.Known{Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}, Nodes: []string{}}
 	if store == "cassandra" {
 		k.Nodes = []string{"node1", "node2", "node3"}
+		if regions > 1 {
+			k.Nodes = k.Nodes[:regions]
+		}
 	}
 	return k
 }
@@ -82,12 +88,19 @@ func (t Target) Check(s scenario.Scenario) error {
 			if value != "yes" && value != "no" {
 				errs = append(errs, fmt.Errorf("settings.warm is %q: give yes or no", value))
 			}
+		case SettingRegions:
+			switch {
+			case value != "1" && value != "2":
+				errs = append(errs, fmt.Errorf("settings.regions is %q: give 1 or 2", value))
+			case value == "2" && s.Settings[SettingStore] != "cassandra":
+				errs = append(errs, errors.New("settings.regions is 2: only the store cassandra has two"))
+			}
 		case SettingMembers, SettingRetries:
 			if n, err := strconv.Atoi(value); err != nil || n < 0 || n == 0 && name == SettingMembers || n > 100_000 {
 				errs = append(errs, fmt.Errorf("settings.%s is %q: give a number", name, value))
 			}
 		default:
-			errs = append(errs, fmt.Errorf("settings.%s: there is no such setting; there are %s", name, strings.Join([]string{SettingStore, SettingMembers, SettingRetries, SettingWarm}, ", ")))
+			errs = append(errs, fmt.Errorf("settings.%s: there is no such setting; there are %s", name, strings.Join([]string{SettingStore, SettingRegions, SettingMembers, SettingRetries, SettingWarm}, ", ")))
 		}
 	}
 	for i, a := range s.Actions {
@@ -98,7 +111,7 @@ func (t Target) Check(s scenario.Scenario) error {
 			errs = append(errs, fmt.Errorf("actions[%d].with.policies is missing: give the text of a file of policies", i))
 		}
 	}
-	return errors.Join(append(errs, s.Plan().CheckNames(Known(setting(s, SettingStore, "sqlite"))))...)
+	return errors.Join(append(errs, s.Plan().CheckNames(Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
 }
 
 func setting(s scenario.Scenario, name, otherwise string) string {
