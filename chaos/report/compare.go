@@ -28,7 +28,8 @@ type Change struct {
 const noise = 0.1
 
 // Compare holds two runs against each other: the verdict, the checks by name, and the
-// metrics. A metric that moved by little is the same.
+// metrics. A metric that moved by little is the same, and so is a quantile of latency that
+// moved by no more than chance does.
 func Compare(before, after *Report) Comparison {
 	var c Comparison
 	c.verdict("verdict", before.Verdict, after.Verdict)
@@ -57,6 +58,7 @@ func Compare(before, after *Report) Comparison {
 		b, is := after.Metrics[name]
 		change := Change{name, number(name, a, was), number(name, b, is)}
 		switch sign := goal(name); {
+		case isQuantile(name) && before.Latencies != nil && after.Latencies != nil: // Below, and exactly.
 		case was != is:
 			c.Other = append(c.Other, change)
 		case same(name, a, b):
@@ -69,7 +71,43 @@ func Compare(before, after *Report) Comparison {
 			c.Worse = append(c.Worse, change)
 		}
 	}
+	c.latencies(before.Latencies, after.Latencies)
 	return c
+}
+
+// quantiles that are compared.
+var quantiles = []struct {
+	name string
+	q    float64
+}{{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}}
+
+// latencies compares quantiles of the stretches that both runs have.
+func (c *Comparison) latencies(before, after map[string]Latencies) {
+	for _, stretch := range slices.Sorted(maps.Keys(before)) {
+		a, b := before[stretch], after[stretch]
+		if len(a) == 0 || len(b) == 0 {
+			continue
+		}
+		for _, quantile := range quantiles {
+			was, is := a.Quantile(quantile.q), b.Quantile(quantile.q)
+			aFrom, aTo := a.Interval(quantile.q)
+			bFrom, bTo := b.Interval(quantile.q)
+			change := Change{quantile.name + " of " + stretch, was.String(), is.String()}
+			switch {
+			case aFrom <= bTo && bFrom <= aTo, same("_s", was.Seconds(), is.Seconds()):
+				c.Same++
+			case is < was:
+				c.Better = append(c.Better, change)
+			default:
+				c.Worse = append(c.Worse, change)
+			}
+		}
+	}
+}
+
+// isQuantile says that a metric is a quantile of latency.
+func isQuantile(name string) bool {
+	return strings.HasPrefix(name, "p50_s") || strings.HasPrefix(name, "p99_s")
 }
 
 func (c *Comparison) verdict(name string, a, b Verdict) {

@@ -110,8 +110,11 @@ type Report struct {
 	Figures []Figure      `json:"figures"`
 	// Metrics are the run in numbers, by name, for comparisons. Times are in seconds.
 	Metrics map[string]float64 `json:"metrics,omitempty"`
-	Checks  []Check            `json:"checks"`
-	Faults  []Fault            `json:"faults"`
+	// Latencies are those of all requests, and of those during the faults and after them,
+	// for comparisons.
+	Latencies map[string]Latencies `json:"latencies,omitempty"`
+	Checks    []Check              `json:"checks"`
+	Faults    []Fault              `json:"faults"`
 	// Width is that of a bucket.
 	Width   time.Duration `json:"bucket_ns"`
 	Buckets []load.Bucket `json:"buckets"`

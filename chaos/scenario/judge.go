@@ -104,7 +104,7 @@ func (r *result) happened() report.Check {
 		total += r.injected[name]
 	}
 	c.Details = append(c.Details, r.problems...)
-	c.Seen = fmt.Sprintf("%d faults, %d times; %d actions", len(plan.Rules), total, len(r.scenario.Actions))
+	c.Seen = fmt.Sprintf("faults: %d, injected %d times; actions: %d", len(plan.Rules), total, len(r.scenario.Actions))
 	c.Verdict = verdict(len(c.Details) == 0 || r.stopped != "")
 	return c
 }

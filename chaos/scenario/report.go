@@ -41,6 +41,7 @@ func (r *result) report(told Scenario, command string) *report.Report {
 		{Name: "p50", Value: all.P50.Round(100 * time.Microsecond).String()},
 		{Name: "p99", Value: all.P99.Round(time.Millisecond).String(), Note: "from the time a request was meant to start"},
 	}
+	rep.Latencies = map[string]report.Latencies{"all": report.LatenciesOf(r.load.Samples)}
 	for _, m := range load.Meanings() {
 		rep.Metrics["means "+string(m)] = share(r.load.Samples, string(m), nil)
 	}
@@ -56,6 +57,8 @@ func (r *result) disturbance(rep *report.Report) {
 		return
 	}
 	during := samplesIn(r.load.Samples, span{from, to}, "")
+	rep.Latencies["during faults"] = report.LatenciesOf(during)
+	rep.Latencies["after faults"] = report.LatenciesOf(samplesIn(r.load.Samples, span{to, r.scenario.Length()}, ""))
 	rep.Metrics["good during faults"] = share(during, "good", nil)
 	rep.Metrics["p99_s during faults"] = load.Quantiles(during, nil).P99.Seconds()
 	rep.Figures = append(rep.Figures, report.Figure{Name: "served during faults", Value: fmt.Sprintf("%.1f %%", 100*share(during, "good", nil))})

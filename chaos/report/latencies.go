@@ -1,0 +1,87 @@
+package report
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos/load"
+)
+
+// Latencies are those of every request of a stretch of a run, the shortest first, in
+// whole microseconds: any quantile of them is exact. In JSON they are base64 of unsigned
+// varints, as package encoding/binary has them, each the difference to the one before:
+// about two bytes a request.
+type Latencies []time.Duration
+
+// LatenciesOf are those of the samples, from the time that each was meant to start.
+func LatenciesOf(samples []load.Sample) Latencies {
+	all := make(Latencies, 0, len(samples))
+	for _, s := range samples {
+		all = append(all, max(0, s.Latency()).Truncate(time.Microsecond))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Quantile is the shortest latency that at least the share q of the requests kept to; 0
+// if there are none.
+func (l Latencies) Quantile(q float64) time.Duration {
+	if len(l) == 0 {
+		return 0
+	}
+	return l[l.rank(math.Ceil(q*float64(len(l))))]
+}
+
+// Interval holds the quantile in 95 of 100 runs that differ by chance alone: the ranks of
+// a quantile are spread as a binomial distribution.
+func (l Latencies) Interval(q float64) (from, to time.Duration) {
+	if len(l) == 0 {
+		return 0, 0
+	}
+	n := float64(len(l))
+	spread := 1.96 * math.Sqrt(n*q*(1-q))
+	return l[l.rank(math.Floor(n*q-spread))], l[l.rank(math.Ceil(n*q+spread)+1)]
+}
+
+// rank is the index of the nth latency, from 1.
+func (l Latencies) rank(n float64) int { return int(min(max(n, 1), float64(len(l)))) - 1 }
+
+// MarshalText implements encoding.TextMarshaler.
+func (l Latencies) MarshalText() ([]byte, error) {
+	var raw []byte
+	last := int64(0)
+	for _, d := range l {
+		us := d.Microseconds()
+		if us < last {
+			return nil, fmt.Errorf("report: latencies are not sorted: %s after %dµs", d, last)
+		}
+		raw = binary.AppendUvarint(raw, uint64(us-last))
+		last = us
+	}
+	return base64.StdEncoding.AppendEncode(nil, raw), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Latencies) UnmarshalText(text []byte) error {
+	raw, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return fmt.Errorf("report: latencies: %w", err)
+	}
+	all := Latencies{}
+	last := uint64(0)
+	for len(raw) > 0 {
+		d, n := binary.Uvarint(raw)
+		if n <= 0 || d > uint64(math.MaxInt64/int64(time.Microsecond))-last {
+			return errors.New("report: latencies: they end in the middle of one, or one is longer than time can be")
+		}
+		last, raw = last+d, raw[n:]
+		all = append(all, time.Duration(last)*time.Microsecond)
+	}
+	*l = all
+	return nil
+}
