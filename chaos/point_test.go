@@ -101,7 +101,8 @@ func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plan := one(chaos.What{Kind: chaos.ClockSkew, Skew: -time.Hour})
 		plan.Rules[0].When.To = time.Minute
-		i := injector(t, plan, chaos.Config{})
+		var told []chaos.Event
+		i := injector(t, plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told = append(told, e) })}})
 		now := i.Point("clock", "", nil).Clock(nil)
 		if d := time.Until(now()); d != 0 {
 			t.Errorf("skew %v before the start", d)
@@ -110,9 +111,13 @@ func TestClock(t *testing.T) {
 		if d := time.Until(now()); d != -time.Hour {
 			t.Errorf("skew %v", d)
 		}
+		now()
 		time.Sleep(time.Minute)
 		if d := time.Until(now()); d != 0 {
 			t.Errorf("skew %v after the end", d)
+		}
+		if len(told) != 1 || told[0].Kind != chaos.ClockSkew || told[0].Call.Dependency != "clock" || told[0].Rule == "" {
+			t.Errorf("told of two skewed readings: %+v; want the first", told)
 		}
 	})
 }

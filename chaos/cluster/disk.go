@@ -85,15 +85,22 @@ func (n *Node) FreeDisk() error {
 	return nil
 }
 
-// serveAgain restarts a node that has stopped serving, as one does that met a full disk.
-func (n *Node) serveAgain(ctx context.Context) error {
+// room is what a node needs to go on writing: two segments of its commit log.
+const room = 16 << 20
+
+// serveAgain brings back a node whose disk was filled but for leave bytes. One without
+// room has ended, or is about to: the commit log is mapped into its memory, and a page
+// that has no place on the disk ends the process.
+func (n *Node) serveAgain(ctx context.Context, leave int64) error {
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	switch {
-	case n.State() == Down:
+	if n.State() == Running && (leave < room || n.WaitReady(soon) != nil) {
+		if err := n.Kill(ctx); err != nil && !errors.Is(err, ErrState) {
+			return err
+		}
+	}
+	if n.State() == Down {
 		return n.Start(ctx)
-	case n.State() == Running && n.WaitReady(soon) != nil:
-		return n.Restart(ctx)
 	}
 	return nil
 }

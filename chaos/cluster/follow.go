@@ -194,7 +194,7 @@ func (f *follower) undo(ctx context.Context, part int) error {
 		}
 	case chaos.DiskFull:
 		if err = f.node.FreeDisk(); err == nil {
-			err = f.node.serveAgain(ctx)
+			err = f.node.serveAgain(ctx, fault.What.Free)
 		}
 	}
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 // EventName is the name of the span event.
 const EventName = "chaos.fault"
 
+const scope = "github.com/backstay-go/backstay/chaos/telemetry"
+
 // The attributes of the event and of the metric.
 const (
 	RuleKey       = attribute.Key("chaos.rule")
@@ -26,16 +28,24 @@ const (
 
 // Faults is a chaos.Listener. It is safe for concurrent use and needs no closing. The
 // zero value marks spans and counts nothing.
-type Faults struct{ injected metric.Int64Counter }
+type Faults struct {
+	injected metric.Int64Counter
+	tracer   trace.Tracer
+}
 
-// New returns a listener that counts with the provider. Nil: it counts nothing.
-func New(meters metric.MeterProvider) (*Faults, error) {
+// New returns a listener that counts with the one provider, and makes spans with the
+// other: a fault that falls into no span of this process, as in a proxy, becomes one of
+// its own, called EventName. Nil: it counts nothing; it makes none.
+func New(meters metric.MeterProvider, tracers trace.TracerProvider) (*Faults, error) {
 	f := &Faults{}
+	if tracers != nil {
+		f.tracer = tracers.Tracer(scope)
+	}
 	if meters == nil {
 		return f, nil
 	}
 	var err error
-	f.injected, err = meters.Meter("github.com/backstay-go/backstay/chaos/telemetry").
+	f.injected, err = meters.Meter(scope).
 		Int64Counter("chaos.faults", metric.WithDescription("Faults that were injected."), metric.WithUnit("{fault}"))
 	if err != nil {
 		return nil, fmt.Errorf("chaos/telemetry: %w", err)
@@ -52,7 +62,13 @@ func (f *Faults) Injected(ctx context.Context, e chaos.Event) {
 	if f.injected != nil {
 		f.injected.Add(ctx, 1, metric.WithAttributes(attributes...))
 	}
-	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() && f.tracer != nil {
+		// The context may hold a span of the caller's process: then it is the parent.
+		_, span = f.tracer.Start(ctx, EventName, trace.WithTimestamp(e.Time), trace.WithAttributes(attributes...))
+		defer span.End()
+	}
+	if span.IsRecording() {
 		if e.Delay > 0 {
 			attributes = append(attributes, DelayKey.Float64(e.Delay.Seconds()))
 		}

@@ -3,13 +3,16 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/telemetry"
@@ -17,7 +20,7 @@ import (
 
 func TestFaultsAreMarkedAndCounted(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
-	faults, err := telemetry.New(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	faults, err := telemetry.New(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,5 +55,34 @@ func TestFaultsAreMarkedAndCounted(t *testing.T) {
 	sum := got.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64])
 	if len(sum.DataPoints) != 1 || sum.DataPoints[0].Value != 2 {
 		t.Errorf("counted %+v, want 2 at one point", sum.DataPoints)
+	}
+}
+
+func TestAFaultOutsideOfSpansIsOne(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	faults, err := telemetry.New(nil, tracers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := chaos.Event{Time: time.Now(), Rule: "gone", Kind: chaos.DropReply, Delay: time.Second, Call: chaos.Call{Dependency: "store", Node: "node1"}}
+	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, Remote: true})
+	faults.Injected(t.Context(), event)
+	faults.Injected(trace.ContextWithRemoteSpanContext(t.Context(), parent), event)
+	ctx, mine := tracers.Tracer("t").Start(t.Context(), "call")
+	faults.Injected(ctx, event)
+	mine.End()
+	var names []string
+	for _, s := range spans.Ended() {
+		names = append(names, s.Name())
+		if len(s.Events()) != 1 {
+			t.Errorf("%s has events %v", s.Name(), s.Events())
+		}
+	}
+	if !slices.Equal(names, []string{telemetry.EventName, telemetry.EventName, "call"}) {
+		t.Errorf("spans %v", names)
+	}
+	if got := spans.Ended()[1].Parent().TraceID(); got != parent.TraceID() {
+		t.Errorf("the fault is in trace %s, its call in %s", got, parent.TraceID())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
 )
 
@@ -26,7 +27,12 @@ func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: flags.seed, Token: token, DeadMan: flags.deadMan})
+	page, err := openPage(ctx, flags.page, out)
+	if err != nil {
+		return &failure{err}
+	}
+	defer page.closed(ctx, &err)
+	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: flags.seed, Token: token, DeadMan: flags.page.deadMan, Listeners: []chaos.Listener{page}})
 	if err != nil {
 		return &failure{err}
 	}

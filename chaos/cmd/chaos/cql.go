@@ -20,6 +20,7 @@ type cqlFlags struct {
 	listen, upstream, name, advertised []string
 	dependency, plan                   string
 	maxFrameBytes                      int
+	page                               pageFlags
 }
 
 func cqlCommand(out, errs io.Writer) *cobra.Command {
@@ -29,6 +30,9 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 		Long: "Listen before Cassandra nodes, pass requests on, and do to them what the plan says.\nThe plan begins with the start; every rule ends by itself. Drivers find the nodes at\nthe addresses listened on; give each node an address of its own with the same port,\nlike 127.1.0.1:9042 and 127.1.0.2:9042. Without a plan requests pass.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config()
+			if err == nil {
+				err = f.page.check(false)
+			}
 			if err != nil {
 				return err
 			}
@@ -42,7 +46,7 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 				fmt.Fprintln(errs, err)
 				return errFound
 			}
-			return followCQL(c.Context(), plan, cfg, out, errs)
+			return followCQL(c.Context(), plan, cfg, f.page, out, errs)
 		},
 	}
 	c.Flags().StringArrayVar(&f.listen, "listen", nil, "host:port on loopback for a node; once for each")
@@ -52,6 +56,7 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 	c.Flags().StringVar(&f.dependency, "dependency", "cassandra", "name of the nodes in the plan")
 	c.Flags().StringVar(&f.plan, "plan", "", "file of the plan")
 	c.Flags().IntVar(&f.maxFrameBytes, "max-frame-bytes", 0, "longest body of a frame; default 256 MiB, the protocol's limit")
+	f.page.add(c.Flags())
 	return c
 }
 
@@ -83,13 +88,19 @@ func (f cqlFlags) config() (cqlproxy.Config, error) {
 }
 
 // followCQL proxies until the context ends, and tells each fault.
-func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, out, errs io.Writer) error {
-	injector, err := chaos.New(plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
+func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, flags pageFlags, out, errs io.Writer) (err error) {
+	page, err := openPage(ctx, flags, out)
+	if err != nil {
+		return &failure{err}
+	}
+	defer page.closed(ctx, &err)
+	injector, err := chaos.New(plan, chaos.Config{DeadMan: flags.deadMan, Listeners: []chaos.Listener{page, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
 		fmt.Fprintf(out, "%8s  %s: %s at %s: %s %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind, e.Call.Node, e.Call.Operation, e.Call.Table)
 	})}})
 	if err != nil {
 		return &failure{err}
 	}
+	page.keeps(injector.KeepAlive)
 	cfg.Injector = injector
 	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
 	proxy, err := cqlproxy.Start(ctx, cfg)

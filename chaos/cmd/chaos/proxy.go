@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +20,7 @@ import (
 type proxyFlags struct {
 	api, config, tokenFile string
 	seed                   uint64
-	deadMan                time.Duration
+	page                   pageFlags
 	cert, key, upstreamCA  string
 	upstreamTLS            bool
 }
@@ -33,6 +32,9 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 		Use: "proxy --upstream ADDR --dependency NAME PLAN", Short: "a TCP proxy that follows the plan, until interrupted", Args: cobra.MaximumNArgs(1),
 		Long: "Listen, pass connections on, and do to them what the plan says of the dependency.\nThe plan begins with the start; every rule ends by itself.\n\nWith --api and without a plan: proxies and toxics by Toxiproxy's HTTP interface.",
 		RunE: func(c *cobra.Command, files []string) error {
+			if err := flags.page.check(flags.api != ""); err != nil {
+				return err
+			}
 			if flags.api != "" && len(files) == 0 {
 				if flags.cert != "" || flags.key != "" || flags.upstreamTLS || flags.upstreamCA != "" {
 					return errors.New("--tls-cert, --tls-key, --upstream-tls and --upstream-ca go with a PLAN, not with --api: Toxiproxy's interface has no TLS")
@@ -59,7 +61,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 				fmt.Fprintln(errs, err)
 				return errFound
 			}
-			return follow(c.Context(), plan, cfg, out, errs)
+			return follow(c.Context(), plan, cfg, flags.page, out, errs)
 		},
 	}
 	f := c.Flags()
@@ -73,7 +75,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 	f.StringVar(&flags.api, "api", "", "host:port for Toxiproxy's HTTP interface; other than loopback needs --token-file")
 	f.StringVar(&flags.config, "config", "", "with --api: JSON file of proxies to begin with")
 	f.StringVar(&flags.tokenFile, "token-file", "", "with --api: file with the token that each request must bring, as Authorization: Bearer TOKEN")
-	f.DurationVar(&flags.deadMan, "dead-man", 0, "with --api: end every toxic when no request has come for so long; default: toxics stay")
+	flags.page.add(f)
 	f.Uint64Var(&flags.seed, "seed", 0, "with --api: decides which connections a toxicity below 1 hits")
 	return c
 }
@@ -130,13 +132,19 @@ func (f proxyFlags) token() (string, error) {
 }
 
 // follow proxies until the context ends, and tells each fault.
-func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, out, errs io.Writer) error {
-	injector, err := chaos.New(plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
+func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pageFlags, out, errs io.Writer) (err error) {
+	page, err := openPage(ctx, flags, out)
+	if err != nil {
+		return &failure{err}
+	}
+	defer page.closed(ctx, &err)
+	injector, err := chaos.New(plan, chaos.Config{DeadMan: flags.deadMan, Listeners: []chaos.Listener{page, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
 		fmt.Fprintf(out, "%8s  %s: %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind)
 	})}})
 	if err != nil {
 		return &failure{err}
 	}
+	page.keeps(injector.KeepAlive)
 	cfg.Injector = injector
 	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
 	proxy, err := tcpproxy.Start(ctx, cfg)

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	restserver "github.com/backstay-go/backstay/clients/rest/server"
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
@@ -142,7 +143,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
-	observed, err := instance.Observe(ctx, "licensesvc", os.Getenv)
+	observed, err := observe.Start(ctx, "licensesvc", os.Getenv)
 	if err != nil {
 		return err
 	}

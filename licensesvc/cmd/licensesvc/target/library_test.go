@@ -33,7 +33,7 @@ func TestLibrary(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			golden(t, run(t, of(s, nil), s))
+			golden(t, run(t, of(s, nil), s, func() {}))
 		})
 	}
 }
@@ -48,10 +48,11 @@ func of(s scenario.Scenario, nodes *target.Nodes) scenario.Target {
 
 // run plays a scenario, and again if nothing can be told: a machine that is so busy that
 // the load does not come at its time, or that the service is slow before anything is
-// harmed, proves nothing.
-func run(t *testing.T, tt scenario.Target, s scenario.Scenario) *report.Report {
+// harmed, proves nothing. Each time ready waits until all is well.
+func run(t *testing.T, tt scenario.Target, s scenario.Scenario, ready func()) *report.Report {
 	t.Helper()
 	for again := range 4 {
+		ready()
 		rep, err := scenario.Play(t.Context(), s, scenario.Config{Target: tt, Command: "chaos run " + s.Name})
 		if err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ type Nodes struct {
 }
 
 // diskMB is the size of a node's disk when a fault is to fill it.
-const diskMB = 512
+const diskMB = 256
 
 // StartNodes starts nodes that serve each of the scenarios, in the folder, with
 // Cassandra's jars from the cache folder; empty is the usual one. The error matches

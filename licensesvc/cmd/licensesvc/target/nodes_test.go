@@ -93,8 +93,10 @@ func nodesFor(t *testing.T, all []scenario.Scenario) (*target.Nodes, error) {
 
 func playOn(t *testing.T, nodes *target.Nodes, s scenario.Scenario) {
 	t.Helper()
-	if err := nodes.Up(context.WithoutCancel(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, run(t, of(s, nodes), s))
+	golden(t, run(t, of(s, nodes), s, func() {
+		t.Helper()
+		if err := nodes.Up(context.WithoutCancel(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}))
 }

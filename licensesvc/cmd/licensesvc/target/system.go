@@ -16,6 +16,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
 	"github.com/backstay-go/backstay/chaos/telemetry"
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
@@ -29,7 +30,7 @@ type System struct {
 	target   Target
 	setup    scenario.Setup
 	witness  *witness
-	observed *instance.Observed
+	observed *observe.Providers
 	marks    chaos.Listener
 	backend  *backend
 	servers  *server.Set
@@ -65,10 +66,10 @@ func (c *counter) of(dependency string) uint64 {
 
 // build starts everything, dependencies first.
 func (s *System) build(ctx context.Context) (err error) {
-	if s.observed, err = instance.Observe(ctx, "licensesvc", s.target.Getenv); err != nil {
+	if s.observed, err = observe.Start(ctx, "licensesvc", s.target.Getenv); err != nil {
 		return err
 	}
-	if s.marks, err = telemetry.New(s.observed.Meter); err != nil {
+	if s.marks, err = telemetry.New(s.observed.Meter, nil); err != nil {
 		return err
 	}
 	if s.backend, err = s.target.open(ctx, s.setup); err != nil {

@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/clients/rest/server"
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
@@ -29,6 +31,9 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
 )
+
+// propagator is what travels: the trace, and the baggage that faults go by.
+var propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 
 // defaultDeadline is what a request may take.
 const defaultDeadline = 2 * time.Second
@@ -72,8 +77,8 @@ type Config struct {
 	Faults dashboard.Faults
 	// Clock is the time as it is recorded. Nil: time.Now.
 	Clock func() time.Time
-	// Observed is where spans and metrics go. Required; see Observe.
-	Observed *Observed
+	// Observed is where spans and metrics go. Required.
+	Observed *observe.Providers
 	// Listeners are told what the guards do, besides the service's own.
 	Listeners []resilience.Listener
 	// Log tells what an operator should know. Required.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
@@ -24,7 +25,7 @@ func TestPoliciesChangeWhileTheServiceRuns(t *testing.T) {
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db")})
 	must(err)
 	defer store.Close()
-	observed, err := instance.Observe(ctx, "test", func(string) string { return "" })
+	observed, err := observe.Start(ctx, "test", func(string) string { return "" })
 	must(err)
 	defer func() { must(observed.Shutdown(context.WithoutCancel(ctx))) }()
 	policies := instance.Policies()

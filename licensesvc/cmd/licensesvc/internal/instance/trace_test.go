@@ -17,6 +17,7 @@ import (
 	faultmarks "github.com/backstay-go/backstay/chaos/telemetry"
 	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/internal/jaegertest"
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
@@ -34,7 +35,7 @@ func TestADegradedRequestIsOneTraceInJaeger(t *testing.T) {
 		}
 	}
 	ctx, dir := t.Context(), t.TempDir()
-	marks, err := faultmarks.New(nil)
+	marks, err := faultmarks.New(nil, nil)
 	must(err)
 	injector, err := chaos.New(chaos.Plan{Rules: []chaos.Rule{{
 		Name: "catalog out of order", Where: chaos.Where{Dependency: upstream.Catalog}, What: chaos.What{Kind: chaos.Status, Status: 500},
@@ -50,7 +51,7 @@ func TestADegradedRequestIsOneTraceInJaeger(t *testing.T) {
 	in, err := instance.Start(ctx, instance.Config{
 		Listen: "127.0.0.1:0", Data: dir, Store: store, Log: slog.New(slog.DiscardHandler),
 		Membership: servers.URL("membership"), Catalog: servers.URL("catalog"), Keys: servers.URL("key-service"),
-		Observed: &instance.Observed{Tracer: jaeger.TracerProvider(t, "licensesvc"), Meter: sdkmetric.NewMeterProvider(), Metrics: http.NotFoundHandler()},
+		Observed: &observe.Providers{Tracer: jaeger.TracerProvider(t, "licensesvc"), Meter: sdkmetric.NewMeterProvider(), Metrics: http.NotFoundHandler()},
 		Transport: func(name string) http.RoundTripper {
 			return httpfault.Transport(rest.NewBase(8), httpfault.Config{Dependency: name, Injector: injector})
 		},

@@ -1,4 +1,4 @@
-package instance
+package observe
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -21,8 +20,8 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Observed is where spans and metrics go.
-type Observed struct {
+// Providers are where spans and metrics go. Who starts them shuts them down.
+type Providers struct {
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
 	// Metrics is the Prometheus page.
@@ -31,14 +30,11 @@ type Observed struct {
 	shutdown []func(context.Context) error
 }
 
-// propagator is what travels: the trace, and the baggage that faults go by.
-var propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
-
-// Observe makes the providers. Spans are exported by OTLP as the environment says
+// Start makes the providers. Spans are exported by OTLP as the environment says
 // (OTEL_EXPORTER_OTLP_ENDPOINT and what else OpenTelemetry defines), and not made
 // at all if it says nothing. Metrics are for the Prometheus page.
-func Observe(ctx context.Context, service string, getenv func(string) string) (*Observed, error) {
-	o := &Observed{Tracer: noop.NewTracerProvider()}
+func Start(ctx context.Context, service string, getenv func(string) string) (*Providers, error) {
+	o := &Providers{Tracer: noop.NewTracerProvider()}
 	res := resource.NewSchemaless(attribute.String("service.name", service))
 	registry := prometheus.NewRegistry()
 	reader, err := otelprom.New(otelprom.WithRegisterer(registry))
@@ -76,7 +72,7 @@ func exporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExp
 }
 
 // Shutdown sends what is left and ends the providers.
-func (o *Observed) Shutdown(ctx context.Context) error {
+func (o *Providers) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, end := range o.shutdown {
 		errs = append(errs, end(ctx))
