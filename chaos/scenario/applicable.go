@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"slices"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
@@ -15,57 +16,85 @@ const long = 20 * time.Second
 var applicable = map[string][]struct {
 	name string
 	what chaos.What
+	// to says which calls it can happen to. Nil: to all.
+	to func(Point) bool
 }{
 	chaos.InProcess: {
-		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}},
-		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}},
-		{"done, much too late", chaos.What{Kind: chaos.Latency, Delay: long, At: "after"}},
-		{"hang", chaos.What{Kind: chaos.Hang}},
-		{"reply lost", chaos.What{Kind: chaos.Hang, At: "after"}},
-		{"unavailable", chaos.What{Kind: chaos.Error, Code: "unavailable"}},
-		{"full", chaos.What{Kind: chaos.Error, Code: "full"}},
-		{"some error", chaos.What{Kind: chaos.Error, Message: "out of order"}},
+		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}, nil},
+		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}, nil},
+		{"done, much too late", chaos.What{Kind: chaos.Latency, Delay: long, At: "after"}, nil},
+		{"hang", chaos.What{Kind: chaos.Hang}, nil},
+		{"reply lost", chaos.What{Kind: chaos.Hang, At: "after"}, nil},
+		{"unavailable", chaos.What{Kind: chaos.Error, Code: "unavailable"}, nil},
+		{"full", chaos.What{Kind: chaos.Error, Code: "full"}, nil},
+		{"some error", chaos.What{Kind: chaos.Error, Message: "out of order"}, nil},
 	},
 	chaos.HTTP: {
-		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}},
-		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}},
-		{"hang", chaos.What{Kind: chaos.Hang}},
-		{"reply lost", chaos.What{Kind: chaos.Drop, At: "after"}},
-		{"500", chaos.What{Kind: chaos.Status, Status: 500}},
-		{"503, retry after 1 s", chaos.What{Kind: chaos.Status, Status: 503, RetryAfter: time.Second}},
-		{"429", chaos.What{Kind: chaos.Status, Status: 429}},
-		{"404", chaos.What{Kind: chaos.Status, Status: 404}},
-		{"200, no JSON", chaos.What{Kind: chaos.Status, Status: 200, Body: "<html>"}},
-		{"reset", chaos.What{Kind: chaos.Reset}},
-		{"drop", chaos.What{Kind: chaos.Drop}},
-		{"truncated body", chaos.What{Kind: chaos.Truncate, Bytes: 10}},
-		{"slow body", chaos.What{Kind: chaos.SlowBody, Delay: long, ChunkBytes: 8}},
-		{"endless body", chaos.What{Kind: chaos.EndlessBody, ChunkBytes: 1024, Delay: time.Millisecond}},
-		{"redirect loop", chaos.What{Kind: chaos.RedirectLoop}},
+		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}, nil},
+		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}, nil},
+		{"hang", chaos.What{Kind: chaos.Hang}, nil},
+		{"reply lost", chaos.What{Kind: chaos.Drop, At: "after"}, nil},
+		{"500", chaos.What{Kind: chaos.Status, Status: 500}, nil},
+		{"503, retry after 1 s", chaos.What{Kind: chaos.Status, Status: 503, RetryAfter: time.Second}, nil},
+		{"429", chaos.What{Kind: chaos.Status, Status: 429}, nil},
+		{"404", chaos.What{Kind: chaos.Status, Status: 404}, nil},
+		{"200, no JSON", chaos.What{Kind: chaos.Status, Status: 200, Body: "<html>"}, nil},
+		{"reset", chaos.What{Kind: chaos.Reset}, nil},
+		{"drop", chaos.What{Kind: chaos.Drop}, nil},
+		{"truncated body", chaos.What{Kind: chaos.Truncate, Bytes: 10}, nil},
+		{"slow body", chaos.What{Kind: chaos.SlowBody, Delay: long, ChunkBytes: 8}, nil},
+		{"endless body", chaos.What{Kind: chaos.EndlessBody, ChunkBytes: 1024, Delay: time.Millisecond}, nil},
+		{"redirect loop", chaos.What{Kind: chaos.RedirectLoop}, nil},
 	},
 	chaos.TCP: {
-		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}},
-		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}},
-		{"hang", chaos.What{Kind: chaos.Hang, Direction: "both"}},
-		{"swallows all", chaos.What{Kind: chaos.Blackhole}},
-		{"reset", chaos.What{Kind: chaos.Reset}},
-		{"down", chaos.What{Kind: chaos.Down}},
-		{"cut short", chaos.What{Kind: chaos.Truncate, Bytes: 40}},
-		{"bytes one by one", chaos.What{Kind: chaos.Slice, ChunkBytes: 1}},
+		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}, nil},
+		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}, nil},
+		{"hang", chaos.What{Kind: chaos.Hang, Direction: "both"}, nil},
+		{"swallows all", chaos.What{Kind: chaos.Blackhole}, nil},
+		{"reset", chaos.What{Kind: chaos.Reset}, nil},
+		{"down", chaos.What{Kind: chaos.Down}, nil},
+		{"cut short", chaos.What{Kind: chaos.Truncate, Bytes: 40}, nil},
+		{"bytes one by one", chaos.What{Kind: chaos.Slice, ChunkBytes: 1}, nil},
 	},
 	chaos.CQL: {
-		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}},
-		{"reply lost", chaos.What{Kind: chaos.DropReply}},
-		{"request lost", chaos.What{Kind: chaos.DropRequest}},
-		{"done twice", chaos.What{Kind: chaos.ExecuteTwice}},
-		{"overloaded", chaos.What{Kind: chaos.Overloaded}},
-		{"unprepared", chaos.What{Kind: chaos.Unprepared}},
+		{"slow", chaos.What{Kind: chaos.Latency, Delay: 150 * time.Millisecond}, nil},
+		{"much too slow", chaos.What{Kind: chaos.Latency, Delay: long}, nil},
+		{"done, much too late", chaos.What{Kind: chaos.Latency, Delay: long, At: "after"}, nil},
+		{"reply lost", chaos.What{Kind: chaos.DropReply}, nil},
+		{"request lost", chaos.What{Kind: chaos.DropRequest}, nil},
+		{"done twice", chaos.What{Kind: chaos.ExecuteTwice}, nil},
+		{"unavailable", chaos.What{Kind: chaos.CQLError, Code: "unavailable"}, nil},
+		{"overloaded", chaos.What{Kind: chaos.Overloaded}, nil},
+		{"unprepared", chaos.What{Kind: chaos.Unprepared}, nil},
+		{"read timeout", chaos.What{Kind: chaos.CQLError, Code: "read_timeout"}, reads},
+		{"write timeout, done", chaos.What{Kind: chaos.CQLError, Code: "write_timeout", At: "after"}, writes},
+		{"write timeout, not done", chaos.What{Kind: chaos.CQLError, Code: "write_timeout"}, writes},
+		{"reset", chaos.What{Kind: chaos.Reset}, nil},
+		{"done, and reset", chaos.What{Kind: chaos.Reset, At: "after"}, nil},
+		{"answer cut short", chaos.What{Kind: chaos.Truncate}, nil},
 	},
 }
 
+func reads(p Point) bool  { return p.Operation == "SELECT" }
+func writes(p Point) bool { return !reads(p) }
+
 type faultAt struct {
-	name string
-	rule chaos.Rule
+	// name says also whether one call is harmed; kind does not.
+	name, kind string
+	rule       chaos.Rule
+}
+
+// faultNames are the kinds of faults that apply to the calls.
+func faultNames(points []Point) []string {
+	var names []string
+	for _, p := range points {
+		for _, f := range faultsAt(p) {
+			if !slices.Contains(names, f.kind) {
+				names = append(names, f.kind)
+			}
+		}
+	}
+	return names
 }
 
 // faultsAt are the rules that harm a call with each applicable fault: that call alone,
@@ -73,15 +102,18 @@ type faultAt struct {
 func faultsAt(p Point) []faultAt {
 	var all []faultAt
 	for _, a := range applicable[p.Protocol] {
-		rule := chaos.Rule{Name: a.name, Where: chaos.Where{Protocol: p.Protocol, Dependency: p.Dependency, Operation: p.Operation}, What: a.what, TTL: time.Minute}
+		if a.to != nil && !a.to(p) {
+			continue
+		}
+		rule := chaos.Rule{Name: a.name, Where: chaos.Where{Protocol: p.Protocol, Dependency: p.Dependency, Operation: p.Operation, Table: p.Table}, What: a.what, TTL: time.Minute}
 		if p.Protocol == chaos.TCP {
-			all = append(all, faultAt{a.name, rule})
+			all = append(all, faultAt{a.name, a.name, rule})
 			continue
 		}
 		once := rule
 		once.When.Nth = p.Nth
 		rule.When.After = p.Nth - 1
-		all = append(all, faultAt{a.name + ", once", once}, faultAt{a.name, rule})
+		all = append(all, faultAt{a.name + ", once", a.name, once}, faultAt{a.name, a.name, rule})
 	}
 	return all
 }

@@ -30,6 +30,8 @@ type Point struct {
 	Protocol   string `json:"protocol"`
 	Dependency string `json:"dependency"`
 	Operation  string `json:"operation,omitempty"`
+	// Table is that of a CQL statement; several of a batch are joined by a comma.
+	Table string `json:"table,omitempty"`
 	// Nth is which of the request's calls of this operation it is, from 1.
 	Nth int `json:"nth"`
 }
@@ -38,6 +40,9 @@ func (p Point) String() string {
 	name := p.Protocol + " " + p.Dependency
 	if p.Operation != "" {
 		name += " " + p.Operation
+	}
+	if p.Table != "" {
+		name += " " + p.Table
 	}
 	if p.Nth > 1 {
 		name += fmt.Sprintf(" #%d", p.Nth)
@@ -72,6 +77,9 @@ type EnumerateConfig struct {
 	Request string
 	// Protocols bounds where faults are injected. Default: all that calls were seen on.
 	Protocols []string
+	// Faults bounds what is injected, by name as in the table, "once" or not. Default: all
+	// that apply.
+	Faults []string
 	// Workers is how many systems run at once. Default: 1.
 	Workers int
 	// Told is called after each run, by one goroutine at a time. Nil: nobody is told.
@@ -87,13 +95,34 @@ func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 	if cfg.Target == nil || cfg.Request == "" {
 		return nil, fmt.Errorf("%w: Target and Request are required", ErrConfig)
 	}
+	if err := cfg.Target.Check(cfg.Scenario.withDefaults()); err != nil {
+		return nil, errors.Join(ErrConfig, err)
+	}
 	dir, err := os.MkdirTemp("", "enumerate-")
 	if err != nil {
 		return nil, fmt.Errorf("scenario: a folder for the systems: %w", err)
 	}
 	e := &enumeration{cfg: cfg, scenario: cfg.Scenario.withDefaults(), dir: dir}
-	t, err := e.all(ctx)
+	t, err := e.kept(ctx)
 	return t, errors.Join(err, os.RemoveAll(dir))
+}
+
+// kept enumerates on parts that all runs share, if there are some.
+func (e *enumeration) kept(ctx context.Context) (t *Table, err error) {
+	if k, ok := e.cfg.Target.(Keeper); ok {
+		dir := filepath.Join(e.dir, "kept")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		target, end, err := k.Keep(ctx, e.scenario, dir)
+		if err != nil {
+			return nil, fmt.Errorf("scenario: what the runs share did not start: %w", err)
+		}
+		e.cfg.Target = target
+		t, err = e.all(ctx)
+		return t, errors.Join(err, end())
+	}
+	return e.all(ctx)
 }
 
 type enumeration struct {
@@ -119,9 +148,15 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	var rules []chaos.Rule
 	for _, p := range t.Points {
 		for _, f := range faultsAt(p) {
+			if len(e.cfg.Faults) > 0 && !slices.Contains(e.cfg.Faults, f.kind) {
+				continue
+			}
 			t.Cells = append(t.Cells, Cell{Point: p, Fault: f.name})
 			rules = append(rules, f.rule)
 		}
+	}
+	if len(t.Cells) == 0 {
+		return nil, fmt.Errorf("%w: none of the faults %q applies to a call of %q; there are %q", ErrConfig, e.cfg.Faults, e.cfg.Request, faultNames(t.Points))
 	}
 	next, failed := make(chan int), make(chan error, 1)
 	var wg sync.WaitGroup
@@ -182,7 +217,7 @@ func (e *enumeration) once(ctx context.Context, n int, plan chaos.Plan, seen cha
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return c, err
 	}
-	system, err := e.cfg.Target.Start(ctx, Setup{Scenario: e.scenario, Injector: injector, Dir: dir})
+	system, err := e.cfg.Target.Start(ctx, Setup{Scenario: e.scenario, Injector: injector, Dir: dir, Protocols: e.protocols()})
 	if err != nil {
 		return c, fmt.Errorf("scenario: the system did not start: %w", err)
 	}
@@ -230,6 +265,14 @@ func (e *enumeration) once(ctx context.Context, n int, plan chaos.Plan, seen cha
 	return c, nil
 }
 
+// protocols are those that calls are looked for on.
+func (e *enumeration) protocols() []string {
+	if len(e.cfg.Protocols) > 0 {
+		return e.cfg.Protocols
+	}
+	return []string{chaos.InProcess, chaos.HTTP, chaos.TCP, chaos.CQL}
+}
+
 func happened(i *chaos.Injector) bool {
 	for _, n := range i.Stats().ByRule {
 		if n > 0 {
@@ -268,7 +311,7 @@ func (r *recorder) points(protocols []string) []Point {
 	var points []Point
 	count := map[Point]int{}
 	for _, c := range r.calls {
-		p := Point{Protocol: c.Protocol, Dependency: c.Dependency, Operation: c.Operation}
+		p := Point{Protocol: c.Protocol, Dependency: c.Dependency, Operation: c.Operation, Table: c.Table}
 		if len(protocols) > 0 && !slices.Contains(protocols, p.Protocol) || p.Protocol == chaos.TCP && count[p] > 0 {
 			continue
 		}

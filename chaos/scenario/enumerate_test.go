@@ -117,3 +117,55 @@ func TestEnumerateRefusesWhatItCannotDo(t *testing.T) {
 		}
 	}
 }
+
+// keeping is a target that has something to share.
+type keeping struct {
+	pairTarget
+	kept, ended, starts *int
+	fails               bool
+}
+
+func (k keeping) Keep(_ context.Context, _ scenario.Scenario, dir string) (scenario.Target, func() error, error) {
+	if k.fails {
+		return nil, nil, errGone
+	}
+	*k.kept++
+	return counted{k}, func() error { *k.ended++; return nil }, nil
+}
+
+type counted struct{ keeping }
+
+func (c counted) Start(ctx context.Context, setup scenario.Setup) (scenario.System, error) {
+	*c.starts++
+	return c.pairTarget.Start(ctx, setup)
+}
+
+func TestEnumerateSharesWhatTakesLongToStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept, ended, starts int
+		cfg := scenario.EnumerateConfig{Target: keeping{kept: &kept, ended: &ended, starts: &starts}, Request: "buy", Faults: []string{"hang", "unavailable"}, Scenario: scenario.Scenario{Name: "pair"}}
+		table, err := scenario.Enumerate(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(table.Cells) != 8 || starts != 9 || kept != 1 || ended != 1 {
+			t.Errorf("%d cells of two faults at two calls, once and for good; %d systems, kept %d times, ended %d times", len(table.Cells), starts, kept, ended)
+		}
+		cfg.Faults = []string{"hung"}
+		if _, err := scenario.Enumerate(t.Context(), cfg); !errors.Is(err, scenario.ErrConfig) || !strings.Contains(err.Error(), `"hang"`) {
+			t.Errorf("a fault that there is not: %v", err)
+		}
+		cfg.Target = keeping{fails: true}
+		if _, err := scenario.Enumerate(t.Context(), cfg); !errors.Is(err, errGone) {
+			t.Errorf("what is shared did not start: %v", err)
+		}
+	})
+}
+
+func TestStatementsAreHarmedByTable(t *testing.T) {
+	table := &scenario.Table{Request: "buy", Points: []scenario.Point{{Protocol: "cql", Dependency: "store", Operation: "SELECT", Table: "a", Nth: 1}, {Protocol: "cql", Dependency: "store", Operation: "BATCH", Table: "a,b", Nth: 2}}}
+	table.Cells = []scenario.Cell{{Point: table.Points[1], Fault: "write timeout", Happened: true, Means: load.Right}}
+	if text := table.Text(); !strings.Contains(text, "store SELECT a  store BATCH a,b #2") || !strings.Contains(text, "write timeout  -") {
+		t.Errorf("got\n%s", text)
+	}
+}

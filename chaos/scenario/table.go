@@ -81,15 +81,16 @@ func (t *Table) block(b *strings.Builder, protocol string) {
 	for _, fault := range faults {
 		fmt.Fprintf(w, "%s", fault)
 		for _, p := range points {
+			word := "-" // It can't happen to that call.
 			for _, c := range t.Cells {
-				if c.Point == p && c.Fault == fault {
-					word := string(c.Means)
-					if !c.Happened {
-						word = "(" + word + ")"
-					}
-					fmt.Fprintf(w, "\t%s", word)
+				if c.Point != p || c.Fault != fault {
+					continue
+				}
+				if word = string(c.Means); !c.Happened {
+					word = "(" + word + ")"
 				}
 			}
+			fmt.Fprintf(w, "\t%s", word)
 		}
 		fmt.Fprintln(w)
 	}

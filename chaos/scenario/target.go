@@ -30,7 +30,17 @@ type Setup struct {
 	Dir string
 	// Out is where the system may tell what it does.
 	Out io.Writer
-	_   struct{}
+	// Protocols are those that faults may come from besides the scenario's own: what is
+	// needed for them must stand between the system and what it depends on.
+	Protocols []string
+	_         struct{}
+}
+
+// Keeper is a Target with parts that take long to start, and that the runs of an
+// enumeration can share. Keep starts them in the folder; the Target that it returns uses
+// them, and close ends them.
+type Keeper interface {
+	Keep(ctx context.Context, s Scenario, dir string) (t Target, close func() error, err error)
 }
 
 // System is a running system under test. Play calls Send and the abilities below

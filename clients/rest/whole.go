@@ -28,8 +28,7 @@ func isSmall(r *http.Response, limit int64) bool {
 // readWhole replaces the answer's body by one in memory.
 func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
 	watched := a.watch(stall)
-	w := &a.small
-	w.fill(int(r.ContentLength))
+	w := newWhole(int(r.ContentLength))
 	n, err := 0, error(nil)
 	for err == nil {
 		p := w.left[n:]
@@ -66,14 +65,13 @@ type whole struct {
 	page *[pageBytes]byte // nil: the buffer is too large to be used again
 }
 
-// fill gives a new body its buffer.
-func (w *whole) fill(n int) {
+func newWhole(n int) *whole {
 	if n > pageBytes {
-		w.left = make([]byte, n)
-		return
+		return &whole{left: make([]byte, n)}
 	}
-	w.page = pages.Get().(*[pageBytes]byte)
+	w := &whole{page: pages.Get().(*[pageBytes]byte)}
 	w.left = w.page[:n]
+	return w
 }
 
 // freeLocked gives the buffer back.

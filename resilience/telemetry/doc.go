@@ -19,6 +19,5 @@
 //
 // Providers are given: nothing is taken from OpenTelemetry's globals. Names and
 // metric attributes are of bounded cardinality whatever the policies are called.
-// A call that is not sampled costs two allocations, which are the tracer's own, and
-// two measurements; Config.Histograms makes those cheap.
+// A call that is not sampled costs two allocations, which are the tracer's own.
 package telemetry

@@ -12,7 +12,7 @@ import (
 
 // meters are the instruments. Safe for concurrent use.
 type meters struct {
-	call, attempt, wait, backoff, age family
+	call, attempt, wait, backoff, age metric.Float64Histogram
 	refusals, transitions, updates    metric.Int64Counter
 
 	state, window, inFlight, waiting, limit metric.Int64ObservableGauge
@@ -21,16 +21,19 @@ type meters struct {
 	registration                            metric.Registration
 }
 
-// newMeters makes the instruments. Histograms are the meter's own, unless bound is given.
-func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*meters, error) {
+// durations are the buckets that OpenTelemetry gives database and HTTP clients,
+// put together: .001 to 10 s.
+var durations = metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+
+// ages go from a second to a day.
+var ages = metric.WithExplicitBucketBoundaries(1, 5, 15, 60, 300, 900, 3600, 4*3600, 24*3600)
+
+func newMeters(m metric.Meter, observe metric.Callback) (*meters, error) {
 	in := &meters{}
 	var errs []error
-	histogram := func(to *family, name, text string, bounds []float64) {
-		*to = family{name: name, text: text, bounds: bounds, bound: bound}
-		if bound == nil {
-			h, err := m.Float64Histogram(name, metric.WithUnit(seconds), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(bounds...))
-			to.instrument, errs = h, append(errs, err)
-		}
+	seconds := func(to *metric.Float64Histogram, name, text string, buckets metric.HistogramOption) {
+		h, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), buckets)
+		*to, errs = h, append(errs, err)
 	}
 	counter := func(to *metric.Int64Counter, name, unit, text string) {
 		c, err := m.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(text))
@@ -40,11 +43,11 @@ func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*mete
 		g, err := m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(text))
 		*to, errs = g, append(errs, err)
 	}
-	histogram(&in.call, metricCall, "Time of guarded calls as their callers see it.", durations)
-	histogram(&in.attempt, metricAttempt, "Time of attempts of guarded calls.", durations)
-	histogram(&in.wait, metricWait, "Time that calls waited for a permit.", durations)
-	histogram(&in.backoff, metricBackoff, "Planned pauses before retries.", durations)
-	histogram(&in.age, metricAge, "Age of remembered values that were served.", ages)
+	seconds(&in.call, metricCall, "Time of guarded calls as their callers see it.", durations)
+	seconds(&in.attempt, metricAttempt, "Time of attempts of guarded calls.", durations)
+	seconds(&in.wait, metricWait, "Time that calls waited for a permit.", durations)
+	seconds(&in.backoff, metricBackoff, "Planned pauses before retries.", durations)
+	seconds(&in.age, metricAge, "Age of remembered values that were served.", ages)
 	counter(&in.refusals, metricRefusals, "{refusal}", "Calls and attempts that a policy refused.")
 	counter(&in.transitions, metricTransitions, "{transition}", "Changes of a breaker's state, by the state entered.")
 	counter(&in.updates, metricUpdates, "{update}", "Policies swapped at run time.")
@@ -72,16 +75,16 @@ func (m *meters) close() error { return m.registration.Unregister() }
 func (m *meters) record(ctx context.Context, s *series, e *resilience.Event) {
 	switch e.Kind {
 	case resilience.CallEnded:
-		s.calls[callResult(e)].record(ctx, e.Took.Seconds())
+		m.call.Record(ctx, e.Took.Seconds(), s.calls[callResult(e)]...)
 		if e.Source == resilience.Cache || e.Source == resilience.Stale {
-			s.ages[e.Source].record(ctx, e.Age.Seconds())
+			m.age.Record(ctx, e.Age.Seconds(), s.ages[e.Source]...)
 		}
 	case resilience.AttemptEnded:
-		s.attempts[int(typeOf(e))*outcomes+outcomeOf(e)].record(ctx, e.Took.Seconds())
+		m.attempt.Record(ctx, e.Took.Seconds(), s.attempts[int(typeOf(e))*outcomes+outcomeOf(e)]...)
 	case resilience.Waited:
-		s.wait.record(ctx, e.Took.Seconds())
+		m.wait.Record(ctx, e.Took.Seconds(), s.plain...)
 	case resilience.BackedOff:
-		s.backoff.record(ctx, e.Took.Seconds())
+		m.backoff.Record(ctx, e.Took.Seconds(), s.plain...)
 	case resilience.Refused:
 		m.refusals.Add(ctx, 1, s.refusals[refuserOf(e.Err)]...)
 	case resilience.BreakerChanged:
@@ -91,32 +94,29 @@ func (m *meters) record(ctx context.Context, s *series, e *resilience.Event) {
 	}
 }
 
-// prepare makes every attribute set that the operation can need.
-func (m *meters) prepare(s *series) {
-	with := func(more ...attribute.KeyValue) []attribute.KeyValue {
-		return append(append([]attribute.KeyValue{}, s.identity...), more...)
-	}
-	add := func(attributes ...attribute.KeyValue) []metric.AddOption {
-		return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
+// prepareMetrics makes every attribute set that the operation can need.
+func (s *series) prepareMetrics() {
+	with := func(more ...attribute.KeyValue) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(append(append([]attribute.KeyValue{}, s.identity...), more...)...))
 	}
 	dependency := s.identity[0]
-	s.wait, s.backoff = m.wait.of(s.identity...), m.backoff.of(s.identity...)
+	s.plain = []metric.RecordOption{with()}
 	for i := range s.calls {
 		if i < sources {
-			source := with(SourceKey.String(resilience.Source(i).String()))
-			s.calls[i], s.ages[i] = m.call.of(source...), m.age.of(source...)
+			s.calls[i] = []metric.RecordOption{with(SourceKey.String(resilience.Source(i).String()))}
+			s.ages[i] = s.calls[i]
 		} else {
-			s.calls[i] = m.call.of(with(semconv.ErrorTypeKey.String(errorKind(i)))...)
+			s.calls[i] = []metric.RecordOption{with(semconv.ErrorTypeKey.String(errorKind(i)))}
 		}
 	}
 	for i := range s.attempts {
-		s.attempts[i] = m.attempt.of(with(AttemptTypeKey.String(attemptType(i/outcomes).String()), OutcomeKey.String(outcomeNames[i%outcomes]))...)
+		s.attempts[i] = []metric.RecordOption{with(AttemptTypeKey.String(attemptType(i/outcomes).String()), OutcomeKey.String(outcomeNames[i%outcomes]))}
 	}
 	for i := range s.refusals {
-		s.refusals[i] = add(with(RefusedByKey.String(refuser(i).String()))...)
+		s.refusals[i] = []metric.AddOption{with(RefusedByKey.String(refuser(i).String()))}
 	}
-	s.updates = add(dependency)
+	s.updates = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(dependency))}
 	for i := range s.states {
-		s.states[i] = add(dependency, BreakerKey.String(resilience.BreakerState(i).String()))
+		s.states[i] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(dependency, BreakerKey.String(resilience.BreakerState(i).String())))}
 	}
 }

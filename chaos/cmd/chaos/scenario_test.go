@@ -116,6 +116,8 @@ func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
 		{"no report", []string{"replay", bad}, 2, "no report"},
 		{"nothing to compare", []string{"compare", "a.json", "b.json"}, 2, "a.json"},
 		{"no such request", []string{"enumerate", "sell"}, 2, "first-request"},
+		{"no such setting", []string{"enumerate", "show", "--set", "stor=cassandra"}, 2, "there is no such setting"},
+		{"no such fault", []string{"enumerate", "show", "--protocol", "process", "--fault", "hung"}, 2, `"hang"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if status, out := command(t, c.args...); status != c.want || !strings.Contains(out, c.says) {

@@ -68,7 +68,7 @@ func (a *attempt) chosen() {
 // dcOf is the data centre that a call keeps to, "" if to none.
 func (s *steering) dcOf(c *driver.Call) string {
 	switch {
-	case c.Anywhere, c.Only != nil:
+	case c.Anywhere:
 		return ""
 	case c.DC != "":
 		return c.DC
@@ -127,12 +127,9 @@ type choice struct {
 // pick implements gocql.NextHost.
 func (c *choice) pick() gocql.SelectedHost {
 	var h gocql.SelectedHost
-	switch {
-	case c.attempt.Call.Only != nil:
-		h = c.only(c.attempt.Call.Only)
-	case c.steer:
+	if c.steer {
 		h = c.around()
-	default:
+	} else {
 		h = c.faster()
 	}
 	if h != nil {
@@ -172,15 +169,6 @@ func (c *choice) near() gocql.SelectedHost {
 		}
 	}
 	return nil
-}
-
-// only yields one node, or none.
-func (c *choice) only(n *driver.Node) gocql.SelectedHost {
-	h := c.near()
-	for h != nil && (h.Info() == nil || c.node(h) != n) {
-		h = c.near()
-	}
-	return h
 }
 
 // around yields nodes that are well and new to the call, then those that are well,

@@ -44,3 +44,25 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 		})
 	}
 }
+
+// everyCQLFault harms each statement of a request inside the protocol. The faults that
+// are not among these are for the command:
+//
+//	chaos enumerate --protocol cql --set store=cassandra request
+func everyCQLFault(t *testing.T, nodes *target.Nodes) {
+	table, err := scenario.Enumerate(t.Context(), scenario.EnumerateConfig{Target: target.Target{Cassandra: nodes}, Request: "request", Protocols: []string{chaos.CQL}, Workers: 3,
+		Faults: []string{"reply lost", "request lost", "done twice", "unavailable", "write timeout, done", "done, and reset"},
+		Scenario: scenario.Scenario{Name: "enumerate", Seed: 1, Margin: 1500 * time.Millisecond,
+			Settings: map[string]string{target.SettingStore: "cassandra", target.SettingMembers: "1", target.SettingWarm: "no"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []string{"cql event-store SELECT streams", "cql event-store INSERT intents", "cql event-store BATCH streams"} {
+		if !slices.ContainsFunc(table.Points, func(p scenario.Point) bool { return p.String() == call }) {
+			t.Errorf("%s was not seen, only %v", call, table.Points)
+		}
+	}
+	if len(table.Bad()) > 0 || table.Coverage() < 0.9 {
+		t.Errorf("coverage %.2f\n%s", table.Coverage(), table.Text())
+	}
+}

@@ -26,7 +26,14 @@ import (
 type Nodes struct {
 	cluster *cluster.Cluster
 	cfg     cluster.Config
+
+	mu    sync.Mutex
+	made  bool           // the keyspace
+	slots [maxSlots]bool // blocks of addresses for proxies that are in use
 }
+
+// keyspace holds the stores of all systems, each under a name of its own.
+const keyspace = "licenses"
 
 // diskMB is the size of a node's disk when a fault is to fill it.
 const diskMB = 256
@@ -98,12 +105,12 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 		u.own = true
 	}
 	hosts := u.nodes.cluster.Hosts()
-	if slices.ContainsFunc(setup.Scenario.Faults, func(r chaos.Rule) bool { return r.Where.Protocol == chaos.CQL }) {
+	if slices.Contains(setup.Protocols, chaos.CQL) || slices.ContainsFunc(setup.Scenario.Faults, func(r chaos.Rule) bool { return r.Where.Protocol == chaos.CQL }) {
 		if hosts, err = u.stand(ctx, setup.Injector); err != nil {
 			return nil, err
 		}
 	}
-	store, err := u.open(ctx, fmt.Sprintf("licenses_%x", time.Now().UnixNano()), hosts)
+	store, err := u.open(ctx, hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +137,7 @@ type used struct {
 	nodes   *Nodes
 	own     bool
 	proxy   *cqlproxy.Proxy // nil: no fault is inside the protocol
+	slot    int             // of the proxy
 	session *client.Session
 
 	mu   sync.Mutex
@@ -139,40 +147,85 @@ type used struct {
 // regions is how many data centres there are.
 func (u *used) regions() int { return u.nodes.cfg.DataCenters }
 
+// Proxies are at addresses from 101 on, a block for each system.
+const (
+	slotSize = 6
+	maxSlots = 25
+)
+
+// take returns a free block of addresses.
+func (n *Nodes) take() (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for slot := range n.slots {
+		if !n.slots[slot] {
+			n.slots[slot] = true
+			return slot, nil
+		}
+	}
+	return 0, fmt.Errorf("%d systems have proxies before these nodes already: end some", maxSlots)
+}
+
+func (n *Nodes) free(slot int) {
+	n.mu.Lock()
+	n.slots[slot] = false
+	n.mu.Unlock()
+}
+
 // stand puts a proxy before each node, and returns the addresses of the proxies.
 func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, error) {
 	cfg := cqlproxy.Config{Dependency: app.EventStore, Injector: injector}
+	slot, err := u.nodes.take()
+	if err != nil {
+		return nil, err
+	}
 	var hosts []string
 	for _, node := range u.nodes.cluster.Nodes() {
 		// A driver that learns the nodes from system tables wants one port for all, so each
 		// has an address of its own, beside the node's: 127.0.23.1 has 127.0.23.101.
 		at := net.ParseIP(node.Host()).To4()
-		if at == nil {
-			return nil, fmt.Errorf("%s is at %s: the proxy needs an IPv4 address", node.Name(), node.Host())
+		if at == nil || !at.IsLoopback() {
+			u.nodes.free(slot)
+			return nil, fmt.Errorf("%s is at %s: proxies stand before nodes on loopback only, so not where networks are parted", node.Name(), node.Host())
 		}
-		at[3] += 100
+		at[3] += byte(100 + slot*slotSize)
 		hosts = append(hosts, at.String())
 		port := strconv.Itoa(cluster.Port)
 		cfg.Nodes = append(cfg.Nodes, cqlproxy.Node{Name: node.Name(), Listen: net.JoinHostPort(at.String(), port), Upstream: net.JoinHostPort(node.Host(), port)})
 	}
-	var err error
-	u.proxy, err = cqlproxy.Start(ctx, cfg)
-	return hosts, err
+	if u.proxy, err = cqlproxy.Start(ctx, cfg); err != nil {
+		u.nodes.free(slot)
+		return nil, err
+	}
+	u.slot = slot
+	return hosts, nil
 }
 
-func (u *used) open(ctx context.Context, keyspace string, hosts []string) (*cassandra.Store, error) {
-	admin, err := client.Connect(ctx, client.Config{Hosts: u.nodes.cluster.Hosts(), Profiles: map[string]client.Profile{
+// makeKeyspace makes the keyspace, the first time.
+func (n *Nodes) makeKeyspace(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.made {
+		return nil
+	}
+	admin, err := client.Connect(ctx, client.Config{Hosts: n.cluster.Hosts(), Profiles: map[string]client.Profile{
 		"schema": {OperationPolicy: resilience.OperationPolicy{Timeout: time.Minute}, Consistency: client.Quorum},
 	}})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	replicas := fmt.Sprintf("'dc1': %d", u.nodes.cfg.Nodes)
-	if u.regions() > 1 {
-		replicas += fmt.Sprintf(", 'dc2': %d", u.nodes.cfg.Nodes)
+	replicas := fmt.Sprintf("'dc1': %d", n.cfg.Nodes)
+	if n.cfg.DataCenters > 1 {
+		replicas += fmt.Sprintf(", 'dc2': %d", n.cfg.Nodes)
 	}
 	err = admin.Query("CREATE KEYSPACE IF NOT EXISTS " + keyspace + " WITH replication = {'class': 'NetworkTopologyStrategy', " + replicas + "}").WithContext(ctx).Exec()
-	if err := errors.Join(err, admin.Close()); err != nil {
+	err = errors.Join(err, admin.Close())
+	n.made = err == nil
+	return err
+}
+
+func (u *used) open(ctx context.Context, hosts []string) (_ *cassandra.Store, err error) {
+	if err := u.nodes.makeKeyspace(ctx); err != nil {
 		return nil, err
 	}
 	cfg := client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: cassandra.Profiles()}
@@ -183,7 +236,7 @@ func (u *used) open(ctx context.Context, keyspace string, hosts []string) (*cass
 	if err != nil {
 		return nil, err
 	}
-	return cassandra.Open(ctx, cassandra.Config{Session: u.session})
+	return cassandra.Open(ctx, cassandra.Config{Session: u.session, Name: fmt.Sprintf("%x", time.Now().UnixNano())})
 }
 
 // states are the nodes' states now; those that fell are remembered.
@@ -234,9 +287,23 @@ func (u *used) close() error {
 	}
 	if u.proxy != nil {
 		err = errors.Join(err, u.proxy.Close())
+		u.nodes.free(u.slot)
 	}
 	if u.own && u.nodes != nil {
 		err = errors.Join(err, u.nodes.Close())
 	}
 	return err
+}
+
+// Keep implements scenario.Keeper: the runs of an enumeration share their nodes.
+func (t Target) Keep(ctx context.Context, s scenario.Scenario, dir string) (scenario.Target, func() error, error) {
+	if setting(s, SettingStore, "sqlite") != "cassandra" || t.Cassandra != nil && t.Cassandra.serve(s) {
+		return t, func() error { return nil }, nil
+	}
+	nodes, err := StartNodes(ctx, dir, "", s)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Cassandra = nodes
+	return t, nodes.Close, nil
 }

@@ -29,6 +29,7 @@ func TestLibraryOnNodes(t *testing.T) {
 			testenv.Missing(t, missing.Error())
 		}
 	}
+	t.Run("every CQL fault at every call", func(t *testing.T) { everyCQLFault(t, nodes) })
 	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
 			if missing != nil && fillsDisk(s) {

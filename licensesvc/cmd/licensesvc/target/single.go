@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
@@ -47,15 +48,35 @@ func (s *System) Prepare(ctx context.Context, request string) (func(context.Cont
 		}
 		member, has := server.MemberID(1), held{}
 		if one.known {
-			before := c.play(ctx, seen{id: "before", member: member, kind: askRequest}, held{}, rand.New(rand.NewPCG(c.seed, 1)))
-			if before.outcome != gotDone {
-				return nil, fmt.Errorf("the license to begin with is %s: %s", before.outcome, before.detail)
+			before, err := s.before(ctx, member)
+			if err != nil {
+				return nil, err
 			}
 			has = held{before.license}
 		}
 		return s.single(member, one.kind, has), nil
 	}
 	return nil, fmt.Errorf("there is no request %q", request)
+}
+
+// before gets a member a license. A store that has just begun may be too slow for the
+// first request: what was promised is done when it is asked again.
+func (s *System) before(ctx context.Context, member string) (seen, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got := s.crowd.play(ctx, seen{id: "before", member: member, kind: askRequest}, held{}, rand.New(rand.NewPCG(s.crowd.seed, 1)))
+		if got.outcome == gotDone {
+			return got, nil
+		}
+		select {
+		case <-ctx.Done():
+			return got, fmt.Errorf("the license to begin with is %s: %s", got.outcome, got.detail)
+		case <-tick.C:
+		}
+	}
 }
 
 // single makes one request of a member, the same each time for one identity.
