@@ -7,16 +7,19 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // conns knows the connections that the standard server's Shutdown does not handle:
-// those that have brought nothing yet, and those that handlers have taken over.
+// those that have brought nothing yet, and those that handlers have taken over; and all
+// of them, to say goodbye.
 // Safe for concurrent use.
 type conns struct {
 	mu     sync.Mutex
 	silent map[net.Conn]time.Time // since when
 	over   map[*conn]struct{}
+	all    map[*conn]struct{}
 }
 
 // hook is for http.Server.ConnState; next is the user's own, or nil.
@@ -100,16 +103,45 @@ func (c *conns) closeTaken() error {
 	return errors.Join(errs...)
 }
 
-// conn is a connection that tells when it is closed.
+// conn is a connection that tells when it is closed, and on which goodbye can be said.
 type conn struct {
 	net.Conn
 	conns *conns
+
+	// Who reads has these.
+	prefaced int  // how much of the preface was seen
+	other    bool // it is not HTTP/2
+	in       frames
+	newest   uint32 // stream
+
+	// http2: it is. leaving: goodbye is to be said. answered: the caller knows.
+	http2, leaving, answered atomic.Bool
+
+	writing sync.Mutex // while HTTP/2 is written
+	out     frames
+	said    time.Time // zero: not yet
+
+	streams sync.Mutex
+	open    map[uint32]struct{} // streams that were begun and not answered
+}
+
+// add returns a connection that is known until it is closed.
+func (c *conns) add(nc net.Conn) *conn {
+	own := &conn{Conn: nc, conns: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = map[*conn]struct{}{}
+	}
+	c.all[own] = struct{}{}
+	return own
 }
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	c.conns.mu.Lock()
 	delete(c.conns.over, c)
+	delete(c.conns.all, c)
 	c.conns.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -25,5 +25,6 @@
 //   - A caller that goes away ends the context, also on HTTP/1.1 while a body was not
 //     read, as far as the body could be read ahead.
 //   - Draining: not ready, then answers that close their connections, then no new
-//     connections, then the requests that were begun end, then everything else.
+//     connections, then the requests that were begun end, then everything else. Callers
+//     on HTTP/2 without TLS are told first and lose no stream.
 package server

@@ -16,6 +16,7 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 	s.draining.Store(true)
 	s.wait(s.cfg.Notice)
 	s.closing.Store(true)
+	s.conns.leave()
 	s.wait(s.cfg.Linger / 2)
 	s.pressing.Store(true)
 	s.wait(s.cfg.Linger / 2)
@@ -25,6 +26,9 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 	s.until(silence, func() bool { return s.conns.talking(silence) || s.isClosed() })
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limit)
 	defer cancel()
+	// Callers on HTTP/2 must know that they begin no more, and have their answers, before
+	// Shutdown names the last stream that is answered.
+	s.until(s.cfg.Limit, func() bool { return s.conns.leave() || s.isClosed() })
 	go func() {
 		select {
 		case <-s.closed:

@@ -64,8 +64,9 @@ func TestDrainingLosesNothing(t *testing.T) {
 	}{
 		{"http1 busy", "http1", 10, 0, false},
 		{"http1 thinking", "http1", 10, 3 * time.Millisecond, false},
-		// The standard HTTP/2 server takes a second to say goodbye.
-		{"http2 thinking", "http2", 3, 3 * time.Millisecond, true},
+		// A Go client drops a request that finds its connection taken away before it is
+		// begun, if it can't get the body again.
+		{"http2 thinking", "http2", 10, 3 * time.Millisecond, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,10 +82,6 @@ func TestDrainingLosesNothing(t *testing.T) {
 			start := func() *running {
 				return run(t, h, protocol(c.protocol), func(cfg *server.ServerConfig) {
 					cfg.Notice = 100 * time.Millisecond
-					if c.resend {
-						// The client sends again at once, and a second later for the next time.
-						cfg.Linger = 3 * time.Second
-					}
 				})
 			}
 			var current atomic.Pointer[running]
@@ -244,53 +241,6 @@ func TestDrainingInOrder(t *testing.T) {
 		t.Errorf("%d answers kept their connection, %d closed it", kept, closed)
 	}
 	if err := receive(t, "it ends", s.end); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestHTTP2SaysGoodbye: an answer on HTTP/2 says goodbye when no other stream runs, or
-// when half of Linger has passed, and the connection that follows stays.
-func TestHTTP2SaysGoodbye(t *testing.T) {
-	release := make(chan struct{})
-	began := make(chan struct{}, 1)
-	conns := make(chan string, 1000)
-	s := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/held" {
-			began <- struct{}{}
-			<-release
-			return
-		}
-		conns <- r.RemoteAddr
-	}), protocol("http2"), func(c *server.ServerConfig) { c.Linger = time.Hour })
-	tr := &http.Transport{Protocols: protocol("http2")}
-	defer tr.CloseIdleConnections()
-	at := &site{client: &http.Client{Transport: tr}}
-	get := func() string {
-		resp, _ := at.answer(t, request(t, t.Context(), "GET", s.url, ""))
-		if resp.StatusCode != 200 {
-			t.Error(resp.Status)
-		}
-		return <-conns
-	}
-	first := get()
-	held := at.do(request(t, t.Context(), "GET", s.url+"/held", ""))
-	receive(t, "one is held", began)
-	s.stop()
-	wait(t, "it drains", s.Draining)
-	if again := get(); again != first {
-		t.Error("a connection on which a stream runs was closed at once")
-	}
-	server.Press(s.Server)
-	second := first
-	wait(t, "the connection is closed", func() bool { second = get(); return second != first })
-	if again := get(); again != second {
-		t.Error("the connection that followed was closed")
-	}
-	close(release)
-	if resp := receive(t, "the held one is answered", held); resp == nil || resp.StatusCode != 200 {
-		t.Errorf("%v", resp)
-	}
-	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -40,7 +40,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		nc, err := l.Listener.Accept()
 		switch {
 		case err == nil:
-			return &conn{Conn: nc, conns: l.conns}, nil
+			return l.conns.add(nc), nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, err
 		case last:

@@ -20,6 +20,8 @@ const (
 	// silence is how long a new connection may bring nothing while no more are taken.
 	// The standard server waits for 5 s.
 	silence = 500 * time.Millisecond
+	// reply is how long callers on HTTP/2 have to answer a goodbye.
+	reply = 5 * time.Second
 	// goodbye is how long handlers have to end once their context has.
 	goodbye = 500 * time.Millisecond
 )
@@ -35,7 +37,8 @@ type ServerConfig struct {
 	// Default: 0, for those that are told.
 	Notice time.Duration
 	// Linger is how long answers then close their connections, so that callers do not
-	// send on them while they are closed: longer than most callers pause. Default:
+	// send on them while they are closed: longer than most callers pause. Callers on
+	// HTTP/2 without TLS are told at once, and lose nothing whatever this is. Default:
 	// 500 ms; a negative value means no time.
 	Linger time.Duration
 	// Limit is how long the requests that were begun may then take, before their
@@ -131,7 +134,9 @@ func (s *Server) watched(next http.Handler) http.Handler {
 		s.running.Add(1)
 		defer s.running.Add(-1)
 		w := &writer{ResponseWriter: rw, before: s.closes}
-		if info, ok := r.Context().Value(connKey{}).(*connInfo); ok && r.ProtoMajor == 2 {
+		if info, ok := r.Context().Value(connKey{}).(*connInfo); ok && r.ProtoMajor == 2 && r.TLS == nil {
+			w.before = nil // goodbye is said between the frames
+		} else if ok && r.ProtoMajor == 2 {
 			info.running.Add(1)
 			defer info.running.Add(-1)
 			w.before = func(h http.Header) {
@@ -152,8 +157,8 @@ func (s *Server) closes(h http.Header) {
 	}
 }
 
-// saysGoodbye reports whether an answer on an HTTP/2 connection closes it, by GOAWAY.
-// What other streams have on the way then is dropped, and sent again by clients that
+// saysGoodbye reports whether an answer on an HTTP/2 connection with TLS closes it, by
+// the standard server's GOAWAY: its frames are not seen. What other streams have on the way then is dropped, and sent again by clients that
 // can, at once for the first time and a second later for the next. So it waits for a
 // moment in which nothing else runs, if one comes; and a connection on which they are
 // sent again stays, or they would be sent back and forth until the end.

@@ -141,7 +141,7 @@ Made by `+"`go run ./draining`"+` in docs/benchmarks: %s, %s/%s, %d cores, clien
 			fmt.Fprintf(os.Stderr, "%s, %s: %d of %d\n", k.name, ends[i].name, c.failed.Load(), c.sent.Load())
 		}
 	}
-	b.WriteString(strings.Join(rows, " |\n") + " |\n\nHTTP/1.1 clients can't send a body twice here, HTTP/2 clients can: without that, streams that cross a GOAWAY of Go's server are lost.\n")
+	b.WriteString(strings.Join(rows, " |\n") + " |\n\nHTTP/1.1 clients can't send a body twice here, HTTP/2 clients (without TLS) can: a Go client drops a request whose connection is taken away before it was begun, if it can't get the body again.\n")
 	return os.WriteFile("draining/README.md", []byte(b.String()), 0o644)
 }
 

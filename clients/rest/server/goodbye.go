@@ -1,0 +1,215 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"time"
+)
+
+// HTTP/2 has a goodbye that loses nothing (RFC 9113, section 6.8): a GOAWAY that names
+// the highest stream there can be, so that the caller begins no more and loses none; a
+// PING, whose answer says that the caller has read it; the streams that run until then;
+// and only then a GOAWAY that names the last. The standard server begins with the
+// latter, and drops the streams that cross it. So the former is put between its frames.
+
+// preface is what a caller begins HTTP/2 with.
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// The types and flags of frames.
+const (
+	frameData    = 0
+	frameHeaders = 1
+	frameReset   = 3
+	framePing    = 6
+	frameGoAway  = 7
+	flagEnd      = 1 // of data and headers
+	flagAck      = 1 // of a ping
+)
+
+// farewell is the GOAWAY and the PING; pingData is what the answer brings back.
+var pingData, farewell = func() (ping, all []byte) {
+	ping = []byte("backstay")
+	frame := func(kind byte, payload []byte) {
+		all = append(all, 0, 0, byte(len(payload)), kind, 0, 0, 0, 0, 0)
+		all = append(all, payload...)
+	}
+	frame(frameGoAway, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 1<<31-1), 0))
+	frame(framePing, ping)
+	return ping, all
+}()
+
+// frames follows a side of an HTTP/2 connection from frame to frame. Its zero value
+// stands before the first.
+type frames struct {
+	head    [9]byte
+	have    int // of the head
+	left    int // of the payload
+	begin   [8]byte
+	began   int // of its beginning
+	started bool
+}
+
+// between says whether one frame has ended and the next has not begun.
+func (f *frames) between() bool { return f.started && f.have == 0 }
+
+func (f *frames) kind() byte     { return f.head[3] }
+func (f *frames) flags() byte    { return f.head[4] }
+func (f *frames) stream() uint32 { return binary.BigEndian.Uint32(f.head[5:]) &^ (1 << 31) }
+
+// follow reads on. It calls seen at the end of each frame.
+func (f *frames) follow(p []byte, seen func()) {
+	for len(p) > 0 || f.have == len(f.head) && f.left == 0 {
+		if f.have < len(f.head) {
+			f.started = true
+			n := copy(f.head[f.have:], p)
+			f.have += n
+			p = p[n:]
+			if f.have == len(f.head) {
+				f.left, f.began = int(f.head[0])<<16|int(f.head[1])<<8|int(f.head[2]), 0
+			}
+			continue
+		}
+		n := min(len(p), f.left)
+		f.began += copy(f.begin[f.began:], p[:n])
+		f.left -= n
+		p = p[n:]
+		if f.left == 0 {
+			f.have = 0
+			seen()
+		}
+	}
+}
+
+// heard looks at what the caller sent: whether it speaks HTTP/2, and whether it has
+// answered the goodbye. Only who reads calls it.
+func (c *conn) heard(p []byte) {
+	if c.other {
+		return
+	}
+	if c.prefaced < len(preface) {
+		n := min(len(p), len(preface)-c.prefaced)
+		if string(p[:n]) != preface[c.prefaced:c.prefaced+n] {
+			c.other = true
+			return
+		}
+		c.prefaced += n
+		p = p[n:]
+		c.http2.Store(c.prefaced == len(preface))
+	}
+	c.in.follow(p, c.sawIn)
+}
+
+// sawIn is called for each frame of the caller.
+func (c *conn) sawIn() {
+	switch f := &c.in; {
+	case f.kind() == framePing && f.flags()&flagAck != 0 && bytes.Equal(f.begin[:f.began], pingData):
+		c.answered.Store(true)
+	case f.kind() == frameHeaders && f.stream() > c.newest:
+		c.newest = f.stream()
+		c.streams.Lock()
+		if c.open == nil {
+			c.open = map[uint32]struct{}{}
+		}
+		c.open[f.stream()] = struct{}{}
+		c.streams.Unlock()
+	case f.kind() == frameReset:
+		c.ended(f.stream())
+	}
+}
+
+// sawOut is called for each frame of ours.
+func (c *conn) sawOut() {
+	switch f := &c.out; f.kind() {
+	case frameData, frameHeaders:
+		if f.flags()&flagEnd != 0 {
+			c.ended(f.stream())
+		}
+	case frameReset:
+		c.ended(f.stream())
+	}
+}
+
+func (c *conn) ended(stream uint32) {
+	c.streams.Lock()
+	defer c.streams.Unlock()
+	delete(c.open, stream)
+}
+
+// isQuiet says whether no stream is open.
+func (c *conn) isQuiet() bool {
+	c.streams.Lock()
+	defer c.streams.Unlock()
+	return len(c.open) == 0
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.heard(p[:n])
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	if !c.http2.Load() {
+		return c.Conn.Write(p)
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	n, err := c.Conn.Write(p)
+	c.out.follow(p[:n], c.sawOut)
+	if err == nil {
+		c.sayLocked()
+	}
+	return n, err
+}
+
+// leave says goodbye to a caller that speaks HTTP/2 without TLS, as soon as that can
+// be. It reports whether the connection is at its end: the caller knows, or has not
+// answered for too long, and no stream is open.
+func (c *conn) leave(now time.Time) bool {
+	if !c.http2.Load() {
+		return true
+	}
+	c.leaving.Store(true)
+	var said time.Time
+	if c.writing.TryLock() { // or who writes will say it
+		c.sayLocked()
+		said = c.said
+		c.writing.Unlock()
+	}
+	return (c.answered.Load() || !said.IsZero() && now.Sub(said) > reply) && c.isQuiet()
+}
+
+// sayLocked says goodbye if it is to be said and can be said now.
+func (c *conn) sayLocked() {
+	if !c.said.IsZero() || !c.leaving.Load() || !c.out.between() {
+		return
+	}
+	c.said = time.Now()
+	// The standard server sets no deadline of writing on a connection of HTTP/2.
+	_ = c.SetWriteDeadline(c.said.Add(sayTime))
+	if _, err := c.Conn.Write(farewell); err != nil {
+		_ = c.Close() // who does not even take this has gone
+		return
+	}
+	_ = c.SetWriteDeadline(time.Time{})
+}
+
+// sayTime is how long a caller may take to make room for a goodbye.
+const sayTime = 100 * time.Millisecond
+
+// leave says goodbye on all connections, and reports whether all are at their end.
+func (c *conns) leave() bool {
+	c.mu.Lock()
+	all := make([]*conn, 0, len(c.all))
+	for own := range c.all {
+		all = append(all, own)
+	}
+	c.mu.Unlock()
+	now, done := time.Now(), true
+	for _, own := range all {
+		done = own.leave(now) && done
+	}
+	return done
+}
