@@ -24,7 +24,7 @@ import (
 const (
 	pause = 10 * time.Second
 	// calm is how long the load runs before the pause and after it.
-	calm = 3 * time.Second
+	calm = 6 * time.Second
 	// perSecond is the rate of reads of each client.
 	perSecond = 100
 	// patience is the timeout of both clients.
