@@ -19,8 +19,9 @@ const (
 	// slice is how long one client works before it is the other's turn. Both meet the
 	// same state of the nodes and the machine.
 	slice = 200 * time.Millisecond
-	// turns of each client for each row of the table.
-	turns = 20
+	// turns of each client for each row of the table, and how many make a block, over which
+	// a p99 is taken.
+	turns, block = 50, 5
 	// payload of a row, in bytes.
 	payload = 300
 	streams = 512
@@ -77,16 +78,16 @@ func BenchmarkNodes(b *testing.B) {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# What a guarded request costs
 
-Made by `+"`go test -run '^$' -bench Nodes -benchtime 1x ./cassandra`"+` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, Cassandra 5.0.6, three nodes on the same machine, replication 3, LOCAL_QUORUM and LOCAL_SERIAL. The clients take turns of %v, %d each; a figure of "backstay : gocql" is the median over the turns, p99 is over all of a client's requests. The column "gocql : gocql" is a second bare client in the same run: what chance makes of two equal clients.
+Made by `+"`go test -run '^$' -bench Nodes -benchtime 1x ./cassandra`"+` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, Cassandra 5.0.6, three nodes on the same machine, replication 3, LOCAL_QUORUM and LOCAL_SERIAL. The clients take turns of %v, %d each; a throughput of "backstay : gocql" is the median over the turns, a p99 the median over blocks of %d turns, each with the p99 of that block. The column "gocql : gocql" is a second bare client in the same run: what chance makes of two equal clients.
 
 | | workers | gocql, requests/s | backstay : gocql, throughput | gocql : gocql | gocql, p99 ms | backstay : gocql, p99 | gocql : gocql |
 |-|-|-|-|-|-|-|-|
-`, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), slice, turns)
+`, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), slice, turns, block)
 	for _, w := range works() {
 		for _, workers := range []int{1, 32} {
 			m := compare(b, rivals, w, workers)
 			fmt.Fprintf(&out, "| %s | %d | %.0f | %.2f | %.2f | %.1f | %.2f | %.2f |\n", w.name, workers,
-				m[0].rate(), ratio(m[1], m[0]), ratio(m[2], m[0]), m[0].p99(), m[1].p99()/m[0].p99(), m[2].p99()/m[0].p99())
+				m[0].rate(), ratio(m[1], m[0]), ratio(m[2], m[0]), median(m[0].p99s()), p99(m[1], m[0]), p99(m[2], m[0]))
 		}
 	}
 	out.WriteString("\n## Allocations a request, driver included\n| | gocql | backstay | more |\n|-|-|-|-|\n")
@@ -117,23 +118,32 @@ func prepare(b *testing.B, c *client) {
 	}
 }
 
-// measured is what one client did of one kind of work.
+// measured is what one client did of one kind of work, a turn each.
 type measured struct {
-	rates []float64 // requests a second, a turn each
-	took  []time.Duration
+	rates []float64 // requests a second
+	took  [][]time.Duration
 }
 
 func (m *measured) rate() float64 { return median(m.rates) }
 
-func (m *measured) p99() float64 {
-	slices.Sort(m.took)
-	return float64(m.took[len(m.took)*99/100]) / float64(time.Millisecond)
+// p99s are the 99th percentiles of blocks of turns, in ms.
+func (m *measured) p99s() []float64 {
+	var each []float64
+	for turns := range slices.Chunk(m.took, block) {
+		all := slices.Sorted(slices.Values(slices.Concat(turns...)))
+		each = append(each, float64(all[len(all)*99/100])/float64(time.Millisecond))
+	}
+	return each
 }
 
-func ratio(of, to *measured) float64 {
-	each := make([]float64, len(of.rates))
+func p99(of, to *measured) float64 { return medianRatio(of.p99s(), to.p99s()) }
+
+func ratio(of, to *measured) float64 { return medianRatio(of.rates, to.rates) }
+
+func medianRatio(of, to []float64) float64 {
+	each := make([]float64, len(of))
 	for i := range each {
-		each[i] = of.rates[i] / to.rates[i]
+		each[i] = of[i] / to[i]
 	}
 	return median(each)
 }
@@ -185,7 +195,7 @@ func turn(b *testing.B, c *client, w work, workers int, m *measured) {
 	wg.Wait()
 	all := slices.Concat(took...)
 	m.rates = append(m.rates, float64(len(all))/time.Since(start).Seconds())
-	m.took = append(m.took, all...)
+	m.took = append(m.took, all)
 	for _, err := range failed {
 		if err != nil {
 			b.Fatalf("%s: %s: %v", c.name, w.name, err)
