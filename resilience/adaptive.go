@@ -36,8 +36,9 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 //
 // Observed: attempts that ran: successes, those that were late however they ended,
 // and marked refusals of the dependency (Overload), which are late. Not observed:
-// refusals of our own, and failures and cancellations that came early, which say
-// nothing about how much the dependency can take. There is no baseline that could
+// refusals of our own, and failures and cancellations that came early, also by a
+// caller's own short deadline, which say nothing about how much the dependency can
+// take. There is no baseline that could
 // drift, for the objective is told.
 //
 // Safe for concurrent use.

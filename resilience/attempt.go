@@ -64,7 +64,18 @@ func (a *attempt) judge(err error, now int64) Verdict {
 		// Who waited left when the time was up, which cancelled the call.
 		err = context.DeadlineExceeded
 	}
-	return a.cfg.guard.classify(err)
+	v := a.cfg.guard.classify(err)
+	if v.Outcome == Failure && a.hurried(err, now) {
+		v.Outcome, v.hurried = Ignored, true
+	}
+	return v
+}
+
+// hurried reports whether the caller's own deadline cut the attempt, before it had
+// taken as long as the policy would have let it. That says nothing of the dependency.
+func (a *attempt) hurried(err error, now int64) bool {
+	theirs := a.theirs && now >= a.end || isDeadline(a.parent.Err())
+	return theirs && now-a.start < int64(a.cfg.attemptBound()) && isTimeout(err)
 }
 
 // report tells breaker and limit what came of it. Only the first report counts.
@@ -88,10 +99,9 @@ func (a *attempt) report(now int64, err error, v Verdict) {
 	switch {
 	case a.circuit == nil:
 	case a.probe == nil:
-		if v.Outcome == Success || v.Outcome == Failure {
-			p := a.cfg.shared.Breaker
-			slow := p.SlowCall > 0 && took >= int64(p.SlowCall)
-			a.cfg.guard.breaker.observe(a, a.circuit, p, now, v.Outcome == Failure, slow, err)
+		p := a.cfg.shared.Breaker
+		if bad, slow, counts := p.weigh(v, took); counts {
+			a.cfg.guard.breaker.observe(a, a.circuit, p, now, bad, slow, err)
 		}
 	case err != nil:
 		a.finishProbe(err, v)
@@ -100,15 +110,7 @@ func (a *attempt) report(now int64, err error, v Verdict) {
 
 // finishProbe tells the breaker how a probe went, once.
 func (a *attempt) finishProbe(err error, v Verdict) {
-	slow := a.cfg.shared.Breaker.SlowCall
-	var outcome error
-	switch {
-	case v.Outcome == Ignored || v.Outcome == Overload:
-		outcome = errNotCount
-	case v.Outcome == Failure || slow > 0 && a.took.Load() >= int64(slow):
-		outcome = errBad
-	}
-	a.cfg.guard.breaker.finish(a, a.probe, outcome, err)
+	a.cfg.guard.breaker.finish(a, a.probe, a.cfg.shared.Breaker.weighProbe(v, a.took.Load()), err)
 }
 
 // abandon is called when a panic or Goexit ended the call.

@@ -31,6 +31,12 @@ import (
 // still is in. Not observed: refusals of any policy, attempts judged Ignored or
 // Overload, and late results of an earlier state.
 //
+// An attempt that its caller's own deadline cut has failed only if it had taken as
+// long as the policy lets an attempt take. Otherwise an impatient caller says nothing
+// about the dependency, unless SlowCall does: from there on the attempt was slow. So
+// where callers bring deadlines that are shorter than the policy's, SlowCall is what
+// opens the circuit of a dependency that hangs.
+//
 // Safe for concurrent use.
 type breaker struct {
 	guard *Guard
@@ -309,6 +315,23 @@ func (b *breaker) observe(ctx context.Context, c *circuit, p *BreakerPolicy, now
 	if (bad || slow) && c.kind == BreakerClosed && p.Mode == BreakerAuto && p.trips(w.sum(now)) {
 		b.trip(ctx, c, now, err)
 	}
+}
+
+// weigh is what an attempt counts as, if it counts.
+func (p *BreakerPolicy) weigh(v Verdict, took int64) (bad, slow, counts bool) {
+	bad, slow = v.Outcome == Failure, p.SlowCall > 0 && took >= int64(p.SlowCall)
+	return bad, slow, bad || v.Outcome == Success || v.hurried && slow
+}
+
+// weighProbe is what the state machine is told of a probe.
+func (p *BreakerPolicy) weighProbe(v Verdict, took int64) error {
+	switch bad, slow, counts := p.weigh(v, took); {
+	case !counts:
+		return errNotCount
+	case bad || slow:
+		return errBad
+	}
+	return nil
 }
 
 // trips reports whether counts open the circuit.

@@ -97,4 +97,11 @@ func (d *lazyDeadline) finish() {
 }
 
 func isDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
+// isTimeout matches what packages net and os say when a context's deadline cut them, too.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return isDeadline(err) || errors.As(err, &t) && t.Timeout()
+}
+
 func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }

@@ -317,7 +317,9 @@ var (
 
 // DefaultClassifier judges by the error's own Verdict if it has one (Judged); the
 // caller's cancellation is Ignored; a deadline and everything else is a Failure
-// that may be repeated if the call is idempotent.
+// that may be repeated if the call is idempotent. Whatever the classifier, the guard
+// takes a Failure for Ignored if it was the caller's own deadline that cut the attempt,
+// before the policy's timeouts would have.
 func DefaultClassifier(err error) Verdict {
 	if err == nil {
 		return Verdict{}

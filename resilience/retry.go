@@ -34,7 +34,8 @@ func drawPause(c *clock.Clock, bounds *backoff.ExponentialBackOff) time.Duration
 //	failed ──(anything else)──▶ ended
 //
 // Observed: the verdict on the attempt's error. A refusal by the guard itself is
-// none, and is never repeated: it would hammer an open breaker.
+// none, and is never repeated: it would hammer an open breaker. Nor is an attempt that
+// the caller's own deadline cut: no time is left, and no token is drawn.
 
 // Why no further attempt was made; the texts of CallError.Gave.
 const (
@@ -53,7 +54,7 @@ const (
 // its token. It returns why not, or an empty text.
 func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	switch {
-	case v.Outcome == Ignored && r.ctx.Err() == nil:
+	case v.Outcome == Ignored && !v.hurried && r.ctx.Err() == nil:
 		return gaveNever
 	case now >= r.deadline || isDeadline(r.ctx.Err()):
 		return gaveTimeout

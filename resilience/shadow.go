@@ -241,26 +241,23 @@ func (w *shadowed) report(a *attempt, err error, v Verdict) {
 	late := took > int64(w.cfg.attemptBound())
 	if late && v.Outcome == Success {
 		w.by.counts.cut.Add(1)
+	}
+	if late && (v.Outcome == Success || v.hurried) {
 		// For the model it was a failure.
 		v.Outcome, err = Failure, errTooLate
 	}
 	if p := w.cfg.shared.Bulkhead.Adaptive; p != nil {
 		m.adaptive.observe(a, p, w.start, now, err, v)
 	}
-	slow := w.cfg.shared.Breaker != nil && w.cfg.shared.Breaker.SlowCall > 0 && took >= int64(w.cfg.shared.Breaker.SlowCall)
+	p := w.cfg.shared.Breaker
 	switch {
 	case w.circuit == nil:
 	case w.probe != nil:
-		outcome := error(nil)
-		switch {
-		case v.Outcome == Ignored || v.Outcome == Overload:
-			outcome = errNotCount
-		case v.Outcome == Failure || slow:
-			outcome = errBad
+		m.breaker.finish(a, w.probe, p.weighProbe(v, took), err)
+	default:
+		if bad, slow, counts := p.weigh(v, took); counts {
+			m.breaker.observe(a, w.circuit, p, now, bad, slow, err)
 		}
-		m.breaker.finish(a, w.probe, outcome, err)
-	case v.Outcome == Success || v.Outcome == Failure:
-		m.breaker.observe(a, w.circuit, w.cfg.shared.Breaker, now, v.Outcome == Failure, slow, err)
 	}
 }
 

@@ -14,8 +14,8 @@ const (
 	// Overload is a marked refusal by the dependency: it lowers an adaptive limit
 	// and is no failure for the breaker.
 	Overload
-	// Ignored counts neither way: the caller's own cancellation, a wrong request,
-	// "not found".
+	// Ignored counts neither way: the caller's own cancellation, its own deadline if
+	// that was shorter than what the policy grants, a wrong request, "not found".
 	Ignored
 )
 
@@ -41,6 +41,9 @@ type Verdict struct {
 	// After is the earliest time for a repeat as the dependency asked (Retry-After),
 	// from now. Zero: the policy's pause.
 	After time.Duration
+	// hurried: the caller's own deadline cut the attempt before the policy's would
+	// have. It is Ignored, unless it was slow.
+	hurried bool
 }
 
 // isAnswer reports whether the dependency has answered, if not as was hoped.

@@ -113,11 +113,17 @@ func (c *call) end(e *resilience.Event) {
 		}
 	default:
 		c.mu.Lock()
-		unwelcome := c.last.Outcome == resilience.Ignored && c.lastErr != nil && errors.Is(e.Err, c.lastErr)
+		unwelcome := isAnswer(c.last, c.lastErr) && errors.Is(e.Err, c.lastErr)
 		c.mu.Unlock()
 		fail(c.span, e.Err, unwelcome)
 	}
 	c.span.End()
+}
+
+// isAnswer reports whether an attempt ended with an answer that was merely unwelcome,
+// and not by its caller's deadline.
+func isAnswer(v resilience.Verdict, err error) bool {
+	return v.Outcome == resilience.Ignored && err != nil && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // fail marks a span as failed. An answer that is merely unwelcome ("not found")
@@ -172,7 +178,7 @@ func (t *Telemetry) endAttempt(a *attempt, e *resilience.Event) {
 		a.span.SetAttributes(RaceKey.String("lost"))
 	}
 	if e.Err != nil {
-		fail(a.span, e.Err, lost || e.Verdict.Outcome == resilience.Ignored)
+		fail(a.span, e.Err, lost || isAnswer(e.Verdict, e.Err))
 		if e.Verdict.Outcome == resilience.Failure {
 			t.breaker(e.Dependency).failed(a.span.SpanContext())
 		}
