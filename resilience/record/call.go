@@ -43,6 +43,9 @@ type Call struct {
 	Cause Cause
 	// Took is the time from Start to the call's end.
 	Took time.Duration
+	// Patience is the time from Start to the deadline that the caller brought. Zero: it
+	// brought none, or the record does not tell.
+	Patience time.Duration
 	// Attempts holds all that were started, in order.
 	Attempts []Attempt
 }
@@ -54,6 +57,9 @@ type Attempt struct {
 	Start time.Duration
 	// Took is the time that the dependency had.
 	Took time.Duration
+	// After is for how long the dependency asked not to be called again (Retry-After).
+	// Zero: it did not, or the record does not tell.
+	After time.Duration
 	// Hedge says that it was one.
 	Hedge bool
 	// Cut says that the dependency had no time to answer: the attempt ran out of its

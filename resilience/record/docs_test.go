@@ -30,7 +30,7 @@ func blocks(t *testing.T, page, language string) []string {
 func TestTheDocumentedRecordIsOne(t *testing.T) {
 	for _, text := range blocks(t, "../../docs/reference/record.md", "record") {
 		rec, err := record.ReadAll(strings.NewReader(text))
-		if err != nil || len(rec.Calls) != 4 || rec.Dropped != 12 {
+		if err != nil || len(rec.Calls) != 5 || rec.Dropped != 12 {
 			t.Fatalf("%+v, %v", rec, err)
 		}
 		for _, c := range rec.Calls {

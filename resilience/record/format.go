@@ -16,6 +16,7 @@ const letters = "sfoi"
 
 // The marks behind an attempt.
 const (
+	afterMark = 'r' // a time follows
 	hedgeMark = 'h'
 	cutMark   = 'c'
 )
@@ -41,6 +42,9 @@ func appendCall(b []byte, c Call) []byte {
 		b = append(b, letters[a.Outcome])
 		b = strconv.AppendInt(b, a.Start.Microseconds(), 10)
 		b = strconv.AppendInt(append(b, '+'), a.Took.Microseconds(), 10)
+		if a.After > 0 {
+			b = strconv.AppendInt(append(b, afterMark), a.After.Microseconds(), 10)
+		}
 		if a.Hedge {
 			b = append(b, hedgeMark)
 		}
@@ -50,6 +54,9 @@ func appendCall(b []byte, c Call) []byte {
 	}
 	if len(c.Attempts) == 0 {
 		b = append(b, '-')
+	}
+	if c.Patience > 0 {
+		b = strconv.AppendInt(append(b, ' '), c.Patience.Microseconds(), 10)
 	}
 	return append(b, '\n')
 }

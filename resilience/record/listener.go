@@ -10,15 +10,16 @@ import (
 )
 
 // Listen returns a listener that calls each with every call that has ended, on the
-// call's goroutine. now tells the time that starts count in. Both must be safe for
-// concurrent use. It keeps nothing after a call has ended.
-func Listen(now func() time.Duration, each func(Call)) resilience.Listener {
-	return &listener{now: now, each: each}
+// call's goroutine. now tells the time that starts count in, from began. Both functions
+// must be safe for concurrent use. It keeps nothing after a call has ended.
+func Listen(began time.Time, now func() time.Duration, each func(Call)) resilience.Listener {
+	return &listener{began: began, now: now, each: each}
 }
 
 type listener struct {
-	now  func() time.Duration
-	each func(Call)
+	began time.Time
+	now   func() time.Duration
+	each  func(Call)
 }
 
 // entry is a call that runs. It is the call's context too, so that it can be found.
@@ -27,6 +28,8 @@ type entry struct {
 	of    *listener
 	start time.Duration
 	class resilience.Criticality
+	// patience is that of Call.
+	patience time.Duration
 
 	mu       sync.Mutex
 	over     bool
@@ -53,6 +56,9 @@ func (l *listener) Handle(ctx context.Context, e resilience.Event) context.Conte
 	if e.Kind == resilience.CallStarted {
 		c := &entry{Context: ctx, of: l, start: l.now(), class: e.Criticality}
 		c.attempts = c.room[:0]
+		if deadline, ok := ctx.Deadline(); ok {
+			c.patience = max(deadline.Sub(l.began)-c.start, time.Microsecond) // the least that a line can tell
+		}
 		return c
 	}
 	c, ok := ctx.Value(entryKey{l}).(*entry)
@@ -84,7 +90,7 @@ func (c *entry) end(e resilience.Event) {
 	defer c.mu.Unlock()
 	if i := e.Attempt - 1; !c.over && i >= 0 && i < len(c.attempts) && c.attempts[i].Took == running {
 		a := &c.attempts[i]
-		a.Outcome, a.Took = e.Verdict.Outcome, max(0, e.Took)
+		a.Outcome, a.Took, a.After = e.Verdict.Outcome, max(0, e.Took), max(0, e.Verdict.After)
 		a.Cut = errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled)
 	}
 }
@@ -105,7 +111,7 @@ func (c *entry) call(e resilience.Event, now time.Duration) Call {
 	}
 	call := Call{
 		Start: c.start, Dependency: e.Dependency, Operation: e.Operation, Criticality: c.class,
-		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Attempts: attempts,
+		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Patience: c.patience, Attempts: attempts,
 	}
 	if e.Err == nil {
 		call.Cause = causeOf(e.Cause)

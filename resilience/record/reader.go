@@ -125,12 +125,13 @@ func (r *Reader) next() (string, error) {
 	}
 }
 
+// fields is how many a line has, without the patience that callers may have brought.
 const fields = 8
 
 func parse(line string) (c Call, err error) {
 	f := strings.Split(line, " ")
-	if len(f) != fields {
-		return c, fmt.Errorf("%d fields; want %d", len(f), fields)
+	if len(f) != fields && len(f) != fields+1 {
+		return c, fmt.Errorf("%d fields; want %d, or %d with the caller's patience", len(f), fields, fields+1)
 	}
 	if c.Start, err = micros(f[0]); err != nil {
 		return c, fmt.Errorf("start: %w", err)
@@ -155,6 +156,11 @@ func parse(line string) (c Call, err error) {
 	}
 	if c.Took, err = micros(f[6]); err != nil {
 		return c, fmt.Errorf("took: %w", err)
+	}
+	if len(f) > fields {
+		if c.Patience, err = micros(f[fields]); err != nil {
+			return c, fmt.Errorf("patience: %w", err)
+		}
 	}
 	if f[7] == "-" {
 		return c, nil
@@ -216,6 +222,12 @@ func attempt(text string) (a Attempt, err error) {
 	a.Outcome = resilience.Outcome(i)
 	text, a.Cut = strings.CutSuffix(text[1:], string(cutMark))
 	text, a.Hedge = strings.CutSuffix(text, string(hedgeMark))
+	text, after, asked := strings.Cut(text, string(afterMark))
+	if asked {
+		if a.After, err = micros(after); err != nil {
+			return a, err
+		}
+	}
 	start, took, ok := strings.Cut(text, "+")
 	if !ok {
 		return a, errors.New("has no +")

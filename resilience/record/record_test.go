@@ -113,6 +113,46 @@ func TestRecordsEachWayOut(t *testing.T) {
 	})
 }
 
+// busy is a marked refusal of the dependency.
+type busy struct{}
+
+func (busy) Error() string { return "busy" }
+func (busy) Verdict() resilience.Verdict {
+	return resilience.Verdict{Outcome: resilience.Overload, After: 2 * time.Second}
+}
+
+// TestRecordsWhatCallersAndDependencyAskedFor: their deadlines, and Retry-After.
+func TestRecordsWhatCallersAndDependencyAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w, out := recorded(t, policy(), record.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		_, err := resilience.Do(ctx, g, func(context.Context) (int, error) { return 0, busy{} })
+		if !errors.Is(err, busy{}) {
+			t.Error(err)
+		}
+		_, err = resilience.Do(ctx, g, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		_, err = resilience.Do(ctx, g, func(context.Context) (int, error) { return 0, nil }) // too late from the start
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := `backstay-record 1 2000-01-01T00:00:00Z
+0 "my\x20catalog" default critical none failed 0 o0+0r2000000 30000
+0 "my\x20catalog" default critical none timeout 30000 i0+30000c 30000
+30000 "my\x20catalog" default critical none timeout 0 - 1
+`
+		if out.String() != want {
+			t.Errorf("have:\n%s\nwant:\n%s", out, want)
+		}
+	})
+}
+
 func TestWriterStopsAtItsLimit(t *testing.T) {
 	p := policy()
 	g, w, out := recorded(t, p, record.Options{MaxBytes: 200})
@@ -341,6 +381,8 @@ func TestReaderNamesTheLine(t *testing.T) {
 		{"cause", first + "0 dep op critical live because 1 -\n", "line 2: cause"},
 		{"took", first + "0 dep op critical live - x -\n", "line 2: took"},
 		{"outcome", first + "0 dep op critical live - 1 x0+1\n", "line 2: attempt \"x0+1\": outcome"},
+		{"patience", first + "0 dep op critical live - 1 - soon\n", "line 2: patience"},
+		{"after", first + "0 dep op critical live - 1 o0+1rx\n", "attempt \"o0+1rx\": \"x\" is no number"},
 		{"no plus", first + "0 dep op critical live - 1 s0\n", "has no +"},
 		{"no gap", first + good + "dropped many\n", "line 3: \"many\" is no number"},
 		{"no attempt", first + "0 dep op critical live - 1 s0+1,\n", "is empty"},
@@ -372,6 +414,7 @@ func (*failing) Read([]byte) (int, error) { return 0, errDown }
 // it accepted reads the same after it was written again.
 func FuzzReader(f *testing.F) {
 	f.Add("backstay-record 1 2000-01-01T00:00:00Z\n0 dep op critical live - 1 s0+1,f2+3hc\n")
+	f.Add("backstay-record 1 2000-01-01T00:00:00Z\n0 dep op critical none failed 1 o0+1r2000000,o2+3r1hc 500\n")
 	f.Add("backstay-record 1 2000-01-01T00:00:00Z\n0 \"a\\x20b\" \"\" sheddable none full 1 -\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		rec, err := record.ReadAll(strings.NewReader(text))

@@ -93,7 +93,7 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	}
 	rec.pending = append(rec.pending, header+" "+base.UTC().Format(time.RFC3339Nano)+"\n"...)
 	rec.left -= int64(len(rec.pending))
-	rec.Listener = Listen(func() time.Duration { return time.Since(base) }, rec.add)
+	rec.Listener = Listen(base, func() time.Duration { return time.Since(base) }, rec.add)
 	go rec.run()
 	return rec, nil
 }

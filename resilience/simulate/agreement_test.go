@@ -75,6 +75,14 @@ func TestAReplayIsWhatTheGuardDid(t *testing.T) {
 	}
 }
 
+// busy is a marked refusal that says when to come again.
+type busy time.Duration
+
+func (busy) Error() string { return "busy" }
+func (b busy) Verdict() resilience.Verdict {
+	return resilience.Verdict{Outcome: resilience.Overload, After: time.Duration(b)}
+}
+
 // weather makes 150 calls through a guard, in a bubble, and returns their record. All
 // times are whole microseconds, as in a record.
 func weather(t *testing.T, policy resilience.Policy, r *rand.Rand) record.Record {
@@ -103,11 +111,19 @@ func weather(t *testing.T, policy resilience.Policy, r *rand.Rand) record.Record
 					a.took = 100*ms + micros(50_000)
 				case x < 0.2, i > 100 && i < 120 && x < 0.8:
 					a.err = errors.New(fmt.Sprint("failure of call ", i))
+				case x < 0.25:
+					a.err = busy(micros(20_000))
 				}
 				answers = append(answers, a)
 			}
+			patience := time.Minute
+			if r.Float64() < 0.3 {
+				patience = micros(60_000)
+			}
 			wg.Go(func() {
-				_, _ = resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
+				ctx, leave := context.WithTimeout(t.Context(), patience)
+				defer leave()
+				_, _ = resilience.Do(ctx, g, func(ctx context.Context) (int, error) {
 					info, _ := resilience.AttemptFrom(ctx)
 					a := answers[info.Number-1]
 					select {

@@ -188,6 +188,42 @@ func TestWhatIsMadeOfARecord(t *testing.T) {
 			want:     map[simulate.Outcome]int{simulate.TimedOut: 2, simulate.Live: 1},
 		},
 		{
+			name:     "a caller leaves at its own deadline, which is no failure",
+			record:   "0 dep default critical none timeout 50000 i0+50000c 50000\n1000 dep default critical live - 10000 s0+10000\n100000 dep default critical live - 10000 s0+10000\n",
+			policies: one(func(p *resilience.Policy) { p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 1, FailureRate: 0.1} }),
+			want:     map[simulate.Outcome]int{simulate.TimedOut: 1, simulate.Live: 2},
+			check: func(t *testing.T, d simulate.Dependency) {
+				if d.Replayed.Latency.Max != 50*ms || len(d.Changes) > 0 {
+					t.Errorf("%+v %+v", d.Replayed.Latency, d.Changes)
+				}
+			},
+		},
+		{
+			name:   "a retry waits for as long as the dependency asked",
+			record: "0 dep default critical live - 120000 o0+10000r100000,s110000+10000\n",
+			policies: one(func(p *resilience.Policy) {
+				p.Default.Idempotent, p.Default.Retry = true, &resilience.RetryPolicy{BaseDelay: 1, MaxDelay: 1}
+			}),
+			want: map[simulate.Outcome]int{simulate.Live: 1},
+			check: func(t *testing.T, d simulate.Dependency) {
+				if d.Replayed.Latency.Max != 120*ms {
+					t.Errorf("%+v", d.Replayed.Latency)
+				}
+			},
+		},
+		{
+			name:     "twice the load: a call beside each, between it and the next",
+			record:   "0 dep default critical live - 30000 s0+30000\n10000 dep default critical live - 30000 s0+30000\n",
+			policies: one(func(p *resilience.Policy) { p.Bulkhead.Limit = 3 }),
+			options:  simulate.Options{Load: 2},
+			want:     map[simulate.Outcome]int{simulate.Live: 3, simulate.Full: 1},
+			check: func(t *testing.T, d simulate.Dependency) {
+				if d.Recorded.Calls != 2 || d.Replayed.Calls != 4 || d.Operations[0].Recorded.Calls != 2 || d.Operations[0].Replayed.Calls != 4 {
+					t.Errorf("%+v", d)
+				}
+			},
+		},
+		{
 			name:     "in time is what its caller could use",
 			record:   "0 dep default critical live - 30000 s0+30000\n1000 dep default critical live - 10000 s0+10000\n",
 			policies: one(nil),

@@ -7,8 +7,9 @@
 //
 // # What is recorded, what is assumed
 //
-//   - Calls come when they came. Nobody comes again because of a refusal, and nobody
-//     goes away before the policy's timeout.
+//   - Calls come when they came; [Options.Load] adds others between them, or leaves some
+//     out. Nobody comes again because of a refusal. Callers go away at the deadline that
+//     they brought, if the record tells it, and not before.
 //   - The nth attempt of a call does what the nth attempt of that call did, if the
 //     record has it. All others (retries and hedges that were not made, calls that
 //     were refused) do what one of the 20 attempts did that are nearest in time on
@@ -21,7 +22,7 @@
 //     the waiting that those workers explain, and the new load waits anew. Work that
 //     was begun is done, also for callers that have gone.
 //   - A call honours its context. A failure may be repeated, as those of idempotent
-//     calls may.
+//     calls may, and not before the time that the dependency asked for (Retry-After).
 //   - A record has no keys. A value served when the call fails is the operation's
 //     last good one, and [Options.Unknown] says for how many calls there is none.
 //     Answers from a cache stay answers from a cache if the new policy has freshFor,

@@ -38,6 +38,7 @@ type model struct {
 type sample struct {
 	at      time.Duration // from the record's beginning
 	took    time.Duration // the work alone, if there are workers
+	after   time.Duration // what it asked for (Retry-After)
 	outcome resilience.Outcome
 	cut     bool
 }
@@ -49,7 +50,7 @@ func newModel(calls []record.Call, o Options) *model {
 	for i, c := range calls {
 		samples := make([]sample, len(c.Attempts))
 		for j, a := range c.Attempts {
-			samples[j] = sample{at: c.Start + a.Start, took: a.Took, outcome: a.Outcome, cut: a.Cut}
+			samples[j] = sample{at: c.Start + a.Start, took: a.Took, after: a.After, outcome: a.Outcome, cut: a.Cut}
 			order = append(order, place{i, j})
 		}
 		m.calls = append(m.calls, samples)
@@ -81,24 +82,24 @@ func newModel(calls []record.Call, o Options) *model {
 
 func (m *model) empty() bool { return len(m.all) == 0 }
 
-// attempt is what the dependency does for the nth attempt (from 1) of a call that
-// begins now: how long it takes, and what it answers.
-func (m *model) attempt(call, number int, now time.Duration) (took time.Duration, outcome resilience.Outcome) {
-	chance := hash(m.seed, uint64(call), uint64(number))
+// attempt is what the dependency does for the nth attempt (from 1) of the ith call that
+// is offered, if the attempt begins now: how long it takes, and what it answers.
+func (m *model) attempt(o offer, i, number int, now time.Duration) sample {
+	chance := hash(m.seed, uint64(i), uint64(number))
 	var s sample
-	if own := m.calls[call]; number <= len(own) {
-		s = own[number-1]
+	if !o.extra && number <= len(m.calls[o.of]) {
+		s = m.calls[o.of][number-1]
 		m.drawn.Own++
 	} else {
-		s = m.near(m.operations[call], now, chance)
+		s = m.near(o.Operation, now, chance)
 	}
 	if s.cut {
-		s = m.continued(m.operations[call], s, chance)
+		s = m.continued(o.Operation, s, chance)
 	}
 	if m.workers != nil && s.took != never {
 		s.took = m.workers.serve(now, s.took) - now
 	}
-	return s.took, s.outcome
+	return s
 }
 
 func (m *model) samples(operation string) []sample {

@@ -97,7 +97,7 @@ func (r *Report) load(d Dependency) template.HTML {
 	rate := func(n int) float64 { return float64(n) / r.Width.Seconds() }
 	top := 1.0
 	for i := range d.Recorded.Buckets {
-		top = max(top, rate(d.Recorded.Buckets[i].Calls), rate(d.Recorded.Buckets[i].Attempts), rate(d.Replayed.Buckets[i].Attempts))
+		top = max(top, rate(d.Recorded.Buckets[i].Calls), rate(d.Replayed.Buckets[i].Calls), rate(d.Recorded.Buckets[i].Attempts), rate(d.Replayed.Buckets[i].Attempts))
 	}
 	top = roundUp(top)
 	y := func(v float64) float64 { return c.bottom - (c.bottom-plotTop)*v/top }
@@ -110,7 +110,7 @@ func (r *Report) load(d Dependency) template.HTML {
 		side  Side
 		of    func(Bucket) int
 	}{
-		{"calls", d.Recorded, func(b Bucket) int { return b.Calls }},
+		{"calls", d.Replayed, func(b Bucket) int { return b.Calls }},
 		{"recorded", d.Recorded, func(b Bucket) int { return b.Attempts }},
 		{"replayed", d.Replayed, func(b Bucket) int { return b.Attempts }},
 	} {

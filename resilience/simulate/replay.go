@@ -24,6 +24,10 @@ type Options struct {
 	// Workers is how many attempts a dependency works on at once; more wait, first
 	// come first served. Zero: the load changes nothing. Negative: an error.
 	Workers int
+	// Load is how many calls come for each one of the record, on average: 1.5 adds one
+	// beside every other, 0.5 leaves every other out. Zero: 1. Negative, or above
+	// 100: an error.
+	Load float64
 	// Within is the time in which a live answer is one in time. Zero: the operation's
 	// timeout in the new policy. Negative: an error.
 	Within time.Duration
@@ -36,6 +40,8 @@ func (o Options) check() error {
 	switch {
 	case o.Workers < 0:
 		return fmt.Errorf("%w: workers is %d; use 0 (any load) or more", ErrReplay, o.Workers)
+	case !(o.Load >= 0 && o.Load <= maxLoad):
+		return fmt.Errorf("%w: load is %v; use a factor above 0, up to %d, or 0 for as much as was", ErrReplay, o.Load, maxLoad)
 	case o.Within < 0:
 		return fmt.Errorf("%w: within is %v; use 0 (the operation's timeout) or more", ErrReplay, o.Within)
 	case !(o.Unknown >= 0 && o.Unknown <= 1):
@@ -51,8 +57,11 @@ func Replay(ctx context.Context, rec record.Record, policies map[string]resilien
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if o.Load == 0 {
+		o.Load = 1
+	}
 	calls := map[string][]record.Call{}
-	report := &Report{Began: rec.Began, Dropped: rec.Dropped, Seed: o.Seed, Workers: o.Workers, Skipped: map[string]int{}}
+	report := &Report{Began: rec.Began, Dropped: rec.Dropped, Seed: o.Seed, Workers: o.Workers, Load: o.Load, Skipped: map[string]int{}}
 	for i, c := range rec.Calls {
 		if !plausible(c) {
 			return nil, fmt.Errorf("%w: call %d, which starts at %v and takes %v, is not plausible: the longest time is %v", ErrReplay, i+1, c.Start, c.Took, longest)
@@ -118,6 +127,7 @@ type player struct {
 	guard   *resilience.Guard
 	model   *model
 	calls   []record.Call
+	offers  []offer
 	static  map[string]bool // operations that have a static fallback
 	last    *resilience.LastGood[struct{}]
 	states  *states
@@ -130,8 +140,9 @@ type player struct {
 func replay(ctx context.Context, began time.Time, calls []record.Call, policy resilience.Policy, o Options) (*player, error) {
 	p := &player{
 		clock: clock.New(began, o.Seed), began: began, options: o, policy: policy, calls: calls,
-		model: newModel(calls, o), static: map[string]bool{}, replayed: make([]record.Call, len(calls)),
+		model: newModel(calls, o), static: map[string]bool{}, offers: offered(calls, o),
 	}
+	p.replayed = make([]record.Call, len(p.offers))
 	names := map[string]bool{}
 	for _, c := range calls {
 		names[c.Operation] = true
@@ -152,7 +163,7 @@ func replay(ctx context.Context, began time.Time, calls []record.Call, policy re
 	p.states = &states{now: p.now}
 	var err error
 	p.guard, err = resilience.New(withoutCache(policy), clock.Option(p.clock).(resilience.Option),
-		resilience.WithListener(record.Listen(p.now, func(c record.Call) { p.ended = inMicros(c) })), resilience.WithListener(p.states))
+		resilience.WithListener(record.Listen(began, p.now, func(c record.Call) { p.ended = inMicros(c) })), resilience.WithListener(p.states))
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +181,7 @@ func (p *player) compare(r *Report) Dependency {
 	return Dependency{
 		Name: p.policy.Name, Drawn: p.model.drawn, Notes: p.notes(),
 		Recorded: r.summarise(p.calls, p.within), Replayed: r.summarise(p.replayed, p.within),
-		Operations: byOperation(p.calls, p.replayed), Changes: changes(p.calls, p.replayed),
+		Operations: byOperation(p.calls, p.replayed), Changes: p.changes(),
 		Breaker: p.states.spans(r.Length), Limits: p.states.limits,
 	}
 }
@@ -224,10 +235,10 @@ func (p *player) within(operation string) time.Duration {
 
 // arrive has the ith call, and those after it, made when they were.
 func (p *player) arrive(ctx, cause context.Context, i int) {
-	if i == len(p.calls) || cause.Err() != nil {
+	if i == len(p.offers) || cause.Err() != nil {
 		return
 	}
-	p.clock.AfterFunc(p.calls[i].Start-p.now(), func() {
+	p.clock.AfterFunc(p.offers[i].Start-p.now(), func() {
 		p.clock.Go(func() { p.replayed[i] = p.make(ctx, i) })
 		p.arrive(ctx, cause, i+1)
 	})
@@ -235,7 +246,7 @@ func (p *player) arrive(ctx, cause context.Context, i int) {
 
 // make makes the ith call and returns what came of it.
 func (p *player) make(ctx context.Context, i int) record.Call {
-	c := p.calls[i]
+	c := p.offers[i].Call
 	policy := p.operation(c.Operation)
 	switch {
 	case shared(c):
@@ -254,14 +265,19 @@ func (p *player) make(ctx context.Context, i int) record.Call {
 	if p.static[c.Operation] {
 		opts = append(opts, resilience.FallbackValue(struct{}{}))
 	}
+	if c.Patience > 0 {
+		var leave context.CancelFunc
+		ctx, leave = p.clock.WithDeadline(ctx, p.clock.Now().Add(c.Patience))
+		defer leave()
+	}
 	_, _ = resilience.Do(resilience.WithCriticality(ctx, c.Criticality), on, func(ctx context.Context) (struct{}, error) {
 		info, _ := resilience.AttemptFrom(ctx)
-		took, outcome := p.model.attempt(i, info.Number, p.now())
-		if _, err := clock.Recv[struct{}](ctx, p.clock, nil, took); err != clock.ErrExpired {
+		s := p.model.attempt(p.offers[i], i, info.Number, p.now())
+		if _, err := clock.Recv[struct{}](ctx, p.clock, nil, s.took); err != clock.ErrExpired {
 			return struct{}{}, err
 		}
-		if outcome != resilience.Success {
-			return struct{}{}, answered(outcome)
+		if s.outcome != resilience.Success {
+			return struct{}{}, answered{s.outcome, s.after}
 		}
 		return struct{}{}, nil
 	}, opts...) // the listener has heard the result
@@ -300,14 +316,17 @@ func (p *player) notes() []string {
 }
 
 // answered is the error of an attempt that was judged so.
-type answered resilience.Outcome
+type answered struct {
+	outcome resilience.Outcome
+	after   time.Duration
+}
 
 // Error implements error.
 func (a answered) Error() string { return "as recorded" }
 
 // Verdict implements resilience.Judged.
 func (a answered) Verdict() resilience.Verdict {
-	v := resilience.Verdict{Outcome: resilience.Outcome(a)}
+	v := resilience.Verdict{Outcome: a.outcome, After: a.after}
 	if v.Outcome == resilience.Ignored {
 		v.Repeat = resilience.RepeatNever
 	}

@@ -21,6 +21,8 @@ type Report struct {
 	Width   time.Duration `json:"width"`
 	Seed    uint64        `json:"seed"`
 	Workers int           `json:"workers,omitempty"`
+	// Load is how many calls came for each one of the record, on average.
+	Load float64 `json:"load"`
 	// Dropped is how many calls the record says are missing from it; Skipped counts
 	// those to dependencies without a policy.
 	Dropped int64          `json:"dropped,omitempty"`
@@ -36,7 +38,8 @@ type Dependency struct {
 	Replayed Side   `json:"replayed"`
 	// Operations holds the same by kind of call, sorted by name.
 	Operations []Operation `json:"operations"`
-	// Changes counts the calls whose outcome is another, most frequent first.
+	// Changes counts the calls of the record whose outcome is another, most frequent
+	// first; calls that Load adds or leaves out are not among them.
 	Changes []Change `json:"changes,omitempty"`
 	Drawn   Drawn    `json:"drawn"`
 	// Breaker holds the states of the replayed breaker, Limits the moves of its
@@ -76,13 +79,13 @@ type Side struct {
 // Operation compares what became of one kind of call.
 type Operation struct {
 	Name     string `json:"name"`
-	Calls    int    `json:"calls"`
 	Recorded Tally  `json:"recorded"`
 	Replayed Tally  `json:"replayed"`
 }
 
 // Tally counts calls of one kind on one side, as Side does.
 type Tally struct {
+	Calls    int             `json:"calls"`
 	Outcomes map[Outcome]int `json:"outcomes"`
 	Answered int             `json:"answered"`
 	Attempts int             `json:"attempts"`
@@ -257,14 +260,14 @@ func answers(c record.Call, o Outcome) bool { return c.Answered || o == Ignored 
 // byOperation compares what became of each kind of call.
 func byOperation(before, after []record.Call) []Operation {
 	found := map[string]*Operation{}
-	for i := range before {
-		name := before[i].Operation
-		if found[name] == nil {
-			found[name] = &Operation{Name: name, Recorded: Tally{Outcomes: map[Outcome]int{}}, Replayed: Tally{Outcomes: map[Outcome]int{}}}
+	for _, c := range before {
+		if found[c.Operation] == nil {
+			found[c.Operation] = &Operation{Name: c.Operation, Recorded: Tally{Outcomes: map[Outcome]int{}}, Replayed: Tally{Outcomes: map[Outcome]int{}}}
 		}
-		found[name].Calls++
-		found[name].Recorded.add(before[i])
-		found[name].Replayed.add(after[i])
+		found[c.Operation].Recorded.add(c)
+	}
+	for _, c := range after {
+		found[c.Operation].Replayed.add(c)
 	}
 	var list []Operation
 	for _, name := range slices.Sorted(maps.Keys(found)) {
@@ -275,6 +278,7 @@ func byOperation(before, after []record.Call) []Operation {
 
 func (t *Tally) add(c record.Call) {
 	o := outcomeOf(c)
+	t.Calls++
 	t.Outcomes[o]++
 	t.Attempts += len(c.Attempts)
 	if answers(c, o) {
@@ -311,10 +315,10 @@ func latencyOf(took []time.Duration) Latency {
 }
 
 // changes counts from what to what outcomes went.
-func changes(before, after []record.Call) []Change {
+func (p *player) changes() []Change {
 	counts := map[[2]Outcome]int{}
-	for i := range before {
-		if from, to := outcomeOf(before[i]), outcomeOf(after[i]); from != to {
+	for i, o := range p.offers {
+		if from, to := outcomeOf(p.calls[o.of]), outcomeOf(p.replayed[i]); from != to && !o.extra {
 			counts[[2]Outcome{from, to}]++
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,32 @@ func TestABreakerOpensAndRecovers(t *testing.T) {
 	}
 }
 
+// TestLoad: about as many calls as asked for, spread as those of the record, and the same
+// ones again for the same seed.
+func TestLoad(t *testing.T) {
+	rec, policies := read(t, "new.yaml")
+	was := len(rec.Calls)
+	for _, load := range []float64{0.5, 1, 1.5, 3} {
+		o := simulate.Options{Seed: 1, Load: load}
+		r := replay(t, rec, policies, o)
+		d := r.Dependencies[0]
+		if want := load * float64(was); math.Abs(float64(d.Replayed.Calls)-want) > 0.05*want || d.Recorded.Calls != was {
+			t.Errorf("load %v: %d calls of %d", load, d.Replayed.Calls, d.Recorded.Calls)
+		}
+		for i, b := range d.Recorded.Buckets {
+			if got, want := float64(d.Replayed.Buckets[i].Calls), load*float64(b.Calls); math.Abs(got-want) > 0.6*want+3 {
+				t.Errorf("load %v: %v calls after %v, where %d were", load, got, time.Duration(i)*r.Width, b.Calls)
+			}
+		}
+		if again := replay(t, rec, policies, o); !reflect.DeepEqual(again, r) {
+			t.Errorf("load %v: the same seed gave another report", load)
+		}
+	}
+	if d := replay(t, rec, policies, simulate.Options{Seed: 1, Load: 1}).Dependencies[0]; d.Replayed.Calls != was {
+		t.Errorf("load 1: %d calls of %d", d.Replayed.Calls, was)
+	}
+}
+
 func TestWhatCannotBeReplayed(t *testing.T) {
 	good := "0 dep default critical live - 1000 s0+1000\n"
 	for _, c := range []struct {
@@ -167,6 +195,9 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 		{"ages", "9000000000000000 dep default critical live - 9000000000000000 s0+1000\n", simulate.Options{}, "call 1, which starts at"},
 		{"a long attempt", good + "1 dep default critical live - 1 s0+9000000000000000\n", simulate.Options{}, "call 2, which starts at"},
 		{"workers", good, simulate.Options{Workers: -1}, "workers is -1"},
+		{"load", good, simulate.Options{Load: -1}, "load is -1"},
+		{"much load", good, simulate.Options{Load: 101}, "load is 101"},
+		{"no load", good, simulate.Options{Load: math.NaN()}, "load is NaN"},
 		{"within", good, simulate.Options{Within: -1}, "within is -1ns"},
 		{"unknown", good, simulate.Options{Unknown: 2}, "unknown is 2"},
 	} {

@@ -26,9 +26,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%-26s%12s%12s\n", row.Name, row.Recorded, row.Replayed)
 		}
 		if len(d.Operations) > 1 {
-			fmt.Fprintf(&b, "\n%-26s%12s%20s%20s\n", "By operation", "calls", "answered", "attempts")
+			fmt.Fprintf(&b, "\n%-18s%20s%20s%20s\n", "By operation", "calls", "answered", "attempts")
 			for _, o := range d.Operations {
-				fmt.Fprintf(&b, "%-26s%12s%20s%20s\n", o.Name, count(o.Calls), count(o.Recorded.Answered)+" -> "+count(o.Replayed.Answered), count(o.Recorded.Attempts)+" -> "+count(o.Replayed.Attempts))
+				fmt.Fprintf(&b, "%-18s%20s%20s%20s\n", o.Name, o.CallsText(), count(o.Recorded.Answered)+" -> "+count(o.Replayed.Answered), count(o.Recorded.Attempts)+" -> "+count(o.Replayed.Attempts))
 			}
 		}
 		if len(d.Changes) > 0 {
@@ -51,10 +51,25 @@ func (r *Report) WriteText(w io.Writer) error {
 
 // how says what decides a replay beside record and policy.
 func (r *Report) how() string {
-	if r.Workers > 0 {
-		return fmt.Sprintf("seed %d, %d workers", r.Seed, r.Workers)
+	text := fmt.Sprintf("seed %d", r.Seed)
+	if r.Load != 1 {
+		text += fmt.Sprintf(", %v times the load", r.Load)
 	}
-	return fmt.Sprintf("seed %d", r.Seed)
+	switch {
+	case r.Workers == 1:
+		text += ", 1 worker"
+	case r.Workers > 1:
+		text += fmt.Sprintf(", %d workers", r.Workers)
+	}
+	return text
+}
+
+// CallsText says how many calls there were, and are if that is another number.
+func (o Operation) CallsText() string {
+	if o.Recorded.Calls == o.Replayed.Calls {
+		return count(o.Recorded.Calls)
+	}
+	return count(o.Recorded.Calls) + " -> " + count(o.Replayed.Calls)
 }
 
 // notes say what of the record was not replayed.
@@ -95,6 +110,9 @@ func (d Dependency) rows() []row {
 		if x != 0 || y != 0 {
 			rows = append(rows, row{name, count(x), count(y), group})
 		}
+	}
+	if a.Calls != b.Calls {
+		numbers("calls", false, a.Calls, b.Calls)
 	}
 	for _, o := range outcomes {
 		numbers(string(o), false, a.Outcomes[o], b.Outcomes[o])

@@ -62,6 +62,7 @@ func (t *tool) simulate() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&policy, "policy", "", "the policy `FILE` to try (required)")
 	f.Uint64Var(&o.Seed, "seed", 1, "decides jitter and what is drawn")
+	f.Float64Var(&o.Load, "load", 1, "how many calls come for each one of the record, on average, up to 100")
 	f.IntVar(&o.Workers, "workers", 0, "how many attempts the dependency works on at once; more wait (default: the load changes nothing)")
 	f.DurationVar(&o.Within, "within", 0, "what counts as in time (default: the operation's timeout in the policy)")
 	f.Float64Var(&o.Unknown, "unknown", 0, "the share of calls, 0 to 1, that no last good value is remembered for")
