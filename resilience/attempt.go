@@ -18,6 +18,7 @@ type attempt struct {
 	start   int64
 	number  int32
 	hedged  bool
+	apart   bool // it may outlive the call
 	// holders is how many still work: the call, and each Hold.
 	holders atomic.Int32
 	// reported: the outcome was told to breaker and limit.

@@ -174,7 +174,7 @@ func board[T any](ctx context.Context, cfg *opConfig, call func(context.Context)
 				l.panicked, l.exited = panicOf(p), false
 			}
 		}()
-		r := run{ctx: ctx, cfg: cfg}
+		r := run{ctx: ctx, cfg: cfg, apart: true}
 		l.result.Value, l.result.Source, l.err = attempts(&r, call, []CallOption[T]{{dispose: dispose}})
 		l.result.Attempts, l.judged, l.ended, l.forget, l.exited = r.attempts, r.judged, r.ended, r.forget, false
 	}()

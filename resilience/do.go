@@ -51,13 +51,18 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 
 // heard is perform with its beginning and end told to listeners, whatever the end is.
 func heard[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
-	r.begin(r.cfg.guard.now())
 	class := classOf(r.ctx, r.cfg.Criticality)
-	r.ctx = r.tell(Event{Kind: CallStarted, Criticality: class})
+	r.ctx = r.tell(&Event{Kind: CallStarted, Criticality: class})
+	r.begin(r.cfg.guard.now())
+	r.fresh = true
 	err = errAbandoned // unless perform returns
 	defer func() {
-		r.tell(Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
-			Cause: res.Cause, Criticality: class, Took: time.Duration(r.cfg.guard.now() - r.start)})
+		end := r.end
+		if end == 0 || err != nil {
+			end = r.cfg.guard.now()
+		}
+		r.tell(&Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
+			Cause: res.Cause, Criticality: class, Took: time.Duration(end - r.start)})
 	}()
 	res, err = perform(r, call, opts)
 	return res, err
@@ -121,6 +126,7 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 			v, verdict, err = detached(r, a, call, disposeOf(opts))
 		default:
 			v, verdict, err = inline(a, call)
+			r.end = a.start + a.took.Load()
 		}
 		if err == nil {
 			if r.cfg.Hedge == nil {
@@ -183,11 +189,11 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 // tellStart tells that an attempt begins, and takes on the context that listeners
 // want. Nobody else may look at the attempt yet.
 func (a *attempt) tellStart() {
-	a.parent = a.cfg.tell(a.parent, Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged})
+	a.parent = a.cfg.tell(a.parent, &Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart})
 }
 
 // tellEnd tells that an attempt has ended. Its context may be over by now.
 func (a *attempt) tellEnd(err error, v Verdict, won bool) {
-	a.cfg.tell(a, Event{Kind: AttemptEnded, Attempt: int(a.number), Hedged: a.hedged, Won: won && err == nil,
+	a.cfg.tell(a, &Event{Kind: AttemptEnded, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart, Won: won && err == nil,
 		Err: err, Verdict: v, Took: time.Duration(a.took.Load())})
 }

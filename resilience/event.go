@@ -35,9 +35,9 @@ const (
 	// CallEnded: Do is about to return. Has Source, Age, Cause, Err, Attempt (their
 	// number), Took, Criticality.
 	CallEnded
-	// AttemptStarted: an attempt has its permit and begins. Has Attempt, Hedged.
+	// AttemptStarted: an attempt has its permit and begins. Has Attempt, Hedged, Apart.
 	AttemptStarted
-	// AttemptEnded: has Err, Verdict, Took, Won (of hedges).
+	// AttemptEnded: has Attempt, Hedged, Apart, Err, Verdict, Took, Won (of hedges).
 	AttemptEnded
 	// Waited: the call waited for a permit. Has Took.
 	Waited
@@ -59,22 +59,22 @@ const (
 // Event is one thing that happened. It is a value; fields that its kind does not
 // name are zero.
 type Event struct {
-	Kind       EventKind
-	Dependency string
-	Operation  string
-	Attempt    int
-	Hedged     bool
-	Won        bool
-	Source     Source
-	Age        time.Duration
-	Took       time.Duration
+	Dependency  string
+	Operation   string
+	Kind        EventKind
+	Hedged      bool
+	Won         bool
+	Apart       bool // of work that may outlive its call: coalesced, or a refresh ahead
+	Source      Source
+	Criticality Criticality // the call's class
+	From, To    BreakerState
+	Attempt     int
+	Age         time.Duration
+	Took        time.Duration
 	// Err is what went wrong; Cause is what a fallback stood in for.
 	Err, Cause error
 	Verdict    Verdict
-	// Criticality is the call's class.
-	Criticality Criticality
-	From, To    BreakerState
-	Limit       int
+	Limit      int
 }
 
 // BreakerState is the state of a circuit breaker.

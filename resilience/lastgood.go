@@ -153,7 +153,7 @@ func refresh[T any](r *run, l *LastGood[T], key string, call func(context.Contex
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(ending, cancel)()
-		r := run{ctx: ctx, cfg: cfg}
+		r := run{ctx: ctx, cfg: cfg, apart: true}
 		v, _, err := attempts(&r, call, []CallOption[T]{{dispose: dispose}})
 		if err == nil {
 			l.remember(key, v, cfg.guard.clock.Now(), r.forget)

@@ -26,7 +26,7 @@ type change struct {
 }
 
 // tell tells one event and returns the context that the listeners want.
-func (l *listening) tell(ctx context.Context, e Event) context.Context {
+func (l *listening) tell(ctx context.Context, e *Event) context.Context {
 	for _, listener := range l.listeners {
 		if next := l.handle(ctx, listener, e); next != nil {
 			ctx = next
@@ -37,13 +37,15 @@ func (l *listening) tell(ctx context.Context, e Event) context.Context {
 
 // handle calls one listener. A panic in it ends nothing but its own event. Goexit
 // ends the goroutine; what it holds is given back by deferred functions.
-func (l *listening) handle(ctx context.Context, listener Listener, e Event) (next context.Context) {
-	defer func() {
-		if recover() != nil {
-			l.panics.Add(1)
-		}
-	}()
-	return listener.Handle(ctx, e)
+func (l *listening) handle(ctx context.Context, listener Listener, e *Event) context.Context {
+	defer l.survive()
+	return listener.Handle(ctx, *e)
+}
+
+func (l *listening) survive() {
+	if recover() != nil {
+		l.panics.Add(1)
+	}
 }
 
 // queue keeps a change of state until deliver. It may be called under any lock.
@@ -93,6 +95,6 @@ func (l *listening) deliver() {
 		next := l.pending[0]
 		l.pending = l.pending[1:]
 		l.mu.Unlock()
-		l.tell(next.ctx, next.event)
+		l.tell(next.ctx, &next.event)
 	}
 }

@@ -76,6 +76,9 @@ func isRepeat(ctx context.Context) bool { return markOf(ctx).retried }
 
 // classOf is the class of a call of an operation under the context.
 func classOf(ctx context.Context, own Criticality) Criticality {
+	if ctx.Value(markKey{}) == nil {
+		return own
+	}
 	if m := markOf(ctx); m.classSet {
 		return min(own, m.class)
 	}

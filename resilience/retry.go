@@ -113,7 +113,7 @@ const gaveNoRetry = "no retry"
 // sleep waits out the pause before the next attempt.
 func (r *run) sleep(err error) error {
 	if r.cfg.listens() {
-		r.tell(Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
+		r.tell(&Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
 	}
 	if r.pause <= 0 {
 		return r.ctx.Err()

@@ -13,6 +13,10 @@ type run struct {
 	cfg   *opConfig
 	begun bool // the clock runs; a call that is refused at once needs none
 	start int64
+	// fresh: start was read just now. end is when the last attempt on this goroutine
+	// ended, if somebody listens. Both spare a look at the clock.
+	fresh bool
+	end   int64
 	// deadline bounds the whole call. theirs: it is the caller's own, not ours.
 	deadline int64
 	theirs   bool
@@ -27,6 +31,8 @@ type run struct {
 	ended  bool
 	// forget: the attempt that won said DoNotRemember.
 	forget bool
+	// apart: it is no caller's own: coalesced, or a refresh ahead.
+	apart bool
 }
 
 // begin starts the clock, unless it runs.
@@ -45,9 +51,9 @@ func (r *run) begin(now int64) {
 }
 
 // tell tells an event of the call; c.listens() was asked before.
-func (r *run) tell(e Event) context.Context { return r.cfg.tell(r.ctx, e) }
+func (r *run) tell(e *Event) context.Context { return r.cfg.tell(r.ctx, e) }
 
-func (c *opConfig) tell(ctx context.Context, e Event) context.Context {
+func (c *opConfig) tell(ctx context.Context, e *Event) context.Context {
 	e.Dependency, e.Operation = c.guard.name, c.name
 	return c.guard.tell(ctx, e)
 }
@@ -58,7 +64,7 @@ func (r *run) refused(refusal *Refusal, hedged bool) error {
 		s.compare(r.cfg.name, false, false)
 	}
 	if r.cfg.listens() {
-		r.tell(Event{Kind: Refused, Err: refusal, Hedged: hedged})
+		r.tell(&Event{Kind: Refused, Err: refusal, Hedged: hedged})
 	}
 	return refusal
 }
@@ -101,8 +107,12 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 			circuit = g.breaker.now.Load()
 		}
 	}
-	now := g.now()
-	r.begin(now)
+	now := r.start
+	if !r.fresh {
+		now = g.now()
+		r.begin(now)
+	}
+	r.fresh = false
 	var p *probe
 	if breaker != nil && circuit.kind != BreakerClosed && breaker.Mode == BreakerAuto {
 		var ok bool
@@ -120,7 +130,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	}
 	r.attempts++
 	r.token = false
-	a := &attempt{circuit: circuit, probe: p, start: now, number: int32(r.attempts), hedged: hedged}
+	a := &attempt{circuit: circuit, probe: p, start: now, number: int32(r.attempts), hedged: hedged, apart: r.apart}
 	a.parent, a.cfg, a.end, a.theirs = r.ctx, c, r.deadline, r.theirs
 	if c.AttemptTimeout > 0 && now+int64(c.AttemptTimeout) < r.deadline {
 		a.end, a.theirs = now+int64(c.AttemptTimeout), false
@@ -157,6 +167,7 @@ func (r *run) queueUp() error {
 	c, g := r.cfg, r.cfg.guard
 	now := g.now()
 	r.begin(now)
+	r.fresh = false
 	until := r.deadline
 	if w := c.shared.Bulkhead.MaxWait; w > 0 {
 		until = min(until, now+int64(w))
@@ -192,7 +203,7 @@ func (r *run) tellWait(took time.Duration, permit bool) {
 			r.cfg.guard.bulkhead.giveBack(r.cfg.guard.now())
 		}
 	}()
-	r.tell(Event{Kind: Waited, Took: took})
+	r.tell(&Event{Kind: Waited, Took: took})
 	told = true
 }
 

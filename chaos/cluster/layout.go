@@ -97,7 +97,11 @@ func (n *Node) args(cfg Config, jars string, jmx int) []string {
 	heap := strconv.Itoa(cfg.HeapMB)
 	conf := filepath.Join(n.dir, "conf")
 	args := []string{
-		"-Xms" + heap + "m", "-Xmx" + heap + "m", "-Xss512k", "-XX:+UseG1GC",
+		// Nodes of a test live for minutes on few cores: the first compiler alone, and a
+		// collector without threads of its own, leave the cores to the nodes' work. With the
+		// usual ones a node that has just started is slow for a minute, and slows the others.
+		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+		"-Xms" + heap + "m", "-Xmx" + heap + "m", "-Xss512k",
 		"-javaagent:" + filepath.Join(jars, "jamm-0.4.0.jar"),
 		"-Dcassandra.config=file://" + filepath.Join(conf, "cassandra.yaml"),
 		"-XX:+PerfDisableSharedMem", "-Djava.io.tmpdir=" + filepath.Join(n.dir, "tmp"),

@@ -50,6 +50,10 @@ type Config struct {
 	// SilenceLimit is how long a node that owes answers may say nothing before its
 	// connections are replaced. Default: 5 s.
 	SilenceLimit time.Duration `json:"silenceLimit,omitempty" yaml:"silenceLimit,omitempty"`
+	// QuietLimit is how long a node may owe an answer, and then one to a trivial question,
+	// without saying anything, before it is asked last. It is asked that question after
+	// half of the limit. Default: 200 ms.
+	QuietLimit time.Duration `json:"quietLimit,omitempty" yaml:"quietLimit,omitempty"`
 	// SuspectAfter is the number of failures in a row from which a node is asked last.
 	// Default: 3.
 	SuspectAfter int `json:"suspectAfter,omitempty" yaml:"suspectAfter,omitempty"`
@@ -86,6 +90,7 @@ const (
 	// maxOrphans leaves half of a connection's streams to requests that are waited for.
 	maxOrphans          = 16384
 	defaultSilenceLimit = 5 * time.Second
+	defaultQuietLimit   = 200 * time.Millisecond
 	defaultSuspectAfter = 3
 	defaultSuspectFor   = 500 * time.Millisecond
 	// requestTimeout bounds the driver's own requests: heartbeats, preparing. The
@@ -116,6 +121,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.ConnectTimeout, defaultConnectTimeout)
 	orDefault(&c.OrphanLimit, defaultOrphanLimit)
 	orDefault(&c.SilenceLimit, defaultSilenceLimit)
+	orDefault(&c.QuietLimit, defaultQuietLimit)
 	orDefault(&c.SuspectAfter, defaultSuspectAfter)
 	orDefault(&c.SuspectFor, defaultSuspectFor)
 	c.Profiles = maps.Clone(c.Profiles)
@@ -201,7 +207,7 @@ func (c Config) Check() error {
 			add(field, v, "use a positive number, or 0 for the default")
 		}
 	}
-	for field, v := range map[string]time.Duration{"ConnectTimeout": c.ConnectTimeout, "SilenceLimit": c.SilenceLimit, "SuspectFor": c.SuspectFor} {
+	for field, v := range map[string]time.Duration{"ConnectTimeout": c.ConnectTimeout, "SilenceLimit": c.SilenceLimit, "QuietLimit": c.QuietLimit, "SuspectFor": c.SuspectFor} {
 		if v < 0 {
 			add(field, v, "use a positive duration, or 0 for the default")
 		}

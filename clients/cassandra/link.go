@@ -23,7 +23,7 @@ func (s *Session) open() (*link, error) {
 	c := &s.config
 	var said reason
 	nodes := driver.NewNodes(driver.Limits{Suspect: c.SuspectAfter, SuspectFor: c.SuspectFor, Connections: c.Connections,
-		Orphans: c.OrphanLimit, Silence: c.SilenceLimit})
+		Orphans: c.OrphanLimit, Silence: c.SilenceLimit, Quiet: c.QuietLimit})
 	cfg := s.driverConfig()
 	cfg.Nodes, cfg.Log = nodes, said.log(c.Log)
 	d, err := gocqldriver.Connect(cfg, c.TLS)

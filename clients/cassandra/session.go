@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type Session struct {
 	// ctx is for requests that bring no context; it ends with the session.
 	ctx    context.Context
 	end    context.CancelFunc
+	work   sync.WaitGroup // watch
 	closed atomic.Bool
 }
 
@@ -67,6 +69,7 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 		s.end()
 		return nil, errors.Join(err, s.closeGuards())
 	}
+	s.work.Go(s.watch)
 	return s, nil
 }
 
@@ -265,6 +268,7 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.end()
+	s.work.Wait()
 	s.search.wait()
 	s.link.Load().driver.Close()
 	return s.closeGuards()

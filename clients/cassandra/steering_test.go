@@ -2,6 +2,7 @@ package cassandra_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,46 @@ func TestASickNodeIsSteeredAround(t *testing.T) {
 			eventually(t, "the node is well again", func() bool { ask(); return !suspect() })
 		})
 	}
+}
+
+// TestANodeThatFallsSilent: calls with a long time to wait keep others from waiting with
+// them. The node is asked by pings alone, and again by callers once it answers one.
+func TestANodeThatFallsSilent(t *testing.T) {
+	cluster, s := scripted(t, cqltest.Config{Nodes: 3}, func(c *cassandra.Config) { c.QuietLimit = 100 * time.Millisecond })
+	cluster.On(selectV, selects)
+	ask := func() {
+		if err := s.Query(selectV, "a").Profile("once").Exec(); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 10 {
+		ask()
+	}
+	node := func() cassandra.NodeState { return s.Nodes()[1] }
+	thaw := cluster.Node(1).Freeze()
+	defer thaw()
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	for node().InFlight == 0 {
+		waiting.Go(ask)
+		eventually(t, "the calls are on their way", func() bool { return node().InFlight > 0 || s.Guard().Snapshot().InFlight == 0 })
+	}
+	eventually(t, "the node is suspect", func() bool { return node().Suspect })
+	before, start := node().Requests, time.Now()
+	for range 300 {
+		ask()
+	}
+	pings := int64(time.Since(start)/(500*time.Millisecond)) + 1
+	if got := node().Requests - before; got > pings {
+		t.Errorf("the silent node was asked %d times, where %d pings were due", got, pings)
+	}
+	thaw()
+	eventually(t, "the node is well again", func() bool { return !node().Suspect })
+	eventually(t, "callers ask it", func() bool {
+		before := node().Requests
+		ask()
+		return node().Requests > before
+	})
 }
 
 // TestASlowReplicaIsAskedLess: of two replicas the one that answers sooner is asked.

@@ -31,8 +31,7 @@ const maxInterim = 64
 // because it is made for every request. Safe for concurrent use.
 type attempt struct {
 	guarded, caller context.Context
-	trace           httptrace.ClientTrace
-	outer           *httptrace.ClientTrace // the caller's, or nil
+	trace           *heard // nil: nothing is to be heard
 	wired           wired
 	balancer        *Balancer // nil: there is one address
 	backend         *backend
@@ -40,19 +39,23 @@ type attempt struct {
 	end1            [1]byte   // where the end of a body is read into
 	number          int32     // from 1, hedges included
 	hedged, raced   bool
+	quiet           bool // nothing of ours is sent
 	retried         bool // the request around is itself a repeat
 	class           resilience.Criticality
 
-	conns, interim atomic.Int32
+	conns atomic.Int32
 	// sent: the headers were written. unprocessed: and yet the server did nothing.
 	sent, unprocessed atomic.Bool
 	// reading is when the Read began that is under way, as an offset from epoch; 0: none.
 	reading atomic.Int64
 
-	done chan struct{}
 	mu   sync.Mutex
+	done chan struct{} // nil: nobody has asked for it
 	// err and cause are set before done is closed.
 	err, cause error
+	conn       *connection // of a pool; the attempt's end closes it
+	body       carriedBody
+	small      whole
 	first      ending
 	more       []*ending
 	timer      *time.Timer
@@ -63,22 +66,31 @@ type attempt struct {
 	stopGuard  func() bool
 }
 
+// heard is a trace and what it counts.
+type heard struct {
+	httptrace.ClientTrace
+	outer   *httptrace.ClientTrace // the caller's, or nil
+	interim atomic.Int32
+}
+
 // epoch is what offsets count from.
 var epoch = time.Now()
 
 // begin makes an attempt from the guard's context, and the caller's, which a
-// response's body may live under.
-func (a *attempt) begin(guarded, caller context.Context, of wired) {
-	a.guarded, a.caller, a.done = guarded, caller, make(chan struct{})
+// response's body may live under. If the base pools, its connections watch the
+// deadline, and arm does until there is one.
+func (a *attempt) begin(guarded, caller context.Context, of wired, pools bool) {
+	a.guarded, a.caller, a.wired = guarded, caller, of
 	info, _ := resilience.AttemptFrom(guarded)
 	a.number, a.hedged, a.raced, a.retried, a.class = int32(info.Number), info.Hedged, info.Raced, info.Retried, info.Criticality
-	a.listen(of)
 	// What is started here may end the attempt at once: it waits for the lock.
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if deadline, ok := guarded.Deadline(); ok {
 		a.deadline, a.left = deadline, max(1, time.Until(deadline))
-		a.timer = time.AfterFunc(a.left, a.expire)
+		if !pools {
+			a.timer = time.AfterFunc(a.left, a.expire)
+		}
 	}
 	if caller.Done() != nil {
 		a.stopCaller = context.AfterFunc(caller, func() { a.end(caller.Err(), context.Cause(caller)) })
@@ -97,22 +109,40 @@ type wired struct {
 	multiplexed bool
 }
 
-// listen makes the attempt's trace. The caller's, if there is one, hears all of it.
-func (a *attempt) listen(of wired) {
-	a.wired = of
-	if a.outer = httptrace.ContextClientTrace(a.guarded); a.outer != nil {
-		a.trace = *a.outer
-		if a.outer.Got1xxResponse != nil {
+// listen makes the attempt's trace. The caller's, if there is one, hears all of it. On
+// the connections of a pool there is nothing else to hear.
+func (a *attempt) listen(pooled bool) {
+	outer := httptrace.ContextClientTrace(a.guarded)
+	if pooled && outer == nil {
+		return
+	}
+	a.trace = &heard{outer: outer}
+	if outer != nil {
+		a.trace.ClientTrace = *outer
+		if outer.Got1xxResponse != nil {
 			a.trace.Got1xxResponse = a.gotInterim
 		}
 	}
-	a.trace.GotConn, a.trace.WroteHeaders = a.gotConn, a.wroteHeaders
+	if !pooled {
+		a.trace.GotConn, a.trace.WroteHeaders = a.gotConn, a.wroteHeaders
+	}
+}
+
+// tellConn tells the caller's trace which connection of a pool was found.
+func (a *attempt) tellConn(c *connection) {
+	if a.trace != nil && a.trace.outer.GotConn != nil {
+		i := httptrace.GotConnInfo{Conn: c.inner, Reused: c.used, WasIdle: c.used}
+		if c.used {
+			i.IdleTime = time.Since(c.since)
+		}
+		a.trace.outer.GotConn(i)
+	}
 }
 
 func (a *attempt) wroteHeaders() {
 	a.sent.Store(true)
-	if a.outer != nil && a.outer.WroteHeaders != nil {
-		a.outer.WroteHeaders()
+	if outer := a.trace.outer; outer != nil && outer.WroteHeaders != nil {
+		outer.WroteHeaders()
 	}
 }
 
@@ -125,8 +155,8 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo) {
 	if a.conns.Add(1) > 1 {
 		a.gotAnother(i.Conn)
 	}
-	if a.outer != nil && a.outer.GotConn != nil {
-		a.outer.GotConn(i)
+	if outer := a.trace.outer; outer != nil && outer.GotConn != nil {
+		outer.GotConn(i)
 	}
 }
 
@@ -155,8 +185,8 @@ func isHTTP2(conn net.Conn) bool {
 }
 
 func (a *attempt) gotInterim(code int, header textproto.MIMEHeader) error {
-	if a.interim.Add(1) > maxInterim {
+	if a.trace.interim.Add(1) > maxInterim {
 		return errInformed
 	}
-	return a.outer.Got1xxResponse(code, header)
+	return a.trace.outer.Got1xxResponse(code, header)
 }

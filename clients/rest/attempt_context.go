@@ -16,25 +16,49 @@ func (a *attempt) Deadline() (time.Time, bool) {
 }
 
 // Done implements context.Context.
-func (a *attempt) Done() <-chan struct{} { return a.done }
+func (a *attempt) Done() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.done == nil {
+		a.done = make(chan struct{})
+		if a.err != nil {
+			close(a.done)
+		}
+	}
+	return a.done
+}
 
 // Err implements context.Context.
 func (a *attempt) Err() error {
-	select {
-	case <-a.done:
-		return a.err
-	default:
-		return nil
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
 }
 
 // Value implements context.Context.
 func (a *attempt) Value(key any) any {
-	if key == traceKey {
-		return &a.trace
+	if key == traceKey && a.trace != nil {
+		return &a.trace.ClientTrace
 	}
 	return a.guarded.Value(key)
 }
+
+// pooled is an attempt as the context of a request on a connection of a pool. It is
+// never done for net/http: the attempt's end closes the connection, which costs
+// nothing as long as it does not come.
+type pooled attempt
+
+// Deadline implements context.Context.
+func (p *pooled) Deadline() (time.Time, bool) { return (*attempt)(p).Deadline() }
+
+// Done implements context.Context.
+func (p *pooled) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (p *pooled) Err() error { return (*attempt)(p).Err() }
+
+// Value implements context.Context.
+func (p *pooled) Value(key any) any { return (*attempt)(p).Value(key) }
 
 // String describes the context, as those of package context do.
 func (a *attempt) String() string { return "rest.attempt" }
@@ -81,8 +105,11 @@ func (a *attempt) end(err, cause error) {
 		return
 	}
 	a.err, a.cause = err, cause
-	close(a.done)
-	timer, stopCaller, stopGuard := a.timer, a.stopCaller, a.stopGuard
+	if a.done != nil {
+		close(a.done)
+	}
+	timer, stopCaller, stopGuard, conn := a.timer, a.stopCaller, a.stopGuard, a.conn
+	a.conn = nil
 	first, more := a.first.f, a.more
 	a.first.f, a.more, a.timer = nil, nil, nil
 	var rest []func()
@@ -93,6 +120,9 @@ func (a *attempt) end(err, cause error) {
 		}
 	}
 	a.mu.Unlock()
+	if conn != nil {
+		conn.pool.lose(conn)
+	}
 	if timer != nil {
 		timer.Stop()
 	}
@@ -120,6 +150,42 @@ func (a *attempt) why() error {
 	return a.cause
 }
 
+// causeOf is the cause of the end in place of an error that came of it.
+func (a *attempt) causeOf(err error) error {
+	if why := a.why(); why != nil {
+		return why
+	}
+	return err
+}
+
+// hold makes the attempt's end close a connection. It reports whether there is still
+// time.
+func (a *attempt) hold(c *connection) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return false
+	}
+	a.conn = c
+	c.user.Store(a)
+	if a.timer == nil && !a.deadline.IsZero() {
+		c.alarm(a.left)
+	}
+	return true
+}
+
+// drop undoes hold. It reports whether the connection was not closed.
+func (a *attempt) drop() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	had := a.conn != nil
+	if had {
+		a.conn.user.Store(nil)
+	}
+	a.conn = nil
+	return had
+}
+
 // leave takes the attempt from under the guard: from here on only the caller ends it,
 // or a stall.
 func (a *attempt) leave() {
@@ -143,6 +209,8 @@ func (a *attempt) watch(stall time.Duration) bool {
 	}
 	a.stall = stall
 	switch {
+	case a.conn != nil && a.timer == nil:
+		a.conn.alarm(stall)
 	case a.timer == nil:
 		a.timer = time.AfterFunc(stall, a.expire)
 	case a.deadline.IsZero() || stall < time.Until(a.deadline):
@@ -151,15 +219,31 @@ func (a *attempt) watch(stall time.Duration) bool {
 	return true
 }
 
+// arm sets a timer for the deadline, for as long as no connection watches it.
+func (a *attempt) arm() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.timer == nil && a.err == nil && !a.deadline.IsZero() {
+		a.timer = time.AfterFunc(max(1, time.Until(a.deadline)), a.expire)
+	}
+}
+
 // expire is called when the deadline is due, or a stall may be. One timer serves both,
 // and a read does not touch it.
 func (a *attempt) expire() {
-	now := time.Now()
-	a.mu.Lock()
-	next, cause := a.expiresLocked(now)
-	if cause == nil && a.timer != nil && next > 0 {
-		a.timer.Reset(next)
+	if next := a.expires(); next > 0 {
+		a.mu.Lock()
+		if a.timer != nil {
+			a.timer.Reset(next)
+		}
+		a.mu.Unlock()
 	}
+}
+
+// expires ends an attempt that is over. It returns when to look again; 0: never.
+func (a *attempt) expires() time.Duration {
+	a.mu.Lock()
+	next, cause := a.expiresLocked(time.Now())
 	a.mu.Unlock()
 	switch cause {
 	case nil:
@@ -168,6 +252,7 @@ func (a *attempt) expire() {
 	default:
 		a.end(context.Canceled, cause)
 	}
+	return next
 }
 
 // expiresLocked says why the attempt is over, or when to look again; 0: never.

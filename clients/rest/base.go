@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ const maxAge = 5 * time.Minute
 type Base struct {
 	template *http.Transport
 	age      time.Duration // zero: connections have no age
+	pool     *pool         // of HTTP/1.1 without TLS, for attempts; nil: none
 
 	mu      sync.Mutex
 	current *http.Transport
@@ -50,12 +52,16 @@ func NewBase(limit int, change ...func(*http.Transport)) *Base {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 		OnProxyConnectResponse: refusedByProxy,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 500 * time.Millisecond},
 	}
 	for _, f := range change {
 		f(t)
 	}
-	return &Base{template: t, age: maxAge}
+	b := &Base{template: t}
+	if !t.DisableKeepAlives && t.MaxIdleConnsPerHost >= 0 && (t.Protocols == nil || t.Protocols.HTTP1() && !t.Protocols.UnencryptedHTTP2()) {
+		b.pool = newPool(t)
+	}
+	return b.WithAge(0)
 }
 
 // WithAge sets how long connections take new requests, before the first use. Zero: 5
@@ -69,12 +75,41 @@ func (b *Base) WithAge(age time.Duration) *Base {
 		age = 0
 	}
 	b.age = age
+	if b.pool != nil {
+		b.pool.age = age
+	}
 	return b
 }
 
 // RoundTrip sends a request on connections that are not too old.
 func (b *Base) RoundTrip(r *http.Request) (*http.Response, error) {
+	if p, ok := r.Context().(*pooled); ok {
+		a := (*attempt)(p)
+		if b.carries(r, a) {
+			a.listen(true)
+			return b.carry(r, a)
+		}
+		a.listen(false)
+		a.arm()
+		a.mark(r, nil)
+		r = r.WithContext(a)
+	}
 	return b.transport().RoundTrip(r)
+}
+
+// pools says whether a base has connections of its own for attempts.
+func pools(rt http.RoundTripper) bool {
+	b, ok := rt.(*Base)
+	return ok && b.pool != nil
+}
+
+// context is the attempt as the context of its request.
+func (a *attempt) context(pools bool) context.Context {
+	if pools {
+		return (*pooled)(a)
+	}
+	a.listen(false)
+	return a
 }
 
 // transport is the one whose connections are young enough. Requests on older ones end
@@ -106,6 +141,9 @@ func (b *Base) CloseIdleConnections() {
 	b.mu.Unlock()
 	if t != nil {
 		t.CloseIdleConnections()
+	}
+	if b.pool != nil {
+		b.pool.closeIdle()
 	}
 }
 

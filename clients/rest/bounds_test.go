@@ -293,13 +293,26 @@ func TestHedges(t *testing.T) {
 		{"a PUT of a stream is not hedged", "PUT", 200, 1, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			// A hedge answers once the first was seen, and the first after it; where there must
+			// be no hedge, after a while in which it could have come.
+			firsts, hedges, wait := make(chan struct{}, 2), make(chan struct{}, 2), time.Minute
+			if c.want == 1 {
+				wait = 50 * time.Millisecond
+			}
 			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasSuffix(r.Header.Get(rest.HeaderAttempt), ";hedge") {
-					w.WriteHeader(c.second)
-				} else {
 					select {
 					case <-r.Context().Done():
-					case <-time.After(100 * time.Millisecond):
+					case <-firsts:
+					}
+					w.WriteHeader(c.second)
+					defer func() { hedges <- struct{}{} }()
+				} else {
+					firsts <- struct{}{}
+					select {
+					case <-r.Context().Done():
+					case <-hedges:
+					case <-time.After(wait):
 					}
 				}
 				_, _ = io.WriteString(w, strings.Repeat("x", 20_000))

@@ -41,6 +41,7 @@ type Client struct {
 	cfg         ClientConfig
 	base        http.RoundTripper
 	multiplexed bool
+	pools       bool // see the function
 	opened      openings
 }
 
@@ -68,7 +69,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if c.base == nil {
 		c.base = NewBase(64)
 	}
-	c.multiplexed = multiplexes(c.base)
+	c.multiplexed, c.pools = multiplexes(c.base), pools(c.base)
 	c.cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
 	return c, nil
 }
@@ -139,9 +140,9 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 		r.Header.Set("Content-Type", "application/json")
 	}
 	a := new(attempt)
-	a.begin(ctx, ctx, wired{replayed(r), c.multiplexed})
+	a.begin(ctx, ctx, wired{replayed(r), c.multiplexed}, c.pools)
 	defer a.cancel(context.Canceled)
-	out, err := a.request(r, true, c.cfg.Quiet)
+	out, err := a.request(a.context(c.pools), r, true, c.cfg.Quiet)
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}

@@ -47,7 +47,9 @@ func onBoth(t *testing.T, h http.HandlerFunc, test func(t *testing.T, s *service
 		s.StartTLS()
 		t.Cleanup(s.Close)
 		base := rest.NewBase(50, func(tr *http.Transport) {
-			tr.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig
+			tr.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+			// A machine that is busy elsewhere is no black hole.
+			tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second}
 		})
 		t.Cleanup(base.CloseIdleConnections)
 		test(t, s, base)

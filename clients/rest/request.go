@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -45,9 +46,11 @@ func resendable(r *http.Request) bool {
 }
 
 // request is the request as it is sent, with the caller's own body or another one that
-// reads the same. The caller's request is not changed.
-func (a *attempt) request(r *http.Request, own, quiet bool) (*http.Request, error) {
-	out := r.WithContext(a)
+// reads the same. The caller's request is not changed. On a base that pools, it is
+// marked once there is a connection.
+func (a *attempt) request(ctx context.Context, r *http.Request, own, quiet bool) (*http.Request, error) {
+	a.quiet = quiet
+	out := r.WithContext(ctx)
 	if !own && r.Body != nil && r.Body != http.NoBody {
 		if r.GetBody == nil {
 			return nil, errOneShot
@@ -58,7 +61,9 @@ func (a *attempt) request(r *http.Request, own, quiet bool) (*http.Request, erro
 		}
 		out.Body = body
 	}
-	a.mark(out, quiet)
+	if _, pools := ctx.(*pooled); !pools {
+		a.mark(out, nil)
+	}
 	return out, nil
 }
 
@@ -77,20 +82,23 @@ var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality]
 
 // mark writes what travels with a request. What goes without saying is not said: a
 // first attempt, and the class critical. Headers of this kind that the request came
-// with, from a proxy for example, were meant for another hop.
-func (a *attempt) mark(out *http.Request, quiet bool) {
+// with, from a proxy for example, were meant for another hop. The headers are written
+// to space, or to a new map.
+func (a *attempt) mark(out *http.Request, space http.Header) {
 	h := out.Header
-	if quiet && h[HeaderTimeout] == nil && h[HeaderAttempt] == nil && h[HeaderCriticality] == nil && h != nil {
+	if a.quiet && h[HeaderTimeout] == nil && h[HeaderAttempt] == nil && h[HeaderCriticality] == nil && h != nil {
 		return
 	}
 	// Values are shared with the caller's headers: nothing below changes them.
-	out.Header = make(http.Header, len(h)+3)
+	if out.Header = space; space == nil {
+		out.Header = make(http.Header, len(h)+3)
+	}
 	for name, values := range h {
 		if name != HeaderTimeout && name != HeaderAttempt && name != HeaderCriticality {
 			out.Header[name] = values
 		}
 	}
-	if quiet {
+	if a.quiet {
 		return
 	}
 	if a.left > 0 {

@@ -265,6 +265,12 @@ func TestBodiesHaveBounds(t *testing.T) {
 // TestOneGetOverDyingConnections is the case where the standard transport sends one
 // GET nine times.
 func TestOneGetOverDyingConnections(t *testing.T) {
+	for name, base := range map[string]http.RoundTripper{"our own base": rest.NewBase(50), "net/http's": &http.Transport{MaxIdleConnsPerHost: 50}} {
+		t.Run(name, func(t *testing.T) { oneGetOverDyingConnections(t, base) })
+	}
+}
+
+func oneGetOverDyingConnections(t *testing.T, base http.RoundTripper) {
 	var die atomic.Bool
 	var executed atomic.Int64
 	var together sync.WaitGroup
@@ -282,7 +288,7 @@ func TestOneGetOverDyingConnections(t *testing.T) {
 		together.Wait()
 	})
 	g := guard(t, func(p *resilience.Policy) { p.Default.Retry.MaxAttempts = 2 })
-	c := client(t, &rest.Transport{Guard: g})
+	c := client(t, &rest.Transport{Guard: g, Base: base})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

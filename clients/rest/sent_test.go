@@ -21,7 +21,7 @@ import (
 )
 
 // frames is a server that speaks HTTP/2 by hand: for what a real one can't be made to
-// say. Answer gets each request's stream.
+// say. Answer gets each request's stream once the request is there whole.
 func frames(t *testing.T, answer func(c net.Conn, stream uint32, n int64)) (address string, seen *atomic.Int64, base *rest.Base) {
 	t.Helper()
 	certified := httptest.NewUnstartedServer(nil)
@@ -75,7 +75,7 @@ func frames(t *testing.T, answer func(c net.Conn, stream uint32, n int64)) (addr
 						frame(c, 4, 1, 0, nil) // acknowledged
 					case head[3] == 6 && head[4] == 0:
 						frame(c, 6, 1, 0, payload) // PING
-					case head[3] == 1:
+					case head[3] <= 1 && head[4]&1 != 0: // HEADERS or DATA that end a stream
 						answer(c, binary.BigEndian.Uint32(head[5:]), seen.Add(1))
 					}
 				}
@@ -95,6 +95,10 @@ func frame(c net.Conn, kind, flags byte, stream uint32, payload []byte) {
 	_, _ = c.Write(append(b, payload...)) // a client that has gone needs no answer
 }
 
+// shut says no more, but goes on to listen: a client that writes meets no error before
+// it has read what was said.
+func shut(c net.Conn) { _ = c.(*tls.Conn).CloseWrite() }
+
 func number(n ...uint32) []byte {
 	var b []byte
 	for _, one := range n {
@@ -109,11 +113,11 @@ func TestStreamsThatWereNotProcessed(t *testing.T) {
 	refuse := func(c net.Conn, stream uint32, _ int64) { frame(c, 3, 0, stream, number(7)) } // RST_STREAM, REFUSED_STREAM
 	farewell := func(c net.Conn, _ uint32, _ int64) {
 		frame(c, 7, 0, 0, number(0, 0)) // GOAWAY: no stream was processed
-		c.Close()
+		shut(c)
 	}
 	covered := func(c net.Conn, stream uint32, _ int64) {
 		frame(c, 7, 0, 0, number(stream, 0)) // GOAWAY: this one perhaps was
-		c.Close()
+		shut(c)
 	}
 	internal := func(c net.Conn, stream uint32, _ int64) { frame(c, 3, 0, stream, number(2)) } // INTERNAL_ERROR
 	cut := func(c net.Conn, _ uint32, _ int64) { c.Close() }
@@ -193,7 +197,7 @@ func TestRepeatsOfNetHTTP(t *testing.T) {
 					conn.Close()
 				}
 			})
-			tr := &rest.Transport{Guard: guard(t, func(p *resilience.Policy) {
+			tr := &rest.Transport{Base: &http.Transport{MaxIdleConnsPerHost: 8}, Guard: guard(t, func(p *resilience.Policy) {
 				if !c.retry {
 					p.Default.Retry = nil
 				}

@@ -46,6 +46,7 @@ type Transport struct {
 	bad    error
 	// multiplexed: see wired.
 	multiplexed bool
+	pools       bool // see the function
 	opened      openings
 }
 
@@ -54,7 +55,7 @@ func (t *Transport) init() {
 	if t.base == nil {
 		t.base = NewBase(64)
 	}
-	t.multiplexed = multiplexes(t.base)
+	t.multiplexed, t.pools = multiplexes(t.base), pools(t.base)
 	t.router, t.bad = newRouter(t.Guard, t.Routes)
 	if t.Guard == nil {
 		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Guard is nil: make a guard for the host"))

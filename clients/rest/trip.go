@@ -51,8 +51,8 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	if tr.Balancer != nil {
 		a.balancer, a.backend = tr.Balancer, t.pick(tr.Balancer)
 	}
-	a.begin(ctx, r.Context(), wired{replayed(r), tr.multiplexed})
-	out, err := a.request(r, own, tr.Quiet)
+	a.begin(ctx, r.Context(), wired{replayed(r), tr.multiplexed}, tr.pools)
+	out, err := a.request(a.context(tr.pools), r, own, tr.Quiet)
 	if err != nil {
 		err = a.failed(r, err, false)
 		a.cancel(context.Canceled)

@@ -28,7 +28,8 @@ func isSmall(r *http.Response, limit int64) bool {
 // readWhole replaces the answer's body by one in memory.
 func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
 	watched := a.watch(stall)
-	w := newWhole(int(r.ContentLength))
+	w := &a.small
+	w.fill(int(r.ContentLength))
 	n, err := 0, error(nil)
 	for err == nil {
 		p := w.left[n:]
@@ -65,13 +66,14 @@ type whole struct {
 	page *[pageBytes]byte // nil: the buffer is too large to be used again
 }
 
-func newWhole(n int) *whole {
+// fill gives a new body its buffer.
+func (w *whole) fill(n int) {
 	if n > pageBytes {
-		return &whole{left: make([]byte, n)}
+		w.left = make([]byte, n)
+		return
 	}
-	w := &whole{page: pages.Get().(*[pageBytes]byte)}
+	w.page = pages.Get().(*[pageBytes]byte)
 	w.left = w.page[:n]
-	return w
 }
 
 // freeLocked gives the buffer back.

@@ -7,6 +7,12 @@ import (
 	"testing"
 )
 
+func newWhole(n int) *whole {
+	w := new(whole)
+	w.fill(n)
+	return w
+}
+
 func TestWhole(t *testing.T) {
 	for _, n := range []int{1, pageBytes, pageBytes + 1} {
 		want := bytes.Repeat([]byte("ab"), n)[:n]

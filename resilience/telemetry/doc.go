@@ -19,5 +19,6 @@
 //
 // Providers are given: nothing is taken from OpenTelemetry's globals. Names and
 // metric attributes are of bounded cardinality whatever the policies are called.
-// A call that is not sampled costs two allocations, which are the tracer's own.
+// A call that is not sampled costs two allocations, which are the tracer's own, and
+// two measurements; Config.Histograms makes those cheap.
 package telemetry

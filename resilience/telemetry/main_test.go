@@ -8,6 +8,7 @@ import (
 
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
+	"github.com/backstay-go/backstay/resilience/telemetry/bound"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -42,11 +43,23 @@ type rig struct {
 
 func newRig(t testing.TB, p resilience.Policy, sampler sdktrace.Sampler) *rig {
 	t.Helper()
+	return newRigWith(t, p, sampler, nil)
+}
+
+// newRigWith has histograms that are bound, unless nil.
+func newRigWith(t testing.TB, p resilience.Policy, sampler sdktrace.Sampler, histograms *bound.Histograms) *rig {
+	t.Helper()
 	r := &rig{spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
 	r.tracer = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithSpanProcessor(r.spans))
+	config := telemetry.Config{TracerProvider: r.tracer}
+	if histograms != nil {
+		config.Histograms = histograms
+		r.reader = metric.NewManualReader(metric.WithProducer(histograms))
+	}
 	meters := metric.NewMeterProvider(metric.WithReader(r.reader))
+	config.MeterProvider = meters
 	var err error
-	r.tel, err = telemetry.New(telemetry.Config{TracerProvider: r.tracer, MeterProvider: meters})
+	r.tel, err = telemetry.New(config)
 	must(t, err)
 	r.guard, err = resilience.New(p, resilience.WithListener(r.tel))
 	must(t, err)

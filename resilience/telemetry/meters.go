@@ -12,7 +12,7 @@ import (
 
 // meters are the instruments. Safe for concurrent use.
 type meters struct {
-	call, attempt, wait, backoff, age metric.Float64Histogram
+	call, attempt, wait, backoff, age family
 	refusals, transitions, updates    metric.Int64Counter
 
 	state, window, inFlight, waiting, limit metric.Int64ObservableGauge
@@ -21,19 +21,16 @@ type meters struct {
 	registration                            metric.Registration
 }
 
-// durations are the buckets that OpenTelemetry gives database and HTTP clients,
-// put together: .001 to 10 s.
-var durations = metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-
-// ages go from a second to a day.
-var ages = metric.WithExplicitBucketBoundaries(1, 5, 15, 60, 300, 900, 3600, 4*3600, 24*3600)
-
-func newMeters(m metric.Meter, observe metric.Callback) (*meters, error) {
+// newMeters makes the instruments. Histograms are the meter's own, unless bound is given.
+func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*meters, error) {
 	in := &meters{}
 	var errs []error
-	seconds := func(to *metric.Float64Histogram, name, text string, buckets metric.HistogramOption) {
-		h, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), buckets)
-		*to, errs = h, append(errs, err)
+	histogram := func(to *family, name, text string, bounds []float64) {
+		*to = family{name: name, text: text, bounds: bounds, bound: bound}
+		if bound == nil {
+			h, err := m.Float64Histogram(name, metric.WithUnit(seconds), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(bounds...))
+			to.instrument, errs = h, append(errs, err)
+		}
 	}
 	counter := func(to *metric.Int64Counter, name, unit, text string) {
 		c, err := m.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(text))
@@ -43,11 +40,11 @@ func newMeters(m metric.Meter, observe metric.Callback) (*meters, error) {
 		g, err := m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(text))
 		*to, errs = g, append(errs, err)
 	}
-	seconds(&in.call, metricCall, "Time of guarded calls as their callers see it.", durations)
-	seconds(&in.attempt, metricAttempt, "Time of attempts of guarded calls.", durations)
-	seconds(&in.wait, metricWait, "Time that calls waited for a permit.", durations)
-	seconds(&in.backoff, metricBackoff, "Planned pauses before retries.", durations)
-	seconds(&in.age, metricAge, "Age of remembered values that were served.", ages)
+	histogram(&in.call, metricCall, "Time of guarded calls as their callers see it.", durations)
+	histogram(&in.attempt, metricAttempt, "Time of attempts of guarded calls.", durations)
+	histogram(&in.wait, metricWait, "Time that calls waited for a permit.", durations)
+	histogram(&in.backoff, metricBackoff, "Planned pauses before retries.", durations)
+	histogram(&in.age, metricAge, "Age of remembered values that were served.", ages)
 	counter(&in.refusals, metricRefusals, "{refusal}", "Calls and attempts that a policy refused.")
 	counter(&in.transitions, metricTransitions, "{transition}", "Changes of a breaker's state, by the state entered.")
 	counter(&in.updates, metricUpdates, "{update}", "Policies swapped at run time.")
@@ -75,16 +72,16 @@ func (m *meters) close() error { return m.registration.Unregister() }
 func (m *meters) record(ctx context.Context, s *series, e *resilience.Event) {
 	switch e.Kind {
 	case resilience.CallEnded:
-		m.call.Record(ctx, e.Took.Seconds(), s.calls[callResult(e)]...)
+		s.calls[callResult(e)].record(ctx, e.Took.Seconds())
 		if e.Source == resilience.Cache || e.Source == resilience.Stale {
-			m.age.Record(ctx, e.Age.Seconds(), s.ages[e.Source]...)
+			s.ages[e.Source].record(ctx, e.Age.Seconds())
 		}
 	case resilience.AttemptEnded:
-		m.attempt.Record(ctx, e.Took.Seconds(), s.attempts[int(typeOf(e))*outcomes+outcomeOf(e)]...)
+		s.attempts[int(typeOf(e))*outcomes+outcomeOf(e)].record(ctx, e.Took.Seconds())
 	case resilience.Waited:
-		m.wait.Record(ctx, e.Took.Seconds(), s.plain...)
+		s.wait.record(ctx, e.Took.Seconds())
 	case resilience.BackedOff:
-		m.backoff.Record(ctx, e.Took.Seconds(), s.plain...)
+		s.backoff.record(ctx, e.Took.Seconds())
 	case resilience.Refused:
 		m.refusals.Add(ctx, 1, s.refusals[refuserOf(e.Err)]...)
 	case resilience.BreakerChanged:
@@ -94,29 +91,32 @@ func (m *meters) record(ctx context.Context, s *series, e *resilience.Event) {
 	}
 }
 
-// prepareMetrics makes every attribute set that the operation can need.
-func (s *series) prepareMetrics() {
-	with := func(more ...attribute.KeyValue) metric.MeasurementOption {
-		return metric.WithAttributeSet(attribute.NewSet(append(append([]attribute.KeyValue{}, s.identity...), more...)...))
+// prepare makes every attribute set that the operation can need.
+func (m *meters) prepare(s *series) {
+	with := func(more ...attribute.KeyValue) []attribute.KeyValue {
+		return append(append([]attribute.KeyValue{}, s.identity...), more...)
+	}
+	add := func(attributes ...attribute.KeyValue) []metric.AddOption {
+		return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
 	}
 	dependency := s.identity[0]
-	s.plain = []metric.RecordOption{with()}
+	s.wait, s.backoff = m.wait.of(s.identity...), m.backoff.of(s.identity...)
 	for i := range s.calls {
 		if i < sources {
-			s.calls[i] = []metric.RecordOption{with(SourceKey.String(resilience.Source(i).String()))}
-			s.ages[i] = s.calls[i]
+			source := with(SourceKey.String(resilience.Source(i).String()))
+			s.calls[i], s.ages[i] = m.call.of(source...), m.age.of(source...)
 		} else {
-			s.calls[i] = []metric.RecordOption{with(semconv.ErrorTypeKey.String(errorKind(i)))}
+			s.calls[i] = m.call.of(with(semconv.ErrorTypeKey.String(errorKind(i)))...)
 		}
 	}
 	for i := range s.attempts {
-		s.attempts[i] = []metric.RecordOption{with(AttemptTypeKey.String(attemptType(i/outcomes).String()), OutcomeKey.String(outcomeNames[i%outcomes]))}
+		s.attempts[i] = m.attempt.of(with(AttemptTypeKey.String(attemptType(i/outcomes).String()), OutcomeKey.String(outcomeNames[i%outcomes]))...)
 	}
 	for i := range s.refusals {
-		s.refusals[i] = []metric.AddOption{with(RefusedByKey.String(refuser(i).String()))}
+		s.refusals[i] = add(with(RefusedByKey.String(refuser(i).String()))...)
 	}
-	s.updates = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(dependency))}
+	s.updates = add(dependency)
 	for i := range s.states {
-		s.states[i] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(dependency, BreakerKey.String(resilience.BreakerState(i).String())))}
+		s.states[i] = add(dependency, BreakerKey.String(resilience.BreakerState(i).String()))
 	}
 }

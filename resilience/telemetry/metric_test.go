@@ -13,6 +13,7 @@ import (
 
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
+	"github.com/backstay-go/backstay/resilience/telemetry/bound"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -52,13 +53,19 @@ func flat(t *testing.T, all map[string]metricdata.Metrics) map[string]float64 {
 	return found
 }
 
-// TestEveryMetric takes a guard through every way out and holds the whole page.
+// TestEveryMetric takes a guard through every way out and holds the whole page, which
+// is the same whoever makes the histograms.
 func TestEveryMetric(t *testing.T) {
+	t.Run("the meter's", func(t *testing.T) { everyMetric(t, func() *bound.Histograms { return nil }) })
+	t.Run("bound", func(t *testing.T) { everyMetric(t, bound.New) })
+}
+
+func everyMetric(t *testing.T, histograms func() *bound.Histograms) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 5, OpenFor: time.Minute}
 		p.Default.Stale = &resilience.StalePolicy{MaxAge: time.Hour}
-		r := newRig(t, p, sdktrace.NeverSample())
+		r := newRigWith(t, p, sdktrace.NeverSample(), histograms())
 		last := resilience.NewLastGood[int](1)
 		do := func(on resilience.Caller, fails int, opts ...resilience.CallOption[int]) error {
 			_, err := resilience.Do(t.Context(), on, failing(fails), opts...)

@@ -6,7 +6,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // series is what is prepared for one operation of one dependency, so that
@@ -19,35 +18,35 @@ type series struct {
 
 	attemptName, hedgeName, waitName, backoffName string
 
-	// Options for metrics, by what else tells their attributes apart.
-	plain    []metric.RecordOption
-	calls    [callResults][]metric.RecordOption
-	attempts [attemptResults][]metric.RecordOption
-	ages     [sources][]metric.RecordOption
-	refusals [refusers][]metric.AddOption
+	// Metrics, by what else tells their attributes apart.
+	wait, backoff histogram
+	calls         [callResults]histogram
+	attempts      [attemptResults]histogram
+	ages          [sources]histogram
+	refusals      [refusers][]metric.AddOption
 	// Of the dependency only.
 	updates []metric.AddOption
 	states  [states][]metric.AddOption
 }
 
-func newSeries(dependency, operation string) *series {
+func newSeries(dependency, operation string, m *meters) *series {
 	s := &series{dependency: dependency, operation: operation, name: dependency + "/" + operation}
 	s.identity = []attribute.KeyValue{DependencyKey.String(dependency), OperationKey.String(operation)}
 	s.attemptName, s.hedgeName = s.name+" attempt", s.name+" hedge"
 	s.waitName, s.backoffName = s.name+" wait", s.name+" backoff"
-	s.prepareMetrics()
+	if m != nil {
+		m.prepare(s)
+	}
 	return s
 }
-
-// internalKind is made once.
-var internalKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindInternal)}
 
 type seriesKey struct{ dependency, operation string }
 
 // seriesTable finds series without a lock. It holds at most max pairs.
 type seriesTable struct {
-	max   int
-	known atomic.Pointer[map[seriesKey]*series]
+	max    int
+	meters *meters // nil: no metrics
+	known  atomic.Pointer[map[seriesKey]*series]
 	// near spares most look-ups the hashing of two names. Comparing a name with
 	// itself is a comparison of pointers.
 	near [64]atomic.Pointer[series]
@@ -106,7 +105,7 @@ func (t *seriesTable) add(dependency, operation string) *series {
 			return s
 		}
 	}
-	s := newSeries(key.dependency, key.operation)
+	s := newSeries(key.dependency, key.operation, t.meters)
 	next := make(map[seriesKey]*series, len(old)+1)
 	for k, v := range old {
 		next[k] = v

@@ -44,9 +44,6 @@ func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) c
 		t.breakerChanged(ctx, e)
 		return nil
 	}
-	if !recorded(ctx) {
-		return nil
-	}
 	if e.Kind == resilience.AttemptEnded {
 		if a, _ := ctx.Value(&t.attemptKey).(*attempt); a != nil && a.series == s {
 			t.endAttempt(a, e)
@@ -78,12 +75,26 @@ func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) c
 	return nil
 }
 
-// recorded reports whether the call is sampled; one that is not costs no more than
-// this look. A span that has ended records no more, but work that outlives it
-// still belongs to its trace.
-func recorded(ctx context.Context) bool {
+// traces reports whether the event matters for spans. A call that is not sampled costs
+// no more than this look.
+func (t *Telemetry) traces(ctx context.Context, e *resilience.Event) bool {
+	switch e.Kind {
+	case resilience.CallStarted, resilience.BreakerChanged:
+		return true
+	}
 	span := trace.SpanFromContext(ctx)
-	return span.IsRecording() || span.SpanContext().IsSampled()
+	if span.IsRecording() {
+		return true
+	}
+	switch {
+	case e.Kind == resilience.CallEnded, e.Kind == resilience.AttemptEnded:
+		return false // their own span would record until now
+	case e.Kind == resilience.AttemptStarted && !e.Apart:
+		return false // the call's would
+	}
+	// A span that has ended records no more, but work that outlives it still belongs
+	// to its trace.
+	return span.SpanContext().IsSampled()
 }
 
 // note is the one place that makes span events, which OpenTelemetry means to
@@ -95,7 +106,7 @@ func note(span trace.Span, name string, attributes ...attribute.KeyValue) {
 // startCall begins the span of a call. The tracer is asked without attributes: it
 // would copy them before it knows whether anybody wants them.
 func (t *Telemetry) startCall(ctx context.Context, s *series) context.Context {
-	ctx, span := t.tracer.Start(ctx, s.name, internalKind...)
+	ctx, span := t.tracer.Start(ctx, s.name)
 	if !span.IsRecording() {
 		return ctx
 	}

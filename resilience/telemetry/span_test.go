@@ -12,6 +12,7 @@ import (
 
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
+	"github.com/backstay-go/backstay/resilience/telemetry/bound"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -315,6 +316,32 @@ func TestARefreshInTheBackgroundBelongsToTheTrace(t *testing.T) {
 	})
 }
 
+// TestASharedCallBelongsToTheTraceOfWhoStartedIt, also when that caller has left.
+func TestASharedCallBelongsToTheTraceOfWhoStartedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, policy(), sdktrace.AlwaysSample())
+		plan := r.guard.Operation("plan")
+		fails := failing(1)
+		slow := func(ctx context.Context) (int, error) { time.Sleep(20 * time.Millisecond); return fails(ctx) }
+		first, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer leave()
+		done := make(chan error)
+		go func() {
+			_, err := resilience.Do(first, plan, slow, resilience.Coalesce[int]("k"))
+			done <- err
+		}()
+		synctest.Wait()
+		_, err := resilience.Do(t.Context(), plan, slow, resilience.Coalesce[int]("k"))
+		must(t, err)
+		if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who left: %v", err)
+		}
+		if attempts := r.named("catalog/plan attempt"); len(attempts) != 2 {
+			t.Errorf("%d attempts in the trace, want the one that failed and its retry", len(attempts))
+		}
+	})
+}
+
 func TestNestedGuardsKeepTheirEventsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, policy(), sdktrace.AlwaysSample())
@@ -343,6 +370,7 @@ func TestBadConfiguration(t *testing.T) {
 	}{
 		"nothing given": {telemetry.Config{}, "neither TracerProvider nor MeterProvider"},
 		"negative":      {telemetry.Config{TracerProvider: sdktrace.NewTracerProvider(), MaxOperations: -1}, "MaxOperations is -1"},
+		"bound alone":   {telemetry.Config{TracerProvider: sdktrace.NewTracerProvider(), Histograms: bound.New()}, "Histograms is set without MeterProvider"},
 		"kind":          {telemetry.Config{TracerProvider: sdktrace.NewTracerProvider(), AttemptKind: 99}, "AttemptKind is 99"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,9 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	// MeterProvider makes the metrics. Nil: none are made.
 	MeterProvider metric.MeterProvider
+	// Histograms makes the histograms in MeterProvider's place; all other metrics are
+	// still its. Package bound has some that cost next to nothing. Nil: MeterProvider's.
+	Histograms Histograms
 	// AttemptKind is the kind of attempt spans. Default: internal, because the
 	// client below makes the client span. Use trace.SpanKindClient where nothing
 	// below an attempt makes one.
@@ -38,6 +41,9 @@ func (c Config) check() error {
 	var errs []error
 	if c.TracerProvider == nil && c.MeterProvider == nil {
 		errs = append(errs, errors.New("neither TracerProvider nor MeterProvider is set; give at least one"))
+	}
+	if c.Histograms != nil && c.MeterProvider == nil {
+		errs = append(errs, errors.New("Histograms is set without MeterProvider, which makes the other metrics; give both"))
 	}
 	if c.MaxOperations < 0 {
 		errs = append(errs, fmt.Errorf("MaxOperations is %d; use zero (200) or more", c.MaxOperations))
@@ -84,28 +90,29 @@ func New(c Config) (*Telemetry, error) {
 		t.tracer = c.TracerProvider.Tracer(Scope, trace.WithSchemaURL(semconv.SchemaURL))
 	}
 	if c.MeterProvider != nil {
-		m, err := newMeters(c.MeterProvider.Meter(Scope, metric.WithSchemaURL(semconv.SchemaURL)), t.observe)
+		m, err := newMeters(c.MeterProvider.Meter(Scope, metric.WithSchemaURL(semconv.SchemaURL)), c.Histograms, t.observe)
 		if err != nil {
 			return nil, fmt.Errorf("telemetry: make the instruments: %w", err)
 		}
-		t.meters = m
+		t.meters, t.series.meters = m, m
 	}
 	return t, nil
 }
 
 // Handle implements resilience.Listener.
 func (t *Telemetry) Handle(ctx context.Context, e resilience.Event) context.Context {
-	if t == nil || t.tracer == nil && t.meters == nil {
+	if t == nil {
 		return nil
 	}
-	if t.meters == nil && e.Kind != resilience.CallStarted && e.Kind != resilience.BreakerChanged && !recorded(ctx) {
+	traces := t.tracer != nil && t.traces(ctx, &e)
+	if !traces && (t.meters == nil || e.Kind == resilience.CallStarted || e.Kind == resilience.AttemptStarted) {
 		return nil
 	}
 	s := t.series.of(e.Dependency, e.Operation)
 	if t.meters != nil {
 		t.meters.record(ctx, s, &e)
 	}
-	if t.tracer == nil {
+	if !traces {
 		return nil
 	}
 	return t.trace(ctx, s, &e)

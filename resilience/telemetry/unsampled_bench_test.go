@@ -7,6 +7,7 @@ import (
 
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
+	"github.com/backstay-go/backstay/resilience/telemetry/bound"
 	"go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
@@ -41,11 +42,14 @@ func costs(tb testing.TB) map[string]*resilience.Guard {
 	add("not sampled", tel(telemetry.Config{TracerProvider: never}))
 	add("not sampled, with metrics", tel(telemetry.Config{TracerProvider: never, MeterProvider: meters}))
 	add("metrics only", tel(telemetry.Config{MeterProvider: meters}))
+	add("metrics only, bound", tel(telemetry.Config{MeterProvider: meters, Histograms: bound.New()}))
+	add("not sampled, with metrics, bound", tel(telemetry.Config{TracerProvider: never, MeterProvider: meters, Histograms: bound.New()}))
 	add("sampled, with metrics", tel(telemetry.Config{TracerProvider: always, MeterProvider: meters}))
 	return guards
 }
 
-var costNames = []string{"no listener", "deaf listener", "not sampled", "not sampled, with metrics", "metrics only", "sampled, with metrics"}
+var costNames = []string{"no listener", "deaf listener", "not sampled", "not sampled, with metrics", "not sampled, with metrics, bound",
+	"metrics only", "metrics only, bound", "sampled, with metrics"}
 
 // BenchmarkCall compares within one run; the standard library's timeout is the
 // measure of the machine.
@@ -80,12 +84,14 @@ func TestNotSampledCostsTwoAllocations(t *testing.T) {
 		})
 	}
 	bare := allocations("no listener")
-	for _, name := range []string{"not sampled", "not sampled, with metrics"} {
+	for _, name := range []string{"not sampled", "not sampled, with metrics", "not sampled, with metrics, bound"} {
 		if more := allocations(name) - bare; more > 2 {
 			t.Errorf("%s: %v allocations more than no listener, want at most 2", name, more)
 		}
 	}
-	if more := allocations("metrics only") - bare; more > 0 {
-		t.Errorf("metrics only: %v allocations more than no listener, want none", more)
+	for _, name := range []string{"metrics only", "metrics only, bound"} {
+		if more := allocations(name) - bare; more > 0 {
+			t.Errorf("%s: %v allocations more than no listener, want none", name, more)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 type section struct {
 	title, against string
 	refused        bool
+	more           bool // compare by difference, not by ratio
 	rows           []contender
 	// bar says in the table what ours must reach.
 	bar string
@@ -26,8 +27,8 @@ var sections = []section{
 		bar: "The bar: as fast as gobreaker's open path (61 ns where it was set, and 60 for us), no allocation."},
 	{title: "The bulkhead is full", against: "gobreaker, open", refused: true, rows: full,
 		bar: "The bar is that of the open breaker."},
-	{title: "Somebody listens", against: "no listener", rows: heard,
-		bar: "The bar: not sampled, at most 2 allocations and 500 ns more than no listener."},
+	{title: "Somebody listens", against: "no listener", more: true, rows: heard,
+		bar: "The bar: at most 2 allocations and 500 ns more than no listener while spans are not sampled; bound metrics (package telemetry/bound) included. With metrics of the SDK it can't be reached: the last two rows are the SDK's own part."},
 }
 
 // rounds of one table; the best of each row counts, and rows take turns, so that
@@ -48,9 +49,13 @@ func TestCost(t *testing.T) {
 	for _, s := range sections {
 		results := measure(t, s)
 		base := results[slices.IndexFunc(s.rows, func(c contender) bool { return c.name == s.against })].serial
-		fmt.Fprintf(&page, "\n## %s\n%s\n\n| | one caller | a caller a core | x %s | allocations |\n|-|-|-|-|-|\n", s.title, s.bar, s.against)
+		column, against := "x "+s.against, func(ns float64) string { return fmt.Sprintf("%.2f", ns/base) }
+		if s.more {
+			column, against = "more than "+s.against, func(ns float64) string { return fmt.Sprintf("%.0f", ns-base) }
+		}
+		fmt.Fprintf(&page, "\n## %s\n%s\n\n| | one caller | a caller a core | %s | allocations |\n|-|-|-|-|-|\n", s.title, s.bar, column)
 		for i, r := range results {
-			fmt.Fprintf(&page, "| %s | %.0f | %.0f | %.2f | %.0f |\n", s.rows[i].name, r.serial, r.parallel, r.serial/base, r.allocs)
+			fmt.Fprintf(&page, "| %s | %.0f | %.0f | %s | %.0f |\n", s.rows[i].name, r.serial, r.parallel, against(r.serial), r.allocs)
 			if most := s.rows[i].allocs; most != unbounded && r.allocs > float64(most) {
 				t.Errorf("%s: %s: %v allocations; want at most %d", s.title, s.rows[i].name, r.allocs, most)
 			}

@@ -22,12 +22,9 @@ import (
 	grretry "github.com/slok/goresilience/retry"
 	grtimeout "github.com/slok/goresilience/timeout"
 	"github.com/sony/gobreaker/v2"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/semaphore"
 
 	ours "github.com/backstay-go/backstay/resilience"
-	"github.com/backstay-go/backstay/resilience/telemetry"
 )
 
 func work(context.Context) (int, error) { return 1, nil }
@@ -56,9 +53,7 @@ var happy = []contender{
 		}
 	}, unbounded},
 	{"Backstay", func(tb testing.TB) func(context.Context) error {
-		g := guardWith(tb, nil)
-		stand := ours.FallbackValue(0)
-		return func(ctx context.Context) error { _, err := ours.Do(ctx, g, work, stand); return err }
+		return through(guardWith(tb, nil))
 	}, 1},
 	{"gobreaker alone", func(testing.TB) func(context.Context) error {
 		cb := gobreaker.NewCircuitBreaker[int](gobreaker.Settings{Name: "dep"})
@@ -255,33 +250,8 @@ func occupy(tb testing.TB, call func(hang func())) {
 	tb.Cleanup(func() { close(release); <-done })
 }
 
-// heard is our happy path without and with OpenTelemetry.
-var heard = []contender{
-	{"no listener", func(tb testing.TB) func(context.Context) error { return listened(tb, nil) }, 1},
-	{"spans, not sampled", func(tb testing.TB) func(context.Context) error {
-		return listened(tb, &telemetry.Config{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))})
-	}, 3},
-	{"spans, not sampled, and metrics", func(tb testing.TB) func(context.Context) error {
-		return listened(tb, &telemetry.Config{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())),
-			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))})
-	}, 3},
-	{"spans, sampled, and metrics", func(tb testing.TB) func(context.Context) error {
-		return listened(tb, &telemetry.Config{TracerProvider: sdktrace.NewTracerProvider(),
-			MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))})
-	}, unbounded},
-}
-
-func listened(tb testing.TB, c *telemetry.Config) func(context.Context) error {
-	var opts []ours.Option
-	if c != nil {
-		tel, err := telemetry.New(*c)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() { _ = tel.Close() })
-		opts = append(opts, ours.WithListener(tel))
-	}
-	g := guardWith(tb, nil, opts...)
+// through calls a guard with a fallback.
+func through(g *ours.Guard) func(context.Context) error {
 	stand := ours.FallbackValue(0)
 	return func(ctx context.Context) error { _, err := ours.Do(ctx, g, work, stand); return err }
 }

@@ -75,9 +75,10 @@ func policy(limit int) resilience.Policy {
 
 // row is one comparison of throughput.
 type row struct {
-	name          string
-	bare, guarded cost // medians
-	wall, cpu     float64
+	name              string
+	bare, guarded     cost // medians
+	wall, cpu         float64
+	fastWall, fastCPU float64
 }
 
 // timed is the bare transport under a context.WithTimeout, which is the least that a
@@ -122,6 +123,9 @@ func compare(name string, size, callers, each, rounds int, rival func(*resilienc
 	base := &http.Transport{MaxIdleConnsPerHost: 64}
 	defer base.CloseIdleConnections()
 	rivals := []http.RoundTripper{base, rival(guard, base)}
+	if c, ok := rivals[1].(interface{ CloseIdleConnections() }); ok {
+		defer c.CloseIdleConnections()
+	}
 	var costs [2][]cost
 	var wall, spent []float64
 	for i := range rounds + 2 {
@@ -138,17 +142,20 @@ func compare(name string, size, callers, each, rounds int, rival func(*resilienc
 		costs[0], costs[1] = append(costs[0], got[0]), append(costs[1], got[1])
 		wall, spent = append(wall, got[0].wall/got[1].wall), append(spent, got[0].cpu/got[1].cpu)
 	}
-	middle := func(c []cost) cost {
+	at := func(c []cost, quantile float64) cost {
 		var w, u []float64
 		for _, one := range c {
 			w, u = append(w, one.wall), append(u, one.cpu)
 		}
-		return cost{median(w), median(u)}
+		return cost{pick(w, quantile), pick(u, quantile)}
 	}
-	return row{name: name, bare: middle(costs[0]), guarded: middle(costs[1]), wall: median(wall), cpu: median(spent)}, nil
+	fast := [2]cost{at(costs[0], 0.1), at(costs[1], 0.1)}
+	return row{name: name, bare: at(costs[0], 0.5), guarded: at(costs[1], 0.5), wall: pick(wall, 0.5), cpu: pick(spent, 0.5),
+		fastWall: fast[0].wall / fast[1].wall, fastCPU: fast[0].cpu / fast[1].cpu}, nil
 }
 
-func median(v []float64) float64 {
+// pick returns a quantile.
+func pick(v []float64, quantile float64) float64 {
 	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
+	return v[int(quantile*float64(len(v)))]
 }

@@ -80,12 +80,16 @@ func Profiles() map[string]client.Profile {
 	}
 	read := op(2*time.Second, 600*time.Millisecond, true)
 	read.Hedge = &resilience.HedgePolicy{Delay: 100 * time.Millisecond}
+	// Short of the guard's whole budget, one slow coordinator does not hold an append up:
+	// its intent goes to another as well.
+	write := op(2*time.Second, 600*time.Millisecond, true)
+	write.Hedge = &resilience.HedgePolicy{Delay: 150 * time.Millisecond}
 	appends := op(3*time.Second, 0, false)
 	appends.Criticality = resilience.CriticalPlus
 	return map[string]client.Profile{
 		ProfileSchema: {OperationPolicy: op(time.Minute, 0, false), Consistency: client.Quorum},
 		ProfileAppend: {OperationPolicy: appends, Consistency: client.LocalQuorum, SerialConsistency: client.LocalSerial},
-		ProfileWrite:  {OperationPolicy: op(2*time.Second, 600*time.Millisecond, true), Consistency: client.LocalQuorum},
+		ProfileWrite:  {OperationPolicy: write, Consistency: client.LocalQuorum},
 		ProfileRead:   {OperationPolicy: read, Consistency: client.LocalQuorum, Decision: true},
 		ProfileSettle: {OperationPolicy: op(3*time.Second, time.Second, true), Consistency: client.LocalSerial, Decision: true},
 		ProfileShow:   {OperationPolicy: read, Consistency: client.LocalOne},

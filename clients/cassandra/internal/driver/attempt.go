@@ -19,6 +19,8 @@ type Call struct {
 	DC string
 	// Anywhere says that any node may be asked.
 	Anywhere bool
+	// Only, if not nil, is the node that must be asked.
+	Only *Node
 
 	mu    sync.Mutex
 	tried []*Node
@@ -96,8 +98,8 @@ func (a *Attempt) Coordinator() string {
 // Started tells that the request is about to be written to the node.
 func (a *Attempt) Started(n *Node) {
 	a.node.Store(n)
-	n.started()
 	now := n.all.now()
+	n.started(now)
 	a.mu.Lock()
 	a.streams++
 	a.start = now
@@ -120,7 +122,7 @@ func (a *Attempt) Ended(n *Node, alive bool) {
 	}
 	n.orphans.Add(-1)
 	if alive {
-		n.heard()
+		n.heard(n.all.now())
 	}
 }
 
@@ -149,11 +151,13 @@ func (a *Attempt) Left(err *Failure) {
 	case err != nil && err.nodeAtFault():
 		n.report(false, 0, now)
 		if answered {
-			n.heard()
+			n.heard(now)
 		}
 	case answered:
-		n.report(true, time.Duration(now-start), now)
-		n.heard()
+		if a.Call.Only == nil || n.mute.Load() { // a ping says nothing of what callers ask
+			n.report(true, time.Duration(now-start), now)
+		}
+		n.heard(now)
 	}
 }
 

@@ -22,7 +22,9 @@ type Node struct {
 	requests, replaced atomic.Int64
 	failures           atomic.Int64 // in a row
 	suspectUntil       atomic.Int64 // offset of the next trial; zero: not suspect
-	firstUnheard       atomic.Int64 // offset; zero: nothing is waited for in vain
+	heardAt            atomic.Int64 // offset of the last answer, or of the asking after a time without
+	pingedAt           atomic.Int64 // offset of the last ping in the present silence; zero: none
+	mute               atomic.Bool  // suspect because it says nothing, to pings neither
 	latency, queued    average
 	gone               atomic.Bool // from the cluster
 
@@ -62,8 +64,12 @@ func (n *Node) Suspect() bool { return n.suspectUntil.Load() != 0 }
 
 // Try reports whether a request may go to a suspect node now: one in each
 // SuspectFor may, and it takes the turn. A call that can't be repeated gives way to
-// those that can, and goes only if none of them has come for long.
+// those that can, and goes only if none of them has come for long. A mute node is
+// tried by pings alone: a caller would wait there in vain.
 func (n *Node) Try(c *Call) bool {
+	if n.mute.Load() {
+		return false
+	}
 	until := n.suspectUntil.Load()
 	now := n.all.now()
 	due := until
@@ -81,30 +87,61 @@ func (n *Node) Cost() int64 {
 	return n.latency.fading(n.all.now()) * (n.inFlight.Load() + 1)
 }
 
-func (n *Node) started() {
+func (n *Node) started(now int64) {
 	n.requests.Add(1)
-	n.inFlight.Add(1)
+	if n.inFlight.Add(1) == 1 {
+		n.heardAt.Store(now)
+	}
 }
 
 // heard notes that the node has answered something.
-func (n *Node) heard() {
-	if n.firstUnheard.Load() != 0 {
-		n.firstUnheard.Store(0)
+func (n *Node) heard(now int64) {
+	n.heardAt.Store(now)
+	if n.pingedAt.Load() != 0 {
+		n.pingedAt.Store(0)
 	}
+	if n.mute.Load() {
+		n.mute.Store(false)
+	}
+}
+
+// quiet is for how long the node has owed an answer and said nothing.
+func (n *Node) quiet(now int64) time.Duration {
+	if n.inFlight.Load() == 0 {
+		return 0
+	}
+	return time.Duration(now - n.heardAt.Load())
+}
+
+// doubt reports whether the node is to be pinged now: it has owed answers for half of
+// Quiet, or it is mute, and SuspectFor has gone by since the last ping. A node that has
+// left a ping, too, without an answer for half of Quiet is mute.
+func (n *Node) doubt(now int64) (ping bool) {
+	half := n.all.limits.Quiet / 2
+	pinged := n.pingedAt.Load()
+	if n.quiet(now) < half && !n.mute.Load() {
+		if pinged != 0 {
+			n.pingedAt.CompareAndSwap(pinged, 0)
+		}
+		return false
+	}
+	if pinged != 0 && now-pinged >= int64(half) && !n.mute.Load() && !n.gone.Load() {
+		n.mute.Store(true)
+		n.suspect(now)
+	}
+	if pinged == 0 || now-pinged >= int64(n.all.limits.SuspectFor) {
+		n.pingedAt.Store(now)
+		return true
+	}
+	return false
 }
 
 // left counts requests whose caller went without an answer, and replaces the
 // node's connections when there are too many, or it has said nothing for long.
 func (n *Node) left(requests int) {
 	orphans := n.orphans.Add(int64(requests))
-	now := n.all.now()
 	l := n.all.limits
-	first := n.firstUnheard.Load()
-	if first == 0 {
-		n.firstUnheard.CompareAndSwap(0, now)
-		first = now
-	}
-	silent := l.Silence > 0 && now-first >= int64(l.Silence)
+	silent := l.Silence > 0 && n.quiet(n.all.now()) >= l.Silence
 	if silent || l.Orphans > 0 && orphans > int64(l.Orphans)*int64(max(1, l.Connections)) {
 		n.Replace()
 	}
@@ -116,7 +153,7 @@ func (n *Node) Replace() {
 	conns := n.conns
 	n.conns = map[Conn]struct{}{}
 	n.mu.Unlock()
-	n.firstUnheard.Store(0)
+	n.heardAt.Store(n.all.now())
 	for c := range conns {
 		n.replaced.Add(1)
 		// A connection that does not close cleanly is as gone as one that does.
@@ -137,9 +174,14 @@ func (n *Node) report(ok bool, took time.Duration, now int64) {
 		return
 	}
 	if l := n.all.limits; n.failures.Add(1) >= int64(l.Suspect) && l.Suspect > 0 && !n.gone.Load() {
-		if n.suspectUntil.Swap(now+int64(l.SuspectFor)) == 0 {
-			n.all.sick.Add(1)
-		}
+		n.suspect(now)
+	}
+}
+
+// suspect has the node steered around, and its next trial in SuspectFor.
+func (n *Node) suspect(now int64) {
+	if n.suspectUntil.Swap(now+int64(n.all.limits.SuspectFor)) == 0 {
+		n.all.sick.Add(1)
 	}
 }
 

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +59,101 @@ func TestASuspectsTurns(t *testing.T) {
 		ask(n, time.Millisecond, timedOut)
 		if ns.Steering() {
 			t.Error("a node that has left is still steered around")
+		}
+	})
+}
+
+// TestAMuteNode: a node that leaves a request and a ping open is asked by pings alone,
+// until it says something.
+func TestAMuteNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := NewNodes(Limits{Suspect: 3, SuspectFor: 500 * time.Millisecond, Quiet: 200 * time.Millisecond})
+		n, other := ns.Node("a", "dc1"), ns.Node("b", "dc1")
+		start := func(n *Node) *Attempt {
+			a := &Attempt{Call: &Call{Repeatable: true}}
+			a.Started(n)
+			return a
+		}
+		end := func(a *Attempt) { a.Ended(a.Node(), true); a.Left(nil) }
+		answerPing := func(n *Node) {
+			a := &Attempt{Call: &Call{Only: n}}
+			a.Started(n)
+			end(a)
+		}
+		doubtful := func(want ...*Node) {
+			t.Helper()
+			if got := ns.Doubtful(); !slices.Equal(got, want) {
+				t.Fatalf("%d nodes are to be pinged, want %d", len(got), len(want))
+			}
+		}
+		time.Sleep(time.Hour)
+		doubtful() // nothing is owed
+		slow := start(n)
+		time.Sleep(99 * time.Millisecond)
+		doubtful()
+		time.Sleep(time.Millisecond)
+		doubtful(n)
+		answerPing(n) // the request is slow, the node is well
+		time.Sleep(99 * time.Millisecond)
+		doubtful()
+		end(slow)
+		time.Sleep(time.Hour)
+		doubtful()
+
+		lost := start(n)
+		time.Sleep(150 * time.Millisecond)
+		end(start(other))
+		doubtful(n)
+		ping := start(n)
+		time.Sleep(99 * time.Millisecond)
+		if doubtful(); n.Suspect() {
+			t.Fatal("mute before the ping had its time")
+		}
+		time.Sleep(time.Millisecond)
+		if doubtful(); !n.Suspect() || !ns.Steering() {
+			t.Fatal("not mute though the ping was left open")
+		}
+		if time.Sleep(time.Hour); n.Try(lost.Call) {
+			t.Fatal("a caller may try a mute node")
+		}
+		doubtful(n)
+		doubtful()
+		n.Replace()
+		for _, a := range []*Attempt{lost, ping} {
+			a.Ended(n, false)
+			a.Left(&Failure{Cause: Disconnected, Code: -1})
+		}
+		if time.Sleep(500 * time.Millisecond); !n.Suspect() {
+			t.Fatal("well because its connections were closed")
+		}
+		doubtful(n)
+		answerPing(n)
+		if n.Suspect() || ns.Steering() {
+			t.Fatal("suspect though it answered a ping")
+		}
+		doubtful()
+
+		// A late answer ends the silence, and a caller may try.
+		late := start(n)
+		time.Sleep(100 * time.Millisecond)
+		doubtful(n)
+		late.Left(timedOut)
+		time.Sleep(100 * time.Millisecond)
+		doubtful()
+		late.Ended(n, true)
+		if time.Sleep(500 * time.Millisecond); !n.Suspect() || !n.Try(lost.Call) {
+			t.Fatal("a node that has said something is not tried")
+		}
+		doubtful()
+		end(start(n))
+
+		// What answers pings and no callers is found out by these.
+		for range 3 {
+			ask(n, 50*time.Millisecond, timedOut)
+			answerPing(n)
+		}
+		if !n.Suspect() {
+			t.Fatal("pings made the node well for callers")
 		}
 	})
 }

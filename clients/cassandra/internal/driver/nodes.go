@@ -15,6 +15,8 @@ type Limits struct {
 	Suspect int
 	// SuspectFor is how long a suspect node is left alone before one request tries it.
 	SuspectFor time.Duration
+	// Quiet is how long a node may owe answers, and one to a ping, before it is mute.
+	Quiet time.Duration
 	// Connections to each node, as configured.
 	Connections int
 	// Orphans is the number of requests without an answer, for each of Connections,
@@ -101,6 +103,23 @@ func (ns *Nodes) All() []*Node {
 // Connected reports whether any node has a connection.
 func (ns *Nodes) Connected() bool {
 	return slices.ContainsFunc(ns.All(), func(n *Node) bool { return n.Connections() > 0 })
+}
+
+// Doubtful returns the nodes that are to be pinged now, nil as a rule. It is where
+// silence is found out: call it a few times in each Limits.Quiet. A zero Quiet: none is.
+func (ns *Nodes) Doubtful() (ping []*Node) {
+	if ns.limits.Quiet <= 0 {
+		return nil
+	}
+	now := ns.now()
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	for _, n := range ns.nodes {
+		if n.doubt(now) {
+			ping = append(ping, n)
+		}
+	}
+	return ping
 }
 
 // Steering reports whether any node is suspect.

@@ -68,7 +68,7 @@ func (a *attempt) chosen() {
 // dcOf is the data centre that a call keeps to, "" if to none.
 func (s *steering) dcOf(c *driver.Call) string {
 	switch {
-	case c.Anywhere:
+	case c.Anywhere, c.Only != nil:
 		return ""
 	case c.DC != "":
 		return c.DC
@@ -127,9 +127,12 @@ type choice struct {
 // pick implements gocql.NextHost.
 func (c *choice) pick() gocql.SelectedHost {
 	var h gocql.SelectedHost
-	if c.steer {
+	switch {
+	case c.attempt.Call.Only != nil:
+		h = c.only(c.attempt.Call.Only)
+	case c.steer:
 		h = c.around()
-	} else {
+	default:
 		h = c.faster()
 	}
 	if h != nil {
@@ -169,6 +172,15 @@ func (c *choice) near() gocql.SelectedHost {
 		}
 	}
 	return nil
+}
+
+// only yields one node, or none.
+func (c *choice) only(n *driver.Node) gocql.SelectedHost {
+	h := c.near()
+	for h != nil && (h.Info() == nil || c.node(h) != n) {
+		h = c.near()
+	}
+	return h
 }
 
 // around yields nodes that are well and new to the call, then those that are well,

@@ -1,0 +1,310 @@
+package rest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// connection is a pool's connection to a host. Who took it from the pool owns it, until
+// it gives it back or loses it.
+type connection struct {
+	pool   *pool
+	host   *host
+	client *http.ClientConn
+	inner  net.Conn
+	until  time.Time // zero: no age
+	// sent: something was written since the request began.
+	sent atomic.Bool
+
+	// header is where the headers of its requests are put together: it is only taken again
+	// once they are written.
+	header http.Header
+	// user is the attempt that goes on it, whose deadline it watches.
+	user    atomic.Pointer[attempt]
+	alarmed sync.Mutex
+	timer   *time.Timer
+	due     time.Time // when the timer rings; zero: it does not
+
+	// The pool's lock guards these.
+	used, gone bool
+	since      time.Time // when it became idle
+}
+
+// good says whether a request can go on it.
+func (c *connection) good(now time.Time) bool {
+	return c.client.Available() == 1 && (c.until.IsZero() || now.Before(c.until))
+}
+
+// maxSpace is how many headers a connection keeps space for.
+const maxSpace = 32
+
+// space is an empty header.
+func (c *connection) space() http.Header {
+	if c.header == nil || len(c.header) > maxSpace {
+		c.header = make(http.Header, 8)
+	}
+	clear(c.header)
+	return c.header
+}
+
+// alarm makes the connection look at its user not later than this. A timer that rings
+// earlier does: then it is set anew, and most requests never touch it.
+func (c *connection) alarm(in time.Duration) {
+	due := time.Now().Add(in)
+	c.alarmed.Lock()
+	defer c.alarmed.Unlock()
+	if !c.due.IsZero() && !due.Before(c.due) {
+		return
+	}
+	if c.due = due; c.timer == nil {
+		c.timer = time.AfterFunc(in, c.ring)
+	} else {
+		c.timer.Reset(in)
+	}
+}
+
+// ring looks whether the user's time is over.
+func (c *connection) ring() {
+	c.alarmed.Lock()
+	c.due = time.Time{}
+	c.alarmed.Unlock()
+	if a := c.user.Load(); a != nil {
+		if next := a.expires(); next > 0 {
+			c.alarm(next)
+		}
+	}
+}
+
+// quiet stops the timer of a connection that was closed.
+func (c *connection) quiet() {
+	c.alarmed.Lock()
+	defer c.alarmed.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// dialKey finds the connection that a dial is for.
+type dialKey struct{}
+
+// socket notes that something was written.
+type socket struct {
+	net.Conn
+	of *connection
+}
+
+// Write notes before it writes: who looks meanwhile must not take the request for one
+// that was never sent.
+func (w *socket) Write(p []byte) (int, error) {
+	before := w.of.sent.Swap(true)
+	n, err := w.Conn.Write(p)
+	if n == 0 && !before {
+		w.of.sent.Store(false)
+	}
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom, so that files are sent by the system.
+func (w *socket) ReadFrom(src io.Reader) (int64, error) {
+	w.of.sent.Store(true)
+	if to, ok := w.Conn.(io.ReaderFrom); ok {
+		return to.ReadFrom(src)
+	}
+	return io.Copy(struct{ io.Writer }{w.Conn}, src)
+}
+
+// CloseWrite ends the writing side, where the connection can.
+func (w *socket) CloseWrite() error {
+	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// carries reports whether requests like this one go over the pool. It must be asked
+// before anything of the request is used up.
+func (b *Base) carries(r *http.Request, a *attempt) bool {
+	t := b.template
+	if b.pool == nil || r.URL.Scheme != "http" || !isASCII(r.URL.Host) {
+		return false
+	}
+	if limit := t.ResponseHeaderTimeout; limit > 0 && (a.left == 0 || a.left > limit) {
+		return false // the attempt's own deadline does not bound it
+	}
+	if t.Proxy != nil {
+		if proxy, err := t.Proxy(r); err != nil || proxy != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// carry sends a request of an attempt on a connection of the pool. A connection that
+// has died while it was idle is replaced, as long as nothing was written.
+func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
+	var once *oneShot
+	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+		once = &oneShot{ReadCloser: r.Body}
+		r.Body = once
+		defer once.settle()
+	}
+	for tries := 1; ; tries++ {
+		c, err := b.pool.take(a, r.URL)
+		if err != nil {
+			closeBody(r)
+			return nil, a.causeOf(err)
+		}
+		c.sent.Store(false)
+		if !a.hold(c) {
+			closeBody(r)
+			b.pool.give(c)
+			return nil, a.why()
+		}
+		a.tellConn(c)
+		a.mark(r, c.space())
+		resp, err := c.client.RoundTrip(r)
+		if err == nil {
+			return a.carried(resp, c), nil
+		}
+		sent := c.sent.Load()
+		a.sent.Store(sent)
+		if a.drop() {
+			b.pool.lose(c)
+		}
+		if why := a.why(); why != nil {
+			closeBody(r)
+			return nil, why
+		}
+		if sent || !c.used || tries == maxUnsent || !again(r, once) {
+			closeBody(r)
+			return nil, err
+		}
+	}
+}
+
+// again makes a request's body readable from its start.
+func again(r *http.Request, once *oneShot) bool {
+	switch {
+	case once != nil:
+		return !once.read.Load()
+	case r.Body == nil || r.Body == http.NoBody:
+		return true
+	}
+	body, err := r.GetBody()
+	if err == nil {
+		closeBody(r)
+		r.Body = body
+	}
+	return err == nil
+}
+
+// oneShot is a body that can't be got again. As long as it was not read, it stays open
+// for another connection.
+type oneShot struct {
+	io.ReadCloser
+	read atomic.Bool
+
+	mu sync.Mutex
+	// asked: to be closed. settled: there will be no other connection. closed: it is.
+	asked, settled, closed bool
+}
+
+// Read reads.
+func (o *oneShot) Read(p []byte) (int, error) {
+	o.read.Store(true)
+	return o.ReadCloser.Read(p)
+}
+
+// Close closes the body once it is not needed any more.
+func (o *oneShot) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked = true
+	return o.closeLocked()
+}
+
+// settle says that no other connection will need the body.
+func (o *oneShot) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settled = true
+	_ = o.closeLocked() // as closeBody does
+}
+
+func (o *oneShot) closeLocked() error {
+	if !o.asked || o.closed || !o.settled && !o.read.Load() {
+		return nil
+	}
+	o.closed = true
+	return o.ReadCloser.Close()
+}
+
+// carried is an answer whose connection goes back to the pool at the body's end.
+func (a *attempt) carried(resp *http.Response, c *connection) *http.Response {
+	switch {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		// Who changed the protocol has it from here on, and net/http has let it go.
+		a.finish(c)
+	case resp.Body == http.NoBody:
+		a.finish(c)
+	default:
+		a.body.ReadCloser, a.body.attempt, a.body.conn = resp.Body, a, c
+		resp.Body = &a.body
+	}
+	return resp
+}
+
+// finish gives a connection back, unless the attempt's end has closed it.
+func (a *attempt) finish(c *connection) {
+	if a.drop() {
+		c.pool.give(c)
+	}
+}
+
+// carriedBody is a body whose end frees its connection.
+type carriedBody struct {
+	io.ReadCloser
+	attempt *attempt
+	conn    *connection
+	over    atomic.Bool
+}
+
+// Read reads.
+func (b *carriedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	if err != io.EOF {
+		err = b.attempt.causeOf(err)
+	}
+	b.finish()
+	return n, err
+}
+
+// Close closes the body. If it was not read to its end, so is its connection.
+func (b *carriedBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.finish()
+	return err
+}
+
+func (b *carriedBody) finish() {
+	if !b.over.Swap(true) {
+		b.attempt.finish(b.conn)
+	}
+}
