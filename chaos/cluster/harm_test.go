@@ -86,18 +86,41 @@ func TestAKilledOwnerLeavesNothing(t *testing.T) {
 		_, err := os.Stat("/proc/" + pid)
 		return errors.Is(err, os.ErrNotExist)
 	})
-	start(t, cluster.Config{})
+	c := start(t, cluster.Config{})
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the next cluster left the dead one's folder %s: %v", dir, err)
 	}
+	t.Run("one node", func(t *testing.T) {
+		if hosts := c.Hosts(); len(hosts) != 1 || c.Node(1).State() != cluster.Running || c.Node(2) != nil {
+			t.Errorf("hosts %v, state %s", hosts, c.Node(1).State())
+		}
+	})
+	t.Run("the machine's own disk and network are left alone", func(t *testing.T) {
+		for what, err := range map[string]error{"fill": c.Node(1).FillDisk(0), "cut": c.Cut(c.Node(1), c.Node(1)), "cut clients": c.CutClients(c.Node(1))} {
+			if !errors.Is(err, cluster.ErrState) {
+				t.Errorf("%s: got %v", what, err)
+			}
+		}
+	})
 }
 
 func session(t *testing.T, c *cluster.Cluster, user, password string) *cassandra.Session {
 	t.Helper()
+	return loggedIn(t, user, func() (*cassandra.Session, error) { return login(t, c.Hosts(), "", user, password) })
+}
+
+// sessionAt is a session with the nodes of one data centre.
+func sessionAt(t *testing.T, n *cluster.Node) *cassandra.Session {
+	t.Helper()
+	return loggedIn(t, "nobody", func() (*cassandra.Session, error) { return login(t, []string{n.Host()}, n.DataCenter(), "", "") })
+}
+
+func loggedIn(t *testing.T, user string, login func() (*cassandra.Session, error)) *cassandra.Session {
+	t.Helper()
 	var s *cassandra.Session
 	var err error
 	// The first user is made some time after the node answers.
-	eventually(t, "login of "+user, func() bool { s, err = login(t, c, user, password); return err == nil })
+	eventually(t, "login of "+user, func() bool { s, err = login(); return err == nil })
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -106,10 +129,10 @@ func session(t *testing.T, c *cluster.Cluster, user, password string) *cassandra
 	return s
 }
 
-func login(t *testing.T, c *cluster.Cluster, user, password string) (*cassandra.Session, error) {
+func login(t *testing.T, hosts []string, dc, user, password string) (*cassandra.Session, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	return cassandra.Connect(ctx, cassandra.Config{Hosts: c.Hosts(), Username: user, Password: cassandra.Secret(password), Profiles: map[string]cassandra.Profile{
+	return cassandra.Connect(ctx, cassandra.Config{Hosts: hosts, LocalDC: dc, Username: user, Password: cassandra.Secret(password), Profiles: map[string]cassandra.Profile{
 		"all": {OperationPolicy: resilience.OperationPolicy{Timeout: 20 * time.Second}, Consistency: cassandra.One},
 	}})
 }
@@ -127,7 +150,7 @@ func TestDiskFillsAndBinaryProtocolEnds(t *testing.T) {
 	}
 	admin := session(t, c, "cassandra", "cassandra")
 	must(admin.Query("CREATE ROLE app WITH LOGIN = true AND PASSWORD = 'secret-word'").Exec())
-	if _, err := login(t, c, "app", "guessed-word"); !errors.Is(err, cassandra.ErrInvalid) || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "-word") {
+	if _, err := login(t, c.Hosts(), "", "app", "guessed-word"); !errors.Is(err, cassandra.ErrInvalid) || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "-word") {
 		t.Errorf("bad credentials: %v", err)
 	}
 	s := session(t, c, "app", "secret-word")
@@ -209,78 +232,6 @@ func plan(t *testing.T, ctx context.Context, c *cluster.Cluster, what chaos.What
 	during()
 	end()
 	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-func TestTheMachinesOwnDiskIsNotFilled(t *testing.T) {
-	c := start(t, cluster.Config{})
-	if err := c.Node(1).FillDisk(0); !errors.Is(err, cluster.ErrState) {
-		t.Errorf("got %v", err)
-	}
-	if err := c.Cut(c.Node(1), c.Node(1)); !errors.Is(err, cluster.ErrState) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestPartitionsOfTwoDataCenters(t *testing.T) {
-	c := start(t, cluster.Config{Nodes: 1, DataCenters: 2, Namespaces: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	one, two := c.Node(1), c.Node(2)
-	if one.DataCenter() != "dc1" || two.DataCenter() != "dc2" {
-		t.Fatalf("data centres %s and %s", one.DataCenter(), two.DataCenter())
-	}
-	for _, harm := range []struct {
-		name string
-		do   func() error
-	}{
-		{"between data centres", c.PartitionDataCenters},
-	} {
-		t.Run(harm.name, func(t *testing.T) {
-			if err := harm.do(); err != nil {
-				t.Fatal(err)
-			}
-			// Both are alive, and neither is seen: what node2 sends is lost, and what
-			// node1 sends is not answered.
-			if err := c.WaitSeen(ctx, two, false); err != nil {
-				t.Error(err)
-			}
-			for _, n := range c.Nodes() {
-				if err := n.WaitReady(ctx); err != nil {
-					t.Error(err)
-				}
-			}
-			if err := c.Heal(); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.WaitUp(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Run("one way, by a plan", func(t *testing.T) {
-		plan(t, ctx, c, chaos.What{Kind: chaos.Partition, Peers: []string{"node1"}, OneWay: true}, "node2", func() {
-			if err := c.WaitSeen(ctx, two, false); err != nil {
-				t.Error(err)
-			}
-		})
-		if err := c.WaitUp(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := c.CutClients(one); err != nil {
-		t.Fatal(err)
-	}
-	deaf, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	if err := one.WaitReady(deaf); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a node cut from clients answered: %v", err)
-	}
-	if err := c.Heal(); err != nil {
-		t.Fatal(err)
-	}
-	if err := one.WaitReady(ctx); err != nil {
 		t.Error(err)
 	}
 }

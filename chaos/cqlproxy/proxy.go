@@ -8,9 +8,9 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/accept"
 )
 
 // Stats counts what a proxy did.
@@ -144,38 +144,14 @@ func (p *Proxy) unlisten() error {
 }
 
 func (p *Proxy) accept(n *node) {
-	for {
-		c, err := n.listen.AcceptTCP()
-		if err != nil {
-			if p.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// Out of file descriptors, for example: clients wait in the backlog.
-			p.cfg.Failed(fmt.Errorf("cqlproxy: %s, %s: accept: %w", p.cfg.Dependency, n.name(), err))
-			if !p.pause(50 * time.Millisecond) {
-				return
-			}
-			continue
-		}
+	accept.Loop(p.ctx, n.listen, func(err error) {
+		p.cfg.Failed(fmt.Errorf("cqlproxy: %s, %s: accept: %w", p.cfg.Dependency, n.name(), err))
+	}, func(c *net.TCPConn) {
 		p.stats.accepted.Add(1)
 		p.stats.open.Add(1)
-		p.wg.Go(func() {
-			defer p.stats.open.Add(-1)
-			p.serve(n, c)
-		})
-	}
-}
-
-// pause waits; false means that the proxy was closed.
-func (p *Proxy) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-p.ctx.Done():
-		return false
-	}
+		defer p.stats.open.Add(-1)
+		p.serve(n, c)
+	})
 }
 
 func (p *Proxy) serve(n *node, client *net.TCPConn) {

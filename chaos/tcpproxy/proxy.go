@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/accept"
 )
 
 // Config says what is proxied.
@@ -133,38 +134,14 @@ func (p *Proxy) Close() error {
 }
 
 func (p *Proxy) accept() {
-	for {
-		c, err := p.listen.AcceptTCP()
-		if err != nil {
-			if p.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// Out of file descriptors, for example: clients wait in the backlog.
-			p.cfg.Failed(fmt.Errorf("tcpproxy: %s: accept: %w", p.cfg.Dependency, err))
-			if !p.pause(50 * time.Millisecond) {
-				return
-			}
-			continue
-		}
+	accept.Loop(p.ctx, p.listen, func(err error) {
+		p.cfg.Failed(fmt.Errorf("tcpproxy: %s: accept: %w", p.cfg.Dependency, err))
+	}, func(c *net.TCPConn) {
 		p.stats.accepted.Add(1)
 		p.stats.open.Add(1)
-		p.wg.Go(func() {
-			defer p.stats.open.Add(-1)
-			p.serve(c)
-		})
-	}
-}
-
-// pause waits; false means that the proxy was closed.
-func (p *Proxy) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-p.ctx.Done():
-		return false
-	}
+		defer p.stats.open.Add(-1)
+		p.serve(c)
+	})
 }
 
 func (p *Proxy) serve(client *net.TCPConn) {

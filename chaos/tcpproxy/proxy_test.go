@@ -99,6 +99,22 @@ func (b *bench) echo(c net.Conn, text string) (string, error) {
 	return string(got[:n]), err
 }
 
+// eventually waits for a condition.
+func (b *bench) eventually(cond func() bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-ctx.Done():
+			b.t.Fatal("not within a minute")
+		case <-tick.C:
+		}
+	}
+}
+
 func (b *bench) mustEcho(c net.Conn, text string) {
 	b.t.Helper()
 	if got, err := b.echo(c, text); err != nil || got != text {

@@ -2,7 +2,9 @@ package target
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -15,21 +17,47 @@ type stored map[string][]license.Event
 func readHistory(ctx context.Context, store eventstore.Store, members []string) (stored, error) {
 	codec, all := app.Codec(), stored{}
 	for _, member := range members {
-		_, err := eventstore.LoadAll(ctx, store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
-			for _, s := range stored {
-				e, err := codec.Decode(s)
-				if err != nil {
-					return err
+		err := patiently(ctx, func() error {
+			all[member] = nil
+			_, err := eventstore.LoadAll(ctx, store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
+				for _, s := range stored {
+					e, err := codec.Decode(s)
+					if err != nil {
+						return err
+					}
+					all[member] = append(all[member], e)
 				}
-				all[member] = append(all[member], e)
-			}
-			return nil
+				return nil
+			})
+			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read the events of %s: %w", member, err)
 		}
 	}
 	return all, nil
+}
+
+// patience is how long a store that was harmed, on a busy machine, may be unavailable to
+// who judges it.
+const patience = time.Minute
+
+// patiently calls f again while the store is unavailable.
+func patiently(ctx context.Context, f func() error) error {
+	began := time.Now()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		if !errors.Is(err, eventstore.ErrUnavailable) || time.Since(began) > patience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
 }
 
 // count is how often a kind of event is in the store for a license.

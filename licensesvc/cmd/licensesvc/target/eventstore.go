@@ -194,7 +194,11 @@ func (s *bareStore) Judge(ctx context.Context, _ []load.Sample) ([]report.Check,
 	}
 	for n := range streams {
 		stream := fmt.Sprintf("s-%d", n)
-		saw, _, err := whole(ctx, s.backend.store, stream)
+		var saw []history.Event
+		err := patiently(ctx, func() (err error) {
+			saw, _, err = whole(ctx, s.backend.store, stream)
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("read %s at the end: %w", stream, err)
 		}

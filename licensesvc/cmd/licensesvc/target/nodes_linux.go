@@ -224,7 +224,7 @@ func (n *Nodes) makeKeyspace(ctx context.Context) error {
 	return err
 }
 
-func (u *used) open(ctx context.Context, hosts []string) (_ *cassandra.Store, err error) {
+func (u *used) open(ctx context.Context, hosts []string) (*cassandra.Store, error) {
 	if err := u.nodes.makeKeyspace(ctx); err != nil {
 		return nil, err
 	}
@@ -232,11 +232,17 @@ func (u *used) open(ctx context.Context, hosts []string) (_ *cassandra.Store, er
 	if u.regions() > 1 {
 		cfg = cassandra.Elsewhere(cfg, "dc2")
 	}
+	var err error
 	u.session, err = client.Connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return cassandra.Open(ctx, cassandra.Config{Session: u.session, Name: fmt.Sprintf("%x", time.Now().UnixNano())})
+	var store *cassandra.Store
+	err = patiently(ctx, func() (err error) {
+		store, err = cassandra.Open(ctx, cassandra.Config{Session: u.session, Name: fmt.Sprintf("%x", time.Now().UnixNano())})
+		return err
+	})
+	return store, err
 }
 
 // states are the nodes' states now; those that fell are remembered.

@@ -1,0 +1,43 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// again is how long Loop waits after a failure to accept.
+const again = 50 * time.Millisecond
+
+// Listener is what *net.TCPListener is.
+type Listener interface {
+	AcceptTCP() (*net.TCPConn, error)
+}
+
+// Loop takes connections and serves each on a goroutine of its own, until the listener is
+// closed or the context ends. What keeps it from accepting, like a lack of file
+// descriptors, is told; clients wait in the backlog meanwhile.
+func Loop(ctx context.Context, l Listener, failed func(error), serve func(*net.TCPConn)) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		c, err := l.AcceptTCP()
+		switch {
+		case err == nil:
+			wg.Go(func() { serve(c) })
+			continue
+		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+			return
+		}
+		failed(err)
+		t := time.NewTimer(again)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+	}
+}

@@ -1,0 +1,7 @@
+// Package accept is the loop in which the proxies take connections.
+//
+// It may import the standard library.
+//
+// It promises: a passing failure to accept ends nothing; when Loop has returned, so has
+// everything that it called.
+package accept
