@@ -116,6 +116,21 @@ func (b *Balancer) Backends() []Backend {
 	return all
 }
 
+// tries are the addresses that the attempts of a call went to. Safe for concurrent use.
+type tries struct {
+	mu   sync.Mutex
+	went []*backend
+}
+
+// pick takes an address that the call has not tried.
+func (t *tries) pick(b *Balancer) *backend {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := b.pick(t.went)
+	t.went = append(t.went, one)
+	return one
+}
+
 // pick takes an address for an attempt: one that is not ejected and not tried, else one
 // that is not ejected, else any. Refusing all of them helps nobody.
 func (b *Balancer) pick(tried []*backend) *backend {

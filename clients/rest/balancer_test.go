@@ -248,3 +248,39 @@ func TestAddressesChange(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTypedCallsAreBalanced: attempts of one call go to different addresses, and one
+// that fails is taken out.
+func TestTypedCallsAreBalanced(t *testing.T) {
+	f := &farm{answer: func(host string) (int, error) {
+		if host == "s0" {
+			return 500, nil
+		}
+		return 200, nil
+	}}
+	b, err := rest.NewBalancer(rest.BalancerConfig{Addresses: addresses(2), RoundRobin: true, Outlier: rest.OutlierPolicy{Consecutive: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := rest.NewClient(rest.ClientConfig{BaseURL: "http://catalog/v1", Base: f, Balancer: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := guard(t)
+	for range 20 {
+		if _, err := rest.Get[struct{}](t.Context(), c, g, "/titles"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.seen["s0"] != 2 || f.seen["s1"] != 20 {
+		t.Errorf("the address that fails got %d requests and the other %d, want 2 and 20", f.seen["s0"], f.seen["s1"])
+	}
+	if f.order[0] != "s1/v1/titles" && f.order[0] != "s0/v1/titles" || f.hosts[0] != "catalog" {
+		t.Errorf("the first went to %s as %s", f.order[0], f.hosts[0])
+	}
+	for _, one := range b.Backends() {
+		if one.InFlight != 0 {
+			t.Errorf("%s has %d requests in flight", one.Address, one.InFlight)
+		}
+	}
+}

@@ -22,6 +22,10 @@ type ClientConfig struct {
 	// Base sends the requests; it must not be a Transport of this package, whose guard
 	// would guard twice. Nil: NewBase(64).
 	Base http.RoundTripper
+	// Balancer spreads attempts over several addresses, whose paths stand before those of
+	// the calls. The host of BaseURL stays what requests name in their Host field. Nil:
+	// requests go to BaseURL.
+	Balancer *Balancer
 	// Header is sent with every request.
 	Header http.Header
 	// MaxBytes bounds an answer, after decompression. Default: 1 MiB.
@@ -96,7 +100,8 @@ func Send[T any](ctx context.Context, c *Client, on resilience.Caller, method, p
 			return resilience.Result[T]{}, fmt.Errorf("rest: %s %s: make JSON of the request: %w", method, path, err)
 		}
 	}
-	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return exchange[T](ctx, c, method, path, text) }, opts...)
+	var went tries
+	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return exchange[T](ctx, c, &went, method, path, text) }, opts...)
 	if c.opened.isNew(err) {
 		c.CloseIdleConnections()
 	}
@@ -119,11 +124,11 @@ func Attempt[T any](ctx context.Context, c *Client, method, path string, in any)
 			return v, fmt.Errorf("rest: %s %s: make JSON of the request: %w", method, path, err)
 		}
 	}
-	return exchange[T](ctx, c, method, path, text)
+	return exchange[T](ctx, c, new(tries), method, path, text)
 }
 
 // exchange is one attempt.
-func exchange[T any](ctx context.Context, c *Client, method, path string, in []byte) (v T, err error) {
+func exchange[T any](ctx context.Context, c *Client, went *tries, method, path string, in []byte) (v T, err error) {
 	var body io.Reader
 	if in != nil {
 		body = bytes.NewReader(in)
@@ -140,11 +145,24 @@ func exchange[T any](ctx context.Context, c *Client, method, path string, in []b
 		r.Header.Set("Content-Type", "application/json")
 	}
 	a := new(attempt)
+	if c.cfg.Balancer != nil {
+		a.balancer, a.backend = c.cfg.Balancer, went.pick(c.cfg.Balancer)
+	}
 	a.begin(ctx, ctx, wired{replayed(r), c.multiplexed}, c.pools)
 	defer a.cancel(context.Canceled)
+	defer func() {
+		verdict := answered
+		if judged, ok := err.(resilience.Judged); ok {
+			verdict = judged.Verdict()
+		}
+		a.observe(verdict)
+	}()
 	out, err := a.request(a.context(c.pools), r, true, c.cfg.Quiet)
 	if err != nil {
 		return v, a.failed(r, err, true)
+	}
+	if a.backend != nil {
+		direct(out, a.backend.base)
 	}
 	resp, err := roundTrip(c.base, out)
 	if err != nil {

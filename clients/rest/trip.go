@@ -22,8 +22,7 @@ type trip struct {
 	// over: RoundTrip has returned. Who comes later cleans up after itself.
 	over bool
 	last *http.Response
-	// tried are the addresses that attempts went to.
-	tried []*backend
+	went tries
 	// first is the first attempt: one piece of memory less for most requests.
 	first attempt
 }
@@ -49,7 +48,7 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 		t.keep(nil)
 	}
 	if tr.Balancer != nil {
-		a.balancer, a.backend = tr.Balancer, t.pick(tr.Balancer)
+		a.balancer, a.backend = tr.Balancer, t.went.pick(tr.Balancer)
 	}
 	a.begin(ctx, r.Context(), wired{replayed(r), tr.multiplexed}, tr.pools)
 	out, err := a.request(a.context(tr.pools), r, own, tr.Quiet)
@@ -102,15 +101,6 @@ func roundTrip(base http.RoundTripper, out *http.Request) (*http.Response, error
 }
 
 var errNothing = errors.New("the base transport returned neither an answer nor an error")
-
-// pick takes an address that the trip has not tried.
-func (t *trip) pick(b *Balancer) *backend {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	one := b.pick(t.tried)
-	t.tried = append(t.tried, one)
-	return one
-}
 
 // observe tells the balancer how the attempt went, unless nothing can be told from it:
 // the caller left, or another attempt won.

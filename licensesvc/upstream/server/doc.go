@@ -3,9 +3,10 @@
 // deterministic, so that a demonstration, a test and a reader with curl see the
 // same members and titles.
 //
-// It may import the standard library, OpenTelemetry's HTTP instrumentation and
-// the wire types of licensesvc/upstream.
+// It may import the standard library, OpenTelemetry's HTTP instrumentation,
+// resilience, clients/rest/server and the wire types of licensesvc/upstream.
 //
-// It promises: every error is a problem document (RFC 9457) that says what to do;
+// It promises: what can't be done in the time that the caller has is refused before it
+// begins, with Backstay-Refused; every error is a problem document (RFC 9457) that says what to do;
 // nothing is kept on disk; Shutdown ends every goroutine that Start began.
 package server

@@ -10,16 +10,21 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/rest/server"
+	"github.com/backstay-go/backstay/resilience"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The limits of a request that a server accepts.
+// The limits of a request that a server accepts, and of how many run and wait.
 const (
 	maxBody       = 64 << 10
 	headerTimeout = 5 * time.Second
 	idleTimeout   = time.Minute
+	maxTime       = 10 * time.Second
+	maxRunning    = 256
+	maxWaiting    = 1024
 )
 
 // Config says where the servers listen.
@@ -44,9 +49,12 @@ type Set struct {
 }
 
 type running struct {
-	http   *http.Server
-	listen net.Listener
-	done   chan error
+	server  *server.Server
+	guard   *resilience.Guard
+	address string
+	drain   context.CancelFunc
+	done    chan struct{}
+	err     error // once done is closed
 }
 
 // Start listens on all three addresses, then serves. On an error nothing is left
@@ -91,18 +99,41 @@ func (s *Set) start(ctx context.Context, name, address string, handler http.Hand
 				return r.Method + " " + name
 			}))
 	}
-	r := &running{
-		http: &http.Server{
-			Handler:           http.MaxBytesHandler(handler, maxBody),
-			ReadHeaderTimeout: headerTimeout,
-			IdleTimeout:       idleTimeout,
-		},
-		listen: listen,
-		done:   make(chan error, 1),
+	r := &running{address: listen.Addr().String(), done: make(chan struct{})}
+	if err := r.guarded(name, handler); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", name, err), listen.Close())
 	}
-	go func() { r.done <- r.http.Serve(listen) }()
+	ctx, r.drain = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(r.done)
+		r.err = errors.Join(r.server.Run(ctx, listen), r.guard.Close())
+	}()
 	s.servers[name] = r
 	s.names = append(s.names, name)
+	return nil
+}
+
+// guarded puts the handler behind the guard of its service: what can't be done in the
+// caller's time is refused before it begins, and marked so.
+func (r *running) guarded(name string, handler http.Handler) (err error) {
+	r.guard, err = resilience.New(resilience.Policy{
+		Name:     name,
+		Bulkhead: resilience.BulkheadPolicy{Limit: maxRunning, Queue: maxWaiting},
+		Default:  resilience.OperationPolicy{Timeout: maxTime},
+	})
+	if err != nil {
+		return err
+	}
+	handler, err = server.NewHandler(http.MaxBytesHandler(handler, maxBody), server.HandlerConfig{Guard: r.guard})
+	if err == nil {
+		r.server, err = server.NewServer(server.ServerConfig{
+			HTTP:   &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout},
+			Linger: -1, // who shuts them down has stopped calling
+		})
+	}
+	if err != nil {
+		return errors.Join(err, r.guard.Close())
+	}
 	return nil
 }
 
@@ -110,7 +141,7 @@ func (s *Set) start(ctx context.Context, name, address string, handler http.Hand
 // is no server of that name: membership, catalog, key-service.
 func (s *Set) Address(name string) string {
 	if r := s.servers[name]; r != nil {
-		return r.listen.Addr().String()
+		return r.address
 	}
 	return ""
 }
@@ -129,13 +160,16 @@ func (s *Set) Shutdown(ctx context.Context) error {
 	for i, name := range s.names {
 		wg.Go(func() {
 			r := s.servers[name]
-			if err := r.http.Shutdown(ctx); err != nil {
-				errs[i] = r.http.Close()
+			r.drain()
+			select {
+			case <-r.done:
+			case <-ctx.Done():
+				errs[i] = r.server.Close()
+				<-r.done
 			}
-			if err := <-r.done; !errors.Is(err, http.ErrServerClosed) {
-				errs[i] = errors.Join(errs[i], fmt.Errorf("%s: %w", name, err))
+			if r.err != nil {
+				errs[i] = errors.Join(errs[i], fmt.Errorf("%s: %w", name, r.err))
 			}
-			r.done <- http.ErrServerClosed
 		})
 	}
 	wg.Wait()

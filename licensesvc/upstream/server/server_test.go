@@ -182,3 +182,24 @@ func TestStartLeavesNothingBehind(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// TestDeadlinesAreRead: a request that can't be done in the time that its caller has
+// left is refused before it begins, and says so.
+func TestDeadlinesAreRead(t *testing.T) {
+	s := start(t)
+	for _, name := range s.Names() {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL(name)+"/v1/members/"+server.MemberID(1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Backstay-Timeout-Ms", "0")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Backstay-Refused") != "deadline" {
+			t.Errorf("%s: %s, refused for %q", name, resp.Status, resp.Header.Get("Backstay-Refused"))
+		}
+	}
+}
