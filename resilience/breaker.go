@@ -82,7 +82,7 @@ type probe struct {
 var (
 	errBad      = errors.New("bad")
 	errNotCount = errors.New("not counted")
-	errHung     = errors.New("resilience: a probe did not report in time")
+	errHung     = errors.New("resilience: a probe of the half-open circuit did not end in time")
 )
 
 // configure sets the policy and keeps the state.

@@ -97,6 +97,21 @@ func (c *checker) warn(field, problem, change string) {
 	c.findings = append(c.findings, Finding{Warning, field, problem, change})
 }
 
+// several is a number with its noun.
+func several(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func atMost(n float64, noun string) string {
+	if n < 1 {
+		return "no " + noun
+	}
+	return "at most " + several(int(n), noun)
+}
+
 // maxHedges bounds hedges a call, for whom room is kept from the start.
 const maxHedges = 100
 

@@ -38,7 +38,7 @@ func (c *checker) times(field string, o OperationPolicy) {
 	if r := o.Retry; r != nil {
 		if o.AttemptTimeout == 0 {
 			c.warn(field+".retry", fmt.Sprintf("is set without %s.attemptTimeout: one slow attempt uses up the whole timeout of %v, and no retry follows", field, o.Timeout),
-				fmt.Sprintf("set attemptTimeout, at most %v for %d attempts", (o.Timeout/time.Duration(r.MaxAttempts)).Round(time.Millisecond), r.MaxAttempts))
+				fmt.Sprintf("set attemptTimeout, at most %v for %d attempts", about(o.Timeout/time.Duration(r.MaxAttempts)), r.MaxAttempts))
 		} else if need := time.Duration(r.MaxAttempts) * o.AttemptTimeout; need > o.Timeout {
 			c.warn(field+".attemptTimeout", fmt.Sprintf("is %v; %d attempts take up to %v, above %s.timeout %v", o.AttemptTimeout, r.MaxAttempts, need, field, o.Timeout),
 				"lower attemptTimeout or retry.maxAttempts, or raise timeout; the later attempts are cut short or not made")
@@ -47,6 +47,14 @@ func (c *checker) times(field string, o OperationPolicy) {
 	if h := o.Hedge; h != nil && o.AttemptTimeout > 0 && h.Delay >= o.AttemptTimeout {
 		c.warn(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.attemptTimeout %v, so that a hedge never races", h.Delay, field, o.AttemptTimeout), "lower delay")
 	}
+}
+
+// about rounds a duration as far as it can be read better.
+func about(d time.Duration) time.Duration {
+	if d < 10*time.Millisecond {
+		return d.Round(time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
 }
 
 // window asks whether the breaker can ever see its minimum of calls.
@@ -63,12 +71,12 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 		limit = a.Min // where the limit goes while the dependency hangs
 	}
 	if most := float64(limit) * b.Window.Seconds() / slowest.Seconds(); most < float64(b.MinimumCalls) {
-		c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; while the dependency hangs, %d permits and attempts of %v let %s finish in a window of %v, so that the breaker can't open", b.MinimumCalls, limit, slowest, calls(most), b.Window),
+		c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; while the dependency hangs, %s can end in a window of %v (%s, attempts of %v), so that the breaker can't open", b.MinimumCalls, atMost(most, "call"), b.Window, several(limit, "permit"), slowest),
 			"lower minimumCalls or the attempt timeout, or lengthen window")
 	}
 	if r := p.RateLimit; r != nil {
 		if most := r.PerSecond*b.Window.Seconds() + float64(r.Burst); most < float64(b.MinimumCalls) {
-			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; the rate limit lets %s through in a window of %v", b.MinimumCalls, calls(most), b.Window), "lower minimumCalls or lengthen window")
+			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; the rate limit lets %s through in a window of %v", b.MinimumCalls, atMost(most, "call"), b.Window), "lower minimumCalls or lengthen window")
 		}
 	}
 }
@@ -77,7 +85,7 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 func (c *checker) expectation(p Policy, e Expectation) {
 	if b := p.Breaker; b != nil && e.PerSecond > 0 {
 		if most := e.PerSecond * b.Window.Seconds(); most < float64(b.MinimumCalls) {
-			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; expect.perSecond %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, calls(most), b.Window), "lower minimumCalls or lengthen window")
+			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; expect.perSecond %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, atMost(most, "call"), b.Window), "lower minimumCalls or lengthen window")
 		}
 	}
 	if r := p.RateLimit; r != nil && e.PerSecond > r.PerSecond {
@@ -91,7 +99,7 @@ func (c *checker) expectation(p Policy, e Expectation) {
 			field, limit = "bulkhead.adaptive.max", a.Max
 		}
 		if limit < need {
-			c.warn(field, fmt.Sprintf("is %d; %v calls a second of %v keep %d permits busy (Little's law)", limit, e.PerSecond, e.Latency, need),
+			c.warn(field, fmt.Sprintf("is %d; expect.perSecond %v and expect.latency %v keep %s busy (Little's law)", limit, e.PerSecond, e.Latency, several(need, "permit")),
 				fmt.Sprintf("raise it above %d, with room for variation", need))
 		}
 	}
@@ -108,7 +116,7 @@ func (c *checker) expectation(p Policy, e Expectation) {
 			bound = min(bound, w)
 		}
 		if drain+e.Latency > bound {
-			c.warn("bulkhead.queue", fmt.Sprintf("is %d; %d permits drain it in %v, and a call may wait and run for %v at most", p.Bulkhead.Queue, p.Bulkhead.Limit, drain, bound),
+			c.warn("bulkhead.queue", fmt.Sprintf("is %d; with %s it takes %v to drain, and a call may wait and run for %v at most", p.Bulkhead.Queue, several(p.Bulkhead.Limit, "permit"), drain, bound),
 				fmt.Sprintf("use at most %d", max(0, int(float64(bound-e.Latency)/float64(e.Latency)*float64(p.Bulkhead.Limit)))))
 		}
 	}
@@ -125,5 +133,3 @@ func (c *checker) expectation(p Policy, e Expectation) {
 		}
 	}
 }
-
-func calls(n float64) string { return fmt.Sprintf("%d calls", int(n)) }

@@ -62,7 +62,12 @@ type CallError struct {
 
 // Error names the dependency, the attempts and every error.
 func (e *CallError) Error() string {
-	text := "call to " + e.Dependency + "/" + e.Operation + " failed"
+	text := "call to " + e.Dependency + "/" + e.Operation + " failed "
+	if e.Attempts == 0 {
+		text += "before its first attempt"
+	} else {
+		text += "after " + several(e.Attempts, "attempt")
+	}
 	if e.Gave != "" {
 		text += " (" + e.Gave + ")"
 	}
@@ -91,12 +96,12 @@ func makeRefusals(dependency, operation string) refusals {
 		return &Refusal{Dependency: dependency, Operation: operation, By: by, text: by.Error() + ": " + who + why}
 	}
 	return refusals{
-		forced:  make(ErrOpen, "the breaker is forced open; the policy's breaker.mode ends it"),
-		full:    make(ErrFull, "all permits are taken and the queue is full; back off"),
+		forced:  make(ErrOpen, "the breaker is forced open, by breaker.mode or Force; calls go on once that is taken back"),
+		full:    make(ErrFull, "all permits are taken, and no more calls may wait; back off"),
 		late:    make(ErrFull, "the wait for a permit would outlast the deadline; back off, or allow more time"),
 		waited:  make(ErrFull, "no permit came free in time; back off"),
-		evicted: make(ErrFull, "a more important call took the place in the queue; back off"),
-		limited: make(ErrRateLimited, "no token; back off"),
+		evicted: make(ErrFull, "a more important call took its place in the queue; back off"),
+		limited: make(ErrRateLimited, "the rate limit has no token left; back off"),
 		closed:  make(ErrClosed, "the guard was closed; make a new one"),
 	}
 }
@@ -116,9 +121,9 @@ func (c *opConfig) refuseOpen(now *circuit) *Refusal {
 	if o := c.open.Load(); o != nil && o.circuit == now {
 		return o.refusal
 	}
-	why := "too many calls failed; try again after " + now.until.Format("15:04:05.000")
+	why := "too many calls failed or were slow; try again after " + now.until.Format("15:04:05.000")
 	if now.kind == BreakerHalfOpen {
-		why = "it is being probed; try again soon"
+		why = "it is half-open and being probed; try again soon"
 	}
 	r := &Refusal{Dependency: c.dependency(), Operation: c.name, By: ErrOpen, Until: now.until,
 		text: ErrOpen.Error() + ": " + c.dependency() + "/" + c.name + ": " + why}

@@ -280,7 +280,7 @@ func ExampleRateLimitPolicy() {
 	// Output:
 	// <nil>
 	// <nil>
-	// resilience: rate limited: dep/default: no token; back off
+	// resilience: rate limited: dep/default: the rate limit has no token left; back off
 }
 
 // An update keeps the state: here the open circuit.

@@ -302,7 +302,7 @@ func (p *player) notes() []string {
 		}
 	}
 	if n > 0 {
-		notes = append(notes, fmt.Sprintf("%d calls shared another's attempt; they are counted as they were.", n))
+		notes = append(notes, fmt.Sprintf("Counted as recorded, because another's attempt answered: %s.", several(n, "call")))
 	}
 	fresh := false
 	for name := range p.model.byOperation {

@@ -17,7 +17,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "%s: %s calls in %s, %s\n", d.Name, count(d.Recorded.Calls), short(r.Length), r.how())
+		fmt.Fprintf(&b, "%s: %s in %s, %s\n", d.Name, several(d.Recorded.Calls, "call"), short(r.Length), r.how())
 		fmt.Fprintf(&b, "%-26s%12s%12s\n", "", "recorded", "replayed")
 		for _, row := range d.rows() {
 			if row.Group {
@@ -55,11 +55,8 @@ func (r *Report) how() string {
 	if r.Load != 1 {
 		text += fmt.Sprintf(", %v times the load", r.Load)
 	}
-	switch {
-	case r.Workers == 1:
-		text += ", 1 worker"
-	case r.Workers > 1:
-		text += fmt.Sprintf(", %d workers", r.Workers)
+	if r.Workers > 0 {
+		text += ", " + several(r.Workers, "worker")
 	}
 	return text
 }
@@ -76,7 +73,7 @@ func (o Operation) CallsText() string {
 func (r *Report) notes() []string {
 	var notes []string
 	if r.Dropped > 0 {
-		notes = append(notes, fmt.Sprintf("The record says that %s calls are missing from it: the load was higher than it shows.", count(int(r.Dropped))))
+		notes = append(notes, fmt.Sprintf("The record lacks %s, as it says itself: the load was higher than it shows.", several(int(r.Dropped), "call")))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Skipped)) {
 		notes = append(notes, fmt.Sprintf("Calls to %s were left out (%s): there is no policy of that name.", name, count(r.Skipped[name])))
@@ -86,8 +83,8 @@ func (r *Report) notes() []string {
 
 // String says what the attempts rest on.
 func (d Drawn) String() string {
-	text := fmt.Sprintf("Of %s replayed attempts %s did as recorded, %s as others within %v, %s as others further away.",
-		count(d.Own+d.Near+d.Far), count(d.Own), count(d.Near), far, count(d.Far))
+	text := fmt.Sprintf("Of %s in the replay %s did as recorded, %s as others within %v, %s as others further away.",
+		several(d.Own+d.Near+d.Far, "attempt"), count(d.Own), count(d.Near), far, count(d.Far))
 	if d.Continued+d.Unanswered > 0 {
 		text += fmt.Sprintf("\nOf those cut off in the record %s went on as longer ones nearby, %s had none and were never answered.", count(d.Continued), count(d.Unanswered))
 	}
@@ -132,6 +129,14 @@ func (d Dependency) rows() []row {
 	texts("  99 %", short(a.Latency.P99), short(b.Latency.P99))
 	texts("  longest", short(a.Latency.Max), short(b.Latency.Max))
 	return rows
+}
+
+// several is a number with its noun.
+func several(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(n) + " " + noun + "s"
 }
 
 // count writes a number with its thousands parted.

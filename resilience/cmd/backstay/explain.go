@@ -43,11 +43,11 @@ func explain(out io.Writer, p resilience.Policy) {
 	fmt.Fprintln(out, p.Name)
 	say("%s", bulkhead(p.Bulkhead))
 	if p.RateLimit != nil {
-		say("At most %g attempts a second, %d at once.", p.RateLimit.PerSecond, p.RateLimit.Burst)
+		say("Attempts are limited to %g a second, %d at once.", p.RateLimit.PerSecond, p.RateLimit.Burst)
 	}
 	say("%s", breaker(p.Breaker))
 	if w.Ratio > 0 {
-		say("Retries and hedges draw on a budget of %d; each first attempt adds %g.", w.Burst, w.Ratio)
+		say("Retries and hedges draw on a budget of %s; each first attempt adds %g.", several(w.Burst, "token"), w.Ratio)
 	}
 	for _, o := range w.Operations {
 		say("%s: %s", o.Name, operation(operationOf(p, o.Name)))
@@ -61,7 +61,7 @@ func explain(out io.Writer, p resilience.Policy) {
 	}
 	say("  1000 calls make %s", together(w))
 	if w.PerSecond > 0 {
-		say("  the dependency gets %s", perSecond(p, w))
+		say("  attempts a second, over a long time: %s", perSecond(p, w))
 	}
 	say("  %s", goroutines(p, w))
 }
@@ -199,7 +199,7 @@ func together(w resilience.WorstCase) string {
 }
 
 func perSecond(p resilience.Policy, w resilience.WorstCase) string {
-	text := fmt.Sprintf("%.4g attempts a second over a long time = ", w.PerSecond)
+	text := fmt.Sprintf("%.4g = ", w.PerSecond)
 	if p.RateLimit != nil && w.PerSecond == p.RateLimit.PerSecond {
 		return text + "rateLimit.perSecond"
 	}
@@ -214,7 +214,7 @@ func goroutines(p resilience.Policy, w resilience.WorstCase) string {
 	if w.Goroutines > w.Running+w.Waiting+w.Pausing {
 		parts = append(parts, fmt.Sprintf("%d for attempts that are hedged or detached", w.Running))
 	}
-	text := fmt.Sprintf("%s are held = %s", several(w.Goroutines, "goroutine"), strings.Join(parts, " + "))
+	text := fmt.Sprintf("the calls hold %s = %s", several(w.Goroutines, "goroutine"), strings.Join(parts, " + "))
 	if w.Pausing > 0 && (p.Expect == nil || p.Expect.PerSecond == 0) {
 		text += " (more may pause if calls are many; expect.perSecond says how many)"
 	}
