@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,9 +61,12 @@ func TestCallersOwnDeadline(t *testing.T) {
 				if c.set != nil {
 					c.set(&p)
 				}
+				var mu sync.Mutex
 				var verdicts []resilience.Verdict
 				g := mustNew(t, p, resilience.WithListener(listen(func(_ context.Context, e resilience.Event) context.Context {
 					if e.Kind == resilience.AttemptEnded {
+						mu.Lock()
+						defer mu.Unlock()
 						verdicts = append(verdicts, e.Verdict)
 					}
 					return nil
@@ -77,6 +81,8 @@ func TestCallersOwnDeadline(t *testing.T) {
 				if c.failures > 0 {
 					want = resilience.Failure
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				s := g.Snapshot()
 				if s.Failures < c.failures || s.Failures > 0 && c.failures == 0 || s.Slow != c.slow {
 					t.Errorf("%d failures and %d slow of %d; want %d and %d", s.Failures, s.Slow, s.Calls, c.failures, c.slow)
