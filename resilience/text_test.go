@@ -32,6 +32,7 @@ func TestRefusalsInWords(t *testing.T) {
 			prepare: func(t *testing.T, g *resilience.Guard) {
 				trip(t, g)
 				time.Sleep(5 * time.Second)
+				synctest.Wait() // until the circuit has moved on
 				hang(t, g)
 			},
 			want: "resilience: circuit open: dep/default: it is half-open and being probed; try again soon",
