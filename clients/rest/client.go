@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/cache"
 	"github.com/backstay-go/backstay/resilience"
@@ -32,6 +33,11 @@ type ClientConfig struct {
 	MaxBytes int64
 	// Quiet sends no Backstay headers, for servers of others.
 	Quiet bool
+	// Templates are patterns of paths, as http.ServeMux has them, such as
+	// "/v1/members/{id}": what Observe is told instead of a path.
+	Templates []string
+	// Observe is as Transport's.
+	Observe func(ctx context.Context, e Exchange)
 	// Remember names directives of answers that a LastGood disregards: no-store, no-cache,
 	// must-revalidate. Without it an answer that has one of them is not remembered. An
 	// agreement with the server's owner must stand behind it.
@@ -46,6 +52,7 @@ type Client struct {
 	base        http.RoundTripper
 	multiplexed bool
 	pools       bool // see the function
+	templates   router
 	opened      openings
 }
 
@@ -70,6 +77,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		cfg.MaxBytes = 1 << 20
 	}
 	c := &Client{cfg: cfg, base: cfg.Base}
+	if c.templates, err = newTemplates(cfg.Templates); err != nil {
+		return nil, err
+	}
 	if c.base == nil {
 		c.base = NewBase(64)
 	}
@@ -164,7 +174,15 @@ func exchange[T any](ctx context.Context, c *Client, went *tries, method, path s
 	if a.backend != nil {
 		direct(out, a.backend.base)
 	}
+	var began time.Time
+	if c.cfg.Observe != nil {
+		began = time.Now()
+	}
 	resp, err := roundTrip(c.base, out)
+	if c.cfg.Observe != nil {
+		found, _ := c.templates.find(r)
+		observe(c.cfg.Observe).tell(ctx, a, out, found.pattern, resp, err, began)
+	}
 	if err != nil {
 		return v, a.failed(r, err, true)
 	}

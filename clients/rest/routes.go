@@ -29,20 +29,33 @@ func newRouter(guard *resilience.Guard, routes map[string]string) (router, error
 	var bad error
 	mux := http.NewServeMux()
 	for pattern, operation := range routes {
-		bad = errors.Join(bad, handle(mux, pattern, &route{pattern, guard.Operation(operation)}))
+		bad = errors.Join(bad, handle(mux, "Transport.Routes", pattern, &route{pattern, guard.Operation(operation)}))
+	}
+	return router{mux}, bad
+}
+
+// newTemplates is a router that knows names only.
+func newTemplates(patterns []string) (router, error) {
+	if len(patterns) == 0 {
+		return router{}, nil
+	}
+	var bad error
+	mux := http.NewServeMux()
+	for _, pattern := range patterns {
+		bad = errors.Join(bad, handle(mux, "ClientConfig.Templates", pattern, &route{pattern: pattern}))
 	}
 	return router{mux}, bad
 }
 
 // handle registers a pattern; ServeMux panics about bad ones.
-func handle(mux *http.ServeMux, pattern string, r *route) (err error) {
+func handle(mux *http.ServeMux, field, pattern string, r *route) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			text, _ := v.(string)
 			if e, ok := v.(error); ok {
 				text = e.Error()
 			}
-			err = errors.New("rest: Transport.Routes[" + pattern + "]: " + strings.TrimSpace(text))
+			err = errors.New("rest: " + field + "[" + pattern + "]: " + strings.TrimSpace(text))
 		}
 	}()
 	mux.Handle(pattern, r)

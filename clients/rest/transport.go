@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -39,6 +40,9 @@ type Transport struct {
 	Stall time.Duration
 	// Quiet sends no Backstay headers, for servers of others.
 	Quiet bool
+	// Observe is told of each attempt, on its goroutine and under its context; no lock is
+	// held. It must not panic. Package telemetry below has one. Nil: nobody wants to know.
+	Observe func(ctx context.Context, e Exchange)
 
 	once   sync.Once
 	base   http.RoundTripper

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -61,10 +62,15 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	if a.backend != nil {
 		direct(out, a.backend.base)
 	}
+	var began time.Time
+	if tr.Observe != nil {
+		began = time.Now()
+	}
 	resp, err := roundTrip(tr.base, out)
 	if err == nil && !isBodiless(resp, r) && isSmall(resp, tr.maxBytes()) {
 		err = a.readWhole(resp, tr.stall())
 	}
+	observe(tr.Observe).tell(ctx, a, out, t.route.pattern, resp, err, began)
 	if err != nil {
 		e := a.failed(r, err, t.repeatable)
 		a.observe(e.verdict)
