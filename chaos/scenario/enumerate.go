@@ -95,6 +95,11 @@ func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 	if cfg.Target == nil || cfg.Request == "" {
 		return nil, fmt.Errorf("%w: Target and Request are required", ErrConfig)
 	}
+	for _, p := range cfg.Protocols {
+		if !slices.Contains(enumerated, p) {
+			return nil, fmt.Errorf("%w: there is no protocol %q to enumerate; there are %q", ErrConfig, p, enumerated)
+		}
+	}
 	if err := cfg.Target.Check(cfg.Scenario.withDefaults()); err != nil {
 		return nil, errors.Join(ErrConfig, err)
 	}
@@ -124,6 +129,9 @@ func (e *enumeration) kept(ctx context.Context) (t *Table, err error) {
 	}
 	return e.all(ctx)
 }
+
+// enumerated are the protocols that calls are looked for on.
+var enumerated = []string{chaos.InProcess, chaos.HTTP, chaos.TCP, chaos.CQL}
 
 type enumeration struct {
 	cfg      EnumerateConfig
@@ -270,7 +278,7 @@ func (e *enumeration) protocols() []string {
 	if len(e.cfg.Protocols) > 0 {
 		return e.cfg.Protocols
 	}
-	return []string{chaos.InProcess, chaos.HTTP, chaos.TCP, chaos.CQL}
+	return enumerated
 }
 
 func happened(i *chaos.Injector) bool {
@@ -290,7 +298,7 @@ type recorder struct {
 
 func (r *recorder) plan() chaos.Plan {
 	var rules []chaos.Rule
-	for _, protocol := range []string{chaos.InProcess, chaos.HTTP, chaos.TCP, chaos.CQL} {
+	for _, protocol := range enumerated {
 		rules = append(rules, chaos.Rule{Name: protocol, Where: chaos.Where{Protocol: protocol}, What: chaos.What{Kind: chaos.Latency, Delay: time.Nanosecond}})
 	}
 	return chaos.Plan{Rules: rules}

@@ -110,7 +110,7 @@ func TestEnumerateFindsDefects(t *testing.T) {
 
 func TestEnumerateRefusesWhatItCannotDo(t *testing.T) {
 	for _, cfg := range []scenario.EnumerateConfig{
-		{}, {Target: pairTarget{}, Request: "sell"}, {Target: &simpleTarget{system: &simple{}}, Request: "get"},
+		{}, {Target: pairTarget{}, Request: "sell"}, {Target: pairTarget{}, Request: "buy", Protocols: []string{"htp"}}, {Target: &simpleTarget{system: &simple{}}, Request: "get"},
 	} {
 		if _, err := scenario.Enumerate(t.Context(), cfg); !errors.Is(err, scenario.ErrConfig) {
 			t.Errorf("%+v: %v", cfg, err)

@@ -46,6 +46,9 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 				fmt.Fprintln(errs, err)
 				return errFound
 			}
+			if err := here(plan, chaos.CQL, errs); err != nil {
+				return err
+			}
 			return followCQL(c.Context(), plan, cfg, f.page, out, errs)
 		},
 	}
@@ -56,7 +59,7 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 	c.Flags().StringVar(&f.dependency, "dependency", "cassandra", "name of the nodes in the plan")
 	c.Flags().StringVar(&f.plan, "plan", "", "file of the plan")
 	c.Flags().IntVar(&f.maxFrameBytes, "max-frame-bytes", 0, "longest body of a frame; default 256 MiB, the protocol's limit")
-	f.page.add(c.Flags())
+	f.page.add(c.Flags(), "")
 	return c
 }
 

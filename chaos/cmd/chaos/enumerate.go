@@ -76,8 +76,8 @@ Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 			return nil
 		}}
 	c.Flags().StringSliceVar(&cfg.Protocols, "protocol", nil, "only faults of these: process, http, tcp, cql; default all")
-	c.Flags().StringSliceVar(&cfg.Faults, "fault", nil, "only these, by name as in the table, without \", once\"; default all that apply")
-	c.Flags().StringToStringVar(&set, "set", nil, "settings of the system in place of the scenario's, such as store=cassandra")
+	c.Flags().StringArrayVar(&cfg.Faults, "fault", nil, "only this one, by its name in the table without \", once\"; can be given again; default all that apply")
+	c.Flags().StringToStringVar(&set, "set", map[string]string{}, "settings of the system in place of the scenario's, such as store=cassandra")
 	c.Flags().IntVar(&cfg.Workers, "workers", 4, "systems that run at once")
 	c.Flags().StringVar(&file, "json", "", "file for the table as JSON")
 	c.Flags().BoolVar(&verbose, "verbose", false, "tell each run")

@@ -50,13 +50,18 @@ func sentence(p chaos.Plan, i int) string {
 	if who == "" {
 		who = "every dependency"
 	}
-	for _, part := range []struct{ word, value string }{{"operation", r.Where.Operation}, {"node", r.Where.Node}, {"path", r.Where.Path}} {
-		if part.value != "" {
-			who += fmt.Sprintf(" (%s %s)", part.word, part.value)
-		}
-	}
+	who += among(r.Where)
 	info, _ := r.What.Kind.Info()
 	text := fmt.Sprintf("from %s to %s %s %s", from, to, who, info.Does)
+	if len(r.What.Peers) > 0 {
+		text += " from " + strings.Join(r.What.Peers, ", ")
+	}
+	if r.What.Code != "" {
+		text += " " + r.What.Code
+	}
+	if r.What.At == "after" {
+		text += ", once it was carried out"
+	}
 	if r.What.Delay > 0 {
 		text += fmt.Sprintf(" by %s", r.What.Delay)
 		if r.What.Jitter > 0 {
@@ -69,6 +74,7 @@ func sentence(p chaos.Plan, i int) string {
 	if r.When.RepeatEvery > 0 {
 		text += fmt.Sprintf(", %s of every %s", r.When.RepeatFor, r.When.RepeatEvery)
 	}
+	text += calls(r.When)
 	if q := r.Often.Probability; q != nil {
 		text += fmt.Sprintf(", with a chance of %g %%", 100**q)
 	}
@@ -79,4 +85,42 @@ func sentence(p chaos.Plan, i int) string {
 		text += fmt.Sprintf(", for requests of scope %s only", r.Whom.Scope)
 	}
 	return text + "."
+}
+
+// among says which calls of a dependency are meant, in brackets.
+func among(w chaos.Where) string {
+	var parts []string
+	for _, part := range []struct{ word, value string }{
+		{"over", w.Protocol}, {"operation", w.Operation}, {"node", w.Node}, {"method", w.Method}, {"path", w.Path},
+		{"keyspace", w.Keyspace}, {"table", w.Table}, {"statement", w.Statement}, {"at", w.Consistency},
+	} {
+		if part.value != "" {
+			parts = append(parts, part.word+" "+part.value)
+		}
+	}
+	if w.Conditional != nil {
+		parts = append(parts, map[bool]string{true: "with IF", false: "without IF"}[*w.Conditional])
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// calls says which calls by number are meant.
+func calls(w chaos.When) string {
+	noun := "call"
+	if w.Per == chaos.PerRequest {
+		noun = "attempt of a request"
+	}
+	text := ""
+	for _, part := range []struct {
+		n    int
+		word string
+	}{{w.Nth, ", only %s %d"}, {w.First, ", only up to %s %d"}, {w.After, ", only after %s %d"}, {w.Every, ", only each %s whose number is a multiple of %d"}} {
+		if part.n > 0 {
+			text += fmt.Sprintf(part.word, noun, part.n)
+		}
+	}
+	return text
 }

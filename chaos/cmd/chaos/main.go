@@ -7,11 +7,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/scenario"
 )
 
 func main() {
@@ -31,10 +34,26 @@ func (f *failure) Unwrap() error { return f.err }
 
 // run runs the command line and returns the exit status.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
-	root := &cobra.Command{Use: "chaos", Short: "Plans of faults: check, explain, follow",
+	root := &cobra.Command{Use: "chaos", Short: "Faults by plan, and scenarios that end in a verdict",
+		Long: `A plan says which faults happen to whom and when; a scenario adds a load, checks and
+a verdict. A plan:
+
+  rules:
+    - where: {dependency: catalog}
+      when: {from: 10s, to: 30s}
+      what: {kind: latency, delay: 300ms}
+
+  chaos check plan.yaml                    what is wrong with it
+  chaos explain plan.yaml                  what it does, and when
+  chaos proxy --dependency catalog --upstream 127.0.0.1:7001 plan.yaml
+  chaos cql --listen 127.1.0.1:9042 --upstream 10.0.0.1:9042 --plan plan.yaml
+  chaos scenarios                          the library
+  chaos run hang                           one of it, against the license service
+
+Exit status: 0 well, 1 it failed, 2 wrong usage or a bad file, 3 undecided.`,
 		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true}}
 	root.AddCommand(
-		&cobra.Command{Use: "check PLAN...", Short: "print what is wrong", Args: cobra.MinimumNArgs(1),
+		&cobra.Command{Use: "check FILE...", Short: "print what is wrong with plans and scenarios", Args: cobra.MinimumNArgs(1),
 			RunE: func(_ *cobra.Command, files []string) error { return check(files, errs) }},
 		&cobra.Command{Use: "explain PLAN", Short: "the timeline, in words and drawn", Args: cobra.ExactArgs(1),
 			RunE: func(_ *cobra.Command, files []string) error {
@@ -49,7 +68,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	var failed *failure
 	switch {
 	case err == nil:
@@ -62,7 +81,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "chaos:", err)
 		return 1
 	}
-	fmt.Fprintf(errs, "chaos: %v; see chaos --help\n", err)
+	fmt.Fprintf(errs, "chaos: %v; see %s --help\n", err, ran.CommandPath())
 	return 2
 }
 
@@ -75,9 +94,40 @@ func load(file string, errs io.Writer) (chaos.Plan, error) {
 	return plan, nil
 }
 
+// here refuses a plan that can do nothing at a place, and tells which of its rules are for
+// other places.
+func here(plan chaos.Plan, place string, errs io.Writer) error {
+	var idle []string
+	for i, r := range plan.Rules {
+		if r.Where.Protocol != "" && r.Where.Protocol != place || !r.What.Kind.AppliesTo(place) {
+			idle = append(idle, fmt.Sprintf("%q (%s)", plan.RuleName(i), r.What.Kind))
+		}
+	}
+	switch {
+	case len(idle) == 0:
+		return nil
+	case len(idle) == len(plan.Rules):
+		fmt.Fprintf(errs, "no rule of the plan can happen here, on %s: %s\n", place, strings.Join(idle, ", "))
+		return errFound
+	}
+	fmt.Fprintf(errs, "rules for other places than %s, which do nothing here: %s\n", place, strings.Join(idle, ", "))
+	return nil
+}
+
+// scenarioFile tells a scenario from a plan: it has a load.
+var scenarioFile = regexp.MustCompile(`(?m)^\s*"?(load|faults)"?\s*:`)
+
 func check(files []string, errs io.Writer) error {
 	var bad error
 	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil && scenarioFile.Match(text) {
+			if _, err = scenario.Parse(file, text); err != nil {
+				fmt.Fprintln(errs, err)
+				bad = errFound
+			}
+			continue
+		}
 		if _, err := load(file, errs); err != nil {
 			bad = err
 		}

@@ -30,6 +30,14 @@ rules:
     what: {kind: reset}
 `
 
+const detailed = `rules:
+  - where: {protocol: cql, operation: BATCH, consistency: LOCAL_QUORUM, conditional: true}
+    when: {every: 10}
+    what: {kind: cql_error, code: write_timeout, at: after}
+  - where: {dependency: db, node: n1}
+    what: {kind: partition, peers: [n2, clients]}
+`
+
 func write(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "plan.yaml")
@@ -50,8 +58,15 @@ func TestCommands(t *testing.T) {
 		{"good", []string{"check", ok}, 0, nil},
 		{"bad", []string{"check", ok, bad}, 2, []string{"rest", "reset"}},
 		{"missing", []string{"check", "none.yaml"}, 2, []string{"none.yaml"}},
-		{"no plan", []string{"check"}, 2, []string{"--help"}},
-		{"explain", []string{"explain", ok}, 0, []string{"a bad hour", "from 10s to 30s catalog is slow by 300ms ± 50ms, with a chance of 50 %.",
+		{"no plan", []string{"check"}, 2, []string{"chaos check --help"}},
+		{"a scenario", []string{"check", write(t, short)}, 0, nil},
+		{"a bad scenario", []string{"check", write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))}, 2, []string{`did you mean "status"?`}},
+		{"a plan for another place", []string{"proxy", "--dependency", "cassandra", "--upstream", "127.0.0.1:1", write(t, cqlPlan)}, 2, []string{`on tcp: "lost" (drop_reply)`}},
+		{"explain CQL", []string{"explain", write(t, cqlPlan)}, 0, []string{"cassandra (node n1, table t) executes and loses the reply."}},
+		{"explain more", []string{"explain", write(t, detailed)}, 0, []string{
+			"every dependency (over cql, operation BATCH, at LOCAL_QUORUM, with IF) answers with a CQL error write_timeout, once it was carried out, only each call whose number is a multiple of 10.",
+			"db (node n1) is cut off from n2, clients."}},
+		{"explain", []string{"explain", ok}, 0, []string{"a bad hour", "from 10s to 30s catalog (over tcp) is slow by 300ms ± 50ms, with a chance of 50 %.",
 			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
 		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},
 		{"open to all", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--listen", "0.0.0.0:0", ok}, 2, []string{"loopback"}},

@@ -23,9 +23,9 @@ type pageFlags struct {
 	deadMan time.Duration
 }
 
-func (f *pageFlags) add(flags *pflag.FlagSet) {
+func (f *pageFlags) add(flags *pflag.FlagSet, others string) {
 	flags.StringVar(&f.addr, "page", "", "host:port on loopback for a page: GET /metrics for Prometheus, POST /alive as a sign of life")
-	flags.DurationVar(&f.deadMan, "dead-man", 0, "end all faults when no sign of life has come for so long: POST /alive to --page, or any request to --api; default: faults end by themselves")
+	flags.DurationVar(&f.deadMan, "dead-man", 0, "end all faults when no sign of life has come for so long: POST /alive to --page"+others+"; default: faults end by themselves")
 }
 
 // check returns what is wrong; api says that there is another place for signs of life.

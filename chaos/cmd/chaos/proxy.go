@@ -61,6 +61,9 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 				fmt.Fprintln(errs, err)
 				return errFound
 			}
+			if err := here(plan, chaos.TCP, errs); err != nil {
+				return err
+			}
 			return follow(c.Context(), plan, cfg, flags.page, out, errs)
 		},
 	}
@@ -75,7 +78,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 	f.StringVar(&flags.api, "api", "", "host:port for Toxiproxy's HTTP interface; other than loopback needs --token-file")
 	f.StringVar(&flags.config, "config", "", "with --api: JSON file of proxies to begin with")
 	f.StringVar(&flags.tokenFile, "token-file", "", "with --api: file with the token that each request must bring, as Authorization: Bearer TOKEN")
-	flags.page.add(f)
+	flags.page.add(f, ", or any request to --api")
 	f.Uint64Var(&flags.seed, "seed", 0, "with --api: decides which connections a toxicity below 1 hits")
 	return c
 }

@@ -138,6 +138,11 @@ func compare(a, b string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	for file, rep := range map[string]*report.Report{a: before, b: after} {
+		if rep.Verdict == report.Undecided {
+			fmt.Fprintf(out, "%s is undecided: what it measured may be the machine's doing, and proves nothing\n", file)
+		}
+	}
 	c := report.Compare(before, after)
 	fmt.Fprint(out, c.Text())
 	if len(c.Worse) > 0 {

@@ -71,12 +71,27 @@ func TestAScenarioIsRunReplayedAndCompared(t *testing.T) {
 	if a.Seed != b.Seed || a.Source != b.Source || a.Metrics["requests"] != b.Metrics["requests"] && b.Verdict == report.Passed {
 		t.Errorf("the replay is another run: %v, %v", a.Metrics, b.Metrics)
 	}
+	for _, stretch := range []string{"all", "during faults", "after faults"} {
+		if len(a.Latencies[stretch]) == 0 {
+			t.Errorf("the report keeps no latencies of %q", stretch)
+		}
+	}
+	if len(a.Latencies["all"]) != int(a.Metrics["requests"]) {
+		t.Errorf("%d latencies of %v requests", len(a.Latencies["all"]), a.Metrics["requests"])
+	}
 	b.Verdict, b.Metrics["good"] = report.Failed, 0.01
 	if _, err := b.Save(filepath.Dir(second), "short"); err != nil {
 		t.Fatal(err)
 	}
 	if status, out := command(t, "compare", first, second); status != 1 || !strings.Contains(out, "worse") || !strings.Contains(out, "-> failed") {
 		t.Errorf("status %d\n%s", status, out)
+	}
+	b.Verdict = report.Undecided
+	if _, err := b.Save(filepath.Dir(second), "short"); err != nil {
+		t.Fatal(err)
+	}
+	if _, out := command(t, "compare", first, second); !strings.Contains(out, second+" is undecided") {
+		t.Errorf("an undecided run was compared without a word:\n%s", out)
 	}
 	if status, out := command(t, "compare", first, first); status != 0 || !strings.Contains(out, "the same") {
 		t.Errorf("status %d\n%s", status, out)
