@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
-	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -23,6 +21,9 @@ type NodeHealth struct {
 	DataCenter string `json:"dc"`
 	// DiskBytes is the live data on the node, by keyspace, to the MiB.
 	DiskBytes map[string]int64 `json:"disk_bytes"`
+	// LargestPartitions are the sizes of the largest partitions, by keyspace.table, to the
+	// MiB; a table without one of a MiB is not there.
+	LargestPartitions map[string]int64 `json:"largest_partitions"`
 	// ThreadPools by name.
 	ThreadPools []ThreadPool `json:"thread_pools"`
 	// Hints are writes that the node keeps for others that missed them.
@@ -61,23 +62,18 @@ type PendingHints struct {
 	Oldest time.Time `json:"oldest"`
 }
 
-// Inspector reads the virtual tables of each node. These are local to a node, so it
-// has one connection to each, beside those of its session, and a guard of its own, so
-// that looking at a sick cluster takes nothing from the requests to it. It is safe for
-// concurrent use. Who made it closes it, before its session.
+// Inspector reads the virtual tables of each node. It has a guard of its own, so that
+// looking at a sick cluster takes nothing from the requests to it; the connections are
+// the session's. It is safe for concurrent use. Who made it closes it.
 type Inspector struct {
 	session *Session
 	guard   *resilience.Guard
-
-	mu       sync.Mutex
-	sessions map[string]driver.Session
-	closed   bool
 }
 
-// inspectTimeout bounds what one node is asked, and connecting to it.
+// inspectTimeout bounds what one node is asked.
 const inspectTimeout = 5 * time.Second
 
-// Inspector returns an inspector of the session's nodes. It connects when it is used.
+// Inspector returns an inspector of the session's nodes.
 func (s *Session) Inspector() (*Inspector, error) {
 	if s.isClosed() {
 		return nil, errClosed
@@ -89,19 +85,23 @@ func (s *Session) Inspector() (*Inspector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return &Inspector{session: s, guard: guard, sessions: map[string]driver.Session{}}, nil
+	return &Inspector{session: s, guard: guard}, nil
 }
 
 // Read asks every node that the session knows, at the same time. What could be read is
 // returned along with the errors of the nodes that could not, each naming its node.
 func (i *Inspector) Read(ctx context.Context) ([]NodeHealth, error) {
-	nodes := i.session.Nodes()
+	if i.session.isClosed() {
+		return nil, errClosed
+	}
+	l := i.session.link.Load()
+	nodes := l.nodes.All()
 	found := make([]NodeHealth, len(nodes))
 	errs := make([]error, len(nodes))
 	var wg sync.WaitGroup
 	for n, node := range nodes {
 		wg.Go(func() {
-			res, err := resilience.Do(ctx, i.guard, func(ctx context.Context) (NodeHealth, error) { return i.node(ctx, node) })
+			res, err := resilience.Do(ctx, i.guard, func(ctx context.Context) (NodeHealth, error) { return inspect(ctx, l.driver, node) })
 			if err != nil {
 				errs[n] = fmt.Errorf("cassandra: inspect %s: %w", node.Address, err)
 				return
@@ -131,60 +131,17 @@ func (i *Inspector) Watch(ctx context.Context, every time.Duration, told func([]
 	}
 }
 
-// Close ends the connections.
-func (i *Inspector) Close() error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.closed = true
-	for address, s := range i.sessions {
-		s.Close()
-		delete(i.sessions, address)
-	}
-	return i.guard.Close()
-}
+// Close refuses further looks.
+func (i *Inspector) Close() error { return i.guard.Close() }
 
-// connected returns the session that has only that node.
-func (i *Inspector) connected(node NodeState) (driver.Session, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.closed {
-		return nil, errClosed
-	}
-	if s := i.sessions[node.Address]; s != nil {
-		return s, nil
-	}
-	s, err := i.session.dialOnly(node.Address)
-	if err != nil {
-		return nil, err
-	}
-	i.sessions[node.Address] = s
-	return s, nil
-}
-
-// drop ends the connection to a node that did not answer, so that the next look makes
-// a new one.
-func (i *Inspector) drop(address string, s driver.Session) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.sessions[address] == s {
-		delete(i.sessions, address)
-		s.Close()
-	}
-}
-
-func (i *Inspector) node(ctx context.Context, node NodeState) (NodeHealth, error) {
-	h := NodeHealth{Address: node.Address, DataCenter: node.DC, DiskBytes: map[string]int64{}, Guardrails: map[string]float64{}}
-	s, err := i.connected(node)
-	if err != nil {
-		return h, err
-	}
+func inspect(ctx context.Context, d driver.Session, node *driver.Node) (NodeHealth, error) {
+	h := NodeHealth{Address: node.Address, DataCenter: node.DC(), DiskBytes: map[string]int64{}, LargestPartitions: map[string]int64{}, Guardrails: map[string]float64{}}
 	for _, table := range virtual {
-		if err := table.read(ctx, s, &h); err != nil {
+		if err := table.read(ctx, d, node, &h); err != nil {
 			var e *Error
 			if errors.As(err, &e) && errors.Is(e, ErrInvalid) && e.Code >= 0 {
 				continue // An older version does not have it.
 			}
-			i.drop(node.Address, s)
 			return h, err
 		}
 	}
@@ -201,6 +158,11 @@ var virtual = []view{
 	{"SELECT keyspace_name, mebibytes FROM system_views.disk_usage", func(h *NodeHealth, row map[string]any) {
 		mib, _ := row["mebibytes"].(int64)
 		h.DiskBytes[text(row["keyspace_name"])] += mib << 20
+	}},
+	{"SELECT keyspace_name, table_name, mebibytes FROM system_views.max_partition_size", func(h *NodeHealth, row map[string]any) {
+		if mib, _ := row["mebibytes"].(int64); mib > 0 {
+			h.LargestPartitions[text(row["keyspace_name"])+"."+text(row["table_name"])] = mib << 20
+		}
 	}},
 	{"SELECT name, active_tasks, pending_tasks, blocked_tasks FROM system_views.thread_pools", func(h *NodeHealth, row map[string]any) {
 		h.ThreadPools = append(h.ThreadPools, ThreadPool{text(row["name"]), number(row["active_tasks"]), number(row["pending_tasks"]), number(row["blocked_tasks"])})
@@ -220,11 +182,11 @@ var virtual = []view{
 	}},
 }
 
-func (v view) read(ctx context.Context, s driver.Session, h *NodeHealth) error {
+func (v view) read(ctx context.Context, d driver.Session, node *driver.Node, h *NodeHealth) error {
 	st := parse(v.cql)
 	var state []byte
 	for {
-		page, err := s.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: v.cql}}, Consistency: uint16(One), PageSize: defaultPageSize, PageState: state}, &driver.Call{})
+		page, err := d.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: v.cql}}, Consistency: uint16(One), PageSize: defaultPageSize, PageState: state}, &driver.Call{Only: node})
 		if err != nil {
 			var f *driver.Failure
 			if errors.As(err, &f) {
@@ -261,21 +223,4 @@ func number(v any) int {
 		return int(n)
 	}
 	return 0
-}
-
-// dialOnly connects to one node and no other.
-func (s *Session) dialOnly(address string) (driver.Session, error) {
-	c := s.config
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	d, err := gocqldriver.Connect(driver.Config{
-		Hosts: []string{host}, Only: true, Port: c.Port, Username: c.Username, Password: string(c.Password), Connections: 1,
-		ConnectTimeout: c.ConnectTimeout, RequestTimeout: inspectTimeout, Nodes: driver.NewNodes(driver.Limits{}),
-	}, c.TLS)
-	if err != nil {
-		return nil, s.connectError(err)
-	}
-	return d, nil
 }

@@ -3,6 +3,7 @@ package cassandra_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,9 @@ func TestRegionsOfRealNodes(t *testing.T) {
 		t.Errorf("%d requests went to the remote data centre without need", got)
 	}
 
+	must(s.Query(insert, "large", strings.Repeat("x", 3<<20)).Exec())
+	_, err = local.Tool(ctx, "flush", "regions")
+	must(err)
 	inspector, err := s.Inspector()
 	must(err)
 	t.Cleanup(func() { must(inspector.Close()) })
@@ -101,6 +105,9 @@ func TestRegionsOfRealNodes(t *testing.T) {
 		if len(h.ThreadPools) == 0 || h.Guardrails["tables_warn_threshold"] != 77 {
 			t.Errorf("%s: %d pools, guardrails %v", h.Address, len(h.ThreadPools), h.Guardrails)
 		}
+	}
+	if got := health[0].LargestPartitions["regions.t"]; got < 3<<20 {
+		t.Errorf("the largest partition has %d bytes, 3 MiB were written to it", got)
 	}
 
 	for _, loss := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
@@ -17,8 +18,8 @@ type gauges struct {
 	replaced                                           metric.Int64ObservableCounter
 	latency, queueDelay                                metric.Float64ObservableGauge
 
-	disk, tasks, hints metric.Int64ObservableGauge
-	guardrail          metric.Float64ObservableGauge
+	disk, partition, tasks, hints metric.Int64ObservableGauge
+	guardrail                     metric.Float64ObservableGauge
 
 	registration metric.Registration
 
@@ -41,6 +42,7 @@ func newGauges(m metric.Meter) (*gauges, error) {
 	gauge(&g.connections, "backstay.cassandra.node.connections", "{connection}", "Open connections to a node.")
 	gauge(&g.suspect, "backstay.cassandra.node.suspect", "1", "1 while a node is asked last, else 0.")
 	gauge(&g.disk, "backstay.cassandra.disk.usage", "By", "Bytes of a keyspace's live data on a node, as its system_views.disk_usage says.")
+	gauge(&g.partition, "backstay.cassandra.partition.largest", "By", "Bytes of a table's largest partition on a node, from a MiB on, as its system_views.max_partition_size says.")
 	gauge(&g.tasks, "backstay.cassandra.thread_pool.tasks", "{task}", "Tasks of a node's thread pools, by state.")
 	gauge(&g.hints, "backstay.cassandra.hints", "{file}", "Files of hints that a node holds for others.")
 	var err error
@@ -56,7 +58,7 @@ func newGauges(m metric.Meter) (*gauges, error) {
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	g.registration, err = m.RegisterCallback(g.observe, g.inFlight, g.orphans, g.available, g.connections, g.suspect, g.replaced, g.latency, g.queueDelay, g.disk, g.tasks, g.hints, g.guardrail)
+	g.registration, err = m.RegisterCallback(g.observe, g.inFlight, g.orphans, g.available, g.connections, g.suspect, g.replaced, g.latency, g.queueDelay, g.disk, g.partition, g.tasks, g.hints, g.guardrail)
 	return g, err
 }
 
@@ -116,6 +118,10 @@ func (g *gauges) observe(_ context.Context, o metric.Observer) error {
 		node := NodeKey.String(n.Address)
 		for keyspace, bytes := range n.DiskBytes {
 			o.ObserveInt64(g.disk, bytes, with(node, attribute.String("db.namespace", keyspace)))
+		}
+		for table, bytes := range n.LargestPartitions {
+			keyspace, table, _ := strings.Cut(table, ".")
+			o.ObserveInt64(g.partition, bytes, with(node, attribute.String("db.namespace", keyspace), attribute.String("db.collection.name", table)))
 		}
 		for _, p := range n.ThreadPools {
 			for state, tasks := range map[string]int{"active": p.Active, "pending": p.Pending, "blocked": p.Blocked} {

@@ -91,9 +91,7 @@ type Page interface {
 
 // Config is what a driver needs to connect.
 type Config struct {
-	Hosts []string
-	// Only says that no other nodes than Hosts are connected to.
-	Only     bool
+	Hosts    []string
 	Port     int
 	Keyspace string
 	LocalDC  string

@@ -56,9 +56,6 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
 	cfg.PoolConfig.HostSelectionPolicy = newSteering(c, session.hosts)
 	cfg.Logger = logger{log: c.Log}
-	if c.Only {
-		cfg.HostFilter = gocql.WhiteListHostFilter(c.Hosts...)
-	}
 	if c.Username != "" {
 		cfg.Authenticator = gocql.PasswordAuthenticator{Username: c.Username, Password: c.Password}
 	}
