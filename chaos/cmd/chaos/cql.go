@@ -110,10 +110,10 @@ func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, flags 
 	if err != nil {
 		return &failure{err}
 	}
+	injector.Start() // before addresses are told: who connects then meets the plan
 	for i, addr := range proxy.Addrs() {
 		fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, addr, cfg.Nodes[i].Upstream)
 	}
-	injector.Start()
 	checkTables(ctx, proxy, plan, errs)
 	<-ctx.Done()
 	chosen := injector.Stats().ByRule

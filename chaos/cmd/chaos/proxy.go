@@ -154,8 +154,8 @@ func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pag
 	if err != nil {
 		return &failure{err}
 	}
+	injector.Start() // before the address is told: who connects then meets the plan
 	fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, proxy.Addr(), cfg.Upstream)
-	injector.Start()
 	<-ctx.Done()
 	injector.Stop()
 	if err := proxy.Close(); err != nil {
