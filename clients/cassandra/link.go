@@ -102,7 +102,7 @@ func (se *search) wait() {
 // when the session ends.
 func (s *Session) find() {
 	var since time.Time // a node that the driver knows has answered
-	for old := s.link.Load(); !old.nodes.Connected() && s.pause(searchEvery); {
+	for old := s.link.Load(); !old.nodes.Connected() && waited(s.ctx, searchEvery); {
 		address := gocqldriver.Answers(s.ctx, s.driverConfig(), s.config.TLS)
 		switch {
 		case address == "":
@@ -127,18 +127,6 @@ func (s *Session) find() {
 		s.link.Store(l)
 		old.driver.Close()
 		return
-	}
-}
-
-// pause waits, and reports whether the session goes on.
-func (s *Session) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-s.ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

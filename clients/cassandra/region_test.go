@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -215,5 +216,29 @@ func TestTheRemoteDataCenterMustExist(t *testing.T) {
 	}
 	if !errors.Is(err, cassandra.ErrConfig) || !strings.Contains(err.Error(), "dc1, dc2") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAPeerThatIsNotPlacedYet: right after its start a node may not know where another
+// stands. Connect asks again before it says that a data centre is not there.
+func TestAPeerThatIsNotPlacedYet(t *testing.T) {
+	cluster := cqltest.Start(t, cqltest.Config{Nodes: 2})
+	const peers = "SELECT data_center FROM system.peers"
+	var asked atomic.Int64
+	cluster.On(peers, cqltest.Statement{Columns: cqltest.Columns("data_center text"), Answer: func(r *cqltest.Request) {
+		if asked.Add(1) < 3 {
+			r.Rows([]any{nil})
+			return
+		}
+		r.Rows([]any{"dc2"})
+	}})
+	scriptedSession(t, cluster, func(c *cassandra.Config) {
+		c.Failover = &cassandra.Failover{DataCenter: "dc2"}
+		p := c.Profiles["read"]
+		p.Failover = true
+		c.Profiles["read"] = p
+	})
+	if got := asked.Load(); got != 3 {
+		t.Errorf("asked %d times, want until it was known", got)
 	}
 }

@@ -105,12 +105,8 @@ func (s *Session) dial(ctx context.Context) error {
 		if !errors.Is(final, ErrUnavailable) && !errors.Is(final, ErrTimedOut) {
 			return final
 		}
-		timer := time.NewTimer(dialPause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !waited(ctx, dialPause) {
 			return fmt.Errorf("%w; gave up: %w", final, ctx.Err())
-		case <-timer.C:
 		}
 	}
 }
@@ -165,48 +161,82 @@ func (s *Session) connectError(err error) error {
 	return e
 }
 
-// verify asks the cluster about what the configuration supposes.
+// verify asks the cluster about what the configuration supposes. A node that has just
+// started may not know yet where another stands: it is asked again.
 func (s *Session) verify(ctx context.Context, l *link) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	if s.config.LocalDC == "" {
 		return nil
 	}
-	var dcs []string
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for {
+		dcs, all, err := s.dataCenters(ctx, l)
+		if err != nil {
+			return err
+		}
+		missing := func(field, dc string) error {
+			if slices.Contains(dcs, dc) {
+				return nil
+			}
+			return fmt.Errorf("%w: %s is %q, which the cluster does not have; it has: %s", ErrConfig, field, dc, strings.Join(dcs, ", "))
+		}
+		err = missing("LocalDC", s.config.LocalDC)
+		if f := s.config.Failover; f != nil {
+			err = errors.Join(err, missing("Failover.DataCenter", f.DataCenter))
+		}
+		if err == nil || all || !waited(ctx, dialPause) {
+			return err
+		}
+	}
+}
+
+// dataCenters returns those that the cluster has, and whether every node's is known.
+func (s *Session) dataCenters(ctx context.Context, l *link) (dcs []string, all bool, err error) {
+	all = true
+	add := func(dc string) {
+		if dc == "" {
+			all = false
+		} else if !slices.Contains(dcs, dc) {
+			dcs = append(dcs, dc)
+		}
+	}
 	for _, cql := range []string{"SELECT data_center FROM system.local", "SELECT data_center FROM system.peers"} {
 		page, err := l.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: cql}}, Consistency: uint16(LocalOne), PageSize: 100}, &driver.Call{Anywhere: true})
 		if err != nil {
-			return s.connectError(err)
+			return nil, false, s.connectError(err)
 		}
-		var dc string
-		for page.Next(&dc) {
-			if !slices.Contains(dcs, dc) {
-				dcs = append(dcs, dc)
+		for {
+			var dc string
+			if !page.Next(&dc) {
+				break
 			}
+			add(dc)
 		}
 		if err := page.Err(); err != nil {
-			return s.connectError(err)
+			return nil, false, s.connectError(err)
 		}
 	}
 	// The two statements may have gone to different nodes; those that we are connected
 	// to complete the list.
 	for _, n := range l.nodes.All() {
-		if dc := n.DC(); dc != "" && !slices.Contains(dcs, dc) {
-			dcs = append(dcs, dc)
+		if dc := n.DC(); dc != "" {
+			add(dc)
 		}
 	}
 	slices.Sort(dcs)
-	missing := func(field, dc string) error {
-		if slices.Contains(dcs, dc) {
-			return nil
-		}
-		return fmt.Errorf("%w: %s is %q, which the cluster does not have; it has: %s", ErrConfig, field, dc, strings.Join(dcs, ", "))
+	return dcs, all, nil
+}
+
+// waited waits, and reports whether the context goes on.
+func waited(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
-	err := missing("LocalDC", s.config.LocalDC)
-	if f := s.config.Failover; f != nil {
-		err = errors.Join(err, missing("Failover.DataCenter", f.DataCenter))
-	}
-	return err
 }
 
 // Update swaps profiles and what the guard shares, and keeps all state. The hosts
