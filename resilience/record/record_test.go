@@ -135,6 +135,7 @@ func TestRecordsWhatCallersAndDependencyAskedFor(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
+		time.Sleep(time.Millisecond)
 		_, err = resilience.Do(ctx, g, func(context.Context) (int, error) { return 0, nil }) // too late from the start
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
@@ -145,7 +146,7 @@ func TestRecordsWhatCallersAndDependencyAskedFor(t *testing.T) {
 		want := `backstay-record 1 2000-01-01T00:00:00Z
 0 "my\x20catalog" default critical none failed 0 o0+0r2000000 30000
 0 "my\x20catalog" default critical none timeout 30000 i0+30000c 30000
-30000 "my\x20catalog" default critical none timeout 0 - 1
+31000 "my\x20catalog" default critical none timeout 0 - 1
 `
 		if out.String() != want {
 			t.Errorf("have:\n%s\nwant:\n%s", out, want)
