@@ -30,7 +30,7 @@ func text(attributes []attribute.KeyValue) string {
 	var lines []string
 	for _, a := range attributes {
 		if a.Key != "server.port" && !strings.HasPrefix(string(a.Key), "backstay.") {
-			lines = append(lines, string(a.Key)+"="+a.Value.Emit())
+			lines = append(lines, string(a.Key)+"="+a.Value.String())
 		}
 	}
 	return strings.Join(lines, " ")
