@@ -284,3 +284,18 @@ func TestTypedCallsAreBalanced(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsBeginWithASlash: what does not could name another host. The guard never sees
+// it.
+func TestPathsBeginWithASlash(t *testing.T) {
+	f := &farm{}
+	c, err := rest.NewClient(rest.ClientConfig{BaseURL: "http://catalog", Base: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"@elsewhere/titles", "titles", ":81/titles", ""} {
+		if _, err := rest.Get[struct{}](t.Context(), c, guard(t), path); err == nil || len(f.order) > 0 {
+			t.Errorf("%q: %v, sent to %v", path, err, f.order)
+		}
+	}
+}

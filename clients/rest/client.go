@@ -95,7 +95,7 @@ func (c *Client) CloseIdleConnections() {
 	}
 }
 
-// Get asks for a value. Errors are a *StatusError, a *SendError, or the guard's.
+// Get asks for a value. A path begins with a slash. Errors are a *StatusError, a *SendError, or the guard's.
 func Get[T any](ctx context.Context, c *Client, on resilience.Caller, path string, opts ...resilience.CallOption[T]) (resilience.Result[T], error) {
 	return Send[T](ctx, c, on, http.MethodGet, path, nil, opts...)
 }
@@ -103,12 +103,9 @@ func Get[T any](ctx context.Context, c *Client, on resilience.Caller, path strin
 // Send sends a value as JSON, nil for none, and reads the answer. An operation that is
 // declared idempotent is repeated whatever the method.
 func Send[T any](ctx context.Context, c *Client, on resilience.Caller, method, path string, in any, opts ...resilience.CallOption[T]) (resilience.Result[T], error) {
-	var text []byte
-	if in != nil {
-		var err error
-		if text, err = json.Marshal(in); err != nil {
-			return resilience.Result[T]{}, fmt.Errorf("rest: %s %s: make JSON of the request: %w", method, path, err)
-		}
+	text, err := encode(method, path, in)
+	if err != nil {
+		return resilience.Result[T]{}, err
 	}
 	var went tries
 	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return exchange[T](ctx, c, &went, method, path, text) }, opts...)
@@ -128,13 +125,27 @@ func Attempt[T any](ctx context.Context, c *Client, method, path string, in any)
 	if _, ok := resilience.AttemptFrom(ctx); !ok {
 		return v, ErrUnguarded
 	}
-	var text []byte
-	if in != nil {
-		if text, err = json.Marshal(in); err != nil {
-			return v, fmt.Errorf("rest: %s %s: make JSON of the request: %w", method, path, err)
-		}
+	text, err := encode(method, path, in)
+	if err != nil {
+		return v, err
 	}
 	return exchange[T](ctx, c, new(tries), method, path, text)
+}
+
+// encode makes the text of a request, nil for none. What can't be sent is an error
+// before the guard: a path that does not begin with a slash could also name another host.
+func encode(method, path string, in any) ([]byte, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, fmt.Errorf("rest: %s %q: a path begins with a slash", method, path)
+	}
+	if in == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("rest: %s %s: make JSON of the request: %w", method, path, err)
+	}
+	return text, nil
 }
 
 // exchange is one attempt.
