@@ -57,8 +57,9 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 // error names handlers that heed neither.
 func (s *Server) cut(end context.CancelCauseFunc) error {
 	end(ErrDraining)
-	// Handlers that heed their context answer now, and say goodbye.
-	s.until(goodbye, func() bool { return s.running.Load() == 0 && s.conns.taken() == 0 })
+	// Handlers that heed their context answer now, and say goodbye. On HTTP/2 an answer is
+	// written after its handler has ended.
+	s.until(goodbye, func() bool { return s.running.Load() == 0 && s.conns.taken() == 0 && s.conns.isQuiet() })
 	err := errors.Join(ignoreClosed(s.http.Close()), s.conns.closeTaken())
 	if !s.until(goodbye, func() bool { return s.running.Load() == 0 }) {
 		err = errors.Join(err, fmt.Errorf("server: %d handlers go on after their context and connection ended: let them heed the context", s.running.Load()))

@@ -93,10 +93,11 @@ func TestDrainingLosesNothing(t *testing.T) {
 			stalls := watchStalls(t)
 			post := func() (err error) {
 				// What Linger promises holds for clients that pause for less: where the
-				// whole process was held up for longer, a failure says nothing.
+				// whole process was held up for longer, now or just before, a failure says
+				// nothing.
 				picked := time.Now()
 				defer func() {
-					if err != nil && stalls.since(picked) {
+					if err != nil && stalls.since(picked.Add(-2*time.Second)) {
 						t.Logf("the process was held up: %v", err)
 						err = nil
 					}

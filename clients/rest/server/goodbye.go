@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -201,15 +203,21 @@ const sayTime = 100 * time.Millisecond
 
 // leave says goodbye on all connections, and reports whether all are at their end.
 func (c *conns) leave() bool {
+	now := time.Now()
+	return c.each(func(own *conn) bool { return own.leave(now) })
+}
+
+// isQuiet says whether no stream is open on any connection.
+func (c *conns) isQuiet() bool { return c.each((*conn).isQuiet) }
+
+// each calls f for all connections, and reports whether all said yes.
+func (c *conns) each(f func(*conn) bool) bool {
 	c.mu.Lock()
-	all := make([]*conn, 0, len(c.all))
-	for own := range c.all {
-		all = append(all, own)
-	}
+	all := slices.Collect(maps.Keys(c.all))
 	c.mu.Unlock()
-	now, done := time.Now(), true
+	yes := true
 	for _, own := range all {
-		done = own.leave(now) && done
+		yes = f(own) && yes
 	}
-	return done
+	return yes
 }
