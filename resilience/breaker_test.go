@@ -136,3 +136,22 @@ func TestBreakerModes(t *testing.T) {
 		}
 	})
 }
+
+// TestAForcedBreakerOpensUntilNoTime: an operator ends that, not the clock.
+func TestAForcedBreakerOpensUntilNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, breaking())
+		trip(t, g)
+		if g.Snapshot().OpenUntil.IsZero() {
+			t.Error("an open breaker does not say until when")
+		}
+		for _, mode := range []resilience.BreakerMode{resilience.BreakerForcedOpen, resilience.BreakerForcedClosed, resilience.BreakerDisabled} {
+			if err := g.Force(mode); err != nil {
+				t.Fatal(err)
+			}
+			if s := g.Snapshot(); !s.OpenUntil.IsZero() {
+				t.Errorf("forced %q: %v until %v", mode, s.Breaker, s.OpenUntil)
+			}
+		}
+	})
+}

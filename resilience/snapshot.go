@@ -7,7 +7,8 @@ import "time"
 type Snapshot struct {
 	Dependency string       `json:"dependency"`
 	Breaker    BreakerState `json:"breaker"`
-	// OpenUntil is when an open breaker will admit a probe.
+	// OpenUntil is when an open breaker will admit a probe. Zero while it is in another
+	// state, or forced into one.
 	OpenUntil time.Time `json:"open_until,omitzero"`
 	// Window counts of the breaker.
 	Calls    int `json:"calls"`
@@ -48,7 +49,10 @@ func (g *Guard) Snapshot() Snapshot {
 	if g.shared.Breaker != nil {
 		c := g.breaker.now.Load()
 		t := c.window.Load().sum(g.now())
-		s.Breaker, s.OpenUntil = g.visibleBreaker(), c.until
+		s.Breaker = g.visibleBreaker()
+		if g.shared.Breaker.Mode == BreakerAuto {
+			s.OpenUntil = c.until
+		}
 		s.Calls, s.Failures, s.Slow = t.calls, t.bad, t.slow
 	}
 	return s
