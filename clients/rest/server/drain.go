@@ -49,6 +49,14 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 	if s.isClosed() {
 		cutOff = fmt.Errorf("server: requests were cut off by Close, with %d handlers running", s.running.Load())
 	}
+	end(ErrDraining)
+	// Handlers that heed their context answer now. Shutdown knows when what they wrote is
+	// out, which is after they have ended.
+	select {
+	case e := <-down:
+		return errors.Join(err, cutOff, ignoreClosed(e), s.cut(end))
+	case <-time.After(goodbye):
+	}
 	err = errors.Join(err, cutOff, s.cut(end))
 	return errors.Join(err, ignoreClosed(<-down)) // its connections have gone
 }
@@ -58,8 +66,9 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 func (s *Server) cut(end context.CancelCauseFunc) error {
 	end(ErrDraining)
 	// Handlers that heed their context answer now, and say goodbye. On HTTP/2 an answer is
-	// written after its handler has ended.
-	s.until(goodbye, func() bool { return s.running.Load() == 0 && s.conns.taken() == 0 && s.conns.isQuiet() })
+	// written after its handler has ended, and a connection that is closed here while its
+	// caller still says something takes the answer along.
+	s.until(goodbye, func() bool { return s.running.Load() == 0 && s.conns.taken() == 0 && s.conns.haveLeft() })
 	err := errors.Join(ignoreClosed(s.http.Close()), s.conns.closeTaken())
 	if !s.until(goodbye, func() bool { return s.running.Load() == 0 }) {
 		err = errors.Join(err, fmt.Errorf("server: %d handlers go on after their context and connection ended: let them heed the context", s.running.Load()))

@@ -207,8 +207,10 @@ func (c *conns) leave() bool {
 	return c.each(func(own *conn) bool { return own.leave(now) })
 }
 
-// isQuiet says whether no stream is open on any connection.
-func (c *conns) isQuiet() bool { return c.each((*conn).isQuiet) }
+// haveLeft says whether callers on HTTP/2 have closed their connections.
+func (c *conns) haveLeft() bool {
+	return c.each(func(own *conn) bool { return !own.http2.Load() })
+}
 
 // each calls f for all connections, and reports whether all said yes.
 func (c *conns) each(f func(*conn) bool) bool {
