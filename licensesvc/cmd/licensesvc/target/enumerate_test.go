@@ -51,7 +51,7 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 //	chaos enumerate --protocol cql --set store=cassandra request
 func everyCQLFault(t *testing.T, nodes *target.Nodes) {
 	table, err := scenario.Enumerate(t.Context(), scenario.EnumerateConfig{Target: target.Target{Cassandra: nodes}, Request: "request", Protocols: []string{chaos.CQL}, Workers: 3,
-		Faults: []string{"reply lost", "request lost", "done twice", "unavailable", "write timeout, done", "done, and reset"},
+		Faults: []string{"reply lost", "request lost", "done twice", "write timeout, done", "done, and reset"},
 		Scenario: scenario.Scenario{Name: "enumerate", Seed: 1, Margin: 1500 * time.Millisecond,
 			Settings: map[string]string{target.SettingStore: "cassandra", target.SettingMembers: "1", target.SettingWarm: "no"}}})
 	if err != nil {
