@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cqlproxy"
 )
@@ -37,16 +39,18 @@ func (f *failures) list() []string {
 	return slices.Clone(f.all)
 }
 
-// told keeps the faults that were injected.
+// told keeps the faults that were injected, and in which traces.
 type told struct {
-	mu  sync.Mutex
-	all []chaos.Event
+	mu     sync.Mutex
+	all    []chaos.Event
+	traces []string
 }
 
-func (e *told) Injected(_ context.Context, event chaos.Event) {
+func (e *told) Injected(ctx context.Context, event chaos.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, event)
+	e.traces = append(e.traces, trace.SpanContextFromContext(ctx).TraceID().String())
 }
 
 func (e *told) list() []chaos.Event {

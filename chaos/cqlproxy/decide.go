@@ -3,6 +3,8 @@ package cqlproxy
 import (
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+
 	"github.com/backstay-go/backstay/chaos"
 )
 
@@ -25,8 +27,8 @@ func (l *link) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fau
 	call := r.call(l.call)
 	call.Also = func(rule *chaos.Rule) bool { return l.fits(r, rule) }
 	ctx := l.ctx
-	if r.baggage != "" {
-		ctx = chaos.FromBaggage(ctx, r.baggage)
+	if r.carried != nil {
+		ctx = chaos.FromBaggage(propagation.TraceContext{}.Extract(ctx, r.carried), r.carried["baggage"])
 	}
 	r.ctx, r.asked = ctx, call
 	sorted := l.sort(injector.Decide(ctx, call), r)

@@ -23,11 +23,12 @@
 // the proxy was there are learned by asking the client to prepare them again.
 //
 // A request's identity and scopes are those in the W3C baggage header of its custom
-// payload (key "baggage"), which protocol versions 4 and 5 have.
+// payload (key "baggage"), its trace that of the header traceparent there. Protocol
+// versions 4 and 5 have one; clients/cassandra fills it in if told to (Config.Payload).
 //
 // # What this package may import
 //
-// The standard library, package chaos, and datastax/go-cassandra-native-protocol for
+// The standard library, package chaos, OpenTelemetry's propagation, and datastax/go-cassandra-native-protocol for
 // its compressors, checksums and result messages.
 //
 // # What it promises

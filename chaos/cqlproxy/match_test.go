@@ -143,6 +143,7 @@ func TestNthCountsStatementsThatMatch(t *testing.T) {
 	}
 }
 
+// TestScopesTravelInTheCustomPayload: and the trace, that the fault is told in.
 func TestScopesTravelInTheCustomPayload(t *testing.T) {
 	b, _ := scripted(t)
 	c := dial(t, b.proxy.Addrs()[0], primitive.ProtocolVersion4, "")
@@ -153,11 +154,17 @@ func TestScopesTravelInTheCustomPayload(t *testing.T) {
 		t.Errorf("another's request is hit: %v", m)
 	}
 	f := frame.NewFrame(c.version, 1, query(selected))
-	f.SetCustomPayload(map[string][]byte{"baggage": []byte("backstay.chaos=canary")})
+	f.SetCustomPayload(map[string][]byte{"baggage": []byte("backstay.chaos=canary"),
+		"traceparent": []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")})
 	if err := c.sendFrame(f); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := c.receive(); err != nil || f.Header.OpCode != primitive.OpCodeError {
 		t.Errorf("%v, %v", f, err)
+	}
+	b.told.mu.Lock()
+	defer b.told.mu.Unlock()
+	if got := b.told.traces; len(got) != 1 || got[0] != "0af7651916cd43dd8448eb211c80319c" {
+		t.Errorf("told in traces %q", got)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.opentelemetry.io/otel/propagation"
+
 	"github.com/backstay-go/backstay/chaos"
 )
 
@@ -34,9 +36,9 @@ type request struct {
 
 	flagsAt     int // where in the body the byte of a query's low flags is; 0: unknown
 	consistency int
-	keyspace    string            // that version 5 names in the request
-	startup     map[string]string // options of STARTUP
-	baggage     string            // W3C header in the custom payload
+	keyspace    string                 // that version 5 names in the request
+	startup     map[string]string      // options of STARTUP
+	carried     propagation.MapCarrier // W3C headers in the custom payload
 
 	// same is what two requests for the same answer have alike: statement, values,
 	// page, but no timestamp. Empty if that is not known.
@@ -59,8 +61,11 @@ func readRequest(f frame, body []byte, find lookup) *request {
 			if c.short {
 				return r
 			}
-			if key, value := c.string(), c.bytes(); key == "baggage" {
-				r.baggage = string(value)
+			if key, value := c.string(), c.bytes(); key == "baggage" || key == "traceparent" || key == "tracestate" {
+				if r.carried == nil {
+					r.carried = propagation.MapCarrier{}
+				}
+				r.carried[key] = string(value)
 			}
 		}
 	}

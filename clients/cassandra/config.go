@@ -1,6 +1,7 @@
 package cassandra
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"maps"
@@ -63,6 +64,11 @@ type Config struct {
 	Listeners []resilience.Listener `json:"-" yaml:"-"`
 	// Observers are told of each request that goes to the cluster.
 	Observers []Observer `json:"-" yaml:"-"`
+	// Payload returns what a request carries beside its text and values, by its attempt's
+	// context: the protocol's custom payload, of which servers ignore what they don't know.
+	// Package telemetry has one with trace and baggage, for proxies that inject faults. It
+	// is called on the attempt's goroutine; its panic is the call's. Nil: nothing.
+	Payload func(context.Context) map[string][]byte `json:"-" yaml:"-"`
 	// Log gets the driver's log lines. Nil: they are dropped.
 	Log func(line string) `json:"-" yaml:"-"`
 	_   struct{}

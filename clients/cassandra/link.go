@@ -37,7 +37,7 @@ func (s *Session) driverConfig() driver.Config {
 	c := &s.config
 	return driver.Config{
 		Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, RemoteDCs: c.Failover != nil, Username: c.Username, Password: string(c.Password),
-		Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: c.longest(),
+		Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: c.longest(), Payload: c.Payload,
 	}
 }
 
@@ -108,7 +108,7 @@ func (s *Session) find() {
 		case address == "":
 			since = time.Time{}
 			continue
-		case !old.nodes.Knows(address):
+		case old.nodes.Find(address) == nil:
 		case since.IsZero():
 			since = time.Now()
 			continue

@@ -58,8 +58,9 @@ type Request struct {
 
 // Answer is what came of a request.
 type Answer struct {
-	// Coordinator is the node that was asked, "" if none was; DataCenter is its.
-	Coordinator, DataCenter string
+	// Coordinator is the node that was asked, "" if none was; CoordinatorID its host id and
+	// DataCenter its, as far as they are known.
+	Coordinator, CoordinatorID, DataCenter string
 	// Rows on the page.
 	Rows int
 	// Took is the time from sending to the answer or the error.
@@ -90,21 +91,13 @@ func (x *execution) observed(ctx context.Context, r *driver.Request, call *drive
 	case errors.As(err, &e):
 		a.Coordinator = e.Coordinator
 	}
-	a.DataCenter = x.session.dataCenter(a.Coordinator)
+	if n := x.session.link.Load().nodes.Find(a.Coordinator); n != nil {
+		a.CoordinatorID, a.DataCenter = n.ID(), n.DC()
+	}
 	for i := len(observers) - 1; i >= 0; i-- {
 		observers[i].RequestEnded(contexts[i], about, a)
 	}
 	return page, err
-}
-
-// dataCenter of the node at an address, "" if it is not known.
-func (s *Session) dataCenter(address string) string {
-	for _, n := range s.Nodes() {
-		if n.Address == address {
-			return n.DC
-		}
-	}
-	return ""
 }
 
 // maxTraced bounds the text of a batch.

@@ -123,7 +123,7 @@ func (c *conn) batch(f *frame.Frame, m *message.Batch) {
 
 // scripted answers a request as the test said.
 func (c *conn) scripted(f *frame.Frame, r Received, o *message.QueryOptions) {
-	r.Node = c.node
+	r.Node, r.Payload = c.node, f.Body.CustomPayload
 	if o != nil {
 		r.Consistency, r.PageSize, r.PageState = uint16(o.Consistency), int(o.PageSize), o.PagingState
 		if o.SerialConsistency != nil {

@@ -36,6 +36,8 @@ type Received struct {
 	PageSize            int
 	PageState           []byte
 	Values              [][]byte
+	// Payload is the frame's custom payload.
+	Payload map[string][]byte
 }
 
 // Request is a request that waits for its answer.

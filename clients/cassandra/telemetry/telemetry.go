@@ -177,6 +177,9 @@ func coordinator(a *cassandra.Answer) []attribute.KeyValue {
 			attributes = append(attributes, semconv.ServerPort(n), semconv.NetworkPeerPort(n))
 		}
 	}
+	if a.CoordinatorID != "" {
+		attributes = append(attributes, semconv.CassandraCoordinatorID(a.CoordinatorID))
+	}
 	if a.DataCenter != "" {
 		attributes = append(attributes, semconv.CassandraCoordinatorDC(a.DataCenter))
 	}

@@ -251,7 +251,7 @@ func TestRequestsOnRealNodes(t *testing.T) {
 		if strings.Contains(all, "secret") {
 			t.Errorf("%s has a value:\n%s", span.Name(), all)
 		}
-		for _, want := range []string{"db.namespace=" + keyspace, "server.port=9042", "cassandra.consistency.level=local_quorum"} {
+		for _, want := range []string{"db.namespace=" + keyspace, "server.port=9042", "cassandra.consistency.level=local_quorum", "cassandra.coordinator.id="} {
 			if !strings.Contains(all, want) {
 				t.Errorf("%s has no %s:\n%s", span.Name(), want, all)
 			}

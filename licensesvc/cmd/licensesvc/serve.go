@@ -164,7 +164,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
-	store, closeStore, err := f.store.open(ctx, f.data)
+	store, closeStore, err := f.store.open(ctx, f.data, observed)
 	if err != nil {
 		return err
 	}

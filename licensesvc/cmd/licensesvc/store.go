@@ -8,6 +8,8 @@ import (
 	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/clients/cassandra/telemetry"
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
@@ -41,7 +43,7 @@ func (f storeFlags) check() error {
 }
 
 // open opens the store, and returns what closes it.
-func (f storeFlags) open(ctx context.Context, data string) (eventstore.Store, func() error, error) {
+func (f storeFlags) open(ctx context.Context, data string, observed *observe.Providers) (_ eventstore.Store, closes func() error, err error) {
 	if f.kind == "sqlite" {
 		store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(data, "events.db")})
 		if err != nil {
@@ -55,13 +57,22 @@ func (f storeFlags) open(ctx context.Context, data string) (eventstore.Store, fu
 	if f.remote != "" {
 		cfg = cassandra.Elsewhere(cfg, f.remote)
 	}
-	session, err := client.Connect(ctx, cfg)
+	told, err := telemetry.New(telemetry.Config{TracerProvider: observed.Tracer, MeterProvider: observed.Meter})
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg.Observers, cfg.Payload = []client.Observer{told}, telemetry.Payload
+	session, err := client.Connect(ctx, cfg)
+	if err != nil {
+		return nil, nil, errors.Join(err, told.Close())
+	}
+	closes = func() error { return errors.Join(session.Close(), told.Close()) }
+	if err := told.Watch(session); err != nil {
+		return nil, nil, errors.Join(err, closes())
+	}
 	store, err := cassandra.Open(ctx, cassandra.Config{Session: session})
 	if err != nil {
-		return nil, nil, errors.Join(err, session.Close())
+		return nil, nil, errors.Join(err, closes())
 	}
-	return store, func() error { return errors.Join(store.Close(), session.Close()) }, nil
+	return store, func() error { return errors.Join(store.Close(), closes()) }, nil
 }

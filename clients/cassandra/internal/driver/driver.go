@@ -106,6 +106,9 @@ type Config struct {
 	Heartbeat      time.Duration
 	// Nodes is told about nodes, and asked about them.
 	Nodes *Nodes
+	// Payload returns the custom payload of a request that is about to be sent, by its
+	// context. Nil: none.
+	Payload func(context.Context) map[string][]byte
 	// Log gets the driver's own log lines.
 	Log func(text string)
 }

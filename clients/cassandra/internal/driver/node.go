@@ -30,6 +30,7 @@ type Node struct {
 
 	mu    sync.Mutex
 	dc    string
+	id    string
 	conns map[Conn]struct{}
 }
 
@@ -38,6 +39,23 @@ func (n *Node) DC() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.dc
+}
+
+// ID is the node's host id, "" while it is not known.
+func (n *Node) ID() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.id
+}
+
+// Identify notes the node's host id, unless it is empty.
+func (n *Node) Identify(id string) {
+	if id == "" {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.id = id
 }
 
 // Opened adds a connection; the returned function takes it out again.
@@ -189,6 +207,8 @@ func (n *Node) suspect(now int64) {
 type NodeState struct {
 	Address string `json:"address"`
 	DC      string `json:"dc"`
+	// ID is its host id, "" while it is not known.
+	ID string `json:"id,omitempty"`
 	// Suspect says that the node is steered around.
 	Suspect bool `json:"suspect"`
 	// InFlight are the streams in use, Orphans those of them that nobody waits for any
@@ -211,7 +231,7 @@ type NodeState struct {
 // State returns the node as it is now.
 func (n *Node) State() NodeState {
 	inFlight := int(n.inFlight.Load())
-	return NodeState{Address: n.Address, DC: n.DC(), Suspect: n.Suspect(), InFlight: inFlight, Orphans: int(n.orphans.Load()),
+	return NodeState{Address: n.Address, DC: n.DC(), ID: n.ID(), Suspect: n.Suspect(), InFlight: inFlight, Orphans: int(n.orphans.Load()),
 		Available: max(0, streamsPerConnection*max(1, n.all.limits.Connections)-inFlight), Requests: n.requests.Load(),
 		Connections: n.Connections(), Replaced: n.replaced.Load(), Latency: n.latency.value(), QueueDelay: n.queued.value()}
 }

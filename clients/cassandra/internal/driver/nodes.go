@@ -81,11 +81,11 @@ func (ns *Nodes) Forget(address string) {
 	}
 }
 
-// Knows reports whether there is a node at the address.
-func (ns *Nodes) Knows(address string) bool {
+// Find returns the node at an address, nil if there is none.
+func (ns *Nodes) Find(address string) *Node {
 	ns.mu.RLock()
 	defer ns.mu.RUnlock()
-	return ns.nodes[address] != nil
+	return ns.nodes[address]
 }
 
 // All returns the nodes by address.

@@ -17,6 +17,7 @@ import (
 type session struct {
 	gocql     *gocql.Session
 	hosts     *hosts
+	payload   func(context.Context) map[string][]byte // nil: none
 	routes    routes
 	templates templates
 }
@@ -32,7 +33,7 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if c.Nodes == nil {
 		c.Nodes = driver.NewNodes(driver.Limits{})
 	}
-	session := &session{hosts: &hosts{nodes: c.Nodes}}
+	session := &session{hosts: &hosts{nodes: c.Nodes}, payload: c.Payload}
 	cfg := gocql.NewCluster(c.Hosts...)
 	if c.Port != 0 {
 		cfg.Port = c.Port
@@ -110,6 +111,9 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	}
 	if r.Conditional {
 		q.NoSkipMetadata()
+	}
+	if s.payload != nil {
+		q.CustomPayload(s.payload(ctx))
 	}
 	var tr *tracer
 	if r.Trace {
@@ -210,6 +214,9 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 			continue
 		}
 		b.Query(st.CQL, values...)
+	}
+	if s.payload != nil {
+		b.CustomPayload = s.payload(ctx)
 	}
 	var tr *tracer
 	if r.Trace {

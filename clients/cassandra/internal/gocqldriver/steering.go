@@ -225,6 +225,7 @@ func (hs *hosts) node(h *gocql.HostInfo) *driver.Node {
 		return n.(*driver.Node)
 	}
 	n := hs.nodes.Node(addressOf(h), h.DataCenter())
+	n.Identify(h.HostID())
 	hs.known.Store(h, n)
 	return n
 }
