@@ -7,7 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"sync"
@@ -133,24 +134,25 @@ func TestTheDeadlineHoldsForBodies(t *testing.T) {
 
 // TestASmallAnswerThatBreaksOffIsRepeated: it is read within its attempt.
 func TestASmallAnswerThatBreaksOffIsRepeated(t *testing.T) {
-	s := &service{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	var n atomic.Int64
+	onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "10")
-		if s.requests.Add(1) == 1 {
+		if n.Add(1)%2 == 1 {
 			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
 		_, _ = io.WriteString(w, "all of it.")
-	}))
-	defer s.Close()
-	resp, err := client(t, &rest.Transport{Guard: guard(t)}).Get(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(resp.Body)
-	if resp.Body.Close(); string(b) != "all of it." || err != nil || s.requests.Load() != 2 {
-		t.Errorf("%q after %d requests, %v", b, s.requests.Load(), err)
-	}
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		resp, err := client(t, &rest.Transport{Guard: guard(t), Base: base}).Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		if resp.Body.Close(); string(b) != "all of it." || err != nil || s.requests.Load() != 2 {
+			t.Errorf("%q after %d requests, %v", b, s.requests.Load(), err)
+		}
+	})
 }
 
 // idle counts how often idle connections are closed.
@@ -239,19 +241,20 @@ func TestTheBaseHasBounds(t *testing.T) {
 
 func TestConnectionsHaveAnAge(t *testing.T) {
 	for age, want := range map[time.Duration]int64{time.Nanosecond: 5, -1: 1, 0: 1} {
-		s := serve(t, func(http.ResponseWriter, *http.Request) {})
-		c := client(t, &rest.Transport{Guard: guard(t), Base: rest.NewBase(5).WithAge(age)})
-		for range 5 {
-			resp, err := c.Get(s.URL)
-			if err != nil {
-				t.Fatal(err)
+		onBoth(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, s *service, base *rest.Base) {
+			c := client(t, &rest.Transport{Guard: guard(t), Base: base.WithAge(age)})
+			for range 5 {
+				resp, err := c.Get(s.URL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
 			}
-			resp.Body.Close()
-		}
-		// One more is what net/http costs where the machine is busy elsewhere for 50 ms.
-		if n := s.conns.Load(); n < want || n > want+1 {
-			t.Errorf("age %v: %d connections for 5 requests, want %d", age, n, want)
-		}
+			// One more is what net/http costs where the machine is busy elsewhere for 50 ms.
+			if n := s.conns.Load(); n < want || n > want+1 {
+				t.Errorf("age %v: %d connections for 5 requests, want %d", age, n, want)
+			}
+		})
 	}
 }
 
@@ -275,6 +278,88 @@ func TestKeepToOrigin(t *testing.T) {
 			t.Errorf("%s to %s: %v", c.from, c.to, err)
 		}
 	}
+}
+
+// TestNothingFollowsToAnotherOrigin: net/http would send on the body, the key and, to
+// another port, the credentials.
+func TestNothingFollowsToAnotherOrigin(t *testing.T) {
+	other := serve(t, func(http.ResponseWriter, *http.Request) {})
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", other.URL)
+		w.WriteHeader(http.StatusPermanentRedirect)
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		r, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, strings.NewReader("a secret"))
+		r.Header = http.Header{"X-Api-Key": {"k"}, "Authorization": {"Bearer t"}, "Idempotency-Key": {"i"}}
+		resp, err := (&rest.Transport{Guard: guard(t), Base: base}).Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != 308 || s.requests.Load() != 1 || other.requests.Load() != 0 {
+			t.Errorf("%d; %d requests, and %d to the other origin", resp.StatusCode, s.requests.Load(), other.requests.Load())
+		}
+	})
+}
+
+// TestInterimAnswersEnd: a server that sends 103s without end does not hold a call up to
+// its deadline, whether or not the caller's trace listens.
+func TestInterimAnswersEnd(t *testing.T) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", strings.Repeat("x", 1000))
+		for r.Context().Err() == nil {
+			w.WriteHeader(103)
+		}
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t, once)
+		for name, ctx := range map[string]context.Context{
+			"nobody listens": t.Context(),
+			"a trace listens": httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+				Got1xxResponse: func(int, textproto.MIMEHeader) error { return nil },
+			}),
+		} {
+			began := time.Now()
+			r, _ := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
+			resp, err := (&rest.Transport{Guard: g, Base: base}).RoundTrip(r)
+			if err == nil {
+				resp.Body.Close()
+				t.Errorf("%s: an answer", name)
+			}
+			if took := time.Since(began); errors.Is(err, context.DeadlineExceeded) || took > 8*time.Second { // of the 10 s that an attempt has
+				t.Errorf("%s: %v after %v", name, err, took)
+			}
+		}
+		free(t, g)
+	})
+}
+
+// TestTheClientsTimeoutWorks, though the docs advise against it: on the headers, and on
+// the body.
+func TestTheClientsTimeoutWorks(t *testing.T) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/body" {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		c := client(t, &rest.Transport{Guard: g, Base: base})
+		c.Timeout = 200 * time.Millisecond
+		for _, path := range []string{"/", "/body"} {
+			resp, err := c.Get(s.URL + path)
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", path, err)
+			}
+			free(t, g)
+		}
+		if n := g.Snapshot().Failures; n != 0 {
+			t.Errorf("%d failures of the host; it was the caller who left", n)
+		}
+	})
 }
 
 // TestHedges: the first is slow, the second fast; success wins, not speed.
@@ -339,7 +424,40 @@ func TestHedges(t *testing.T) {
 	}
 }
 
-// TestALateStreamIsNotSentAgain: a server that refuses before it reads the body.
+// TestExpectMayBeIgnored: a server that does not say 100 gets the body after a while, on
+// connections of the pool too.
+func TestExpectMayBeIgnored(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		if b, err := io.ReadAll(io.LimitReader(rw, 4)); string(b) != "body" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	})
+	base := rest.NewBase(5, func(tr *http.Transport) {
+		if tr.ExpectContinueTimeout <= 0 || tr.ExpectContinueTimeout > time.Second {
+			t.Errorf("a server that ignores it costs %v", tr.ExpectContinueTimeout)
+		}
+		tr.ExpectContinueTimeout = 20 * time.Millisecond
+	})
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, io.MultiReader(strings.NewReader("body")))
+	r.ContentLength = 4
+	r.Header.Set("Expect", "100-continue")
+	resp, err := client(t, &rest.Transport{Guard: guard(t), Base: base}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != 200 || s.requests.Load() != 1 {
+		t.Errorf("%d after %d requests", resp.StatusCode, s.requests.Load())
+	}
+}
+
+// TestARefusedStreamIsNotSentAgain: a server that refuses before it reads the body.
 func TestARefusedStreamIsNotSentAgain(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set(rest.HeaderRefused, "overload")

@@ -133,6 +133,10 @@ func (b *Base) carries(r *http.Request, a *attempt) bool {
 	if b.pool == nil || r.URL.Scheme != "http" || !isASCII(r.URL.Host) {
 		return false
 	}
+	//lint:ignore SA1019 http.Client sets it for its Timeout
+	if r.Cancel != nil {
+		return false // a ClientConn leaves a goroutine behind that waits for it
+	}
 	if limit := t.ResponseHeaderTimeout; limit > 0 && (a.left == 0 || a.left > limit) {
 		return false // the attempt's own deadline does not bound it
 	}
