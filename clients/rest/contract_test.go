@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -92,49 +91,50 @@ func TestTheRequestStaysTheCallers(t *testing.T) {
 }
 
 func TestRequestBodiesAreClosed(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/500" {
 			w.WriteHeader(500)
 		}
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		open := func(p *resilience.Policy) { p.Breaker = &resilience.BreakerPolicy{Mode: resilience.BreakerForcedOpen} }
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, c := range []struct {
+			name string
+			tr   *rest.Transport
+			ctx  context.Context
+			url  string
+		}{
+			{"200", &rest.Transport{Guard: guard(t), Base: base}, t.Context(), s.URL},
+			{"500", &rest.Transport{Guard: guard(t), Base: base}, t.Context(), s.URL + "/500"},
+			{"refused by the breaker", &rest.Transport{Guard: guard(t, open), Base: base}, t.Context(), s.URL},
+			{"the caller has gone", &rest.Transport{Guard: guard(t), Base: base}, gone, s.URL},
+			{"nobody there", &rest.Transport{Guard: guard(t), Base: base}, t.Context(), "http://127.0.0.1:1/"},
+			{"no guard", &rest.Transport{}, t.Context(), s.URL},
+			{"no host", &rest.Transport{Guard: guard(t), Base: base}, t.Context(), "/path"},
+			{"bad header", &rest.Transport{Guard: guard(t), Base: base}, t.Context(), s.URL + "/header"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				body := &noted{Reader: strings.NewReader("x")}
+				r, err := http.NewRequestWithContext(c.ctx, "PUT", c.url, body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(c.url, "/header") {
+					r.Header.Set("X-Bad", "a\nb")
+				}
+				resp, err := c.tr.RoundTrip(r)
+				if err == nil {
+					resp.Body.Close()
+				}
+				waitFor(t, func() bool { return body.closed.Load() > 0 })
+				c.tr.CloseIdleConnections()
+				if c.tr.Guard != nil {
+					free(t, c.tr.Guard)
+				}
+			})
+		}
 	})
-	open := func(p *resilience.Policy) { p.Breaker = &resilience.BreakerPolicy{Mode: resilience.BreakerForcedOpen} }
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	for _, c := range []struct {
-		name string
-		tr   *rest.Transport
-		ctx  context.Context
-		url  string
-	}{
-		{"200", &rest.Transport{Guard: guard(t)}, t.Context(), s.URL},
-		{"500", &rest.Transport{Guard: guard(t)}, t.Context(), s.URL + "/500"},
-		{"refused by the breaker", &rest.Transport{Guard: guard(t, open)}, t.Context(), s.URL},
-		{"the caller has gone", &rest.Transport{Guard: guard(t)}, gone, s.URL},
-		{"nobody there", &rest.Transport{Guard: guard(t)}, t.Context(), "http://127.0.0.1:1/"},
-		{"no guard", &rest.Transport{}, t.Context(), s.URL},
-		{"no host", &rest.Transport{Guard: guard(t)}, t.Context(), "/path"},
-		{"bad header", &rest.Transport{Guard: guard(t)}, t.Context(), s.URL + "/header"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			body := &noted{Reader: strings.NewReader("x")}
-			r, err := http.NewRequestWithContext(c.ctx, "PUT", c.url, body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.HasSuffix(c.url, "/header") {
-				r.Header.Set("X-Bad", "a\nb")
-			}
-			resp, err := c.tr.RoundTrip(r)
-			if err == nil {
-				resp.Body.Close()
-			}
-			waitFor(t, func() bool { return body.closed.Load() > 0 })
-			c.tr.CloseIdleConnections()
-			if c.tr.Guard != nil {
-				free(t, c.tr.Guard)
-			}
-		})
-	}
 }
 
 func waitFor(t *testing.T, done func() bool) {
@@ -180,31 +180,31 @@ func TestNoBodyIsNoBody(t *testing.T) {
 }
 
 func TestRedirectsAreHandedOver(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/here":
 			http.Redirect(w, r, "/there", http.StatusFound)
 		case "/out":
 			http.Redirect(w, r, "http://localhost:1/", http.StatusTemporaryRedirect)
 		}
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		tr := &rest.Transport{Guard: guard(t), Base: base}
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/here", nil)
+		resp, err := tr.RoundTrip(r)
+		if err != nil || resp.StatusCode != 302 {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		resp.Body.Close()
+		for path, want := range map[string]int{"/here": 200, "/out": 307} {
+			resp, err := tr.Client().Get(s.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Body.Close(); resp.StatusCode != want {
+				t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+			}
+		}
 	})
-	tr := &rest.Transport{Guard: guard(t)}
-	t.Cleanup(tr.CloseIdleConnections)
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/here", nil)
-	resp, err := tr.RoundTrip(r)
-	if err != nil || resp.StatusCode != 302 {
-		t.Fatalf("%v, %v", resp, err)
-	}
-	resp.Body.Close()
-	for path, want := range map[string]int{"/here": 200, "/out": 307} {
-		resp, err := tr.Client().Get(s.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.Body.Close(); resp.StatusCode != want {
-			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
-		}
-	}
 }
 
 func TestTrailersArrive(t *testing.T) {
@@ -328,41 +328,41 @@ func TestReasonsKeepTheirKind(t *testing.T) {
 // TestTheCallersTraceHears: one trace on one context for many calls, which overflowed the
 // stack of who wraps it again and again.
 func TestTheCallersTraceHears(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/endless" {
-			for i := range 1000 {
-				w.Header().Set("X-I", fmt.Sprint(i))
+			w.Header().Set("X-I", "i")
+			for range 1000 {
 				w.WriteHeader(103)
 			}
 		}
-	})
-	var conns, headers, interim atomic.Int32
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		GotConn:        func(httptrace.GotConnInfo) { conns.Add(1) },
-		WroteHeaders:   func() { headers.Add(1) },
-		Got1xxResponse: func(int, textproto.MIMEHeader) error { interim.Add(1); return nil },
-	})
-	tr := &rest.Transport{Guard: guard(t, once)}
-	t.Cleanup(tr.CloseIdleConnections)
-	get := func(path string) error {
-		r, _ := http.NewRequestWithContext(ctx, "GET", s.URL+path, nil)
-		resp, err := tr.RoundTrip(r)
-		if err == nil {
-			resp.Body.Close()
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		var conns, headers, interim atomic.Int32
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			GotConn:        func(httptrace.GotConnInfo) { conns.Add(1) },
+			WroteHeaders:   func() { headers.Add(1) },
+			Got1xxResponse: func(int, textproto.MIMEHeader) error { interim.Add(1); return nil },
+		})
+		tr := &rest.Transport{Guard: guard(t, once), Base: base}
+		get := func(path string) error {
+			r, _ := http.NewRequestWithContext(ctx, "GET", s.URL+path, nil)
+			resp, err := tr.RoundTrip(r)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return err
 		}
-		return err
-	}
-	for range 100 {
-		if err := get("/"); err != nil {
-			t.Fatal(err)
+		for range 100 {
+			if err := get("/"); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if conns.Load() != 100 || headers.Load() != 100 {
-		t.Errorf("heard of %d connections and %d headers, want 100", conns.Load(), headers.Load())
-	}
-	if err := get("/endless"); err == nil || interim.Load() > 100 {
-		t.Errorf("%d interim answers, %v", interim.Load(), err)
-	}
+		if conns.Load() != 100 || headers.Load() != 100 {
+			t.Errorf("heard of %d connections and %d headers, want 100", conns.Load(), headers.Load())
+		}
+		if err := get("/endless"); err == nil || interim.Load() > 100 {
+			t.Errorf("%d interim answers, %v", interim.Load(), err)
+		}
+	})
 }
 
 func TestQuietAndForwarded(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -108,27 +109,55 @@ func thirdTime(body []byte) http.HandlerFunc {
 func TestFailuresReuseTheConnection(t *testing.T) {
 	for _, size := range []int{100, 32 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			s := serve(t, thirdTime(bytes.Repeat([]byte("x"), size)))
-			g := guard(t)
-			c := client(t, &rest.Transport{Guard: g})
-			for range 50 {
-				resp, err := c.Get(s.URL)
-				if err != nil {
-					t.Fatal(err)
+			onBoth(t, thirdTime(bytes.Repeat([]byte("x"), size)), func(t *testing.T, s *service, base *rest.Base) {
+				g := guard(t)
+				c := client(t, &rest.Transport{Guard: g, Base: base})
+				for range 50 {
+					resp, err := c.Get(s.URL)
+					if err != nil {
+						t.Fatal(err)
+					}
+					b, err := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					if resp.StatusCode != 200 || len(b) != size || err != nil {
+						t.Fatalf("%d, %d bytes, %v", resp.StatusCode, len(b), err)
+					}
 				}
-				b, err := io.ReadAll(resp.Body)
-				resp.Body.Close()
-				if resp.StatusCode != 200 || len(b) != size || err != nil {
-					t.Fatalf("%d, %d bytes, %v", resp.StatusCode, len(b), err)
+				// Each body is drained within 50 ms, unless the machine is busy elsewhere.
+				if s.conns.Load() > 15 || s.requests.Load() != 150 {
+					t.Errorf("%d connections for %d requests, want 1 for 150", s.conns.Load(), s.requests.Load())
 				}
-			}
-			// Each body is drained within 50 ms, unless the machine is busy elsewhere.
-			if s.conns.Load() > 15 || s.requests.Load() != 150 {
-				t.Errorf("%d connections for %d requests, want 1 for 150", s.conns.Load(), s.requests.Load())
-			}
-			free(t, g)
+				free(t, g)
+			})
 		})
 	}
+}
+
+// TestLargeFailuresAreNotDrained: to read a body of 1 MiB that nobody wants costs more
+// than a connection. HTTP/2 resets the stream and keeps the connection.
+func TestLargeFailuresAreNotDrained(t *testing.T) {
+	onBoth(t, thirdTime(make([]byte, 1<<20)), func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		c := client(t, &rest.Transport{Guard: g, Base: base})
+		for range 10 {
+			resp, err := c.Get(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, resp.Body)
+			if resp.Body.Close(); resp.StatusCode != 200 || n != 1<<20 || err != nil {
+				t.Fatalf("%d, %d bytes, %v", resp.StatusCode, n, err)
+			}
+		}
+		least, most := int64(20), int64(30)
+		if strings.HasSuffix(t.Name(), "HTTP2") {
+			least, most = 1, 1
+		}
+		if n := s.conns.Load(); n < least || n > most || s.requests.Load() != 30 {
+			t.Errorf("%d connections for %d requests", n, s.requests.Load())
+		}
+		free(t, g)
+	})
 }
 
 func TestWhatIsRepeated(t *testing.T) {
@@ -149,118 +178,122 @@ func TestWhatIsRepeated(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var bodies sync.Map
-			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 				b, _ := io.ReadAll(r.Body)
 				bodies.Store(string(b), true)
 				w.WriteHeader(http.StatusInternalServerError)
 				_, _ = io.WriteString(w, "the last word")
+			}, func(t *testing.T, s *service, base *rest.Base) {
+				bodies.Clear()
+				g := guard(t, func(p *resilience.Policy) { p.Operations = map[string]resilience.OperationPolicy{"key": p.Default} })
+				var body io.Reader
+				if c.body != nil {
+					body = c.body()
+				}
+				r, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+"/keys", body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.key != "" {
+					r.Header.Set("Idempotency-Key", c.key)
+				}
+				resp, err := client(t, &rest.Transport{Guard: g, Base: base, Routes: c.routes}).Do(r)
+				if err != nil {
+					t.Fatalf("the last response is handed over, got %v", err)
+				}
+				b, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || resp.StatusCode != 500 || string(b) != "the last word" {
+					t.Errorf("%d %q, %v", resp.StatusCode, b, err)
+				}
+				if s.requests.Load() != c.want {
+					t.Errorf("%d requests, want %d", s.requests.Load(), c.want)
+				}
+				if _, empty := bodies.Load(""); empty && c.body != nil {
+					t.Error("a body was sent empty")
+				}
+				free(t, g)
 			})
-			g := guard(t, func(p *resilience.Policy) { p.Operations = map[string]resilience.OperationPolicy{"key": p.Default} })
-			var body io.Reader
-			if c.body != nil {
-				body = c.body()
-			}
-			r, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+"/keys", body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.key != "" {
-				r.Header.Set("Idempotency-Key", c.key)
-			}
-			resp, err := client(t, &rest.Transport{Guard: g, Routes: c.routes}).Do(r)
-			if err != nil {
-				t.Fatalf("the last response is handed over, got %v", err)
-			}
-			b, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if err != nil || resp.StatusCode != 500 || string(b) != "the last word" {
-				t.Errorf("%d %q, %v", resp.StatusCode, b, err)
-			}
-			if s.requests.Load() != c.want {
-				t.Errorf("%d requests, want %d", s.requests.Load(), c.want)
-			}
-			if _, empty := bodies.Load(""); empty && c.body != nil {
-				t.Error("a body was sent empty")
-			}
-			free(t, g)
 		})
 	}
 }
 
 func TestBodiesHoldTheirPermit(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/none" {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 100_000))
-	})
-	g := guard(t)
-	c := client(t, &rest.Transport{Guard: g})
-	open := func(path string) *http.Response {
-		t.Helper()
-		resp, err := c.Get(s.URL + path)
-		if err != nil {
-			t.Fatal(err)
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		c := client(t, &rest.Transport{Guard: g, Base: base})
+		open := func(path string) *http.Response {
+			t.Helper()
+			resp, err := c.Get(s.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp
 		}
-		return resp
-	}
-	resp := open("/")
-	if n := g.Snapshot().InFlight; n != 1 {
-		t.Errorf("%d permits while a body is open, want 1", n)
-	}
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Error(err)
-	}
-	if n := g.Snapshot().InFlight; n != 0 {
-		t.Errorf("%d permits after EOF, want 0", n)
-	}
-	resp.Body.Close()
-	resp = open("/")
-	resp.Body.Close()
-	if n := g.Snapshot().InFlight; n != 0 {
-		t.Errorf("%d permits after Close, want 0", n)
-	}
-	if resp = open("/none"); resp.Body != http.NoBody || g.Snapshot().InFlight != 0 {
-		t.Errorf("no body: %T, %d permits", resp.Body, g.Snapshot().InFlight)
-	}
-	func() { _ = open("/").Status }() // Nobody closes it.
-	free(t, g)
+		resp := open("/")
+		if n := g.Snapshot().InFlight; n != 1 {
+			t.Errorf("%d permits while a body is open, want 1", n)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Error(err)
+		}
+		if n := g.Snapshot().InFlight; n != 0 {
+			t.Errorf("%d permits after EOF, want 0", n)
+		}
+		resp.Body.Close()
+		resp = open("/")
+		resp.Body.Close()
+		if n := g.Snapshot().InFlight; n != 0 {
+			t.Errorf("%d permits after Close, want 0", n)
+		}
+		if resp = open("/none"); resp.Body != http.NoBody || g.Snapshot().InFlight != 0 {
+			t.Errorf("no body: %T, %d permits", resp.Body, g.Snapshot().InFlight)
+		}
+		func() { _ = open("/").Status }() // Nobody closes it.
+		free(t, g)
+	})
 }
 
 func TestBodiesHaveBounds(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 2000))
 		if r.URL.Path == "/stall" {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		g := guard(t)
+		resp, err := client(t, &rest.Transport{Guard: g, Base: base, MaxBytes: 3000}).Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(resp.Body); err != nil || len(b) != 2000 {
+			t.Errorf("within the bound: %d bytes, %v", len(b), err)
+		}
+		resp.Body.Close()
+		if resp, err = client(t, &rest.Transport{Guard: g, Base: base, Stall: 20 * time.Millisecond}).Get(s.URL + "/stall"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrStalled) && !errors.Is(err, context.Canceled) {
+			t.Errorf("stalled: %v", err)
+		}
+		resp.Body.Close()
+		small := client(t, &rest.Transport{Guard: g, Base: base, MaxBytes: 1000})
+		if resp, err = small.Get(s.URL); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrTooLarge) {
+			t.Errorf("too large: %d bytes, %v", len(b), err)
+		}
+		resp.Body.Close()
+		free(t, g)
 	})
-	g := guard(t)
-	resp, err := client(t, &rest.Transport{Guard: g, MaxBytes: 3000}).Get(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(resp.Body); err != nil || len(b) != 2000 {
-		t.Errorf("within the bound: %d bytes, %v", len(b), err)
-	}
-	resp.Body.Close()
-	if resp, err = client(t, &rest.Transport{Guard: g, Stall: 20 * time.Millisecond}).Get(s.URL + "/stall"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrStalled) && !errors.Is(err, context.Canceled) {
-		t.Errorf("stalled: %v", err)
-	}
-	resp.Body.Close()
-	small := client(t, &rest.Transport{Guard: g, MaxBytes: 1000})
-	if resp, err = small.Get(s.URL); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(resp.Body); !errors.Is(err, rest.ErrTooLarge) {
-		t.Errorf("too large: %d bytes, %v", len(b), err)
-	}
-	resp.Body.Close()
-	free(t, g)
 }
 
 // TestOneGetOverDyingConnections is the case where the standard transport sends one
@@ -344,24 +377,74 @@ func TestRetryAfter(t *testing.T) {
 		"date":    func() string { return time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Retry-After", header())
 				w.WriteHeader(http.StatusServiceUnavailable)
+			}, func(t *testing.T, s *service, base *rest.Base) {
+				g := guard(t)
+				resp, err := client(t, &rest.Transport{Guard: g, Base: base}).Get(s.URL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				// Half a minute does not fit into the operation's time: handed over at once.
+				if resp.StatusCode != 503 || s.requests.Load() != 1 {
+					t.Errorf("%d after %d requests", resp.StatusCode, s.requests.Load())
+				}
+				if snap := g.Snapshot(); snap.Failures != 0 {
+					t.Errorf("a marked refusal counts as %d failures", snap.Failures)
+				}
 			})
-			g := guard(t)
-			resp, err := client(t, &rest.Transport{Guard: g}).Get(s.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			// Half a minute does not fit into the operation's time: handed over at once.
-			if resp.StatusCode != 503 || s.requests.Load() != 1 {
-				t.Errorf("%d after %d requests", resp.StatusCode, s.requests.Load())
-			}
-			if snap := g.Snapshot(); snap.Failures != 0 {
-				t.Errorf("a marked refusal counts as %d failures", snap.Failures)
-			}
 		})
+	}
+}
+
+// later answers 503 with a Retry-After, then 200.
+type later struct {
+	after func() string
+	asked []time.Time
+}
+
+func (l *later) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.asked = append(l.asked, time.Now())
+	resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}
+	if len(l.asked) == 1 {
+		resp.StatusCode = 503
+		resp.Header.Set("Retry-After", l.after())
+	}
+	return resp, nil
+}
+
+// TestRetryAfterIsWaitedFor where it fits into the caller's time; where it does not, the
+// answer comes at once.
+func TestRetryAfterIsWaitedFor(t *testing.T) {
+	for name, after := range map[string]func() string{
+		"seconds": func() string { return "2" },
+		"date":    func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) },
+	} {
+		for _, left := range []time.Duration{5 * time.Second, 300 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, " with ", left), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(t.Context(), left)
+					defer cancel()
+					base, began := &later{after: after}, time.Now()
+					r, _ := http.NewRequestWithContext(ctx, "GET", "http://a/", nil)
+					resp, err := (&rest.Transport{Guard: guard(t), Base: base}).RoundTrip(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp.Body.Close()
+					took := time.Since(began)
+					if left < 2*time.Second {
+						if resp.StatusCode != 503 || len(base.asked) != 1 || took != 0 {
+							t.Errorf("%d after %d requests and %v", resp.StatusCode, len(base.asked), took)
+						}
+					} else if resp.StatusCode != 200 || len(base.asked) != 2 || took < 2*time.Second || took > 3*time.Second {
+						t.Errorf("%d after %d requests and %v", resp.StatusCode, len(base.asked), took)
+					}
+				})
+			})
+		}
 	}
 }
 

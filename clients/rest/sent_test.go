@@ -120,6 +120,7 @@ func TestStreamsThatWereNotProcessed(t *testing.T) {
 		shut(c)
 	}
 	internal := func(c net.Conn, stream uint32, _ int64) { frame(c, 3, 0, stream, number(2)) } // INTERNAL_ERROR
+	calm := func(c net.Conn, stream uint32, _ int64) { frame(c, 3, 0, stream, number(11)) }    // ENHANCE_YOUR_CALM
 	cut := func(c net.Conn, _ uint32, _ int64) { c.Close() }
 	for _, c := range []struct {
 		name   string
@@ -138,6 +139,8 @@ func TestStreamsThatWereNotProcessed(t *testing.T) {
 		{"farewell that covers a POST", covered, "POST", false, 1, true},
 		{"internal error to a GET", internal, "GET", false, 3, true},
 		{"internal error to a POST", internal, "POST", false, 1, true},
+		{"enhance your calm to a GET", calm, "GET", false, 3, true},
+		{"enhance your calm to a POST", calm, "POST", false, 1, true},
 		{"cut GET", cut, "GET", false, 3, true},
 		{"cut POST", cut, "POST", false, 1, true},
 	} {
@@ -176,7 +179,13 @@ func TestRepeatsOfNetHTTP(t *testing.T) {
 	}{
 		{"GET, no retries", "GET", nil, false, 1},
 		{"GET", "GET", nil, true, 3},
+		{"HEAD, no retries", "HEAD", nil, false, 1},
+		{"OPTIONS, no retries", "OPTIONS", nil, false, 1},
+		{"TRACE, no retries", "TRACE", nil, false, 1},
+		{"PUT", "PUT", nil, true, 3},
+		{"DELETE", "DELETE", nil, true, 3},
 		{"POST", "POST", nil, true, 1},
+		{"POST with the other key, no retries", "POST", http.Header{"X-Idempotency-Key": {"k"}}, false, 1},
 		{"POST with a key", "POST", http.Header{"Idempotency-Key": {"k"}}, true, 3},
 		{"POST with a key, no retries", "POST", http.Header{"Idempotency-Key": {"k"}}, false, 1},
 		{"POST with an empty key", "POST", http.Header{"Idempotency-Key": {}}, true, 1},
@@ -263,25 +272,42 @@ func TestMarkedRefusals(t *testing.T) {
 		{"a rate limit of Envoy", 429, []string{"X-Envoy-Ratelimited", "true"}, "GET", 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if len(c.header) > 0 {
 					w.Header().Set(c.header[0], c.header[1])
 				}
 				w.WriteHeader(c.status)
+			}, func(t *testing.T, s *service, base *rest.Base) {
+				g := guard(t, func(p *resilience.Policy) { p.Breaker = &resilience.BreakerPolicy{} })
+				r, _ := http.NewRequestWithContext(t.Context(), c.method, s.URL, strings.NewReader("x"))
+				resp, err := client(t, &rest.Transport{Guard: g, Base: base}).Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if snap := g.Snapshot(); s.requests.Load() != c.want || (snap.Failures > 0) != c.failure || resp.StatusCode != c.status {
+					t.Errorf("%d requests, want %d; %d failures", s.requests.Load(), c.want, snap.Failures)
+				}
 			})
-			g := guard(t, func(p *resilience.Policy) { p.Breaker = &resilience.BreakerPolicy{} })
-			r, _ := http.NewRequestWithContext(t.Context(), c.method, s.URL, strings.NewReader("x"))
-			resp, err := client(t, &rest.Transport{Guard: g}).Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			if snap := g.Snapshot(); s.requests.Load() != c.want || (snap.Failures > 0) != c.failure || resp.StatusCode != c.status {
-				t.Errorf("%d requests, want %d; %d failures", s.requests.Load(), c.want, snap.Failures)
-			}
 		})
 	}
+}
+
+// TestAFailedHandshakeIsNeverSent: nothing of the request was on the wire.
+func TestAFailedHandshakeIsNeverSent(t *testing.T) {
+	onBoth(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, s *service, _ *rest.Base) {
+		base := rest.NewBase(5) // does not know the certificate
+		r, _ := http.NewRequestWithContext(t.Context(), "POST", "https://"+s.Listener.Addr().String(), strings.NewReader("x"))
+		resp, err := client(t, &rest.Transport{Guard: guard(t), Base: base}).Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		var send *rest.SendError
+		if !errors.As(err, &send) || send.Sent || s.requests.Load() != 0 {
+			t.Errorf("%d requests, %v", s.requests.Load(), err)
+		}
+	})
 }
 
 func TestAProxysRefusalIsSeen(t *testing.T) {

@@ -66,6 +66,7 @@ func TestDrainingLosesNothing(t *testing.T) {
 		{"http1 thinking", "http1", 10, 3 * time.Millisecond, false},
 		// A Go client drops a request that finds its connection taken away before it is
 		// begun, if it can't get the body again.
+		{"http2 busy", "http2", 10, 0, true},
 		{"http2 thinking", "http2", 10, 3 * time.Millisecond, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -250,22 +250,24 @@ func TestOverloadIsRefused(t *testing.T) {
 // TestLeastImportantIsShedFirst fills the queue with sheddable requests; a critical one
 // takes the place of one of them.
 func TestLeastImportantIsShedFirst(t *testing.T) {
-	b := newBlock()
-	g := guard(t, limits(1, 1))
-	s := serve(t, handler(t, g, b.ServeHTTP), protocol("http1"))
-	running := s.do(request(t, t.Context(), "GET", s.URL, ""))
-	receive(t, "one runs", b.began)
-	shed := s.do(request(t, t.Context(), "GET", s.URL, "", "Backstay-Criticality", "sheddable"))
-	wait(t, "one waits", func() bool { return g.Snapshot().Waiting == 1 })
-	critical := s.do(request(t, t.Context(), "GET", s.URL, ""))
-	if resp := receive(t, "the sheddable one is refused", shed); resp.StatusCode != 503 || resp.Header.Get("Backstay-Refused") != "overload" {
-		t.Error(resp.Status, resp.Header)
-	}
-	close(b.release)
-	if resp := receive(t, "the critical one is served", critical); resp.StatusCode != 200 {
-		t.Error(resp.Status)
-	}
-	receive(t, "the first is served", running)
+	protocols(t, func(t *testing.T, p *http.Protocols) {
+		b := newBlock()
+		g := guard(t, limits(1, 1))
+		s := serve(t, handler(t, g, b.ServeHTTP), p)
+		running := s.do(request(t, t.Context(), "GET", s.URL, ""))
+		receive(t, "one runs", b.began)
+		shed := s.do(request(t, t.Context(), "GET", s.URL, "", "Backstay-Criticality", "sheddable"))
+		wait(t, "one waits", func() bool { return g.Snapshot().Waiting == 1 })
+		critical := s.do(request(t, t.Context(), "GET", s.URL, ""))
+		if resp := receive(t, "the sheddable one is refused", shed); resp.StatusCode != 503 || resp.Header.Get("Backstay-Refused") != "overload" {
+			t.Error(resp.Status, resp.Header)
+		}
+		close(b.release)
+		if resp := receive(t, "the critical one is served", critical); resp.StatusCode != 200 {
+			t.Error(resp.Status)
+		}
+		receive(t, "the first is served", running)
+	})
 }
 
 // TestWhatCannotBeDoneInTimeIsRefused: once requests are known to take 30 ms at least,
