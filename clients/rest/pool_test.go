@@ -210,11 +210,11 @@ func TestUnsentRequestsChangeTheConnection(t *testing.T) {
 		"stream": func() io.Reader { return io.MultiReader(strings.NewReader("hello")) },
 		"none":   func() io.Reader { return nil },
 	} {
-		t.Run(name, func(t *testing.T) {
+		unsent := func(t *testing.T, own bool) {
 			var mu sync.Mutex
 			var conns []*stale
-			b := NewBase(8, func(tr *http.Transport) {
-				inner := tr.DialContext
+			watched := func(tr *http.Transport) {
+				inner := new(net.Dialer).DialContext
 				tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 					c, err := inner(ctx, network, address)
 					one := &stale{c, new(atomic.Bool)}
@@ -223,9 +223,19 @@ func TestUnsentRequestsChangeTheConnection(t *testing.T) {
 					mu.Unlock()
 					return one, err
 				}
-			})
-			defer b.CloseIdleConnections()
-			g, err := resilience.New(resilience.Policy{Name: "dep", Bulkhead: resilience.BulkheadPolicy{Limit: 8}, Default: resilience.OperationPolicy{Timeout: 9 * time.Second}})
+			}
+			standard := &http.Transport{}
+			watched(standard)
+			var b http.RoundTripper = standard
+			if own {
+				b = NewBase(8, watched)
+			}
+			defer b.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+			operation := resilience.OperationPolicy{Timeout: 9 * time.Second}
+			if !own {
+				operation.Idempotent, operation.Retry = true, &resilience.RetryPolicy{MaxAttempts: 2}
+			}
+			g, err := resilience.New(resilience.Policy{Name: "dep", Bulkhead: resilience.BulkheadPolicy{Limit: 8}, Default: operation})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -255,7 +265,12 @@ func TestUnsentRequestsChangeTheConnection(t *testing.T) {
 			if n := attempts.Load() - before; n != 1 {
 				t.Errorf("the server saw %d requests, want 1", n)
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { unsent(t, true) })
+		// On a standard transport it is the guard that sends it again, if it can.
+		if name != "stream" {
+			t.Run(name+", net/http's", func(t *testing.T) { unsent(t, false) })
+		}
 	}
 }
 
