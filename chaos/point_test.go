@@ -51,6 +51,25 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestWrapIsForGuards: the function that it makes meets the faults anew with each call.
+func TestWrapIsForGuards(t *testing.T) {
+	plan := one(chaos.What{Kind: chaos.Error})
+	plan.Rules[0].When.First = 2
+	i := injector(t, plan, chaos.Config{})
+	i.Start()
+	defer i.Stop()
+	ran := 0
+	wrapped := chaos.Wrap(i.Point("d", "o", nil), func(context.Context) (int, error) { ran++; return 7, nil })
+	for n, want := range []error{chaos.ErrInjected, chaos.ErrInjected, nil} {
+		if v, err := wrapped(t.Context()); !errors.Is(err, want) || (v == 7) != (want == nil) {
+			t.Errorf("call %d: %d, %v; want %v", n+1, v, err, want)
+		}
+	}
+	if ran != 1 {
+		t.Errorf("the function ran %d times", ran)
+	}
+}
+
 func TestPanicIsNamed(t *testing.T) {
 	i := injector(t, one(chaos.What{Kind: chaos.Panic, Message: "boom"}), chaos.Config{})
 	i.Start()
