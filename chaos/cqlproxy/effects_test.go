@@ -243,3 +243,31 @@ func TestPauseReadsIsBackPressure(t *testing.T) {
 		b.times(chaos.PauseReads, 1)
 	})
 }
+
+func TestPauseReadsEndsAfterItsDelay(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	eachWay(t, func(t *testing.T, b *bench, n *node, c *client) {
+		pause := on(chaos.What{Kind: chaos.PauseReads, Delay: delay})
+		pause.When.First = 1
+		b.rules(pause)
+		began := time.Now()
+		c.query(selected)
+		if got := number(c.query(selected)); got != 2 {
+			t.Errorf("row %d", got)
+		}
+		if took := time.Since(began); took < delay {
+			t.Errorf("the next request was read after %s, less than %s", took, delay)
+		}
+		b.times(chaos.PauseReads, 1)
+	})
+}
+
+func TestOverloadedIsNotExecuted(t *testing.T) {
+	eachWay(t, func(t *testing.T, b *bench, n *node, c *client) {
+		b.rules(on(chaos.What{Kind: chaos.Overloaded}))
+		if m, ok := c.query(selected).(*message.Overloaded); !ok || n.saw(selected) != 0 {
+			t.Errorf("%v, executed %d times", m, n.saw(selected))
+		}
+		b.times(chaos.Overloaded, 1)
+	})
+}
