@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cluster"
 	"github.com/backstay-go/backstay/internal/testenv"
 )
@@ -128,6 +129,13 @@ func TestBadConfigurations(t *testing.T) {
 	t.Setenv("PATH", "")
 	if _, err := cluster.Start(t.Context(), cluster.Config{Cache: t.TempDir()}); !errors.Is(err, cluster.ErrMissing) {
 		t.Errorf("without java: %v", err)
+	}
+}
+
+func TestNoNodesWhereChaosIsOff(t *testing.T) {
+	t.Setenv(chaos.OffVariable, "off")
+	if _, err := cluster.Start(t.Context(), cluster.Config{Cache: t.TempDir()}); !errors.Is(err, chaos.ErrOff) {
+		t.Errorf("error is %v", err)
 	}
 }
 
