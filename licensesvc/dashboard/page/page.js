@@ -112,7 +112,7 @@ function draw(s) {
 
   $('recent-card').hidden = !s.recent;
   $('recent').replaceChildren(...(s.recent || []).map(d => {
-    const row = el('tr', { tabindex: 0 }, ...[new Date(d.at).toLocaleTimeString(), d.member, d.kind, d.outcome, d.title, (d.on || []).join(', ')].map(t => el('td', {}, t || '')));
+    const row = el('tr', { tabindex: 0, 'data-license': d.license || '' }, ...[new Date(d.at).toLocaleTimeString(), d.member, d.kind, d.outcome, d.title, (d.on || []).join(', ')].map(t => el('td', {}, t || '')));
     const choose = () => tell(d.member, d.license);
     row.addEventListener('click', choose);
     row.addEventListener('keydown', e => e.key === 'Enter' && choose());
@@ -135,6 +135,11 @@ async function press(id) {
 async function tell(member, license) {
   $('story-form').member.value = member;
   $('story-form').license.value = license;
+  if (!license) {
+    $('story-hint').textContent = 'No license came of it.';
+    $('story').replaceChildren();
+    return;
+  }
   let body;
   try {
     const answer = await fetch(`/v1/members/${encodeURIComponent(member)}/licenses/${encodeURIComponent(license)}/explanation`);
