@@ -100,6 +100,9 @@ func (s *spoiled) WriteHeader(status int) {
 
 func (s *spoiled) Write(b []byte) (int, error) {
 	if !s.wrote {
+		if h := s.Header(); s.fault.What.Kind == chaos.WrongLength && h.Get("Content-Length") == "" {
+			h.Set("Content-Length", strconv.Itoa(len(b))) // as the server would, of a body in one piece
+		}
 		s.WriteHeader(http.StatusOK)
 	}
 	cut, err := s.damage.pass(b, func(part []byte) error {

@@ -123,21 +123,27 @@ func TestAHangAfterExecution(t *testing.T) {
 
 // TestAWrongLengthIsStated: the header says more than the body has.
 func TestAWrongLengthIsStated(t *testing.T) {
-	i := inject(t, rule(chaos.WrongLength, func(w *chaos.What) { w.Bytes = 3 }))
-	s := httptest.NewServer(httpfault.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-		right(w, r)
-	}), httpfault.Config{Dependency: "membership", Injector: i}))
-	defer s.Close()
-	c := &http.Client{Transport: &http.Transport{}}
-	defer c.CloseIdleConnections()
-	resp, err := c.Get(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if resp.ContentLength != int64(len(text)+3) || string(body) != text || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("%d bytes stated, %q came, %v", resp.ContentLength, body, err)
+	for name, states := range map[string]bool{"a stated length": true, "a body in one piece": false} {
+		t.Run(name, func(t *testing.T) {
+			i := inject(t, rule(chaos.WrongLength, func(w *chaos.What) { w.Bytes = 3 }))
+			s := httptest.NewServer(httpfault.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if states {
+					w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+				}
+				right(w, r)
+			}), httpfault.Config{Dependency: "membership", Injector: i}))
+			defer s.Close()
+			c := &http.Client{Transport: &http.Transport{}}
+			defer c.CloseIdleConnections()
+			resp, err := c.Get(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if resp.ContentLength != int64(len(text)+3) || string(body) != text || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%d bytes stated, %q came, %v", resp.ContentLength, body, err)
+			}
+		})
 	}
 }
