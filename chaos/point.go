@@ -32,15 +32,23 @@ func (i *Injector) Point(dependency, operation string, errs map[string]error) *P
 // When the injector is off it costs a nil check and an atomic load. Panics and
 // Goexit of fn pass through.
 func Do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error), wrong ...func(T) T) (T, error) {
-	if p == nil || p.injector.run.Load() == nil {
-		return fn(ctx)
+	if p.on() {
+		fn = harmed(p, fn, wrong)
 	}
-	return do(ctx, p, fn, wrong)
+	return fn(ctx)
 }
 
 // Wrap is fn with Do around it, for guards and others that take a function.
 func Wrap[T any](p *Point, fn func(context.Context) (T, error), wrong ...func(T) T) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) { return Do(ctx, p, fn, wrong...) }
+}
+
+// on says whether anything may happen to a call.
+func (p *Point) on() bool { return p != nil && p.injector.run.Load() != nil }
+
+// harmed is fn with the faults of one call.
+func harmed[T any](p *Point, fn func(context.Context) (T, error), wrong []func(T) T) func(context.Context) (T, error) {
+	return func(ctx context.Context) (T, error) { return do(ctx, p, fn, wrong) }
 }
 
 func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error), wrong []func(T) T) (T, error) {
