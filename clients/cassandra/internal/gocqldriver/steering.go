@@ -76,6 +76,12 @@ func (s *steering) dcOf(c *driver.Call) string {
 	return s.local
 }
 
+// AddHost implements gocql.HostSelectionPolicy. A node that comes back is a new one.
+func (s *steering) AddHost(h *gocql.HostInfo) {
+	s.hosts.known.Delete(h)
+	s.HostSelectionPolicy.AddHost(h)
+}
+
 // RemoveHost implements gocql.HostSelectionPolicy.
 func (s *steering) RemoveHost(h *gocql.HostInfo) {
 	s.HostSelectionPolicy.RemoveHost(h)
@@ -230,9 +236,11 @@ func (hs *hosts) node(h *gocql.HostInfo) *driver.Node {
 	return n
 }
 
-// forget drops a node that has left, or left its address.
+// forget drops a node that has left, or left its address. The driver's record stays
+// known, so that a request that is choosing just now does not bring the node back; a
+// cluster has few addresses in its life.
 func (hs *hosts) forget(h *gocql.HostInfo) {
-	hs.known.Delete(h)
+	hs.node(h)
 	hs.nodes.Forget(addressOf(h))
 }
 
