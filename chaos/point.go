@@ -111,10 +111,10 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 }
 
 // Clock is now with the skew of the rules of kind clock_skew that are open. A
-// nil now is time.Now; the Clock of a nil Point is now itself. A clock has no
+// nil now is time.Now; the Clock of a nil Point is now itself. Listeners get ctx. A clock has no
 // calls and no requests, so that of such a rule only where, the window and what
 // count, and listeners are told of it once, when the clock is first read wrong.
-func (p *Point) Clock(now func() time.Time) func() time.Time {
+func (p *Point) Clock(ctx context.Context, now func() time.Time) func() time.Time {
 	if now == nil {
 		now = time.Now
 	}
@@ -133,18 +133,10 @@ func (p *Point) Clock(now func() time.Time) func() time.Time {
 			if rule.What.Kind == ClockSkew && rule.open(elapsed) && rule.Where.matches(&call) {
 				t = t.Add(rule.What.Skew)
 				if rule.done.Add(1) == 1 {
-					p.injector.Injected(noCall{}, call, Fault{Rule: rule.name, What: rule.What, Ends: rule.to})
+					p.injector.Injected(ctx, call, Fault{Rule: rule.name, What: rule.What, Ends: rule.to})
 				}
 			}
 		}
 		return t
 	}
 }
-
-// noCall is the context of what happens in no call: it never ends and holds nothing.
-type noCall struct{}
-
-func (noCall) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (noCall) Done() <-chan struct{}       { return nil }
-func (noCall) Err() error                  { return nil }
-func (noCall) Value(any) any               { return nil }

@@ -122,7 +122,7 @@ func TestClock(t *testing.T) {
 		plan.Rules[0].When.To = time.Minute
 		var told []chaos.Event
 		i := injector(t, plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told = append(told, e) })}})
-		now := i.Point("clock", "", nil).Clock(nil)
+		now := i.Point("clock", "", nil).Clock(t.Context(), nil)
 		if d := time.Until(now()); d != 0 {
 			t.Errorf("skew %v before the start", d)
 		}

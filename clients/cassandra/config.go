@@ -66,6 +66,7 @@ type Config struct {
 	Observers []Observer `json:"-" yaml:"-"`
 	// Payload returns what a request carries beside its text and values, by its attempt's
 	// context: the protocol's custom payload, of which servers ignore what they don't know.
+	// It needs Cassandra 2.2 (protocol 4) or later.
 	// Package telemetry has one with trace and baggage, for proxies that inject faults. It
 	// is called on the attempt's goroutine; its panic is the call's. Nil: nothing.
 	Payload func(context.Context) map[string][]byte `json:"-" yaml:"-"`

@@ -3,7 +3,9 @@ package telemetry
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 var carried = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
@@ -13,11 +15,11 @@ var carried = propagation.NewCompositeTextMapPropagator(propagation.TraceContext
 // knows by it whose request it is, and its spans become part of the trace. The baggage
 // goes to the cluster as it is: leave this out where it must not.
 func Payload(ctx context.Context) map[string][]byte {
-	headers := propagation.MapCarrier{}
-	carried.Inject(ctx, headers)
-	if len(headers) == 0 {
+	if !trace.SpanContextFromContext(ctx).IsValid() && baggage.FromContext(ctx).Len() == 0 {
 		return nil
 	}
+	headers := propagation.MapCarrier{}
+	carried.Inject(ctx, headers)
 	payload := make(map[string][]byte, len(headers))
 	for key, value := range headers {
 		payload[key] = []byte(value)
