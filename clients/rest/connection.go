@@ -1,13 +1,14 @@
 package rest
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
 // connection is a pool's connection to a host. Who took it from the pool owns it, until
@@ -94,7 +95,7 @@ type dialKey struct{}
 
 // socket notes that something was written.
 type socket struct {
-	net.Conn
+	netconn.Conn
 	of *connection
 }
 
@@ -109,21 +110,10 @@ func (w *socket) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom implements io.ReaderFrom, so that files are sent by the system.
+// ReadFrom implements io.ReaderFrom.
 func (w *socket) ReadFrom(src io.Reader) (int64, error) {
 	w.of.sent.Store(true)
-	if to, ok := w.Conn.(io.ReaderFrom); ok {
-		return to.ReadFrom(src)
-	}
-	return io.Copy(struct{ io.Writer }{w.Conn}, src)
-}
-
-// CloseWrite ends the writing side, where the connection can.
-func (w *socket) CloseWrite() error {
-	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return w.Conn.ReadFrom(src)
 }
 
 // carries reports whether requests like this one go over the pool. It must be asked

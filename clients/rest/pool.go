@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
 // pool keeps connections of HTTP/1.1 without TLS and without a proxy. The standard
@@ -49,7 +51,7 @@ func newPool(t *http.Transport) *pool {
 		nc, err := inner(ctx, network, address)
 		if c, ok := ctx.Value(dialKey{}).(*connection); ok && err == nil {
 			c.inner = nc
-			return &socket{nc, c}, nil
+			return &socket{netconn.Conn{Conn: nc}, c}, nil
 		}
 		return nc, err
 	}

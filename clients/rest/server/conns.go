@@ -3,12 +3,13 @@ package server
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
 // conns knows the connections that the standard server's Shutdown does not handle:
@@ -105,7 +106,7 @@ func (c *conns) closeTaken() error {
 
 // conn is a connection that tells when it is closed, and on which goodbye can be said.
 type conn struct {
-	net.Conn
+	netconn.Conn
 	conns *conns
 
 	// Who reads has these.
@@ -127,7 +128,7 @@ type conn struct {
 
 // add returns a connection that is known until it is closed.
 func (c *conns) add(nc net.Conn) *conn {
-	own := &conn{Conn: nc, conns: c}
+	own := &conn{Conn: netconn.Conn{Conn: nc}, conns: c}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
@@ -144,23 +145,4 @@ func (c *conn) Close() error {
 	delete(c.conns.all, c)
 	c.conns.mu.Unlock()
 	return c.Conn.Close()
-}
-
-// NetConn returns the connection below.
-func (c *conn) NetConn() net.Conn { return c.Conn }
-
-// ReadFrom implements io.ReaderFrom, so that files are sent by the system.
-func (c *conn) ReadFrom(src io.Reader) (int64, error) {
-	if rf, ok := c.Conn.(io.ReaderFrom); ok {
-		return rf.ReadFrom(src)
-	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, src)
-}
-
-// CloseWrite ends the writing side, where the connection can.
-func (c *conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return errors.ErrUnsupported
 }
