@@ -183,7 +183,10 @@ func TestListenerCannotStopACall(t *testing.T) {
 				armed.Store(true)
 				var wg sync.WaitGroup
 				for _, on := range []resilience.Caller{g, g.Operation("hedged"), g.Operation("detached")} {
-					for _, call := range []func(context.Context) (int, error){takes(10 * time.Millisecond), fail, takes(10 * time.Millisecond), fail, fail} {
+					for i, call := range []func(context.Context) (int, error){takes(10 * time.Millisecond), fail, takes(10 * time.Millisecond), fail, fail} {
+						if i == 1 {
+							synctest.Wait() // the first has the permit, so that others wait for it
+						}
 						wg.Go(func() {
 							returned := false
 							defer func() {
