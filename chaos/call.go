@@ -8,6 +8,7 @@ type Call struct {
 	Operation  string
 	Protocol   string // InProcess, HTTP, TCP, CQL or Node
 	Node       string
+	DataCenter string // of the node; rules can name it in the node's place
 
 	// Identity names the request. Empty: the baggage member RequestKey names it,
 	// or else the number of the call on its dependency and operation, by arrival.
@@ -35,13 +36,17 @@ type Call struct {
 	_ struct{}
 }
 
+// Matches says whether Where fits a call, whatever the time, the chance and the scopes.
+func (r Rule) Matches(c Call) bool { return r.matches(&c) }
+
 func (r *Rule) matches(c *Call) bool {
 	return r.Where.matches(c) && (c.Also == nil || c.Also(r))
 }
 
 func (w *Where) matches(c *Call) bool {
 	return (w.Protocol == "" || w.Protocol == c.Protocol) &&
-		match(w.Dependency, c.Dependency) && match(w.Operation, c.Operation) && match(w.Node, c.Node) &&
+		match(w.Dependency, c.Dependency) && match(w.Operation, c.Operation) &&
+		(match(w.Node, c.Node) || c.DataCenter != "" && match(w.Node, c.DataCenter)) &&
 		match(w.Method, c.Method) && match(w.Path, c.Path) &&
 		match(w.Keyspace, c.Keyspace) && match(w.Table, c.Table) && match(w.Statement, c.Statement) &&
 		match(w.Consistency, c.Consistency) &&

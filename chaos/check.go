@@ -24,33 +24,39 @@ func (p Plan) Check() error {
 type Known struct {
 	Dependencies []string
 	Nodes        []string
+	DataCenters  []string // checked with Nodes, where a data centre stands for its nodes
 	Keyspaces    []string
 	Tables       []string // without their keyspaces
 }
 
 // CheckNames returns nil, or a *PlanError for rules that name a dependency, a node, a
-// keyspace or a table that isn't there: such a rule would silently do nothing.
+// data centre, a keyspace or a table that isn't there: such a rule would silently do
+// nothing.
 func (p Plan) CheckNames(known Known) error {
 	var problems []Problem
-	check := func(field, pattern, noun string, names []string) {
+	check := func(rule int, field, pattern, noun string, names []string) {
 		if pattern == "" || names == nil || slices.ContainsFunc(names, func(n string) bool { return match(pattern, n) }) {
 			return
 		}
-		problems = append(problems, Problem{Field: field, Message: fmt.Sprintf("no %s is called %q%s; there are: %s", noun, pattern, suggest(pattern, names), some(names))})
+		problems = append(problems, Problem{Field: fmt.Sprintf("rules[%d].%s", rule, field),
+			Message: fmt.Sprintf("%q: no %s is called %q%s", p.RuleName(rule), noun, pattern, thereAre(pattern, names))})
+	}
+	node, nodes := "node", known.Nodes
+	if known.DataCenters != nil {
+		node, nodes = "node or data centre", slices.Concat(known.Nodes, known.DataCenters)
 	}
 	for i, r := range p.Rules {
-		at := fmt.Sprintf("rules[%d].", i)
-		check(at+"where.dependency", r.Where.Dependency, "dependency", known.Dependencies)
-		check(at+"where.node", r.Where.Node, "node", known.Nodes)
+		check(i, "where.dependency", r.Where.Dependency, "dependency", known.Dependencies)
+		check(i, "where.node", r.Where.Node, node, nodes)
 		for name := range strings.SplitSeq(r.Where.Keyspace, ",") { // a batch can have several
-			check(at+"where.keyspace", name, "keyspace", known.Keyspaces)
+			check(i, "where.keyspace", name, "keyspace", known.Keyspaces)
 		}
 		for name := range strings.SplitSeq(r.Where.Table, ",") {
-			check(at+"where.table", name, "table", known.Tables)
+			check(i, "where.table", name, "table", known.Tables)
 		}
 		for j, peer := range r.What.Peers {
 			if peer != Clients {
-				check(fmt.Sprintf("%swhat.peers[%d]", at, j), peer, "node", known.Nodes)
+				check(i, fmt.Sprintf("what.peers[%d]", j), peer, node, nodes)
 			}
 		}
 	}
@@ -58,6 +64,18 @@ func (p Plan) CheckNames(known Known) error {
 		return &PlanError{Problems: problems}
 	}
 	return nil
+}
+
+// thereAre tells somebody who wrote a name that isn't there which ones are.
+func thereAre(word string, names []string) string {
+	guess := suggest(word, names)
+	switch {
+	case len(names) == 0:
+		return "; there is none"
+	case guess != "":
+		return guess + " There are: " + some(names)
+	}
+	return "; there are: " + some(names)
 }
 
 // some lists names, but not so many that nobody reads them.
@@ -232,6 +250,11 @@ func (c *checker) what(r Rule) {
 		}
 		if n := v.Field(i); set && tag != "skew" && n.CanInt() && n.Int() < 0 {
 			c.add("what."+tag, "is negative")
+		}
+	}
+	for i, peer := range w.Peers {
+		if peer == "" {
+			c.add(fmt.Sprintf("what.peers[%d]", i), "is empty; name a node, * for all others, or clients")
 		}
 	}
 	c.delay(info, w)

@@ -1,6 +1,9 @@
 package chaos
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Defaults of a plan, in one place.
 const (
@@ -49,7 +52,7 @@ type Where struct {
 	Dependency  string `yaml:"dependency" doc:"name of the dependency"`
 	Operation   string `yaml:"operation" doc:"operation on it: a route, a CQL verb, a name given in code"`
 	Protocol    string `yaml:"protocol" doc:"process, http, tcp, cql or node"`
-	Node        string `yaml:"node" doc:"name or address of a node"`
+	Node        string `yaml:"node" doc:"name or address of a node; of a cluster that is followed also a data centre, for each of its nodes"`
 	Method      string `yaml:"method" doc:"HTTP method"`
 	Path        string `yaml:"path" doc:"HTTP path"`
 	Keyspace    string `yaml:"keyspace" doc:"CQL keyspace"`
@@ -140,11 +143,17 @@ type What struct {
 
 	Skew time.Duration `yaml:"skew" doc:"how far the clock is ahead; negative: behind"`
 
-	Peers  []string `yaml:"peers" doc:"of partition: the nodes that are cut off from the node in where, and clients for the machine that they are on"`
+	Peers  []string `yaml:"peers" doc:"of partition: the nodes that are cut off from the node in where, a data centre for its nodes, and clients for the machine that they are on; * stands for any text"`
 	OneWay bool     `yaml:"one_way" doc:"of partition: only what the node sends is lost"`
 	Free   int64    `yaml:"free_bytes" doc:"of disk_full: bytes that stay free"`
 
 	_ struct{}
+}
+
+// HasPeer says whether the peers of a partition name a node, by its own name or by that of
+// its data centre. Clients are no node.
+func (w What) HasPeer(node, dataCenter string) bool {
+	return slices.ContainsFunc(w.Peers, func(p string) bool { return p != "" && p != Clients && (match(p, node) || match(p, dataCenter)) })
 }
 
 // A Bucket is a part of a recorded histogram: Count delays were longer than the

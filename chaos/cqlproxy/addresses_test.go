@@ -191,8 +191,8 @@ func TestKnownNamesTheSchemasTables(t *testing.T) {
 	}
 	b.rules(on(chaos.What{Kind: chaos.DropReply}))
 	err = b.injector.Plan().CheckNames(known)
-	want := `plan: rules[0].where.keyspace: no keyspace is called "k"; there are: licenses, system_views
-plan: rules[0].where.table: no table is called "t"; there are: clients, feed, streams`
+	want := `plan: rules[0].where.keyspace: "r": no keyspace is called "k"; there are: licenses, system_views
+plan: rules[0].where.table: "r": no table is called "t"; there are: clients, feed, streams`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant\n%s", err, want)
 	}
