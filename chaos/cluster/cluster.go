@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -21,10 +23,9 @@ import (
 // Cluster is running nodes. It is safe for concurrent use. Who started it closes it.
 type Cluster struct {
 	cfg     Config
+	claim   *claim
 	nodes   []*Node
-	dir     string
-	network *network       // nil: the nodes share the machine's loopback
-	release []func() error // run by Close, last first
+	network *network // nil: the nodes share the machine's loopback
 	spawn   chan spawn
 	ctx     context.Context // of Start, without its end
 	quit    chan struct{}
@@ -48,20 +49,25 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
-	defer cancel()
 	jars, err := jars(ctx, cfg.Cache)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, dir: cfg.Dir, ctx: context.WithoutCancel(ctx), spawn: make(chan spawn), quit: make(chan struct{})}
+	left, err := cfg.leftovers()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{cfg: cfg, ctx: context.WithoutCancel(ctx), spawn: make(chan spawn), quit: make(chan struct{})}
+	if c.claim, err = take(left); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if err := c.folder(ctx); err != nil {
-		return nil, err
+	if err := os.MkdirAll(left.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cluster: the folder of the nodes: %w", err)
 	}
 	c.wg.Go(c.spawner)
 	if err := c.place(); err != nil {
@@ -82,43 +88,34 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	return c, c.begin(ctx)
 }
 
-// folder makes the cluster's folder.
-func (c *Cluster) folder(ctx context.Context) error {
-	if c.dir != "" {
-		abs, err := filepath.Abs(c.dir)
-		if err != nil {
-			return fmt.Errorf("cluster: Dir: %w", err)
-		}
-		c.dir = abs
-		return os.MkdirAll(abs, 0o755)
+// leftovers are what a cluster like that leaves if its owner is killed.
+func (c Config) leftovers() (leftovers, error) {
+	left := leftovers{Dir: c.Dir, Own: c.Dir == "", Namespaces: c.Namespaces}
+	if left.Own {
+		left.Dir = filepath.Join(os.TempDir(), folderName+strconv.FormatUint(rand.Uint64(), 36))
 	}
-	dir, release, err := ownFolder(ctx)
-	if err != nil {
-		return err
+	var err error
+	if left.Dir, err = filepath.Abs(left.Dir); err != nil {
+		return left, fmt.Errorf("cluster: Dir: %w", err)
 	}
-	c.dir = dir
-	c.release = append(c.release, release)
-	return nil
+	return left, nil
 }
 
 // place gives each node a name, an address and a data centre.
 func (c *Cluster) place() error {
-	n, release, err := block(c.cfg.Namespaces)
-	if err != nil {
-		return err
-	}
-	c.release = append(c.release, release)
-	prefix := fmt.Sprintf("127.0.%d.", n)
+	prefix := c.claim.prefix()
 	if c.cfg.Namespaces {
-		if c.network, err = newNetwork(n, c.cfg.Nodes*c.cfg.DataCenters); err != nil {
+		c.network = networkOf(c.claim.number)
+		if err := c.network.make(c.cfg.Nodes * c.cfg.DataCenters); err != nil {
 			return err
 		}
-		c.release = append(c.release, c.network.remove)
 		prefix = c.network.prefix
 	}
 	for i := range c.cfg.Nodes * c.cfg.DataCenters {
-		n := &Node{index: i, name: fmt.Sprintf("node%d", i+1), host: fmt.Sprintf("%s%d", prefix, i+1), dc: fmt.Sprintf("dc%d", 1+i/c.cfg.Nodes), state: Down}
-		n.dir = filepath.Join(c.dir, n.name)
+		n := &Node{index: i, name: nodeName(i), host: fmt.Sprintf("%s%d", prefix, i+1), dc: dataCenter(i / c.cfg.Nodes), state: Down}
+		n.dir = filepath.Join(c.claim.left.Dir, n.name)
+		n.jmx = c.claim.jmx(i)
+		n.heard.begin(n.logSize())
 		c.nodes = append(c.nodes, n)
 	}
 	return nil
@@ -126,6 +123,8 @@ func (c *Cluster) place() error {
 
 // begin starts the seed, then the others.
 func (c *Cluster) begin(ctx context.Context) error {
+	ctx, end := c.patience(ctx, c.nodes...)
+	defer end()
 	if err := c.nodes[0].Start(ctx); err != nil {
 		return err
 	}
@@ -139,17 +138,13 @@ func (c *Cluster) begin(ctx context.Context) error {
 
 // start makes a node's process.
 func (c *Cluster) start(n *Node, jars string) (*exec.Cmd, error) {
-	jmx, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	n.began(jmx)
+	n.began()
 	out, err := os.OpenFile(n.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := c.network.command(n.index, "java", n.args(c.cfg, jars, jmx)...)
+	cmd := c.network.command(n.index, "java", n.args(c.cfg, jars)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.dir, out, out
 	// A group of its own, so that Ctrl-C ends it through us and not beside us.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -197,34 +192,6 @@ func (c *Cluster) Hosts() []string {
 	return hosts
 }
 
-// WaitUp waits until every node answers and sees all others up.
-func (c *Cluster) WaitUp(ctx context.Context) error {
-	for _, n := range c.nodes {
-		if err := n.WaitReady(ctx); err != nil {
-			return err
-		}
-	}
-	for _, n := range c.nodes {
-		if err := c.WaitSeen(ctx, n, true); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// WaitSeen waits until the other running nodes see a node up, or down.
-func (c *Cluster) WaitSeen(ctx context.Context, of *Node, up bool) error {
-	word := map[bool]string{true: "up", false: "down"}[up]
-	return until(ctx, fmt.Sprintf("the others to see %s %s", of.name, word), func() error {
-		for _, n := range c.nodes {
-			if n != of && n.State() == Running && n.Sees(of) != up {
-				return fmt.Errorf("%s does not see it %s", n.name, word)
-			}
-		}
-		return nil
-	})
-}
-
 // Close ends all nodes and removes what the cluster made. It can be called more than
 // once.
 func (c *Cluster) Close() error {
@@ -241,10 +208,7 @@ func (c *Cluster) Close() error {
 		}
 		close(c.quit)
 		c.wg.Wait()
-		for _, release := range slices.Backward(c.release) {
-			errs = append(errs, release())
-		}
-		c.closed = errors.Join(errs...)
+		c.closed = errors.Join(append(errs, c.claim.release())...)
 	})
 	return c.closed
 }

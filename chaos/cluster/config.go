@@ -28,7 +28,9 @@ type Config struct {
 	Cache string
 	// HeapMB is the heap of a node, in MiB. Default: 512.
 	HeapMB int
-	// StartTimeout bounds the start of the whole cluster. Default: 3 min.
+	// StartTimeout ends a start that does not get on: for so long no node's log grew. A
+	// start that does, as on a busy machine, may take five times as long in all. Default:
+	// 3 min.
 	StartTimeout time.Duration
 	// DiskMB is the size of each node's disk, in MiB, 128 or more: data and commit log
 	// are on a tmpfs of that size, so that it really fills. Needs root. Zero: the

@@ -28,12 +28,6 @@ func (c *Cluster) mount(n *Node) error {
 		}
 		return fmt.Errorf("cluster: mount the disk of %s: %w", n.name, err)
 	}
-	c.release = append(c.release, func() error {
-		if err := syscall.Unmount(at, syscall.MNT_DETACH); err != nil {
-			return fmt.Errorf("cluster: unmount the disk of %s: %w", n.name, err)
-		}
-		return nil
-	})
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,21 +14,72 @@ import (
 
 // Follow does to nodes what the injector's plan says, until the context ends: kill,
 // pause, stop, CQL off, a partition and a full disk while a rule's window is open, and
-// back when it closes. Rules name the dependency, and a node by its name. At the end
-// everything that a rule did is undone; Follow returns when that is done. What a rule
-// needs (Config.Namespaces, Config.DiskMB) and the cluster lacks is an error.
+// back when it closes. Rules name the dependency, and a node by its name; the name of a
+// data centre stands for each of its nodes. Chance and numbers of calls count nodes, node1
+// first, so that the same seed harms the same ones.
+//
+// At the end everything that a rule did is undone; Follow returns when that is done. It
+// also ends, with an error, when something can't be done. A plan whose rules for this
+// dependency name what isn't there, or need what the cluster lacks (Config.Namespaces,
+// Config.DiskMB), is refused with a *chaos.PlanError before anything is harmed; whoever
+// updates the plan while it is followed uses Config.CheckPlan first.
 func (c *Cluster) Follow(ctx context.Context, injector *chaos.Injector, dependency string) error {
+	if err := c.cfg.CheckPlan(injector.Plan(), dependency); err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	followers := make([]*follower, len(c.nodes))
 	errs := make([]error, len(c.nodes))
 	var wg sync.WaitGroup
 	for i, n := range c.nodes {
+		f := &follower{cluster: c, node: n, injector: injector, call: c.cfg.call(dependency, i), wants: make(chan []chaos.Fault, 1)}
+		followers[i] = f
 		wg.Go(func() {
-			call := chaos.Call{Dependency: dependency, Node: n.name, Protocol: chaos.Node}
-			f := follower{cluster: c, node: n, injector: injector, call: call, followed: injector.Follow(call)}
-			errs[i] = f.run(ctx)
+			if errs[i] = f.run(ctx); errs[i] != nil {
+				end()
+			}
 		})
 	}
+	lead(ctx, injector, followers)
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// lead tells each follower what is wanted of its node, whenever that may have changed. It
+// asks for them one after another, so that rules that count have one order.
+func lead(ctx context.Context, injector *chaos.Injector, followers []*follower) {
+	followed := make([]*chaos.Followed, len(followers))
+	for i, f := range followers {
+		followed[i] = injector.Follow(f.call)
+	}
+	for {
+		next, changed := injector.Next()
+		for i, f := range followers {
+			select {
+			case <-f.wants: // It had no time for it, and now it is old.
+			default:
+			}
+			f.wants <- followed[i].Faults(ctx)
+		}
+		var wake <-chan time.Time
+		var timer *time.Timer
+		if next > 0 {
+			timer = time.NewTimer(next)
+			wake = timer.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-wake:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 // The parts of a node that are harmed apart from each other: a node whose network is cut
@@ -52,44 +102,32 @@ type follower struct {
 	node     *Node
 	injector *chaos.Injector
 	call     chaos.Call
-	followed *chaos.Followed
+	wants    chan []chaos.Fault // the latest, if it was not taken yet
 	now      [parts]*chaos.Fault
+	cut      []way // by the partition of now
 }
 
 func (f *follower) run(ctx context.Context) error {
 	for {
-		next, changed := f.injector.Next()
-		if err := f.step(ctx); err != nil {
-			back := f.back(ctx)
-			if ctx.Err() != nil {
-				return back // It was interrupted.
-			}
-			return errors.Join(err, back)
-		}
-		var wake <-chan time.Time
-		var timer *time.Timer
-		if next > 0 {
-			timer = time.NewTimer(next)
-			wake = timer.C
-		}
 		select {
 		case <-ctx.Done():
-		case <-changed:
-		case <-wake:
-		}
-		if timer != nil {
-			timer.Stop()
-		}
-		if ctx.Err() != nil {
 			return f.back(ctx)
+		case faults := <-f.wants:
+			if err := f.step(ctx, faults); err != nil {
+				back := f.back(ctx)
+				if ctx.Err() != nil {
+					return back // It was interrupted.
+				}
+				return errors.Join(err, back)
+			}
 		}
 	}
 }
 
 // step makes the node what the open rules want: the first of each part.
-func (f *follower) step(ctx context.Context) error {
+func (f *follower) step(ctx context.Context, faults []chaos.Fault) error {
 	var want [parts]*chaos.Fault
-	for _, fault := range f.followed.Faults(ctx) {
+	for _, fault := range faults {
 		if part, ok := partOf[fault.What.Kind]; ok && want[part] == nil {
 			want[part] = &fault
 		}
@@ -125,39 +163,12 @@ func (f *follower) do(ctx context.Context, what chaos.What) error {
 	case chaos.BinaryOff:
 		return f.node.BinaryOff(ctx)
 	case chaos.Partition:
-		return f.cut(what)
+		f.cut = f.cluster.cfg.ways(f.node.index, what)
+		return f.cluster.cut(f.node.name+" from its peers", f.cut...)
 	case chaos.DiskFull:
 		return f.node.FillDisk(what.Free)
 	}
 	return nil
-}
-
-// cut cuts the node from its peers.
-func (f *follower) cut(what chaos.What) error {
-	clients := f.cluster.CutClients
-	if what.OneWay {
-		clients = f.cluster.muteToClients
-	}
-	err := f.parted(what, f.cluster.Cut)
-	if slices.Contains(what.Peers, chaos.Clients) {
-		err = errors.Join(err, clients(f.node))
-	}
-	return err
-}
-
-// parted cuts or mends the node from those of its peers that are nodes.
-func (f *follower) parted(what chaos.What, each func(from, to *Node) error) error {
-	var errs []error
-	for _, peer := range f.cluster.nodes {
-		if peer == f.node || !slices.ContainsFunc(what.Peers, func(name string) bool { return name == peer.name || name == "*" }) {
-			continue
-		}
-		errs = append(errs, each(f.node, peer))
-		if !what.OneWay {
-			errs = append(errs, each(peer, f.node))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // back undoes everything.
@@ -177,8 +188,8 @@ func (f *follower) undo(ctx context.Context, part int) error {
 	}
 	f.now[part] = nil
 	// What was done is undone, also when the context has ended.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.cluster.cfg.StartTimeout)
-	defer cancel()
+	ctx, end := f.cluster.patience(context.WithoutCancel(ctx), f.node)
+	defer end()
 	var err error
 	switch fault.What.Kind {
 	case chaos.Kill, chaos.Stop:
@@ -188,10 +199,7 @@ func (f *follower) undo(ctx context.Context, part int) error {
 	case chaos.BinaryOff:
 		err = f.node.BinaryOn(ctx)
 	case chaos.Partition:
-		err = f.parted(fault.What, f.cluster.mend)
-		if slices.Contains(fault.What.Peers, chaos.Clients) {
-			err = errors.Join(err, f.cluster.mendClients(f.node))
-		}
+		err = f.cluster.network.mend(f.cut...)
 	case chaos.DiskFull:
 		if err = f.node.FreeDisk(); err == nil {
 			err = f.node.serveAgain(ctx, fault.What.Free)

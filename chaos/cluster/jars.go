@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 )
 
 //go:embed pom.xml
@@ -66,6 +68,13 @@ func jars(ctx context.Context, cache string) (string, error) {
 	if _, err := os.Stat(filepath.Join(done, "complete")); err == nil {
 		return done, nil
 	}
+	// Who was killed while fetching left a folder; nobody fetches now.
+	old, _ := filepath.Glob(filepath.Join(dir, "fetch-*"))
+	for _, o := range old {
+		if err := os.RemoveAll(o); err != nil {
+			return "", fmt.Errorf("cluster: cache: %w", err)
+		}
+	}
 	making, err := os.MkdirTemp(dir, "fetch-")
 	if err != nil {
 		return "", fmt.Errorf("cluster: cache: %w", err)
@@ -76,6 +85,10 @@ func jars(ctx context.Context, cache string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(making, "jars"))
 	cmd.Dir = making
+	// It ends with us; the kernel tells it when the thread that started it ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cluster: fetch the jars of Cassandra %s: mvn: %w\n%s", Version, err, tail(string(out)))
 	}

@@ -93,7 +93,7 @@ var opens = strings.Fields(`java.base/java.lang.module java.base/jdk.internal.lo
 	jdk.compiler/com.sun.tools.javac`)
 
 // args is a node's command line.
-func (n *Node) args(cfg Config, jars string, jmx int) []string {
+func (n *Node) args(cfg Config, jars string) []string {
 	heap := strconv.Itoa(cfg.HeapMB)
 	conf := filepath.Join(n.dir, "conf")
 	args := []string{
@@ -107,7 +107,7 @@ func (n *Node) args(cfg Config, jars string, jmx int) []string {
 		"-XX:+PerfDisableSharedMem", "-Djava.io.tmpdir=" + filepath.Join(n.dir, "tmp"),
 		"-Dcassandra.storagedir=" + n.disk(), "-Dcassandra.logdir=" + filepath.Join(n.dir, "logs"),
 		"-Dlogback.configurationFile=file://" + filepath.Join(conf, "logback.xml"),
-		"-Dcassandra-foreground=yes", "-Dcassandra.jmx.local.port=" + strconv.Itoa(jmx),
+		"-Dcassandra-foreground=yes", "-Dcassandra.jmx.local.port=" + strconv.Itoa(n.jmx),
 		"-Dcassandra.ring_delay_ms=5000", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.fd_initial_value_ms=500", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
 		"-Djdk.attach.allowAttachSelf=true", "-Dio.netty.tryReflectionSetAccessible=true",
 	}

@@ -9,13 +9,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // network is a bridge, and for each node a namespace with one leg on it. The machine
 // itself has the address .254 there. Nil: nodes have no network of their own.
 type network struct {
-	number, nodes int
-	prefix        string // of addresses, with its dot
+	number int
+	prefix string // of addresses, with its dot
+
+	mu   sync.Mutex
+	cuts map[way]int // how many want it
 }
 
 // The places of rules in a node's network: what is looked at first, and what finds the
@@ -25,38 +29,47 @@ const (
 	localRule = "20"
 )
 
-func (w *network) bridge() string          { return fmt.Sprintf("bstay%d", w.number) }
-func (w *network) space(node int) string   { return fmt.Sprintf("backstay-%d-%d", w.number, node+1) }
-func (w *network) address(node int) string { return fmt.Sprintf("%s%d", w.prefix, node+1) }
-func (w *network) machine() string         { return w.prefix + "254" }
+func (w *network) bridge() string        { return fmt.Sprintf("bstay%d", w.number) }
+func (w *network) space(node int) string { return fmt.Sprintf("backstay-%d-%d", w.number, node+1) }
 
-// newNetwork builds it. What a dead owner of the same number left is removed first.
-func newNetwork(number, nodes int) (*network, error) {
-	if _, err := exec.LookPath("ip"); err != nil {
-		return nil, fmt.Errorf("%w: the command ip, for networks of the nodes' own: install iproute2, or leave Namespaces off", ErrMissing)
+// address is that of an end.
+func (w *network) address(end int) string {
+	if end == machine {
+		return w.prefix + "254"
 	}
-	w := &network{number: number, nodes: nodes, prefix: fmt.Sprintf("10.203.%d.", number)}
-	if err := w.remove(); err != nil {
-		return nil, err
-	}
-	if err := w.build(); err != nil {
-		err = errors.Join(err, w.remove())
-		if os.Getuid() != 0 || strings.Contains(err.Error(), "not permitted") {
-			return nil, fmt.Errorf("%w: the right to make network namespaces: run as root, or under unshare -rn, or leave Namespaces off: %w", ErrMissing, err)
-		}
-		return nil, err
-	}
-	return w, nil
+	return fmt.Sprintf("%s%d", w.prefix, end+1)
 }
 
-func (w *network) build() error {
+func networkOf(number int) *network {
+	return &network{number: number, prefix: fmt.Sprintf("10.203.%d.", number), cuts: make(map[way]int)}
+}
+
+// make makes it. What somebody else left under its names is removed first.
+func (w *network) make(nodes int) error {
+	if _, err := exec.LookPath("ip"); err != nil {
+		return fmt.Errorf("%w: the command ip, for networks of the nodes' own: install iproute2, or leave Namespaces off", ErrMissing)
+	}
+	if err := w.remove(); err != nil {
+		return err
+	}
+	if err := w.build(nodes); err != nil {
+		err = errors.Join(err, w.remove())
+		if os.Getuid() != 0 || strings.Contains(err.Error(), "not permitted") {
+			return fmt.Errorf("%w: the right to make network namespaces: run as root, or leave Namespaces off: %w", ErrMissing, err)
+		}
+		return err
+	}
+	return nil
+}
+
+func (w *network) build(nodes int) error {
 	br := w.bridge()
 	steps := [][]string{
 		{"link", "add", br, "type", "bridge"},
-		{"addr", "add", w.machine() + "/24", "dev", br},
+		{"addr", "add", w.address(machine) + "/24", "dev", br},
 		{"link", "set", br, "up"},
 	}
-	for i := range w.nodes {
+	for i := range nodes {
 		ns, leg := w.space(i), fmt.Sprintf("bs%dn%d", w.number, i+1)
 		steps = append(steps,
 			[]string{"netns", "add", ns},
@@ -114,88 +127,70 @@ func ip(args ...string) error {
 	return nil
 }
 
-// Cut drops what from sends to to; the other direction stays. As every connection
-// needs both, none works, but only one side sees nothing at all. It needs
-// Config.Namespaces.
-func (c *Cluster) Cut(from, to *Node) error {
-	if c.network == nil {
-		return fmt.Errorf("%w: cut %s from %s: they share a network; set Config.Namespaces", ErrState, from.name, to.name)
+// route is what ip does to one way: drop what goes there, or let it pass again. What a
+// node sends is dropped by a route, what the machine sends by a rule where it arrives.
+func (w *network) route(on way, drop bool) error {
+	if on.from == machine {
+		return ip("-n", w.space(on.to), "rule", word(drop, "add", "del"), "pref", cutRule, "from", w.address(machine), "blackhole")
 	}
-	return ip("-n", c.network.space(from.index), "route", "replace", "blackhole", to.host+"/32")
+	return ip("-n", w.space(on.from), "route", word(drop, "add", "del"), "blackhole", w.address(on.to)+"/32")
 }
 
-// CutClients drops what a node and this machine, where the clients are, send to each
-// other. Their connections stay open, and nothing comes. It needs Config.Namespaces.
-func (c *Cluster) CutClients(n *Node) error {
-	if err := c.muteToClients(n); err != nil {
-		return err
+func word(yes bool, this, that string) string {
+	if yes {
+		return this
 	}
-	if deaf, err := c.deafToClients(n); deaf || err != nil {
-		return err
-	}
-	return ip("-n", c.network.space(n.index), "rule", "add", "pref", cutRule, "from", c.network.machine(), "blackhole")
+	return that
 }
 
-// muteToClients drops what a node sends to this machine; what comes from there stays.
-func (c *Cluster) muteToClients(n *Node) error {
-	if c.network == nil {
-		return fmt.Errorf("%w: cut clients from %s: they share a network; set Config.Namespaces", ErrState, n.name)
-	}
-	return ip("-n", c.network.space(n.index), "route", "replace", "blackhole", c.network.machine()+"/32")
-}
-
-// deafToClients says whether what this machine sends to a node is dropped.
-func (c *Cluster) deafToClients(n *Node) (bool, error) {
-	out, err := exec.Command("ip", "-n", c.network.space(n.index), "rule", "show", "pref", cutRule).Output()
-	return len(out) > 0, err
-}
-
-// mendClients undoes CutClients and muteToClients.
-func (c *Cluster) mendClients(n *Node) error {
-	errs := []error{c.unroute(n, c.network.machine())}
-	deaf, err := c.deafToClients(n)
-	if deaf {
-		err = ip("-n", c.network.space(n.index), "rule", "del", "pref", cutRule)
-	}
-	return errors.Join(append(errs, err)...)
-}
-
-// Partition cuts each node of a from each of b, both ways.
-func (c *Cluster) Partition(a, b []*Node) error {
+// cut drops what goes a way. Several may want it, each of whom mends it.
+func (w *network) cut(ways ...way) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var errs []error
-	for _, x := range a {
-		for _, y := range b {
-			errs = append(errs, c.Cut(x, y), c.Cut(y, x))
+	for _, on := range ways {
+		if w.cuts[on] == 0 {
+			if err := w.route(on, true); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
+		w.cuts[on]++
 	}
 	return errors.Join(errs...)
 }
 
-// PartitionDataCenters cuts dc1 from dc2, both ways.
-func (c *Cluster) PartitionDataCenters() error {
-	return c.Partition(c.nodes[:c.cfg.Nodes], c.nodes[c.cfg.Nodes:])
-}
-
-// mend undoes one Cut. One that is not there, after Heal for example, is no error.
-func (c *Cluster) mend(from, to *Node) error { return c.unroute(from, to.host) }
-
-// unroute lets a node send to an address again.
-func (c *Cluster) unroute(from *Node, address string) error {
-	space, what := c.network.space(from.index), []string{"route", "blackhole", address + "/32"}
-	if out, err := exec.Command("ip", "-n", space, what[0], "show", "type", what[1], what[2]).Output(); err != nil || len(out) == 0 {
-		return err
-	}
-	return ip("-n", space, what[0], "del", what[1], what[2])
-}
-
-// Heal undoes every Cut, CutClients and Partition.
-func (c *Cluster) Heal() error {
-	if c.network == nil {
-		return nil
-	}
+// mend undoes one cut of each way. One that is not there, after heal for example, is no
+// error.
+func (w *network) mend(ways ...way) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var errs []error
-	for _, n := range c.nodes {
-		errs = append(errs, ip("-n", c.network.space(n.index), "route", "flush", "type", "blackhole"), c.mendClients(n))
+	for _, on := range ways {
+		if w.cuts[on] == 1 {
+			if err := w.route(on, false); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		w.cuts[on] = max(0, w.cuts[on]-1)
+	}
+	return errors.Join(errs...)
+}
+
+// heal undoes every cut.
+func (w *network) heal() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var errs []error
+	for on, n := range w.cuts {
+		if n > 0 {
+			if err := w.route(on, false); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		delete(w.cuts, on)
 	}
 	return errors.Join(errs...)
 }

@@ -6,16 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // State is what a node is at the moment.
@@ -35,7 +32,7 @@ const (
 // state wait for each other.
 type Node struct {
 	name, host, dc, dir string
-	index               int
+	index, jmx          int
 	launch              func() (*exec.Cmd, error)
 	tool                func(ctx context.Context, args ...string) (string, error)
 
@@ -44,8 +41,8 @@ type Node struct {
 	state    State
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when cmd has ended
-	jmx      int
-	logFrom  int64 // where the log of the running process begins
+	logFrom  int64         // where the log of the running process begins
+	heard    gossip
 }
 
 // Name is node1, node2 and so on.
@@ -66,15 +63,23 @@ func (n *Node) LogFile() string { return filepath.Join(n.dir, "node.log") }
 // disk is the folder of what the node stores.
 func (n *Node) disk() string { return filepath.Join(n.dir, "disk") }
 
-// began notes what belongs to the process that is about to be started.
-func (n *Node) began(jmx int) {
-	var from int64
-	if info, err := os.Stat(n.LogFile()); err == nil {
-		from = info.Size()
-	}
+// began notes that a process is about to be started: what an earlier one logged no
+// longer counts.
+func (n *Node) began() {
+	from := n.logSize()
 	n.mu.Lock()
-	n.jmx, n.logFrom = jmx, from
+	n.logFrom = from
 	n.mu.Unlock()
+	n.heard.begin(from)
+}
+
+// logSize is how long the log is.
+func (n *Node) logSize() int64 {
+	info, err := os.Stat(n.LogFile())
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // State is what the node is. A process that ended by itself is Down.
@@ -203,100 +208,4 @@ func (n *Node) signal(sig syscall.Signal) error {
 		return fmt.Errorf("cluster: %s of %s: %w", sig, n.name, err)
 	}
 	return nil
-}
-
-// WaitReady waits until the node answers on its native protocol port.
-func (n *Node) WaitReady(ctx context.Context) error {
-	return until(ctx, "answer of "+n.name, func() error {
-		if n.State() == Down {
-			return final{fmt.Errorf("%s ended; its log ends with:\n%s", n.name, n.logTail())}
-		}
-		return n.answers(ctx)
-	})
-}
-
-// answers sends an OPTIONS request, which needs no session.
-func (n *Node) answers(ctx context.Context) error {
-	d := net.Dialer{Timeout: time.Second}
-	c, err := d.DialContext(ctx, "tcp", n.Address())
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		return err
-	}
-	const version4, options, supported = 0x04, 0x05, 0x06
-	if _, err := c.Write([]byte{version4, 0, 0, 0, options, 0, 0, 0, 0}); err != nil {
-		return err
-	}
-	head := make([]byte, 9)
-	if _, err := io.ReadFull(c, head); err != nil {
-		return err
-	}
-	if head[4] != supported {
-		return fmt.Errorf("%s answered OPTIONS with opcode %#x", n.name, head[4])
-	}
-	return nil
-}
-
-// log is what the process has printed; what an earlier one saw no longer counts.
-func (n *Node) log() string {
-	n.mu.Lock()
-	from := n.logFrom
-	n.mu.Unlock()
-	f, err := os.Open(n.LogFile())
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.NewSectionReader(f, from, 1<<62))
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
-
-func (n *Node) logTail() string { return tail(n.log()) }
-
-// Sees says whether the node holds another for up, by what it last logged of it.
-func (n *Node) Sees(other *Node) bool {
-	up := false
-	for line := range strings.Lines(n.log()) {
-		switch {
-		case !strings.Contains(line, other.host+":") && !strings.Contains(line, other.host+" "):
-		case strings.Contains(line, "is now UP"):
-			up = true
-		case strings.Contains(line, "is now DOWN"):
-			up = false
-		}
-	}
-	return up
-}
-
-// final ends a wait.
-type final struct{ error }
-
-func (f final) Unwrap() error { return f.error }
-
-// until waits for a condition; the error says what was waited for, and what was
-// last in the way.
-func until(ctx context.Context, what string, holds func() error) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := holds()
-		var f final
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &f):
-			return fmt.Errorf("cluster: wait for %s: %w", what, f.error)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("cluster: wait for %s: %w; last: %w", what, ctx.Err(), err)
-		case <-tick.C:
-		}
-	}
 }

@@ -11,22 +11,18 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // nodeTool runs Cassandra's own tool against a node.
 func (c *Cluster) nodeTool(ctx context.Context, n *Node, jars string, args ...string) (string, error) {
-	n.mu.Lock()
-	jmx := n.jmx
-	n.mu.Unlock()
 	if s := n.State(); s != Running {
 		return "", fmt.Errorf("%w: %s of %s: it is %s", ErrState, strings.Join(args, " "), n.name, s)
 	}
 	// The tool keeps a history in the home folder.
-	java := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem", "-Duser.home=" + c.dir,
+	java := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem", "-Duser.home=" + c.claim.left.Dir,
 		"-Dcassandra.storagedir=" + n.disk(), "-Dlogback.configurationFile=file://" + filepath.Join(n.dir, "conf", "logback-tools.xml")}
 	java = append(append(java, modules()...), "-cp", filepath.Join(jars, "*"), "org.apache.cassandra.tools.NodeTool",
-		"-h", "127.0.0.1", "-p", strconv.Itoa(jmx))
+		"-h", "127.0.0.1", "-p", strconv.Itoa(n.jmx))
 	cmd := c.network.command(n.index, "java", append(java, args...)...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -97,28 +93,6 @@ func (n *Node) Hints() (int64, error) {
 		}
 	}
 	return size, nil
-}
-
-// WaitHints waits until the node has handed on what it kept for others: until there
-// are no hints for twice as long as they can be in memory.
-func (n *Node) WaitHints(ctx context.Context) error {
-	if n.State() != Running {
-		return fmt.Errorf("%w: %s is %s, and hands on nothing", ErrState, n.name, n.State())
-	}
-	none := time.Now()
-	return until(ctx, "hints of "+n.name+" to be handed on", func() error {
-		size, err := n.Hints()
-		switch {
-		case err != nil:
-			return final{err}
-		case size > 0:
-			none = time.Now()
-			return fmt.Errorf("there are %d bytes of them", size)
-		case time.Since(none) < 2*hintsFlush:
-			return errors.New("there may be some in memory")
-		}
-		return nil
-	})
 }
 
 // RollingRestart restarts every running node, one after another, and waits each time

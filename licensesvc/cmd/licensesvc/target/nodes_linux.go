@@ -62,10 +62,7 @@ func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Sc
 
 // topology is the cluster that a scenario needs.
 func topology(s scenario.Scenario) cluster.Config {
-	cfg := cluster.Config{Nodes: 3, DataCenters: number(s, SettingRegions, 1)}
-	if cfg.DataCenters > 1 {
-		cfg.Nodes = 1
-	}
+	cfg := shape(number(s, SettingRegions, 1))
 	for _, r := range s.Faults {
 		switch r.What.Kind {
 		case chaos.DiskFull:

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/cluster"
 	"github.com/backstay-go/backstay/chaos/scenario"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
@@ -62,14 +63,20 @@ type Target struct {
 
 // Known are the names that faults can use on a store.
 func Known(store string, regions int) chaos.Known {
-	k := chaos.Known{Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}, Nodes: []string{}}
+	k := chaos.Known{Nodes: []string{}}
 	if store == "cassandra" {
-		k.Nodes = []string{"node1", "node2", "node3"}
-		if regions > 1 {
-			k.Nodes = k.Nodes[:regions]
-		}
+		k = shape(regions).Known(app.EventStore)
 	}
+	k.Dependencies = []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}
 	return k
+}
+
+// shape is the cluster of a store with so many data centres.
+func shape(regions int) cluster.Config {
+	if regions > 1 {
+		return cluster.Config{Nodes: 1, DataCenters: regions}
+	}
+	return cluster.Config{Nodes: 3, DataCenters: 1}
 }
 
 // Clock is the name of the service's clock among what can be harmed.

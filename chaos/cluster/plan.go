@@ -1,0 +1,141 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// Known are the names that rules for nodes can use, for chaos.Plan.CheckNames: dependency
+// is the one that Follow will be told.
+func (c Config) Known(dependency string) chaos.Known {
+	c = c.withDefaults()
+	known := chaos.Known{Dependencies: []string{dependency}}
+	for i := range c.Nodes * c.DataCenters {
+		known.Nodes = append(known.Nodes, nodeName(i))
+	}
+	for i := range c.DataCenters {
+		known.DataCenters = append(known.DataCenters, dataCenter(i))
+	}
+	return known
+}
+
+// nodeName is the name of the node at an index: of dc1 first, from node1.
+func nodeName(i int) string { return fmt.Sprintf("node%d", i+1) }
+
+// dataCenter is the name of the data centre at an index.
+func dataCenter(i int) string { return fmt.Sprintf("dc%d", i+1) }
+
+// call is what a plan is asked about a node.
+func (c Config) call(dependency string, i int) chaos.Call {
+	name := nodeName(i)
+	return chaos.Call{Dependency: dependency, Protocol: chaos.Node, Node: name, DataCenter: dataCenter(i / c.Nodes), Identity: name, Also: ofNodes}
+}
+
+// ofNodes says whether a rule does something to nodes.
+func ofNodes(r *chaos.Rule) bool { return r.What.Kind.AppliesTo(chaos.Node) }
+
+// CheckPlan returns nil, or a *chaos.PlanError for rules that are for nodes of the
+// dependency and would do nothing: they name a node, a data centre or a peer that isn't
+// there, or need what is left off (Namespaces, DiskMB). Rules for other dependencies and
+// other places are none of its business, unless all rules for nodes are for other
+// dependencies. Nothing needs to be started for it.
+func (c Config) CheckPlan(plan chaos.Plan, dependency string) error {
+	c = c.withDefaults()
+	known := c.Known(dependency)
+	var elsewhere, problems []chaos.Problem
+	ours := false
+	for i, r := range plan.Rules {
+		if !ofNodes(&r) || r.Where.Protocol != "" && r.Where.Protocol != chaos.Node {
+			continue
+		}
+		// The rule alone, at its place.
+		alone := chaos.Plan{Rules: make([]chaos.Rule, i+1)}
+		alone.Rules[i] = r
+		if p := misnamed(alone, chaos.Known{Dependencies: known.Dependencies}); len(p) > 0 {
+			elsewhere = append(elsewhere, p...)
+			continue
+		}
+		ours = true
+		p := misnamed(alone, chaos.Known{Nodes: known.Nodes, DataCenters: known.DataCenters})
+		if len(p) == 0 {
+			p = c.idle(alone, i, dependency)
+		}
+		problems = append(problems, p...)
+	}
+	if !ours {
+		problems = elsewhere
+	}
+	if len(problems) > 0 {
+		return &chaos.PlanError{Problems: problems}
+	}
+	return nil
+}
+
+// misnamed are the names in a plan that aren't known.
+func misnamed(plan chaos.Plan, known chaos.Known) []chaos.Problem {
+	var bad *chaos.PlanError
+	if errors.As(plan.CheckNames(known), &bad) {
+		return bad.Problems
+	}
+	return nil
+}
+
+// idle tells why the rule at an index would do nothing although its names are there.
+func (c Config) idle(plan chaos.Plan, i int, dependency string) []chaos.Problem {
+	problem := func(field, format string, args ...any) []chaos.Problem {
+		return []chaos.Problem{{Field: fmt.Sprintf("rules[%d].%s", i, field), Message: fmt.Sprintf("%q: ", plan.RuleName(i)) + fmt.Sprintf(format, args...)}}
+	}
+	r := plan.Rules[i]
+	switch {
+	case r.What.Kind == chaos.Partition && !c.Namespaces:
+		return problem("what.kind", "the nodes share one network, which can't be parted; set Config.Namespaces")
+	case r.What.Kind == chaos.DiskFull && c.DiskMB == 0:
+		return problem("what.kind", "the disk is the machine's own, which nobody fills; set Config.DiskMB")
+	}
+	harmed, cut := 0, 0
+	for n := range c.Nodes * c.DataCenters {
+		if r.Matches(c.call(dependency, n)) {
+			harmed++
+			cut += len(c.ways(n, r.What))
+		}
+	}
+	switch {
+	case harmed == 0:
+		return problem("where", "it fits no node: what distinguishes requests, like an operation or a table, has no place in a rule for nodes")
+	case r.What.Kind == chaos.Partition && cut == 0:
+		return problem("what.peers", "nothing is cut off: a node is not its own peer")
+	}
+	return nil
+}
+
+// way is what one end sends to another: the index of a node, or machine.
+type way struct{ from, to int }
+
+// machine is the end where clients are.
+const machine = -1
+
+func bothWays(a, b int) []way { return []way{{a, b}, {b, a}} }
+
+// ways are what a partition by a plan cuts: a node from those of its peers that are there.
+func (c Config) ways(node int, what chaos.What) []way {
+	var all []way
+	add := func(peer int) {
+		if what.OneWay {
+			all = append(all, way{node, peer})
+		} else {
+			all = append(all, bothWays(node, peer)...)
+		}
+	}
+	for peer := range c.Nodes * c.DataCenters {
+		if peer != node && what.HasPeer(nodeName(peer), dataCenter(peer/c.Nodes)) {
+			add(peer)
+		}
+	}
+	if slices.Contains(what.Peers, chaos.Clients) {
+		add(machine)
+	}
+	return all
+}
