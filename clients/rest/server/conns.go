@@ -26,6 +26,9 @@ type conns struct {
 // hook is for http.Server.ConnState; next is the user's own, or nil.
 func (c *conns) hook(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
 	return func(nc net.Conn, state http.ConnState) {
+		if own, ok := nc.(*unwrapped); ok {
+			nc = own.tls // what it was called with before
+		}
 		c.changed(nc, state)
 		if next != nil {
 			next(nc, state)
@@ -113,7 +116,6 @@ type conn struct {
 	prefaced int  // how much of the preface was seen
 	other    bool // it is not HTTP/2
 	in       frames
-	newest   uint32 // stream
 
 	// http2: it is. leaving: goodbye is to be said. answered: the caller knows.
 	http2, leaving, answered atomic.Bool
@@ -122,8 +124,9 @@ type conn struct {
 	out     frames
 	said    time.Time // zero: not yet
 
-	streams sync.Mutex
-	open    map[uint32]struct{} // streams that were begun and not answered
+	streams       sync.Mutex
+	open          map[uint32]struct{} // streams that were begun and not answered
+	newest, asked uint32              // stream; that when isIdle was asked
 }
 
 // add returns a connection that is known until it is closed.

@@ -26,5 +26,5 @@
 //     read, as far as the body could be read ahead.
 //   - Draining: not ready, then answers that close their connections, then no new
 //     connections, then the requests that were begun end, then everything else. Callers
-//     on HTTP/2 without TLS are told first and lose no stream.
+//     on HTTP/2 are told first and lose no stream.
 package server

@@ -8,18 +8,22 @@ import (
 	"time"
 )
 
-// poll is how often the end looks whether what it waits for is there.
-const poll = 2 * time.Millisecond
+const (
+	// poll is how often the end looks whether what it waits for is there.
+	poll = 2 * time.Millisecond
+	// idle is how long a connection of HTTP/2 must begin nothing to be told before the rest.
+	idle = 20 * time.Millisecond
+)
 
 // drain ends the server in the order that loses nothing.
 func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, end context.CancelCauseFunc) error {
 	s.draining.Store(true)
 	s.wait(s.cfg.Notice)
 	s.closing.Store(true)
-	s.conns.leave()
-	s.wait(s.cfg.Linger / 2)
-	s.pressing.Store(true)
-	s.wait(s.cfg.Linger / 2)
+	for end := time.Now().Add(s.cfg.Linger); time.Now().Before(end) && !s.isClosed(); {
+		s.conns.leaveIdle()
+		s.wait(min(idle, time.Until(end)))
+	}
 	// From now on no connection is taken. Shutdown does not serve what comes on one
 	// that it has not read from yet, so those that were just taken get time to be read.
 	err := l.finish(served)

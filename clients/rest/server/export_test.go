@@ -2,6 +2,3 @@ package server
 
 // Taken is the number of connections that are known to be taken over.
 func Taken(s *Server) int { return s.conns.taken() }
-
-// Press makes half of Linger pass.
-func Press(s *Server) { s.pressing.Store(true) }

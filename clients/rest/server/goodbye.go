@@ -106,14 +106,17 @@ func (c *conn) sawIn() {
 	switch f := &c.in; {
 	case f.kind() == framePing && f.flags()&flagAck != 0 && bytes.Equal(f.begin[:f.began], pingData):
 		c.answered.Store(true)
-	case f.kind() == frameHeaders && f.stream() > c.newest:
-		c.newest = f.stream()
+	case f.kind() == frameHeaders:
 		c.streams.Lock()
+		defer c.streams.Unlock()
+		if f.stream() <= c.newest {
+			return // trailers
+		}
+		c.newest = f.stream()
 		if c.open == nil {
 			c.open = map[uint32]struct{}{}
 		}
 		c.open[f.stream()] = struct{}{}
-		c.streams.Unlock()
 	case f.kind() == frameReset:
 		c.ended(f.stream())
 	}
@@ -166,8 +169,16 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// leave says goodbye to a caller that speaks HTTP/2 without TLS, as soon as that can
-// be. It reports whether the connection is at its end: the caller knows, or has not
+// isIdle says whether no stream is open, and none was begun since it was asked before.
+func (c *conn) isIdle() bool {
+	c.streams.Lock()
+	defer c.streams.Unlock()
+	idle := len(c.open) == 0 && c.newest == c.asked
+	c.asked = c.newest
+	return idle
+}
+
+// leave says goodbye to a caller that speaks HTTP/2, as soon as that can be. It reports whether the connection is at its end: the caller knows, or has not
 // answered for too long, and no stream is open.
 func (c *conn) leave(now time.Time) bool {
 	if !c.http2.Load() {
@@ -205,6 +216,15 @@ const sayTime = 100 * time.Millisecond
 func (c *conns) leave() bool {
 	now := time.Now()
 	return c.each(func(own *conn) bool { return own.leave(now) })
+}
+
+// leaveIdle says goodbye on the connections that have been idle since it was called
+// before. A caller that begins a request while goodbye comes can begin it again
+// elsewhere; but Go's own client has closed its body by then, and fails if it can't get
+// the body again (net/http, Go 1.26: "cannot rewind body after connection loss").
+func (c *conns) leaveIdle() {
+	now := time.Now()
+	c.each(func(own *conn) bool { return !own.http2.Load() || !own.isIdle() || own.leave(now) })
 }
 
 // haveLeft says whether callers on HTTP/2 have closed their connections.

@@ -5,93 +5,60 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/server"
 )
 
-// TestTLSSaysGoodbye: an answer on HTTP/2 with TLS says goodbye when no other stream
-// runs, or when half of Linger has passed, and the connection that follows stays.
-func TestTLSSaysGoodbye(t *testing.T) {
-	ready := httptest.NewUnstartedServer(nil)
-	ready.StartTLS()
-	defer ready.Close()
-	release := make(chan struct{})
-	began := make(chan struct{}, 1)
-	conns := make(chan string, 1000)
-	s := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/held" {
-			began <- struct{}{}
-			<-release
-			return
-		}
-		conns <- r.RemoteAddr
-	}), nil, func(c *server.ServerConfig) {
-		c.HTTP.TLSConfig = &tls.Config{Certificates: ready.TLS.Certificates}
-		c.Linger = time.Hour
-	})
-	tr := ready.Client().Transport.(*http.Transport).Clone()
-	tr.ForceAttemptHTTP2 = true
-	defer tr.CloseIdleConnections()
-	at := &site{client: &http.Client{Transport: tr}}
-	get := func() string {
-		resp, _ := at.answer(t, request(t, t.Context(), "GET", "https://"+s.addr, ""))
-		if resp.StatusCode != 200 || resp.ProtoMajor != 2 {
-			t.Error(resp.Status, resp.Proto)
-		}
-		return <-conns
+// dialed is a connection to a server of HTTP/2, with TLS or without.
+func dialed(t *testing.T, s *running, p *http.Protocols) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
 	}
-	first := get()
-	held := at.do(request(t, t.Context(), "GET", "https://"+s.addr+"/held", ""))
-	receive(t, "one is held", began)
-	s.stop()
-	wait(t, "it drains", s.Draining)
-	if again := get(); again != first {
-		t.Error("a connection on which a stream runs was closed at once")
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
 	}
-	server.Press(s.Server)
-	second := first
-	wait(t, "the connection is closed", func() bool { second = get(); return second != first })
-	if again := get(); again != second {
-		t.Error("the connection that followed was closed")
+	if !p.HTTP2() {
+		return c
 	}
-	close(release)
-	if resp := receive(t, "the held one is answered", held); resp == nil || resp.StatusCode != 200 {
-		t.Errorf("%v", resp)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	_, callers := certified()
+	callers = callers.Clone()
+	callers.NextProtos, callers.ServerName = []string{"h2"}, "example.com"
+	return tls.Client(c, callers)
+}
+
+// TestHTTP2IsToldFirst: a caller on HTTP/2 is told to begin no more, streams that it
+// begins before it has read that are answered, and the last stream is named only after
+// they were. The caller here reads nothing until it has begun three.
+func TestHTTP2IsToldFirst(t *testing.T) {
+	for _, name := range []string{"http2", "https2"} {
+		t.Run(name, func(t *testing.T) { isToldFirst(t, protocol(name)) })
 	}
 }
 
-// TestHTTP2IsToldFirst: a caller on HTTP/2 without TLS is told to begin no more, streams
-// that it begins before it has read that are answered, and the last stream is named
-// only after they were. The caller here reads nothing until it has begun three.
-func TestHTTP2IsToldFirst(t *testing.T) {
+func isToldFirst(t *testing.T, p *http.Protocols) {
 	release := make(chan struct{})
 	began := make(chan struct{}, 3)
 	s := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began <- struct{}{}
 		<-release
-	}), protocol("http2"), func(c *server.ServerConfig) { c.Linger = -1 })
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
+	}), p, func(c *server.ServerConfig) { c.Linger = -1 })
+	c := dialed(t, s, p)
 	write := func(kind, flags, stream byte, payload string) {
 		t.Helper()
 		if _, err := c.Write(append([]byte{0, 0, byte(len(payload)), kind, flags, 0, 0, 0, stream}, payload...)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// GET / of http://x, in HPACK: three of the static table, and a literal host.
-	const get = "\x82\x84\x86\x01\x01x"
+	// GET / of http://x or https://x, in HPACK: three of the static table, and a literal host.
+	get := "\x82\x84\x86\x01\x01x"
+	if p.HTTP2() {
+		get = "\x82\x84\x87\x01\x01x"
+	}
 	if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -151,12 +118,14 @@ func TestHTTP2IsToldFirst(t *testing.T) {
 
 // TestACallerThatDoesNotAnswerTheGoodbye holds the end up for a while only.
 func TestACallerThatDoesNotAnswerTheGoodbye(t *testing.T) {
-	s := run(t, http.NotFoundHandler(), protocol("http2"), func(c *server.ServerConfig) { c.Linger, c.Limit = -1, 200*time.Millisecond })
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"http2", "https2"} {
+		t.Run(name, func(t *testing.T) { doesNotAnswerTheGoodbye(t, protocol(name)) })
 	}
-	defer c.Close()
+}
+
+func doesNotAnswerTheGoodbye(t *testing.T, p *http.Protocols) {
+	s := run(t, http.NotFoundHandler(), p, func(c *server.ServerConfig) { c.Linger, c.Limit = -1, 200*time.Millisecond })
+	c := dialed(t, s, p)
 	if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
 		t.Fatal(err)
 	}
@@ -165,4 +134,71 @@ func TestACallerThatDoesNotAnswerTheGoodbye(t *testing.T) {
 	}
 	s.stop()
 	receive(t, "it ends", s.end)
+}
+
+// TestWhoPausesIsToldFirst: while Linger lasts, goodbye is said on connections that are
+// idle, for a Go client that begins a request in that moment may fail.
+func TestWhoPausesIsToldFirst(t *testing.T) {
+	for _, name := range []string{"http2", "https2"} {
+		t.Run(name, func(t *testing.T) {
+			p := protocol(name)
+			began, release := make(chan struct{}, 1), make(chan struct{})
+			s := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				began <- struct{}{}
+				<-release
+			}), p, func(c *server.ServerConfig) { c.Linger = time.Hour })
+			// told is closed when a caller, which begins so many streams, is told.
+			caller := func(streams int) (told chan struct{}) {
+				c := dialed(t, s, p)
+				if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+					t.Fatal(err)
+				}
+				get := "\x82\x84\x86\x01\x01x"
+				if p.HTTP2() {
+					get = "\x82\x84\x87\x01\x01x"
+				}
+				for range streams {
+					if _, err := io.WriteString(c, "\x00\x00"+string(rune(len(get)))+"\x01\x05\x00\x00\x00\x01"+get); err != nil {
+						t.Fatal(err)
+					}
+				}
+				told, ready := make(chan struct{}), make(chan struct{})
+				go func() {
+					head := make([]byte, 9)
+					for n := 0; ; n++ {
+						if _, err := io.ReadFull(c, head); err != nil {
+							return
+						}
+						if _, err := io.CopyN(io.Discard, c, int64(head[1])<<8|int64(head[2])); err != nil {
+							return
+						}
+						if n == 0 {
+							close(ready)
+						}
+						if head[3] == 7 {
+							close(told)
+							return
+						}
+					}
+				}()
+				receive(t, "it is spoken to", ready)
+				return told
+			}
+			busy := caller(1)
+			receive(t, "it runs", began)
+			idle := caller(0)
+			s.stop()
+			receive(t, "the idle one is told", idle)
+			select {
+			case <-busy:
+				t.Error("a caller with a request under way was told before the end")
+			default:
+			}
+			close(release)
+			receive(t, "the other is told once it pauses", busy)
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log"
 	"net"
@@ -64,21 +65,42 @@ func handler(t *testing.T, g *resilience.Guard, next http.HandlerFunc, change ..
 	return h
 }
 
-// protocols runs a test over HTTP/1.1 and HTTP/2.
+// protocols runs a test over HTTP/1.1 and HTTP/2, without and with TLS.
 func protocols(t *testing.T, test func(t *testing.T, p *http.Protocols)) {
-	for _, name := range []string{"http1", "http2"} {
+	for _, name := range []string{"http1", "http2", "https2"} {
 		t.Run(name, func(t *testing.T) { test(t, protocol(name)) })
 	}
 }
 
 func protocol(name string) *http.Protocols {
 	p := &http.Protocols{}
-	if name == "http2" {
+	switch name {
+	case "http2":
 		p.SetUnencryptedHTTP2(true)
-	} else {
+	case "https2":
+		p.SetHTTP2(true)
+	default:
 		p.SetHTTP1(true)
 	}
 	return p
+}
+
+// certified are the TLS configurations of a server on loopback, and of its callers.
+var certified = sync.OnceValues(func() (own, callers *tls.Config) {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates}, s.Client().Transport.(*http.Transport).TLSClientConfig
+})
+
+// transport is the standard one over a protocol.
+func transport(p *http.Protocols) *http.Transport {
+	tr := &http.Transport{Protocols: p}
+	if p.HTTP2() {
+		_, callers := certified()
+		tr.TLSClientConfig = callers.Clone()
+	}
+	return tr
 }
 
 // site is a server on loopback with a client of its own.
@@ -92,8 +114,13 @@ func serve(t *testing.T, h http.Handler, p *http.Protocols) *site {
 	t.Helper()
 	s := &site{Server: httptest.NewUnstartedServer(h), log: &lines{}}
 	s.Config.Protocols, s.Config.ErrorLog = p, log.New(s.log, "", 0)
-	s.Start()
-	tr := &http.Transport{Protocols: p}
+	if p.HTTP2() {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	tr := transport(p)
 	s.client = &http.Client{Transport: tr}
 	t.Cleanup(func() {
 		tr.CloseIdleConnections()

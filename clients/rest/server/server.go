@@ -38,8 +38,10 @@ type ServerConfig struct {
 	Notice time.Duration
 	// Linger is how long answers then close their connections, so that callers do not
 	// send on them while they are closed: longer than most callers pause. Callers on
-	// HTTP/2 without TLS are told at once, and lose nothing whatever this is. Default:
-	// 500 ms; a negative value means no time.
+	// HTTP/2 are told once they pause, at its end at the latest, and lose nothing whatever
+	// this is; but for Go's own client that begins a request in the moment in which it is
+	// told, with a body that it can't get again (Request.GetBody is nil). Default: 500 ms;
+	// a negative value means no time.
 	Linger time.Duration
 	// Limit is how long the requests that were begun may then take, before their
 	// contexts end, and half a second later their connections. Default: 10 s.
@@ -57,8 +59,8 @@ type Server struct {
 	cfg  ServerConfig
 	http *http.Server
 	// ran: Run was called. draining: it is not ready. closing: answers close their
-	// connections. pressing: half of the time for that has passed.
-	ran, draining, closing, pressing atomic.Bool
+	// connections.
+	ran, draining, closing atomic.Bool
 	// running is the number of handlers that run.
 	running atomic.Int64
 	// closed is done once Close was called.
@@ -99,7 +101,6 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s.http.Handler = s.watched(s.http.Handler)
 	s.http.ConnState = s.conns.hook(s.http.ConnState)
-	s.http.ConnContext = s.marked(s.http.ConnContext)
 	return s, nil
 }
 
@@ -107,43 +108,14 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // ready" from then on; the server itself goes on to answer.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
-// connKey finds what is known of a request's connection.
-type connKey struct{}
-
-// connInfo is what is known of a connection.
-type connInfo struct {
-	// late: it was taken while answers close theirs.
-	late bool
-	// running is the number of its handlers that run; several on HTTP/2.
-	running atomic.Int32
-}
-
-// marked is ConnContext; next is the user's own, or nil.
-func (s *Server) marked(next func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
-	return func(ctx context.Context, c net.Conn) context.Context {
-		if next != nil {
-			ctx = next(ctx, c)
-		}
-		return context.WithValue(ctx, connKey{}, &connInfo{late: s.closing.Load()})
-	}
-}
-
 // watched is the handler, with its answers closing their connections near the end.
 func (s *Server) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		s.running.Add(1)
 		defer s.running.Add(-1)
 		w := &writer{ResponseWriter: rw, before: s.closes}
-		if info, ok := r.Context().Value(connKey{}).(*connInfo); ok && r.ProtoMajor == 2 && r.TLS == nil {
+		if r.ProtoMajor == 2 {
 			w.before = nil // goodbye is said between the frames
-		} else if ok && r.ProtoMajor == 2 {
-			info.running.Add(1)
-			defer info.running.Add(-1)
-			w.before = func(h http.Header) {
-				if s.saysGoodbye(info) {
-					s.closes(h)
-				}
-			}
 		}
 		next.ServeHTTP(w.watch(r), r)
 		w.finish()
@@ -157,15 +129,6 @@ func (s *Server) closes(h http.Header) {
 	}
 }
 
-// saysGoodbye reports whether an answer on an HTTP/2 connection with TLS closes it, by
-// the standard server's GOAWAY: its frames are not seen. What other streams have on the way then is dropped, and sent again by clients that
-// can, at once for the first time and a second later for the next. So it waits for a
-// moment in which nothing else runs, if one comes; and a connection on which they are
-// sent again stays, or they would be sent back and forth until the end.
-func (s *Server) saysGoodbye(info *connInfo) bool {
-	return !info.late && (s.pressing.Load() || info.running.Load() == 1)
-}
-
 // Run serves the listener until the context ends, then drains. It returns when all
 // connections and handlers have ended: nil if every request that was begun was
 // answered. The listener is closed in any case.
@@ -177,6 +140,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	defer end(ErrDraining)
 	base := s.http.BaseContext
 	s.http.BaseContext = func(l net.Listener) context.Context {
+		// The standard server has set up HTTP/2, and has taken no connection yet.
+		s.conns.unwrap(s.http.TLSNextProto)
 		if base == nil {
 			return requests
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +43,7 @@ func TestTheLimitEndsContexts(t *testing.T) {
 			cause <- context.Cause(r.Context())
 		})
 		s := run(t, h, p, func(c *server.ServerConfig) { c.Linger, c.Limit = -1, 300*time.Millisecond })
-		tr := &http.Transport{Protocols: p}
+		tr := transport(p)
 		defer tr.CloseIdleConnections()
 		at := &site{client: &http.Client{Transport: tr}}
 		running := at.do(request(t, t.Context(), "POST", s.url, "x"))
@@ -186,33 +185,36 @@ func TestServingEndsByItself(t *testing.T) {
 
 // TestTLS: HTTP/2 over TLS, the user's own hooks kept, drained while a request runs.
 func TestTLS(t *testing.T) {
-	ready := httptest.NewUnstartedServer(nil)
-	ready.StartTLS()
-	defer ready.Close()
 	type key struct{}
 	began, release := make(chan struct{}), make(chan struct{})
 	states := make(chan http.ConnState, 100)
 	s := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(key{}) != "base conn" || r.ProtoMajor != 2 {
-			t.Errorf("%v, %s", r.Context().Value(key{}), r.Proto)
+		if r.Context().Value(key{}) != "base conn" || r.ProtoMajor != 2 || r.TLS == nil || r.TLS.NegotiatedProtocol != "h2" {
+			t.Errorf("%v, %s, %+v", r.Context().Value(key{}), r.Proto, r.TLS)
 		}
 		close(began)
 		<-release
 		_, _ = io.WriteString(w, "done")
-	}), nil, func(c *server.ServerConfig) {
-		c.HTTP.TLSConfig = &tls.Config{Certificates: ready.TLS.Certificates}
+	}), protocol("https2"), func(c *server.ServerConfig) {
 		c.HTTP.BaseContext = func(net.Listener) context.Context { return context.WithValue(t.Context(), key{}, "base") }
-		c.HTTP.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		c.HTTP.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+			if _, ok := nc.(*tls.Conn); !ok {
+				t.Errorf("ConnContext gets a %T", nc)
+			}
 			return context.WithValue(ctx, key{}, ctx.Value(key{}).(string)+" conn")
 		}
-		c.HTTP.ConnState = func(_ net.Conn, s http.ConnState) { states <- s }
+		c.HTTP.ConnState = func(nc net.Conn, s http.ConnState) {
+			if _, ok := nc.(*tls.Conn); !ok {
+				t.Errorf("ConnState gets a %T", nc)
+			}
+			states <- s
+		}
 		c.Linger = 20 * time.Millisecond
 	})
-	tr := ready.Client().Transport.(*http.Transport).Clone()
-	tr.ForceAttemptHTTP2 = true
+	tr := transport(protocol("https2"))
 	defer tr.CloseIdleConnections()
 	at := &site{client: &http.Client{Transport: tr}}
-	done := at.do(request(t, t.Context(), "POST", "https://"+s.addr, "x"))
+	done := at.do(request(t, t.Context(), "POST", s.url, "x"))
 	receive(t, "it runs", began)
 	s.stop()
 	wait(t, "it drains", s.Draining)
