@@ -24,7 +24,7 @@ import (
 // TestFailedAttemptsLeaveNothing: 300 failed attempts with bodies, ten at a time. goleak
 // looks for what is left.
 func TestFailedAttemptsLeaveNothing(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 20_000)) // of no stated length
@@ -58,7 +58,7 @@ func TestFailedAttemptsLeaveNothing(t *testing.T) {
 // TestAnEndlessErrorBodyHoldsNobodyUp: the answer that nobody needs trickles.
 func TestAnEndlessErrorBodyHoldsNobodyUp(t *testing.T) {
 	var n atomic.Int64
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1)%2 == 0 {
 			return
 		}
@@ -91,7 +91,7 @@ func TestDecompressedBytesCount(t *testing.T) {
 	z := gzip.NewWriter(&bomb)
 	_, _ = z.Write(make([]byte, 10<<20))
 	_ = z.Close()
-	onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
+	onEach(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = w.Write(bomb.Bytes())
 	}, func(t *testing.T, s *service, base *rest.Base) {
@@ -114,7 +114,7 @@ func TestDecompressedBytesCount(t *testing.T) {
 
 // TestTheDeadlineHoldsForBodies: an attempt's time does not end with the headers.
 func TestTheDeadlineHoldsForBodies(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "x")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
@@ -135,7 +135,7 @@ func TestTheDeadlineHoldsForBodies(t *testing.T) {
 // TestASmallAnswerThatBreaksOffIsRepeated: it is read within its attempt.
 func TestASmallAnswerThatBreaksOffIsRepeated(t *testing.T) {
 	var n atomic.Int64
-	onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
+	onEach(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "10")
 		if n.Add(1)%2 == 1 {
 			_, _ = io.WriteString(w, "half")
@@ -241,7 +241,7 @@ func TestTheBaseHasBounds(t *testing.T) {
 
 func TestConnectionsHaveAnAge(t *testing.T) {
 	for age, want := range map[time.Duration]int64{time.Nanosecond: 5, -1: 1, 0: 1} {
-		onBoth(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, s *service, base *rest.Base) {
+		onEach(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, s *service, base *rest.Base) {
 			c := client(t, &rest.Transport{Guard: guard(t), Base: base.WithAge(age)})
 			for range 5 {
 				resp, err := c.Get(s.URL)
@@ -284,7 +284,7 @@ func TestKeepToOrigin(t *testing.T) {
 // another port, the credentials.
 func TestNothingFollowsToAnotherOrigin(t *testing.T) {
 	other := serve(t, func(http.ResponseWriter, *http.Request) {})
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Location", other.URL)
 		w.WriteHeader(http.StatusPermanentRedirect)
@@ -304,7 +304,7 @@ func TestNothingFollowsToAnotherOrigin(t *testing.T) {
 // TestInterimAnswersEnd: a server that sends 103s without end does not hold a call up to
 // its deadline, whether or not the caller's trace listens.
 func TestInterimAnswersEnd(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", strings.Repeat("x", 1000))
 		for r.Context().Err() == nil {
 			w.WriteHeader(103)
@@ -335,7 +335,7 @@ func TestInterimAnswersEnd(t *testing.T) {
 // TestTheClientsTimeoutWorks, though the docs advise against it: on the headers, and on
 // the body.
 func TestTheClientsTimeoutWorks(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/body" {
 			_, _ = io.WriteString(w, "x")
 			_ = http.NewResponseController(w).Flush()
@@ -378,49 +378,51 @@ func TestHedges(t *testing.T) {
 		{"a POST is not hedged", "POST", 200, 1, 200},
 		{"a PUT of a stream is not hedged", "PUT", 200, 1, 200},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			// A hedge answers once the first was seen, and the first after it; where there must
-			// be no hedge, after a while in which it could have come.
-			firsts, hedges, wait := make(chan struct{}, 2), make(chan struct{}, 2), time.Minute
-			if c.want == 1 {
-				wait = 50 * time.Millisecond
-			}
-			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
-				if strings.HasSuffix(r.Header.Get(rest.HeaderAttempt), ";hedge") {
-					select {
-					case <-r.Context().Done():
-					case <-firsts:
+		for _, name := range names {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				// A hedge answers once the first was seen, and the first after it; where there must
+				// be no hedge, after a while in which it could have come.
+				firsts, hedges, wait := make(chan struct{}, 2), make(chan struct{}, 2), time.Minute
+				if c.want == 1 {
+					wait = 50 * time.Millisecond
+				}
+				on(t, name, func(w http.ResponseWriter, r *http.Request) {
+					if strings.HasSuffix(r.Header.Get(rest.HeaderAttempt), ";hedge") {
+						select {
+						case <-r.Context().Done():
+						case <-firsts:
+						}
+						w.WriteHeader(c.second)
+						defer func() { hedges <- struct{}{} }()
+					} else {
+						firsts <- struct{}{}
+						select {
+						case <-r.Context().Done():
+						case <-hedges:
+						case <-time.After(wait):
+						}
 					}
-					w.WriteHeader(c.second)
-					defer func() { hedges <- struct{}{} }()
-				} else {
-					firsts <- struct{}{}
-					select {
-					case <-r.Context().Done():
-					case <-hedges:
-					case <-time.After(wait):
+					_, _ = io.WriteString(w, strings.Repeat("x", 20_000))
+				}, func(t *testing.T, s *service, base *rest.Base) {
+					g := guard(t, hedged)
+					var body io.Reader
+					if c.method == "PUT" {
+						body = io.MultiReader(strings.NewReader("x"))
 					}
-				}
-				_, _ = io.WriteString(w, strings.Repeat("x", 20_000))
-			}, func(t *testing.T, s *service, base *rest.Base) {
-				g := guard(t, hedged)
-				var body io.Reader
-				if c.method == "PUT" {
-					body = io.MultiReader(strings.NewReader("x"))
-				}
-				r, _ := http.NewRequestWithContext(t.Context(), c.method, s.URL, body)
-				resp, err := (&rest.Transport{Guard: g, Base: base}).RoundTrip(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				n, err := io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if n != 20_000 || err != nil || resp.StatusCode != c.status || s.requests.Load() != c.want {
-					t.Errorf("%d, %d bytes, %v, %d requests, want %d", resp.StatusCode, n, err, s.requests.Load(), c.want)
-				}
-				free(t, g)
+					r, _ := http.NewRequestWithContext(t.Context(), c.method, s.URL, body)
+					resp, err := (&rest.Transport{Guard: g, Base: base}).RoundTrip(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					n, err := io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+					if n != 20_000 || err != nil || resp.StatusCode != c.status || s.requests.Load() != c.want {
+						t.Errorf("%d, %d bytes, %v, %d requests, want %d", resp.StatusCode, n, err, s.requests.Load(), c.want)
+					}
+					free(t, g)
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -150,12 +150,6 @@ func isASCII(s string) bool {
 // carry sends a request of an attempt on a connection of the pool. A connection that
 // has died while it was idle is replaced, as long as nothing was written.
 func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
-	var once *oneShot
-	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
-		once = &oneShot{ReadCloser: r.Body}
-		r.Body = once
-		defer once.settle()
-	}
 	for tries := 1; ; tries++ {
 		c, err := b.pool.take(a, r.URL)
 		if err != nil {
@@ -183,68 +177,11 @@ func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
 			closeBody(r)
 			return nil, why
 		}
-		if sent || !c.used || tries == maxUnsent || !again(r, once) {
+		if sent || !c.used || tries == maxUnsent || !again(r) {
 			closeBody(r)
 			return nil, err
 		}
 	}
-}
-
-// again makes a request's body readable from its start.
-func again(r *http.Request, once *oneShot) bool {
-	switch {
-	case once != nil:
-		return !once.read.Load()
-	case r.Body == nil || r.Body == http.NoBody:
-		return true
-	}
-	body, err := r.GetBody()
-	if err == nil {
-		closeBody(r)
-		r.Body = body
-	}
-	return err == nil
-}
-
-// oneShot is a body that can't be got again. As long as it was not read, it stays open
-// for another connection.
-type oneShot struct {
-	io.ReadCloser
-	read atomic.Bool
-
-	mu sync.Mutex
-	// asked: to be closed. settled: there will be no other connection. closed: it is.
-	asked, settled, closed bool
-}
-
-// Read reads.
-func (o *oneShot) Read(p []byte) (int, error) {
-	o.read.Store(true)
-	return o.ReadCloser.Read(p)
-}
-
-// Close closes the body once it is not needed any more.
-func (o *oneShot) Close() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.asked = true
-	return o.closeLocked()
-}
-
-// settle says that no other connection will need the body.
-func (o *oneShot) settle() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.settled = true
-	_ = o.closeLocked() // as closeBody does
-}
-
-func (o *oneShot) closeLocked() error {
-	if !o.asked || o.closed || !o.settled && !o.read.Load() {
-		return nil
-	}
-	o.closed = true
-	return o.ReadCloser.Close()
 }
 
 // carried is an answer whose connection goes back to the pool at the body's end.

@@ -20,39 +20,59 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// onBoth runs a test on HTTP/1.1 and on HTTP/2.
-func onBoth(t *testing.T, h http.HandlerFunc, test func(t *testing.T, s *service, base *rest.Base)) {
-	t.Run("HTTP1", func(t *testing.T) {
-		s := serve(t, h)
-		base := rest.NewBase(50)
-		t.Cleanup(base.CloseIdleConnections)
-		test(t, s, base)
-	})
-	t.Run("HTTP2", func(t *testing.T) {
-		s := &service{}
-		s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.requests.Add(1)
-			if r.ProtoMajor != 2 {
-				t.Errorf("the request came by %s", r.Proto)
-			}
-			h(w, r)
-		}))
-		s.EnableHTTP2 = true
-		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				s.conns.Add(1)
-			}
+// names are what tests run on.
+var names = []string{"HTTP1", "HTTP2", "H2C"}
+
+// onEach runs a test on HTTP/1.1, on HTTP/2 over TLS and on HTTP/2 without, on a base
+// for 50 calls at once.
+func onEach(t *testing.T, h http.HandlerFunc, test func(t *testing.T, s *service, base *rest.Base)) {
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { on(t, name, h, test) })
+	}
+}
+
+// on runs a test over HTTP/1.1, HTTP/2 over TLS or HTTP/2 without.
+func on(t *testing.T, name string, h http.HandlerFunc, test func(t *testing.T, s *service, base *rest.Base)) {
+	s := &service{}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		if (r.ProtoMajor == 2) != (name != "HTTP1") {
+			t.Errorf("the request came by %s", r.Proto)
 		}
+		h(w, r)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.conns.Add(1)
+		}
+	}
+	switch name {
+	case "HTTP2":
+		s.EnableHTTP2 = true
 		s.StartTLS()
-		t.Cleanup(s.Close)
-		base := rest.NewBase(50, func(tr *http.Transport) {
-			tr.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-			// A machine that is busy elsewhere is no black hole.
-			tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second}
-		})
-		t.Cleanup(base.CloseIdleConnections)
-		test(t, s, base)
+	case "H2C":
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Start()
+	default:
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	base := rest.NewBase(50, func(tr *http.Transport) {
+		protocol(s, tr)
+		// A machine that is busy elsewhere is no black hole.
+		tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second}
 	})
+	t.Cleanup(base.CloseIdleConnections)
+	test(t, s, base)
+}
+
+// protocol makes a transport speak what a service does.
+func protocol(s *service, tr *http.Transport) {
+	if s.TLS != nil {
+		tr.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	}
+	tr.Protocols = s.Config.Protocols
 }
 
 // noted is a request's body that counts its closings.
@@ -64,7 +84,7 @@ type noted struct {
 func (n *noted) Close() error { n.closed.Add(1); return nil }
 
 func TestTheRequestStaysTheCallers(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.Header.Get(rest.HeaderAttempt) == "" {
 			w.WriteHeader(503)
@@ -91,7 +111,7 @@ func TestTheRequestStaysTheCallers(t *testing.T) {
 }
 
 func TestRequestBodiesAreClosed(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/500" {
 			w.WriteHeader(500)
 		}
@@ -151,7 +171,7 @@ func waitFor(t *testing.T, done func() bool) {
 }
 
 func TestNoBodyIsNoBody(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/204":
 			w.WriteHeader(204)
@@ -180,7 +200,7 @@ func TestNoBodyIsNoBody(t *testing.T) {
 }
 
 func TestRedirectsAreHandedOver(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/here":
 			http.Redirect(w, r, "/there", http.StatusFound)
@@ -208,7 +228,7 @@ func TestRedirectsAreHandedOver(t *testing.T) {
 }
 
 func TestTrailersArrive(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
+	onEach(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Trailer", "X-Told")
 		_, _ = io.WriteString(w, strings.Repeat("x", 100_000))
 		w.Header().Set("X-Told", "yes")
@@ -271,7 +291,7 @@ func TestUpgradesStayConnections(t *testing.T) {
 }
 
 func TestBodiesNobodyCloses(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
+	onEach(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 300_000))
 	}, func(t *testing.T, s *service, base *rest.Base) {
 		g := guard(t)
@@ -288,7 +308,7 @@ func TestBodiesNobodyCloses(t *testing.T) {
 
 // TestReasonsKeepTheirKind: whatever the cause says, a deadline is one for errors.Is.
 func TestReasonsKeepTheirKind(t *testing.T) {
-	onBoth(t, func(_ http.ResponseWriter, r *http.Request) {
+	onEach(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	}, func(t *testing.T, s *service, base *rest.Base) {
@@ -328,7 +348,7 @@ func TestReasonsKeepTheirKind(t *testing.T) {
 // TestTheCallersTraceHears: one trace on one context for many calls, which overflowed the
 // stack of who wraps it again and again.
 func TestTheCallersTraceHears(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/endless" {
 			w.Header().Set("X-I", "i")
 			for range 1000 {

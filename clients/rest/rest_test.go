@@ -109,7 +109,7 @@ func thirdTime(body []byte) http.HandlerFunc {
 func TestFailuresReuseTheConnection(t *testing.T) {
 	for _, size := range []int{100, 32 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			onBoth(t, thirdTime(bytes.Repeat([]byte("x"), size)), func(t *testing.T, s *service, base *rest.Base) {
+			onEach(t, thirdTime(bytes.Repeat([]byte("x"), size)), func(t *testing.T, s *service, base *rest.Base) {
 				g := guard(t)
 				c := client(t, &rest.Transport{Guard: g, Base: base})
 				for range 50 {
@@ -136,7 +136,7 @@ func TestFailuresReuseTheConnection(t *testing.T) {
 // TestLargeFailuresAreNotDrained: to read a body of 1 MiB that nobody wants costs more
 // than a connection. HTTP/2 resets the stream and keeps the connection.
 func TestLargeFailuresAreNotDrained(t *testing.T) {
-	onBoth(t, thirdTime(make([]byte, 1<<20)), func(t *testing.T, s *service, base *rest.Base) {
+	onEach(t, thirdTime(make([]byte, 1<<20)), func(t *testing.T, s *service, base *rest.Base) {
 		g := guard(t)
 		c := client(t, &rest.Transport{Guard: g, Base: base})
 		for range 10 {
@@ -150,7 +150,7 @@ func TestLargeFailuresAreNotDrained(t *testing.T) {
 			}
 		}
 		least, most := int64(20), int64(30)
-		if strings.HasSuffix(t.Name(), "HTTP2") {
+		if !strings.HasSuffix(t.Name(), "HTTP1") {
 			least, most = 1, 1
 		}
 		if n := s.conns.Load(); n < least || n > most || s.requests.Load() != 30 {
@@ -178,7 +178,7 @@ func TestWhatIsRepeated(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var bodies sync.Map
-			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+			onEach(t, func(w http.ResponseWriter, r *http.Request) {
 				b, _ := io.ReadAll(r.Body)
 				bodies.Store(string(b), true)
 				w.WriteHeader(http.StatusInternalServerError)
@@ -219,7 +219,7 @@ func TestWhatIsRepeated(t *testing.T) {
 }
 
 func TestBodiesHoldTheirPermit(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/none" {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -261,7 +261,7 @@ func TestBodiesHoldTheirPermit(t *testing.T) {
 }
 
 func TestBodiesHaveBounds(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 2000))
 		if r.URL.Path == "/stall" {
 			_ = http.NewResponseController(w).Flush()
@@ -347,28 +347,30 @@ func oneGetOverDyingConnections(t *testing.T, base http.RoundTripper) {
 }
 
 func TestConnectionsAreReused(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-	c := client(t, &rest.Transport{Guard: guard(t)})
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			for range 40 {
-				resp, err := c.Get(s.URL)
-				if err != nil {
-					t.Error(err)
-					return
+	onEach(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(t *testing.T, s *service, base *rest.Base) {
+		c := client(t, &rest.Transport{Guard: guard(t), Base: base})
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				for range 40 {
+					resp, err := c.Get(s.URL)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
 				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-			}
-		})
-	}
-	wg.Wait()
-	// Fifty are right, and docs/benchmarks/rest counts them. net/http gives up a connection
-	// whose writer is not heard of for 50 ms, as on a machine that is busy elsewhere.
-	if n := s.conns.Load(); n > 300 {
-		t.Errorf("%d connections for 2000 requests of 50 clients, want about 50", n)
-	}
+			})
+		}
+		wg.Wait()
+		// Fifty are right, and docs/benchmarks/rest counts them. net/http gives up a connection
+		// whose writer is not heard of for 50 ms, as on a machine that is busy elsewhere. On
+		// HTTP/2 one carries all, of those that were dialled together at first.
+		if n := s.conns.Load(); n > 300 || n > 50 && !strings.HasSuffix(t.Name(), "HTTP1") {
+			t.Errorf("%d connections for 2000 requests of 50 clients, want about 50", n)
+		}
+	})
 }
 
 func TestRetryAfter(t *testing.T) {
@@ -377,7 +379,7 @@ func TestRetryAfter(t *testing.T) {
 		"date":    func() string { return time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(w http.ResponseWriter, _ *http.Request) {
+			onEach(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Retry-After", header())
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}, func(t *testing.T, s *service, base *rest.Base) {
@@ -450,32 +452,33 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 
 func TestHeadersTravel(t *testing.T) {
 	got := make(chan http.Header, 10)
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		got <- r.Header
 		if len(got) == 1 {
 			w.WriteHeader(500)
 		}
-	})
-	ctx, cancel := context.WithTimeout(resilience.WithCriticality(t.Context(), resilience.Sheddable), 5*time.Second)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client(t, &rest.Transport{Guard: guard(t)}).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	for _, want := range []string{"", "2"} { // a first attempt is not counted
-		h := <-got
-		if h.Get(rest.HeaderAttempt) != want || h.Get(rest.HeaderCriticality) != resilience.Sheddable.String() || h.Get(rest.HeaderTimeout) == "" {
-			t.Errorf("attempt %q sent %v", want, h)
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		ctx, cancel := context.WithTimeout(resilience.WithCriticality(t.Context(), resilience.Sheddable), 5*time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if r.Header.Get(rest.HeaderAttempt) != "" {
-		t.Error("the caller's headers were changed")
-	}
+		resp, err := client(t, &rest.Transport{Guard: guard(t), Base: base}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		for _, want := range []string{"", "2"} { // a first attempt is not counted
+			h := <-got
+			if h.Get(rest.HeaderAttempt) != want || h.Get(rest.HeaderCriticality) != resilience.Sheddable.String() || h.Get(rest.HeaderTimeout) == "" {
+				t.Errorf("attempt %q sent %v", want, h)
+			}
+		}
+		if r.Header.Get(rest.HeaderAttempt) != "" {
+			t.Error("the caller's headers were changed")
+		}
+	})
 }
 
 func TestNeverSentIsRepeatedWhateverItIs(t *testing.T) {
@@ -503,7 +506,7 @@ func TestTypedCalls(t *testing.T) {
 	type plan struct {
 		Name string `json:"name"`
 	}
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/plan":
 			_, _ = io.WriteString(w, `{"name":"premium"}`)
@@ -521,43 +524,44 @@ func TestTypedCalls(t *testing.T) {
 		case "/down":
 			w.WriteHeader(502)
 		}
-	})
-	c, err := rest.NewClient(rest.ClientConfig{BaseURL: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.CloseIdleConnections()
-	g := guard(t)
-	if res, err := rest.Get[plan](t.Context(), c, g, "/plan"); err != nil || res.Value.Name != "premium" || res.Source != resilience.Live {
-		t.Errorf("%+v, %v", res, err)
-	}
-	if res, err := rest.Send[plan](t.Context(), c, g, "POST", "/echo", plan{"basic"}); err != nil || res.Value.Name != "basic" {
-		t.Errorf("%+v, %v", res, err)
-	}
-	_, err = rest.Get[plan](t.Context(), c, g, "/gone")
-	var status *rest.StatusError
-	if !errors.As(err, &status) || !rest.IsStatus(err, 404) || status.Problem == nil || status.Problem.Title != "no such member" || !strings.Contains(err.Error(), "ask another") {
-		t.Errorf("404: %v", err)
-	}
-	var problem *rest.Problem
-	if !errors.As(err, &problem) || problem.Type != "about:blank" || problem.Status != 0 || problem.Members["status"] != "wrong type" {
-		t.Errorf("the problem is %+v", problem)
-	}
-	if n := s.requests.Load(); n != 3 {
-		t.Errorf("a 404 was repeated: %d requests", n)
-	}
-	for path, want := range map[string]error{"/broken": nil, "/huge": rest.ErrTooLarge} {
-		if _, err := rest.Get[plan](t.Context(), c, g, path); err == nil || want != nil && !errors.Is(err, want) {
-			t.Errorf("%s: %v", path, err)
+	}, func(t *testing.T, s *service, base *rest.Base) {
+		c, err := rest.NewClient(rest.ClientConfig{BaseURL: s.URL, Base: base})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	res, err := rest.Get(t.Context(), c, g, "/down", resilience.FallbackValue(plan{"free"}))
-	if err != nil || res.Value.Name != "free" || res.Source != resilience.Static || !rest.IsStatus(res.Cause, 502) {
-		t.Errorf("fallback: %+v, %v", res, err)
-	}
-	if _, err := rest.NewClient(rest.ClientConfig{BaseURL: "nowhere"}); err == nil {
-		t.Error("a bad address was taken")
-	}
+		defer c.CloseIdleConnections()
+		g := guard(t)
+		if res, err := rest.Get[plan](t.Context(), c, g, "/plan"); err != nil || res.Value.Name != "premium" || res.Source != resilience.Live {
+			t.Errorf("%+v, %v", res, err)
+		}
+		if res, err := rest.Send[plan](t.Context(), c, g, "POST", "/echo", plan{"basic"}); err != nil || res.Value.Name != "basic" {
+			t.Errorf("%+v, %v", res, err)
+		}
+		_, err = rest.Get[plan](t.Context(), c, g, "/gone")
+		var status *rest.StatusError
+		if !errors.As(err, &status) || !rest.IsStatus(err, 404) || status.Problem == nil || status.Problem.Title != "no such member" || !strings.Contains(err.Error(), "ask another") {
+			t.Errorf("404: %v", err)
+		}
+		var problem *rest.Problem
+		if !errors.As(err, &problem) || problem.Type != "about:blank" || problem.Status != 0 || problem.Members["status"] != "wrong type" {
+			t.Errorf("the problem is %+v", problem)
+		}
+		if n := s.requests.Load(); n != 3 {
+			t.Errorf("a 404 was repeated: %d requests", n)
+		}
+		for path, want := range map[string]error{"/broken": nil, "/huge": rest.ErrTooLarge} {
+			if _, err := rest.Get[plan](t.Context(), c, g, path); err == nil || want != nil && !errors.Is(err, want) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		res, err := rest.Get(t.Context(), c, g, "/down", resilience.FallbackValue(plan{"free"}))
+		if err != nil || res.Value.Name != "free" || res.Source != resilience.Static || !rest.IsStatus(res.Cause, 502) {
+			t.Errorf("fallback: %+v, %v", res, err)
+		}
+		if _, err := rest.NewClient(rest.ClientConfig{BaseURL: "nowhere"}); err == nil {
+			t.Error("a bad address was taken")
+		}
+	})
 }
 
 func TestBadTransportsSaySo(t *testing.T) {

@@ -80,15 +80,13 @@ func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e
 const refusedStream = 7 // RFC 9113, section 7
 
 // notProcessed knows the errors by which HTTP/2 says that a request was not processed:
-// a refused stream, and a farewell (GOAWAY) that names an earlier stream as the last.
-// Where the body can't be sent again, net/http keeps nothing but the text.
+// a refused stream, and a farewell (GOAWAY) that names an earlier stream as the last, of
+// which net/http keeps nothing but the text.
 func notProcessed(err error) bool {
 	if stream := (streamError{}); errors.As(err, &stream) {
 		return stream.Code == refusedStream
 	}
-	text := err.Error()
-	return strings.Contains(text, "cannot retry err [") && (strings.Contains(text, "REFUSED_STREAM") || strings.Contains(text, "graceful shutdown GOAWAY")) ||
-		strings.Contains(text, "server sent GOAWAY and closed the connection; LastStreamID=0,")
+	return strings.Contains(err.Error(), "server sent GOAWAY and closed the connection; LastStreamID=0,")
 }
 
 // isMalformed knows the errors of requests that can't be sent at all.

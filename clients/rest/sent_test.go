@@ -272,7 +272,7 @@ func TestMarkedRefusals(t *testing.T) {
 		{"a rate limit of Envoy", 429, []string{"X-Envoy-Ratelimited", "true"}, "GET", 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onBoth(t, func(w http.ResponseWriter, r *http.Request) {
+			onEach(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if len(c.header) > 0 {
 					w.Header().Set(c.header[0], c.header[1])
@@ -296,7 +296,7 @@ func TestMarkedRefusals(t *testing.T) {
 
 // TestAFailedHandshakeIsNeverSent: nothing of the request was on the wire.
 func TestAFailedHandshakeIsNeverSent(t *testing.T) {
-	onBoth(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, s *service, _ *rest.Base) {
+	onEach(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, s *service, _ *rest.Base) {
 		base := rest.NewBase(5) // does not know the certificate
 		r, _ := http.NewRequestWithContext(t.Context(), "POST", "https://"+s.Listener.Addr().String(), strings.NewReader("x"))
 		resp, err := client(t, &rest.Transport{Guard: guard(t), Base: base}).Do(r)
@@ -336,13 +336,11 @@ func TestAProxysRefusalIsSeen(t *testing.T) {
 
 // TestABlackHoleIsNoticed: a connection that takes all and brings nothing is given up.
 func TestABlackHoleIsNoticed(t *testing.T) {
-	onBoth(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(t *testing.T, s *service, _ *rest.Base) {
+	onEach(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(t *testing.T, s *service, _ *rest.Base) {
 		var swallow atomic.Bool
 		conns := make(chan *hole, 100)
 		base := rest.NewBase(5, func(tr *http.Transport) {
-			if c, ok := s.Client().Transport.(*http.Transport); ok {
-				tr.TLSClientConfig = c.TLSClientConfig
-			}
+			protocol(s, tr)
 			dial := tr.DialContext
 			tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 				c, err := dial(ctx, network, address)

@@ -94,6 +94,10 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 
 // roundTrip is base's, held to its contract: an answer with a body, or an error.
 func roundTrip(base http.RoundTripper, out *http.Request) (*http.Response, error) {
+	if out.GetBody == nil && out.Body != nil && out.Body != http.NoBody {
+		once := newOneShot(out)
+		defer once.settle()
+	}
 	resp, err := base.RoundTrip(out)
 	switch {
 	case err != nil:

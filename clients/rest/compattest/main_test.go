@@ -2,8 +2,10 @@ package compattest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -141,9 +143,70 @@ func handler(t *testing.T, g *counted, next http.Handler) *server.Handler {
 	return h
 }
 
-func serve(t *testing.T, h http.Handler) *httptest.Server {
+// protocols are what tests run on.
+type protocols struct {
+	*http.Protocols
+	tls *tls.Config // of callers
+}
+
+var http1 = func() protocols {
+	p := protocols{Protocols: new(http.Protocols)}
+	p.SetHTTP1(true)
+	return p
+}()
+
+// onEach runs a test on HTTP/1.1, HTTP/2 without TLS, and HTTP/2 with it.
+func onEach(t *testing.T, test func(t *testing.T, on protocols)) {
+	t.Run("HTTP1", func(t *testing.T) { test(t, http1) })
+	t.Run("H2C", func(t *testing.T) {
+		on := protocols{Protocols: new(http.Protocols)}
+		on.SetUnencryptedHTTP2(true)
+		test(t, on)
+	})
+	t.Run("HTTP2", func(t *testing.T) {
+		certified := httptest.NewUnstartedServer(nil)
+		certified.StartTLS()
+		certified.Close()
+		on := protocols{new(http.Protocols), certified.Client().Transport.(*http.Transport).TLSClientConfig}
+		on.SetHTTP2(true)
+		test(t, on)
+	})
+}
+
+// speak makes a transport speak them.
+func (on protocols) speak(tr *http.Transport) {
+	tr.Protocols = on.Protocols
+	if on.tls != nil {
+		tr.TLSClientConfig = on.tls.Clone()
+	}
+	// A machine that is busy elsewhere is no black hole.
+	tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: patience, PingTimeout: patience}
+}
+
+// standard is net/http's own transport.
+func standard(t *testing.T, on protocols) *http.Transport {
+	tr := &http.Transport{}
+	on.speak(tr)
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+func serve(t *testing.T, on protocols, h http.Handler) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if (r.ProtoMajor == 2) == on.HTTP1() {
+			t.Errorf("a request came by %s", r.Proto)
+		}
+		h.ServeHTTP(w, r)
+	}))
+	s.Config.Protocols = on.Protocols
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if on.tls != nil {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
@@ -152,9 +215,9 @@ func serve(t *testing.T, h http.Handler) *httptest.Server {
 }
 
 // transport is guarded.
-func transport(t *testing.T, g *counted) *rest.Transport {
+func transport(t *testing.T, on protocols, g *counted) *rest.Transport {
 	t.Helper()
-	tr := &rest.Transport{Guard: g.Guard, Base: rest.NewBase(20)}
+	tr := &rest.Transport{Guard: g.Guard, Base: rest.NewBase(20, on.speak)}
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
 }

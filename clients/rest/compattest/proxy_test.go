@@ -20,25 +20,25 @@ type proxied struct {
 	near, far *counted // the proxy's transport, and its handler
 }
 
-func proxy(t *testing.T, backend http.Handler, wrap func(http.Handler) http.Handler) *proxied {
+func proxy(t *testing.T, on protocols, backend http.Handler, wrap func(http.Handler) http.Handler) *proxied {
 	t.Helper()
 	p := &proxied{near: caller(t), far: service(t, 20)}
-	target, err := url.Parse(serve(t, backend).URL)
+	target, err := url.Parse(serve(t, on, backend).URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rp := &httputil.ReverseProxy{Transport: transport(t, p.near), Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, ErrorLog: log.New(io.Discard, "", 0)}
+	rp := &httputil.ReverseProxy{Transport: transport(t, on, p.near), Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, ErrorLog: log.New(io.Discard, "", 0)}
 	var h http.Handler = handler(t, p.far, rp)
 	if wrap != nil {
 		h = wrap(h)
 	}
-	p.url = serve(t, h).URL
+	p.url = serve(t, on, h).URL
 	return p
 }
 
-func get(t *testing.T, url string) (*http.Response, string, error) {
+func get(t *testing.T, on protocols, url string) (*http.Response, string, error) {
 	t.Helper()
-	tr := &http.Transport{}
+	tr := standard(t, on)
 	defer tr.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
 	if err != nil {
@@ -54,63 +54,69 @@ func get(t *testing.T, url string) (*http.Response, string, error) {
 }
 
 func TestReverseProxy(t *testing.T) {
-	var bodies []string
-	p := proxy(t, thirdTime(http.StatusServiceUnavailable, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Trailer", "X-Announced")
-		_, _ = io.WriteString(w, "hello")
-		w.Header().Set("X-Announced", "a")
-		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "b")
-	}), &bodies), nil)
-	resp, body, err := get(t, p.url)
-	if err != nil || resp.StatusCode != 200 || body != "hello" || resp.Trailer.Get("X-Announced") != "a" || resp.Trailer.Get("X-Unannounced") != "b" {
-		t.Errorf("%s %q %v, %v", resp.Status, body, resp.Trailer, err)
-	}
-	p.near.want(t, 1, 3, 1, 2, 0, 0)
-	p.far.want(t, 1, 1, 1, 0, 0, 0)
+	onEach(t, func(t *testing.T, on protocols) {
+		var bodies []string
+		p := proxy(t, on, thirdTime(http.StatusServiceUnavailable, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "X-Announced")
+			_, _ = io.WriteString(w, "hello")
+			w.Header().Set("X-Announced", "a")
+			w.Header().Set(http.TrailerPrefix+"X-Unannounced", "b")
+		}), &bodies), nil)
+		resp, body, err := get(t, on, p.url)
+		if err != nil || resp.StatusCode != 200 || body != "hello" || resp.Trailer.Get("X-Announced") != "a" || resp.Trailer.Get("X-Unannounced") != "b" {
+			t.Errorf("%s %q %v, %v", resp.Status, body, resp.Trailer, err)
+		}
+		p.near.want(t, 1, 3, 1, 2, 0, 0)
+		p.far.want(t, 1, 1, 1, 0, 0, 0)
+	})
 }
 
 // TestReverseProxyCutShort: an answer that breaks off breaks off for the caller too,
 // and holds no permit.
 func TestReverseProxyCutShort(t *testing.T) {
-	p := proxy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, "half")
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}), nil)
-	if _, body, err := get(t, p.url); err == nil {
-		t.Errorf("it seems whole: %q", body)
-	}
-	p.near.free(t)
-	p.far.want(t, 1, 1, 0, 0, 0, 0)
+	onEach(t, func(t *testing.T, on protocols) {
+		p := proxy(t, on, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}), nil)
+		if _, body, err := get(t, on, p.url); err == nil {
+			t.Errorf("it seems whole: %q", body)
+		}
+		p.near.free(t)
+		p.far.want(t, 1, 1, 0, 0, 0, 0)
+	})
 }
 
 // TestReverseProxyStreams: what the backend flushes arrives before it has ended.
 func TestReverseProxyStreams(t *testing.T) {
-	release := make(chan struct{})
-	p := proxy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, "data: 1\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-release
-	}), nil)
-	tr := &http.Transport{}
-	defer tr.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: tr}).Get(p.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := make([]byte, 9)
-	if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "data: 1\n\n" {
-		t.Errorf("%q, %v", first, err)
-	}
-	if p.near.Snapshot().InFlight != 1 || p.far.Snapshot().InFlight != 1 {
-		t.Errorf("in flight: %d and %d", p.near.Snapshot().InFlight, p.far.Snapshot().InFlight)
-	}
-	close(release)
-	_, _ = io.Copy(io.Discard, resp.Body)
-	_ = resp.Body.Close()
-	p.near.want(t, 1, 1, 1, 0, 0, 0)
-	p.far.want(t, 1, 1, 1, 0, 0, 0)
+	onEach(t, func(t *testing.T, on protocols) {
+		release := make(chan struct{})
+		p := proxy(t, on, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: 1\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-release
+		}), nil)
+		tr := standard(t, on)
+		defer tr.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: tr}).Get(p.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, 9)
+		if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "data: 1\n\n" {
+			t.Errorf("%q, %v", first, err)
+		}
+		if p.near.Snapshot().InFlight != 1 || p.far.Snapshot().InFlight != 1 {
+			t.Errorf("in flight: %d and %d", p.near.Snapshot().InFlight, p.far.Snapshot().InFlight)
+		}
+		close(release)
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		p.near.want(t, 1, 1, 1, 0, 0, 0)
+		p.far.want(t, 1, 1, 1, 0, 0, 0)
+	})
 }
 
 // speak talks over a WebSocket at the address.
@@ -167,7 +173,7 @@ func shout(t *testing.T) http.HandlerFunc {
 // TestReverseProxyWebSocket: a connection that changes its protocol holds the permits of
 // both guards while it lives.
 func TestReverseProxyWebSocket(t *testing.T) {
-	p := proxy(t, shout(t), nil)
+	p := proxy(t, http1, shout(t), nil)
 	speak(t, p.url, func() {
 		if p.near.Snapshot().InFlight != 1 || p.far.Snapshot().InFlight != 1 {
 			t.Errorf("in flight: %d and %d", p.near.Snapshot().InFlight, p.far.Snapshot().InFlight)
