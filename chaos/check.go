@@ -231,9 +231,7 @@ func (c *checker) what(r Rule) {
 		c.add("what.kind", "unknown kind %q%s", w.Kind, suggest(string(w.Kind), names))
 		return
 	}
-	if p := r.Where.Protocol; p != "" && slices.Contains(protocols, p) && !w.Kind.AppliesTo(p) {
-		c.add("what.kind", "%s happens at %s, not at %s", w.Kind, strings.Join(info.Places, ", "), p)
-	}
+	c.place(r, info)
 	v := reflect.ValueOf(w)
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
@@ -260,8 +258,13 @@ func (c *checker) what(r Rule) {
 	c.delay(info, w)
 	c.oneOf("what.at", w.At, "before", "after")
 	c.oneOf("what.direction", w.Direction, Downstream, Upstream, Both)
-	if w.Status != 0 && (w.Status < 100 || w.Status > 599) {
-		c.add("what.status", "is %d; an HTTP status is from 100 to 599", w.Status)
+	if w.At != "" && w.Direction != "" {
+		c.add("what.direction", "does not go with at: both say on which side of the execution it happens; give one")
+	}
+	if w.Kind == RedirectLoop && w.Status != 0 && (w.Status < 300 || w.Status > 399) {
+		c.add("what.status", "is %d; a redirect has a status from 300 to 399", w.Status)
+	} else if w.Status != 0 && (w.Status < 200 || w.Status > 599) {
+		c.add("what.status", "is %d; the status of an HTTP answer is from 200 to 599", w.Status)
 	}
 	if w.ChunkVary > 0 && w.ChunkVary >= w.ChunkBytes {
 		c.add("what.chunk_vary", "is %d, not less than chunk_bytes, which is %d", w.ChunkVary, w.ChunkBytes)
@@ -289,6 +292,9 @@ func (c *checker) delay(info KindInfo, w What) {
 		if w.Delay == 0 && w.Jitter == 0 && len(w.Histogram) == 0 {
 			c.add("what.delay", "is missing; %s needs a delay, a jitter or a histogram", w.Kind)
 		}
+	}
+	if w.Kind == SlowBody && w.Delay == 0 && w.Jitter == 0 && len(w.Histogram) == 0 && w.BytesPerS == 0 {
+		c.add("what.delay", "is missing; %s needs a delay, a jitter, a histogram or bytes_per_s", w.Kind)
 	}
 	if w.Delay > MaxTTL {
 		c.add("what.delay", "is %v; at most %v", w.Delay, MaxTTL)

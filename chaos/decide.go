@@ -44,7 +44,7 @@ func (r *run) decide(ctx context.Context, c Call, now time.Duration) []Fault {
 	var faults []Fault
 	complete := false
 	for _, rule := range r.rules {
-		if !rule.open(now) || !rule.matches(&c) {
+		if !rule.open(now) || !rule.acts(c.Protocol) || !rule.matches(&c) {
 			continue
 		}
 		if !complete {
@@ -158,7 +158,7 @@ func (f *Followed) Faults(ctx context.Context) []Fault {
 	now := r.elapsed()
 	var faults []Fault
 	for _, rule := range r.rules {
-		if !rule.open(now) || !rule.matches(&f.call) {
+		if !rule.open(now) || !rule.acts(f.call.Protocol) || !rule.matches(&f.call) {
 			continue
 		}
 		f.call = r.complete(ctx, f.call)

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ type InjectedError struct {
 	Dependency string
 	Operation  string
 	Message    string
-	Err        error // what the caller registered for What.Code, or nil
+	Code       string // What.Code
+	Err        error  // what the caller registered for the code, or nil
 }
 
 func (e *InjectedError) Error() string {
@@ -31,7 +33,7 @@ func (e *InjectedError) Error() string {
 		msg = e.Err.Error()
 	}
 	if msg == "" {
-		msg = string(e.Kind)
+		msg = cmp.Or(e.Code, string(e.Kind))
 	}
 	return fmt.Sprintf("%s: %s (injected by chaos rule %q)", what, msg, e.Rule)
 }
@@ -66,7 +68,7 @@ func (f Fault) Pick(i uint64, n int) int {
 
 // Err is the fault as an error about the call.
 func (f Fault) Err(c Call) *InjectedError {
-	return &InjectedError{Rule: f.Rule, Kind: f.What.Kind, Dependency: c.Dependency, Operation: c.Operation, Message: f.What.Message}
+	return &InjectedError{Rule: f.Rule, Kind: f.What.Kind, Dependency: c.Dependency, Operation: c.Operation, Message: f.What.Message, Code: f.What.Code}
 }
 
 // Sleep waits for d, until the context ends, or until the fault ends, whichever

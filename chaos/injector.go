@@ -74,6 +74,7 @@ type rule struct {
 	name        string
 	from, to    time.Duration
 	probability float64
+	places      []string // that it can act at
 	scopes      bool
 	counted     bool // the rule looks at call numbers
 	calls, done *atomic.Int64
@@ -136,13 +137,13 @@ func (i *Injector) Update(plan Plan) error {
 	defer i.mu.Unlock()
 	rules := make([]*rule, len(plan.Rules))
 	for n, r := range plan.Rules {
-		c := &rule{Rule: r, name: plan.RuleName(n), probability: 1, scopes: r.Whom.Scope != ""}
+		c := &rule{Rule: r, name: plan.RuleName(n), probability: 1, places: r.Places(), scopes: r.Whom.Scope != ""}
 		c.calls, c.done = new(atomic.Int64), new(atomic.Int64)
 		c.from, c.to = plan.Window(n)
 		if r.Often.Probability != nil {
 			c.probability = *r.Often.Probability
 		}
-		c.counted = r.When.Nth > 0 || r.When.After > 0 || r.When.First > 0 || r.When.Every > 0
+		c.counted = r.When.counts()
 		for _, old := range i.mu.rules {
 			if old.name == c.name {
 				c.calls, c.done = old.calls, old.done
@@ -278,6 +279,12 @@ func (r *run) leaseLeft() time.Duration {
 }
 
 func (r *run) lapsed() bool { return r.lease > 0 && r.leaseLeft() <= 0 }
+
+// acts says whether the rule can act on calls at a place; of who does not say where it
+// asks no place is demanded. A clock is no call.
+func (r *rule) acts(place string) bool {
+	return r.What.Kind != ClockSkew && (place == "" || slices.Contains(r.places, place))
+}
 
 func (r *run) has(name string) bool {
 	return slices.ContainsFunc(r.rules, func(r *rule) bool { return r.name == name })

@@ -81,7 +81,29 @@ type KindInfo struct {
 	Does   string   // in words, after the name of the dependency: "answers late"
 	Places []string // values of Where.Protocol that it applies to
 	Needs  []string // parameters of What that must be set
-	Takes  []string // parameters that may be set
+	Takes  []string // parameters that may be set; some have a meaning at some places only, see At
+}
+
+// At lists the parameters of What that the kind needs or takes at a place; none if it
+// does not apply there.
+func (k KindInfo) At(place string) []string {
+	if !slices.Contains(k.Places, place) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Concat(k.Needs, k.Takes), func(parameter string) bool {
+		places, some := parameterPlaces[parameter]
+		return some && !slices.Contains(places, place)
+	})
+}
+
+// parameterPlaces are where a parameter has a meaning, if not at every place of its kinds.
+// A rule acts only where all of its parameters do: none is ever ignored.
+var parameterPlaces = map[string][]string{
+	"at":           {InProcess, HTTP, CQL},
+	"code":         {InProcess, CQL},
+	"direction":    {TCP, CQL},
+	"after_bytes":  {HTTP, TCP, CQL},
+	"after_uptime": {TCP, CQL},
 }
 
 var delays = []string{"delay", "jitter", "distribution", "shape", "histogram", "max"}

@@ -88,6 +88,9 @@ type When struct {
 	_ struct{}
 }
 
+// counts says that the rule looks at call numbers.
+func (w When) counts() bool { return w.Nth > 0 || w.After > 0 || w.First > 0 || w.Every > 0 }
+
 // Often thins out a rule.
 type Often struct {
 	// Probability is from 0, which is never, to 1. Nil means 1.
@@ -110,11 +113,12 @@ type Whom struct {
 }
 
 // What is a fault: a kind and its parameters. Which parameters a kind needs and
-// takes is in the table [Kinds]; Check refuses others.
+// takes is in the table [Kinds]; Check refuses others. A parameter that has no meaning
+// at a place keeps the rule from that place, see [Rule.Places]: none is ignored.
 type What struct {
 	Kind Kind `yaml:"kind" doc:"the kind of fault"`
 
-	Delay        time.Duration `yaml:"delay" doc:"how long; the centre of the distribution"`
+	Delay        time.Duration `yaml:"delay" doc:"how long; the centre of the distribution; of reset and blackhole: until the connection ends"`
 	Jitter       time.Duration `yaml:"jitter" doc:"half the width of uniform, the standard deviation of normal"`
 	Distribution string        `yaml:"distribution" doc:"fixed, uniform, normal, pareto or histogram; default uniform with jitter, else fixed"`
 	Shape        float64       `yaml:"shape" doc:"of pareto: above 0, smaller has a longer tail; default 3"`
@@ -125,17 +129,17 @@ type What struct {
 	Message    string            `yaml:"message" doc:"text of the error"`
 	Code       string            `yaml:"code" doc:"name of the error: one that the caller registered, or a CQL error like write_timeout"`
 	Fields     map[string]string `yaml:"fields" doc:"fields of a CQL error, like received, required, write_type"`
-	Status     int               `yaml:"status" doc:"HTTP status, 100 to 599"`
+	Status     int               `yaml:"status" doc:"HTTP status, 200 to 599"`
 	Headers    map[string]string `yaml:"headers" doc:"HTTP headers of the answer"`
 	Body       string            `yaml:"body" doc:"body of the answer"`
-	RetryAfter time.Duration     `yaml:"retry_after" doc:"the Retry-After header, in whole seconds"`
+	RetryAfter time.Duration     `yaml:"retry_after" doc:"the Retry-After header, in whole seconds; of quota by default what is left of the period"`
 
-	Direction   string        `yaml:"direction" doc:"downstream (to the client, default), upstream or both"`
+	Direction   string        `yaml:"direction" doc:"downstream (to the client, default), upstream or both; of reset and drop on TCP: with the next bytes that go there, default at once"`
 	Bytes       int64         `yaml:"bytes" doc:"number of bytes: let through before the fault, or wrong by"`
 	BytesPerS   int64         `yaml:"bytes_per_s" doc:"bytes a second"`
 	ChunkBytes  int64         `yaml:"chunk_bytes" doc:"bytes a chunk, on average"`
 	ChunkVary   int64         `yaml:"chunk_vary" doc:"a chunk is longer or shorter by up to this; less than chunk_bytes"`
-	AfterBytes  int64         `yaml:"after_bytes" doc:"the fault begins after that many bytes of a connection's direction"`
+	AfterBytes  int64         `yaml:"after_bytes" doc:"the fault begins after that many bytes of a connection's direction, or of an HTTP answer's body"`
 	AfterUptime time.Duration `yaml:"after_uptime" doc:"the fault begins when the connection is that old"`
 
 	Limit  int           `yaml:"limit" doc:"of quota: calls in each period"`

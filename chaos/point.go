@@ -55,8 +55,12 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 	var zero T
 	i := p.injector
 	var late []Fault
-	spoil := false
+	spoil, decided := false, false
 	for _, f := range i.Decide(ctx, p.call) {
+		if !f.What.Kind.Waits() && decided {
+			continue // of those that do more than wait the first wins
+		}
+		decided = decided || !f.What.Kind.Waits()
 		switch f.What.Kind {
 		case Latency:
 			i.Injected(ctx, p.call, f)

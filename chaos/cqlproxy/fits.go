@@ -13,7 +13,7 @@ func (l *link) fits(r *request, rule *chaos.Rule) bool {
 	if rule.What.Direction == chaos.Upstream {
 		passed = l.toNode
 	}
-	if !kind.AppliesTo(chaos.CQL) || time.Since(l.began) < rule.What.AfterUptime || passed.wrote.Load() < rule.What.AfterBytes {
+	if time.Since(l.began) < rule.What.AfterUptime || passed.wrote.Load() < rule.What.AfterBytes {
 		return false
 	}
 	switch kind {

@@ -2,163 +2,179 @@ package httpfault
 
 import (
 	"bytes"
+	"fmt"
 	"io"
-	"net/http"
-	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// damage is what a fault does to a body: bytes go in, other bytes come out.
+// defaultChunk is how many bytes of a slow body are passed between two waits.
+const defaultChunk = 64
+
+// readBytes is how much of an answer is read at once, unless a fault wants less.
+const readBytes = 4 << 10
+
+// damage is what faults do to a body: bytes go in, other bytes come out. It is for one
+// goroutine.
 type damage struct {
 	decided
-	fault chaos.Fault
-	seen  int64
-	drawn uint64
+	faults []chaos.Fault
+	begun  []bool
+	seen   int64
+	drawn  uint64
 }
 
-// chunk is how many bytes are passed between two waits.
-func (d *damage) chunk() int64 {
-	if d.fault.What.ChunkBytes > 0 {
-		return d.fault.What.ChunkBytes
-	}
-	return 64
-}
-
-// pass gives the bytes to write, piece by piece, with the waits between; cut says
-// that the body ends here, however much is left.
-func (d *damage) pass(b []byte, write func([]byte) error) (cut bool, err error) {
-	f := d.fault
-	switch f.What.Kind {
-	case chaos.Truncate:
-		left := f.What.Bytes - d.seen
-		d.seen += int64(len(b))
-		if left < int64(len(b)) {
-			return true, write(b[:max(0, left)])
+func (d decided) damage(faults []chaos.Fault) *damage {
+	m := &damage{decided: d, faults: faults, begun: make([]bool, len(faults))}
+	for i, f := range faults {
+		if f.What.AfterBytes == 0 {
+			m.begin(i)
 		}
-		return false, write(b)
-	case chaos.Corrupt:
-		b = bytes.Clone(b)
-		for i := range max(1, f.What.Bytes) {
-			if len(b) > 0 {
-				b[f.Pick(d.drawn+uint64(i), len(b))] ^= byte(1 + f.Pick(d.drawn+uint64(i)+1<<32, 255))
+	}
+	return m
+}
+
+// begin tells of a fault, once; false says that it was told before.
+func (d *damage) begin(i int) bool {
+	if d.begun[i] {
+		return false
+	}
+	d.begun[i] = true
+	d.tell(d.faults[i])
+	return true
+}
+
+// of is the fault of a kind, or nil.
+func (d *damage) of(kind chaos.Kind) *chaos.Fault {
+	for i := range d.faults {
+		if d.faults[i].What.Kind == kind {
+			return &d.faults[i]
+		}
+	}
+	return nil
+}
+
+func chunk(f chaos.Fault) int64 {
+	if f.What.ChunkBytes > 0 {
+		return f.What.ChunkBytes
+	}
+	return defaultChunk
+}
+
+// step is how many bytes meet the same faults, at most n.
+func (d *damage) step(n int64) int64 {
+	for _, f := range d.faults {
+		if left := f.What.AfterBytes - d.seen; left > 0 {
+			n = min(n, left)
+			continue
+		}
+		switch f.What.Kind {
+		case chaos.SlowBody:
+			n = min(n, chunk(f))
+		case chaos.Truncate:
+			if left := f.What.Bytes - d.seen; left > 0 {
+				n = min(n, left)
 			}
+		}
+	}
+	return n
+}
+
+// cut is a fault with which a body ends early.
+type cut struct{ fault chaos.Fault }
+
+func (c *cut) Error() string { return "the body is cut by chaos rule " + c.fault.Rule }
+
+// pass gives the bytes to write, piece by piece, with the waits between. The error is a
+// *cut, that of a wait, or that of write.
+func (d *damage) pass(b []byte, write func([]byte) error) error {
+	for len(b) > 0 {
+		part := b[:d.step(int64(len(b)))]
+		b = b[len(part):]
+		for i, f := range d.faults {
+			if d.seen < f.What.AfterBytes {
+				continue
+			}
+			first := d.begin(i)
+			var err error
+			if part, err = d.apply(f, part, first); err != nil {
+				return err
+			}
+		}
+		d.seen += int64(len(part))
+		if err := write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply does to a piece what one fault says; first says that the fault begins with it.
+func (d *damage) apply(f chaos.Fault, part []byte, first bool) ([]byte, error) {
+	switch f.What.Kind {
+	case chaos.Latency, chaos.Hang:
+		if first {
+			return part, d.wait(f, lasting(f))
+		}
+	case chaos.Reset, chaos.Drop:
+		if err := d.wait(f, f.Delay); err != nil || d.injector.Over(f) {
+			return part, err
+		}
+		return part, &cut{f}
+	case chaos.Truncate:
+		if d.seen >= f.What.Bytes {
+			return part, &cut{f}
+		}
+	case chaos.Corrupt:
+		part = bytes.Clone(part)
+		for i := range max(1, f.What.Bytes) {
+			part[f.Pick(d.drawn+uint64(i), len(part))] ^= byte(1 + f.Pick(d.drawn+uint64(i)+1<<32, 255))
 		}
 		d.drawn += uint64(max(1, f.What.Bytes))
-		return false, write(b)
 	case chaos.SlowBody:
-		for len(b) > 0 {
-			n := min(d.chunk(), int64(len(b)))
-			if err := d.wait(f, d.pause(n)); err != nil {
-				return true, err
-			}
-			if err := write(b[:n]); err != nil {
-				return true, err
-			}
-			b = b[n:]
-		}
-		return false, nil
+		return part, d.wait(f, d.pause(f, len(part)))
 	}
-	return false, write(b)
+	return part, nil
 }
 
-func (d *damage) pause(n int64) time.Duration {
-	if d.fault.What.BytesPerS > 0 {
-		return time.Duration(float64(n) / float64(d.fault.What.BytesPerS) * float64(time.Second))
-	}
-	p := d.fault.DelayOf(d.drawn)
+// pause is what a slow body waits before n bytes: their share of a rate, and a delay.
+func (d *damage) pause(f chaos.Fault, n int) time.Duration {
+	p := f.DelayOf(d.drawn)
 	d.drawn++
+	if f.What.BytesPerS > 0 {
+		p += time.Duration(float64(n) / float64(f.What.BytesPerS) * float64(time.Second))
+	}
 	return p
-}
-
-// spoiled is a ResponseWriter whose body is damaged.
-type spoiled struct {
-	http.ResponseWriter
-	decided
-	fault  chaos.Fault
-	damage *damage
-	wrote  bool
-}
-
-func (s *spoiled) WriteHeader(status int) {
-	if s.wrote {
-		return
-	}
-	s.wrote = true
-	s.damage = &damage{decided: s.decided, fault: s.fault}
-	h := s.Header()
-	switch s.fault.What.Kind {
-	case chaos.WrongLength:
-		n, _ := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
-		h.Set("Content-Length", strconv.FormatInt(max(0, n+max(1, s.fault.What.Bytes)), 10))
-	case chaos.EndlessBody:
-		h.Del("Content-Length")
-	}
-	s.ResponseWriter.WriteHeader(status)
-}
-
-func (s *spoiled) Write(b []byte) (int, error) {
-	if !s.wrote {
-		if h := s.Header(); s.fault.What.Kind == chaos.WrongLength && h.Get("Content-Length") == "" {
-			h.Set("Content-Length", strconv.Itoa(len(b))) // as the server would, of a body in one piece
-		}
-		s.WriteHeader(http.StatusOK)
-	}
-	cut, err := s.damage.pass(b, func(part []byte) error {
-		if len(part) == 0 {
-			return nil
-		}
-		_, err := s.ResponseWriter.Write(part)
-		s.Flush()
-		return err
-	})
-	if cut {
-		panic(http.ErrAbortHandler)
-	}
-	return len(b), err
-}
-
-// Flush sends what there is.
-func (s *spoiled) Flush() {
-	// Where flushing is not possible the server sends when it wants to.
-	_ = http.NewResponseController(s.ResponseWriter).Flush()
-}
-
-// Unwrap is for http.ResponseController.
-func (s *spoiled) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
-// end is called when the handler has ended.
-func (s *spoiled) end() {
-	if !s.wrote {
-		s.WriteHeader(http.StatusOK)
-	}
-	switch s.fault.What.Kind {
-	case chaos.EndlessBody:
-		piece := bytes.Repeat([]byte{' '}, int(s.damage.chunk()))
-		for !s.injector.Over(s.fault) && s.ctx.Err() == nil {
-			if _, err := s.ResponseWriter.Write(piece); err != nil {
-				return
-			}
-			s.Flush()
-			pause := max(time.Millisecond, s.damage.pause(0))
-			if s.wait(s.fault, pause) != nil {
-				return
-			}
-		}
-		panic(http.ErrAbortHandler)
-	case chaos.WrongLength:
-		panic(http.ErrAbortHandler) // Less came than was said.
-	}
 }
 
 // spoiledBody is a response body that is damaged on the way to the client.
 type spoiledBody struct {
 	body   io.ReadCloser
 	damage *damage
+	stated int64 // length that the answer states wrongly; -1: it does not
 	ready  bytes.Buffer
 	err    error
 	buf    []byte
+}
+
+// spoilBody damages an answer; it reads the first bytes if their number must be told.
+func spoilBody(body io.ReadCloser, length int64, d *damage) (_ *spoiledBody, stated int64) {
+	s := &spoiledBody{body: body, damage: d, stated: -1, buf: make([]byte, readBytes)}
+	switch wrong := d.of(chaos.WrongLength); {
+	case wrong != nil && length < 0:
+		// As a server would of a body in one piece: what came first and what is wrong.
+		s.fill()
+		length = int64(s.ready.Len())
+		fallthrough
+	case wrong != nil:
+		s.stated = length + max(1, wrong.What.Bytes)
+		return s, s.stated
+	case d.of(chaos.EndlessBody) != nil:
+		return s, -1
+	}
+	return s, length
 }
 
 func (s *spoiledBody) Read(b []byte) (int, error) {
@@ -172,30 +188,47 @@ func (s *spoiledBody) Read(b []byte) (int, error) {
 }
 
 func (s *spoiledBody) fill() {
-	if s.buf == nil {
-		s.buf = make([]byte, s.damage.chunk())
+	n, err := s.body.Read(s.buf[:s.damage.step(readBytes)])
+	if s.stated >= 0 && s.damage.seen+int64(n) >= s.stated {
+		n, err = int(s.stated-s.damage.seen), io.EOF // Whoever trusts the length stops here.
+		s.stated = -1
 	}
-	n, err := s.body.Read(s.buf)
-	cut, e := s.damage.pass(s.buf[:n], func(part []byte) error {
+	passed := s.damage.pass(s.buf[:n], func(part []byte) error {
 		_, err := s.ready.Write(part)
 		return err
 	})
-	switch {
-	case e != nil:
-		s.err = e
-	case cut:
+	endless := s.damage.of(chaos.EndlessBody)
+	switch c, isCut := passed.(*cut); {
+	case isCut:
+		s.err = c.lost(s.damage.call)
+	case passed != nil:
+		s.err = passed
+	case err == io.EOF && s.stated >= 0:
 		s.err = io.ErrUnexpectedEOF
-	case err == io.EOF && s.damage.fault.What.Kind == chaos.WrongLength:
-		s.err = io.ErrUnexpectedEOF
-	case err == io.EOF && s.damage.fault.What.Kind == chaos.EndlessBody:
-		if s.err = s.damage.wait(s.damage.fault, max(time.Millisecond, s.damage.pause(0))); s.err == nil && !s.damage.injector.Over(s.damage.fault) {
-			s.ready.Write(bytes.Repeat([]byte{' '}, len(s.buf)))
+	case err == io.EOF && endless != nil:
+		if s.err = s.damage.wait(*endless, max(time.Millisecond, s.damage.pause(*endless, 0))); s.err == nil && !s.damage.injector.Over(*endless) {
+			s.ready.Write(bytes.Repeat([]byte{' '}, int(chunk(*endless))))
 		} else if s.err == nil {
 			s.err = io.ErrUnexpectedEOF
 		}
 	default:
 		s.err = err
 	}
+}
+
+// lost is how a client sees a cut.
+func (c *cut) lost(call chaos.Call) error {
+	switch c.fault.What.Kind {
+	case chaos.Reset:
+		err := c.fault.Err(call)
+		err.Err = fmt.Errorf("read tcp: %w", syscall.ECONNRESET)
+		return err
+	case chaos.Drop:
+		err := c.fault.Err(call)
+		err.Err = io.ErrUnexpectedEOF
+		return err
+	}
+	return io.ErrUnexpectedEOF
 }
 
 func (s *spoiledBody) Close() error { return s.body.Close() }

@@ -58,6 +58,41 @@ func (d decided) wait(f chaos.Fault, t time.Duration) error {
 	return d.injector.Sleep(d.ctx, f, t)
 }
 
+// course is what happens to a request, by when: waits and what comes instead of an answer,
+// in the order of the rules; then what meets an answer; then what meets its body.
+type course struct{ before, after, body []chaos.Fault }
+
+// course sorts the faults. Waits add up; of the others the first that applies wins.
+func (d decided) course(q *quotas) course {
+	var c course
+	decided := false
+	for _, f := range d.faults {
+		if !f.What.Kind.Waits() {
+			if decided || f.What.Kind == chaos.Quota && !q.over(&f) {
+				continue
+			}
+			decided = true
+		}
+		switch f.What.Kind {
+		case chaos.SlowBody, chaos.Truncate, chaos.Corrupt, chaos.WrongLength, chaos.EndlessBody:
+			c.body = append(c.body, f)
+			continue
+		}
+		switch {
+		case f.What.AfterBytes > 0:
+			c.body = append(c.body, f)
+		case f.What.At == "after":
+			c.after = append(c.after, f)
+		default:
+			c.before = append(c.before, f)
+		}
+	}
+	return c
+}
+
+// ended says that a fault that had to wait is over by now.
+func (d decided) ended(f chaos.Fault) bool { return f.Delay > 0 && d.injector.Over(f) }
+
 // quotas counts requests by rule and period.
 type quotas struct {
 	mu    sync.Mutex
@@ -69,8 +104,9 @@ type quota struct {
 	n     int
 }
 
-// over says whether a request is one too many.
-func (q *quotas) over(f chaos.Fault) bool {
+// over says whether a request is one too many. The fault then says when there is room
+// again, unless its rule does.
+func (q *quotas) over(f *chaos.Fault) bool {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -83,6 +119,9 @@ func (q *quotas) over(f chaos.Fault) bool {
 	}
 	c.n++
 	q.count[f.Rule] = c
+	if f.What.RetryAfter == 0 {
+		f.What.RetryAfter = c.began.Add(f.What.Period).Sub(now)
+	}
 	return c.n > f.What.Limit
 }
 
@@ -114,10 +153,12 @@ func body(f chaos.Fault) string {
 	return "injected by chaos rule " + strconv.Quote(f.Rule) + "\n"
 }
 
-// after says that a fault meets the answer of a request that was carried out.
-func after(f chaos.Fault) bool { return f.What.At == "after" }
+// lasts says that a fault is nothing but a wait.
+func lasts(f chaos.Fault) bool {
+	return f.What.Kind == chaos.Latency || f.What.Kind == chaos.Hang
+}
 
-// lasting is how long a wait is.
+// lasting is how long a fault waits.
 func lasting(f chaos.Fault) time.Duration {
 	if f.What.Kind == chaos.Hang {
 		return chaos.MaxTTL

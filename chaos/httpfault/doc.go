@@ -11,5 +11,6 @@
 // It may import the standard library and chaos.
 //
 // It promises: without open faults a request passes as it is; a wait or a hang ends
-// with the request's context and with the fault's window; a reset is a real one.
+// with the request's context and with the fault's window; a reset is a real one; of
+// the faults that do more than wait the first wins; no parameter of a rule is ignored.
 package httpfault

@@ -46,6 +46,7 @@ func TestASlowBodyComesInPieces(t *testing.T) {
 	for name, change := range map[string]func(*chaos.What){
 		"delay": func(w *chaos.What) { w.ChunkBytes, w.Delay = 4, pause },
 		"rate":  func(w *chaos.What) { w.ChunkBytes, w.BytesPerS = 4, 40 },
+		"both":  func(w *chaos.What) { w.ChunkBytes, w.BytesPerS, w.Delay = 4, 80, pause/2 },
 	} {
 		for place, open := range places {
 			t.Run(name+"/"+place, func(t *testing.T) {
@@ -143,6 +144,26 @@ func TestAWrongLengthIsStated(t *testing.T) {
 			body, err := io.ReadAll(resp.Body)
 			if resp.ContentLength != int64(len(text)+3) || string(body) != text || !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%d bytes stated, %q came, %v", resp.ContentLength, body, err)
+			}
+		})
+	}
+}
+
+// TestAResetInTheBodyIsReal: what comes before it arrives, then RST, with TLS too.
+func TestAResetInTheBodyIsReal(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "TLS"}[secure], func(t *testing.T) {
+			i := inject(t, rule(chaos.Reset, func(w *chaos.What) { w.AfterBytes = 5 }))
+			s := httptest.NewUnstartedServer(httpfault.Handler(right, httpfault.Config{Dependency: "membership", Injector: i}))
+			if secure {
+				s.StartTLS()
+			} else {
+				s.Start()
+			}
+			defer s.Close()
+			resp, body, err := get(t, s.Client(), s.URL)
+			if resp == nil || body != text[:5] || !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%v %q %v", resp, body, err)
 			}
 		})
 	}

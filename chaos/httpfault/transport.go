@@ -39,88 +39,62 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(d.faults) == 0 {
 		return t.base.RoundTrip(r)
 	}
-	var spoil, late []chaos.Fault
-	for _, f := range d.faults {
-		switch f.What.Kind {
-		case chaos.Latency, chaos.Hang:
-			d.tell(f)
-			if after(f) {
-				late = append(late, f)
-				continue
-			}
-			if err := d.wait(f, lasting(f)); err != nil {
-				closeBody(r)
-				return nil, err
-			}
-		case chaos.SlowBody, chaos.Truncate, chaos.Corrupt, chaos.WrongLength, chaos.EndlessBody:
-			if len(spoil) == 0 {
-				d.tell(f)
-				spoil = append(spoil, f)
-			}
-		default:
-			if after(f) {
-				d.tell(f)
-				late = append(late, f)
-				continue
-			}
-			resp, err, applied := t.instead(d, f, r)
-			if applied {
-				closeBody(r)
-				return resp, err
-			}
+	course := d.course(&t.quotas)
+	for _, f := range course.before {
+		d.tell(f)
+		if err := d.wait(f, lasting(f)); err != nil {
+			closeBody(r)
+			return nil, err
+		}
+		if !lasts(f) && !d.ended(f) {
+			closeBody(r)
+			return d.refusal(f, r)
 		}
 	}
 	resp, err := t.base.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range late {
+	for _, f := range course.after {
 		// The server has carried it out; the answer comes late, or not at all.
-		err := f.Err(d.call)
-		switch f.What.Kind {
-		case chaos.Reset:
-			err.Err = reset()
-		case chaos.Drop:
-			err.Err = io.EOF
-		default:
-			if err := d.wait(f, lasting(f)); err != nil {
-				_ = resp.Body.Close()
-				return nil, err
-			}
-			continue
+		d.tell(f)
+		err := d.wait(f, lasting(f))
+		if err == nil && !lasts(f) && !d.ended(f) {
+			_, err = d.refusal(f, r)
 		}
-		_ = resp.Body.Close()
-		return nil, err
+		if err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
 	}
-	for _, f := range spoil {
-		resp.Body = &spoiledBody{body: resp.Body, damage: &damage{decided: d, fault: f}}
-		resp.ContentLength = -1
+	if len(course.body) == 0 {
+		return resp, nil
+	}
+	body, length := spoilBody(resp.Body, resp.ContentLength, d.damage(course.body))
+	if resp.Body = body; length != resp.ContentLength {
+		resp.ContentLength = length
 		resp.Header.Del("Content-Length")
+		if length >= 0 {
+			resp.Header.Set("Content-Length", strconv.FormatInt(length, 10))
+		}
 	}
 	return resp, nil
 }
 
-// instead is what a fault gives instead of a request.
-func (t *transport) instead(d decided, f chaos.Fault, r *http.Request) (*http.Response, error, bool) {
+// refusal is what a fault gives instead of an answer of the server.
+func (d decided) refusal(f chaos.Fault, r *http.Request) (*http.Response, error) {
 	switch f.What.Kind {
 	case chaos.Quota:
-		if !t.quotas.over(f) {
-			return nil, nil, false
-		}
-		d.tell(f)
-		return answer(r, f, status(f, http.StatusTooManyRequests)), nil, true
+		return answer(r, f, status(f, http.StatusTooManyRequests)), nil
 	case chaos.Status:
-		d.tell(f)
-		return answer(r, f, status(f, http.StatusInternalServerError)), nil, true
+		return answer(r, f, status(f, http.StatusInternalServerError)), nil
 	case chaos.RedirectLoop:
-		d.tell(f)
 		resp := answer(r, f, status(f, http.StatusFound))
 		resp.Header.Set("Location", r.URL.String())
-		return resp, nil, true
+		return resp, nil
 	}
 	err := f.Err(d.call)
 	switch f.What.Kind {
-	case chaos.Error:
 	case chaos.Reset:
 		err.Err = reset()
 	case chaos.Refuse:
@@ -129,11 +103,8 @@ func (t *transport) instead(d decided, f chaos.Fault, r *http.Request) (*http.Re
 		err.Err = io.EOF
 	case chaos.TLSFailure:
 		err.Err = fmt.Errorf("remote error: tls: handshake failure")
-	default:
-		return nil, nil, false
 	}
-	d.tell(f)
-	return nil, err, true
+	return nil, err
 }
 
 func reset() error { return fmt.Errorf("read tcp: %w", syscall.ECONNRESET) }

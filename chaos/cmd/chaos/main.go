@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -99,7 +100,7 @@ func load(file string, errs io.Writer) (chaos.Plan, error) {
 func here(plan chaos.Plan, place string, errs io.Writer) error {
 	var idle []string
 	for i, r := range plan.Rules {
-		if r.Where.Protocol != "" && r.Where.Protocol != place || !r.What.Kind.AppliesTo(place) {
+		if !slices.Contains(r.Places(), place) {
 			idle = append(idle, fmt.Sprintf("%q (%s)", plan.RuleName(i), r.What.Kind))
 		}
 	}
