@@ -94,7 +94,9 @@ func TestARuleIsPassedOverElsewhere(t *testing.T) {
 	if got := plan.Rules[0].Places(); !slices.Equal(got, []string{chaos.TCP, chaos.CQL}) {
 		t.Errorf("places %v", got)
 	}
-	ask := func(place string) int { return len(i.Decide(t.Context(), chaos.Call{Dependency: "d", Protocol: place})) }
+	ask := func(place string) int {
+		return len(i.Decide(t.Context(), chaos.Call{Dependency: "d", Protocol: place}))
+	}
 	for n, c := range []struct {
 		place string
 		want  int

@@ -91,6 +91,7 @@ func (s Scenario) problems() []chaos.Problem {
 	}
 	if s.HTTP != nil {
 		s.HTTP.problems(&c)
+		s.HTTP.carried(&c, s.Faults)
 	}
 	if (s.HTTP != nil) != (s.Target == HTTPTarget) {
 		c.add("http", "goes with target: %s, and the other way round", HTTPTarget)

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -103,6 +104,24 @@ func (h *HTTP) problems(c *checker) {
 		if a.Status != "" && !statusPattern(a.Status) {
 			c.add(at+".status", "is %q: give a status like 200, or a class like 2xx", a.Status)
 		}
+	}
+}
+
+// carried checks that each fault can happen at the proxies before its dependency, or it
+// would silently do nothing. That there are such proxies is checked when names are.
+func (h *HTTP) carried(c *checker, faults []chaos.Rule) {
+	for i, r := range faults {
+		places, found := r.Places(), []string{}
+		for _, p := range h.Proxies {
+			known := chaos.Known{Dependencies: []string{p.Dependency}}
+			if (chaos.Plan{Rules: []chaos.Rule{r}}).CheckNames(known) == nil {
+				found = append(found, cmp.Or(p.Protocol, chaos.TCP))
+			}
+		}
+		if len(places) == 0 || len(found) == 0 || slices.ContainsFunc(found, func(protocol string) bool { return slices.Contains(places, protocol) }) {
+			continue // no place at all is told already
+		}
+		c.add(fmt.Sprintf("faults[%d]", i), "happens at %s, and its proxy is %s: change the proxy's protocol, or the fault", strings.Join(places, ", "), strings.Join(found, ", "))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +98,60 @@ func TestAFaultBeginsWithTheConnectionsAge(t *testing.T) {
 		if lived := time.Since(began); lived < age {
 			t.Errorf("it lived for %s, less than %s", lived, age)
 		}
+	}
+}
+
+// TestAResetTakesItsTime: its delay runs from its trigger; bytes pass until then.
+func TestAResetTakesItsTime(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	for name, change := range map[string]func(*chaos.What){
+		"bytes":        func(w *chaos.What) { w.AfterBytes = 4 },
+		"upstream":     func(w *chaos.What) { w.Direction = chaos.Upstream },
+		"both ways":    func(w *chaos.What) { w.Direction = chaos.Both },
+		"without more": func(*chaos.What) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := build(t)
+			c := b.dial()
+			b.mustEcho(c, "four")
+			b.rules(rule(chaos.Reset, func(r *chaos.Rule) { r.What.Delay = delay; change(&r.What) }))
+			began := time.Now()
+			b.eventually(func() bool { // A connection hears of a new rule soon, not at once.
+				var err error
+				if name != "without more" {
+					_, err = b.echo(c, "more")
+				}
+				return err != nil || len(b.told) > 0
+			})
+			if e := <-b.told; e.Kind != chaos.Reset || e.Delay != delay {
+				t.Errorf("told %+v", e)
+			}
+			if _, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%v, want a reset", err)
+			}
+			if took := time.Since(began); took < delay {
+				t.Errorf("reset after %s, less than %s", took, delay)
+			}
+		})
+	}
+}
+
+// TestADelayEndsWithItsRule: nothing comes of it later, and a new rule's runs anew.
+func TestADelayEndsWithItsRule(t *testing.T) {
+	for _, kind := range []chaos.Kind{chaos.Reset, chaos.Blackhole} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := build(t, rule(kind, func(r *chaos.Rule) { r.What.Delay = time.Hour }))
+			c := b.dial()
+			b.eventually(func() bool { return len(b.told) > 0 })
+			b.rules()
+			b.eventually(func() bool { // What was swallowed is lost.
+				if err := c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+					t.Fatal(err)
+				}
+				got, err := b.echo(c, "after")
+				return err == nil && got == "after"
+			})
+		})
 	}
 }
 

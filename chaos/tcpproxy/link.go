@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -38,11 +39,46 @@ type link struct {
 	now                    atomic.Pointer[active]
 	pipes                  atomic.Int32
 	done                   chan struct{}
-	holes                  map[string]time.Time // blackholes by rule, since when
+	swallowing             map[string]bool // rules that are open and swallow
+	tripped                chan struct{}   // has an entry when a trigger has tripped
 
 	mu    sync.Mutex
 	told  map[string]bool
+	since map[string]time.Time // delays that have begun, by rule
 	ended bool
+}
+
+// trip begins the delay after which a fault ends the connection, unless it has begun.
+func (l *link) trip(f chaos.Fault) {
+	l.mu.Lock()
+	_, begun := l.since[f.Rule]
+	if !begun {
+		l.since[f.Rule] = time.Now()
+	}
+	l.mu.Unlock()
+	if begun {
+		return
+	}
+	l.tell(f)
+	select {
+	case l.tripped <- struct{}{}:
+	default: // It will look anyway.
+	}
+}
+
+// delayed says since when a fault's delay runs; false if it has not begun.
+func (l *link) delayed(f chaos.Fault) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, begun := l.since[f.Rule]
+	return at, begun
+}
+
+// forget ends the delays of rules that are not open.
+func (l *link) forget(open map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.since, func(rule string, _ time.Time) bool { return !open[rule] })
 }
 
 // tell says once a connection and rule that the fault is applied.
@@ -170,6 +206,7 @@ func (l *link) follow(followed *chaos.Followed) {
 		select {
 		case <-l.done:
 		case <-changed:
+		case <-l.tripped:
 		case <-wake:
 		}
 		if timer != nil {
@@ -183,47 +220,65 @@ func (l *link) follow(followed *chaos.Followed) {
 	}
 }
 
-// due leaves out what waits for the connection's age, and says when the next is due.
+// due leaves out what waits for the connection's age or for its delay, and says when the
+// next is due.
 func (l *link) due(faults []chaos.Fault) (now []chaos.Fault, soonest time.Duration) {
-	age, in := time.Since(l.began), map[string]bool{}
-	for _, f := range faults {
-		after := f.What.AfterUptime
-		if f.What.Kind == chaos.Reset {
-			after += f.Delay
+	age, open, swallowing := time.Since(l.began), map[string]bool{}, map[string]bool{}
+	later := func(wait time.Duration) bool {
+		if wait > 0 && (soonest == 0 || wait < soonest) {
+			soonest = wait
 		}
-		if wait := after - age; wait > 0 {
-			if soonest == 0 || wait < soonest {
-				soonest = wait
-			}
+		return wait > 0
+	}
+	for _, f := range faults {
+		if later(f.What.AfterUptime - age) {
 			continue
 		}
+		open[f.Rule] = true
 		if f.What.Kind == chaos.Blackhole {
-			in[f.Rule] = true
-			if l.holes[f.Rule].IsZero() {
-				l.holes[f.Rule] = time.Now()
+			swallowing[f.Rule] = true
+		}
+		if f.What.Delay > 0 && (f.What.Kind == chaos.Reset || f.What.Kind == chaos.Blackhole) {
+			if !triggered(f) {
+				l.trip(f)
 			}
-			// A blackhole with a delay closes the connection after it.
-			if wait := f.What.Delay - time.Since(l.holes[f.Rule]); f.What.Delay > 0 && wait <= 0 {
-				f.What.Kind, f.What.AfterBytes = chaos.Drop, 0
-			} else if f.What.Delay > 0 && (soonest == 0 || wait < soonest) {
-				soonest = wait
+			at, begun := l.delayed(f)
+			if begun && !later(f.What.Delay-time.Since(at)) {
+				f = atOnce(f)
 			}
 		}
 		now = append(now, f)
 	}
-	for rule := range l.holes {
-		if !in[rule] && l.proxy.cfg.EndSwallowed {
+	l.forget(open)
+	for rule := range l.swallowing {
+		if !open[rule] && l.proxy.cfg.EndSwallowed {
 			l.abort(false)
 		}
 	}
+	l.swallowing = swallowing
 	return now, soonest
+}
+
+// triggered says that a fault that ends a connection waits for bytes: for a number of
+// them, or for the next ones in a direction.
+func triggered(f chaos.Fault) bool {
+	return f.What.AfterBytes > 0 || f.What.Direction != "" && f.What.Kind != chaos.Blackhole
+}
+
+// atOnce is a fault whose delay is over: a reset, or the end of a blackhole.
+func atOnce(f chaos.Fault) chaos.Fault {
+	if f.What.Kind == chaos.Blackhole {
+		f.What.Kind = chaos.Drop
+	}
+	f.What.AfterBytes, f.What.Direction, f.What.Delay = 0, "", 0
+	return f
 }
 
 // set makes faults the active ones and applies those that end a connection; false
 // means that it did.
 func (l *link) set(faults []chaos.Fault) bool {
 	for _, f := range faults {
-		if f.What.AfterBytes > 0 {
+		if triggered(f) || f.What.Kind == chaos.Reset && f.What.Delay > 0 {
 			continue
 		}
 		switch f.What.Kind {

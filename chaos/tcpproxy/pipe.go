@@ -240,7 +240,14 @@ func (p *pipe) settle(f chaos.Fault, b []byte, v *verdict) bool {
 		v.hold = true
 	case chaos.Blackhole, chaos.HalfOpen:
 		v.swallow = true
-	case chaos.Reset, chaos.Down:
+		if f.What.Delay > 0 {
+			p.link.trip(f)
+		}
+	case chaos.Reset:
+		if f.What.Delay > 0 {
+			p.link.trip(f) // bytes pass until it comes
+			return false
+		}
 		v.abort, v.reset = true, true
 	case chaos.Drop:
 		v.abort = true

@@ -146,7 +146,7 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) serve(client *net.TCPConn) {
 	call := chaos.Call{Dependency: p.cfg.Dependency, Node: p.cfg.Node, Protocol: chaos.TCP}
-	l := &link{proxy: p, client: client, clientTCP: client, began: time.Now(), call: call, told: map[string]bool{}, holes: map[string]time.Time{}, done: make(chan struct{})}
+	l := &link{proxy: p, client: client, clientTCP: client, began: time.Now(), call: call, told: map[string]bool{}, since: map[string]time.Time{}, done: make(chan struct{}), tripped: make(chan struct{}, 1)}
 	l.now.Store(&active{changed: make(chan struct{})})
 	p.mu.Lock()
 	p.links[l] = struct{}{}

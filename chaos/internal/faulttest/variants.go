@@ -89,9 +89,9 @@ func base(kind chaos.Kind, unit time.Duration) chaos.What {
 	case chaos.Quota:
 		w.Limit, w.Period = 1, 3*time.Minute
 	case chaos.Bandwidth:
-		w.BytesPerS = 1000
+		w.BytesPerS = 200
 	case chaos.Slice:
-		w.ChunkBytes = 20
+		w.ChunkBytes, w.Delay = 20, unit/4 // pieces that can be told apart
 	case chaos.CQLError:
 		w.Code = "write_timeout"
 	case chaos.Partition:
