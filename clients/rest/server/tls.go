@@ -28,7 +28,7 @@ func (c *conns) unwrap(protocols map[string]func(*http.Server, *tls.Conn, http.H
 		own := &unwrapped{c.add(tc), tc}
 		defer own.Close() // it may be closed already, and says so
 		// Who serves it without TLS has seen the preface.
-		if own.SetReadDeadline(time.Now().Add(s.ReadHeaderTimeout)) != nil {
+		if limit := s.ReadHeaderTimeout; limit > 0 && own.SetReadDeadline(time.Now().Add(limit)) != nil {
 			return
 		}
 		var begin [len(preface)]byte
