@@ -68,6 +68,9 @@ func Variants(place string, unit time.Duration) []Variant {
 			}
 			v.B = v.A
 			p.b(&v.B)
+			if place == chaos.CQL && parameter == "direction" && k.Kind != chaos.Truncate && k.Kind != chaos.Corrupt {
+				v.B.Direction = chaos.Downstream // upstream is what they do by default
+			}
 			all = append(all, v)
 		}
 	}
