@@ -188,8 +188,10 @@ func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
 func (a *attempt) carried(resp *http.Response, c *connection) *http.Response {
 	switch {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
-		// Who changed the protocol has it from here on, and net/http has let it go.
-		a.finish(c)
+		// Who changed the protocol has it from here on.
+		if a.drop() {
+			c.pool.forget(c)
+		}
 	case resp.Body == http.NoBody:
 		a.finish(c)
 	default:

@@ -163,8 +163,22 @@ func (p *pool) closeLocked(c *connection) {
 	if c.gone {
 		return
 	}
-	c.gone = true
 	_ = c.client.Close() // it never fails
+	p.forgetLocked(c)
+}
+
+// forget lets go of a connection that somebody else has from here on. It is not closed:
+// net/http may not have let it go yet, and would close it for good.
+func (p *pool) forget(c *connection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.gone {
+		p.forgetLocked(c)
+	}
+}
+
+func (p *pool) forgetLocked(c *connection) {
+	c.gone = true
 	c.quiet()
 	p.freeLocked(c.host)
 }
