@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -30,6 +29,8 @@ type Base struct {
 //     beside connections that are about to be free nor closes what the next one needs;
 //   - connections take new requests for five minutes and some seconds, so that
 //     addresses that a name got meanwhile are found, however busy a connection is;
+//   - of the addresses of a name the next is tried a quarter of a second after the last,
+//     or sooner where little time is left, so that a dead one costs no more than that;
 //   - HTTP/2 pings, so that a connection into nowhere is noticed within a second;
 //   - bounds on dials, handshakes, header bytes, and 10 s from a request to its
 //     answer's headers.
@@ -38,10 +39,9 @@ type Base struct {
 // Change adjusts the standard transport underneath before it is used, for example its
 // TLSClientConfig.
 func NewBase(limit int, change ...func(*http.Transport)) *Base {
-	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
+		DialContext:            newDialer().dial,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           0, // bound by host
 		MaxIdleConnsPerHost:    max(2, limit),
