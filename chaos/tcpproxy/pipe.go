@@ -26,6 +26,7 @@ type pipe struct {
 	from, to  conn
 	direction string
 	all, own  *atomic.Int64 // bytes passed, of the proxy and of the link
+	came      *atomic.Int64 // bytes read, of the proxy
 
 	passed int64  // bytes written
 	drawn  uint64 // delays drawn
@@ -33,9 +34,9 @@ type pipe struct {
 }
 
 func newPipe(l *link, from, to conn, direction string) *pipe {
-	p := &pipe{link: l, from: from, to: to, direction: direction, all: &l.proxy.stats.up, own: &l.up}
+	p := &pipe{link: l, from: from, to: to, direction: direction, all: &l.proxy.stats.up, own: &l.up, came: &l.proxy.stats.cameUp}
 	if direction == chaos.Downstream {
-		p.all, p.own = &l.proxy.stats.down, &l.down
+		p.all, p.own, p.came = &l.proxy.stats.down, &l.down, &l.proxy.stats.cameDown
 	}
 	return p
 }
@@ -50,6 +51,7 @@ func (p *pipe) run() {
 	buf := make([]byte, chunkBytes)
 	for {
 		n, err := p.from.Read(buf)
+		p.came.Add(int64(n))
 		if n > 0 && !p.chunk(buf[:n]) {
 			break
 		}

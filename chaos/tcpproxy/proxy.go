@@ -65,8 +65,10 @@ type Stats struct {
 	// Accepted connections, of which Open are open and Failed never reached the upstream
 	// or failed a handshake.
 	Accepted, Open, Failed int64
-	// Up and Down are the bytes that were passed to the upstream and to clients.
-	Up, Down int64
+	// Up and Down are the bytes that were passed to the upstream and to clients; CameUp and
+	// CameDown those that came from clients and from the upstream, also if a fault
+	// swallowed them.
+	Up, Down, CameUp, CameDown int64
 }
 
 // Proxy is a running proxy. It is safe for concurrent use. Who started it closes it.
@@ -76,7 +78,7 @@ type Proxy struct {
 	end    context.CancelFunc
 	listen *net.TCPListener
 	wg     sync.WaitGroup
-	stats  struct{ accepted, open, failed, up, down atomic.Int64 }
+	stats  struct{ accepted, open, failed, up, down, cameUp, cameDown atomic.Int64 }
 
 	mu    sync.Mutex
 	links map[*link]struct{}
@@ -114,7 +116,8 @@ func (p *Proxy) Addr() string { return p.listen.Addr().String() }
 // Stats is a copy of the counts.
 func (p *Proxy) Stats() Stats {
 	s := &p.stats
-	return Stats{Accepted: s.accepted.Load(), Open: s.open.Load(), Failed: s.failed.Load(), Up: s.up.Load(), Down: s.down.Load()}
+	return Stats{Accepted: s.accepted.Load(), Open: s.open.Load(), Failed: s.failed.Load(), Up: s.up.Load(), Down: s.down.Load(),
+		CameUp: s.cameUp.Load(), CameDown: s.cameDown.Load()}
 }
 
 // Close ends the proxy and every connection.

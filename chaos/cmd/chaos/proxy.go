@@ -91,7 +91,7 @@ func (f proxyFlags) secure(cfg *tcpproxy.Config) error {
 	if f.cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
-			return fmt.Errorf("--tls-cert, --tls-key: %w", err)
+			return fmt.Errorf("--tls-cert %s, --tls-key %s: %w", f.cert, f.key, err)
 		}
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	}

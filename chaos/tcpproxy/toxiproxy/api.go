@@ -253,16 +253,22 @@ func (a *API) metrics(w http.ResponseWriter, _ *http.Request) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	for _, m := range []string{"received", "sent"} {
-		fmt.Fprintf(w, "# TYPE toxiproxy_proxy_%s_bytes_total counter\n", m)
+	for _, m := range []struct {
+		name     string
+		up, down func(tcpproxy.Stats) int64
+	}{
+		{"received", func(s tcpproxy.Stats) int64 { return s.CameUp }, func(s tcpproxy.Stats) int64 { return s.CameDown }},
+		{"sent", func(s tcpproxy.Stats) int64 { return s.Up }, func(s tcpproxy.Stats) int64 { return s.Down }},
+	} {
+		fmt.Fprintf(w, "# TYPE toxiproxy_proxy_%s_bytes_total counter\n", m.name)
 		for _, name := range names {
 			e := a.proxies[name]
 			if e.proxy == nil {
 				continue
 			}
 			s := e.proxy.Stats()
-			fmt.Fprintf(w, "toxiproxy_proxy_%s_bytes_total{direction=\"upstream\",listener=%q,proxy=%q,upstream=%q} %d\n", m, e.Listen, name, e.Upstream, s.Up)
-			fmt.Fprintf(w, "toxiproxy_proxy_%s_bytes_total{direction=\"downstream\",listener=%q,proxy=%q,upstream=%q} %d\n", m, e.Listen, name, e.Upstream, s.Down)
+			fmt.Fprintf(w, "toxiproxy_proxy_%s_bytes_total{direction=\"upstream\",listener=%q,proxy=%q,upstream=%q} %d\n", m.name, e.Listen, name, e.Upstream, m.up(s))
+			fmt.Fprintf(w, "toxiproxy_proxy_%s_bytes_total{direction=\"downstream\",listener=%q,proxy=%q,upstream=%q} %d\n", m.name, e.Listen, name, e.Upstream, m.down(s))
 		}
 	}
 }

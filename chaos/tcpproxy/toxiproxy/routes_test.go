@@ -3,7 +3,9 @@ package toxiproxy_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -175,6 +177,44 @@ func TestAToxicityIsRolledOnceAConnection(t *testing.T) {
 	}
 	if other := hits(4); slices.Equal(first, other) {
 		t.Error("another seed hit the same")
+	}
+}
+
+// TestMetricsCountBytes: those that came and those that were passed on, by direction, with
+// the names and labels of Toxiproxy's collectors.
+func TestMetricsCountBytes(t *testing.T) {
+	api, echo := build(t)
+	p, err := client.NewClient(api).CreateProxy("echo", "127.0.0.1:0", echo)
+	must(t, err)
+	conn := dial(t, p.Listen)
+	got, _, err := exchange(conn, "0123456789")
+	if got != "0123456789" || err != nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+	_, err = p.AddToxic("cut", "limit_data", "downstream", 1, client.Attributes{"bytes": 12})
+	must(t, err)
+	if got, _, err = exchange(dial(t, p.Listen), "abcdefghijklmnopqrstuvwxyz"); got != "abcdefghijkl" || err == nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+	labels := func(metric, direction string) string {
+		return fmt.Sprintf("toxiproxy_proxy_%s_bytes_total{direction=%q,listener=%q,proxy=\"echo\",upstream=%q} ", metric, direction, p.Listen, echo)
+	}
+	want := map[string]int{
+		labels("received", "upstream"): 36, labels("sent", "upstream"): 36,
+		labels("received", "downstream"): 36, labels("sent", "downstream"): 22,
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C { // A byte is counted once it was passed on, when its echo may be there already.
+		_, body := ask(t, "GET", api+"/metrics", "")
+		missing := maps.Clone(want)
+		maps.DeleteFunc(missing, func(line string, n int) bool { return strings.Contains(body, fmt.Sprintf("%s%d\n", line, n)) })
+		if len(missing) == 0 {
+			break
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("no %v in\n%s", missing, body)
+		}
 	}
 }
 
