@@ -14,10 +14,22 @@ import (
 
 // Check returns nil, or a *PlanError with every problem of the plan.
 func (p Plan) Check() error {
-	if problems := p.problems(); len(problems) > 0 {
-		return &PlanError{Problems: problems}
+	return p.wrong(p.problems())
+}
+
+// wrong is the error of problems: a plan in Go has no lines, so that names say which rule
+// is meant.
+func (p Plan) wrong(problems []Problem) error {
+	if len(problems) == 0 {
+		return nil
 	}
-	return nil
+	for i := range problems {
+		var n int
+		if _, err := fmt.Sscanf(problems[i].Field, "rules[%d]", &n); err == nil && n < len(p.Rules) {
+			problems[i].Rule = p.Rules[n].Name
+		}
+	}
+	return &PlanError{Problems: problems}
 }
 
 // Known are the names that exist where a plan is to run. A nil list is not checked.

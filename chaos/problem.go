@@ -12,6 +12,7 @@ var ErrPlan = errors.New("chaos: bad plan")
 // A Problem is one thing wrong in a plan.
 type Problem struct {
 	Field   string // path in the plan, like rules[2].when.from; empty for the whole
+	Rule    string // name of the rule that the path is in, of a plan that came from Go
 	Message string // what is wrong and what to change
 	Line    int    // from 1; 0 if the plan came from Go
 	Column  int    // from 1
@@ -22,9 +23,10 @@ func (p Problem) String() string {
 	switch {
 	case p.Field == "":
 		return p.Message
-	default:
-		return p.Field + ": " + p.Message
+	case p.Rule != "" && p.Line == 0:
+		return fmt.Sprintf("%s (%q): %s", p.Field, p.Rule, p.Message)
 	}
+	return p.Field + ": " + p.Message
 }
 
 // PlanError holds every problem of a plan, in the order of the file. It matches
