@@ -162,7 +162,7 @@ func (d *decoder) value(guard, field string, key place, n ast.Node, v reflect.Va
 			}
 			name := join(field, e.name)
 			d.places[guard+"\x00"+name] = e.at
-			d.value(guard, name, e.at, e.value, v.Field(fields[i].index))
+			d.value(guard, name, e.at, e.value, v.FieldByIndex(fields[i].index))
 		}
 	case v.Kind() == reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
@@ -192,7 +192,7 @@ func empty(t reflect.Type) string {
 func (d *decoder) scalar(guard, field string, where place, n ast.Node, v reflect.Value) {
 	node, ok := n.(ast.ScalarNode)
 	if !ok {
-		d.wrong(where, guard, field, "is "+kind(n), wanted(v.Type()))
+		d.wrong(where, guard, field, "is "+kind(n), d.wanted(v.Type(), ""))
 		return
 	}
 	text := node.GetToken().Value
@@ -201,7 +201,7 @@ func (d *decoder) scalar(guard, field string, where place, n ast.Node, v reflect
 	}
 	quoted := n.Type() == ast.StringType || n.Type() == ast.LiteralType
 	if number := v.Kind() == reflect.Bool || v.Kind() == reflect.Float64 || v.Kind() == reflect.Int; number && quoted || !set(v, text) {
-		d.wrong(where, guard, field, "is "+strconv.Quote(text), wanted(v.Type()))
+		d.wrong(where, guard, field, "is "+strconv.Quote(text), d.wanted(v.Type(), text))
 	}
 }
 
@@ -239,9 +239,15 @@ func set(v reflect.Value, text string) bool {
 	return false
 }
 
-// wanted says what a single value looks like.
-func wanted(t reflect.Type) string {
+// wanted says what a single value looks like, and which is likely meant by a text.
+func (d *decoder) wanted(t reflect.Type, text string) string {
+	words := d.words[t]
+	like := similar(text, words)
 	switch {
+	case like != "":
+		return "did you mean " + like + "?"
+	case len(words) > 0:
+		return "give one of " + strings.Join(words, ", ")
 	case t == durationType:
 		return "give a duration with its unit, such as 250ms or 1m30s"
 	case t == classType:
@@ -270,14 +276,21 @@ func (d *decoder) unknown(e entry, guard, field string, known []string) {
 // structField is a field of a policy as the file names it.
 type structField struct {
 	name  string
-	index int
+	index []int
 }
 
 func fieldsOf(t reflect.Type) []structField {
 	var fields []structField
 	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" {
-			fields = append(fields, structField{name, i})
+		f := t.Field(i)
+		name, how, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case name != "":
+			fields = append(fields, structField{name, f.Index})
+		case how == "inline":
+			for _, inner := range fieldsOf(f.Type) {
+				fields = append(fields, structField{inner.name, append(slices.Clone(f.Index), inner.index...)})
+			}
 		}
 	}
 	return fields

@@ -8,7 +8,8 @@
 //
 // The keys below guards are the guards' names; the fields are those of
 // resilience.Policy, by their yaml tags. Durations are Go's: 250ms, 1m30s. Keys at the
-// top that begin with x- are ignored: a place for anchors.
+// top that begin with x- are ignored: a place for anchors, and for what other packages
+// read by the same rules, see [Section].
 //
 // # Overrides
 //

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-
-	"github.com/backstay-go/backstay/resilience"
 )
 
 // prefix is what the variables that override fields begin with.
@@ -16,18 +14,18 @@ const prefix = "BACKSTAY_POLICY_"
 
 // target is a field that a variable may set.
 type target struct {
-	guard, field string
-	// set sets it in the policy from text.
-	set func(*resilience.Policy, string) bool
+	name, field string
+	// set sets it from text.
+	set func(string) bool
 	typ reflect.Type
 }
 
-// override sets the fields that variables name. Each that names none, or two, or
-// whose value does not fit, is a finding.
-func (d *decoder) override(policies Policies, environ []string) {
+// override sets the fields that variables name, in what stands below the section. Each
+// that names none, or two, or whose value does not fit, is a finding.
+func (d *decoder) override(below map[string]reflect.Value, environ []string) {
 	values := map[string]string{}
 	for _, line := range environ {
-		if name, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(name, prefix) {
+		if name, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(name, d.prefix) {
 			values[name] = value // of two the last counts, as for processes
 		}
 	}
@@ -35,34 +33,36 @@ func (d *decoder) override(policies Policies, environ []string) {
 		return
 	}
 	targets := map[string][]target{}
-	for _, guard := range slices.Sorted(maps.Keys(policies)) {
-		for _, t := range targetsOf(guard, policies[guard]) {
-			name := prefix + variable(guard) + "_" + variable(t.field)
-			targets[name] = append(targets[name], t)
+	for _, name := range slices.Sorted(maps.Keys(below)) {
+		for _, t := range targetsOf(name, below[name]) {
+			key := d.prefix + variable(name) + "_" + variable(t.field)
+			targets[key] = append(targets[key], t)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		where, found := place{variable: name}, targets[name]
 		switch {
 		case len(found) == 0:
-			change := "guards and operations must be in the file; unset it if it is not meant for it"
+			change := "what it names must be in the file; unset it if it is not meant for it"
+			if d.section == guardsKey {
+				change = "guards and operations must be in the file; unset it if it is not meant for it"
+			}
 			if like := similar(name, slices.Sorted(maps.Keys(targets))); like != "" {
 				change = "did you mean " + like + "?"
 			}
-			d.wrong(where, "", "", "names no field of the file's guards", change)
+			d.wrong(where, "", "", "names no field of the file's "+d.section, change)
 			continue
 		case len(found) > 1:
-			d.wrong(where, "", "", "names both guards."+found[0].guard+"."+found[0].field+" and guards."+found[1].guard+"."+found[1].field, "rename one of them in the file")
+			d.wrong(where, "", "", "names both "+d.section+"."+found[0].name+"."+found[0].field+" and "+d.section+"."+found[1].name+"."+found[1].field, "rename one of them in the file")
 			continue
 		}
 		t := found[0]
-		p := policies[t.guard]
-		if values[name] == "" || !t.set(&p, values[name]) {
-			d.wrong(where, t.guard, t.field, "is "+strconv.Quote(values[name]), wanted(t.typ)+", or unset the variable")
+		if values[name] == "" || !t.set(values[name]) {
+			change := d.wanted(t.typ, values[name]) + ", or unset the variable"
+			d.wrong(where, t.name, t.field, "is "+strconv.Quote(values[name]), strings.Replace(change, "?,", "? Give that,", 1))
 			continue
 		}
-		policies[t.guard] = p
-		d.places[t.guard+"\x00"+t.field] = where
+		d.places[t.name+"\x00"+t.field] = where
 	}
 }
 
@@ -86,15 +86,23 @@ func variable(path string) string {
 	return b.String()
 }
 
-// targetsOf lists the single values of a policy. The operations are those it has.
-func targetsOf(guard string, p resilience.Policy) []target {
+// targetsOf lists the single values of a value that can be set. What is in its maps are
+// those it has.
+func targetsOf(name string, root reflect.Value) []target {
 	var targets []target
-	var walk func(t reflect.Type, field string, reach func(*resilience.Policy, func(reflect.Value) bool) bool)
-	walk = func(t reflect.Type, field string, reach func(*resilience.Policy, func(reflect.Value) bool) bool) {
+	// reach calls its argument with the field itself, and keeps what that made of it.
+	type reach func(use func(reflect.Value) bool) bool
+	var walk func(now reflect.Value, field string, to reach)
+	walk = func(now reflect.Value, field string, to reach) {
+		t := now.Type()
 		switch {
 		case t.Kind() == reflect.Pointer: // a policy that is off is switched on
-			walk(t.Elem(), field, func(p *resilience.Policy, use func(reflect.Value) bool) bool {
-				return reach(p, func(v reflect.Value) bool {
+			inner := reflect.Zero(t.Elem())
+			if !now.IsNil() {
+				inner = now.Elem()
+			}
+			walk(inner, field, func(use func(reflect.Value) bool) bool {
+				return to(func(v reflect.Value) bool {
 					one := reflect.New(t.Elem())
 					if !v.IsNil() {
 						one.Elem().Set(v.Elem())
@@ -106,30 +114,30 @@ func targetsOf(guard string, p resilience.Policy) []target {
 			})
 		case t.Kind() == reflect.Struct:
 			for _, f := range fieldsOf(t) {
-				walk(t.Field(f.index).Type, join(field, f.name), func(p *resilience.Policy, use func(reflect.Value) bool) bool {
-					return reach(p, func(v reflect.Value) bool { return use(v.Field(f.index)) })
+				walk(now.FieldByIndex(f.index), join(field, f.name), func(use func(reflect.Value) bool) bool {
+					return to(func(v reflect.Value) bool { return use(v.FieldByIndex(f.index)) })
 				})
 			}
 		case t.Kind() == reflect.Map:
-			for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
-				walk(t.Elem(), join(field, name), func(p *resilience.Policy, use func(reflect.Value) bool) bool {
-					return reach(p, func(v reflect.Value) bool {
+			for i := now.MapRange(); i.Next(); {
+				key := reflect.ValueOf(i.Key().String())
+				walk(i.Value(), join(field, key.String()), func(use func(reflect.Value) bool) bool {
+					return to(func(v reflect.Value) bool {
 						one := reflect.New(t.Elem()).Elem()
-						one.Set(v.MapIndex(reflect.ValueOf(name)))
+						one.Set(v.MapIndex(key))
 						ok := use(one)
-						v.SetMapIndex(reflect.ValueOf(name), one)
+						v.SetMapIndex(key, one)
 						return ok
 					})
 				})
 			}
-		case field != "name":
-			targets = append(targets, target{guard: guard, field: field, typ: t, set: func(p *resilience.Policy, text string) bool {
-				return reach(p, func(v reflect.Value) bool { return set(v, text) })
+		case field != "name" && !strings.HasSuffix(field, ".name"):
+			targets = append(targets, target{name: name, field: field, typ: t, set: func(text string) bool {
+				return to(func(v reflect.Value) bool { return set(v, text) })
 			}})
 		}
 	}
-	walk(reflect.TypeFor[resilience.Policy](), "", func(p *resilience.Policy, use func(reflect.Value) bool) bool {
-		return use(reflect.ValueOf(p).Elem())
-	})
+	walk(root, "", func(use func(reflect.Value) bool) bool { return use(root) })
+	slices.SortFunc(targets, func(a, b target) int { return strings.Compare(a.field, b.field) })
 	return targets
 }

@@ -19,9 +19,11 @@ type Finding struct {
 	Line, Column int
 	// Variable is the environment variable that set the field; empty if the file did.
 	Variable string
-	// Guard is the guard's name; empty if the finding is about none.
+	// Section is the key at the top of the file: guards, or what another package reads.
+	Section string
+	// Guard is the name below the section; empty if the finding is about none.
 	Guard string
-	// Finding has the field below the guard; empty if the finding is about none.
+	// Finding has the field below that name; empty if the finding is about none.
 	resilience.Finding
 	// excerpt is the line of the file.
 	excerpt string
@@ -51,7 +53,7 @@ func (f Finding) path() string {
 	if f.Guard == "" {
 		return f.Field
 	}
-	return strings.TrimSuffix("guards."+f.Guard+"."+f.Field, ".")
+	return strings.TrimSuffix(f.Section+"."+f.Guard+"."+f.Field, ".")
 }
 
 // Excerpt is the line of the file with a mark below the place, or empty.

@@ -1,13 +1,10 @@
 package policyfile
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -47,32 +44,15 @@ func unreadable(err error) error {
 // doubtful, in the order of the file. If one of them is an error, there are no
 // policies, and the error is an *Error.
 func Parse(file string, text []byte, environ ...string) (Policies, []Finding, error) {
-	d := &decoder{file: file, lines: strings.Split(string(text), "\n"), places: map[string]place{}, bad: map[string]bool{}}
-	guards := d.read(text)
-	policies := Policies{}
-	for _, name := range slices.Sorted(maps.Keys(guards)) {
-		p := guards[name]
+	guards := Section[resilience.Policy]{Key: guardsKey, Noun: "guard", Prefix: prefix, Check: func(name string, p *resilience.Policy) []resilience.Finding {
+		var found []resilience.Finding
 		if p.Name != "" && p.Name != name {
-			d.wrong(d.find(name, "name"), name, "name", fmt.Sprintf("is %q", p.Name), "leave it out; the key is the name")
+			found = append(found, resilience.Finding{Field: "name", Severity: resilience.Error, Problem: fmt.Sprintf("is %q", p.Name), Change: "leave it out; the key is the name"})
 		}
 		p.Name = name
-		policies[name] = p
-	}
-	d.override(policies, environ)
-	for _, name := range slices.Sorted(maps.Keys(policies)) {
-		for _, f := range policies[name].Check() {
-			if !d.unread(name, f.Field) {
-				d.add(d.find(name, f.Field), name, f)
-			}
-		}
-	}
-	slices.SortStableFunc(d.findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Variable, b.Variable))
-	})
-	if errs := slices.DeleteFunc(slices.Clone(d.findings), func(f Finding) bool { return f.Severity != resilience.Error }); len(errs) > 0 {
-		return nil, d.findings, &Error{File: file, Findings: errs}
-	}
-	return policies, d.findings, nil
+		return append(found, p.Check()...)
+	}}
+	return guards.Parse(file, text, environ...)
 }
 
 // place is where something stands: in the file, or in a variable.
@@ -85,6 +65,10 @@ type place struct {
 type decoder struct {
 	file     string
 	lines    []string
+	section  string // the key at the top that is read
+	noun     string // what stands below it
+	prefix   string // of variables
+	words    map[reflect.Type][]string
 	findings []Finding
 	// places has the key of every field that was seen, by its path: guard, a NUL,
 	// field. anchors are the file's, and open those that are being read.
@@ -97,7 +81,7 @@ type decoder struct {
 }
 
 func (d *decoder) add(at place, guard string, f resilience.Finding) {
-	found := Finding{File: d.file, Line: at.line, Column: at.column, Variable: at.variable, Guard: guard, Finding: f}
+	found := Finding{File: d.file, Line: at.line, Column: at.column, Variable: at.variable, Section: d.section, Guard: guard, Finding: f}
 	if at.variable != "" {
 		found.Line, found.Column = 0, 0
 	} else if at.line >= 1 && at.line <= len(d.lines) {
@@ -138,12 +122,12 @@ func (d *decoder) find(guard, field string) place {
 	}
 }
 
-// read returns the file's guards as far as they can be read.
-func (d *decoder) read(text []byte) map[string]resilience.Policy {
+// read calls each for what the file has below the section, as far as it can be read.
+func (d *decoder) read(text []byte, each func(entry)) {
 	top := place{line: 1, column: 1}
 	if len(text) > maxBytes {
 		d.wrong(top, "", "", fmt.Sprintf("the file has %d bytes", len(text)), fmt.Sprintf("a policy file has at most %d", maxBytes))
-		return nil
+		return
 	}
 	tree, err := parse(text)
 	if err != nil {
@@ -156,10 +140,9 @@ func (d *decoder) read(text []byte) map[string]resilience.Policy {
 			}
 		}
 		d.wrong(at, "", "", "no YAML: "+message, "mend the syntax")
-		return nil
+		return
 	}
 	d.anchors, d.open = map[string]ast.Node{}, map[string]bool{}
-	var guards map[string]resilience.Policy
 	found := false
 	for i, doc := range tree.Docs {
 		if doc.Body == nil {
@@ -171,13 +154,15 @@ func (d *decoder) read(text []byte) map[string]resilience.Policy {
 		}
 		ast.Walk(anchors(d.anchors), doc.Body)
 		found = true
-		guards = d.top(doc.Body)
+		d.top(doc.Body, each)
 	}
 	if !found {
-		d.wrong(top, "", "guards", "is missing", "name at least one guard below it")
+		d.wrong(top, "", d.section, "is missing", d.atLeast())
 	}
-	return guards
 }
+
+// atLeast says what a section needs.
+func (d *decoder) atLeast() string { return "name at least one " + d.noun + " below it" }
 
 // parse turns a panic of the YAML parser into an error, so that no file can end the process.
 func parse(text []byte) (tree *ast.File, err error) {
@@ -201,29 +186,33 @@ func (a anchors) Visit(n ast.Node) ast.Visitor {
 }
 
 // top reads the outermost mapping.
-func (d *decoder) top(body ast.Node) map[string]resilience.Policy {
-	guards := map[string]resilience.Policy{}
-	seen := false
+func (d *decoder) top(body ast.Node, each func(entry)) {
+	seen, n := false, 0
+	var others []string
 	for _, e := range d.entries(body, "", "", "a file holds guards: and below it guards by name") {
 		switch {
-		case e.name == "guards":
+		case e.name == d.section:
 			seen = true
-			for _, g := range d.entries(e.value, "", "guards", "write guards by name below it") {
-				var p resilience.Policy
+			for _, g := range d.entries(e.value, "", d.section, "write "+d.noun+"s by name below it") {
 				d.places[g.name+"\x00"] = g.at
-				d.value(g.name, "", g.at, g.value, reflect.ValueOf(&p).Elem())
-				guards[g.name] = p
+				each(g)
+				n++
 			}
-			if len(guards) == 0 && len(d.findings) == 0 {
-				d.wrong(e.at, "", "guards", "is empty", "name at least one guard below it")
+			if n == 0 && len(d.findings) == 0 {
+				d.wrong(e.at, "", d.section, "is empty", d.atLeast())
 			}
-		case strings.HasPrefix(e.name, "x-"): // a place for anchors
+		case strings.HasPrefix(e.name, "x-"): // a place for anchors, and for others
+			others = append(others, e.name)
+		case e.name == guardsKey: // read by itself
 		default:
-			d.unknown(e, "", "", []string{"guards"})
+			d.unknown(e, "", "", []string{guardsKey})
 		}
 	}
 	if !seen && len(d.findings) == 0 {
-		d.wrong(place{line: 1, column: 1}, "", "guards", "is missing", "name at least one guard below it")
+		problem := "is missing"
+		if like := similar(d.section, others); like != "" {
+			problem += "; there is " + like
+		}
+		d.wrong(place{line: 1, column: 1}, "", d.section, problem, d.atLeast())
 	}
-	return guards
 }

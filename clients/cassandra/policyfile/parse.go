@@ -1,41 +1,33 @@
 package policyfile
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
 	"github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// ErrFile is the kind of every error about a file's content.
-var ErrFile = errors.New("cassandra policyfile: bad policy file")
-
-// section is the key at the top of the file: those that begin with x- are not the
-// other guards'.
-const section = "x-cassandra"
-
-// maxBytes bounds a file, so that one that is none does not fill memory.
-const maxBytes = 1 << 20
+// ErrFile is the kind of every error about a file's content: that of the guards' reader.
+var ErrFile = policyfile.ErrFile
 
 // Policy is how one session's requests run. It is plain data.
 type Policy struct {
-	// Profiles by name. Required, at least one.
+	// Profiles say how each kind of request runs, by name. Required, at least one.
 	Profiles map[string]cassandra.Profile `json:"profiles" yaml:"profiles"`
-	// DefaultProfile is for requests that name none. Default: as Config says.
+	// DefaultProfile is for requests that name none. Default: the only profile, if there is
+	// one.
 	DefaultProfile string `json:"defaultProfile,omitempty" yaml:"defaultProfile,omitempty"`
-	// Guard is what all requests share. The zero value: cassandra.DefaultGuard.
+	// Guard is what all requests share; its operations and default are made from the
+	// profiles. Default: cassandra.DefaultGuard.
 	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
-	// Failover declares a remote data centre. Nil: none. It can't be changed while the
+	// Failover declares a remote data centre. Default: none. It can't be changed while the
 	// session runs.
 	Failover *cassandra.Failover `json:"failover,omitempty" yaml:"failover,omitempty"`
 	_        struct{}
@@ -46,111 +38,111 @@ func (p Policy) Apply(c *cassandra.Config) {
 	c.Profiles, c.DefaultProfile, c.Guard, c.Failover = p.Profiles, p.DefaultProfile, p.Guard, p.Failover
 }
 
+// Operations is the policy of the session's guard as far as it can be told without the
+// cluster: what is shared, and an operation for each profile.
+func (p Policy) Operations(name string) resilience.Policy {
+	g := p.Guard
+	if g.Bulkhead.Limit == 0 && g.Breaker == nil {
+		g = cassandra.DefaultGuard()
+	}
+	g.Name, g.Operations = name, map[string]resilience.OperationPolicy{}
+	for profile, one := range p.Profiles {
+		g.Operations[profile] = one.OperationPolicy
+		if one.Timeout > g.Default.Timeout {
+			g.Default = resilience.OperationPolicy{Timeout: one.Timeout}
+		}
+	}
+	return g
+}
+
 // Policies are a file's policies, by session.
 type Policies map[string]Policy
 
+// section is where they stand in the file.
+var section = policyfile.Section[Policy]{
+	Key: "x-cassandra", Noun: "session", Prefix: "BACKSTAY_CASSANDRA_", Check: check,
+	Words: map[reflect.Type][]string{reflect.TypeFor[cassandra.Consistency](): levels()},
+}
+
+// levels are the names of the consistency levels.
+func levels() (names []string) {
+	for c := cassandra.One; c <= cassandra.LocalOne; c++ {
+		names = append(names, c.String())
+	}
+	return names
+}
+
 // Load reads a file. See Parse.
-func Load(file string) (Policies, error) {
+func Load(file string, environ ...string) (Policies, []policyfile.Finding, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("cassandra policyfile: %w; the file must exist and be readable", err)
+		return nil, nil, fmt.Errorf("cassandra policyfile: %w; the file must exist and be readable", err)
 	}
-	return Parse(file, text)
+	return Parse(file, text, environ...)
 }
 
-// Parse reads the policies of all sessions from YAML; file is its name in errors. The
-// error matches ErrFile and has a line for each problem: file:line: text.
-func Parse(file string, text []byte) (Policies, error) {
-	if len(text) > maxBytes {
-		return nil, fmt.Errorf("%w: %s: it has %d bytes, more than %d", ErrFile, file, len(text), maxBytes)
-	}
-	tree, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s:%w", ErrFile, file, err)
-	}
-	var content map[string]any
-	if err := yaml.Unmarshal(text, &content); err != nil {
-		return nil, fmt.Errorf("%w: %s:%w", ErrFile, file, err)
-	}
-	at, err := (&yaml.PathBuilder{}).Root().Child(section).Build().FilterFile(tree)
-	if _, there := content[section]; !there || err != nil {
-		return nil, fmt.Errorf("%w: %s:1: there is no %s: name at least one session below it", ErrFile, file, section)
-	}
-	var policies Policies
-	if err := yaml.NodeToValue(at, &policies, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("%w: %s:%w", ErrFile, file, err)
-	}
-	if len(policies) == 0 {
-		return nil, fmt.Errorf("%w: %s:%d: %s is empty: name at least one session below it", ErrFile, file, line(tree, section), section)
-	}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(policies)) {
-		for _, problem := range check(policies[name]) {
-			errs = append(errs, fmt.Errorf("%s:%d: %s.%s: %s", file, line(tree, path(name, problem)...), section, name, problem))
-		}
-	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("%w:\n%w", ErrFile, errors.Join(errs...))
-	}
-	return policies, nil
+// Parse reads the policies of all sessions from YAML; file is its name in errors. Of
+// environ, lines as os.Environ returns them, those that begin with BACKSTAY_CASSANDRA_
+// override fields. Findings are all that is wrong or doubtful, in the order of the file.
+// If one of them is an error, there are no policies, and the error, a *policyfile.Error,
+// matches ErrFile.
+func Parse(file string, text []byte, environ ...string) (Policies, []policyfile.Finding, error) {
+	return section.Parse(file, text, environ...)
 }
 
-// check returns what the client says of the policy, a problem a line. Where the cluster
-// is does not matter to it.
-func check(p Policy) []string {
+// check returns what the client says of the policy. Where the cluster is does not matter
+// to it.
+func check(name string, p *Policy) (found []resilience.Finding) {
 	c := cassandra.Config{Hosts: []string{"anywhere"}, LocalDC: "(the session's)"}
 	p.Apply(&c)
-	err := c.Check()
-	if err == nil {
-		return nil
+	if err := c.Check(); err != nil {
+		for _, l := range strings.Split(err.Error(), "\n")[1:] {
+			found = append(found, finding(strings.TrimSpace(l), p.Profiles))
+		}
+		return found
 	}
-	var problems []string
-	for _, l := range strings.Split(err.Error(), "\n")[1:] {
-		problems = append(problems, strings.TrimSpace(l))
+	for _, f := range p.Operations(name).Check() {
+		if f.Severity != resilience.Error && !strings.HasPrefix(f.Field, resilience.DefaultOperation) {
+			f.Field = below("guard", f.Field, p.Profiles)
+			found = append(found, f)
+		}
 	}
-	return problems
+	return found
 }
 
-var field = regexp.MustCompile(`^(?:Profiles\[([^\]]*)\]|(Guard|Failover|DefaultProfile|Profiles))(?:\.([A-Za-z.]+))?`)
+// problem is a line of what the client says: of a field, or of a field of a guard.
+var problem = regexp.MustCompile(`^(?:Profiles\[([^\]]*)\]\.)?([A-Za-z.]+)(?:: ([^ ]+): error: (.*?); (.*)| (is .*?): (.*))$`)
 
-// path is where in the file a problem is.
-func path(session, problem string) []string {
-	at := []string{section, session}
-	m := field.FindStringSubmatch(problem)
+// finding is such a line with its place in the file.
+func finding(said string, profiles map[string]cassandra.Profile) resilience.Finding {
+	f := resilience.Finding{Severity: resilience.Error, Problem: said}
+	m := problem.FindStringSubmatch(said)
+	if m == nil {
+		return f
+	}
+	var at []string
+	for part := range strings.SplitSeq(m[2], ".") {
+		at = append(at, strings.ToLower(part[:1])+part[1:])
+	}
+	f.Field = strings.Join(at, ".")
 	switch {
-	case m == nil:
-		return at
 	case m[1] != "":
-		at = append(at, "profiles", m[1])
-	default:
-		at = append(at, lower(m[2]))
+		f.Field = "profiles." + m[1] + "." + f.Field
+	case m[3] != "":
+		f.Field = below(f.Field, m[3], profiles)
 	}
-	for name := range strings.SplitSeq(m[3], ".") {
-		if name != "" {
-			at = append(at, lower(name))
-		}
-	}
-	return at
+	f.Problem, f.Change = m[4]+m[6], m[5]+m[7]
+	return f
 }
 
-func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] }
-
-// line finds the line of a field, or of the nearest thing around it that is there.
-func line(tree *ast.File, path ...string) int {
-	for n := len(path); n > 0; n-- {
-		builder := (&yaml.PathBuilder{}).Root()
-		for _, p := range path[:n] {
-			builder = builder.Child(p)
+// below is the place of a field of a guard: operations are profiles.
+func below(guard, field string, profiles map[string]cassandra.Profile) string {
+	if rest, ok := strings.CutPrefix(field, "operations."); ok {
+		for _, name := range slices.Sorted(maps.Keys(profiles)) {
+			if rest == name || strings.HasPrefix(rest, name+".") {
+				return "profiles." + rest
+			}
 		}
-		node, err := builder.Build().FilterFile(tree)
-		if err != nil || node == nil || node.GetToken() == nil {
-			continue
-		}
-		at := node.GetToken().Position.Line
-		if m, block := node.(*ast.MappingNode); block && !m.IsFlowStyle && at > 1 {
-			at-- // a block begins below its key
-		}
-		return at
 	}
-	return 1
+	return guard + "." + field
 }

@@ -47,7 +47,7 @@ x-cassandra:
 `
 
 func TestProfilesComeFromThePolicyFile(t *testing.T) {
-	policies, err := policyfile.Parse("p.yaml", []byte(good))
+	policies, _, err := policyfile.Parse("p.yaml", []byte(good))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,16 +70,21 @@ func TestProfilesComeFromThePolicyFile(t *testing.T) {
 
 func TestBadFilesSayWhere(t *testing.T) {
 	for _, c := range []struct{ name, old, new, says string }{
-		{"no section", "x-cassandra:", "x-other:", "p.yaml:1: there is no x-cassandra"},
-		{"unknown field", "pageSize: 50", "pagesize: 50", "pagesize"},
-		{"unknown level", "degraded: LOCAL_ONE", "degraded: NEAR", "NEAR"},
-		{"a number for a duration", "timeout: 300ms", "timeout: soon", "soon"},
-		{"no stronger", "degraded: LOCAL_ONE", "degraded: ALL", "p.yaml:22: x-cassandra.licenses: Profiles[show].Degraded is ALL"},
+		{"no section", "x-cassandra:", "x-other:", "p.yaml:1:1: error: x-cassandra is missing; name at least one session below it"},
+		{"a misspelt section", "x-cassandra:", "x-casandra:", "p.yaml:1:1: error: x-cassandra is missing; there is x-casandra"},
+		{"unknown field", "pageSize: 50", "pagesize: 50", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.pagesize is not known; did you mean pageSize?"},
+		{"unknown field of the operation", "idempotent: true", "idempotant: true", "p.yaml:18:9: error: x-cassandra.licenses.profiles.show.idempotant is not known; did you mean idempotent?"},
+		{"unknown level", "degraded: LOCAL_ONE", "degraded: NEAR", `p.yaml:22:19: error: x-cassandra.licenses.profiles.show.degraded is "NEAR"; give one of ONE, TWO, THREE, QUORUM`},
+		{"a misspelt level", "degraded: LOCAL_ONE", "degraded: local_on", "did you mean LOCAL_ONE?"},
+		{"a number for a duration", "timeout: 300ms", "timeout: soon", `p.yaml:17:18: error: x-cassandra.licenses.profiles.show.timeout is "soon"; give a duration with its unit`},
+		{"no stronger", "degraded: LOCAL_ONE", "degraded: ALL", "p.yaml:22:9: error: x-cassandra.licenses.profiles.show.degraded is ALL; it is no weaker than LOCAL_QUORUM"},
 		{"both serial levels", "degraded: LOCAL_ONE", "serialConsistency: SERIAL", "do not see each other's writes"},
-		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serialConsistency", "consistency: QUORUM\n        serialConsistency", "p.yaml:15: x-cassandra.licenses: Profiles[append].SerialConsistency is LOCAL_SERIAL"},
-		{"no such default", "defaultProfile: show", "defaultProfile: display", "p.yaml:7: x-cassandra.licenses: DefaultProfile"},
-		{"fail-over without a place", "    failover: {dataCenter: dc2}\n", "", "names no data centre"},
-		{"no timeout", "        timeout: 2s\n", "", "Guard: "},
+		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serialConsistency", "consistency: QUORUM\n        serialConsistency", "p.yaml:15:9: error: x-cassandra.licenses.profiles.append.serialConsistency is LOCAL_SERIAL; "},
+		{"no such default", "defaultProfile: show", "defaultProfile: display", `p.yaml:7:5: error: x-cassandra.licenses.defaultProfile is "display"; there is no such profile; there are: append, show`},
+		{"fail-over without a place", "    failover: {dataCenter: dc2}\n", "", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.failover is true; Failover names no data centre"},
+		{"no timeout", "        timeout: 2s\n", "", "p.yaml:11:7: error: x-cassandra.licenses.profiles.append.timeout is 0"},
+		{"a guard that can't be", "queue: 16", "queue: -1", "p.yaml:8:35: error: x-cassandra.licenses.guard.bulkhead.queue is -1"},
+		{"operations of the guard", "queue: 16}", "queue: 16}, operations: {a: {timeout: 1s}}", "p.yaml:8:47: error: x-cassandra.licenses.guard.operations is set; leave it empty"},
 		{"not YAML", "guards:", "guards: [", "p.yaml:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,13 +92,13 @@ func TestBadFilesSayWhere(t *testing.T) {
 			if text == good {
 				t.Fatal("the test changes nothing")
 			}
-			policies, err := policyfile.Parse("p.yaml", []byte(text))
+			policies, _, err := policyfile.Parse("p.yaml", []byte(text))
 			if policies != nil || !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v, %v; want it to say %q", policies, err, c.says)
 			}
 		})
 	}
-	if _, err := policyfile.Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := policyfile.Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -102,7 +107,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("x-cassandra: {a: {profiles: {b: {timeout: 1s, consistency: ONE}}}}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		policies, err := policyfile.Parse("f", text)
+		policies, _, err := policyfile.Parse("f", text)
 		if (err == nil) == (len(policies) == 0) || err != nil && !errors.Is(err, policyfile.ErrFile) {
 			t.Errorf("%v, %v", policies, err)
 		}
@@ -184,5 +189,60 @@ func TestASessionFollowsItsFile(t *testing.T) {
 	change("x-cassandra: nonsense", func(err error) bool { return errors.Is(err, policyfile.ErrFile) })
 	if got := level(); got != cassandra.Two {
 		t.Errorf("after a bad file %v", got)
+	}
+}
+
+func TestVariablesOverrideProfiles(t *testing.T) {
+	policies, _, err := policyfile.Parse("p.yaml", []byte(good),
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=ONE", "BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_TIMEOUT=1s",
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_STALE_MAX_AGE=1m", "BACKSTAY_CASSANDRA_LICENSES_GUARD_BULKHEAD_LIMIT=7",
+		"BACKSTAY_CASSANDRA_LICENSES_FAILOVER_DATA_CENTER=dc3", "BACKSTAY_POLICY_CATALOG_BREAKER_MODE=open", "HOME=/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := policies["licenses"]
+	if show := p.Profiles["show"]; show.Degraded != cassandra.One || show.Timeout != time.Second || show.Stale.MaxAge != time.Minute || show.PageSize != 50 ||
+		p.Guard.Bulkhead.Limit != 7 || p.Failover.DataCenter != "dc3" || p.Profiles["append"].Timeout != 2*time.Second {
+		t.Errorf("%+v", p)
+	}
+	for variable, says := range map[string]string{
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADET=ONE":      "environment: error: BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADET: names no field of the file's x-cassandra; did you mean BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED?",
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=LOCAL_ON": `x-cassandra.licenses.profiles.show.degraded is "LOCAL_ON"; did you mean LOCAL_ONE? Give that, or unset the variable`,
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=ALL":      "environment: error: BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED: x-cassandra.licenses.profiles.show.degraded is ALL; it is no weaker",
+	} {
+		if _, _, err := policyfile.Parse("p.yaml", []byte(good), variable); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v; want it to say %q", variable, err, says)
+		}
+	}
+}
+
+// TestDoubtsAreWarnings: what runs, but not as its author may think.
+func TestDoubtsAreWarnings(t *testing.T) {
+	text := strings.Replace(good, "retry: {maxAttempts: 2}", "attemptTimeout: 200ms\n        retry: {maxAttempts: 3}", 1)
+	policies, findings, err := policyfile.Parse("p.yaml", []byte(text))
+	if err != nil || len(policies) != 1 || len(findings) == 0 || !strings.Contains(findings[0].String(), "p.yaml:20:9: warning: x-cassandra.licenses.profiles.show.attemptTimeout is 200ms") {
+		t.Errorf("%v, %v", findings, err)
+	}
+}
+
+// TestTheDocumentedFileIsGood, and nothing is doubtful about it.
+func TestTheDocumentedFileIsGood(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/reference/policy-file.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, part := range strings.Split(string(page), "```yaml\n")[1:] {
+		text, _, _ := strings.Cut(part, "```\n")
+		if !strings.Contains(text, "x-cassandra:") {
+			continue
+		}
+		seen++
+		if policies, findings, err := policyfile.Parse("policy-file.md", []byte(text)); err != nil || len(findings) > 0 || len(policies) != 1 {
+			t.Errorf("%s\n%v %v", text, findings, err)
+		}
+	}
+	if seen == 0 {
+		t.Error("the page has no sessions")
 	}
 }

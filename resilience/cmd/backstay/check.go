@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
@@ -19,7 +20,7 @@ func (t *tool) check() *cobra.Command {
 		RunE: func(_ *cobra.Command, files []string) error {
 			bad := false
 			for _, file := range files {
-				_, findings, err := policyfile.Load(file, t.overrides(env)...)
+				_, findings, err := load(file, t.overrides(env))
 				for _, f := range findings {
 					fmt.Fprintln(t.out, f)
 				}
@@ -40,7 +41,7 @@ func (t *tool) check() *cobra.Command {
 }
 
 func envFlag(c *cobra.Command, env *bool) {
-	c.Flags().BoolVar(env, "env", false, "apply the overrides of this environment (BACKSTAY_POLICY_...)")
+	c.Flags().BoolVar(env, "env", false, "apply the overrides of this environment (BACKSTAY_POLICY_..., BACKSTAY_CASSANDRA_...)")
 }
 
 // overrides is the environment, if it is to count.
@@ -55,7 +56,7 @@ func (t *tool) schema() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "print the JSON Schema of policy files, for editors", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := t.out.Write(policyfile.Schema()); err != nil {
+			if _, err := t.out.Write(sessions.Schema()); err != nil {
 				return t.failed(err)
 			}
 			return nil

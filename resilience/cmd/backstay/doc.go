@@ -6,5 +6,6 @@
 //	backstay schema                            print the JSON Schema of policy files
 //
 // Exit status: 0 when all is well, 1 when a file has errors or can't be replayed, 2 on
-// wrong usage. It may import resilience and what lies below it, and cobra.
+// wrong usage. It may import resilience and what lies below it, clients/cassandra/policyfile,
+// and cobra.
 package main

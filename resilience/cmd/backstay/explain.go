@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
 	"github.com/backstay-go/backstay/resilience"
-	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
 func (t *tool) explain() *cobra.Command {
@@ -19,21 +19,53 @@ func (t *tool) explain() *cobra.Command {
 	c := &cobra.Command{
 		Use: "explain FILE", Short: "say what the policies do, with a worked worst case", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
-			policies, _, err := policyfile.Load(files[0], t.overrides(env)...)
+			all, _, err := load(files[0], t.overrides(env))
 			if err != nil {
 				return t.failed(err)
 			}
-			for i, name := range slices.Sorted(maps.Keys(policies)) {
+			for i, name := range slices.Sorted(maps.Keys(all.guards)) {
 				if i > 0 {
 					fmt.Fprintln(t.out)
 				}
-				explain(t.out, policies[name].WithDefaults())
+				explain(t.out, all.guards[name].WithDefaults())
+			}
+			for i, name := range slices.Sorted(maps.Keys(all.sessions)) {
+				if i > 0 || len(all.guards) > 0 {
+					fmt.Fprintln(t.out)
+				}
+				explainSession(t.out, name, all.sessions[name])
 			}
 			return nil
 		},
 	}
 	envFlag(c, &env)
 	return c
+}
+
+// explainSession says what a Cassandra session's policy does.
+func explainSession(out io.Writer, name string, p sessions.Policy) {
+	explain(out, p.Operations(name+" (Cassandra)").WithDefaults())
+	fmt.Fprintln(out, "  Of Cassandra it asks")
+	for _, profile := range slices.Sorted(maps.Keys(p.Profiles)) {
+		o := p.Profiles[profile]
+		text := o.Consistency.String()
+		if o.SerialConsistency != 0 {
+			text += ", " + o.SerialConsistency.String() + " for conditional writes"
+		}
+		if o.Decision {
+			text += "; something is decided on it"
+		}
+		if o.Degraded != 0 {
+			text += "; once more at " + o.Degraded.String() + " if that fails, which the result says"
+		}
+		if o.PageSize > 0 {
+			text += "; pages of " + several(o.PageSize, "row")
+		}
+		if o.Failover && p.Failover != nil {
+			text += "; in " + p.Failover.DataCenter + " when the local data centre can't answer"
+		}
+		fmt.Fprintf(out, "    for %s: %s\n", profile, text)
+	}
 }
 
 // explain says what one policy does, in words, and the most that it admits.
