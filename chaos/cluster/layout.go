@@ -111,6 +111,10 @@ func (n *Node) args(cfg Config, jars string) []string {
 		"-Dcassandra.ring_delay_ms=5000", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.fd_initial_value_ms=500", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
 		"-Djdk.attach.allowAttachSelf=true", "-Dio.netty.tryReflectionSetAccessible=true",
 	}
+	// How long a node was away would count as one of its usual silences, as the default of
+	// this bound is read in a wrong unit (5.0.6): each outage would be seen later than the
+	// one before.
+	args = append(args, "-Dcassandra.fd_max_interval_ms=2000")
 	if cfg.DiskMB > 0 {
 		// Guardrails on the disk see what it holds at once, and not every 30 s.
 		args = append(args, "-Dcassandra.disk_usage.monitor_interval_ms=500")
