@@ -5,9 +5,9 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -98,13 +98,17 @@ func (w *network) remove() error {
 			errs = append(errs, ip("netns", "del", w.space(i)))
 		}
 	}
-	if _, err := os.Stat("/sys/class/net/" + w.bridge()); err == nil {
-		errs = append(errs, ip("link", "del", w.bridge()))
-	}
-	// Legs go with their namespaces, but only once the last process in them has.
-	legs, _ := filepath.Glob(fmt.Sprintf("/sys/class/net/bs%dn*", w.number))
-	for _, leg := range legs {
-		if err := ip("link", "del", filepath.Base(leg)); err != nil && !strings.Contains(err.Error(), "Cannot find") {
+	// Not from /sys: it may be that of another network than the one we are in.
+	links, err := net.Interfaces()
+	errs = append(errs, err)
+	for _, link := range links {
+		var leg int
+		_, err := fmt.Sscanf(link.Name, fmt.Sprintf("bs%dn%%d", w.number), &leg)
+		if err != nil && link.Name != w.bridge() {
+			continue
+		}
+		// Legs go with their namespaces, but only once the last process in them has.
+		if err := ip("link", "del", link.Name); err != nil && !strings.Contains(err.Error(), "Cannot find") {
 			errs = append(errs, err)
 		}
 	}
