@@ -17,6 +17,6 @@
 //
 // It promises: Start returns nodes that answer CQL and see each other, or an error
 // that says what is missing, with nothing left running; Close leaves nothing behind.
-// What an owner who was killed leaves behind (a folder, a mounted disk, a bridge) the
-// next cluster removes.
+// What an owner who was killed leaves behind (a folder, mounted disks, networks) the next
+// cluster of the same user removes; their list is in /tmp/backstay-UID.
 package cluster

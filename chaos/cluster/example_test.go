@@ -34,7 +34,11 @@ func Example() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3})
+	cfg := cluster.Config{Nodes: 3}
+	if err := cfg.CheckPlan(plan, "cassandra"); err != nil {
+		log.Fatal(err) // a node that isn't there, or a setting that is left off
+	}
+	c, err := cluster.Start(ctx, cfg)
 	if err != nil {
 		log.Fatal(err) // errors.Is(err, cluster.ErrMissing): it says what to install
 	}
