@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,16 +27,23 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/gocql/gocql.(*Conn).awaitSchemaAgreement"))
 }
 
-func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
+// needNodes ends the test where no nodes can be run, and returns the cache folder.
+func needNodes(t *testing.T) string {
 	t.Helper()
 	testenv.NotShort(t, "it starts real nodes")
-	var err error
-	if cfg.Cache, err = testenv.CacheDir(); err != nil {
+	cache, err := testenv.CacheDir()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.Needs(cfg.Cache); err != nil {
+	if err := cluster.Needs(cache); err != nil {
 		testenv.Missing(t, err.Error())
 	}
+	return cache
+}
+
+func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
+	t.Helper()
+	cfg.Cache = needNodes(t)
 	c, err := cluster.Start(t.Context(), cfg)
 	if errors.Is(err, cluster.ErrMissing) {
 		testenv.Missing(t, err.Error())
@@ -61,63 +69,87 @@ func TestThreeNodesFailAndComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// late is a wait that can't end well, and what its error must say.
+	late := func(want string, wait func(context.Context) error) {
+		t.Helper()
+		soon, stop := context.WithTimeout(ctx, 200*time.Millisecond)
+		defer stop()
+		if err := wait(soon); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), want) {
+			t.Errorf("a wait ended with %v; want %q", err, want)
+		}
+	}
 	paused, killed := c.Node(1), c.Node(2)
 	s := session(t, c, "", "")
 	must(s.Query("CREATE KEYSPACE k WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}").Exec())
 	must(s.Query("CREATE TABLE k.t (id int PRIMARY KEY)").Exec())
-	// It takes the others some ten seconds to see a node down, so both go at once.
-	must(paused.Pause())
-	if err := paused.Pause(); !errors.Is(err, cluster.ErrState) {
-		t.Errorf("paused twice: %v", err)
-	}
-	pid := killed.Pid()
-	must(killed.Kill(ctx))
-	if _, err := os.Stat("/proc/" + itoa(pid)); err == nil || killed.State() != cluster.Down {
-		t.Errorf("killed: process %d is there, state %s", pid, killed.State())
-	}
-	must(c.WaitSeen(ctx, paused, false))
-	must(c.WaitSeen(ctx, killed, false))
-	must(paused.Resume())
-	must(c.WaitSeen(ctx, paused, true))
-	must(s.Query("INSERT INTO k.t (id) VALUES (2)").Exec())
-	// What it missed is kept for it, by one of the others, until it is back.
-	var missed *cluster.Node
-	eventually(t, "a hint of the write that a dead node missed", func() bool {
-		for _, n := range []*cluster.Node{c.Node(1), c.Node(3)} {
-			if size, err := n.Hints(); err == nil && size > 0 {
-				missed = n
+
+	t.Run("are seen down by the others", func(t *testing.T) {
+		late("is now UP; node1 is running", func(ctx context.Context) error { return c.WaitSeen(ctx, paused, false) })
+		// It takes the others some ten seconds to see a node down, so both go at once.
+		must(paused.Pause())
+		if err := paused.Pause(); !errors.Is(err, cluster.ErrState) {
+			t.Errorf("paused twice: %v", err)
+		}
+		pid := killed.Pid()
+		must(killed.Kill(ctx))
+		if _, err := os.Stat("/proc/" + itoa(pid)); err == nil || killed.State() != cluster.Down {
+			t.Errorf("killed: process %d is there, state %s", pid, killed.State())
+		}
+		must(c.WaitSeen(ctx, paused, false))
+		must(c.WaitSeen(ctx, killed, false))
+		late("node1 is paused", paused.WaitReady)
+		if err := killed.WaitReady(ctx); err == nil || !strings.Contains(err.Error(), "node2 is down; its log ends with:\nINFO") {
+			t.Errorf("a wait for a node that is down: %v", err)
+		}
+		if err := killed.WaitHints(ctx); !errors.Is(err, cluster.ErrState) {
+			t.Errorf("a wait for the hints of a node that is down: %v", err)
+		}
+	})
+	t.Run("are back", func(t *testing.T) {
+		must(paused.Resume())
+		must(c.WaitSeen(ctx, paused, true))
+		late("is now DOWN; node2 is down", func(ctx context.Context) error { return c.WaitSeen(ctx, killed, true) })
+	})
+	t.Run("get the hints of what they missed", func(t *testing.T) {
+		must(s.Query("INSERT INTO k.t (id) VALUES (2)").Exec())
+		// One of the others keeps it until the node is back.
+		var keeper *cluster.Node
+		eventually(t, "a hint of the write that a dead node missed", func() bool {
+			for _, n := range []*cluster.Node{c.Node(1), c.Node(3)} {
+				if size, err := n.Hints(); err == nil && size > 0 {
+					keeper = n
+				}
+			}
+			return keeper != nil
+		})
+		late("bytes of them", keeper.WaitHints)
+		must(killed.Start(ctx))
+		must(c.WaitSeen(ctx, killed, true))
+		must(keeper.WaitHints(ctx))
+		if size, err := keeper.Hints(); err != nil || size != 0 {
+			t.Errorf("hints of %d bytes are left, %v", size, err)
+		}
+	})
+	t.Run("are restarted one after another", func(t *testing.T) {
+		before := []int{c.Node(1).Pid(), c.Node(2).Pid(), c.Node(3).Pid()}
+		must(c.RollingRestart(ctx))
+		for i, n := range c.Nodes() {
+			if n.State() != cluster.Running || n.Pid() == before[i] {
+				t.Errorf("%s: %s, process %d before and %d after", n.Name(), n.State(), before[i], n.Pid())
 			}
 		}
-		return missed != nil
+		must(c.WaitUp(ctx))
 	})
-	soon, stop := context.WithTimeout(ctx, 100*time.Millisecond)
-	if err := missed.WaitHints(soon); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the wait for hints ended while there were some: %v", err)
-	}
-	stop()
-	must(killed.Start(ctx))
-	must(c.WaitSeen(ctx, killed, true))
-	must(missed.WaitHints(ctx))
-	if size, err := missed.Hints(); err != nil || size != 0 {
-		t.Errorf("hints of %d bytes are left, %v", size, err)
-	}
-	before := []int{c.Node(1).Pid(), c.Node(2).Pid(), c.Node(3).Pid()}
-	must(c.RollingRestart(ctx))
-	var pids []int
-	for i, n := range c.Nodes() {
-		pids = append(pids, n.Pid())
-		if n.State() != cluster.Running || n.Pid() == before[i] {
-			t.Errorf("%s: %s, process %d before and %d after", n.Name(), n.State(), before[i], n.Pid())
+	t.Run("end with the cluster", func(t *testing.T) {
+		pids := []int{c.Node(1).Pid(), c.Node(2).Pid(), c.Node(3).Pid()}
+		must(paused.Pause()) // A paused node ends like the others.
+		must(c.Close())
+		for _, pid := range pids {
+			if _, err := os.Stat("/proc/" + itoa(pid)); err == nil {
+				t.Errorf("process %d lives after Close", pid)
+			}
 		}
-	}
-	must(c.WaitUp(ctx))
-	must(paused.Pause()) // A paused node ends like the others.
-	must(c.Close())
-	for _, pid := range pids {
-		if _, err := os.Stat("/proc/" + itoa(pid)); err == nil {
-			t.Errorf("process %d lives after Close", pid)
-		}
-	}
+	})
 }
 
 func TestBadConfigurations(t *testing.T) {
