@@ -10,6 +10,7 @@
 //
 // It may import the standard library and chaos.
 //
-// It promises: without open faults bytes pass as they are; a reset is a real one
-// (RST); Close ends every connection and returns when its goroutines have ended.
+// It promises: without open faults bytes pass as they are; once a plan was set, no
+// byte that comes later meets the old one; a reset is a real one (RST); Close ends
+// every connection and returns when its goroutines have ended.
 package tcpproxy

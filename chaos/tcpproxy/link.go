@@ -15,10 +15,11 @@ import (
 )
 
 // active is the faults of a connection at one time; changed is closed when there
-// are others.
+// are others, and outdated when the plan that they come from is not in force any more.
 type active struct {
-	faults  []chaos.Fault
-	changed chan struct{}
+	faults   []chaos.Fault
+	changed  chan struct{}
+	outdated <-chan struct{}
 }
 
 // conn is one side of a link: TCP, or TLS on it.
@@ -191,7 +192,7 @@ func (l *link) follow(followed *chaos.Followed) {
 		next, changed := injector.Next()
 		faults := followed.Faults(l.proxy.ctx)
 		faults, soonest := l.due(faults)
-		if !l.set(faults) {
+		if !l.set(faults, changed) {
 			return
 		}
 		if soonest > 0 && (next == 0 || soonest < next) {
@@ -274,9 +275,27 @@ func atOnce(f chaos.Fault) chaos.Fault {
 	return f
 }
 
+// current is the faults that hold for what is passed on now: once a plan was changed,
+// no byte that comes later meets the old one. It waits for follow, which waits for nothing.
+func (l *link) current() *active {
+	for {
+		now := l.now.Load()
+		select {
+		case <-now.outdated:
+		default:
+			return now
+		}
+		select {
+		case <-now.changed:
+		case <-l.done:
+			return now
+		}
+	}
+}
+
 // set makes faults the active ones and applies those that end a connection; false
 // means that it did.
-func (l *link) set(faults []chaos.Fault) bool {
+func (l *link) set(faults []chaos.Fault, outdated <-chan struct{}) bool {
 	for _, f := range faults {
 		if triggered(f) || f.What.Kind == chaos.Reset && f.What.Delay > 0 {
 			continue
@@ -292,7 +311,7 @@ func (l *link) set(faults []chaos.Fault) bool {
 			return false
 		}
 	}
-	old := l.now.Swap(&active{faults: faults, changed: make(chan struct{})})
+	old := l.now.Swap(&active{faults: faults, changed: make(chan struct{}), outdated: outdated})
 	close(old.changed)
 	return true
 }

@@ -83,7 +83,7 @@ func (p *pipe) run() {
 // finish passes the end of a direction on, when the faults let it.
 func (p *pipe) finish() {
 	for {
-		now := p.link.now.Load()
+		now := p.link.current()
 		wait, hold := time.Duration(0), false
 		for _, f := range now.faults {
 			if !p.hits(f) {
@@ -137,7 +137,7 @@ func (p *pipe) hits(f chaos.Fault) bool {
 
 // chunk passes bytes on, through what the faults make of them; false ends the pipe.
 func (p *pipe) chunk(b []byte) bool {
-	now := p.link.now.Load()
+	now := p.link.current()
 	if len(now.faults) == 0 && (p.line == nil || p.line.empty()) {
 		return p.write(b)
 	}
@@ -145,7 +145,7 @@ func (p *pipe) chunk(b []byte) bool {
 		if !p.part(now, b[:n]) {
 			return false
 		}
-		b, now = b[n:], p.link.now.Load()
+		b, now = b[n:], p.link.current()
 	}
 	return p.part(now, b)
 }
@@ -172,7 +172,7 @@ func (p *pipe) part(now *active, b []byte) bool {
 		case verdict.hold:
 			select {
 			case <-now.changed:
-				now = p.link.now.Load()
+				now = p.link.current()
 				continue
 			case <-p.link.done:
 				return false

@@ -174,7 +174,8 @@ func (p *Proxy) serve(client *net.TCPConn) {
 		return
 	}
 	// The first faults are there before the first byte.
-	if first, _ := l.due(followed.Faults(p.ctx)); !l.set(first) {
+	_, outdated := p.cfg.Injector.Next()
+	if first, _ := l.due(followed.Faults(p.ctx)); !l.set(first, outdated) {
 		return
 	}
 	var wg sync.WaitGroup

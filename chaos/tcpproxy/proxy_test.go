@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -155,6 +156,34 @@ func TestBytesPassAsTheyAre(t *testing.T) {
 	}
 	if s := b.proxy.Stats(); s.Up != int64(len(sent)) || s.Down != int64(len(sent)) || s.Accepted != 1 {
 		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestNoByteMeetsAPlanThatWasReplaced: once the plan is set, the next byte meets it, however
+// long a connection's goroutines take to look.
+func TestNoByteMeetsAPlanThatWasReplaced(t *testing.T) {
+	b := build(t)
+	c := b.dial()
+	for range 200 {
+		b.mustEcho(b.dial(), "they look too")
+	}
+	for i := range 30 {
+		hang := rule(chaos.Hang)
+		hang.Name = strconv.Itoa(i) // a rule is told of once a connection
+		b.rules(hang)
+		if _, err := c.Write([]byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-b.told:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%d: nothing hangs", i)
+		}
+		b.rules()
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "late" {
+			t.Fatalf("%q, %v", got, err)
+		}
 	}
 }
 
