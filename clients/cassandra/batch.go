@@ -157,7 +157,7 @@ func (b *Batch) execution() (*execution, error) {
 	case b.kind == driver.NoBatch || b.kind > driver.Counter:
 		return x, x.wrong("the kind of batch is unknown; use LoggedBatch, UnloggedBatch or CounterBatch")
 	case len(b.entries) == 0:
-		return x, x.wrong("the batch is empty")
+		return x, x.wrong("the batch is empty; add a Query to it")
 	case len(b.entries) > maxBatch:
 		return x, x.wrong("the batch has more than 65535 statements")
 	case b.timestamp != 0 && x.st.conditional:

@@ -146,9 +146,9 @@ func (x *execution) mayRun() error {
 	}
 	switch {
 	case x.st.unrepeatable != "" && x.profile.Idempotent && x.st.write:
-		return x.wrong(fmt.Sprintf("profile %q is idempotent, and the statement is not: %s", x.profile.name, x.st.unrepeatable))
+		return x.wrong(notIdempotent(x.profile.name, x.st.unrepeatable))
 	case x.profile.Idempotent && x.adds():
-		return x.wrong(addsEachTime(x.profile.name))
+		return x.wrong(notIdempotent(x.profile.name, addsEachTime))
 	case x.st.conditional && x.request.Serial == 0:
 		return x.wrong(fmt.Sprintf("profile %q has no SerialConsistency, and the statement is conditional; set it", x.profile.name))
 	}
@@ -160,14 +160,16 @@ func (x *execution) byName(from any) func([]string) ([]any, error) {
 	return func(names []string) ([]any, error) {
 		values, err := valuesByName(from, names)
 		if err == nil && x.profile.Idempotent && x.st.counts(values) {
-			err = x.wrong(addsEachTime(x.profile.name))
+			err = x.wrong(notIdempotent(x.profile.name, addsEachTime))
 		}
 		return values, err
 	}
 }
 
-func addsEachTime(profile string) string {
-	return fmt.Sprintf("profile %q is idempotent, and the statement is not: it adds a number each time", profile)
+const addsEachTime = "it adds a number each time"
+
+func notIdempotent(profile, why string) string {
+	return fmt.Sprintf("profile %q is idempotent, and the statement is not: %s; run it under a profile that is not", profile, why)
 }
 
 // adds says whether a statement of the request adds a bound number to a column.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,12 +31,12 @@ func TestConnectNamesWhatIsWrong(t *testing.T) {
 		{"the right ones", secured, func(c *cassandra.Config) {}, nil, nil},
 		{"another password", secured, func(c *cassandra.Config) { c.Password = "guess" }, cassandra.ErrInvalid, []string{"credentials", "Password"}},
 		{"no credentials", secured, func(c *cassandra.Config) { c.Username, c.Password = "", "" }, cassandra.ErrInvalid, []string{"credentials", "Username"}},
-		{"no trust", secured, func(c *cassandra.Config) { c.TLS = &tls.Config{} }, cassandra.ErrInvalid, []string{"TLS", "certificate"}},
-		{"another name", secured, func(c *cassandra.Config) { c.TLS = &tls.Config{RootCAs: trust, ServerName: "elsewhere.test"} }, cassandra.ErrInvalid, []string{"TLS", "elsewhere.test"}},
+		{"no trust", secured, func(c *cassandra.Config) { c.TLS = &tls.Config{} }, cassandra.ErrInvalid, []string{"check TLS.RootCAs", "certificate"}},
+		{"another name", secured, func(c *cassandra.Config) { c.TLS = &tls.Config{RootCAs: trust, ServerName: "elsewhere.test"} }, cassandra.ErrInvalid, []string{"TLS.ServerName", "elsewhere.test"}},
 		{"a keyspace that is missing", secured, func(c *cassandra.Config) { c.Keyspace = "nowhere" }, cassandra.ErrInvalid, []string{"nowhere", "does not exist"}},
 		{"another data centre", open, func(c *cassandra.Config) { c.TLS, c.LocalDC = nil, "south" }, cassandra.ErrConfig, []string{"south", "east, west"}},
-		{"TLS with a node that has none", open, func(c *cassandra.Config) { c.ConnectTimeout = 200 * time.Millisecond }, cassandra.ErrUnavailable, []string{"127.0.0.1"}},
-		{"no TLS with a node that wants it", secured, func(c *cassandra.Config) { c.TLS, c.ConnectTimeout = nil, 200*time.Millisecond }, cassandra.ErrUnavailable, []string{"127.0.0.1"}},
+		{"TLS with a node that has none", open, func(c *cassandra.Config) { c.ConnectTimeout = 200 * time.Millisecond }, cassandra.ErrUnavailable, []string{"127.0.0.1", "Port"}},
+		{"no TLS with a node that wants it", secured, func(c *cassandra.Config) { c.TLS, c.ConnectTimeout = nil, 200*time.Millisecond }, cassandra.ErrUnavailable, []string{"127.0.0.1", "whether the nodes want TLS"}},
 		{"a port where nobody listens", secured, func(c *cassandra.Config) { c.Port = 1 }, cassandra.ErrUnavailable, []string{"127.0.0.1", "Port"}},
 		{"a name that nothing resolves", secured, func(c *cassandra.Config) { c.Hosts = []string{"nothing.test"} }, cassandra.ErrUnavailable, []string{"nothing.test"}},
 	} {
@@ -60,8 +61,8 @@ func TestConnectNamesWhatIsWrong(t *testing.T) {
 				t.Fatalf("%v; want %v", err, c.kind)
 			}
 			for _, says := range c.says {
-				if !strings.Contains(err.Error(), says) {
-					t.Errorf("%v: does not say %q", err, says)
+				if !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "unable to discover") {
+					t.Errorf("%v: does not say %q, or more than that", err, says)
 				}
 			}
 		})
@@ -78,7 +79,7 @@ func TestWrongStatementsNeverLeave(t *testing.T) {
 		{"write", "UPDATE t SET n += 1 WHERE id = 'a'", "adds"},
 		{"write", "UPDATE t SET l = l + ['x'] WHERE id = 'a'", "adds"},
 		{"write", "INSERT INTO t (id, v) VALUES (uuid(), ?)", "uuid()"},
-		{"write", "INSERT INTO t (id, v) VALUES (now(), ?)", "now()"},
+		{"write", "INSERT INTO t (id, v) VALUES (now(), ?)", "now() makes another value each time; run it under a profile that is not"},
 		{"write", "INSERT INTO t (id, v) VALUES ('a', ?) IF NOT EXISTS", "conditional"},
 		{"cas", "INSERT INTO t (id, v) VALUES ('a', ?) IF NOT EXISTS", "CAS"},
 		{"nobody", "SELECT v FROM t", "nobody"},
@@ -111,6 +112,30 @@ func TestWrongStatementsNeverLeave(t *testing.T) {
 		if err := run(); !errors.Is(err, cassandra.ErrInvalid) || cluster.Count(insertV) != 0 {
 			t.Errorf("%s: %v, sent %d times", name, err, cluster.Count(insertV))
 		}
+	}
+}
+
+// TestPageSizeOfOneExecution: that of the profile, or its own.
+func TestPageSizeOfOneExecution(t *testing.T) {
+	cluster, s := scripted(t, cqltest.Config{}, func(c *cassandra.Config) {
+		small := c.Profiles["read"]
+		small.PageSize = 7
+		c.Profiles["small"] = small
+	})
+	cluster.On(selectV, selects)
+	for _, q := range []*cassandra.Query{
+		s.Query(selectV, "a"), s.Query(selectV, "a").Profile("small"), s.Query(selectV, "a").Profile("small").PageSize(3), s.Query(selectV, "a").PageSize(3).Profile("small"),
+	} {
+		if err := q.Exec(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sizes []int
+	for _, r := range cluster.Received(selectV) {
+		sizes = append(sizes, r.PageSize)
+	}
+	if want := []int{1000, 7, 3, 3}; !slices.Equal(sizes, want) {
+		t.Errorf("asked for pages of %v rows, want %v", sizes, want)
 	}
 }
 

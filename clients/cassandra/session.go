@@ -154,11 +154,31 @@ func (s *Session) connectError(err error) error {
 	case f.Cause == driver.Invalid && strings.Contains(text, "keyspace"), strings.Contains(text, "keyspace") && strings.Contains(text, "does not exist"):
 		e.Kind, e.Message = ErrInvalid, fmt.Sprintf("keyspace %q does not exist; create it, or leave Keyspace empty", s.config.Keyspace)
 	case strings.Contains(text, "x509"), strings.Contains(text, "tls:"):
-		e.Kind, e.Message = ErrInvalid, "TLS with "+at+" failed: "+f.Message
+		e.Kind, e.Message = ErrInvalid, "TLS with "+at+" failed; check TLS.RootCAs, TLS.ServerName and the nodes' certificates: "+plain(f.Message)
 	case e.Kind == ErrUnavailable, e.Kind == ErrInvalid && f.Code < 0:
-		e.Kind, e.Message = ErrUnavailable, "no contact point answers: "+at+"; check Hosts and Port: "+f.Message
+		e.Kind, e.Message = ErrUnavailable, "no contact point answers: "+at+"; check "+s.suspected(text)+": "+plain(f.Message)
 	}
 	return e
+}
+
+// suspected is what is likely wrong where nobody answers.
+func (s *Session) suspected(text string) string {
+	hungUp := strings.Contains(text, "eof") || strings.Contains(text, "reset by peer")
+	switch {
+	case hungUp && s.config.TLS == nil:
+		return "Hosts and Port, and whether the nodes want TLS"
+	case hungUp:
+		return "Hosts and Port, and whether the nodes speak TLS there"
+	}
+	return "Hosts and Port"
+}
+
+// plain is a driver's message without what it was doing at all.
+func plain(message string) string {
+	for _, begin := range []string{"gocql: unable to create session: ", "unable to discover protocol version: "} {
+		message = strings.TrimPrefix(message, begin)
+	}
+	return message
 }
 
 // verify asks the cluster about what the configuration supposes. A node that has just
