@@ -1,0 +1,52 @@
+package telemetry_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra"
+)
+
+// TestWhatNodesSayIsMeasured: each part of what a node says of itself is a metric.
+func TestWhatNodesSayIsMeasured(t *testing.T) {
+	r := newRig(t, 0)
+	r.Report([]cassandra.NodeHealth{{
+		Address:           "10.0.0.1:9042",
+		DiskBytes:         map[string]int64{"licenses": 7},
+		LargestPartitions: map[string]int64{"licenses.events": 5},
+		ThreadPools:       []cassandra.ThreadPool{{Name: "MutationStage", Active: 1, Pending: 2, Blocked: 3}},
+		Hints:             []cassandra.PendingHints{{For: "10.0.0.2", Files: 4, Oldest: time.Now()}, {For: "10.0.0.3", Files: 2}},
+		Guardrails:        map[string]float64{"data_disk_usage_percentage_fail_threshold": 90},
+	}})
+	for _, c := range []struct {
+		metric string
+		says   []string
+		want   float64
+	}{
+		{"disk.usage", []string{"licenses"}, 7},
+		{"partition.largest", []string{"licenses", "events"}, 5},
+		{"thread_pool.tasks", []string{"MutationStage", "pending"}, 2},
+		{"thread_pool.tasks", []string{"MutationStage", "blocked"}, 3},
+		{"hints", nil, 6},
+		{"guardrail", []string{"data_disk_usage_percentage_fail_threshold"}, 90},
+	} {
+		found := false
+		all := r.metric(t, "backstay.cassandra."+c.metric)
+	next:
+		for at, value := range all {
+			for _, s := range append(c.says, "10.0.0.1:9042") {
+				if !strings.Contains(at, s) {
+					continue next
+				}
+			}
+			found = true
+			if value != c.want {
+				t.Errorf("%s %v is %v, want %v", c.metric, c.says, value, c.want)
+			}
+		}
+		if !found {
+			t.Errorf("%s has no %v: %v", c.metric, c.says, all)
+		}
+	}
+}
