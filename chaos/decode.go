@@ -325,7 +325,7 @@ func fieldNames(t reflect.Type) []string {
 
 func fieldOf(v reflect.Value, name string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("yaml") == name {
+		if v.Type().Field(i).Tag.Get("yaml") == name && name != "" { // fields without a tag have no name
 			return v.Field(i), true
 		}
 	}
