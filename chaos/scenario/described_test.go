@@ -97,9 +97,12 @@ func TestASystemThatIsDescribed(t *testing.T) {
 		proxy := free(t)
 		system := shop(t, proxy, c.fallback)
 		text := strings.NewReplacer("BASE", system.URL, "PROXY", proxy, "STOCK", strings.TrimPrefix(stock.URL, "http://"), "2xx", `"2xx"`).Replace(described)
-		rep, err := scenario.Play(t.Context(), parse(t, text), scenario.Config{Target: scenario.Described{}, Dir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
+		var rep *report.Report
+		for try := 0; try < 4 && (rep == nil || rep.Verdict == report.Undecided); try++ { // a machine that is too slow can't tell
+			var err error
+			if rep, err = scenario.Play(t.Context(), parse(t, text), scenario.Config{Target: scenario.Described{}, Dir: t.TempDir()}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if rep.Verdict != c.want {
 			t.Errorf("fallback %t: %s\n%s", c.fallback, rep.Verdict, rep.Text())

@@ -79,7 +79,7 @@ Exit status: 0 well, 1 it failed, 2 wrong usage or a bad file, 3 undecided.`,
 	case errors.Is(err, errUndecided):
 		return 3
 	case errors.As(err, &failed):
-		fmt.Fprintln(errs, "chaos:", err)
+		fmt.Fprintln(errs, "chaos:", strings.TrimPrefix(err.Error(), "chaos: "))
 		return 1
 	}
 	fmt.Fprintf(errs, "chaos: %v; see %s --help\n", err, ran.CommandPath())
