@@ -42,6 +42,12 @@ func bar(from, to, end time.Duration) string {
 	return strings.Repeat(".", a) + strings.Repeat("#", b-a) + strings.Repeat(".", max(0, width-b))
 }
 
+// delays are the words before a delay.
+var delays = map[chaos.Kind]string{
+	chaos.Latency: " by ", chaos.SlowAccept: " by ", chaos.SlowClose: " by ", chaos.Reset: " after ", chaos.Blackhole: " and closes after ",
+	chaos.PauseReads: " for ", chaos.SlowBody: " with pauses of ", chaos.EndlessBody: " with pauses of ", chaos.Slice: " with pauses of ",
+}
+
 // sentence is one rule in words.
 func sentence(p chaos.Plan, i int) string {
 	r := p.Rules[i]
@@ -59,20 +65,24 @@ func sentence(p chaos.Plan, i int) string {
 	if r.What.Code != "" {
 		text += " " + r.What.Code
 	}
+	if r.What.Status > 0 {
+		text += fmt.Sprintf(" %d", r.What.Status)
+	}
 	if r.What.At == "after" {
 		text += ", once it was carried out"
 	}
 	if r.What.Delay > 0 {
-		text += fmt.Sprintf(" by %s", r.What.Delay)
+		text += delays[r.What.Kind] + r.What.Delay.String()
 		if r.What.Jitter > 0 {
 			text += fmt.Sprintf(" ± %s", r.What.Jitter)
 		}
 	}
-	if r.What.Status > 0 {
-		text += fmt.Sprintf(" %d", r.What.Status)
-	}
+	text += further(r.What)
 	if r.When.RepeatEvery > 0 {
 		text += fmt.Sprintf(", %s of every %s", r.When.RepeatFor, r.When.RepeatEvery)
+	}
+	if r.When.Ramp > 0 {
+		text += fmt.Sprintf(", more and more for %s", r.When.Ramp)
 	}
 	text += calls(r.When)
 	if q := r.Often.Probability; q != nil {
@@ -85,6 +95,20 @@ func sentence(p chaos.Plan, i int) string {
 		text += fmt.Sprintf(", for requests of scope %s only", r.Whom.Scope)
 	}
 	return text + "."
+}
+
+// further are the parameters that no words were made of, as the plan has them.
+func further(w chaos.What) string {
+	// Those that are told otherwise.
+	w.Kind, w.Peers, w.Code, w.At, w.Status = "", nil, "", "", 0
+	if w.Delay > 0 {
+		w.Delay, w.Jitter = 0, 0
+	}
+	words := strings.Fields(chaos.Encode(&w))
+	if len(words) == 0 {
+		return ""
+	}
+	return " [" + strings.Join(words, " ") + "]"
 }
 
 // among says which calls of a dependency are meant, in brackets.

@@ -7,11 +7,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/chaos"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,6 +39,11 @@ const detailed = `rules:
     what: {kind: cql_error, code: write_timeout, at: after}
   - where: {dependency: db, node: n1}
     what: {kind: partition, peers: [n2, clients]}
+  - where: {dependency: orders}
+    when: {ramp: 10s}
+    what: {kind: reset, delay: 2s, after_bytes: 100}
+  - where: {dependency: orders}
+    what: {kind: status, status: 503, headers: {X-Reason: drill}, retry_after: 5s}
 `
 
 func write(t *testing.T, text string) string {
@@ -45,6 +53,16 @@ func write(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// TestEachDelayHasAWord: a sentence about a kind that takes a delay says what it is.
+func TestEachDelayHasAWord(t *testing.T) {
+	for _, k := range chaos.Kinds() {
+		takes := slices.Contains(slices.Concat(k.Needs, k.Takes), "delay")
+		if _, ok := delays[k.Kind]; ok != takes {
+			t.Errorf("%s takes a delay: %t, has a word for it: %t", k.Kind, takes, ok)
+		}
+	}
 }
 
 func TestCommands(t *testing.T) {
@@ -65,7 +83,9 @@ func TestCommands(t *testing.T) {
 		{"explain CQL", []string{"explain", write(t, cqlPlan)}, 0, []string{"cassandra (node n1, table t) executes and loses the reply."}},
 		{"explain more", []string{"explain", write(t, detailed)}, 0, []string{
 			"every dependency (over cql, operation BATCH, at LOCAL_QUORUM, with IF) answers with a CQL error write_timeout, once it was carried out, only each call whose number is a multiple of 10.",
-			"db (node n1) is cut off from n2, clients."}},
+			"db (node n1) is cut off from n2, clients.",
+			"orders resets the connection after 2s [after_bytes: 100], more and more for 10s.",
+			"orders answers with an error status 503 [headers: X-Reason: drill retry_after: 5s]."}},
 		{"explain", []string{"explain", ok}, 0, []string{"a bad hour", "from 10s to 30s catalog (over tcp) is slow by 300ms ± 50ms, with a chance of 50 %.",
 			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
 		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},

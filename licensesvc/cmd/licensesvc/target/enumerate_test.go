@@ -113,6 +113,7 @@ func goldenTable(t *testing.T, table *scenario.Table, whole bool) {
 			others = append(others, fmt.Sprintf("%s: %s, not %s", cell, got[cell], meant))
 		}
 	}
+	t.Logf("%d of %d cells have other answers than written down: %q", len(others), len(got), others)
 	if len(others) > len(got)/5 {
 		t.Errorf("%d of %d cells have other answers than %s:\n%s", len(others), len(got), file, strings.Join(others, "\n"))
 	}
