@@ -94,6 +94,9 @@ func sentence(p chaos.Plan, i int) string {
 	if r.Whom.Scope != "" {
 		text += fmt.Sprintf(", for requests of scope %s only", r.Whom.Scope)
 	}
+	if places := r.Places(); r.Where.Protocol == "" && len(places) < len(info.Places) {
+		text += fmt.Sprintf("; over %s only, as its parameters mean nothing elsewhere", strings.Join(places, ", "))
+	}
 	return text + "."
 }
 

@@ -41,7 +41,7 @@ const detailed = `rules:
     what: {kind: partition, peers: [n2, clients]}
   - where: {dependency: orders}
     when: {ramp: 10s}
-    what: {kind: reset, delay: 2s, after_bytes: 100}
+    what: {kind: reset, delay: 2s, after_uptime: 100ms}
   - where: {dependency: orders}
     what: {kind: status, status: 503, headers: {X-Reason: drill}, retry_after: 5s}
 `
@@ -84,7 +84,7 @@ func TestCommands(t *testing.T) {
 		{"explain more", []string{"explain", write(t, detailed)}, 0, []string{
 			"every dependency (over cql, operation BATCH, at LOCAL_QUORUM, with IF) answers with a CQL error write_timeout, once it was carried out, only each call whose number is a multiple of 10.",
 			"db (node n1) is cut off from n2, clients.",
-			"orders resets the connection after 2s [after_bytes: 100], more and more for 10s.",
+			"orders resets the connection after 2s [after_uptime: 100ms], more and more for 10s; over tcp, cql only, as its parameters mean nothing elsewhere.",
 			"orders answers with an error status 503 [headers: X-Reason: drill retry_after: 5s]."}},
 		{"explain", []string{"explain", ok}, 0, []string{"a bad hour", "from 10s to 30s catalog (over tcp) is slow by 300ms ± 50ms, with a chance of 50 %.",
 			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
