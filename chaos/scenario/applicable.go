@@ -41,6 +41,7 @@ var applicable = map[string][]struct {
 		{"200, no JSON", chaos.What{Kind: chaos.Status, Status: 200, Body: "<html>"}, nil},
 		{"reset", chaos.What{Kind: chaos.Reset}, nil},
 		{"drop", chaos.What{Kind: chaos.Drop}, nil},
+		{"reset in the body", chaos.What{Kind: chaos.Reset, AfterBytes: 10}, nil},
 		{"truncated body", chaos.What{Kind: chaos.Truncate, Bytes: 10}, nil},
 		{"slow body", chaos.What{Kind: chaos.SlowBody, Delay: long, ChunkBytes: 8}, nil},
 		{"endless body", chaos.What{Kind: chaos.EndlessBody, ChunkBytes: 1024, Delay: time.Millisecond}, nil},
