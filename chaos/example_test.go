@@ -116,6 +116,6 @@ rules:
 	fmt.Println(plan.Check())
 	// Output:
 	// <nil> true
-	// plan: rules[1].what.delay ("first attempts fail"): status takes no delay; it takes status, headers, body, retry_after
-	// plan: rules[2].what ("recorded delays of one tester"): this latency can happen nowhere; not at tcp: at has no meaning there
+	// plan: rules[1].what.delay: "first attempts fail": status takes no delay; it takes status, headers, body, retry_after
+	// plan: rules[2].what: "recorded delays of one tester": this latency can happen nowhere; not at tcp: at has no meaning there
 }

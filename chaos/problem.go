@@ -24,7 +24,7 @@ func (p Problem) String() string {
 	case p.Field == "":
 		return p.Message
 	case p.Rule != "" && p.Line == 0:
-		return fmt.Sprintf("%s (%q): %s", p.Field, p.Rule, p.Message)
+		return fmt.Sprintf("%s: %q: %s", p.Field, p.Rule, p.Message)
 	}
 	return p.Field + ": " + p.Message
 }

@@ -45,8 +45,6 @@ func TestPlansThatWouldDoNothingAreRefused(t *testing.T) {
 			`rules[0].what.kind: "harm": the nodes share one network, which can't be parted; set Config.Namespaces`},
 		"a disk of the machine's": {cluster.Config{}, "what: {kind: disk_full}",
 			`rules[0].what.kind: "harm": the disk is the machine's own, which nobody fills; set Config.DiskMB`},
-		"a rule for requests": {everything, "where: {table: streams}\n    what: {kind: kill}",
-			`rules[0].where: "harm": it fits no node: what distinguishes requests, like an operation or a table, has no place in a rule for nodes`},
 		"another dependency": {everything, "where: {dependency: casandra}\n    what: {kind: kill}",
 			`rules[0].where.dependency: "harm": no dependency is called "casandra"; did you mean "cassandra"? There are: cassandra`},
 	} {
@@ -63,6 +61,18 @@ func TestPlansThatWouldDoNothingAreRefused(t *testing.T) {
 				t.Errorf("error is %v\nwant     plan: %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestARuleForRequestsHarmsNoNode: a file with such a rule is refused when it is read; a
+// plan in Go may not have been checked.
+func TestARuleForRequestsHarmsNoNode(t *testing.T) {
+	if _, err := chaos.Parse("plan.yaml", []byte("rules: [{where: {table: streams}, what: {kind: kill}}]")); !errors.Is(err, chaos.ErrPlan) {
+		t.Errorf("read: %v", err)
+	}
+	plan := chaos.Plan{Rules: []chaos.Rule{{Name: "harm", Where: chaos.Where{Table: "streams"}, What: chaos.What{Kind: chaos.Kill}}}}
+	if err := everything.CheckPlan(plan, "cassandra"); !errors.Is(err, chaos.ErrPlan) || !strings.Contains(err.Error(), `rules[0].where: "harm": it fits no node`) {
+		t.Errorf("error is %v", err)
 	}
 }
 
