@@ -223,7 +223,8 @@ func (c Config) Check() error {
 		add("OrphanLimit", n, fmt.Sprintf("a connection has 32768 streams; use less than %d", maxOrphans))
 	}
 	if len(c.Profiles) > 0 {
-		for _, f := range c.withDefaults().policy().Check() {
+		all := c.withDefaults()
+		for _, f := range append(all.policy().Check(), onlyOperations(all.apartPolicy().Check())...) {
 			// "default" is made here, and repeats what its profile's finding says.
 			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
 				problems = append(problems, "Guard: "+f.String())
@@ -244,6 +245,13 @@ func (c Config) Check() error {
 	return fmt.Errorf("%w:\n  %s", ErrConfig, strings.Join(problems, "\n  "))
 }
 
+// onlyOperations are the findings about operations: what is shared was looked at before.
+func onlyOperations(all []resilience.Finding) []resilience.Finding {
+	return slices.DeleteFunc(all, func(f resilience.Finding) bool {
+		return !strings.HasPrefix(f.Field, "operations.") || strings.Contains(f.Field, degradedSuffix+".")
+	})
+}
+
 // longest is how long any request may take.
 func (c Config) longest() time.Duration {
 	longest := requestTimeout
@@ -256,18 +264,43 @@ func (c Config) longest() time.Duration {
 // degradedSuffix names the operation that runs a profile's degraded reads.
 const degradedSuffix = ".degraded"
 
+// apartSuffix names the guard of what runs apart.
+const apartSuffix = ".apart"
+
 // policy is the guard's policy: what is shared, and an operation a profile.
 func (c Config) policy() resilience.Policy {
-	p := c.Guard
-	p.Operations = make(map[string]resilience.OperationPolicy, len(c.Profiles))
+	operations := make(map[string]resilience.OperationPolicy, len(c.Profiles))
 	for name, profile := range c.Profiles {
-		p.Operations[name] = profile.OperationPolicy
+		if !profile.Apart {
+			operations[name] = profile.OperationPolicy
+		}
+	}
+	return c.guarding(operations)
+}
+
+// apartPolicy is the policy of the guard of what runs apart: the same numbers, and
+// nothing in common. It has no operations where nothing does.
+func (c Config) apartPolicy() resilience.Policy {
+	operations := map[string]resilience.OperationPolicy{}
+	for name, profile := range c.Profiles {
+		if profile.Apart {
+			operations[name] = profile.OperationPolicy
+		}
 		if profile.Degraded != 0 {
 			d := profile.OperationPolicy
 			d.Retry, d.Hedge, d.Stale = nil, nil, nil
-			p.Operations[name+degradedSuffix] = d
+			operations[name+degradedSuffix] = d
 		}
 	}
+	p := c.guarding(operations)
+	p.Name += apartSuffix
+	return p
+}
+
+// guarding is the guard with these operations.
+func (c Config) guarding(operations map[string]resilience.OperationPolicy) resilience.Policy {
+	p := c.Guard
+	p.Operations = operations
 	// The guard itself stands for an operation that nothing here runs.
 	for _, profile := range c.Profiles {
 		if p.Default.Timeout < profile.Timeout {

@@ -36,8 +36,9 @@ func standIns[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 	}
 	if x.profile.degraded != nil && x.mayDegrade() {
 		opts = append(opts, resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
-			// What may not be asked may not be asked for less.
-			if errors.Is(cause, resilience.ErrRefused) {
+			// What may not be asked for want of permits or of time may not be asked for less. The
+			// breaker may be open for want of the level.
+			if errors.Is(cause, resilience.ErrRefused) && !errors.Is(cause, resilience.ErrOpen) {
 				return v, cause
 			}
 			lower := x.request

@@ -3,6 +3,7 @@ package cassandra_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/datastax/go-cassandra-native-protocol/message"
 
@@ -61,6 +62,58 @@ func TestReadsDegradeAndSaySo(t *testing.T) {
 	}
 	if err := it.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOneReplicaIsEnoughForWhatRunsApart: the breaker is open for want of a quorum.
+// Degraded reads, and profiles that run apart, are answered; when one replica is not to
+// be had either, they are refused in their turn.
+func TestOneReplicaIsEnoughForWhatRunsApart(t *testing.T) {
+	cluster, s := scripted(t, cqltest.Config{}, func(c *cassandra.Config) {
+		c.Guard = cassandra.DefaultGuard()
+		c.Guard.Breaker.OpenFor, c.Guard.Breaker.MaxOpenFor = time.Hour, time.Hour
+		low := c.Profiles["read"]
+		low.Retry, low.Degraded = nil, cassandra.LocalOne
+		show := c.Profiles["read"]
+		show.Retry, show.Consistency, show.Apart = nil, cassandra.LocalOne, true
+		plain := low
+		plain.Degraded = 0
+		c.Profiles = map[string]cassandra.Profile{"plain": plain, "low": low, "show": show}
+		c.DefaultProfile = "plain"
+	})
+	level := func(least cassandra.Consistency) {
+		cluster.On(selectV, cqltest.Statement{Columns: selects.Columns, Answer: func(r *cqltest.Request) {
+			if cassandra.Consistency(r.Consistency) != least {
+				r.Send(unavailable())
+				return
+			}
+			one(r)
+		}})
+	}
+	level(cassandra.LocalOne)
+	ask := func(profile string) error { return s.Query(selectV, "a").Profile(profile).Exec() }
+	for !errors.Is(ask("plain"), resilience.ErrOpen) {
+	}
+	cluster.Forget()
+	q := s.Query(selectV, "a").Profile("low")
+	if err := q.Exec(); err != nil || !q.Info().Degraded || !errors.Is(q.Info().Cause, resilience.ErrOpen) {
+		t.Errorf("a degraded read: %v, %+v", err, q.Info())
+	}
+	if err := ask("show"); err != nil {
+		t.Errorf("a profile that runs apart: %v", err)
+	}
+	if err := ask("plain"); !errors.Is(err, resilience.ErrOpen) || cluster.Count(selectV) != 2 {
+		t.Errorf("one that does not: %v after %d requests", err, cluster.Count(selectV))
+	}
+	level(cassandra.Two) // that nobody asks for
+	for !errors.Is(ask("show"), resilience.ErrOpen) {
+	}
+	cluster.Forget()
+	if err := ask("low"); !errors.Is(err, resilience.ErrOpen) || cluster.Count(selectV) != 0 {
+		t.Errorf("with no replica at all: %v after %d requests", err, cluster.Count(selectV))
+	}
+	if a, b := s.Guard().Snapshot().Breaker, s.ApartGuard().Snapshot().Breaker; a != resilience.BreakerOpen || b != resilience.BreakerOpen {
+		t.Errorf("the breakers are %v and %v", a, b)
 	}
 }
 

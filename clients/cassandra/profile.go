@@ -80,8 +80,13 @@ type Profile struct {
 	// PageSize in rows. Default: 1000.
 	PageSize int `json:"pageSize,omitempty" yaml:"pageSize,omitempty"`
 	// Degraded is the level at which a read is tried once more when it failed at
-	// Consistency; the result says so. Zero: never.
+	// Consistency, or when the guard's breaker is open; the result says so. Such reads run
+	// apart. Zero: never.
 	Degraded Consistency `json:"degraded,omitempty" yaml:"degraded,omitempty"`
+	// Apart runs requests under a second guard, with the numbers of the first and a breaker
+	// of its own: what asks one replica goes on while a quorum is not to be had, and the
+	// first guard's breaker is open for want of it. Default: false.
+	Apart bool `json:"apart,omitempty" yaml:"apart,omitempty"`
 	// Failover lets requests go to the data centre that Config.Failover names when the
 	// local one can't answer; writes only if they are idempotent or were never sent. The
 	// result says so, and such a call may take twice its Timeout. Default: false.

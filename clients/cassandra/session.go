@@ -19,6 +19,7 @@ import (
 type Session struct {
 	config   Config
 	guard    *resilience.Guard
+	apart    *resilience.Guard // of what runs apart
 	remote   *resilience.Guard // of Failover; nil without
 	link     atomic.Pointer[link]
 	search   search
@@ -58,9 +59,12 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s := &Session{config: c, guard: guard}
+	if s.apart, err = resilience.New(c.apartPolicy(), opts...); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), s.closeGuards())
+	}
 	if c.Failover != nil {
 		if s.remote, err = resilience.New(c.remotePolicy(), opts...); err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: Failover.Guard: %w", ErrConfig, err), guard.Close())
+			return nil, errors.Join(fmt.Errorf("%w: Failover.Guard: %w", ErrConfig, err), s.closeGuards())
 		}
 	}
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -76,9 +80,13 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 func (s *Session) install(profiles map[string]Profile) {
 	installed := make(map[string]*profile, len(profiles))
 	for name, p := range profiles {
-		installed[name] = &profile{Profile: p, name: name, run: s.guard.Operation(name)}
+		guard := s.guard
+		if p.Apart {
+			guard = s.apart
+		}
+		installed[name] = &profile{Profile: p, name: name, run: guard.Operation(name)}
 		if p.Degraded != 0 {
-			installed[name].degraded = s.guard.Operation(name + degradedSuffix)
+			installed[name].degraded = s.apart.Operation(name + degradedSuffix)
 		}
 		if p.Failover {
 			installed[name].remote = s.remote.Operation(name)
@@ -277,6 +285,9 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	if err := s.guard.Update(c.policy()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	if err := s.apart.Update(c.apartPolicy()); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	if s.remote != nil {
 		if err := s.remote.Update(c.remotePolicy()); err != nil {
 			return fmt.Errorf("%w: Failover.Guard: %w", ErrConfig, err)
@@ -286,8 +297,17 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	return nil
 }
 
-// Guard returns the guard that all requests pass, for snapshots. Its operations are
-// the profiles.
+// ApartGuard returns the guard of what runs apart: profiles with Apart, and degraded
+// reads; for snapshots.
+func (s *Session) ApartGuard() *resilience.Guard {
+	if s == nil {
+		return nil
+	}
+	return s.apart
+}
+
+// Guard returns the guard that all requests pass that do not run apart, for snapshots.
+// Its operations are the profiles.
 func (s *Session) Guard() *resilience.Guard {
 	if s == nil {
 		return nil
@@ -326,6 +346,9 @@ func (s *Session) Close() error {
 
 func (s *Session) closeGuards() error {
 	err := s.guard.Close()
+	if s.apart != nil {
+		err = errors.Join(err, s.apart.Close())
+	}
 	if s.remote != nil {
 		err = errors.Join(err, s.remote.Close())
 	}

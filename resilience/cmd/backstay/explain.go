@@ -52,6 +52,9 @@ func explainSession(out io.Writer, name string, p sessions.Policy) {
 		if o.SerialConsistency != 0 {
 			text += ", " + o.SerialConsistency.String() + " for conditional writes"
 		}
+		if o.Apart {
+			text += "; under a second guard like this one"
+		}
 		if o.Decision {
 			text += "; something is decided on it"
 		}
