@@ -120,7 +120,7 @@ func (a *API) Close() error {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Toxiproxy-Request-Id", rand.Text())
 	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
-		answer(w, errUserAgent.Status, errUserAgent)
+		http.Error(w, errUserAgent.Text, errUserAgent.Status)
 		return
 	}
 	if want := "Bearer " + a.cfg.Token; a.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(want), []byte(r.Header.Get("Authorization"))) != 1 {
@@ -153,7 +153,9 @@ func (a *API) keepAlive() {
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
+	if body != nil {
+		w.Header().Set("Content-Type", "application/json")
+	}
 	w.WriteHeader(status)
 	if body != nil {
 		// An error means that the client has gone.
@@ -167,7 +169,11 @@ func (a *API) handle(pattern string, status int, do func(r *http.Request) (any, 
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		body, bad := do(r)
-		if bad != nil {
+		switch {
+		case bad != nil && body != nil: // what was done all the same, with the error
+			answer(w, bad.Status, body)
+			return
+		case bad != nil:
 			answer(w, bad.Status, bad)
 			return
 		}

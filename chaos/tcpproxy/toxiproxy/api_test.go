@@ -185,7 +185,7 @@ func TestStatusesAndErrorBodies(t *testing.T) {
 	}{
 		{"GET", "/version", "", "", 200, `{"version":"2.12.0"}`},
 		{"GET", "/proxies", "", "", 200, `{}`},
-		{"GET", "/proxies", "", "Mozilla/5.0", 403, `{"error":"User agent not allowed","status":403}`},
+		{"GET", "/proxies", "", "Mozilla/5.0", 403, "User agent not allowed"},
 		{"POST", "/proxies", `{"name":"p"}`, "", 400, `{"error":"missing required field: upstream","status":400}`},
 		{"POST", "/proxies", `{"upstream":"x:1"}`, "", 400, `{"error":"missing required field: name","status":400}`},
 		{"POST", "/proxies", `{`, "", 400, `{"error":"bad request body: unexpected EOF","status":400}`},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
@@ -108,7 +109,18 @@ func (a *API) update(r *http.Request, e *entry) (any, *failure) {
 	return e, nil
 }
 
+// populated is the answer to a list of proxies: those that were made, and why not all were.
+type populated struct {
+	*failure
+	Proxies []*entry `json:"proxies"`
+}
+
 func (a *API) populate(r *http.Request) (any, *failure) {
+	made, bad := a.makeAll(r)
+	return populated{bad, made}, bad
+}
+
+func (a *API) makeAll(r *http.Request) (made []*entry, bad *failure) {
 	var in []wanted
 	if bad := decode(r, &in); bad != nil {
 		return nil, bad
@@ -121,7 +133,7 @@ func (a *API) populate(r *http.Request) (any, *failure) {
 			return nil, errMissing.because(fmt.Sprintf("upstream at proxy %d", i+1))
 		}
 	}
-	made := []*entry{}
+	made = []*entry{}
 	for _, p := range in {
 		if e := a.proxies[p.Name]; e != nil {
 			if e.Listen == p.Listen && e.Upstream == p.Upstream {
@@ -132,11 +144,11 @@ func (a *API) populate(r *http.Request) (any, *failure) {
 		}
 		e, bad := a.add(p)
 		if bad != nil {
-			return nil, bad
+			return made, bad
 		}
 		made = append(made, e)
 	}
-	return map[string]any{"proxies": made}, nil
+	return made, nil
 }
 
 // apply makes the toxics of an entry its injector's plan.
@@ -188,7 +200,10 @@ func (a *API) addToxic(r *http.Request, e *entry) (any, *failure) {
 	if bad != nil {
 		return nil, bad
 	}
-	return t, a.swap(e, append(slices.Clone(e.Toxics), t))
+	toxics := append(slices.Clone(e.Toxics), t)
+	// Those of the way up are listed first.
+	slices.SortStableFunc(toxics, func(a, b toxic) int { return strings.Compare(b.Stream, a.Stream) })
+	return t, a.swap(e, toxics)
 }
 
 func (a *API) updateToxic(r *http.Request, e *entry, i int) (any, *failure) {
@@ -210,7 +225,7 @@ func (a *API) updateToxic(r *http.Request, e *entry, i int) (any, *failure) {
 func (a *API) Populate(config io.Reader) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, bad := a.populate(&http.Request{Body: io.NopCloser(config)}); bad != nil {
+	if _, bad := a.makeAll(&http.Request{Body: io.NopCloser(config)}); bad != nil {
 		return fmt.Errorf("toxiproxy: %s", bad.Text)
 	}
 	return nil

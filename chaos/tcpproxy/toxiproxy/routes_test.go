@@ -42,8 +42,8 @@ func TestEachRouteAnswers(t *testing.T) {
 		text               string
 	}{
 		{"POST", "/populate", `[{"name":"p","listen":"127.0.0.1:0","upstream":"` + echo + `"}]`, 201, `{"proxies":[{"name":"p",`},
-		{"POST", "/populate", `[{"name":"q"}]`, 400, `{"error":"missing required field: upstream at proxy 1","status":400}`},
-		{"POST", "/populate", `[{"upstream":"x:1"}]`, 400, `{"error":"missing required field: name at proxy 1","status":400}`},
+		{"POST", "/populate", `[{"name":"q"}]`, 400, `{"error":"missing required field: upstream at proxy 1","status":400,"proxies":null}`},
+		{"POST", "/populate", `[{"upstream":"x:1"}]`, 400, `{"error":"missing required field: name at proxy 1","status":400,"proxies":null}`},
 		{"GET", "/proxies/p", "", 200, `"upstream":"` + echo + `","enabled":true,"toxics":[]}`},
 		{"GET", "/proxies/p/connections", "", 200, `[]`},
 		{"GET", "/proxies/p/toxics", "", 200, `[]`},
@@ -88,6 +88,7 @@ func TestEachToxicOnTheWire(t *testing.T) {
 		least      time.Duration
 	}{
 		{"latency", client.Attributes{"latency": 100, "jitter": 20}, chaos.Latency, 80 * time.Millisecond},
+		{"latency", client.Attributes{"latency": 5, "jitter": 50}, chaos.Latency, 0}, // some would be early: they come at once
 		{"bandwidth", client.Attributes{"rate": 1}, chaos.Bandwidth, 100 * time.Millisecond},
 		{"slicer", client.Attributes{"average_size": 64, "delay": 20_000}, chaos.Slice, 120 * time.Millisecond},
 	} {

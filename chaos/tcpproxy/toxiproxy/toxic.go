@@ -76,6 +76,12 @@ func (t toxic) rule(dependency string) (chaos.Rule, bool) {
 	case "latency":
 		w.Kind, w.Delay, w.Jitter = chaos.Latency, ms("latency"), ms("jitter")
 		some = w.Delay > 0 || w.Jitter > 0
+		if early := w.Jitter - w.Delay; early > 0 {
+			// What would have to come before it was sent comes at once.
+			last := w.Delay + w.Jitter
+			w.Histogram = []chaos.Bucket{{Count: uint64(early)}, {UpTo: last, Count: uint64(last)}}
+			w.Delay, w.Jitter = 0, 0
+		}
 	case "bandwidth":
 		w.Kind, w.BytesPerS = chaos.Bandwidth, t.Attributes["rate"]*1000
 		some = w.BytesPerS > 0
