@@ -29,10 +29,10 @@ type Config struct {
 	Store eventstore.Store
 	// Policy is that of the store. Nil: StorePolicy.
 	Policy *resilience.Policy
-	// Elsewhere says that the store can answer what is only shown from another region,
-	// behind guards of its own, so that it is asked for that also while the breaker is
-	// open.
-	Elsewhere bool
+	// ViewsApart says that the store asks for what is only shown behind guards of its own:
+	// one replica, or another region, may have it while nothing can be decided. So it is
+	// asked for that also while the breaker is open.
+	ViewsApart bool
 	// Upstream is the other services. Required.
 	Upstream Upstream
 	// Journal keeps what is promised while the store fails, and Signer signs it. Both
@@ -110,7 +110,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	store.elsewhere = cfg.Elsewhere
+	store.viewsApart = cfg.ViewsApart
 	s := &Service{
 		store: store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,

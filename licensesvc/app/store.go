@@ -59,7 +59,7 @@ func classify(err error) resilience.Verdict {
 // guarded is the store behind its guard.
 type guarded struct {
 	store                       eventstore.Store
-	elsewhere                   bool // as in Config
+	viewsApart                  bool // as in Config
 	guard                       *resilience.Guard
 	load, view, append, resolve *resilience.Operation
 }
@@ -88,7 +88,7 @@ func (g *guarded) read(ctx context.Context, q eventstore.Query, each func([]even
 	load := func(ctx context.Context) (eventstore.Page, error) { return g.store.Load(ctx, q) }
 	if q.Consistency == eventstore.ForDisplay {
 		op = g.view
-		if g.elsewhere {
+		if g.viewsApart {
 			// The breaker may be open for want of what decisions need.
 			options = append(options, resilience.Fallback(func(ctx context.Context, cause error) (eventstore.Page, error) {
 				if !errors.Is(cause, resilience.ErrOpen) {

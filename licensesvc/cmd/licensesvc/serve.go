@@ -170,7 +170,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 	in, err := instance.Start(ctx, instance.Config{
-		Listen: f.listen, Data: f.data, Store: store, Elsewhere: f.store.remote != "", Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
+		Listen: f.listen, Data: f.data, Store: store, ViewsApart: f.store.kind == "cassandra", Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
 		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
 	})
 	if err != nil {

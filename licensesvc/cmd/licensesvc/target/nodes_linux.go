@@ -124,7 +124,7 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 	if u.regions() > 1 {
 		name = "Cassandra nodes in two data centres"
 	}
-	return &backend{store: store, name: name, policy: &policy, elsewhere: u.regions() > 1,
+	return &backend{store: store, name: name, policy: &policy, viewsApart: true,
 		harm:  func(ctx context.Context) error { return u.nodes.cluster.Follow(ctx, setup.Injector, app.EventStore) },
 		nodes: u.states, check: u.check, close: u.close}, nil
 }

@@ -19,8 +19,8 @@ type backend struct {
 	name string
 	// policy is that of its guard. Nil: the service's own.
 	policy *resilience.Policy
-	// elsewhere says that another region can answer what is only shown.
-	elsewhere bool
+	// viewsApart is as in app.Config.
+	viewsApart bool
 	// harm applies the faults of nodes, until the context ends; nodes are their states,
 	// and check says whether they came back. Nil: there are none.
 	harm  func(ctx context.Context) error

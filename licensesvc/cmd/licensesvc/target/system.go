@@ -97,7 +97,7 @@ func (s *System) build(ctx context.Context) (err error) {
 		Transport: func(name string) http.RoundTripper {
 			return &watched{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, witness: s.witness, dependency: name}
 		},
-		StorePolicy: s.backend.policy, Elsewhere: s.backend.elsewhere, Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
+		StorePolicy: s.backend.policy, ViewsApart: s.backend.viewsApart, Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
 		Clock: injector.Point(Clock, "", nil).Clock(ctx, nil), Listeners: []resilience.Listener{&s.asked},
 	}
 	if s.target.Faults != nil {

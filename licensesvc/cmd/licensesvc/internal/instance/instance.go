@@ -46,8 +46,8 @@ type Config struct {
 	Data string
 	// Store holds the events. Required; who opened it closes it, after Shutdown.
 	Store eventstore.Store
-	// Elsewhere says that the store has another region, as in app.Config.
-	Elsewhere bool
+	// ViewsApart is as in app.Config.
+	ViewsApart bool
 	// Policies replace the service's own, by guard. See Policies.
 	Policies map[string]resilience.Policy
 	// StorePolicy is the policy of the store's guard. Nil: that of Policies, else
@@ -214,7 +214,7 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: cfg.Store, Elsewhere: cfg.Elsewhere, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log, Clock: cfg.Clock,
+	in.app, err = app.New(app.Config{Store: cfg.Store, ViewsApart: cfg.ViewsApart, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log, Clock: cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == capacity.Full {
 				return f.Why
