@@ -22,8 +22,8 @@ import (
 )
 
 // startTimeout bounds building the keeper and starting the nodes, the first fetch of
-// the jars included.
-const startTimeout = 5 * time.Minute
+// the jars included. A keeper whose nodes don't get on ends before, and says why.
+const startTimeout = 16 * time.Minute
 
 var shared = sync.OnceValues(join)
 

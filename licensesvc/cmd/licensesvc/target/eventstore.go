@@ -47,7 +47,7 @@ func (t EventStore) Check(s scenario.Scenario) error {
 	}
 	known := Known(store, 1)
 	known.Dependencies = []string{app.EventStore}
-	return s.Plan().CheckNames(known)
+	return checkFaults(s, known)
 }
 
 // Start implements scenario.Target.

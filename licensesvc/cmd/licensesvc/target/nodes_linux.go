@@ -35,9 +35,6 @@ type Nodes struct {
 // keyspace holds the stores of all systems, each under a name of its own.
 const keyspace = "licenses"
 
-// diskMB is the size of a node's disk when a fault is to fill it.
-const diskMB = 256
-
 // StartNodes starts nodes that serve each of the scenarios, in the folder, with
 // Cassandra's jars from the cache folder; empty is the usual one. The error matches
 // cluster.ErrMissing if the machine lacks what they need. Who starts nodes closes them.
@@ -58,20 +55,6 @@ func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Sc
 	var err error
 	n.cluster, err = cluster.Start(ctx, cfg)
 	return n, err
-}
-
-// topology is the cluster that a scenario needs.
-func topology(s scenario.Scenario) cluster.Config {
-	cfg := shape(number(s, SettingRegions, 1))
-	for _, r := range s.Faults {
-		switch r.What.Kind {
-		case chaos.DiskFull:
-			cfg.DiskMB = diskMB
-		case chaos.Partition:
-			cfg.Namespaces = true
-		}
-	}
-	return cfg
 }
 
 // serve says whether the nodes have what the scenario needs.

@@ -79,6 +79,23 @@ func shape(regions int) cluster.Config {
 	return cluster.Config{Nodes: 3, DataCenters: 1}
 }
 
+// diskMB is the size of a node's disk when a fault is to fill it.
+const diskMB = 256
+
+// topology is the cluster that a scenario needs.
+func topology(s scenario.Scenario) cluster.Config {
+	cfg := shape(number(s, SettingRegions, 1))
+	for _, r := range s.Faults {
+		switch r.What.Kind {
+		case chaos.DiskFull:
+			cfg.DiskMB = diskMB
+		case chaos.Partition:
+			cfg.Namespaces = true
+		}
+	}
+	return cfg
+}
+
 // Clock is the name of the service's clock among what can be harmed.
 const Clock = "clock"
 
@@ -118,7 +135,16 @@ func (t Target) Check(s scenario.Scenario) error {
 			errs = append(errs, fmt.Errorf("actions[%d].with.policies is missing: give the text of a file of policies", i))
 		}
 	}
-	return errors.Join(append(errs, s.Plan().CheckNames(Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
+	return errors.Join(append(errs, checkFaults(s, Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
+}
+
+// checkFaults refuses faults of what isn't there.
+func checkFaults(s scenario.Scenario, known chaos.Known) error {
+	err := s.Plan().CheckNames(known)
+	if err == nil && setting(s, SettingStore, "sqlite") == "cassandra" {
+		err = topology(s).CheckPlan(s.Plan(), app.EventStore)
+	}
+	return err
 }
 
 func setting(s scenario.Scenario, name, otherwise string) string {
