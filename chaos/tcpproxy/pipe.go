@@ -184,7 +184,7 @@ func (p *pipe) part(now *active, b []byte) bool {
 		if !p.deliver(b, verdict) {
 			return false
 		}
-		if verdict.cut > 0 {
+		if verdict.ends {
 			if p.line != nil {
 				p.line.drain()
 			}
@@ -198,6 +198,7 @@ func (p *pipe) part(now *active, b []byte) bool {
 // verdict is what becomes of a chunk.
 type verdict struct {
 	abort, reset, hold, swallow bool
+	ends                        bool // after this chunk without its last cut bytes
 	cut                         int
 	delay                       time.Duration
 	perSecond                   int64
@@ -254,11 +255,11 @@ func (p *pipe) settle(f chaos.Fault, b []byte, v *verdict) bool {
 	case chaos.Drop:
 		v.abort = true
 	case chaos.Truncate:
-		if over := p.passed + int64(len(b)) - f.What.Bytes; over > 0 {
-			v.cut = int(min(over, int64(len(b))))
-		} else {
+		over := p.passed + int64(len(b)) - f.What.Bytes
+		if over < 0 {
 			return false
 		}
+		v.ends, v.cut = true, int(min(over, int64(len(b))))
 	case chaos.Corrupt:
 		n := max(1, f.What.Bytes)
 		for i := range n {

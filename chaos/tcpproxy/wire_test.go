@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,6 +67,21 @@ func TestSlicesComeOneByOne(t *testing.T) {
 	}
 	if took, least := time.Since(began), time.Duration(len(text)/2-1)*delay; took < least {
 		t.Errorf("took %s, less than %s", took, least)
+	}
+}
+
+// TestATruncatedConnectionEndsWithItsLastByte: not only when one more comes.
+func TestATruncatedConnectionEndsWithItsLastByte(t *testing.T) {
+	const text = "0123456789"
+	for _, limit := range []int{0, 4, len(text)} {
+		b := build(t, rule(chaos.Truncate, func(r *chaos.Rule) { r.What.Bytes = int64(limit) }))
+		c := b.dial()
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); string(got) != text[:limit] || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d: %q, %v", limit, got, err)
+		}
 	}
 }
 
