@@ -247,11 +247,16 @@ func (p *pipe) settle(f chaos.Fault, b []byte, v *verdict) bool {
 			p.link.trip(f)
 		}
 	case chaos.Reset:
-		if f.What.Delay > 0 {
-			p.link.trip(f) // bytes pass until it comes
-			return false
+		switch {
+		case f.What.Delay == 0:
+			v.abort, v.reset = true, true
+		case triggered(f):
+			// The bytes that it waited for do not pass, as without a delay.
+			p.link.trip(f)
+			v.hold = true
+		default:
+			return false // bytes pass until it comes
 		}
-		v.abort, v.reset = true, true
 	case chaos.Drop:
 		v.abort = true
 	case chaos.Truncate:

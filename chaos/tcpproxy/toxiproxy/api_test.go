@@ -117,7 +117,10 @@ func TestToxiproxysOwnClientDrivesIt(t *testing.T) {
 	must(t, p.RemoveToxic("latency_downstream"))
 	_, err = p.AddToxic("", "reset_peer", "upstream", 1, client.Attributes{"timeout": 0})
 	must(t, err)
-	if _, err := io.ReadAll(live); !errors.Is(err, syscall.ECONNRESET) {
+	for err == nil { // A connection hears of a new toxic soon, not at once.
+		_, _, err = exchange(live, "x")
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("reset_peer on a live connection: %v, want a reset", err)
 	}
 	must(t, p.Disable())

@@ -126,8 +126,8 @@ func TestEachToxicOnTheWire(t *testing.T) {
 	_, err = p.AddToxic("t", "reset_peer", "downstream", 1, client.Attributes{"timeout": 100})
 	must(t, err)
 	began = time.Now()
-	if _, err := io.ReadAll(dial(t, p.Listen)); !errors.Is(err, syscall.ECONNRESET) || time.Since(began) < 100*time.Millisecond {
-		t.Errorf("reset_peer: %v after %s", err, time.Since(began))
+	if got, _, err := exchange(dial(t, p.Listen), "text"); got != "" || !errors.Is(err, syscall.ECONNRESET) || time.Since(began) < 100*time.Millisecond {
+		t.Errorf("reset_peer: %q, %v after %s", got, err, time.Since(began))
 	}
 }
 

@@ -91,8 +91,8 @@ func (t toxic) rule(dependency string) (chaos.Rule, bool) {
 	case "timeout":
 		w.Kind, w.Delay = chaos.Blackhole, ms("timeout")
 	case "reset_peer":
-		// With the timeout, whichever way bytes go: a direction would wait for some.
-		w.Kind, w.Delay, w.Direction = chaos.Reset, ms("timeout"), ""
+		// It waits for the next bytes of its stream, which it keeps.
+		w.Kind, w.Delay = chaos.Reset, ms("timeout")
 	case "slicer":
 		w.Kind, w.ChunkBytes, w.Delay = chaos.Slice, t.Attributes["average_size"], time.Duration(t.Attributes["delay"])*time.Microsecond
 		w.ChunkVary = max(0, min(t.Attributes["size_variation"], w.ChunkBytes-1))

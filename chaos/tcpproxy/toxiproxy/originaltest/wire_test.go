@@ -1,0 +1,131 @@
+package originaltest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	original "github.com/Shopify/toxiproxy/v2"
+	client "github.com/Shopify/toxiproxy/v2/client"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
+)
+
+// echo answers each connection with what it sends.
+func echo(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	return l.Addr().String()
+}
+
+// exchange sends ten bytes twice, and tells what came back and how it ended.
+func exchange(t *testing.T, addr string) (told string, took time.Duration) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	began, b := time.Now(), make([]byte, 10)
+	for range 2 {
+		_, _ = io.WriteString(c, "0123456789") // The connection may be gone; reading tells.
+		if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.ReadFull(c, b)
+		told += fmt.Sprintf("%q ", b[:n])
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return told + "silence", time.Since(began)
+		case errors.Is(err, syscall.ECONNRESET):
+			return told + "reset", time.Since(began)
+		case err != nil:
+			return told + "end", time.Since(began)
+		}
+	}
+	return told, time.Since(began)
+}
+
+// TestToxicsDoTheSame: what a client gets of each toxic, and how long it takes at least.
+func TestToxicsDoTheSame(t *testing.T) {
+	theirs := httptest.NewServer(original.NewServer(original.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()).Routes())
+	defer theirs.Close()
+	api, err := toxiproxy.New(t.Context(), toxiproxy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	ours := httptest.NewServer(api)
+	defer ours.Close()
+	for _, c := range []struct {
+		kind       string
+		attributes client.Attributes
+		stream     string
+		least      time.Duration
+		differs    bool
+	}{
+		{"latency", client.Attributes{"latency": 100}, "downstream", 200 * time.Millisecond, false},
+		{"latency", client.Attributes{"latency": 100}, "upstream", 200 * time.Millisecond, false},
+		{"bandwidth", client.Attributes{"rate": 100}, "downstream", 0, false},
+		{"slicer", client.Attributes{"average_size": 2, "delay": 1000}, "upstream", 0, false},
+		{"slow_close", client.Attributes{"delay": 100}, "downstream", 0, false},
+		{"timeout", client.Attributes{"timeout": 0}, "downstream", time.Second, false},
+		{"timeout", client.Attributes{"timeout": 200}, "downstream", 200 * time.Millisecond, false},
+		{"timeout", client.Attributes{"timeout": 200}, "upstream", 200 * time.Millisecond, false},
+		{"limit_data", client.Attributes{"bytes": 0}, "downstream", 0, false},
+		{"limit_data", client.Attributes{"bytes": 4}, "downstream", 0, false},
+		{"limit_data", client.Attributes{"bytes": 10}, "downstream", 0, false},
+		{"limit_data", client.Attributes{"bytes": 15}, "downstream", 0, false},
+		{"limit_data", client.Attributes{"bytes": 15}, "upstream", 0, false},
+		{"reset_peer", client.Attributes{"timeout": 0}, "downstream", 0, false},
+		{"reset_peer", client.Attributes{"timeout": 200}, "upstream", 200 * time.Millisecond, false},
+	} {
+		var told [2]string
+		for i, base := range []string{theirs.URL, ours.URL} {
+			p, err := client.NewClient(strings.TrimPrefix(base, "http://")).CreateProxy("p", "127.0.0.1:0", echo(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.AddToxic("", c.kind, c.stream, 1, c.attributes); err != nil {
+				t.Fatal(err)
+			}
+			var took time.Duration
+			if told[i], took = exchange(t, p.Listen); took < c.least {
+				t.Errorf("%s %s %v at %d took %s, less than %s", c.kind, c.stream, c.attributes, i, took, c.least)
+			}
+			if err := p.Delete(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if (told[0] == told[1]) == c.differs {
+			t.Errorf("%s %s %v\nToxiproxy %s\nours      %s", c.kind, c.stream, c.attributes, told[0], told[1])
+		}
+	}
+}
