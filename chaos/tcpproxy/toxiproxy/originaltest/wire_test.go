@@ -129,3 +129,53 @@ func TestToxicsDoTheSame(t *testing.T) {
 		}
 	}
 }
+
+// TestAResetOfALiveConnection: a toxic that is added to a connection that lives. Ours is
+// a real reset.
+func TestAResetOfALiveConnection(t *testing.T) {
+	theirs := httptest.NewServer(original.NewServer(original.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()).Routes())
+	defer theirs.Close()
+	api, err := toxiproxy.New(t.Context(), toxiproxy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	ours := httptest.NewServer(api)
+	defer ours.Close()
+	for name, c := range map[string]struct {
+		base string
+		want error
+	}{"Toxiproxy": {theirs.URL, io.EOF}, "ours": {ours.URL, syscall.ECONNRESET}} {
+		p, err := client.NewClient(strings.TrimPrefix(c.base, "http://")).CreateProxy("p", "127.0.0.1:0", echo(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", p.Listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		talk := func() error {
+			if _, err := io.WriteString(conn, "x"); err != nil {
+				return err
+			}
+			_, err := conn.Read(make([]byte, 1))
+			return err
+		}
+		if err := talk(); err != nil {
+			t.Fatalf("%s, before: %v", name, err)
+		}
+		if _, err := p.AddToxic("", "reset_peer", "downstream", 1, client.Attributes{"timeout": 0}); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil { // It may take a moment.
+			err = talk()
+		}
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
