@@ -12,7 +12,7 @@ const (
 	// poll is how often the end looks whether what it waits for is there.
 	poll = 2 * time.Millisecond
 	// idle is how long a connection of HTTP/2 must begin nothing to be told before the rest.
-	idle = 20 * time.Millisecond
+	idle = 100 * time.Millisecond
 )
 
 // drain ends the server in the order that loses nothing.

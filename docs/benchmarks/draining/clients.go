@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,24 +14,37 @@ import (
 
 const clients = 50
 
-// kind is a kind of client.
+// pause is how long clients wait between two requests, but every tenth, which is busy.
+const pause = 3 * time.Millisecond
+
+// kind is what clients and servers speak.
 type kind struct {
-	name  string
-	h2    bool
-	pause time.Duration
+	name    string
+	h2, tls bool
 }
 
-var kinds = []kind{{"HTTP/1.1, busy", false, 0}, {"HTTP/1.1, 3 ms", false, 3 * time.Millisecond}, {"HTTP/2, 3 ms", true, 3 * time.Millisecond}}
+var kinds = []kind{{"HTTP/1.1", false, false}, {"HTTP/2 without TLS", true, false}, {"HTTP/2 over TLS", true, true}}
 
 func (k kind) protocols() *http.Protocols {
 	p := &http.Protocols{}
-	if k.h2 {
+	switch {
+	case k.tls:
+		p.SetHTTP2(true)
+	case k.h2:
 		p.SetUnencryptedHTTP2(true)
-	} else {
+	default:
 		p.SetHTTP1(true)
 	}
 	return p
 }
+
+// certified are the TLS configurations of a server on loopback, and of its callers.
+var certified = sync.OnceValues(func() (own, callers *tls.Config) {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates}, s.Client().Transport.(*http.Transport).TLSClientConfig
+})
 
 // answer sends back what came.
 func answer(w http.ResponseWriter, r *http.Request) {
@@ -39,35 +54,24 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// target is where clients send: what a balancer knows.
+// target is where clients send, what a balancer knows, and what came of it.
 type target struct {
 	server atomic.Pointer[running]
-	mu     sync.Mutex
 	count  *count
-}
-
-// move sends clients to a server whose requests are counted apart.
-func (t *target) move(to *running, c *count) {
-	t.mu.Lock()
-	t.count = c
-	t.mu.Unlock()
-	t.server.Store(to)
-}
-
-func (t *target) counted() *count {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.count
 }
 
 // clients starts them; the returned function ends them, and the server that they send
 // to then.
 func (k kind) clients(to *target) (stop func()) {
 	tr := &http.Transport{Protocols: k.protocols(), MaxIdleConnsPerHost: clients}
+	if k.tls {
+		_, callers := certified()
+		tr.TLSClientConfig = callers.Clone()
+	}
 	client := &http.Client{Transport: tr, Timeout: time.Minute}
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	for range clients {
+	for i := range clients {
 		wg.Go(func() {
 			for {
 				select {
@@ -75,12 +79,14 @@ func (k kind) clients(to *target) (stop func()) {
 					return
 				default:
 				}
-				c := to.counted()
+				c := to.count
 				c.sent.Add(1)
 				if err := k.post(client, to.server.Load().url); err != nil {
 					c.failed.Add(1)
 				}
-				time.Sleep(k.pause)
+				if i%10 != 0 {
+					time.Sleep(pause)
+				}
 			}
 		})
 	}
@@ -95,11 +101,7 @@ func (k kind) clients(to *target) (stop func()) {
 }
 
 func (k kind) post(client *http.Client, url string) error {
-	payload := bytes.NewReader(make([]byte, 100))
-	var body io.Reader = payload
-	if !k.h2 {
-		body = struct{ io.Reader }{payload} // can't be sent again
-	}
+	body := struct{ io.Reader }{bytes.NewReader(make([]byte, 100))} // can't be sent again
 	req, err := http.NewRequest("POST", url, body)
 	if err != nil {
 		return err
