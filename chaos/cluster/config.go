@@ -33,11 +33,11 @@ type Config struct {
 	// 3 min.
 	StartTimeout time.Duration
 	// DiskMB is the size of each node's disk, in MiB, 128 or more: data and commit log
-	// are on a tmpfs of that size, so that it really fills. Needs root. Zero: the
-	// machine's own disk.
+	// are on a tmpfs of that size, so that it really fills. Needs root, if only that of a
+	// user namespace (unshare -rnm). Zero: the machine's own disk.
 	DiskMB int
 	// Namespaces gives each node a network of its own, so that Cut and Partition work.
-	// Needs root and the command ip. The nodes then have addresses of 10.203.0.0/16.
+	// Needs root as DiskMB does, and the command ip. The nodes then have addresses of 10.203.0.0/16.
 	Namespaces bool
 	// Yaml is added to every node's cassandra.yaml, for guardrails and the like. (A
 	// guardrail holds for users that are no superusers only, and without

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +20,9 @@ import (
 // TestTwoDataCenters has three nodes in each with CI=true, so that a quorum can lose one,
 // and two elsewhere: six take the most part of a minute to start on two cores.
 func TestTwoDataCenters(t *testing.T) {
+	if _, err := exec.LookPath("nsenter"); err != nil {
+		testenv.Missing(t, "nsenter of util-linux, to send from a node's network")
+	}
 	size := 2
 	if testenv.CI() {
 		size = 3
