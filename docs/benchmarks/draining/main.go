@@ -56,12 +56,22 @@ func plain(end func(*http.Server) error) func(context.Context, *http.Server, net
 	}
 }
 
+// shutdown is bounded: over TLS it may wait for a connection for ever.
+func shutdown(s *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return s.Close()
+}
+
 var ends = []end{
-	{"`Shutdown`", plain(func(s *http.Server) error { return s.Shutdown(context.Background()) })},
+	{"`Shutdown`", plain(shutdown)},
 	{"`SetKeepAlivesEnabled(false)`, 500 ms, `Shutdown`", plain(func(s *http.Server) error {
 		s.SetKeepAlivesEnabled(false)
 		time.Sleep(linger)
-		return s.Shutdown(context.Background())
+		return shutdown(s)
 	})},
 	{"`server.Server`", func(ctx context.Context, s *http.Server, l net.Listener) error {
 		own, err := server.NewServer(server.ServerConfig{HTTP: s, Notice: notice, Linger: linger})
