@@ -12,12 +12,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const policyfile = root + "/resilience/policyfile/"
+const (
+	policyfile   = root + "/resilience/policyfile/"
+	sessionsfile = root + "/clients/cassandra/policyfile/"
+)
 
-// policySchema is the schema as an editor's validator reads it.
-func policySchema(t *testing.T) *jsonschema.Schema {
+// policySchema is a folder's schema as an editor's validator reads it: that of guards, or
+// of guards and Cassandra sessions.
+func policySchema(t *testing.T, folder string) *jsonschema.Schema {
 	t.Helper()
-	schema, err := jsonschema.NewCompiler().Compile(policyfile + "policy.schema.json")
+	schema, err := jsonschema.NewCompiler().Compile(folder + "policy.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,12 +58,12 @@ func plain(v any) any {
 }
 
 func TestThePolicySchemaAcceptsGoodFiles(t *testing.T) {
-	schema := policySchema(t)
+	schema := policySchema(t, policyfile)
 	good := map[string][]byte{}
 	for _, pattern := range []string{
 		policyfile + "testdata/every.yaml",
-		root + "/resilience/cmd/backstay/testdata/[^bs]*.yaml", // not bad.yaml, syntax.yaml
-		root + "/docs/how-to/replay-an-incident/[^s]*.yaml",    // not slips.yaml
+		root + "/resilience/cmd/backstay/testdata/[^bcs]*.yaml", // not bad.yaml, syntax.yaml; cassandra.yaml below
+		root + "/docs/how-to/replay-an-incident/[^cs]*.yaml",    // not slips.yaml; cassandra.yaml below
 	} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
@@ -103,7 +107,7 @@ var leftToParse = map[string]bool{
 
 // TestThePolicySchemaRefusesBadFiles: those that Parse refuses, by testdata/bad.txt.
 func TestThePolicySchemaRefusesBadFiles(t *testing.T) {
-	schema := policySchema(t)
+	schema := policySchema(t, policyfile)
 	text, err := os.ReadFile(policyfile + "testdata/bad.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -130,5 +134,27 @@ func TestThePolicySchemaRefusesBadFiles(t *testing.T) {
 	}
 	if refused < 8 {
 		t.Errorf("only %d files were refused", refused)
+	}
+}
+
+// TestTheSchemaOfSessionsTellsGoodFilesFromBad: by the files that Parse was tried with.
+func TestTheSchemaOfSessionsTellsGoodFilesFromBad(t *testing.T) {
+	schema := policySchema(t, sessionsfile)
+	for file, good := range map[string]bool{
+		policyfile + "testdata/every.yaml":                        true,
+		root + "/resilience/cmd/backstay/testdata/cassandra.yaml": true,
+		root + "/docs/how-to/replay-an-incident/cassandra.yaml":   false, // with slips
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := document(text)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if err := schema.Validate(doc); (err == nil) != good {
+			t.Errorf("%s: refused: %v; want the contrary", file, err)
+		}
 	}
 }
