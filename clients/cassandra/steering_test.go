@@ -54,8 +54,15 @@ func TestASickNodeIsSteeredAround(t *testing.T) {
 }
 
 // TestANodeThatFallsSilent: calls with a long time to wait keep others from waiting with
-// them. The node is asked by pings alone, and again by callers once it answers one.
+// them, also those that wait there for their statement to be prepared. The node is asked by
+// pings alone, and again by callers once it answers one.
 func TestANodeThatFallsSilent(t *testing.T) {
+	for name, known := range map[string]bool{"known statement": true, "new statement": false} {
+		t.Run(name, func(t *testing.T) { aNodeFallsSilent(t, known) })
+	}
+}
+
+func aNodeFallsSilent(t *testing.T, known bool) {
 	cluster, s := scripted(t, cqltest.Config{Nodes: 3}, func(c *cassandra.Config) { c.QuietLimit = 100 * time.Millisecond })
 	cluster.On(selectV, selects)
 	ask := func() {
@@ -63,19 +70,27 @@ func TestANodeThatFallsSilent(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for range 10 {
-		ask()
+	prepare(t, s)
+	if known {
+		eventually(t, "the node has the statement", func() bool {
+			ask()
+			return cluster.Node(1).Requests() > 0
+		})
 	}
 	node := func() cassandra.NodeState { return s.Nodes()[1] }
 	thaw := cluster.Node(1).Freeze()
 	defer thaw()
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
-	for node().InFlight == 0 {
-		waiting.Go(ask)
-		eventually(t, "the calls are on their way", func() bool { return node().InFlight > 0 || s.Guard().Snapshot().InFlight == 0 })
+	eventually(t, "the node is suspect", func() bool {
+		if s.Guard().Snapshot().InFlight == 0 {
+			waiting.Go(ask) // the one before went elsewhere, or was read just before the node froze
+		}
+		return node().Suspect
+	})
+	if sent := cluster.Node(1).Requests() > 0; sent != known {
+		t.Errorf("the node got a statement before it froze: %v, want %v", sent, known)
 	}
-	eventually(t, "the node is suspect", func() bool { return node().Suspect })
 	before, start := node().Requests, time.Now()
 	for range 300 {
 		ask()
@@ -85,7 +100,8 @@ func TestANodeThatFallsSilent(t *testing.T) {
 		t.Errorf("the silent node was asked %d times, where %d pings were due", got, pings)
 	}
 	thaw()
-	eventually(t, "the node is well again", func() bool { return !node().Suspect })
+	// A ping's answer ends it, or, if it was the driver's that came first, a caller's trial.
+	eventually(t, "the node is well again", func() bool { ask(); return !node().Suspect })
 	eventually(t, "callers ask it", func() bool {
 		before := node().Requests
 		ask()

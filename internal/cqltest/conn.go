@@ -30,15 +30,12 @@ func (c *conn) close() { _ = c.net.Close() } // it is gone either way
 func (c *conn) serve() {
 	defer c.close()
 	for {
-		if gate := c.node.frozen.Load(); gate != nil {
-			select {
-			case <-*gate:
-			case <-c.node.cluster.ctx.Done():
-				return
-			}
+		if !c.thawed() {
+			return
 		}
 		f, err := codec.DecodeFrame(c.net)
-		if err != nil {
+		// What came while it was frozen waits, too: it was reading already.
+		if err != nil || !c.thawed() {
 			return
 		}
 		if f.Header.Version > primitive.ProtocolVersion4 {
@@ -54,6 +51,18 @@ func (c *conn) serve() {
 		}
 		c.handle(f)
 	}
+}
+
+// thawed waits until the node is not frozen; false means that the cluster has ended.
+func (c *conn) thawed() bool {
+	if gate := c.node.frozen.Load(); gate != nil {
+		select {
+		case <-*gate:
+		case <-c.node.cluster.ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (c *conn) handle(f *frame.Frame) {

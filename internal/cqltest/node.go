@@ -45,7 +45,7 @@ func (n *Node) ID() [16]byte { return [16]byte{6: 0x40, 8: 0x80, 15: byte(n.inde
 // silence it never answers.
 func (n *Node) Silence(on bool) { n.silent.Store(on) }
 
-// Freeze makes the node read nothing any more, until thaw is called.
+// Freeze makes the node do nothing any more, until thaw is called.
 func (n *Node) Freeze() (thaw func()) {
 	gate := make(chan struct{})
 	n.frozen.Store(&gate)

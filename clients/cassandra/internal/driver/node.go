@@ -107,8 +107,25 @@ func (n *Node) Cost() int64 {
 
 func (n *Node) started(now int64) {
 	n.requests.Add(1)
+	n.owes(now)
+}
+
+func (n *Node) owes(now int64) {
 	if n.inFlight.Add(1) == 1 {
 		n.heardAt.Store(now)
+	}
+}
+
+// Owes notes a request of the driver's own, such as one that prepares a statement: callers
+// may wait for its answer, too. The returned function tells that the stream is free; not
+// alive means without an answer.
+func (n *Node) Owes() (ended func(alive bool)) {
+	n.owes(n.all.now())
+	return func(alive bool) {
+		n.inFlight.Add(-1)
+		if alive {
+			n.heard(n.all.now())
+		}
 	}
 }
 
@@ -144,8 +161,8 @@ func (n *Node) doubt(now int64) (ping bool) {
 		return false
 	}
 	if pinged != 0 && now-pinged >= int64(half) && !n.mute.Load() && !n.gone.Load() {
+		n.suspect(now) // first: so a node is never mute and not suspect
 		n.mute.Store(true)
-		n.suspect(now)
 	}
 	if pinged == 0 || now-pinged >= int64(n.all.limits.SuspectFor) {
 		n.pingedAt.Store(now)

@@ -53,7 +53,7 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	// gossip too would take nodes out of use that still answer.
 	cfg.Events.DisableNodeStatusEvents = true
 	cfg.MaxWaitSchemaAgreement = 10 * time.Second
-	cfg.StreamObserver = observer{}
+	cfg.StreamObserver = observer{session.hosts}
 	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
 	cfg.PoolConfig.HostSelectionPolicy = newSteering(c, session.hosts)
 	cfg.Logger = logger{log: c.Log}

@@ -287,12 +287,38 @@ func attemptOf(ctx context.Context) *attempt {
 }
 
 // observer finds the attempt of a request that the driver is about to send.
-type observer struct{}
+type observer struct{ hosts *hosts }
 
 // StreamContext implements gocql.StreamObserver.
-func (observer) StreamContext(ctx context.Context) gocql.StreamObserverContext {
+func (o observer) StreamContext(ctx context.Context) gocql.StreamObserverContext {
 	if a := attemptOf(ctx); a != nil {
 		return a
 	}
-	return nil
+	return &errand{hosts: o.hosts}
+}
+
+// errand is a request of the driver's own. That a statement is prepared is one: a caller
+// waits for it, and none before was sent.
+type errand struct {
+	hosts *hosts
+	ended func(alive bool) // nil: the node is not known, or not any more
+}
+
+// StreamStarted implements gocql.StreamObserverContext.
+func (e *errand) StreamStarted(o gocql.ObservedStream) {
+	if n := e.hosts.nodes.Find(addressOf(o.Host)); n != nil {
+		e.ended = n.Owes()
+	}
+}
+
+// StreamFinished implements gocql.StreamObserverContext.
+func (e *errand) StreamFinished(gocql.ObservedStream) { e.end(true) }
+
+// StreamAbandoned implements gocql.StreamObserverContext.
+func (e *errand) StreamAbandoned(gocql.ObservedStream) { e.end(false) }
+
+func (e *errand) end(alive bool) {
+	if e.ended != nil {
+		e.ended(alive)
+	}
 }
