@@ -19,6 +19,7 @@ type Node struct {
 	all     *Nodes
 
 	inFlight, orphans  atomic.Int64
+	errands            atomic.Int64 // in flight, of the driver's own
 	requests, replaced atomic.Int64
 	failures           atomic.Int64 // in a row
 	suspectUntil       atomic.Int64 // offset of the next trial; zero: not suspect
@@ -107,11 +108,7 @@ func (n *Node) Cost() int64 {
 
 func (n *Node) started(now int64) {
 	n.requests.Add(1)
-	n.owes(now)
-}
-
-func (n *Node) owes(now int64) {
-	if n.inFlight.Add(1) == 1 {
+	if n.inFlight.Add(1)+n.errands.Load() == 1 {
 		n.heardAt.Store(now)
 	}
 }
@@ -120,9 +117,11 @@ func (n *Node) owes(now int64) {
 // may wait for its answer, too. The returned function tells that the stream is free; not
 // alive means without an answer.
 func (n *Node) Owes() (ended func(alive bool)) {
-	n.owes(n.all.now())
+	if n.errands.Add(1)+n.inFlight.Load() == 1 {
+		n.heardAt.Store(n.all.now())
+	}
 	return func(alive bool) {
-		n.inFlight.Add(-1)
+		n.errands.Add(-1)
 		if alive {
 			n.heard(n.all.now())
 		}
@@ -142,7 +141,7 @@ func (n *Node) heard(now int64) {
 
 // quiet is for how long the node has owed an answer and said nothing.
 func (n *Node) quiet(now int64) time.Duration {
-	if n.inFlight.Load() == 0 {
+	if n.inFlight.Load() == 0 && n.errands.Load() == 0 {
 		return 0
 	}
 	return time.Duration(now - n.heardAt.Load())
