@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -75,26 +74,5 @@ func (c *client) bytes(wait time.Duration) ([]byte, error) {
 }
 
 // TestNoParameterIsIgnored: whatever parameter a kind takes on CQL changes what the client
-// or the node sees. Times are those of a real connection, so that a slow machine may hide a
-// difference, but not for many times.
-func TestNoParameterIsIgnored(t *testing.T) {
-	var wg sync.WaitGroup
-	few := make(chan struct{}, 8) // at once, or they hold each other up
-	for _, v := range faulttest.Variants(chaos.CQL, unit) {
-		wg.Go(func() {
-			few <- struct{}{}
-			defer func() { <-few }()
-			var a, b string
-			for try := 0; try < 10 && a == b; try++ {
-				var both sync.WaitGroup
-				both.Go(func() { a = watch(t, v.A) })
-				both.Go(func() { b = watch(t, v.B) })
-				both.Wait()
-			}
-			if a == b {
-				t.Errorf("%s makes no difference:\n%s", v.Name(), a)
-			}
-		})
-	}
-	wg.Wait()
-}
+// or the node sees.
+func TestNoParameterIsIgnored(t *testing.T) { faulttest.Differ(t, chaos.CQL, unit, watch) }

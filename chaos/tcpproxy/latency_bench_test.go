@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/tcptest"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkLatency(b *testing.B) {
 	}
 	injector.Start()
 	defer injector.Stop()
-	p, err := tcpproxy.Start(b.Context(), tcpproxy.Config{Dependency: "d", Upstream: listen(b, func(c net.Conn) { _, _ = io.Copy(c, c) }), Injector: injector})
+	p, err := tcpproxy.Start(b.Context(), tcpproxy.Config{Dependency: "d", Upstream: tcptest.Serve(b, tcptest.Echo), Injector: injector})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/tcptest"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
@@ -31,31 +31,16 @@ type bench struct {
 
 func build(t *testing.T, rules ...chaos.Rule) *bench {
 	t.Helper()
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := listen.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			})
-		}
-	})
+	upstream := tcptest.Serve(t, tcptest.Echo)
 	b := &bench{t: t, told: make(chan chaos.Event, 10_000)}
+	var err error
 	b.injector, err = chaos.New(chaos.Plan{Seed: 1, Rules: rules}, chaos.Config{Listeners: []chaos.Listener{
 		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { b.told <- e })}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.injector.Start()
-	b.proxy, err = tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "echo", Upstream: listen.Addr().String(), Injector: b.injector})
+	b.proxy, err = tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "echo", Upstream: upstream, Injector: b.injector})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +49,6 @@ func build(t *testing.T, rules ...chaos.Rule) *bench {
 			t.Error(err)
 		}
 		b.injector.Stop()
-		listen.Close()
-		wg.Wait()
 	})
 	return b
 }

@@ -11,28 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-)
 
-// silent accepts connections and answers nothing.
-func silent(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { _, _ = io.Copy(io.Discard, c); c.Close() })
-		}
-	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return l.Addr().String()
-}
+	"github.com/backstay-go/backstay/chaos/internal/tcptest"
+)
 
 // counted is the value of chaos_faults_total with all of the labels; empty if there is none.
 func counted(t *testing.T, page string, labels ...string) string {
@@ -70,9 +51,9 @@ func TestFaultsAreCounted(t *testing.T) {
 		send    string
 		labels  []string
 	}{
-		{"proxy", []string{"--dependency", "d", "--upstream", silent(t), write(t, refusePlan)}, "",
+		{"proxy", []string{"--dependency", "d", "--upstream", tcptest.Serve(t, tcptest.Discard), write(t, refusePlan)}, "",
 			[]string{`chaos_rule="closed door"`, `chaos_kind="refuse"`, `chaos_dependency="d"`}},
-		{"cql", []string{"--listen", "127.0.0.1:0", "--upstream", silent(t), "--name", "n1", "--plan",
+		{"cql", []string{"--listen", "127.0.0.1:0", "--upstream", tcptest.Serve(t, tcptest.Discard), "--name", "n1", "--plan",
 			write(t, "rules:\n  - name: lost\n    where: {operation: STARTUP}\n    what: {kind: reset}\n")}, startup,
 			[]string{`chaos_rule="lost"`, `chaos_kind="reset"`, `chaos_dependency="cassandra"`, `chaos_node="n1"`}},
 	} {

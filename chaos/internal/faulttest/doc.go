@@ -2,5 +2,5 @@
 // place, each parameter that each kind takes there, with two faults that differ in it
 // alone. A place whose observable behaviour does not differ ignores the parameter.
 //
-// It may import the standard library and chaos.
+// It may import the standard library and chaos; only tests import it.
 package faulttest

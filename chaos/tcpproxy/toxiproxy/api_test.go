@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -20,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/tcptest"
 	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
 )
 
@@ -28,38 +28,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // build serves the interface, and an echo server; it returns their addresses.
 func build(t *testing.T, listeners ...chaos.Listener) (api, echo string) {
 	t.Helper()
+	echo = tcptest.Serve(t, tcptest.Echo)
 	a, err := toxiproxy.New(t.Context(), toxiproxy.Config{Seed: 1, Listeners: listeners})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(a)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			})
-		}
-	})
 	t.Cleanup(func() {
 		if err := a.Close(); err != nil {
 			t.Error(err)
 		}
 		server.Close()
-		l.Close()
-		wg.Wait()
 		http.DefaultClient.CloseIdleConnections()
 	})
-	return server.URL, l.Addr().String()
+	return server.URL, echo
 }
 
 func must(t *testing.T, err error) {

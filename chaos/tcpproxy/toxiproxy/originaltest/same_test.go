@@ -6,17 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
-
-	original "github.com/Shopify/toxiproxy/v2"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
-
-	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
 )
 
 // call is one request; PORT in it is a port that was free.
@@ -130,23 +123,15 @@ func free(t *testing.T) string {
 }
 
 func TestAnswersAreTheSame(t *testing.T) {
-	theirs := httptest.NewServer(original.NewServer(original.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()).Routes())
-	defer theirs.Close()
-	api, err := toxiproxy.New(t.Context(), toxiproxy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer api.Close()
-	ours := httptest.NewServer(api)
-	defer ours.Close()
+	theirs, ours := servers(t)
 	for _, c := range calls {
-		their, our := c.ask(t, theirs.URL, free(t), ""), c.ask(t, ours.URL, free(t), "")
+		their, our := c.ask(t, theirs, free(t), ""), c.ask(t, ours, free(t), "")
 		if same := reflect.DeepEqual(their, our); same != (c.differs == "") {
 			t.Errorf("%s %s %s\nToxiproxy %+v\nours      %+v\ndiffers: %q", c.method, c.path, c.body, their, our, c.differs)
 		}
 	}
 	browser := call{method: "GET", path: "/proxies"}
-	if their, our := browser.ask(t, theirs.URL, "", "Mozilla/5.0"), browser.ask(t, ours.URL, "", "Mozilla/5.0"); !reflect.DeepEqual(their, our) {
+	if their, our := browser.ask(t, theirs, "", "Mozilla/5.0"), browser.ask(t, ours, "", "Mozilla/5.0"); !reflect.DeepEqual(their, our) {
 		t.Errorf("a browser\nToxiproxy %+v\nours      %+v", their, our)
 	}
 }

@@ -5,45 +5,16 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	original "github.com/Shopify/toxiproxy/v2"
 	client "github.com/Shopify/toxiproxy/v2/client"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 
-	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
+	"github.com/backstay-go/backstay/chaos/internal/tcptest"
 )
-
-// echo answers each connection with what it sends.
-func echo(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return l.Addr().String()
-}
 
 // exchange sends ten bytes twice, and tells what came back and how it ended.
 func exchange(t *testing.T, addr string) (told string, took time.Duration) {
@@ -75,15 +46,7 @@ func exchange(t *testing.T, addr string) (told string, took time.Duration) {
 
 // TestToxicsDoTheSame: what a client gets of each toxic, and how long it takes at least.
 func TestToxicsDoTheSame(t *testing.T) {
-	theirs := httptest.NewServer(original.NewServer(original.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()).Routes())
-	defer theirs.Close()
-	api, err := toxiproxy.New(t.Context(), toxiproxy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer api.Close()
-	ours := httptest.NewServer(api)
-	defer ours.Close()
+	theirs, ours := servers(t)
 	for _, c := range []struct {
 		kind       string
 		attributes client.Attributes
@@ -108,8 +71,8 @@ func TestToxicsDoTheSame(t *testing.T) {
 		{"reset_peer", client.Attributes{"timeout": 200}, "upstream", 200 * time.Millisecond, false},
 	} {
 		var told [2]string
-		for i, base := range []string{theirs.URL, ours.URL} {
-			p, err := client.NewClient(strings.TrimPrefix(base, "http://")).CreateProxy("p", "127.0.0.1:0", echo(t))
+		for i, base := range []string{theirs, ours} {
+			p, err := client.NewClient(strings.TrimPrefix(base, "http://")).CreateProxy("p", "127.0.0.1:0", tcptest.Serve(t, tcptest.Echo))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,20 +96,12 @@ func TestToxicsDoTheSame(t *testing.T) {
 // TestAResetOfALiveConnection: a toxic that is added to a connection that lives. Ours is
 // a real reset.
 func TestAResetOfALiveConnection(t *testing.T) {
-	theirs := httptest.NewServer(original.NewServer(original.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()).Routes())
-	defer theirs.Close()
-	api, err := toxiproxy.New(t.Context(), toxiproxy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer api.Close()
-	ours := httptest.NewServer(api)
-	defer ours.Close()
+	theirs, ours := servers(t)
 	for name, c := range map[string]struct {
 		base string
 		want error
-	}{"Toxiproxy": {theirs.URL, io.EOF}, "ours": {ours.URL, syscall.ECONNRESET}} {
-		p, err := client.NewClient(strings.TrimPrefix(c.base, "http://")).CreateProxy("p", "127.0.0.1:0", echo(t))
+	}{"Toxiproxy": {theirs, io.EOF}, "ours": {ours, syscall.ECONNRESET}} {
+		p, err := client.NewClient(strings.TrimPrefix(c.base, "http://")).CreateProxy("p", "127.0.0.1:0", tcptest.Serve(t, tcptest.Echo))
 		if err != nil {
 			t.Fatal(err)
 		}
