@@ -81,25 +81,10 @@ func TestAHangAfterExecution(t *testing.T) {
 	for place := range places {
 		t.Run(place, func(t *testing.T) {
 			i, told := injected(t, rule(chaos.Hang, func(w *chaos.What) { w.At = "after" }))
-			cfg := httpfault.Config{Dependency: "membership", Injector: i}
-			ran := make(chan struct{}, 1)
-			h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				ran <- struct{}{}
-				right(w, r)
-			}))
-			tr := http.RoundTripper(&http.Transport{})
-			if place == "handler" {
-				h = httpfault.Handler(h, cfg)
-			} else {
-				tr = httpfault.Transport(tr, cfg)
-			}
-			s := httptest.NewServer(h)
-			defer s.Close()
-			c := &http.Client{Transport: tr}
-			defer c.CloseIdleConnections()
+			c, url, ran := harmed(t, place, i)
 			answered := make(chan error, 1)
 			go func() {
-				_, body, err := get(t, c, s.URL)
+				_, body, err := get(t, c, url)
 				if err == nil && body != text {
 					err = errors.New("wrong: " + body)
 				}

@@ -239,6 +239,29 @@ func TestScopesComeFromBaggage(t *testing.T) {
 	}
 }
 
+// harmed is a server and its client, of which the one that place names has the faults. ran
+// has an entry for each request that was carried out.
+func harmed(t *testing.T, place string, i *chaos.Injector) (c *http.Client, url string, ran chan struct{}) {
+	t.Helper()
+	cfg := httpfault.Config{Dependency: "membership", Injector: i}
+	ran = make(chan struct{}, 10)
+	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ran <- struct{}{}
+		right(w, r)
+	}))
+	tr := http.RoundTripper(&http.Transport{})
+	if place == "handler" {
+		h = httpfault.Handler(h, cfg)
+	} else {
+		tr = httpfault.Transport(tr, cfg)
+	}
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	c = &http.Client{Transport: tr}
+	t.Cleanup(c.CloseIdleConnections)
+	return c, s.URL, ran
+}
+
 // TestAnAnswerIsLostAfterExecution: the server carries the request out, and the client
 // does not hear of it.
 func TestAnAnswerIsLostAfterExecution(t *testing.T) {
@@ -251,24 +274,9 @@ func TestAnAnswerIsLostAfterExecution(t *testing.T) {
 						w.Delay = 30 * time.Millisecond
 					}
 				}))
-				ran := make(chan struct{}, 10)
-				cfg := httpfault.Config{Dependency: "membership", Injector: i}
-				h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					ran <- struct{}{}
-					right(w, r)
-				}))
-				tr := http.RoundTripper(&http.Transport{})
-				if place == "handler" {
-					h = httpfault.Handler(h, cfg)
-				} else {
-					tr = httpfault.Transport(tr, cfg)
-				}
-				s := httptest.NewServer(h)
-				defer s.Close()
-				c := &http.Client{Transport: tr}
-				defer c.CloseIdleConnections()
+				c, url, ran := harmed(t, place, i)
 				// A POST, which nobody sends again by himself.
-				resp, err := c.Post(s.URL, "text/plain", strings.NewReader("x"))
+				resp, err := c.Post(url, "text/plain", strings.NewReader("x"))
 				if err == nil {
 					defer resp.Body.Close()
 				}
