@@ -159,11 +159,19 @@ func orDefault[T comparable](field *T, value T) {
 }
 
 // Check returns every problem of the configuration that can be known without
-// asking the cluster, as one error that matches ErrConfig; nil if there is none.
+// asking the cluster, as one *ConfigError; nil if there is none.
 func (c Config) Check() error {
-	var problems []string
+	var problems []ConfigProblem
 	add := func(field string, value any, advice string) {
-		problems = append(problems, fmt.Sprintf("%s is %v: %s", field, value, advice))
+		problems = append(problems, ConfigProblem{Field: field, Problem: fmt.Sprintf("is %v", value), Change: advice})
+	}
+	guard := func(field string, found []resilience.Finding) {
+		for _, f := range found {
+			// "default" is made here, and repeats what its profile's finding says.
+			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
+				problems = append(problems, ConfigProblem{Field: field, Policy: f.Field, Problem: f.Problem, Change: f.Change})
+			}
+		}
 	}
 	if len(c.Hosts) == 0 {
 		add("Hosts", "empty", "name at least one contact point")
@@ -224,25 +232,16 @@ func (c Config) Check() error {
 	}
 	if len(c.Profiles) > 0 {
 		all := c.withDefaults()
-		for _, f := range append(all.policy().Check(), onlyOperations(all.apartPolicy().Check())...) {
-			// "default" is made here, and repeats what its profile's finding says.
-			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
-				problems = append(problems, "Guard: "+f.String())
-			}
-		}
+		guard("Guard", append(all.policy().Check(), onlyOperations(all.apartPolicy().Check())...))
 	}
 	if c.Failover != nil && len(problems) == 0 {
-		for _, f := range c.withDefaults().remotePolicy().Check() {
-			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
-				problems = append(problems, "Failover.Guard: "+f.String())
-			}
-		}
+		guard("Failover.Guard", c.withDefaults().remotePolicy().Check())
 	}
 	if len(problems) == 0 {
 		return nil
 	}
-	slices.Sort(problems)
-	return fmt.Errorf("%w:\n  %s", ErrConfig, strings.Join(problems, "\n  "))
+	slices.SortFunc(problems, func(a, b ConfigProblem) int { return strings.Compare(a.String(), b.String()) })
+	return &ConfigError{Problems: problems}
 }
 
 // onlyOperations are the findings about operations: what is shared was looked at before.

@@ -37,8 +37,11 @@ const (
 	maxStatements = 2048
 )
 
+// quoted is what holds text of any kind: strings, comments, quoted names.
+const quoted = `'(?:[^']|'')*'|\$\$(?s:.*?)\$\$|--[^\n]*|//[^\n]*|/\*(?s:.*?)\*/|"(?:[^"]|"")*"`
+
 var (
-	words       = regexp.MustCompile(`'(?:[^']|'')*'|\$\$(?s:.*?)\$\$|--[^\n]*|//[^\n]*|/\*(?s:.*?)\*/|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|\S`)
+	words       = regexp.MustCompile(quoted + `|[A-Za-z_][A-Za-z0-9_]*|\S`)
 	generators  = map[string]bool{"now": true, "uuid": true, "currenttimeuuid": true, "currenttimestamp": true, "currentdate": true, "currenttime": true, "current_timeuuid": true, "current_timestamp": true, "current_date": true, "current_time": true}
 	ddlExisting = map[string]bool{"CREATE": true, "DROP": true, "ALTER": true}
 )

@@ -7,7 +7,7 @@ import (
 
 // values are what may be a value in a statement's text, and what must be passed
 // over to find them.
-var values = regexp.MustCompile(`'(?:[^']|'')*'|\$\$(?s:.*?)\$\$|--[^\n]*|//[^\n]*|/\*(?s:.*?)\*/|"(?:[^"]|"")*"` +
+var values = regexp.MustCompile(quoted +
 	`|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z_][A-Za-z0-9_]*|0[xX][0-9a-fA-F]*|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?[0-9A-Za-z_]*`)
 
 var uuid = regexp.MustCompile(`^[0-9A-Fa-f]{8}-`)

@@ -1,11 +1,11 @@
 package policyfile
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -95,9 +95,10 @@ func Parse(file string, text []byte, environ ...string) (Policies, []policyfile.
 func check(name string, p *Policy) (found []resilience.Finding) {
 	c := cassandra.Config{Hosts: []string{"anywhere"}, LocalDC: "(the session's)"}
 	p.Apply(&c)
-	if err := c.Check(); err != nil {
-		for _, l := range strings.Split(err.Error(), "\n")[1:] {
-			found = append(found, finding(strings.TrimSpace(l), p.Profiles))
+	var bad *cassandra.ConfigError
+	if errors.As(c.Check(), &bad) {
+		for _, b := range bad.Problems {
+			found = append(found, resilience.Finding{Severity: resilience.Error, Field: fieldOf(b, p.Profiles), Problem: b.Problem, Change: b.Change})
 		}
 		return found
 	}
@@ -110,29 +111,25 @@ func check(name string, p *Policy) (found []resilience.Finding) {
 	return found
 }
 
-// problem is a line of what the client says: of a field, or of a field of a guard.
-var problem = regexp.MustCompile(`^(?:Profiles\[([^\]]*)\]\.)?([A-Za-z.]+)(?:: ([^ ]+): error: (.*?); (.*)| (is .*?): (.*))$`)
-
-// finding is such a line with its place in the file.
-func finding(said string, profiles map[string]cassandra.Profile) resilience.Finding {
-	f := resilience.Finding{Severity: resilience.Error, Problem: said}
-	m := problem.FindStringSubmatch(said)
-	if m == nil {
-		return f
+// fieldOf is the place of a problem in the file: what Go calls Profiles[a].PageSize is
+// profiles.a.pageSize there.
+func fieldOf(p cassandra.ConfigProblem, profiles map[string]cassandra.Profile) string {
+	field, profile := p.Field, ""
+	if rest, ok := strings.CutPrefix(field, "Profiles["); ok {
+		profile, field, _ = strings.Cut(rest, "].")
 	}
-	var at []string
-	for part := range strings.SplitSeq(m[2], ".") {
-		at = append(at, strings.ToLower(part[:1])+part[1:])
+	parts := strings.Split(field, ".")
+	for i, part := range parts {
+		parts[i] = strings.ToLower(part[:min(1, len(part))]) + part[min(1, len(part)):]
 	}
-	f.Field = strings.Join(at, ".")
+	field = strings.Join(parts, ".")
 	switch {
-	case m[1] != "":
-		f.Field = "profiles." + m[1] + "." + f.Field
-	case m[3] != "":
-		f.Field = below(f.Field, m[3], profiles)
+	case profile != "":
+		return "profiles." + profile + "." + field
+	case p.Policy != "":
+		return below(field, p.Policy, profiles)
 	}
-	f.Problem, f.Change = m[4]+m[6], m[5]+m[7]
-	return f
+	return field
 }
 
 // below is the place of a field of a guard: operations are profiles.
