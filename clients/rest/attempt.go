@@ -40,6 +40,7 @@ type attempt struct {
 	number          int32     // from 1, hedges included
 	hedged, raced   bool
 	quiet           bool // nothing of ours is sent
+	unzips          bool // a compressed answer was asked for here
 	retried         bool // the request around is itself a repeat
 	class           resilience.Criticality
 
@@ -59,6 +60,7 @@ type attempt struct {
 	first      ending
 	more       []*ending
 	timer      *time.Timer
+	began      time.Time
 	deadline   time.Time // zero: none
 	left       time.Duration
 	stall      time.Duration
@@ -86,8 +88,9 @@ func (a *attempt) begin(guarded, caller context.Context, of wired, pools bool) {
 	// What is started here may end the attempt at once: it waits for the lock.
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.began = time.Now()
 	if deadline, ok := guarded.Deadline(); ok {
-		a.deadline, a.left = deadline, max(1, time.Until(deadline))
+		a.deadline, a.left = deadline, max(1, deadline.Sub(a.began))
 		if !pools {
 			a.timer = time.AfterFunc(a.left, a.expire)
 		}

@@ -169,7 +169,7 @@ func (a *attempt) hold(c *connection) bool {
 	a.conn = c
 	c.user.Store(a)
 	if a.timer == nil && !a.deadline.IsZero() {
-		c.alarm(a.left)
+		c.alarm(a.deadline)
 	}
 	return true
 }
@@ -210,7 +210,7 @@ func (a *attempt) watch(stall time.Duration) bool {
 	a.stall = stall
 	switch {
 	case a.conn != nil && a.timer == nil:
-		a.conn.alarm(stall)
+		a.conn.alarm(time.Now().Add(stall))
 	case a.timer == nil:
 		a.timer = time.AfterFunc(stall, a.expire)
 	case a.deadline.IsZero() || stall < time.Until(a.deadline):

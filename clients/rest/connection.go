@@ -54,14 +54,14 @@ func (c *connection) space() http.Header {
 }
 
 // alarm makes the connection look at its user not later than this. A timer that rings
-// earlier does: then it is set anew, and most requests never touch it.
-func (c *connection) alarm(in time.Duration) {
-	due := time.Now().Add(in)
+// earlier does: then it is set anew, and most requests touch neither it nor the clock.
+func (c *connection) alarm(due time.Time) {
 	c.alarmed.Lock()
 	defer c.alarmed.Unlock()
 	if !c.due.IsZero() && !due.Before(c.due) {
 		return
 	}
+	in := time.Until(due)
 	if c.due = due; c.timer == nil {
 		c.timer = time.AfterFunc(in, c.ring)
 	} else {
@@ -76,7 +76,7 @@ func (c *connection) ring() {
 	c.alarmed.Unlock()
 	if a := c.user.Load(); a != nil {
 		if next := a.expires(); next > 0 {
-			c.alarm(next)
+			c.alarm(time.Now().Add(next))
 		}
 	}
 }
@@ -164,6 +164,8 @@ func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
 		}
 		a.tellConn(c)
 		a.mark(r, c.space())
+		// A connection before this one may have had the same header to fill.
+		a.unzips = b.asksForGzip(r) || a.unzips
 		resp, err := c.client.RoundTrip(r)
 		if err == nil {
 			return a.carried(resp, c), nil
@@ -196,7 +198,9 @@ func (a *attempt) carried(resp *http.Response, c *connection) *http.Response {
 		a.finish(c)
 	default:
 		a.body.ReadCloser, a.body.attempt, a.body.conn = resp.Body, a, c
-		resp.Body = &a.body
+		if resp.Body = &a.body; a.unzips {
+			unzip(resp)
+		}
 	}
 	return resp
 }

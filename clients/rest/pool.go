@@ -67,7 +67,7 @@ func (p *pool) take(a *attempt, to *url.URL) (*connection, error) {
 		h = &host{name: to.Host}
 		p.hosts[to.Host] = h
 	}
-	if c := p.popLocked(h); c != nil {
+	if c := p.popLocked(h, a.began); c != nil {
 		p.mu.Unlock()
 		return c, nil
 	}
@@ -94,8 +94,7 @@ func (p *pool) take(a *attempt, to *url.URL) (*connection, error) {
 }
 
 // popLocked returns the newest connection that is still good.
-func (p *pool) popLocked(h *host) *connection {
-	now := time.Now()
+func (p *pool) popLocked(h *host, now time.Time) *connection {
 	for n := len(h.idle) - 1; n >= 0; n-- {
 		c := h.idle[n]
 		h.idle[n], h.idle = nil, h.idle[:n]

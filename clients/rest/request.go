@@ -86,7 +86,7 @@ var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality]
 // to space, or to a new map.
 func (a *attempt) mark(out *http.Request, space http.Header) {
 	h := out.Header
-	if a.quiet && h[HeaderTimeout] == nil && h[HeaderAttempt] == nil && h[HeaderCriticality] == nil && h != nil {
+	if a.quiet && space == nil && h[HeaderTimeout] == nil && h[HeaderAttempt] == nil && h[HeaderCriticality] == nil && h != nil {
 		return
 	}
 	// Values are shared with the caller's headers: nothing below changes them.
