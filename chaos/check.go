@@ -39,11 +39,14 @@ type Known struct {
 	DataCenters  []string // checked with Nodes, where a data centre stands for its nodes
 	Keyspaces    []string
 	Tables       []string // without their keyspaces
+	// Places are the places at which each dependency can be harmed, as values of
+	// Where.Protocol. A dependency without an entry can't be.
+	Places map[string][]string
 }
 
 // CheckNames returns nil, or a *PlanError for rules that name a dependency, a node, a
-// data centre, a keyspace or a table that isn't there: such a rule would silently do
-// nothing.
+// data centre, a keyspace or a table that isn't there, or whose fault happens at no place
+// of the dependencies that they name: such a rule would silently do nothing.
 func (p Plan) CheckNames(known Known) error {
 	var problems []Problem
 	check := func(rule int, field, pattern, noun string, names []string) {
@@ -71,11 +74,46 @@ func (p Plan) CheckNames(known Known) error {
 				check(i, fmt.Sprintf("what.peers[%d]", j), peer, node, nodes)
 			}
 		}
+		if why := known.unreachable(r); why != "" {
+			problems = append(problems, Problem{Field: fmt.Sprintf("rules[%d].what.kind", i), Message: fmt.Sprintf("%q: %s", p.RuleName(i), why)})
+		}
 	}
 	if len(problems) > 0 {
 		return &PlanError{Problems: problems}
 	}
 	return nil
+}
+
+// unreachable says why a rule can't act at any place of the dependencies that it means;
+// empty if it can, or if there is no such dependency, which is told by its name.
+func (k Known) unreachable(r Rule) string {
+	places := r.Places()
+	if k.Places == nil || len(places) == 0 {
+		return ""
+	}
+	var have []string
+	meant := false
+	for name, at := range k.Places {
+		if !match(r.Where.Dependency, name) {
+			continue
+		}
+		meant = true
+		for _, place := range at {
+			if slices.Contains(places, place) {
+				return ""
+			}
+			have = append(have, place)
+		}
+	}
+	if !meant {
+		return ""
+	}
+	slices.Sort(have)
+	who := "what there is"
+	if r.Where.Dependency != "" {
+		who = r.Where.Dependency
+	}
+	return fmt.Sprintf("this %s happens at %s, and %s can be harmed at %s only", r.What.Kind, strings.Join(places, ", "), who, strings.Join(slices.Compact(have), ", "))
 }
 
 // thereAre tells somebody who wrote a name that isn't there which ones are.

@@ -47,6 +47,7 @@ func (t EventStore) Check(s scenario.Scenario) error {
 	}
 	known := Known(store, 1)
 	known.Dependencies = []string{app.EventStore}
+	known.Places = map[string][]string{app.EventStore: known.Places[app.EventStore]}
 	return checkFaults(s, known)
 }
 

@@ -61,13 +61,17 @@ type Target struct {
 	_         struct{}
 }
 
-// Known are the names that faults can use on a store.
+// Known are the names that faults can use on a store, and where they can happen.
 func Known(store string, regions int) chaos.Known {
-	k := chaos.Known{Nodes: []string{}}
+	k, places := chaos.Known{Nodes: []string{}}, []string{chaos.InProcess}
 	if store == "cassandra" {
-		k = shape(regions).Known(app.EventStore)
+		k, places = shape(regions).Known(app.EventStore), append(places, chaos.CQL, chaos.Node)
 	}
 	k.Dependencies = []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}
+	k.Places = map[string][]string{app.EventStore: places, Clock: {chaos.InProcess}}
+	for _, name := range []string{upstream.Membership, upstream.Catalog, upstream.KeyService} {
+		k.Places[name] = []string{chaos.HTTP, chaos.TCP}
+	}
 	return k
 }
 
