@@ -75,7 +75,6 @@ func TestToxicsDoTheSame(t *testing.T) {
 		{"limit_data", client.Attributes{"bytes": 4}, "downstream", 0, 1, true},
 		{"limit_data", client.Attributes{"bytes": 10}, "downstream", 0, 1, true},
 		{"limit_data", client.Attributes{"bytes": 15}, "downstream", 0, 2, true},
-		{"limit_data", client.Attributes{"bytes": 15}, "upstream", 0, 2, true},
 		{"reset_peer", client.Attributes{"timeout": 0}, "downstream", 0, 1, true},
 		{"reset_peer", client.Attributes{"timeout": 200}, "upstream", 200 * time.Millisecond, 1, true},
 	} {
@@ -98,6 +97,39 @@ func TestToxicsDoTheSame(t *testing.T) {
 		}
 		if told[0] != told[1] {
 			t.Errorf("%s %s %v\nToxiproxy %s\nours      %s", c.kind, c.stream, c.attributes, told[0], told[1])
+		}
+	}
+}
+
+// TestWhatALimitLetsThrough: upstream, where a client may not live to see an answer.
+func TestWhatALimitLetsThrough(t *testing.T) {
+	theirs, ours := servers(t)
+	for _, bytes := range []int{0, 4, 10, 15} {
+		for name, base := range map[string]string{"Toxiproxy": theirs, "ours": ours} {
+			got := make(chan int64, 1)
+			p, err := client.NewClient(strings.TrimPrefix(base, "http://")).CreateProxy("p", "127.0.0.1:0", tcptest.Serve(t, func(c net.Conn) {
+				n, _ := io.Copy(io.Discard, c) // However it ends: the bytes count.
+				got <- n
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.AddToxic("", "limit_data", "upstream", 1, client.Attributes{"bytes": bytes}); err != nil {
+				t.Fatal(err)
+			}
+			c, err := net.Dial("tcp", p.Listen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(c, "01234567890123456789"); err != nil {
+				t.Fatal(err)
+			}
+			if n := <-got; n != int64(bytes) {
+				t.Errorf("%s: %d bytes of %d", name, n, bytes)
+			}
+			if err := errors.Join(c.Close(), p.Delete()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
