@@ -115,8 +115,8 @@ func TestAResetTakesItsTime(t *testing.T) {
 			b := build(t)
 			c := b.dial()
 			b.mustEcho(c, "four")
-			b.rules(rule(chaos.Reset, func(r *chaos.Rule) { r.What.Delay = delay; change(&r.What) }))
 			began := time.Now()
+			b.rules(rule(chaos.Reset, func(r *chaos.Rule) { r.What.Delay = delay; change(&r.What) }))
 			var ended error
 			b.eventually(func() bool { // A connection hears of a new rule soon, not at once.
 				_, ended = b.echo(c, "more")

@@ -24,12 +24,12 @@ import (
 // connection after bytes, the client sends no more than these.
 func exchange(t *testing.T, addr string, times int, ends bool) (told string, took time.Duration) {
 	t.Helper()
+	began, b := time.Now(), make([]byte, 10) // The proxy may accept before Dial returns.
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	began, b := time.Now(), make([]byte, 10)
 	for i := 0; i < times || ends; i++ {
 		var sent error
 		if i < times {
