@@ -16,9 +16,9 @@ const (
 )
 
 // Differ fails the test for each parameter at a place that makes no difference. Watch runs
-// a fault and tells all that is seen of it; it is called from several goroutines. Its times
-// are real, so that what it tells of one fault may vary: what counts is what it tells most
-// often, and at least twice.
+// a fault and tells all that is seen of it, in a subtest of its own; several run at once.
+// Its times are real, so that what it tells of one fault may vary: what counts is what it
+// tells most often, and at least twice.
 func Differ(t *testing.T, place string, unit time.Duration, watch func(*testing.T, chaos.What) string) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -30,10 +30,15 @@ func Differ(t *testing.T, place string, unit time.Duration, watch func(*testing.
 			a, b := &told{}, &told{}
 			for range tries {
 				var both sync.WaitGroup
-				both.Go(func() { a.add(watch(t, v.A)) })
-				both.Go(func() { b.add(watch(t, v.B)) })
+				var watched [2]bool
+				for i, o := range []*told{a, b} {
+					what := []chaos.What{v.A, v.B}[i]
+					both.Go(func() {
+						watched[i] = t.Run(v.Name(), func(t *testing.T) { o.add(watch(t, what)) })
+					})
+				}
 				both.Wait()
-				if a.most > 1 && b.most > 1 && a.usual != b.usual {
+				if !watched[0] || !watched[1] || a.most > 1 && b.most > 1 && a.usual != b.usual {
 					return
 				}
 			}
