@@ -210,3 +210,56 @@ func TestBulkheadCountsTheWorkIntoTheDeadline(t *testing.T) {
 		})
 	}
 }
+
+// TestBulkheadIsLIFOUnderOverloadOnly: the oldest is served first until it has waited for
+// more than half the time in which a full queue drains; from then on the newest. A call of
+// 11 s moves the average from 1 s to 2.25 s, so that a queue of 10 drains in 22.5 s, one of
+// 12 s to 2.375 s and 23.75 s.
+func TestBulkheadIsLIFOUnderOverloadOnly(t *testing.T) {
+	for _, c := range []struct {
+		lifo bool
+		hold time.Duration // until the permit comes back
+		want int           // who is served first
+	}{
+		{true, 11 * time.Second, 1},
+		{true, 12 * time.Second, 4},
+		{false, 12 * time.Second, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := queueing(1, 10)
+			p.Bulkhead.LIFO = c.lifo
+			g := mustNew(t, p)
+			if _, err := resilience.Do(t.Context(), g, takes(time.Second)); err != nil {
+				t.Fatal(err) // now it is known how long a call takes
+			}
+			var mu sync.Mutex
+			var order []int
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if _, err := resilience.Do(t.Context(), g, takes(c.hold)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			for i := range 4 {
+				wg.Go(func() {
+					_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) {
+						mu.Lock()
+						defer mu.Unlock()
+						order = append(order, i+1)
+						return 0, nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+			wg.Wait()
+			if len(order) != 4 || order[0] != c.want {
+				t.Errorf("lifo %t, after %v: served %v; want %d first", c.lifo, c.hold, order, c.want)
+			}
+			wantIdle(t, g)
+		})
+	}
+}

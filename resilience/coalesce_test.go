@@ -112,3 +112,57 @@ func TestCoalesceDisposesOfWhatNobodySees(t *testing.T) {
 		}
 	})
 }
+
+// TestCoalesceSharesEachCallAnew: when a shared call is over the next one is as much its
+// callers' own: that the first of them leaves fails none of the others.
+func TestCoalesceSharesEachCallAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustNew(t, policy())
+		for range 3 {
+			var wg sync.WaitGroup
+			first, cancel := context.WithCancel(t.Context())
+			wg.Go(func() {
+				if _, err := resilience.Do(first, g, takes(100*time.Millisecond), resilience.Coalesce[int]("k")); !errors.Is(err, context.Canceled) {
+					t.Errorf("the one that left: %v", err)
+				}
+			})
+			synctest.Wait()
+			wg.Go(func() {
+				if res, err := resilience.Do(t.Context(), g, fail, resilience.Coalesce[int]("k")); err != nil || res.Value != 42 {
+					t.Errorf("the one that stayed: %+v, %v", res, err)
+				}
+			})
+			synctest.Wait()
+			cancel()
+			wg.Wait()
+		}
+	})
+}
+
+// TestCoalesceLosesNoValue: callers leave at the very moment at which the call ends. What it
+// brought is returned to somebody, or disposed of, and never both.
+func TestCoalesceLosesNoValue(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			g := mustNew(t, policy())
+			var returned, disposed atomic.Int32
+			dispose := resilience.Dispose(func(int) { disposed.Add(1) })
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+					defer cancel()
+					if _, err := resilience.Do(ctx, g, deaf(100*time.Millisecond), resilience.Coalesce[int]("k"), dispose); err == nil {
+						returned.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			synctest.Wait()
+			if r, d := returned.Load(), disposed.Load(); (r > 0) == (d > 0) || d > 1 {
+				t.Errorf("returned %d times, disposed of %d times", r, d)
+			}
+			wantIdle(t, g)
+		})
+	}
+}

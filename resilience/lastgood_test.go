@@ -66,3 +66,48 @@ func TestWhatMustNotBeRemembered(t *testing.T) {
 	}
 	resilience.DoNotRemember(t.Context()) // outside a call: nothing
 }
+
+// TestLastGoodHoldsTheMostRecentlyUsed: as many as it was made for, and no more, whether
+// they were used by a call that succeeded or by one that failed.
+func TestLastGoodHoldsTheMostRecentlyUsed(t *testing.T) {
+	p := policy()
+	p.Default.Stale = &resilience.StalePolicy{MaxAge: time.Hour}
+	g := mustNew(t, p)
+	last := resilience.NewLastGood[string](2)
+	keep := func(key string) {
+		t.Helper()
+		if _, err := resilience.Do(t.Context(), g, func(context.Context) (string, error) { return "value of " + key, nil }, last.For(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has := func(key string) bool {
+		t.Helper()
+		res, err := resilience.Do(t.Context(), g, func(context.Context) (string, error) { return "", errDown }, last.For(key))
+		if err != nil && !errors.Is(err, errDown) || err == nil && (res.Value != "value of "+key || res.Source != resilience.Stale) {
+			t.Errorf("%s: %+v, %v", key, res, err)
+		}
+		return err == nil
+	}
+	keep("a")
+	keep("b")
+	if !has("a") { // a is now the one that was used last
+		t.Error("a is gone, and there was room for it")
+	}
+	keep("c")
+	if !has("a") || has("b") || !has("c") {
+		t.Errorf("a %t, b %t, c %t; want b to have gone", has("a"), has("b"), has("c"))
+	}
+	keep("a") // a second value of one key takes no room
+	if !has("a") || !has("c") {
+		t.Error("a new value of a pushed c out")
+	}
+	last.Forget("a")
+	last.Forget("a")
+	if has("a") || !has("c") {
+		t.Error("Forget drops one key, and that for good")
+	}
+	keep("d")
+	if !has("c") || !has("d") {
+		t.Error("what was forgotten still takes room")
+	}
+}

@@ -26,27 +26,21 @@ func limiterFor(p RateLimitPolicy, before *shared) *rate.Limiter {
 	return l
 }
 
-// rateToken is one taken token, to be given back at the time it was taken.
-type rateToken struct {
-	reservation *rate.Reservation
-	at          time.Time
-}
+// rateToken is one taken token. The zero value is none.
+type rateToken struct{ limiter *rate.Limiter }
 
 // takeToken takes a token, or reports that there is none just now.
 func takeToken(l *rate.Limiter, at time.Time) (rateToken, bool) {
-	if l.TokensAt(at) < 1 { // saves the reservation, so that refusing allocates nothing
+	if !l.AllowN(at, 1) {
 		return rateToken{}, false
 	}
-	r := l.ReserveN(at, 1)
-	if !r.OK() || r.DelayFrom(at) > 0 {
-		r.CancelAt(at)
-		return rateToken{}, false
-	}
-	return rateToken{reservation: r, at: at}, true
+	return rateToken{l}, true
 }
 
-func (t rateToken) giveBack() {
-	if t.reservation != nil {
-		t.reservation.CancelAt(t.at)
+// giveBack returns the token. (A cancelled rate.Reservation would not: it gives back only
+// what later ones have not taken since, as if they had waited for it.)
+func (t rateToken) giveBack(g *Guard) {
+	if t.limiter != nil {
+		t.limiter.AllowN(g.at(g.now()), -1) // up to the bucket's size
 	}
 }

@@ -100,7 +100,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 			err = r.queueUp()
 		}
 		if err != nil {
-			token.giveBack()
+			token.giveBack(g)
 			return nil, err
 		}
 		if breaker != nil { // it may have changed meanwhile
@@ -118,7 +118,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		var ok bool
 		if circuit, p, ok = g.breaker.enter(circuit, c.attemptBound()); !ok {
 			g.bulkhead.giveBack(now)
-			token.giveBack()
+			token.giveBack(g)
 			return nil, r.refused(c.refuseOpen(circuit), hedged)
 		}
 	}

@@ -205,21 +205,21 @@ func (s *Shadow) admit(c *opConfig) (*shadowed, error) {
 	var token rateToken
 	if c.shared.limiter != nil {
 		var ok bool
-		if token, ok = takeToken(c.shared.limiter, time.Now()); !ok {
+		if token, ok = takeToken(c.shared.limiter, m.at(m.now())); !ok {
 			return nil, ErrRateLimited
 		}
 	}
 	if w.permit = m.bulkhead.tryAcquire(); !w.permit {
 		if s.excess.Add(1) > int64(c.shared.Bulkhead.Queue) {
 			s.excess.Add(-1)
-			token.giveBack()
+			token.giveBack(m)
 			return nil, ErrFull
 		}
 	}
 	if breaker != nil && w.circuit.kind != BreakerClosed && breaker.Mode == BreakerAuto {
 		var ok bool
 		if w.circuit, w.probe, ok = m.breaker.enter(w.circuit, c.attemptBound()); !ok {
-			token.giveBack()
+			token.giveBack(m)
 			w.release()
 			return nil, ErrOpen
 		}
