@@ -1,7 +1,9 @@
 package resilience_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +154,38 @@ func TestAForcedBreakerOpensUntilNoTime(t *testing.T) {
 			if s := g.Snapshot(); !s.OpenUntil.IsZero() {
 				t.Errorf("forced %q: %v until %v", mode, s.Breaker, s.OpenUntil)
 			}
+		}
+	})
+}
+
+// TestEachOpeningTellsItsCause: the failure that opened the circuit, and the probe's that
+// opened it again, also when that did not end.
+func TestEachOpeningTellsItsCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := breaking()
+		p.Breaker.ProbeTimeout = time.Second
+		l := &log{}
+		g := halfOpen(t, p, resilience.WithListener(l))
+		errProbe := errors.New("the probe failed")
+		if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { return 0, errProbe }); !errors.Is(err, errProbe) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(g.Snapshot().OpenUntil))
+		synctest.Wait()
+		if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { time.Sleep(2 * time.Second); return 0, nil }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var causes []error
+		for _, e := range l.of(resilience.BreakerChanged) {
+			if e.To == resilience.BreakerOpen {
+				causes = append(causes, e.Err)
+			} else if e.Err != nil {
+				t.Errorf("to %v: %v", e.To, e.Err)
+			}
+		}
+		if len(causes) != 3 || !errors.Is(causes[0], errDown) || !errors.Is(causes[1], errProbe) || !strings.Contains(causes[2].Error(), "did not end in time") {
+			t.Errorf("opened by %q", causes)
 		}
 	})
 }

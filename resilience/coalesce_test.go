@@ -3,6 +3,7 @@ package resilience_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,6 +164,47 @@ func TestCoalesceLosesNoValue(t *testing.T) {
 				t.Errorf("returned %d times, disposed of %d times", r, d)
 			}
 			wantIdle(t, g)
+		})
+	}
+}
+
+// TestCoalescePanicsReachEveryCaller: and so does a Goexit; whoever has left hears nothing.
+func TestCoalescePanicsReachEveryCaller(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic(errDown) }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := mustNew(t, policy())
+				call := func(context.Context) (int, error) {
+					time.Sleep(100 * time.Millisecond)
+					end()
+					return 1, nil
+				}
+				var panicked, exited atomic.Int32
+				var wg sync.WaitGroup
+				for range 3 {
+					wg.Go(func() {
+						returned := false
+						defer func() {
+							if p, ok := recover().(*resilience.Panic); ok && p.Value == errDown && len(p.Stack) > 0 {
+								panicked.Add(1)
+							} else if !returned {
+								exited.Add(1)
+							}
+						}()
+						res, err := resilience.Do(t.Context(), g, call, resilience.Coalesce[int]("k"))
+						returned = true
+						t.Errorf("returned %+v, %v", res, err)
+					})
+				}
+				wg.Wait()
+				if p, e := panicked.Load(), exited.Load(); name == "panic" && p != 3 || name == "Goexit" && e != 3 {
+					t.Errorf("%d panicked, %d exited", p, e)
+				}
+				if n := g.Snapshot().LostPanics; n != 0 {
+					t.Errorf("%d lost panics", n)
+				}
+				wantIdle(t, g)
+			})
 		})
 	}
 }

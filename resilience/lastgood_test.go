@@ -3,6 +3,7 @@ package resilience_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,4 +111,42 @@ func TestLastGoodHoldsTheMostRecentlyUsed(t *testing.T) {
 	if !has("c") || !has("d") {
 		t.Error("what was forgotten still takes room")
 	}
+}
+
+// TestARefreshIsOneAtATime: while it runs no other begins, and when it has failed the next
+// use begins another; callers are served meanwhile.
+func TestARefreshIsOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Default.Stale = &resilience.StalePolicy{MaxAge: time.Hour, FreshFor: time.Hour, RefreshAhead: time.Minute}
+		g := mustNew(t, p)
+		last := resilience.NewLastGood[int](1)
+		var began atomic.Int32
+		call := func(ctx context.Context) (int, error) {
+			if began.Add(1) == 1 {
+				return 1, nil
+			}
+			_, err := takes(100 * time.Millisecond)(ctx)
+			return 0, errors.Join(errDown, err)
+		}
+		use := func(n int) {
+			t.Helper()
+			for range n {
+				if res, err := resilience.Do(t.Context(), g, call, last.For("k")); err != nil || res.Value != 1 {
+					t.Errorf("%+v, %v", res, err)
+				}
+			}
+		}
+		use(1)
+		time.Sleep(2 * time.Minute)
+		for refresh := range int32(3) {
+			use(10)
+			synctest.Wait()
+			if n := began.Load(); n != refresh+2 {
+				t.Fatalf("%d calls began; want the first and %d refreshes", n, refresh+1)
+			}
+			time.Sleep(time.Second)
+		}
+		wantIdle(t, g)
+	})
 }

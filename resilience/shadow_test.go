@@ -189,3 +189,46 @@ func TestShadowNeverLosesPermits(t *testing.T) {
 		}
 	})
 }
+
+// TestShadowsHalfOpenCircuitKeepsNothing: attempts that the shadow's ramp would refuse leave
+// it its permits and tokens.
+func TestShadowsHalfOpenCircuitKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		g := mustNew(t, p)
+		p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 2, Probes: 2, Jitter: -1}
+		p.RateLimit = &resilience.RateLimitPolicy{PerSecond: 1, Burst: 9}
+		s, err := g.Shadow(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Until(s.Report().OpenUntil))
+		synctest.Wait()
+		var wg sync.WaitGroup
+		crowd := func(n int) {
+			for range n {
+				wg.Go(func() {
+					if _, err := resilience.Do(t.Context(), g, takes(10*time.Millisecond)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		crowd(1)
+		crowd(10) // of which one is the other probe
+		if r := s.Report(); r.Breaker != resilience.BreakerClosed || r.WouldRefuseOpen != 9 {
+			t.Fatalf("%+v", r)
+		}
+		crowd(7) // as many as there are tokens, and no more than there are permits
+		crowd(1)
+		if r := s.Report(); r.WouldWait != 0 || r.WouldRefuseFull != 0 || r.WouldRefuseLimited != 1 {
+			t.Errorf("%+v; want nothing refused but the last, which has no token", r)
+		}
+	})
+}
