@@ -238,11 +238,28 @@ func (r *Report) Text() string {
 	return b.String()
 }
 
+// Writable returns nil if reports can be saved in the folder, which it makes if need be:
+// who asks before a run does not lose what it found.
+func Writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return unwritable(err)
+	}
+	f, err := os.CreateTemp(dir, ".report.*")
+	if err != nil {
+		return unwritable(err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func unwritable(err error) error {
+	return fmt.Errorf("report: %w; give a folder that can be written", err)
+}
+
 // Save writes name.html, name.json and name.xml (JUnit) into the folder, which it makes
 // if need be. Each file is whole or not there. It returns the page's path.
 func (r *Report) Save(dir, name string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("report: %w; give a folder that can be written", err)
+		return "", unwritable(err)
 	}
 	page := filepath.Join(dir, name+".html")
 	return page, errors.Join(
@@ -255,7 +272,7 @@ func (r *Report) Save(dir, name string) (string, error) {
 func replace(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
+		return unwritable(err)
 	}
 	err = write(f)
 	if err == nil {

@@ -70,6 +70,23 @@ func sample() *report.Report {
 	}
 }
 
+func TestWritableLeavesNothingAndSaysWhatToDo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	if err := report.Writable(dir); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Writable(file); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "give a folder that can be written") {
+		t.Errorf("of a file: %v", err)
+	}
+}
+
 func TestThePageStandsAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	r := sample()

@@ -144,7 +144,7 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	var seen recorder
 	probe, err := e.once(ctx, 0, seen.plan(), &seen)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(interrupted(ctx), err)
 	}
 	if !probe.Means.Served() {
 		return nil, fmt.Errorf("scenario: without a fault %q is %s (%s): there is nothing to enumerate", e.cfg.Request, probe.Means, probe.Detail)
@@ -203,11 +203,14 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	}
 	close(next)
 	wg.Wait()
+	if ctx.Err() != nil { // What the runs say then is a consequence.
+		return nil, fmt.Errorf("scenario: interrupted after %d of %d runs: there is no table: %w", done, len(t.Cells), context.Cause(ctx))
+	}
 	select {
 	case err := <-failed:
 		return nil, err
 	default:
-		return t, context.Cause(ctx)
+		return t, nil
 	}
 }
 

@@ -96,6 +96,21 @@ func TestEnumerateHarmsEachCall(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedEnumerationSaysHowFarItCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		told := func(done, _ int, _ scenario.Cell) {
+			if done == 3 {
+				cancel(errGone)
+			}
+		}
+		table, err := scenario.Enumerate(ctx, scenario.EnumerateConfig{Target: pairTarget{}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}, Told: told})
+		if table != nil || !errors.Is(err, errGone) || !strings.Contains(err.Error(), "interrupted after 3 of 32 runs") {
+			t.Errorf("%v, %v", table, err)
+		}
+	})
+}
+
 func TestEnumerateFindsDefects(t *testing.T) {
 	for defect, want := range map[string]load.Meaning{"waits for ever": load.Late, "gives no answer": load.Wrong} {
 		bad := enumerate(t, defect).Bad()

@@ -103,7 +103,7 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 	}
 	system, err := cfg.Target.Start(ctx, Setup{Scenario: s, Injector: injector, Dir: dir, Out: cfg.Out})
 	if err != nil {
-		return nil, fmt.Errorf("scenario: the system did not start: %w", err)
+		return nil, errors.Join(interrupted(ctx), fmt.Errorf("scenario: the system did not start: %w", err))
 	}
 	defer func() {
 		injector.Stop()
@@ -119,15 +119,19 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 	if err := r.perform(ctx, cfg, system, injector); err != nil {
 		return nil, err
 	}
+	if err := interrupted(ctx); err != nil {
+		return nil, err
+	}
 	r.injected = injector.Stats().ByRule
 	if err := endFaults(injector); err != nil {
 		return nil, err
 	}
-	if r.domain, err = system.Judge(ctx, r.load.Samples); err != nil {
-		return nil, fmt.Errorf("scenario: the system can't be judged: %w", err)
+	r.domain, err = system.Judge(ctx, r.load.Samples)
+	if e := interrupted(ctx); e != nil {
+		return nil, e // What Judge says then is a consequence.
 	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("scenario: interrupted: there is no verdict: %w", context.Cause(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("scenario: the system can't be judged: %w", err)
 	}
 	rep := r.report(told, cfg.Command)
 	if cfg.Told != nil {
@@ -136,6 +140,14 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 		}
 	}
 	return rep, nil
+}
+
+// interrupted says that the context ended before the run did, or nil.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("scenario: interrupted: there is no verdict: %w", context.Cause(ctx))
 }
 
 // endFaults ends the faults that are open, and those that have not begun. The plan's

@@ -87,6 +87,9 @@ func play(ctx context.Context, s scenario.Scenario, seed uint64, dir, command st
 	if !ok {
 		return fmt.Errorf("target %q: there are licensesvc and eventstore, and %s for a system that the scenario describes", s.Target, scenario.HTTPTarget)
 	}
+	if err := report.Writable(dir); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "%s: %s of load\n", s.Name, s.Length())
 	rep, err := scenario.Play(ctx, s, scenario.Config{Target: t, Seed: seed, Command: command, Out: out})
 	var bad *chaos.PlanError
@@ -96,11 +99,12 @@ func play(ctx context.Context, s scenario.Scenario, seed uint64, dir, command st
 	case err != nil:
 		return &failure{err}
 	}
+	// Saved first, as the reader of out may be gone, and told whatever came of that.
 	page, err := rep.Save(dir, s.Name)
+	fmt.Fprintf(out, "%s\nVerdict: %s, seed %d. Report: %s\n", rep.Text(), rep.Verdict, rep.Seed, page)
 	if err != nil {
 		return &failure{err}
 	}
-	fmt.Fprintf(out, "%s\nVerdict: %s, seed %d. Report: %s\n", rep.Text(), rep.Verdict, rep.Seed, page)
 	switch rep.Verdict {
 	case report.Passed:
 		return nil

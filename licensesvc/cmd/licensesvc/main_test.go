@@ -325,6 +325,7 @@ func TestExitStatus(t *testing.T) {
 		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules is not known"},
 		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
 		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "billing"},
+		{"no place for the report", []string{"demo", "--report", busy}, 1, "a folder that can be written"},
 		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -42,6 +42,9 @@ type Config struct {
 // Run runs the demonstration. The error matches ErrFailed if it ran and did not
 // pass; then its data is kept, and named.
 func Run(ctx context.Context, cfg Config) error {
+	if err := report.Writable(cfg.Report); err != nil {
+		return err
+	}
 	demo := scenario.Config{
 		Target: target.Target{Listen: cfg.Listen, Getenv: cfg.Getenv, Log: cfg.Log,
 			Faults: func(i *chaos.Injector) dashboard.Faults { return &faults{injector: i} }},
@@ -51,10 +54,11 @@ func Run(ctx context.Context, cfg Config) error {
 	var page string
 	demo.Told = func(ctx context.Context, v scenario.View, rep *report.Report) error {
 		var err error
-		if page, err = rep.Save(cfg.Report, "demo"); err != nil {
+		page, err = rep.Save(cfg.Report, "demo")
+		fmt.Fprintf(cfg.Out, "\n%s\nVerdict: %s. Report: %s\n", rep.Text(), rep.Verdict, page)
+		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cfg.Out, "\n%s\nVerdict: %s. Report: %s\n", rep.Text(), rep.Verdict, page)
 		if cfg.Terminal {
 			fmt.Fprintln(cfg.Out, "The service stays up until Ctrl-C.")
 			<-ctx.Done()
