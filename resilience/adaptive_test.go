@@ -58,7 +58,7 @@ func TestAdaptiveMovesByWhatAttemptsTook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := adapting(t, 50, 5, 200)
-				rounds(t, g, 300, func() int {
+				rounds(t, g, 60, func() int {
 					if c.crowd > 0 {
 						return c.crowd
 					}
