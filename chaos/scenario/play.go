@@ -15,7 +15,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// ErrConfig matches what Play refuses before anything is started.
+// ErrConfig matches what Play refuses before any load is sent or anything is harmed.
 var ErrConfig = errors.New("scenario: invalid configuration")
 
 // result is all that is known of a run when it is over.
@@ -114,6 +114,9 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 			err = errors.Join(err, fmt.Errorf("scenario: the system did not end well: %w", e))
 		}
 	}()
+	if err := s.checkNames(system); err != nil {
+		return nil, errors.Join(ErrConfig, err)
+	}
 	relay.to(system)
 	r := &result{scenario: s, watch: newWatch(system), legend: system.Legend()}
 	if err := r.perform(ctx, cfg, system, injector); err != nil {

@@ -49,7 +49,7 @@ func (t *simpleTarget) Start(_ context.Context, setup scenario.Setup) (scenario.
 }
 
 func (s *simple) Legend() scenario.Legend {
-	return scenario.Legend{About: "A system in memory.", Kinds: []string{"get"}, Outcomes: scenario.Meanings()}
+	return scenario.Legend{About: "A system in memory.", Kinds: []string{"get", "put"}, Outcomes: scenario.Meanings(), Dependencies: []string{"store"}, Sources: []report.Value{{Name: "live"}, {Name: "stale"}}}
 }
 
 func (s *simple) Send(ctx context.Context, n int) load.Sample {
@@ -272,6 +272,43 @@ func TestPlayRefusesBeforeAnythingStarts(t *testing.T) {
 	}
 	if target.started != 0 {
 		t.Error("a system was started")
+	}
+}
+
+// TestWhatNobodyHasIsNoPromise: a check or a stop condition that names what the system does
+// not have would pass whatever happened, or never stop anything.
+func TestWhatNobodyHasIsNoPromise(t *testing.T) {
+	for measure, want := range map[string]string{
+		"measure: outcome wrnog, at_most: 0":                                             `checks[0].measure: there is no outcome "wrnog"; there are: right,`,
+		"measure: source stroe stale, at_most: 0":                                        `checks[0].measure: there is no source's dependency "stroe"; there are: store`,
+		"measure: source store stael, at_most: 0":                                        `checks[0].measure: there is no source "stael"; there are: live, stale`,
+		"measure: state stroe open, at_most: 0":                                          `checks[0].measure: there is no dependency "stroe"; there are: store`,
+		"measure: attempts stroe, at_most: 2":                                            `checks[0].measure: there is no dependency "stroe"`,
+		"measure: amplification stroe, at_most: 2":                                       `checks[0].measure: there is no dependency "stroe"`,
+		"measure: good, kind: got, at_least: 0":                                          `checks[0].kind: there is no kind of request "got"; there are: get, put`,
+		"measure: state store open, at_most: 1":                                          "",
+		"measure: source store stale, at_least: 0.9":                                     "",
+		"measure: outcome stale, at_least: 0.9":                                          "",
+		"measure: good, at_least: 0}\nstop:\n  - {measure: outcome gnoe, more_than: 0.5": `stop[0].measure: there is no outcome "gnoe"`,
+	} {
+		t.Run(measure, func(t *testing.T) {
+			s := parse(t, strings.Replace(text, "measure: stale, at_least: 0.9", measure, 1))
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				closed := false
+				sys := &simple{fallback: true, closed: &closed}
+				rep, err := scenario.Play(t.Context(), s, scenario.Config{Target: &simpleTarget{system: sys}, Dir: dir})
+				switch {
+				case want == "" && (err != nil || rep.Verdict != report.Passed):
+					t.Errorf("%+v, %v", rep, err)
+				case want != "" && (!errors.Is(err, scenario.ErrConfig) || !errors.Is(err, chaos.ErrPlan) || !strings.Contains(err.Error(), want) || sys.harmed):
+					t.Errorf("error is %v, harmed %t\nwant %s", err, sys.harmed, want)
+				}
+				if !closed {
+					t.Error("the system was not closed")
+				}
+			})
+		})
 	}
 }
 

@@ -1,0 +1,67 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/report"
+)
+
+// checkNames holds what checks and stop conditions name against a running system. What it
+// does not have is never seen, and "at most 10 %" of it would pass whatever happened.
+func (s Scenario) checkNames(system System) error {
+	var c checker
+	legend := system.Legend()
+	var watched []string
+	if w, ok := system.(Watched); ok {
+		for _, d := range w.Dependencies() {
+			watched = append(watched, d.Name)
+		}
+	}
+	known := func(field, noun, name string, names []string) {
+		switch {
+		case slices.Contains(names, name):
+		case len(names) == 0:
+			c.add(field, "names the %s %q, and the system tells of none", noun, name)
+		default:
+			c.add(field, "there is no %s %q; there are: %s", noun, name, strings.Join(names, ", "))
+		}
+	}
+	measure := func(field, text string) {
+		word, names, _, err := parseMeasure(text)
+		switch {
+		case err != nil: // Check refuses such a scenario.
+		case word == "outcome":
+			known(field, word, names[0], named(legend.Outcomes))
+		case word == "source":
+			known(field, "source's dependency", names[0], legend.Dependencies)
+			known(field, word, names[1], named(legend.Sources))
+		case len(names) > 0:
+			known(field, "dependency", names[0], watched)
+		}
+	}
+	for i, stop := range s.Stop {
+		measure(fmt.Sprintf("stop[%d].measure", i), stop.Measure)
+	}
+	for i, check := range s.Checks {
+		at := fmt.Sprintf("checks[%d]", i)
+		measure(at+".measure", check.Measure)
+		if check.Kind != "" {
+			known(at+".kind", "kind of request", check.Kind, legend.Kinds)
+		}
+	}
+	if len(c) > 0 {
+		return &chaos.PlanError{File: s.Name, Problems: c}
+	}
+	return nil
+}
+
+func named(values []report.Value) []string {
+	var names []string
+	for _, v := range values {
+		names = append(names, v.Name)
+	}
+	return names
+}
