@@ -20,15 +20,17 @@ func TestDo(t *testing.T) {
 		value int
 		err   error
 		took  time.Duration
+		ran   time.Duration // when the function ran; -1: never
 	}{
-		"latency before": {chaos.What{Kind: chaos.Latency, Delay: time.Second}, 7, nil, time.Second},
-		"latency after":  {chaos.What{Kind: chaos.Latency, Delay: time.Second, At: "after"}, 7, nil, time.Second},
-		"too slow":       {chaos.What{Kind: chaos.Latency, Delay: time.Minute}, 0, context.DeadlineExceeded, 10 * time.Second},
-		"error":          {chaos.What{Kind: chaos.Error, Message: "no"}, 0, chaos.ErrInjected, 0},
-		"real error":     {chaos.What{Kind: chaos.Error, Code: "unavailable"}, 0, errReal, 0},
-		"hang":           {chaos.What{Kind: chaos.Hang}, 0, context.DeadlineExceeded, 10 * time.Second},
-		"hang after":     {chaos.What{Kind: chaos.Hang, At: "after"}, 0, context.DeadlineExceeded, 10 * time.Second},
-		"wrong result":   {chaos.What{Kind: chaos.WrongResult}, -7, nil, 0},
+		"latency before":  {chaos.What{Kind: chaos.Latency, Delay: time.Second}, 7, nil, time.Second, time.Second},
+		"latency after":   {chaos.What{Kind: chaos.Latency, Delay: time.Second, At: "after"}, 7, nil, time.Second, 0},
+		"too slow":        {chaos.What{Kind: chaos.Latency, Delay: time.Minute}, 0, context.DeadlineExceeded, 10 * time.Second, -1},
+		"too slow, after": {chaos.What{Kind: chaos.Latency, Delay: time.Minute, At: "after"}, 0, context.DeadlineExceeded, 10 * time.Second, 0},
+		"error":           {chaos.What{Kind: chaos.Error, Message: "no"}, 0, chaos.ErrInjected, 0, -1},
+		"real error":      {chaos.What{Kind: chaos.Error, Code: "unavailable"}, 0, errReal, 0, -1},
+		"hang":            {chaos.What{Kind: chaos.Hang}, 0, context.DeadlineExceeded, 10 * time.Second, -1},
+		"hang after":      {chaos.What{Kind: chaos.Hang, At: "after"}, 0, context.DeadlineExceeded, 10 * time.Second, 0},
+		"wrong result":    {chaos.What{Kind: chaos.WrongResult}, -7, nil, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -39,7 +41,11 @@ func TestDo(t *testing.T) {
 				defer cancel()
 				begin := time.Now()
 				p := i.Point("store", "read", map[string]error{"unavailable": errReal})
-				v, err := chaos.Do(ctx, p, func(context.Context) (int, error) { return 7, nil }, func(v int) int { return -v })
+				ran := time.Duration(-1)
+				v, err := chaos.Do(ctx, p, func(context.Context) (int, error) { ran = time.Since(begin); return 7, nil }, func(v int) int { return -v })
+				if ran != c.ran {
+					t.Errorf("it ran after %v, want %v", ran, c.ran)
+				}
 				if v != c.value || !errors.Is(err, c.err) || time.Since(begin) != c.took {
 					t.Errorf("%v, %v after %v; want %v, %v after %v", v, err, time.Since(begin), c.value, c.err, c.took)
 				}
