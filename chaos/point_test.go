@@ -152,11 +152,12 @@ func TestAListenersPanicStaysThere(t *testing.T) {
 	i := injector(t, one(chaos.What{Kind: chaos.Error}), chaos.Config{Listeners: []chaos.Listener{
 		chaos.ListenerFunc(func(context.Context, chaos.Event) { panic("listener") }),
 		chaos.ListenerFunc(func(context.Context, chaos.Event) { told++ }),
+		chaos.ListenerFunc(func(context.Context, chaos.Event) { told++ }),
 	}})
 	i.Start()
 	_, err := chaos.Do(t.Context(), i.Point("d", "o", nil), func(context.Context) (int, error) { return 7, nil })
-	if !errors.Is(err, chaos.ErrInjected) || told != 1 || i.Stats().ListenerPanics != 1 {
-		t.Errorf("error %v, the other was told %d times, stats %+v", err, told, i.Stats())
+	if !errors.Is(err, chaos.ErrInjected) || told != 2 || i.Stats().ListenerPanics != 1 {
+		t.Errorf("error %v, the others were told %d times, stats %+v", err, told, i.Stats())
 	}
 }
 

@@ -189,3 +189,50 @@ func TestEachOpeningTellsItsCause(t *testing.T) {
 		}
 	})
 }
+
+// TestAnotherNumberOfProbesWhileHalfOpen: those that run end by the number they began with,
+// and the next recovery needs the new one.
+func TestAnotherNumberOfProbesWhileHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := breaking() // 3 probes
+		g := halfOpen(t, p)
+		probes := func(want int) {
+			t.Helper()
+			for n := 1; ; n++ {
+				if _, err := resilience.Do(t.Context(), g, answer); err != nil {
+					t.Fatal(err)
+				}
+				if s := state(g); s == resilience.BreakerClosed {
+					if n != want {
+						t.Errorf("closed after %d probes; want %d", n, want)
+					}
+					return
+				}
+			}
+		}
+		update := func(n int) {
+			t.Helper()
+			p.Breaker.Probes = n
+			if err := g.Update(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		update(1)
+		if s := state(g); s != resilience.BreakerHalfOpen {
+			t.Fatalf("%v after an update; want half-open", s)
+		}
+		probes(3)
+		for _, n := range []int{1, 5} {
+			trip(t, g)
+			time.Sleep(time.Until(g.Snapshot().OpenUntil))
+			synctest.Wait()
+			probes(n)
+			update(5) // while closed
+		}
+		trip(t, g)
+		update(2) // while open
+		time.Sleep(time.Until(g.Snapshot().OpenUntil))
+		synctest.Wait()
+		probes(2)
+	})
+}
