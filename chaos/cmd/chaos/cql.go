@@ -42,11 +42,7 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 					return err
 				}
 			}
-			if err := plan.CheckNames(cfg.Known()); err != nil {
-				fmt.Fprintln(errs, err)
-				return errFound
-			}
-			if err := here(plan, chaos.CQL, errs); err != nil {
+			if err := here(plan, chaos.CQL, cfg.Known(), errs); err != nil {
 				return err
 			}
 			return followCQL(c.Context(), plan, cfg, f.page, out, errs)

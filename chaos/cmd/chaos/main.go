@@ -97,14 +97,20 @@ func load(file string, errs io.Writer) (chaos.Plan, error) {
 	return plan, nil
 }
 
-// here refuses a plan that can do nothing at a place, and tells which of its rules are for
-// other places.
-func here(plan chaos.Plan, place string, errs io.Writer) error {
+// here refuses a plan that can do nothing at a place, or that names what isn't there in a
+// rule for it, and tells which of its rules are for other places.
+func here(plan chaos.Plan, place string, known chaos.Known, errs io.Writer) error {
 	var idle []string
+	ours := chaos.Plan{Rules: slices.Clone(plan.Rules)}
 	for i, r := range plan.Rules {
 		if !slices.Contains(r.Places(), place) {
 			idle = append(idle, fmt.Sprintf("%q (%s)", plan.RuleName(i), r.What.Kind))
+			ours.Rules[i] = chaos.Rule{}
 		}
+	}
+	if err := ours.CheckNames(known); err != nil {
+		fmt.Fprintln(errs, err)
+		return errFound
 	}
 	switch {
 	case len(idle) == 0:

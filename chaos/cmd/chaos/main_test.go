@@ -90,6 +90,8 @@ func TestCommands(t *testing.T) {
 			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
 		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},
 		{"open to all", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--listen", "0.0.0.0:0", ok}, 2, []string{"loopback"}},
+		{"a plan for another node", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`no node is called "node1"; there are: 127.0.0.1:1`}},
+		{"a plan for another node by name", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--name", "node2", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`no node is called "node1"; did you mean "node2"?`}},
 		{"a plan for somebody else", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", ok}, 2, []string{"catalog"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -142,13 +144,17 @@ func TestTheProxyFollowsThePlan(t *testing.T) {
 			c.Close()
 		}
 	})
-	plan := write(t, "rules:\n  - name: slow\n    where: {dependency: d}\n    what: {kind: latency, delay: 1ms}\n")
+	plan := write(t, "rules:\n  - name: slow\n    where: {dependency: d, node: n1}\n    what: {kind: latency, delay: 1ms}\n"+
+		"  - name: for nodes\n    where: {dependency: db, node: n2}\n    what: {kind: kill}\n")
 	out := &lines{ch: make(chan string, 10)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int)
 	go func() {
-		done <- run(ctx, []string{"proxy", "--dependency", "d", "--upstream", listen.Addr().String(), plan}, out, out)
+		done <- run(ctx, []string{"proxy", "--dependency", "d", "--name", "n1", "--upstream", listen.Addr().String(), plan}, out, out)
 	}()
+	if told := <-out.ch; !strings.Contains(told, `do nothing here: "for nodes" (kill)`) {
+		t.Errorf("told %q", told)
+	}
 	_, rest, _ := strings.Cut(<-out.ch, "d at ")
 	address, _, _ := strings.Cut(rest, ",")
 	c, err := net.Dial("tcp", address)

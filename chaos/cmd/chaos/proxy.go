@@ -57,11 +57,10 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 			if !loopback(cfg.Listen) {
 				return fmt.Errorf("--listen %q: give a port on loopback, such as 127.0.0.1:9000", cfg.Listen)
 			}
-			if err := plan.CheckNames(chaos.Known{Dependencies: []string{cfg.Dependency}}); err != nil {
-				fmt.Fprintln(errs, err)
-				return errFound
+			if cfg.Node == "" {
+				cfg.Node = cfg.Upstream
 			}
-			if err := here(plan, chaos.TCP, errs); err != nil {
+			if err := here(plan, chaos.TCP, chaos.Known{Dependencies: []string{cfg.Dependency}, Nodes: []string{cfg.Node}}, errs); err != nil {
 				return err
 			}
 			return follow(c.Context(), plan, cfg, flags.page, out, errs)
@@ -71,6 +70,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port on loopback; port 0 is a free one")
 	f.StringVar(&cfg.Upstream, "upstream", "", "host:port that connections go to")
 	f.StringVar(&cfg.Dependency, "dependency", "", "name of the upstream in the plan")
+	f.StringVar(&cfg.Node, "name", "", "what rules call the upstream as a node; default: its address")
 	f.StringVar(&flags.cert, "tls-cert", "", "PEM file with the certificate for TLS with clients")
 	f.StringVar(&flags.key, "tls-key", "", "PEM file with its key")
 	f.BoolVar(&flags.upstreamTLS, "upstream-tls", false, "speak TLS with the upstream")
