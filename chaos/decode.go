@@ -142,8 +142,9 @@ func (d *decoder) where(t reflect.Type, word string) string {
 	if s := suggest(word, names); s != "" {
 		return s
 	}
-	for _, part := range []reflect.Type{reflect.TypeFor[Rule](), reflect.TypeFor[Plan](), reflect.TypeFor[Where](), reflect.TypeFor[When](), reflect.TypeFor[Often](), reflect.TypeFor[What](), reflect.TypeFor[Whom]()} {
-		if part != t && slices.Contains(fieldNames(part), word) {
+	parts := []reflect.Type{reflect.TypeFor[Rule](), reflect.TypeFor[Plan](), reflect.TypeFor[Where](), reflect.TypeFor[When](), reflect.TypeFor[Often](), reflect.TypeFor[What](), reflect.TypeFor[Whom]()}
+	for _, part := range parts {
+		if slices.Contains(parts, t) && part != t && slices.Contains(fieldNames(part), word) {
 			return fmt.Sprintf("; it belongs in %q", strings.ToLower(part.Name()))
 		}
 	}
@@ -190,6 +191,7 @@ func (d *decoder) words(n ast.Node, v reflect.Value, path string) {
 			d.problem(key.Token, join(path, key.Value), "is given twice")
 		}
 		out[key.Value] = s
+		d.at[join(path, key.Value)] = key.Token
 	}
 	if len(out) > 0 {
 		v.Set(reflect.ValueOf(out))

@@ -21,10 +21,8 @@ const (
 	maxNesting   = 64
 )
 
-// Load reads a plan from a YAML or JSON file. An error about the content is a
-// *PlanError with each problem's line, an excerpt and, for a misspelt word, a
-// suggestion.
-func Load(file string) (Plan, error) {
+// Load reads a plan from a YAML or JSON file, as Parse does.
+func Load(file string, checks ...func(Plan) error) (Plan, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return Plan{}, fmt.Errorf("chaos: read plan: %w", err)
@@ -34,16 +32,27 @@ func Load(file string) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("chaos: read plan: %w", err)
 	}
-	return Parse(file, text)
+	return Parse(file, text, checks...)
 }
 
 // Parse reads a plan from YAML or JSON text; file is its name in errors. It
 // accepts only what it understands entirely: unknown words, wrong types,
 // durations without a unit and contradictions are problems, and all of them are
-// reported at once.
-func Parse(file string, text []byte) (Plan, error) {
+// reported at once: the error about the content is a *PlanError with each problem's
+// line, an excerpt and, for a misspelt word, a suggestion.
+//
+// Checks are what else must hold of the plan where it is to run, such as its CheckNames:
+// what they find is told with its line too. They may see a plan with other problems.
+func Parse(file string, text []byte, checks ...func(Plan) error) (Plan, error) {
 	var plan Plan
-	if err := Decode(file, text, &plan, "plan", func() []Problem { return plan.problems() }); err != nil {
+	check := func() error {
+		errs := []error{plan.Check()}
+		for _, c := range checks {
+			errs = append(errs, c(plan))
+		}
+		return errors.Join(errs...)
+	}
+	if err := Decode(file, text, &plan, "plan", check); err != nil {
 		return Plan{}, err
 	}
 	return plan, nil
@@ -52,12 +61,13 @@ func Parse(file string, text []byte) (Plan, error) {
 // Decode reads YAML or JSON text into a struct of fields with yaml tags by the rules
 // of Parse: a file of another package that holds a plan is read as strictly. noun is
 // what the file is called in errors; check finds what is wrong with the values, once
-// they are there. The error about the content is a *PlanError; into is then not to be
+// they are there: each Problem of a *PlanError is located by its Field, also of several
+// that are joined. The error about the content is a *PlanError; into is then not to be
 // used.
-func Decode(file string, text []byte, into any, noun string, check func() []Problem) error {
+func Decode(file string, text []byte, into any, noun string, check func() error) error {
 	d := &decoder{text: string(text), noun: noun}
 	if d.document(into) {
-		d.check(check())
+		d.check(problemsOf(check()))
 	}
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -77,6 +87,23 @@ func (d *decoder) check(found []Problem) {
 			d.problems = append(d.problems, p)
 		}
 	}
+}
+
+// problemsOf takes an error of checks apart.
+func problemsOf(err error) []Problem {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *PlanError:
+		return e.Problems
+	case interface{ Unwrap() []error }:
+		var all []Problem
+		for _, one := range e.Unwrap() {
+			all = append(all, problemsOf(one)...)
+		}
+		return all
+	}
+	return []Problem{{Message: err.Error()}}
 }
 
 // document decodes the text; false if it is no document at all.

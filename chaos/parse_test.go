@@ -109,6 +109,28 @@ func TestHostileTextsAreRefused(t *testing.T) {
 }
 
 // FuzzParse: whatever parses prints as text that parses to the same plan.
+// TestChecksAreToldWithTheirLines: what only the place of a plan can know, beside what is
+// wrong with the plan itself.
+func TestChecksAreToldWithTheirLines(t *testing.T) {
+	names := func(p chaos.Plan) error {
+		return errors.Join(p.CheckNames(chaos.Known{Dependencies: []string{"catalog"}}), errors.New("not today"))
+	}
+	text := "rules:\n  - where: {dependency: catalogue}\n    what: {kind: hang}\n  - what: {kind: hangs}\n"
+	_, err := chaos.Parse("plan.yaml", []byte(text), names)
+	if !errors.Is(err, chaos.ErrPlan) {
+		t.Fatalf("%v", err)
+	}
+	for _, says := range []string{`plan.yaml:2:13: rules[0].where.dependency: "rule 1": no dependency is called "catalogue"; did you mean "catalog"?`,
+		"    2 |   - where: {dependency: catalogue}\n", "plan.yaml:4:", `did you mean "hang"?`, "not today"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%q is not in\n%v", says, err)
+		}
+	}
+	if _, err := chaos.Parse("plan.yaml", []byte("rules: []"), func(chaos.Plan) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, dir := range []string{"good", "bad"} {
 		files, err := filepath.Glob("testdata/" + dir + "/*")

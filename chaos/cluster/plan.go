@@ -41,7 +41,7 @@ func ofNodes(r *chaos.Rule) bool { return r.What.Kind.AppliesTo(chaos.Node) }
 // dependency and would do nothing: they name a node, a data centre or a peer that isn't
 // there, or need what is left off (Namespaces, DiskMB). Rules for other dependencies and
 // other places are none of its business, unless all rules for nodes are for other
-// dependencies. Nothing needs to be started for it.
+// dependencies. Nothing needs to be started for it. As a check of chaos.Load it tells lines.
 func (c Config) CheckPlan(plan chaos.Plan, dependency string) error {
 	c = c.withDefaults()
 	known := c.Known(dependency)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,21 +14,34 @@ import (
 // Parse reads a scenario from YAML or JSON text; file is its name in errors. It is as
 // strict as chaos.Parse: unknown words, wrong types, durations without a unit and
 // contradictions are problems, all of them reported at once in a *chaos.PlanError.
-func Parse(file string, text []byte) (Scenario, error) {
+//
+// Checks are what else must hold of a scenario that is well in itself, such as a target's
+// Check: what they find is told with its line too.
+func Parse(file string, text []byte, checks ...func(Scenario) error) (Scenario, error) {
 	var s Scenario
-	if err := chaos.Decode(file, text, &s, "scenario", func() []chaos.Problem { return s.problems() }); err != nil {
+	check := func() error {
+		if err := s.Check(); err != nil {
+			return err
+		}
+		var errs []error
+		for _, c := range checks {
+			errs = append(errs, c(s))
+		}
+		return errors.Join(errs...)
+	}
+	if err := chaos.Decode(file, text, &s, "scenario", check); err != nil {
 		return Scenario{}, err
 	}
 	return s, nil
 }
 
 // Load reads a scenario from a file, as Parse does.
-func Load(file string) (Scenario, error) {
+func Load(file string, checks ...func(Scenario) error) (Scenario, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return Scenario{}, fmt.Errorf("scenario: %w", err)
 	}
-	return Parse(file, text)
+	return Parse(file, text, checks...)
 }
 
 // String is the scenario as YAML that parses to it.
@@ -39,6 +53,23 @@ func (s Scenario) Check() error {
 		return &chaos.PlanError{Problems: p}
 	}
 	return nil
+}
+
+// CheckFaults holds the faults against a check of plans, such as one of their names: the
+// rules of a plan are the faults of a scenario, and its problems are told so.
+func (s Scenario) CheckFaults(check func(chaos.Plan) error) error {
+	var bad *chaos.PlanError
+	err := check(s.Plan())
+	if !errors.As(err, &bad) {
+		return err
+	}
+	told := &chaos.PlanError{Problems: slices.Clone(bad.Problems)}
+	for i, p := range told.Problems {
+		if rest, ok := strings.CutPrefix(p.Field, "rules"); ok {
+			told.Problems[i].Field = "faults" + rest
+		}
+	}
+	return told
 }
 
 // checker collects problems.
@@ -115,13 +146,8 @@ func (s Scenario) checkLoad(c *checker) {
 
 func (s Scenario) checkFaults(c *checker) {
 	var plan *chaos.PlanError
-	if errors.As(s.Plan().Check(), &plan) {
-		for _, p := range plan.Problems {
-			if rest, ok := strings.CutPrefix(p.Field, "rules"); ok {
-				p.Field = "faults" + rest
-			}
-			*c = append(*c, p)
-		}
+	if errors.As(s.CheckFaults(chaos.Plan.Check), &plan) {
+		*c = append(*c, plan.Problems...)
 	}
 	length := s.Length()
 	for i, r := range s.Faults {
@@ -144,7 +170,7 @@ func (s Scenario) checkFaults(c *checker) {
 		}
 		within := s.withDefaults().Recovery.Within
 		if to+within >= length {
-			c.add("load", "ends after %s, but the last fault ends after %s and recovery may take %s: let it last longer", length, to, within)
+			c.add("load", "ends after %s, but the last fault ends after %s and recovery may take %s: let it last longer, or the faults end earlier", length, to, within)
 		}
 	}
 }

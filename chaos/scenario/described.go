@@ -28,13 +28,13 @@ func (Described) Check(s Scenario) error {
 		return errors.New("scenario: it does not describe a system: give http")
 	}
 	if len(s.Actions) > 0 {
-		return errors.New("scenario: actions: a system that is described knows none")
+		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "actions", Message: "a system that is described knows none"}}}
 	}
 	known := chaos.Known{Dependencies: []string{}, Nodes: []string{}}
 	for _, p := range s.HTTP.Proxies {
 		known.Dependencies = append(known.Dependencies, p.Dependency)
 	}
-	return s.Plan().CheckNames(known)
+	return s.CheckFaults(func(p chaos.Plan) error { return p.CheckNames(known) })
 }
 
 // Start implements Target: it starts the proxies and waits for the system.

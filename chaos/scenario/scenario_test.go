@@ -325,6 +325,24 @@ func TestTheEndOfTheContextLeavesNoVerdict(t *testing.T) {
 	})
 }
 
+// TestChecksAreToldWithTheirLines: a target's problems stand where the file has them.
+func TestChecksAreToldWithTheirLines(t *testing.T) {
+	names := func(s scenario.Scenario) error {
+		return s.CheckFaults(func(p chaos.Plan) error { return p.CheckNames(chaos.Known{Dependencies: []string{"stock"}}) })
+	}
+	line := 1 + strings.Count(text[:strings.Index(text, "dependency:")], "\n")
+	_, err := scenario.Parse("mine.yaml", []byte(text), names)
+	if want := fmt.Sprintf("mine.yaml:%d:", line); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "faults[0].where.dependency: ") {
+		t.Errorf("want %s, have %v", want, err)
+	}
+	if _, err := scenario.Parse("mine.yaml", []byte("name: x"), func(scenario.Scenario) error {
+		t.Error("a scenario that is wrong in itself was held against a target")
+		return nil
+	}); err == nil {
+		t.Error("a scenario without a load")
+	}
+}
+
 // TestGolden holds good files against what they print as, and bad ones against what is
 // said of them.
 func TestGolden(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 // Target makes systems under test. It must be safe for concurrent use.
 type Target interface {
 	// Check says what the scenario asks for and the target does not have: settings,
-	// dependencies, nodes, actions.
+	// dependencies, nodes, actions. Problems of a *chaos.PlanError, of several joined too, are
+	// told with their lines in a file.
 	Check(Scenario) error
 	// Start starts a system, with the faults of the injector before each of its
 	// dependencies. On an error nothing is left running.

@@ -38,14 +38,14 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 			}
 			var plan chaos.Plan
 			if f.plan != "" {
-				if plan, err = load(f.plan, errs); err != nil {
+				if plan, err = load(f.plan, errs, namesAt(chaos.CQL, cfg.Known())); err != nil {
 					return err
 				}
 			}
-			if err := here(plan, chaos.CQL, cfg.Known(), errs); err != nil {
+			if err := here(plan, chaos.CQL, errs); err != nil {
 				return err
 			}
-			return followCQL(c.Context(), plan, cfg, f.page, out, errs)
+			return f.follow(c.Context(), plan, cfg, out, errs)
 		},
 	}
 	c.Flags().StringArrayVar(&f.listen, "listen", nil, "host:port on loopback for a node; once for each")
@@ -86,14 +86,14 @@ func (f cqlFlags) config() (cqlproxy.Config, error) {
 	return cfg, cfg.Check()
 }
 
-// followCQL proxies until the context ends, and tells each fault.
-func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, flags pageFlags, out, errs io.Writer) (err error) {
-	page, err := openPage(ctx, flags, out)
+// follow proxies until the context ends, and tells each fault.
+func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, out, errs io.Writer) (err error) {
+	page, err := openPage(ctx, f.page, out)
 	if err != nil {
 		return &failure{err}
 	}
 	defer page.closed(ctx, &err)
-	injector, err := chaos.New(plan, chaos.Config{DeadMan: flags.deadMan, Listeners: []chaos.Listener{page, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
+	injector, err := chaos.New(plan, chaos.Config{DeadMan: f.page.deadMan, Listeners: []chaos.Listener{page, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
 		fmt.Fprintf(out, "%8s  %s: %s at %s: %s %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind, e.Call.Node, e.Call.Operation, e.Call.Table)
 	})}})
 	if err != nil {
@@ -110,7 +110,7 @@ func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, flags 
 	for i, addr := range proxy.Addrs() {
 		fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, addr, cfg.Nodes[i].Upstream)
 	}
-	checkTables(ctx, proxy, plan, errs)
+	f.checkTables(ctx, proxy, plan, errs)
 	<-ctx.Done()
 	chosen := injector.Stats().ByRule
 	injector.Stop()
@@ -127,7 +127,7 @@ func followCQL(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, flags 
 
 // checkTables tells of rules that name keyspaces and tables that aren't there. They may
 // be made later, so that it is no reason to end.
-func checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, errs io.Writer) {
+func (f cqlFlags) checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, errs io.Writer) {
 	named := slices.ContainsFunc(plan.Rules, func(r chaos.Rule) bool { return r.Where.Keyspace != "" || r.Where.Table != "" })
 	if !named {
 		return
@@ -136,7 +136,8 @@ func checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, er
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(errs, "%v\nkeyspaces and tables of the plan were not checked\n", err)
 	}
-	if err := plan.CheckNames(known); err != nil {
+	// Read again, for the lines.
+	if _, err := chaos.Load(f.plan, namesAt(chaos.CQL, known)); err != nil {
 		fmt.Fprintf(errs, "%v\nsuch a rule does nothing until it is there\n", err)
 	}
 }

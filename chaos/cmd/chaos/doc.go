@@ -1,7 +1,7 @@
 // Command chaos reads plans, and stands before a server with one.
 //
-//	chaos check PLAN...                                    print what is wrong
-//	chaos explain PLAN                                     the timeline, in words and drawn
+//	chaos check FILE...                                    print what is wrong with plans and scenarios
+//	chaos explain FILE                                     the timeline, in words and drawn
 //	chaos proxy --upstream ADDR --dependency NAME PLAN     a TCP proxy that follows the plan
 //	chaos proxy --api ADDR                                 Toxiproxy's HTTP interface
 //	chaos cql --listen ADDR --upstream ADDR --plan FILE    a proxy inside Cassandra's protocol
@@ -9,6 +9,8 @@
 //	chaos replay REPORT.json                               the same again, with its seed
 //	chaos scenarios [NAME]                                 the library of scenarios
 //	chaos compare A.json B.json                            what got better, what worse
+//	chaos enumerate REQUEST [FILE]                         every fault at every call of a request
+//	chaos schema plan|scenario                             the JSON Schema of a kind of file
 //
 // Exit status: 0 when all is well, 1 on failure, 2 on wrong usage or a bad plan, 3 when a
 // run is undecided. It may import chaos and what lies below it, cobra, and the license

@@ -33,9 +33,8 @@ Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 			cfg.Scenario = scenario.Scenario{Name: "enumerate", Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
 			if len(args) == 2 {
 				var err error
-				if cfg.Scenario, err = find(args[1]); err != nil {
-					fmt.Fprintln(errs, err)
-					return errFound
+				if cfg.Scenario, err = find(args[1], errs); err != nil {
+					return err
 				}
 			}
 			cfg.Scenario.Settings = maps.Clone(cfg.Scenario.Settings)
@@ -43,11 +42,7 @@ Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 				cfg.Scenario.Settings = map[string]string{}
 			}
 			maps.Copy(cfg.Scenario.Settings, set)
-			target, ok := targets()[cfg.Scenario.Target]
-			if !ok {
-				return fmt.Errorf("target %q: there is no such target", cfg.Scenario.Target)
-			}
-			cfg.Target = target
+			cfg.Target = targets()[cfg.Scenario.Target]
 			if verbose {
 				cfg.Told = func(done, all int, c scenario.Cell) {
 					fmt.Fprintf(out, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)

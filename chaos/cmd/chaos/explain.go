@@ -18,7 +18,11 @@ func explain(p chaos.Plan, out io.Writer) {
 	if p.Name != "" {
 		fmt.Fprintln(out, p.Name)
 	}
-	fmt.Fprintf(out, "seed %d, %d rules, over after %s\n\n", p.Seed, len(p.Rules), p.End())
+	noun := "rules"
+	if len(p.Rules) == 1 {
+		noun = "rule"
+	}
+	fmt.Fprintf(out, "seed %d, %d %s, over after %s\n\n", p.Seed, len(p.Rules), noun, p.End())
 	for i := range p.Rules {
 		fmt.Fprintf(out, "  %s\n", sentence(p, i))
 	}

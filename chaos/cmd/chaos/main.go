@@ -58,8 +58,15 @@ Exit status: 0 well, 1 it failed, 2 wrong usage or a bad file, 3 undecided.`,
 	root.AddCommand(
 		&cobra.Command{Use: "check FILE...", Short: "print what is wrong with plans and scenarios", Args: cobra.MinimumNArgs(1),
 			RunE: func(_ *cobra.Command, files []string) error { return check(files, errs) }},
-		&cobra.Command{Use: "explain PLAN", Short: "the timeline, in words and drawn", Args: cobra.ExactArgs(1),
+		&cobra.Command{Use: "explain FILE", Short: "the timeline of a plan or a scenario, in words and drawn", Args: cobra.ExactArgs(1),
 			RunE: func(_ *cobra.Command, files []string) error {
+				if isScenario(files[0]) {
+					s, err := find(files[0], errs)
+					if err == nil {
+						explain(s.Plan(), out)
+					}
+					return err
+				}
 				plan, err := load(files[0], errs)
 				if err == nil {
 					explain(plan, out)
@@ -88,8 +95,13 @@ Exit status: 0 well, 1 it failed, 2 wrong usage or a bad file, 3 undecided.`,
 	return 2
 }
 
-func load(file string, errs io.Writer) (chaos.Plan, error) {
-	plan, err := chaos.Load(file)
+// load reads a plan, tells what is wrong with it, and what the checks find.
+func load(file string, errs io.Writer, checks ...func(chaos.Plan) error) (chaos.Plan, error) {
+	if isScenario(file) {
+		fmt.Fprintf(errs, "%s is a scenario, and this takes a plan, which has rules and no load: \"chaos run %s\" plays it\n", file, file)
+		return chaos.Plan{}, errFound
+	}
+	plan, err := chaos.Load(file, checks...)
 	if err != nil {
 		fmt.Fprintln(errs, err)
 		return plan, errFound
@@ -97,20 +109,28 @@ func load(file string, errs io.Writer) (chaos.Plan, error) {
 	return plan, nil
 }
 
-// here refuses a plan that can do nothing at a place, or that names what isn't there in a
-// rule for it, and tells which of its rules are for other places.
-func here(plan chaos.Plan, place string, known chaos.Known, errs io.Writer) error {
+// namesAt checks the names in a plan's rules for a place; those for other places are for
+// others.
+func namesAt(place string, known chaos.Known) func(chaos.Plan) error {
+	return func(plan chaos.Plan) error {
+		ours := chaos.Plan{Rules: slices.Clone(plan.Rules)}
+		for i, r := range plan.Rules {
+			if !slices.Contains(r.Places(), place) {
+				ours.Rules[i] = chaos.Rule{}
+			}
+		}
+		return ours.CheckNames(known)
+	}
+}
+
+// here refuses a plan that can do nothing at a place, and tells which of its rules are for
+// other places.
+func here(plan chaos.Plan, place string, errs io.Writer) error {
 	var idle []string
-	ours := chaos.Plan{Rules: slices.Clone(plan.Rules)}
 	for i, r := range plan.Rules {
 		if !slices.Contains(r.Places(), place) {
 			idle = append(idle, fmt.Sprintf("%q (%s)", plan.RuleName(i), r.What.Kind))
-			ours.Rules[i] = chaos.Rule{}
 		}
-	}
-	if err := ours.CheckNames(known); err != nil {
-		fmt.Fprintln(errs, err)
-		return errFound
 	}
 	switch {
 	case len(idle) == 0:
@@ -126,19 +146,23 @@ func here(plan chaos.Plan, place string, known chaos.Known, errs io.Writer) erro
 // scenarioFile tells a scenario from a plan: it has a load.
 var scenarioFile = regexp.MustCompile(`(?m)^\s*"?(load|faults)"?\s*:`)
 
+func isScenario(file string) bool {
+	text, err := os.ReadFile(file)
+	return err == nil && scenarioFile.Match(text)
+}
+
 func check(files []string, errs io.Writer) error {
 	var bad error
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err == nil && scenarioFile.Match(text) {
-			if _, err = scenario.Parse(file, text); err != nil {
-				fmt.Fprintln(errs, err)
-				bad = errFound
+		if !isScenario(file) {
+			if _, err := load(file, errs); err != nil {
+				bad = err
 			}
 			continue
 		}
-		if _, err := load(file, errs); err != nil {
-			bad = err
+		if _, err := scenario.Load(file, hasTarget); err != nil {
+			fmt.Fprintln(errs, err)
+			bad = errFound
 		}
 	}
 	return bad

@@ -79,6 +79,10 @@ func TestCommands(t *testing.T) {
 		{"no plan", []string{"check"}, 2, []string{"chaos check --help"}},
 		{"a scenario", []string{"check", write(t, short)}, 0, nil},
 		{"a bad scenario", []string{"check", write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))}, 2, []string{`did you mean "status"?`}},
+		{"a scenario that its system can't play", []string{"check", write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))}, 2, []string{"plan.yaml:10:13: faults[0].where.dependency", `did you mean "membership"?`}},
+		{"a setting that isn't there", []string{"check", write(t, strings.Replace(short, "members:", "membres:", 1))}, 2, []string{"plan.yaml:2:12: settings.membres: there is no such setting"}},
+		{"a scenario for a proxy", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", write(t, short)}, 2, []string{"is a scenario", "chaos run"}},
+		{"explain a scenario", []string{"explain", write(t, short)}, 0, []string{"short\nseed 9, 1 rule, over after 2s", "from 1s to 2s membership (over http) answers with an error status 500."}},
 		{"a plan for another place", []string{"proxy", "--dependency", "cassandra", "--upstream", "127.0.0.1:1", write(t, cqlPlan)}, 2, []string{`on tcp: "lost" (drop_reply)`}},
 		{"explain CQL", []string{"explain", write(t, cqlPlan)}, 0, []string{"cassandra (node n1, table t) executes and loses the reply."}},
 		{"explain more", []string{"explain", write(t, detailed)}, 0, []string{
@@ -90,9 +94,9 @@ func TestCommands(t *testing.T) {
 			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
 		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},
 		{"open to all", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--listen", "0.0.0.0:0", ok}, 2, []string{"loopback"}},
-		{"a plan for another node", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`no node is called "node1"; there are: 127.0.0.1:1`}},
+		{"a plan for another node", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`plan.yaml:1:18: rules[0].where.node: "rule 1": no node is called "node1"; there are: 127.0.0.1:1`}},
 		{"a plan for another node by name", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--name", "node2", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`no node is called "node1"; did you mean "node2"?`}},
-		{"a plan for somebody else", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", ok}, 2, []string{"catalog"}},
+		{"a plan for somebody else", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", ok}, 2, []string{`plan.yaml:5:13: rules[0].where.dependency: "catalog slow": no dependency is called "catalog"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -44,10 +44,6 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 			if len(files) != 1 || flags.api != "" {
 				return errors.New("give a PLAN, or --api without one")
 			}
-			plan, err := load(files[0], errs)
-			if err != nil {
-				return err
-			}
 			if err := flags.secure(&cfg); err != nil {
 				return err
 			}
@@ -60,7 +56,11 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 			if cfg.Node == "" {
 				cfg.Node = cfg.Upstream
 			}
-			if err := here(plan, chaos.TCP, chaos.Known{Dependencies: []string{cfg.Dependency}, Nodes: []string{cfg.Node}}, errs); err != nil {
+			plan, err := load(files[0], errs, namesAt(chaos.TCP, chaos.Known{Dependencies: []string{cfg.Dependency}, Nodes: []string{cfg.Node}}))
+			if err != nil {
+				return err
+			}
+			if err := here(plan, chaos.TCP, errs); err != nil {
 				return err
 			}
 			return follow(c.Context(), plan, cfg, flags.page, out, errs)

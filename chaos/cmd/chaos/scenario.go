@@ -35,10 +35,9 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 	run := flags(&cobra.Command{Use: "run FILE|NAME", Short: "play a scenario, from a file or the library; judge and report", Args: cobra.ExactArgs(1),
 		Long: "Start the system that the scenario names (or stand before the one that it describes), send\nits load, play its faults, judge, and write a report.\n\nExit status: 0 passed, 1 failed, 3 undecided, 2 wrong usage or a bad scenario.",
 		RunE: func(c *cobra.Command, args []string) error {
-			s, err := find(args[0])
+			s, err := find(args[0], errs)
 			if err != nil {
-				fmt.Fprintln(errs, err)
-				return errFound
+				return err
 			}
 			return play(c.Context(), s, seed, dir, "chaos run "+args[0], out)
 		}})
@@ -51,7 +50,7 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 			if rep.Source == "" {
 				return fmt.Errorf("%s does not hold its scenario: run it by its command, %s", args[0], rep.Command)
 			}
-			s, err := scenario.Parse(args[0], []byte(rep.Source))
+			s, err := scenario.Parse(args[0], []byte(rep.Source), hasTarget)
 			if err != nil {
 				fmt.Fprintln(errs, err)
 				return errFound
@@ -69,29 +68,40 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 	}
 }
 
-// find reads a scenario from a file, or takes it from the library.
-func find(arg string) (scenario.Scenario, error) {
-	if _, err := os.Stat(arg); err == nil {
-		return scenario.Load(arg)
+// hasTarget holds a scenario against the system that it names.
+func hasTarget(s scenario.Scenario) error {
+	t, ok := targets()[s.Target]
+	if !ok {
+		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "target",
+			Message: fmt.Sprintf("%q: there are licensesvc and eventstore, and %s for a system that the scenario describes", s.Target, scenario.HTTPTarget)}}}
 	}
-	s, err := scenario.Named(arg)
+	return t.Check(s)
+}
+
+// find reads a scenario from a file, or takes it from the library, and tells what is wrong.
+func find(arg string, errs io.Writer) (s scenario.Scenario, err error) {
+	if _, missing := os.Stat(arg); missing == nil {
+		s, err = scenario.Load(arg, hasTarget)
+	} else if s, err = scenario.Named(arg); err != nil {
+		err = fmt.Errorf("%s is no file, and %w", arg, err)
+	}
 	if err != nil {
-		return s, fmt.Errorf("%s is no file, and %w", arg, err)
+		fmt.Fprintln(errs, err)
+		if errors.Is(err, chaos.ErrPlan) && !isScenario(arg) {
+			fmt.Fprintln(errs, "a scenario has a load, and faults; a plan of rules alone is none. One to begin with: chaos scenarios slow-dependency")
+		}
+		return s, errFound
 	}
 	return s, nil
 }
 
 // play plays a scenario and tells the verdict.
 func play(ctx context.Context, s scenario.Scenario, seed uint64, dir, command string, out io.Writer) error {
-	t, ok := targets()[s.Target]
-	if !ok {
-		return fmt.Errorf("target %q: there are licensesvc and eventstore, and %s for a system that the scenario describes", s.Target, scenario.HTTPTarget)
-	}
 	if err := report.Writable(dir); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s: %s of load\n", s.Name, s.Length())
-	rep, err := scenario.Play(ctx, s, scenario.Config{Target: t, Seed: seed, Command: command, Out: out})
+	rep, err := scenario.Play(ctx, s, scenario.Config{Target: targets()[s.Target], Seed: seed, Command: command, Out: out})
 	var bad *chaos.PlanError
 	switch {
 	case errors.As(err, &bad), errors.Is(err, scenario.ErrConfig):

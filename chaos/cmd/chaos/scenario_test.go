@@ -125,6 +125,7 @@ func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
 		{"a bad scenario", []string{"run", bad}, 2, `did you mean "status"?`},
 		{"no such target", []string{"run", elsewhere}, 2, "mainframe"},
 		{"no such dependency", []string{"run", unknown}, 2, `did you mean "membership"?`},
+		{"a plan is no scenario", []string{"run", write(t, good)}, 2, "chaos scenarios slow-dependency"},
 		{"no place for the report", []string{"run", "hang", "--report", bad}, 2, "a folder that can be written"},
 		{"the library", []string{"scenarios"}, 0, "thundering-recovery"},
 		{"one of it", []string{"scenarios", "hang"}, 0, "name: hang"},

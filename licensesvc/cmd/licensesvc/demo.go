@@ -9,7 +9,6 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/demo"
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
 )
@@ -45,20 +44,8 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 			return err
 		}
 		if plan != "" {
-			p, err := chaos.Load(plan)
-			if err == nil {
-				err = p.CheckNames(target.Known(store, 1))
-			}
-			if err == nil {
-				// The built-in checks are about the built-in faults.
-				cfg.Scenario.Faults, cfg.Scenario.Checks = p.Rules, nil
-				err = cfg.Scenario.Check()
-			}
-			if err != nil {
-				return usage(fmt.Errorf("--plan %s: %w", plan, err))
-			}
-			if cfg.Seed == 0 {
-				cfg.Seed = p.Seed
+			if cfg.Scenario, err = demo.WithPlan(cfg.Scenario, plan, target.Known(store, 1)); err != nil {
+				return usage(fmt.Errorf("--plan: %w", err))
 			}
 			cfg.Command += " (with --plan " + plan + ")"
 		}

@@ -295,8 +295,9 @@ func TestExitStatus(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("- actor: a\n  sha265: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	plan, nobody := filepath.Join(t.TempDir(), "plan.yaml"), filepath.Join(t.TempDir(), "nobody.yaml")
-	for file, text := range map[string]string{plan: "seed: 1\nrulez: []\n", nobody: "rules:\n  - where: {dependency: billing}\n    what: {kind: hang}\n"} {
+	plan, nobody, long := filepath.Join(t.TempDir(), "plan.yaml"), filepath.Join(t.TempDir(), "nobody.yaml"), filepath.Join(t.TempDir(), "long.yaml")
+	for file, text := range map[string]string{plan: "seed: 1\nrulez: []\n", nobody: "rules:\n  - where: {dependency: billing}\n    what: {kind: hang}\n",
+		long: "rules:\n  - when: {from: 3m}\n    where: {dependency: catalog}\n    what: {kind: hang}\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +325,8 @@ func TestExitStatus(t *testing.T) {
 		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},
 		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules is not known"},
 		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
-		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "billing"},
+		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "nobody.yaml:2:13: rules[0].where.dependency: "},
+		{"plan that is too long", []string{"demo", "--plan", long}, 2, "long.yaml:2:12: rules[0].when.from: is 3m0s, and the load ends after 54s"},
 		{"no place for the report", []string{"demo", "--report", busy}, 1, "a folder that can be written"},
 		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},
 	} {

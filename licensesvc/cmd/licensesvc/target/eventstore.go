@@ -36,14 +36,14 @@ func (t EventStore) Check(s scenario.Scenario) error {
 	store := setting(s, SettingStore, "sqlite")
 	for name := range s.Settings {
 		if name != SettingStore {
-			return fmt.Errorf("settings.%s: there is no such setting; there is %s", name, SettingStore)
+			return problem("settings."+name, "there is no such setting; there is %s", SettingStore)
 		}
 	}
 	if store != "sqlite" && store != "cassandra" {
-		return fmt.Errorf("settings.store is %q: there are sqlite and cassandra", store)
+		return problem("settings.store", "is %q: there are sqlite and cassandra", store)
 	}
 	if len(s.Actions) > 0 {
-		return errors.New("actions: a bare event store knows none")
+		return problem("actions", "a bare event store knows none")
 	}
 	known := Known(store, 1)
 	known.Dependencies = []string{app.EventStore}

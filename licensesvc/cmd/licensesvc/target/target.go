@@ -106,49 +106,62 @@ const Clock = "clock"
 // Check implements scenario.Target.
 func (t Target) Check(s scenario.Scenario) error {
 	var errs []error
+	add := func(field, format string, args ...any) { errs = append(errs, problem(field, format, args...)) }
 	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
+		at := "settings." + name
 		switch value := s.Settings[name]; name {
 		case SettingStore:
 			if value != "sqlite" && value != "cassandra" {
-				errs = append(errs, fmt.Errorf("settings.store is %q: there are sqlite and cassandra", value))
+				add(at, "is %q: there are sqlite and cassandra", value)
 			}
 		case SettingWarm:
 			if value != "yes" && value != "no" {
-				errs = append(errs, fmt.Errorf("settings.warm is %q: give yes or no", value))
+				add(at, "is %q: give yes or no", value)
 			}
 		case SettingRegions:
 			switch {
 			case value != "1" && value != "2":
-				errs = append(errs, fmt.Errorf("settings.regions is %q: give 1 or 2", value))
+				add(at, "is %q: give 1 or 2", value)
 			case value == "2" && s.Settings[SettingStore] != "cassandra":
-				errs = append(errs, errors.New("settings.regions is 2: only the store cassandra has two"))
+				add(at, "is 2: only the store cassandra has two")
 			}
 		case SettingMembers, SettingRetries:
-			if n, err := strconv.Atoi(value); err != nil || n < 0 || n == 0 && name == SettingMembers || n > 100_000 {
-				errs = append(errs, fmt.Errorf("settings.%s is %q: give a number", name, value))
+			least := 0
+			if name == SettingMembers {
+				least = 1
+			}
+			if n, err := strconv.Atoi(value); err != nil || n < least || n > 100_000 {
+				add(at, "is %q: give a number from %d to 100000", value, least)
 			}
 		default:
-			errs = append(errs, fmt.Errorf("settings.%s: there is no such setting; there are %s", name, strings.Join([]string{SettingStore, SettingRegions, SettingMembers, SettingRetries, SettingWarm}, ", ")))
+			add(at, "there is no such setting; there are %s", strings.Join([]string{SettingStore, SettingRegions, SettingMembers, SettingRetries, SettingWarm}, ", "))
 		}
 	}
 	for i, a := range s.Actions {
 		switch {
 		case a.Do != ActDeploy && a.Do != ActRestore:
-			errs = append(errs, fmt.Errorf("actions[%d].do is %q: there are %s and %s", i, a.Do, ActDeploy, ActRestore))
+			add(fmt.Sprintf("actions[%d].do", i), "is %q: there are %s and %s", a.Do, ActDeploy, ActRestore)
 		case a.Do == ActDeploy && a.With["policies"] == "":
-			errs = append(errs, fmt.Errorf("actions[%d].with.policies is missing: give the text of a file of policies", i))
+			add(fmt.Sprintf("actions[%d].with.policies", i), "is missing: give the text of a file of policies")
 		}
 	}
 	return errors.Join(append(errs, checkFaults(s, Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
 }
 
+// problem is one thing that is wrong in a scenario.
+func problem(field, format string, args ...any) error {
+	return &chaos.PlanError{Problems: []chaos.Problem{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+}
+
 // checkFaults refuses faults of what isn't there.
 func checkFaults(s scenario.Scenario, known chaos.Known) error {
-	err := s.Plan().CheckNames(known)
-	if err == nil && setting(s, SettingStore, "sqlite") == "cassandra" {
-		err = topology(s).CheckPlan(s.Plan(), app.EventStore)
-	}
-	return err
+	return s.CheckFaults(func(p chaos.Plan) error {
+		err := p.CheckNames(known)
+		if err == nil && setting(s, SettingStore, "sqlite") == "cassandra" {
+			err = topology(s).CheckPlan(p, app.EventStore)
+		}
+		return err
+	})
 }
 
 func setting(s scenario.Scenario, name, otherwise string) string {

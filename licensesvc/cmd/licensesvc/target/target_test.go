@@ -19,13 +19,13 @@ func TestFaultsOfWhatIsNotThereAreRefusedFirst(t *testing.T) {
 		want    string
 	}{
 		"a node": {"1", chaos.Rule{Where: chaos.Where{Node: "node4"}, What: chaos.What{Kind: chaos.Kill}},
-			`rules[0].where.node: "harm": no node or data centre is called "node4"; did you mean "node1"? There are: node1, node2, node3, dc1`},
+			`faults[0].where.node: "harm": no node or data centre is called "node4"; did you mean "node1"? There are: node1, node2, node3, dc1`},
 		"a node of two data centres": {"2", chaos.Rule{Where: chaos.Where{Node: "node3"}, What: chaos.What{Kind: chaos.Pause}},
 			`There are: node1, node2, dc1, dc2`},
 		"a peer": {"2", chaos.Rule{Where: chaos.Where{Node: "node1"}, What: chaos.What{Kind: chaos.Partition, Peers: []string{"node2", "dc3"}}},
-			`rules[0].what.peers[1]: "harm": no node or data centre is called "dc3"`},
+			`faults[0].what.peers[1]: "harm": no node or data centre is called "dc3"`},
 		"itself as peer": {"2", chaos.Rule{Where: chaos.Where{Node: "dc1"}, What: chaos.What{Kind: chaos.Partition, Peers: []string{"node1"}}},
-			`rules[0].what.peers: "harm": nothing is cut off`},
+			`faults[0].what.peers: "harm": nothing is cut off`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := refused(t, target.Target{}, c.rule, map[string]string{target.SettingStore: "cassandra", target.SettingRegions: c.regions})
@@ -44,7 +44,7 @@ func TestFaultsThatTheStoreCannotHaveAreRefusedFirst(t *testing.T) {
 		rule chaos.Rule
 		want string
 	}{
-		"a named node": {chaos.Rule{Where: chaos.Where{Node: "node1"}, What: chaos.What{Kind: chaos.Kill}}, `rules[0].where.node: "harm": no node is called "node1"; there is none`},
+		"a named node": {chaos.Rule{Where: chaos.Where{Node: "node1"}, What: chaos.What{Kind: chaos.Kill}}, `faults[0].where.node: "harm": no node is called "node1"; there is none`},
 		"the clients of a cut": {chaos.Rule{Where: chaos.Where{Dependency: "event-store"}, What: chaos.What{Kind: chaos.Partition, Peers: []string{"clients"}}},
 			`this partition happens at node, and event-store can be harmed at process only`},
 		"a statement":  {chaos.Rule{Where: chaos.Where{Dependency: "event-store"}, What: chaos.What{Kind: chaos.DropReply}}, `this drop_reply happens at cql, and event-store can be harmed at process only`},
@@ -57,7 +57,7 @@ func TestFaultsThatTheStoreCannotHaveAreRefusedFirst(t *testing.T) {
 		rules["any node, "+string(kind.Kind)] = struct {
 			rule chaos.Rule
 			want string
-		}{chaos.Rule{What: chaos.What{Kind: kind.Kind}}, `rules[0].what.kind: "harm": this ` + string(kind.Kind) + ` happens at node, and what there is can be harmed at `}
+		}{chaos.Rule{What: chaos.What{Kind: kind.Kind}}, `faults[0].what.kind: "harm": this ` + string(kind.Kind) + ` happens at node, and what there is can be harmed at `}
 	}
 	for name, c := range rules {
 		for store, tt := range map[string]scenario.Target{"service": target.Target{}, "bare store": target.EventStore{}} {

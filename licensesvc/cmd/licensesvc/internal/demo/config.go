@@ -1,8 +1,12 @@
 package demo
 
 import (
+	"cmp"
 	_ "embed"
+	"errors"
+	"strings"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/scenario"
 )
 
@@ -18,4 +22,29 @@ func SQLite() (scenario.Scenario, error) { return scenario.Parse("demo.yaml", sq
 // Cassandra is the demonstration on three real nodes. It needs Linux.
 func Cassandra() (scenario.Scenario, error) {
 	return scenario.Parse("demo-cassandra.yaml", cassandraText)
+}
+
+// WithPlan is a demonstration with the faults, and the seed, of a file of one's own in
+// place of the built-in ones. Known are the names that its rules can use.
+func WithPlan(s scenario.Scenario, file string, known chaos.Known) (scenario.Scenario, error) {
+	// The built-in checks are about the built-in faults.
+	s.Checks = nil
+	_, err := chaos.Load(file, func(p chaos.Plan) error {
+		if p.Check() != nil {
+			return nil // That is told already.
+		}
+		s.Faults, s.Seed = p.Rules, cmp.Or(p.Seed, s.Seed)
+		err := p.CheckNames(known)
+		var bad *chaos.PlanError
+		if errors.As(s.Check(), &bad) {
+			for i, problem := range bad.Problems {
+				if rest, ok := strings.CutPrefix(problem.Field, "faults"); ok {
+					bad.Problems[i].Field = "rules" + rest
+				}
+			}
+			err = errors.Join(err, bad)
+		}
+		return err
+	})
+	return s, err
 }
