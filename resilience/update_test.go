@@ -1,0 +1,188 @@
+package resilience_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+func update(t *testing.T, g *resilience.Guard, p resilience.Policy) {
+	t.Helper()
+	if err := g.Update(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUpdateKeepsTheState: whatever else of the policy changes, an open circuit stays open
+// until it would have closed, the window keeps its counts, the budget its tokens, and
+// permits stay with the work.
+func TestUpdateKeepsTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := every()
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: 4, Queue: 4}
+		p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 100, FailureRate: 0.1, OpenFor: 5 * time.Second, Jitter: -1}
+		p.Budget = &resilience.BudgetPolicy{Ratio: 0.5, Burst: 10}
+		p.Default.Retry = &resilience.RetryPolicy{MaxAttempts: 3, BaseDelay: time.Millisecond}
+		g := mustNew(t, p)
+		for range 2 { // 6 attempts, of which 4 take a token each, and the second call earns a half
+			if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) {
+				t.Fatal(err)
+			}
+		}
+		release := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		before := g.Snapshot()
+		if before.Calls != 6 || before.Failures != 6 || before.InFlight != 3 || before.Budget >= 10 {
+			t.Fatalf("%+v", before)
+		}
+		p.Bulkhead.Limit, p.Bulkhead.LIFO = 2, true
+		p.Breaker.MinimumCalls, p.Breaker.SlowCall, p.Breaker.Probes = 50, time.Second, 9
+		p.Budget.Ratio = 0.1
+		p.Default.Timeout = 2 * time.Second
+		update(t, g, p)
+		want := before
+		want.Limit, want.Amplification = 2, p.Amplification()
+		if after := g.Snapshot(); after != want {
+			t.Errorf("was %+v\nis  %+v\nwant %+v", before, after, want)
+		}
+		p.Budget.Burst = 3 // what does not fit is lost
+		p.Breaker.Window = 20 * time.Second
+		update(t, g, p)
+		if s := g.Snapshot(); s.Budget != 3 || s.Calls != 6 || s.Failures != 6 {
+			t.Errorf("a smaller bucket and a longer window: %+v", s)
+		}
+		time.Sleep(12 * time.Second) // longer than the window was
+		if s := g.Snapshot(); s.Calls != 6 {
+			t.Errorf("%d calls in a window of 20s; want 6", s.Calls)
+		}
+		// A lower limit is reached as permits come back.
+		waited := make(chan error)
+		go func() {
+			_, err := resilience.Do(t.Context(), g, answer)
+			waited <- err
+		}()
+		synctest.Wait()
+		if s := g.Snapshot(); s.InFlight != 3 || s.Waiting != 1 {
+			t.Errorf("%d in flight, %d wait; want 3 over a limit of 2, and 1", s.InFlight, s.Waiting)
+		}
+		// And a higher one lets those in who wait already.
+		p.Bulkhead.Limit = 4
+		update(t, g, p)
+		if err := <-waited; err != nil {
+			t.Error(err)
+		}
+		close(release)
+		wg.Wait()
+		wantIdle(t, g)
+
+		p.Breaker.MinimumCalls = 1
+		update(t, g, p)
+		if _, err := resilience.Do(t.Context(), g, fail); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		open := g.Snapshot()
+		time.Sleep(2 * time.Second)
+		p.Breaker.OpenFor, p.Breaker.FailureRate, p.Bulkhead.Limit = time.Hour, 0.9, 5
+		update(t, g, p)
+		if s := g.Snapshot(); s.Breaker != resilience.BreakerOpen || !s.OpenUntil.Equal(open.OpenUntil) {
+			t.Errorf("%+v; want it open until %v", s, open.OpenUntil)
+		}
+		time.Sleep(time.Until(open.OpenUntil))
+		synctest.Wait()
+		if s := state(g); s != resilience.BreakerHalfOpen {
+			t.Errorf("%v when the period was over; want half-open", s)
+		}
+	})
+}
+
+// TestUpdateKeepsAMovingLimit: as far as the new bounds allow.
+func TestUpdateKeepsAMovingLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := adapting(t, 50, 5, 200)
+		rounds(t, g, 60, func() int { return g.Snapshot().Limit }, takes(10*time.Millisecond))
+		p := g.Policy()
+		for _, c := range []struct{ limit, most, want int }{{20, 300, 200}, {20, 150, 150}} {
+			p.Bulkhead.Limit, p.Bulkhead.Adaptive.Max = c.limit, c.most
+			update(t, g, p)
+			if got := g.Snapshot().Limit; got != c.want {
+				t.Errorf("limit %d with a ceiling of %d; want %d", got, c.most, c.want)
+			}
+		}
+		p.Bulkhead.Adaptive = nil
+		update(t, g, p)
+		if got := g.Snapshot().Limit; got != 20 {
+			t.Errorf("a fixed limit is %d; want 20", got)
+		}
+	})
+}
+
+// TestOperationsComeAndGo: with the policy; who kept one goes on with it once it is back.
+func TestOperationsComeAndGo(t *testing.T) {
+	p := policy()
+	g := mustNew(t, p)
+	op := g.Operation("plan")
+	do := func() error {
+		_, err := resilience.Do(t.Context(), op, answer)
+		return err
+	}
+	for _, known := range []bool{false, true, false, true} {
+		p.Operations = nil
+		if known {
+			p.Operations = map[string]resilience.OperationPolicy{"plan": {Timeout: time.Second}}
+		}
+		update(t, g, p)
+		if err := do(); (err == nil) != known || !known && !errors.Is(err, resilience.ErrPolicy) {
+			t.Errorf("known %t: %v", known, err)
+		}
+	}
+}
+
+// TestAGuardsPolicyIsItsOwn: nobody changes it but by Update, whatever they do with what
+// they gave or got.
+func TestAGuardsPolicyIsItsOwn(t *testing.T) {
+	full := func() resilience.Policy {
+		p := every()
+		p.Budget = &resilience.BudgetPolicy{Burst: 7}
+		p.Expect = &resilience.Expectation{PerSecond: 1, Latency: time.Millisecond}
+		p.Default.Hedge, p.Default.Stale = &resilience.HedgePolicy{Delay: time.Second / 5}, &resilience.StalePolicy{MaxAge: time.Hour}
+		p.Operations = map[string]resilience.OperationPolicy{"plan": {Timeout: time.Second, Idempotent: true, Retry: &resilience.RetryPolicy{MaxAttempts: 2}}}
+		return p
+	}
+	spoil := func(p resilience.Policy) {
+		p.Bulkhead.Adaptive.Objective, p.RateLimit.PerSecond, p.Breaker.MinimumCalls, p.Budget.Burst = 1, 1, 1, 1
+		p.Default.Hedge.Delay, p.Default.Stale.MaxAge, p.Default.Retry.MaxAttempts = 1, 1, 99
+		p.Expect.PerSecond = 99
+		p.Operations["plan"].Retry.MaxAttempts = 99
+		p.Operations["other"] = resilience.OperationPolicy{}
+	}
+	given := full()
+	g := mustNew(t, given)
+	same := func(when string) {
+		t.Helper()
+		if got := g.Policy(); !reflect.DeepEqual(got, full()) {
+			t.Errorf("%s: %+v", when, got)
+		}
+	}
+	spoil(given)
+	same("what New was given changed")
+	spoil(g.Policy())
+	same("what Policy returned changed")
+	given = full()
+	update(t, g, given)
+	spoil(given)
+	same("what Update was given changed")
+}
