@@ -260,6 +260,20 @@ func (c Config) longest() time.Duration {
 	return longest
 }
 
+// Policies are the policies of the guards that a session of this configuration has: that
+// of Session.Guard, and where there are such, those of ApartGuard and RemoteGuard.
+func (c Config) Policies() []resilience.Policy {
+	c = c.withDefaults()
+	all := []resilience.Policy{c.policy()}
+	if apart := c.apartPolicy(); len(apart.Operations) > 0 {
+		all = append(all, apart)
+	}
+	if c.Failover != nil {
+		all = append(all, c.remotePolicy())
+	}
+	return all
+}
+
 // degradedSuffix names the operation that runs a profile's degraded reads.
 const degradedSuffix = ".degraded"
 

@@ -44,7 +44,7 @@ func (d *decoder) override(below map[string]reflect.Value, environ []string) {
 		switch {
 		case len(found) == 0:
 			change := "what it names must be in the file; unset it if it is not meant for it"
-			if d.section == guardsKey {
+			if d.section == Key {
 				change = "guards and operations must be in the file; unset it if it is not meant for it"
 			}
 			if like := similar(name, slices.Sorted(maps.Keys(targets))); like != "" {

@@ -44,7 +44,7 @@ func unreadable(err error) error {
 // doubtful, in the order of the file. If one of them is an error, there are no
 // policies, and the error is an *Error.
 func Parse(file string, text []byte, environ ...string) (Policies, []Finding, error) {
-	guards := Section[resilience.Policy]{Key: guardsKey, Noun: "guard", Prefix: prefix, Check: func(name string, p *resilience.Policy) []resilience.Finding {
+	guards := Section[resilience.Policy]{Key: Key, Noun: "guard", Prefix: prefix, Check: func(name string, p *resilience.Policy) []resilience.Finding {
 		var found []resilience.Finding
 		if p.Name != "" && p.Name != name {
 			found = append(found, resilience.Finding{Field: "name", Severity: resilience.Error, Problem: fmt.Sprintf("is %q", p.Name), Change: "leave it out; the key is the name"})
@@ -203,9 +203,9 @@ func (d *decoder) top(body ast.Node, each func(entry)) {
 			}
 		case strings.HasPrefix(e.name, "x-"): // a place for anchors, and for others
 			others = append(others, e.name)
-		case e.name == guardsKey: // read by itself
+		case e.name == Key: // read by itself
 		default:
-			d.unknown(e, "", "", []string{guardsKey})
+			d.unknown(e, "", "", []string{Key})
 		}
 	}
 	if !seen && len(d.findings) == 0 {

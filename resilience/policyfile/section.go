@@ -7,11 +7,37 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// guardsKey is the key at the top below which guards stand.
-const guardsKey = "guards"
+// Key is the key at the top below which guards stand.
+const Key = "guards"
+
+// Keys are the keys at the top of a file: Key, and those of sections. What is no mapping
+// has none; Parse says why.
+func Keys(text []byte) (keys []string) {
+	d := &decoder{places: map[string]place{}, bad: map[string]bool{}, anchors: map[string]ast.Node{}, open: map[string]bool{}}
+	if len(text) > maxBytes {
+		return nil
+	}
+	tree, err := parse(text)
+	if err != nil {
+		return nil
+	}
+	for _, doc := range tree.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		ast.Walk(anchors(d.anchors), doc.Body)
+		for _, e := range d.entries(doc.Body, "", "", "") {
+			keys = append(keys, e.name)
+		}
+		break // A second document is an error.
+	}
+	return keys
+}
 
 // Section is a part of a policy file that another package reads, by the rules that the
 // guards are read by: things of one type by name, below a key at the top. The fields

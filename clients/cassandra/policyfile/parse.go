@@ -55,12 +55,23 @@ func (p Policy) Operations(name string) resilience.Policy {
 	return g
 }
 
+// Guards are the policies of the guards that a session has, by which records and metrics
+// name them: see cassandra.Config.Policies.
+func (p Policy) Guards() []resilience.Policy {
+	var c cassandra.Config
+	p.Apply(&c)
+	return c.Policies()
+}
+
 // Policies are a file's policies, by session.
 type Policies map[string]Policy
 
+// Key is the key at the top below which sessions stand.
+const Key = "x-cassandra"
+
 // section is where they stand in the file.
 var section = policyfile.Section[Policy]{
-	Key: "x-cassandra", Noun: "session", Prefix: "BACKSTAY_CASSANDRA_", Check: check,
+	Key: Key, Noun: "session", Prefix: "BACKSTAY_CASSANDRA_", Check: check,
 	Words: map[reflect.Type][]string{reflect.TypeFor[cassandra.Consistency](): levels()},
 }
 

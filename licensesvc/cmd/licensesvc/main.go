@@ -25,18 +25,18 @@ func run(ctx context.Context, args []string) int {
 		Use: "licensesvc", Short: "Licenses for offline viewing, on dependencies that fail",
 		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage(fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
-	})
 	root.AddCommand(serveCommand(), demoCommand())
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	var wrong *usageError
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &wrong), !started(err):
+	case errors.As(err, &wrong):
 		fmt.Fprintln(os.Stderr, "licensesvc:", err)
+		return 2
+	case !started(err):
+		fmt.Fprintf(os.Stderr, "licensesvc: %v; see %s --help\n", err, ran.CommandPath())
 		return 2
 	}
 	fmt.Fprintln(os.Stderr, "licensesvc:", errors.Unwrap(err))

@@ -296,7 +296,10 @@ func TestExitStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan, nobody, long := filepath.Join(t.TempDir(), "plan.yaml"), filepath.Join(t.TempDir(), "nobody.yaml"), filepath.Join(t.TempDir(), "long.yaml")
-	for file, text := range map[string]string{plan: "seed: 1\nrulez: []\n", nobody: "rules:\n  - where: {dependency: billing}\n    what: {kind: hang}\n",
+	session := filepath.Join(t.TempDir(), "session.yaml")
+	for file, text := range map[string]string{
+		session: "x-cassandra:\n  licenses: {profiles: {append: {timeout: 1s, consistency: ONE}}}\nguards:\n  catalog: {bulkhead: {limit: 8}, default: {timeout: 1s}, operations: {title: {timeout: 1s}}}\n",
+		plan:    "seed: 1\nrulez: []\n", nobody: "rules:\n  - where: {dependency: billing}\n    what: {kind: hang}\n",
 		long: "rules:\n  - when: {from: 3m}\n    where: {dependency: catalog}\n    what: {kind: hang}\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -324,6 +327,8 @@ func TestExitStatus(t *testing.T) {
 		{"a data centre of files", []string{"serve", "--data", "x", "--remote-dc", "dc2"}, 2, "--store cassandra"},
 		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},
 		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules is not known"},
+		{"policies of a session", []string{"serve", "--data", "x", "--policies", session}, 2, "x-cassandra"},
+		{"an upstream that is no address", []string{"serve", "--data", "x", "--membership", "here", "--catalog", "http://x", "--keys", "http://x"}, 2, "--membership \"here\""},
 		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
 		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "nobody.yaml:2:13: rules[0].where.dependency: "},
 		{"plan that is too long", []string{"demo", "--plan", long}, 2, "long.yaml:2:12: rules[0].when.from: is 3m0s, and the load ends after 54s"},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -22,7 +23,6 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
-	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
 // serveFlags are the flags of serve.
@@ -80,9 +80,13 @@ func (f serveFlags) check() error {
 		errs = append(errs, fmt.Errorf("--listen %s can be reached from elsewhere: give --tokens, or listen on 127.0.0.1", f.listen))
 	}
 	given := 0
-	for _, a := range []string{f.membership, f.catalog, f.keys} {
-		if a != "" {
-			given++
+	for _, upstream := range []struct{ flag, address string }{{"--membership", f.membership}, {"--catalog", f.catalog}, {"--keys", f.keys}} {
+		if upstream.address == "" {
+			continue
+		}
+		given++
+		if u, err := url.Parse(upstream.address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("%s %q: give a base address such as http://127.0.0.1:7001", upstream.flag, upstream.address))
 		}
 	}
 	if given != 0 && given != 3 {
@@ -162,7 +166,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 		log.Info("own servers", "membership", f.membership, "catalog", f.catalog, "keys", f.keys)
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
-		return fmt.Errorf("--data: %w", err)
+		return fmt.Errorf("--data: %w; name a folder that can be made and written", err)
 	}
 	store, closeStore, err := f.store.open(ctx, f.data, observed)
 	if err != nil {
@@ -214,10 +218,7 @@ func loadPolicies(file string) (map[string]resilience.Policy, error) {
 	if file == "" {
 		return nil, nil
 	}
-	policies, _, err := policyfile.Load(file, os.Environ()...)
-	if err == nil {
-		err = instance.CheckPolicies(policies)
-	}
+	policies, err := instance.LoadPolicies(file)
 	if err != nil {
 		return nil, usage(fmt.Errorf("--policies %s: %w", file, err))
 	}

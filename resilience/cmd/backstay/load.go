@@ -3,11 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"regexp"
 	"slices"
 
 	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
+	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
@@ -17,12 +18,6 @@ type policies struct {
 	sessions sessions.Policies
 }
 
-// The keys at the top that tell whose reader is asked.
-var (
-	hasGuards   = regexp.MustCompile(`(?m)^["']?guards["']?\s*:`)
-	hasSessions = regexp.MustCompile(`(?m)^["']?x-cassandra["']?\s*:`)
-)
-
 // load reads a file: the guards, and Cassandra's sessions where there are some. What both
 // readers find is found once.
 func load(file string, environ []string) (all policies, findings []policyfile.Finding, err error) {
@@ -31,8 +26,9 @@ func load(file string, environ []string) (all policies, findings []policyfile.Fi
 		return all, nil, fmt.Errorf("policyfile: %w; the file must exist and be readable", err)
 	}
 	var bad, alsoBad error
-	cassandra := hasSessions.Match(text)
-	if !cassandra || hasGuards.Match(text) {
+	keys := policyfile.Keys(text)
+	cassandra := slices.Contains(keys, sessions.Key)
+	if !cassandra || slices.Contains(keys, policyfile.Key) {
 		all.guards, findings, bad = policyfile.Parse(file, text, environ...)
 	}
 	if cassandra {
@@ -45,4 +41,21 @@ func load(file string, environ []string) (all policies, findings []policyfile.Fi
 		}
 	}
 	return all, findings, errors.Join(bad, alsoBad)
+}
+
+// guarding are the policies of all guards by name: those of the file, and those that its
+// sessions have.
+func (p policies) guarding() (map[string]resilience.Policy, error) {
+	all := map[string]resilience.Policy{}
+	maps.Copy(all, p.guards)
+	for _, session := range slices.Sorted(maps.Keys(p.sessions)) {
+		for _, guard := range p.sessions[session].Guards() {
+			if _, twice := all[guard.Name]; twice {
+				at := sessions.Key + "." + session
+				return nil, fmt.Errorf("%s: its guard is called %s, and so is another one of the file; give it a name of its own with %s.guard.name", at, guard.Name, at)
+			}
+			all[guard.Name] = guard
+		}
+	}
+	return all, nil
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/backstay-go/backstay/resilience/policyfile"
 	"github.com/backstay-go/backstay/resilience/record"
 	"github.com/backstay-go/backstay/resilience/simulate"
 )
@@ -23,13 +25,18 @@ func (t *tool) simulate() *cobra.Command {
 		Use: "simulate --policy FILE RECORD", Short: "replay a recorded incident under other policies",
 		Long: "Simulate runs the calls of a record through guards of the policies, in virtual time, and\n" +
 			"compares what happened with what would have. The same record, file and seed give the\n" +
-			"same report.",
+			"same report. A Cassandra session of the file is replayed by the guards that it has.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			policies, _, err := policyfile.Load(policy, t.overrides(env)...)
+			all, _, err := load(policy, t.overrides(env))
 			if err != nil {
 				return t.failed(err)
 			}
+			policies, err := all.guarding()
+			if err != nil {
+				return t.failed(fmt.Errorf("%s: %w", policy, err))
+			}
+			t.tellSessions(all)
 			rec, err := readRecord(args[0])
 			switch {
 			case errors.Is(err, record.ErrCut):
@@ -73,6 +80,21 @@ func (t *tool) simulate() *cobra.Command {
 		panic(err) // the flag is defined above
 	}
 	return c
+}
+
+// tellSessions tells what is made of a file's sessions.
+func (t *tool) tellSessions(all policies) {
+	for _, session := range slices.Sorted(maps.Keys(all.sessions)) {
+		var guards []string
+		for _, g := range all.sessions[session].Guards() {
+			guards = append(guards, g.Name)
+		}
+		note := ""
+		if len(guards) > 1 {
+			note = "; what went on from one to another, as degraded reads do, comes to each as recorded"
+		}
+		fmt.Fprintf(t.errs, "backstay: the session %s is replayed by the guards that it has: %s%s\n", session, strings.Join(guards, ", "), note)
+	}
 }
 
 func readRecord(file string) (record.Record, error) {

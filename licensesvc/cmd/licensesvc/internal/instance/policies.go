@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
@@ -23,6 +24,24 @@ func Policies() map[string]resilience.Policy {
 		own[p.Name] = p
 	}
 	return own
+}
+
+// LoadPolicies reads a file of policies for the service, with the overrides of the
+// environment. Sections of sessions are refused: the store's promises hang on the
+// consistency of its own.
+func LoadPolicies(file string) (map[string]resilience.Policy, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("policies: %w; the file must exist and be readable", err)
+	}
+	if slices.Contains(policyfile.Keys(text), sessions.Key) {
+		return nil, fmt.Errorf("%s: %s: the service keeps the profiles of its Cassandra session, as what it promises hangs on their consistency; take the section out, and give guards.%s for the store's guard", file, sessions.Key, app.EventStore)
+	}
+	policies, _, err := policyfile.Parse(file, text, os.Environ()...)
+	if err != nil {
+		return nil, err
+	}
+	return policies, CheckPolicies(policies)
 }
 
 // CheckPolicies returns every guard and operation that the service does not know, and
@@ -51,12 +70,11 @@ func CheckPolicies(policies map[string]resilience.Policy) error {
 	return errors.Join(errs...)
 }
 
-// WatchPolicies takes changes of a file of policies, with the overrides of the
-// environment, until the context ends. It tells
-// what came of each: a bad file is an error, and changes nothing.
+// WatchPolicies takes changes of a file of policies, as LoadPolicies reads it, until the
+// context ends. It tells what came of each: a bad file is an error, and changes nothing.
 func (in *Instance) WatchPolicies(ctx context.Context, file string, told func(error)) error {
 	return policyfile.Watch(ctx, file, func() {
-		policies, _, err := policyfile.Load(file, os.Environ()...)
+		policies, err := LoadPolicies(file)
 		if err == nil {
 			err = in.Update(policies)
 		}
