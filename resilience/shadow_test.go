@@ -232,3 +232,14 @@ func TestShadowsHalfOpenCircuitKeepsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestDifferencesAreAllThatWouldBeOtherwise: each count once, and none of the others.
+func TestDifferencesAreAllThatWouldBeOtherwise(t *testing.T) {
+	r := resilience.ShadowReport{
+		WouldRefuseOpen: 1, WouldRefuseFull: 10, WouldRefuseLimited: 100, WouldAdmit: 1e3, WouldCut: 1e4, WouldTimeOut: 1e5, WouldRepeat: 1e6, WouldNotRepeat: 1e7,
+		Attempts: 5, Same: 5, WouldWait: 5, Unknown: 5,
+	}
+	if got := r.Differences(); got != 11111111 {
+		t.Errorf("%d; want 11111111", got)
+	}
+}
