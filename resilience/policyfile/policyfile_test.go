@@ -94,7 +94,7 @@ x-read: &read
   idempotent: true
 guards:
   a:
-    bulkhead: &small {limit: 2}
+    bulkhead: &small {limit: !!int 2}
     default: {<<: *read, timeout: 2s}
     operations:
       list: *read

@@ -275,7 +275,11 @@ func TestOverridesStayWithTheSet(t *testing.T) {
 	if err := set.Close(); err != nil {
 		t.Error(err)
 	}
+	plain(strings.TrimRight(limited(9), "\n") + "\n  another: {bulkhead: {limit: 1}, default: {timeout: 1s}}\n")(filepath.Dir(file))
 	if err := set.Reload(); !errors.Is(err, resilience.ErrClosed) {
 		t.Errorf("a closed set: %v", err)
+	}
+	if g, err := set.Guard("another"); err == nil {
+		t.Errorf("a closed set made %q, which nobody closes", g.Policy().Name)
 	}
 }
