@@ -61,6 +61,9 @@ func TestJudge(t *testing.T) {
 		{"doubled apart", history.History{appended(1, 2, "a", 0, history.Applied, 1), appended(3, 4, "b", 1, history.Applied, 2)}, events("a", "b", "a"), []string{streams, acked}},
 		{"a gap", history.History{appended(1, 2, "a", 0, history.Applied, 1)}, []history.Event{{Version: 2, Commit: "a"}}, []string{streams}},
 		{"a fork", history.History{appended(1, 2, "a", 0, history.Applied, 1), read(3, 4, "a")}, events("b"), []string{streams, acked}},
+		{"a read of another's", history.History{appended(1, 2, "a", 0, history.Applied, 1), read(3, 4, "z")}, events("a"), []string{order, streams}},
+		{"a read of more than there was", history.History{appended(1, 2, "a", 0, history.Applied, 1), read(3, 4, "a", "z")}, events("a"), []string{order, streams}},
+		{"a conflict, and there", history.History{appended(1, 2, "b", 0, history.Applied, 1), appended(3, 4, "a", 0, history.Conflict, 1)}, events("b", "a"), []string{acked}},
 		{"nobody's", history.History{appended(1, 2, "a", 0, history.Applied, 1)}, events("a", "z"), []string{acked}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,6 +124,9 @@ func (s *store) append(stream, commit string, expected int64) (history.Outcome, 
 	if s.defect == "says no and does it" && s.rollLocked(5) == 0 {
 		return history.Rejected, 0
 	}
+	if s.defect == "says that it met another, and does it" && s.rollLocked(5) == 0 {
+		return history.Conflict, version + 1
+	}
 	return history.Applied, version + 1
 }
 
@@ -151,6 +157,7 @@ func TestSeededDefectsAreFound(t *testing.T) {
 		{"reads what was", "there is one order"},
 		{"loses what it acknowledged", "acknowledged exactly once"},
 		{"says no and does it", "acknowledged exactly once"},
+		{"says that it met another, and does it", "acknowledged exactly once"},
 		{"does again what is repeated", "acknowledged exactly once"},
 	} {
 		t.Run(c.defect, func(t *testing.T) {
