@@ -18,7 +18,7 @@ import (
 func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	ip := net.ParseIP(host)
-	return err == nil && ip != nil && ip.IsLoopback()
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // control serves Toxiproxy's interface until the context ends.
@@ -42,7 +42,10 @@ func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
 		}
 	}()
 	if flags.config != "" {
-		if err := populate(api, flags.config); err != nil {
+		switch err := populate(api, flags.config); {
+		case errors.Is(err, toxiproxy.ErrConfig), errors.As(err, new(*os.PathError)):
+			return fmt.Errorf("--config: %w", err)
+		case err != nil:
 			return &failure{err}
 		}
 	}

@@ -93,6 +93,7 @@ func TestCommands(t *testing.T) {
 		{"explain", []string{"explain", ok}, 0, []string{"a bad hour", "from 10s to 30s catalog (over tcp) is slow by 300ms ± 50ms, with a chance of 50 %.",
 			"catalog slow  ..........####################..............................", "catalog cut   ........................................####################"}},
 		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},
+		{"a name for loopback", []string{"proxy", "--dependency", "d", "--upstream", "127.0.0.1:1", "--listen", "localhost:0", ok}, 2, []string{`no dependency is called "catalog"`}},
 		{"open to all", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--listen", "0.0.0.0:0", ok}, 2, []string{"loopback"}},
 		{"a plan for another node", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`plan.yaml:1:18: rules[0].where.node: "rule 1": no node is called "node1"; there are: 127.0.0.1:1`}},
 		{"a plan for another node by name", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--name", "node2", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`no node is called "node1"; did you mean "node2"?`}},

@@ -25,6 +25,23 @@ type proxyFlags struct {
 	upstreamTLS            bool
 }
 
+// The flags that mean something with a plan, and with --api.
+var (
+	planFlags = []string{"listen", "upstream", "dependency", "name", "tls-cert", "tls-key", "upstream-tls", "upstream-ca"}
+	apiFlags  = []string{"config", "token-file", "seed"}
+)
+
+// given names those of the flags that are on the command line.
+func given(c *cobra.Command, flags []string) string {
+	var set []string
+	for _, name := range flags {
+		if c.Flags().Changed(name) {
+			set = append(set, "--"+name)
+		}
+	}
+	return strings.Join(set, ", ")
+}
+
 func proxyCommand(out, errs io.Writer) *cobra.Command {
 	var cfg tcpproxy.Config
 	var flags proxyFlags
@@ -36,13 +53,16 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 				return err
 			}
 			if flags.api != "" && len(files) == 0 {
-				if flags.cert != "" || flags.key != "" || flags.upstreamTLS || flags.upstreamCA != "" {
-					return errors.New("--tls-cert, --tls-key, --upstream-tls and --upstream-ca go with a PLAN, not with --api: Toxiproxy's interface has no TLS")
+				if set := given(c, planFlags); set != "" {
+					return fmt.Errorf("%s: for a PLAN, not for --api, whose proxies are made by --config and by requests", set)
 				}
 				return control(c.Context(), flags, out)
 			}
 			if len(files) != 1 || flags.api != "" {
 				return errors.New("give a PLAN, or --api without one")
+			}
+			if set := given(c, apiFlags); set != "" {
+				return fmt.Errorf("%s: for --api, not for a PLAN", set)
 			}
 			if err := flags.secure(&cfg); err != nil {
 				return err

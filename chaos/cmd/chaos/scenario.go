@@ -27,12 +27,13 @@ func targets() map[string]scenario.Target {
 func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 	var seed uint64
 	var dir string
-	flags := func(c *cobra.Command) *cobra.Command {
+	// A replay keeps the report that it replays, to be compared with.
+	flags := func(folder string, c *cobra.Command) *cobra.Command {
 		c.Flags().Uint64Var(&seed, "seed", 0, "decides load and faults; 0 is the scenario's")
-		c.Flags().StringVar(&dir, "report", "out/chaos", "folder of the report: a page, JSON and JUnit")
+		c.Flags().StringVar(&dir, "report", folder, "folder of the report: a page, JSON and JUnit")
 		return c
 	}
-	run := flags(&cobra.Command{Use: "run FILE|NAME", Short: "play a scenario, from a file or the library; judge and report", Args: cobra.ExactArgs(1),
+	run := flags("out/chaos", &cobra.Command{Use: "run FILE|NAME", Short: "play a scenario, from a file or the library; judge and report", Args: cobra.ExactArgs(1),
 		Long: "Start the system that the scenario names (or stand before the one that it describes), send\nits load, play its faults, judge, and write a report.\n\nExit status: 0 passed, 1 failed, 3 undecided, 2 wrong usage or a bad scenario.",
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := find(args[0], errs)
@@ -41,7 +42,7 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 			}
 			return play(c.Context(), s, seed, dir, "chaos run "+args[0], out)
 		}})
-	replay := flags(&cobra.Command{Use: "replay REPORT.json", Short: "play what a report tells of again, with its seed", Args: cobra.ExactArgs(1),
+	replay := flags("out/chaos/again", &cobra.Command{Use: "replay REPORT.json", Short: "play what a report tells of again, with its seed", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			rep, err := report.ReadJSON(args[0])
 			if err != nil {
@@ -156,6 +157,9 @@ func compare(a, b string, out io.Writer) error {
 		if rep.Verdict == report.Undecided {
 			fmt.Fprintf(out, "%s is undecided: what it measured may be the machine's doing, and proves nothing\n", file)
 		}
+	}
+	if before.Name != after.Name {
+		fmt.Fprintf(out, "%s is of %s, %s of %s: what differs may be the scenario's doing\n", a, before.Name, b, after.Name)
 	}
 	c := report.Compare(before, after)
 	fmt.Fprint(out, c.Text())

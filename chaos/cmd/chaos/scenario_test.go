@@ -98,6 +98,22 @@ func TestAScenarioIsRunReplayedAndCompared(t *testing.T) {
 	}
 }
 
+func TestReportsOfTwoScenariosAreToldApart(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"hang", "flapping"} {
+		if _, err := (&report.Report{Name: name, Title: name, Verdict: report.Passed}).Save(dir, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hang, flapping := filepath.Join(dir, "hang.json"), filepath.Join(dir, "flapping.json")
+	if status, out := command(t, "compare", hang, flapping); status != 0 || !strings.Contains(out, flapping+" of flapping: what differs may be the scenario's doing") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+	if _, out := command(t, "compare", hang, hang); strings.Contains(out, "differs") {
+		t.Errorf("of one scenario:\n%s", out)
+	}
+}
+
 func TestARequestIsEnumerated(t *testing.T) {
 	testenv.NotShort(t, "it starts services")
 	file := filepath.Join(t.TempDir(), "table.json")
@@ -132,6 +148,7 @@ func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
 		{"none of it", []string{"scenarios", "hung"}, 2, "hang"},
 		{"no report", []string{"replay", bad}, 2, "no report"},
 		{"nothing to compare", []string{"compare", "a.json", "b.json"}, 2, "a.json"},
+		{"a replay keeps what it replays", []string{"replay", "--help"}, 0, `(default "out/chaos/again")`},
 		{"no such request", []string{"enumerate", "sell"}, 2, "first-request"},
 		{"no such setting", []string{"enumerate", "show", "--set", "stor=cassandra"}, 2, "there is no such setting"},
 		{"no such fault", []string{"enumerate", "show", "--protocol", "process", "--fault", "hung"}, 2, `"hang"`},

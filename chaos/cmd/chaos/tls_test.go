@@ -139,7 +139,7 @@ func TestBadTLSFilesAreNamed(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if status := run(t.Context(), []string{"proxy", "--api", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key}, &out, &out); status != 2 || !strings.Contains(out.String(), "go with a PLAN") {
+	if status := run(t.Context(), []string{"proxy", "--api", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key}, &out, &out); status != 2 || !strings.Contains(out.String(), "--tls-cert, --tls-key: for a PLAN") {
 		t.Errorf("with --api: status %d, %s", status, out.String())
 	}
 }

@@ -1,6 +1,7 @@
 package toxiproxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -220,13 +221,21 @@ func (a *API) updateToxic(r *http.Request, e *entry, i int) (any, *failure) {
 	return t, a.swap(e, toxics)
 }
 
+// ErrConfig is the kind of an error about what a configuration says.
+var ErrConfig = errors.New("toxiproxy: bad configuration")
+
 // Populate makes the proxies of a configuration as POST /populate does: a JSON list
-// of name, listen, upstream and enabled. Nothing is made of a list that can't be read.
+// of name, listen, upstream and enabled. Nothing is made of a list that can't be read; the
+// error then matches ErrConfig.
 func (a *API) Populate(config io.Reader) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, bad := a.makeAll(&http.Request{Body: io.NopCloser(config)}); bad != nil {
-		return fmt.Errorf("toxiproxy: %s", bad.Text)
+	_, bad := a.makeAll(&http.Request{Body: io.NopCloser(config)})
+	switch {
+	case bad == nil:
+		return nil
+	case bad.Status == http.StatusBadRequest:
+		return fmt.Errorf(`%w: %s; it is a list in JSON, like [{"name": "db", "listen": "127.0.0.1:7201", "upstream": "127.0.0.1:7001"}]`, ErrConfig, bad.Text)
 	}
-	return nil
+	return fmt.Errorf("toxiproxy: %s", bad.Text)
 }
