@@ -42,6 +42,8 @@ type Known struct {
 	// Places are the places at which each dependency can be harmed, as values of
 	// Where.Protocol. A dependency without an entry can't be.
 	Places map[string][]string
+	// Clocks are those of Places that are clocks: clock_skew harms them, and nothing else.
+	Clocks []string
 }
 
 // CheckNames returns nil, or a *PlanError for rules that name a dependency, a node, a
@@ -98,6 +100,9 @@ func (k Known) unreachable(r Rule) string {
 			continue
 		}
 		meant = true
+		if (r.What.Kind == ClockSkew) != slices.Contains(k.Clocks, name) {
+			continue
+		}
 		for _, place := range at {
 			if slices.Contains(places, place) {
 				return ""
@@ -108,11 +113,18 @@ func (k Known) unreachable(r Rule) string {
 	if !meant {
 		return ""
 	}
-	slices.Sort(have)
 	who := "what there is"
 	if r.Where.Dependency != "" {
 		who = r.Where.Dependency
 	}
+	switch {
+	case len(have) > 0:
+	case r.What.Kind == ClockSkew:
+		return fmt.Sprintf("clock_skew harms clocks, and %s is none", who)
+	default:
+		return fmt.Sprintf("%s is a clock, which clock_skew harms, and nothing else", who)
+	}
+	slices.Sort(have)
 	return fmt.Sprintf("this %s happens at %s, and %s can be harmed at %s only", r.What.Kind, strings.Join(places, ", "), who, strings.Join(slices.Compact(have), ", "))
 }
 

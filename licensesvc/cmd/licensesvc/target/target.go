@@ -68,7 +68,7 @@ func Known(store string, regions int) chaos.Known {
 		k, places = shape(regions).Known(app.EventStore), append(places, chaos.CQL, chaos.Node)
 	}
 	k.Dependencies = []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}
-	k.Places = map[string][]string{app.EventStore: places, Clock: {chaos.InProcess}}
+	k.Places, k.Clocks = map[string][]string{app.EventStore: places, Clock: {chaos.InProcess}}, []string{Clock}
 	for _, name := range []string{upstream.Membership, upstream.Catalog, upstream.KeyService} {
 		k.Places[name] = []string{chaos.HTTP, chaos.TCP}
 	}
