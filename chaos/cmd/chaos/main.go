@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +22,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
+	// Who read what is printed may have gone, as head does: a run still ends with its report,
+	// and a proxy goes on.
+	signal.Ignore(syscall.SIGPIPE)
+	// The second signal ends the process at once; but who stops a process by a signal to it
+	// and to its group, as timeout(1) does, means one.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

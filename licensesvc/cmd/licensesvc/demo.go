@@ -25,12 +25,18 @@ open-loop load; play a plan of faults; judge; write a report.
 On a terminal the service and its page stay up until Ctrl-C.`,
 	}
 	c.Flags().StringVar(&store, "store", "sqlite", "where events are kept: sqlite, or cassandra for three real nodes (needs Linux, Java 17 and Maven)")
-	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port of the API and the dashboard; port 0 is a free one")
+	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port on loopback of the API and the dashboard; port 0 is a free one")
 	c.Flags().StringVar(&cfg.Report, "report", "out/demo", "folder of the report")
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "decides the load; 0 is the plan's")
 	c.Flags().StringVar(&plan, "plan", "", "YAML file with a plan of faults of your own, on the first 46 s; default: the built-in one")
 	c.Flags().BoolVar(&verbose, "verbose", false, "tell what the service logs")
 	c.RunE = command(func(ctx context.Context, _ []string) error {
+		switch local, err := onLoopback(cfg.Listen); {
+		case err != nil:
+			return usage(err)
+		case !local:
+			return usage(fmt.Errorf("--listen %s can be reached from elsewhere, and the page has buttons that inject faults: listen on 127.0.0.1", cfg.Listen))
+		}
 		scenario := demo.SQLite
 		switch store {
 		case "sqlite":

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -14,8 +15,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
+	// Who read what is printed may have gone, as head does: a service goes on, and a
+	// demonstration ends with its report.
+	signal.Ignore(syscall.SIGPIPE)
+	// The second signal ends the process at once; but who stops a process by a signal to it
+	// and to its group, as timeout(1) does, means one.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:]))
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -286,6 +287,31 @@ func TestTerminateLosesNoRequest(t *testing.T) {
 	t.Logf("%d requests", sent.Load())
 }
 
+// TestWhoReadsTheOutputMayGo: a pipe that is closed ends nothing.
+func TestWhoReadsTheOutputMayGo(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir())
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	out, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer stuck.Stop()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), "msg=serving") {
+	}
+	// What it tells from here on, as that it drains, nobody reads.
+	if err := errors.Join(out.Close(), cmd.Process.Signal(os.Interrupt)); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended by %v", err)
+	}
+}
+
 func TestExitStatus(t *testing.T) {
 	busy := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(busy, nil, 0o600); err != nil {
@@ -333,6 +359,8 @@ func TestExitStatus(t *testing.T) {
 		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "nobody.yaml:2:13: rules[0].where.dependency: "},
 		{"plan that is too long", []string{"demo", "--plan", long}, 2, "long.yaml:2:12: rules[0].when.from: is 3m0s, and the load ends after 54s"},
 		{"no place for the report", []string{"demo", "--report", busy}, 1, "a folder that can be written"},
+		{"a demonstration for all", []string{"demo", "--listen", "0.0.0.0:0"}, 2, "can be reached from elsewhere"},
+		{"a demonstration nowhere", []string{"demo", "--listen", "here"}, 2, "give host:port"},
 		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

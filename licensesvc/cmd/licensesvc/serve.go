@@ -73,10 +73,9 @@ func (f serveFlags) check() error {
 	if f.data == "" {
 		errs = append(errs, errors.New("--data is missing: name a folder for the events"))
 	}
-	host, _, err := net.SplitHostPort(f.listen)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("--listen %q: give host:port, such as 127.0.0.1:8080", f.listen))
-	} else if ip := net.ParseIP(host); f.tokens == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if local, err := onLoopback(f.listen); err != nil {
+		errs = append(errs, err)
+	} else if f.tokens == "" && !local {
 		errs = append(errs, fmt.Errorf("--listen %s can be reached from elsewhere: give --tokens, or listen on 127.0.0.1", f.listen))
 	}
 	given := 0
@@ -111,6 +110,16 @@ func (f serveFlags) check() error {
 		return usage(err)
 	}
 	return nil
+}
+
+// onLoopback says whether --listen can be reached from this machine only.
+func onLoopback(listen string) (bool, error) {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false, fmt.Errorf("--listen %q: give host:port, such as 127.0.0.1:8080", listen)
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }
 
 // trusted says whose headers count; nil for the default.
