@@ -58,6 +58,23 @@ func Parse(file string, text []byte, checks ...func(Plan) error) (Plan, error) {
 	return plan, nil
 }
 
+// Keys are the names of the fields at the top of a YAML or JSON text, by which a plan is
+// told from other files. What can't be read has none; Parse says why.
+func Keys(text []byte) (keys []string) {
+	if hostile(string(text), "file") != "" {
+		return nil
+	}
+	file, err := parseYAML(string(text))
+	if err != nil || len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return nil
+	}
+	entries, _ := mapping(file.Docs[0].Body)
+	for _, e := range entries {
+		keys = append(keys, e.Key.GetToken().Value)
+	}
+	return keys
+}
+
 // Decode reads YAML or JSON text into a struct of fields with yaml tags by the rules
 // of Parse: a file of another package that holds a plan is read as strictly. noun is
 // what the file is called in errors; check finds what is wrong with the values, once

@@ -2,8 +2,10 @@ package chaos_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,6 +133,17 @@ func TestChecksAreToldWithTheirLines(t *testing.T) {
 	}
 }
 
+func TestKeysAreThoseAtTheTop(t *testing.T) {
+	for text, want := range map[string]string{
+		"rules:\n  - name: load\nseed: 1\n": "[rules seed]", `{"load": [], "name": "x"}`: "[load name]",
+		"": "[]", "- a": "[]", "a: [": "[]", "\x00": "[]", "text": "[]",
+	} {
+		if got := fmt.Sprint(chaos.Keys([]byte(text))); got != want {
+			t.Errorf("%q has %s, want %s", text, got, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, dir := range []string{"good", "bad"} {
 		files, err := filepath.Glob("testdata/" + dir + "/*")
@@ -146,7 +159,11 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
+		keys := chaos.Keys(text)
 		plan, err := chaos.Parse("fuzz.yaml", text)
+		if err == nil && !slices.Contains(keys, "rules") && len(plan.Rules) > 0 {
+			t.Errorf("a plan with rules has the keys %q", keys)
+		}
 		if err != nil {
 			if !errors.Is(err, chaos.ErrPlan) || len(err.Error()) == 0 {
 				t.Fatalf("error is %v", err)

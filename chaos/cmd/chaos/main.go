@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -148,12 +147,11 @@ func here(plan chaos.Plan, place string, errs io.Writer) error {
 	return nil
 }
 
-// scenarioFile tells a scenario from a plan: it has a load.
-var scenarioFile = regexp.MustCompile(`(?m)^\s*"?(load|faults)"?\s*:`)
-
+// isScenario tells a scenario from a plan: it has a load, or faults.
 func isScenario(file string) bool {
 	text, err := os.ReadFile(file)
-	return err == nil && scenarioFile.Match(text)
+	keys := chaos.Keys(text)
+	return err == nil && (slices.Contains(keys, "load") || slices.Contains(keys, "faults"))
 }
 
 func check(files []string, errs io.Writer) error {

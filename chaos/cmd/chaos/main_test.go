@@ -81,6 +81,8 @@ func TestCommands(t *testing.T) {
 		{"a bad scenario", []string{"check", write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))}, 2, []string{`did you mean "status"?`}},
 		{"a scenario that its system can't play", []string{"check", write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))}, 2, []string{"plan.yaml:10:13: faults[0].where.dependency", `did you mean "membership"?`}},
 		{"a setting that isn't there", []string{"check", write(t, strings.Replace(short, "members:", "membres:", 1))}, 2, []string{"plan.yaml:2:12: settings.membres: there is no such setting"}},
+		{"a scenario on one line", []string{"check", write(t, `{"name": "a", "load": [{"for": "5s", "per_second": 0}]}`)}, 2, []string{"load[0].per_second: is 0"}},
+		{"a plan with a header called load", []string{"check", write(t, "rules:\n  - where: {dependency: a}\n    what:\n      kind: status\n      status: 503\n      headers:\n        load: high\n")}, 0, nil},
 		{"a scenario for a proxy", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", write(t, short)}, 2, []string{"is a scenario", "chaos run"}},
 		{"explain a scenario", []string{"explain", write(t, short)}, 0, []string{"short\nseed 9, 1 rule, over after 2s", "from 1s to 2s membership (over http) answers with an error status 500."}},
 		{"a plan for another place", []string{"proxy", "--dependency", "cassandra", "--upstream", "127.0.0.1:1", write(t, cqlPlan)}, 2, []string{`on tcp: "lost" (drop_reply)`}},
