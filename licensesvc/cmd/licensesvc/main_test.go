@@ -350,6 +350,7 @@ func TestExitStatus(t *testing.T) {
 		{"extra argument", []string{"demo", "now"}, 2, "now"},
 		{"no contact point", []string{"serve", "--data", "x", "--store", "cassandra"}, 2, "--cassandra"},
 		{"no local data centre", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--remote-dc", "dc2"}, 2, "--local-dc"},
+		{"a local data centre of files", []string{"serve", "--data", "x", "--listen", "127.0.0.1:0", "--local-dc", "dc1"}, 2, "--store cassandra"},
 		{"a data centre of files", []string{"serve", "--data", "x", "--remote-dc", "dc2"}, 2, "--store cassandra"},
 		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},
 		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules is not known"},

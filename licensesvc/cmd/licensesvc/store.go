@@ -26,8 +26,8 @@ type storeFlags struct {
 
 func (f storeFlags) check() error {
 	switch {
-	case f.kind == "sqlite" && (len(f.hosts) > 0 || f.remote != ""):
-		return errors.New("--cassandra and --remote-dc are for --store cassandra")
+	case f.kind == "sqlite" && (len(f.hosts) > 0 || f.local != "" || f.remote != ""):
+		return errors.New("--cassandra, --local-dc and --remote-dc are for --store cassandra")
 	case f.kind == "sqlite":
 		return nil
 	case f.kind != "cassandra":
