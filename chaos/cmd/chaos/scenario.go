@@ -26,14 +26,14 @@ func targets() map[string]scenario.Target {
 
 func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 	var seed uint64
-	var dir string
+	var dir, again string
 	// A replay keeps the report that it replays, to be compared with.
-	flags := func(folder string, c *cobra.Command) *cobra.Command {
+	flags := func(folder *string, otherwise string, c *cobra.Command) *cobra.Command {
 		c.Flags().Uint64Var(&seed, "seed", 0, "decides load and faults; 0 is the scenario's")
-		c.Flags().StringVar(&dir, "report", folder, "folder of the report: a page, JSON and JUnit")
+		c.Flags().StringVar(folder, "report", otherwise, "folder of the report: a page, JSON and JUnit")
 		return c
 	}
-	run := flags("out/chaos", &cobra.Command{Use: "run FILE|NAME", Short: "play a scenario, from a file or the library; judge and report", Args: cobra.ExactArgs(1),
+	run := flags(&dir, "out/chaos", &cobra.Command{Use: "run FILE|NAME", Short: "play a scenario, from a file or the library; judge and report", Args: cobra.ExactArgs(1),
 		Long: "Start the system that the scenario names (or stand before the one that it describes), send\nits load, play its faults, judge, and write a report.\n\nExit status: 0 passed, 1 failed, 3 undecided, 2 wrong usage or a bad scenario.",
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := find(args[0], errs)
@@ -42,7 +42,7 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 			}
 			return play(c.Context(), s, seed, dir, "chaos run "+args[0], out)
 		}})
-	replay := flags("out/chaos/again", &cobra.Command{Use: "replay REPORT.json", Short: "play what a report tells of again, with its seed", Args: cobra.ExactArgs(1),
+	replay := flags(&again, "out/chaos/again", &cobra.Command{Use: "replay REPORT.json", Short: "play what a report tells of again, with its seed", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			rep, err := report.ReadJSON(args[0])
 			if err != nil {
@@ -59,7 +59,7 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 			if seed == 0 {
 				seed = rep.Seed
 			}
-			return play(c.Context(), s, seed, dir, "chaos replay "+args[0], out)
+			return play(c.Context(), s, seed, again, "chaos replay "+args[0], out)
 		}})
 	return []*cobra.Command{run, replay, enumerateCommand(out, errs),
 		{Use: "scenarios [NAME]", Short: "list the library, or print one of it to copy", Args: cobra.MaximumNArgs(1),
