@@ -138,6 +138,7 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	if w == nil {
 		return err
 	}
+	began := b.clock.Now()
 	granted, err := clock.Recv(ctx, b.clock, w.told, time.Duration(rules.until-rules.now))
 	switch err {
 	case nil:
@@ -149,7 +150,7 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	if w.gone {
 		b.mu.Unlock()
 		if <-w.told {
-			b.giveBack(rules.until)
+			b.giveBack(rules.now + int64(b.clock.Since(began)))
 		}
 		return err
 	}

@@ -263,3 +263,51 @@ func TestBulkheadIsLIFOUnderOverloadOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestAPermitThatCameTooLateGoesToTheOldest: who leaves as it is handed a permit hands it
+// on, by how long the next have waited, and not by how long it could have waited itself.
+func TestAPermitThatCameTooLateGoesToTheOldest(t *testing.T) {
+	for range 50 { // Leaving comes first in some, in others the permit.
+		synctest.Test(t, func(t *testing.T) {
+			p := queueing(1, 10)
+			p.Bulkhead.LIFO = true
+			g := mustNew(t, p)
+			if _, err := resilience.Do(t.Context(), g, takes(time.Second)); err != nil {
+				t.Fatal(err) // now it is known how long a call takes
+			}
+			first, leave := context.WithCancel(t.Context())
+			release := make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			var mu sync.Mutex
+			var order []int
+			for i, ctx := range []context.Context{first, t.Context(), t.Context()} {
+				wg.Go(func() {
+					_, err := resilience.Do(ctx, g, func(context.Context) (int, error) {
+						mu.Lock()
+						defer mu.Unlock()
+						order = append(order, i+1)
+						return 0, nil
+					})
+					if err != nil && i > 0 {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+			leave()
+			close(release)
+			wg.Wait()
+			if !slices.Equal(order, []int{2, 3}) && !slices.Equal(order, []int{1, 2, 3}) {
+				t.Errorf("served %v", order)
+			}
+			wantIdle(t, g)
+		})
+	}
+}
