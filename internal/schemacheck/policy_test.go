@@ -62,7 +62,7 @@ func TestThePolicySchemaAcceptsGoodFiles(t *testing.T) {
 	good := map[string][]byte{}
 	for _, pattern := range []string{
 		policyfile + "testdata/every.yaml",
-		root + "/resilience/cmd/backstay/testdata/[^bcs]*.yaml", // not bad.yaml, syntax.yaml; cassandra.yaml below
+		root + "/resilience/cmd/backstay/testdata/[^bcs]*.yaml", // not bad.yaml, syntax.yaml; those of sessions below
 		root + "/docs/how-to/replay-an-incident/[^cs]*.yaml",    // not slips.yaml; cassandra.yaml below
 	} {
 		files, err := filepath.Glob(pattern)
@@ -141,9 +141,10 @@ func TestThePolicySchemaRefusesBadFiles(t *testing.T) {
 func TestTheSchemaOfSessionsTellsGoodFilesFromBad(t *testing.T) {
 	schema := policySchema(t, sessionsfile)
 	for file, good := range map[string]bool{
-		policyfile + "testdata/every.yaml":                        true,
-		root + "/resilience/cmd/backstay/testdata/cassandra.yaml": true,
-		root + "/docs/how-to/replay-an-incident/cassandra.yaml":   false, // with slips
+		policyfile + "testdata/every.yaml":                             true,
+		root + "/resilience/cmd/backstay/testdata/cassandra.yaml":      true,
+		root + "/resilience/cmd/backstay/testdata/cassandra-flow.yaml": true,
+		root + "/docs/how-to/replay-an-incident/cassandra.yaml":        false, // with slips
 	} {
 		text, err := os.ReadFile(file)
 		if err != nil {
