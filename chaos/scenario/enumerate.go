@@ -90,7 +90,7 @@ type EnumerateConfig struct {
 // Enumerate makes one run to see which calls the request makes, then one for each
 // applicable fault at each call, once and for good, and says what the caller got. After
 // each the fault ends, the same request is made again, and the system is judged: an
-// answer that turns out untrue is wrong.
+// answer that turns out untrue is wrong. A table beside an error has the runs until then.
 func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 	if cfg.Target == nil || cfg.Request == "" {
 		return nil, fmt.Errorf("%w: Target and Request are required", ErrConfig)
@@ -169,7 +169,7 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	next, failed := make(chan int), make(chan error, 1)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	done := 0
+	ran, done := make([]bool, len(t.Cells)), 0
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	for range max(1, e.cfg.Workers) {
@@ -186,9 +186,9 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 				}
 				got.Point, got.Fault = t.Cells[i].Point, t.Cells[i].Fault
 				mu.Lock()
+				ran[i] = true
 				t.Cells[i] = got
-				done++
-				if e.cfg.Told != nil {
+				if done++; e.cfg.Told != nil {
 					e.cfg.Told(done, len(t.Cells), got)
 				}
 				mu.Unlock()
@@ -203,15 +203,21 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	}
 	close(next)
 	wg.Wait()
-	if ctx.Err() != nil { // What the runs say then is a consequence.
-		return nil, fmt.Errorf("scenario: interrupted after %d of %d runs: there is no table: %w", done, len(t.Cells), context.Cause(ctx))
-	}
-	select {
-	case err := <-failed:
-		return nil, err
-	default:
+	if done == len(t.Cells) {
 		return t, nil
 	}
+	all := len(t.Cells)
+	var cells []Cell
+	for i, c := range t.Cells {
+		if ran[i] {
+			cells = append(cells, c)
+		}
+	}
+	t.Cells = cells
+	if ctx.Err() != nil { // What the runs say then is a consequence.
+		return t, fmt.Errorf("scenario: interrupted after %d of %d runs: %w", done, all, context.Cause(ctx))
+	}
+	return t, fmt.Errorf("scenario: failed after %d of %d runs: %w", done, all, <-failed)
 }
 
 // once starts a system, makes the request with the plan, and once more without.

@@ -105,8 +105,11 @@ func TestAnInterruptedEnumerationSaysHowFarItCame(t *testing.T) {
 			}
 		}
 		table, err := scenario.Enumerate(ctx, scenario.EnumerateConfig{Target: pairTarget{}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}, Told: told})
-		if table != nil || !errors.Is(err, errGone) || !strings.Contains(err.Error(), "interrupted after 3 of 32 runs") {
-			t.Errorf("%v, %v", table, err)
+		if table == nil || len(table.Cells) != 3 || !errors.Is(err, errGone) || !strings.Contains(err.Error(), "interrupted after 3 of 32 runs") {
+			t.Fatalf("%v, %v", table, err)
+		}
+		if text := table.Text(); !strings.Contains(text, "3 faults, 100 % of them") {
+			t.Errorf("the table of what was done:\n%s", text)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/accept"
 	"github.com/backstay-go/backstay/chaos/load"
 )
 
@@ -94,6 +95,8 @@ func (h *HTTP) problems(c *checker) {
 		}
 		if p.Listen == "" || p.Upstream == "" {
 			c.add(at, "give listen and upstream, host:port both")
+		} else if !accept.Loopback(p.Listen) {
+			c.add(at+".listen", "is %q: give a port on loopback, such as 127.0.0.1:9000, which others can't reach", p.Listen)
 		}
 	}
 	for i, a := range h.Answers {

@@ -14,13 +14,6 @@ import (
 	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
 )
 
-// loopback says whether an address can be reached from this machine only.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
-}
-
 // control serves Toxiproxy's interface until the context ends.
 func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
 	token, err := flags.token()

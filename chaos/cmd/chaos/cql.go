@@ -12,6 +12,7 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cqlproxy"
+	"github.com/backstay-go/backstay/chaos/internal/accept"
 )
 
 // cqlFlags are the flags of chaos cql: one of listen, upstream, name and advertised for
@@ -71,7 +72,7 @@ func (f cqlFlags) config() (cqlproxy.Config, error) {
 		}
 	}
 	for i, upstream := range f.upstream {
-		if !loopback(f.listen[i]) {
+		if !accept.Loopback(f.listen[i]) {
 			return cfg, fmt.Errorf("--listen %q: give a port on loopback, such as 127.1.0.1:9042", f.listen[i])
 		}
 		n := cqlproxy.Node{Listen: f.listen[i], Upstream: upstream}

@@ -49,13 +49,15 @@ Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 				}
 			}
 			t, err := scenario.Enumerate(c.Context(), cfg)
+			if t != nil {
+				fmt.Fprint(out, t.Text())
+			}
 			switch {
 			case errors.Is(err, scenario.ErrConfig):
 				return err
-			case err != nil:
+			case err != nil: // The file is for whole tables.
 				return &failure{err}
 			}
-			fmt.Fprint(out, t.Text())
 			if file != "" {
 				text, err := json.MarshalIndent(t, "", "  ")
 				if err == nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/backstay-go/backstay/chaos/internal/accept"
 	"github.com/backstay-go/backstay/chaos/telemetry"
 	"github.com/backstay-go/backstay/internal/observe"
 )
@@ -31,7 +32,7 @@ func (f *pageFlags) add(flags *pflag.FlagSet, others string) {
 // check returns what is wrong; api says that there is another place for signs of life.
 func (f *pageFlags) check(api bool) error {
 	switch {
-	case f.addr != "" && !loopback(f.addr):
+	case f.addr != "" && !accept.Loopback(f.addr):
 		return fmt.Errorf("--page %q: give a port on loopback, such as 127.0.0.1:9464", f.addr)
 	case f.deadMan < 0 || f.deadMan > 0 && f.deadMan < 10*time.Millisecond:
 		return fmt.Errorf("--dead-man %s: give 10ms or more", f.deadMan)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/accept"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
@@ -70,7 +71,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 			if err := cfg.Check(); err != nil {
 				return err
 			}
-			if !loopback(cfg.Listen) {
+			if !accept.Loopback(cfg.Listen) {
 				return fmt.Errorf("--listen %q: give a port on loopback, such as 127.0.0.1:9000", cfg.Listen)
 			}
 			if cfg.Node == "" {
@@ -138,7 +139,7 @@ func (f proxyFlags) secure(cfg *tcpproxy.Config) error {
 // token reads the token; an address that others can reach needs one.
 func (f proxyFlags) token() (string, error) {
 	if f.tokenFile == "" {
-		if !loopback(f.api) {
+		if !accept.Loopback(f.api) {
 			return "", fmt.Errorf("--api %q: give a port on loopback, such as 127.0.0.1:8474, or a --token-file", f.api)
 		}
 		return "", nil

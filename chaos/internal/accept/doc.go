@@ -1,4 +1,5 @@
-// Package accept is the loop in which the proxies take connections.
+// Package accept is the loop in which the proxies take connections, and whether others
+// than this machine can reach them.
 //
 // It may import the standard library.
 //
