@@ -23,6 +23,25 @@ func queueing(limit, queue int) resilience.Policy {
 	return p
 }
 
+// occupy holds n permits of a guard, in a synctest bubble, until release is called.
+func occupy(t *testing.T, g *resilience.Guard, n int) (release func()) {
+	t.Helper()
+	gate := make(chan struct{})
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-gate; return 0, nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	synctest.Wait()
+	return func() {
+		close(gate)
+		wg.Wait()
+	}
+}
+
 func TestBulkheadIsFIFOAndBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustNew(t, queueing(1, 3))
@@ -111,15 +130,7 @@ func TestBulkheadMaxWaitAndDeadlineInTheQueue(t *testing.T) {
 		p := queueing(1, 10)
 		p.Bulkhead.MaxWait = time.Second
 		g := mustNew(t, p)
-		release := make(chan struct{})
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil })
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		synctest.Wait()
+		release := occupy(t, g, 1)
 		start := time.Now()
 		if _, err := resilience.Do(t.Context(), g, answer); !errors.Is(err, resilience.ErrFull) || time.Since(start) != time.Second {
 			t.Errorf("%v after %v; want ErrFull after 1s", err, time.Since(start))
@@ -134,8 +145,7 @@ func TestBulkheadMaxWaitAndDeadlineInTheQueue(t *testing.T) {
 		if _, err := resilience.Do(ctx, g, answer); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v; want the caller's cancellation", err)
 		}
-		close(release)
-		wg.Wait()
+		release()
 		wantIdle(t, g)
 	})
 }
@@ -276,15 +286,8 @@ func TestAPermitThatCameTooLateGoesToTheOldest(t *testing.T) {
 				t.Fatal(err) // now it is known how long a call takes
 			}
 			first, leave := context.WithCancel(t.Context())
-			release := make(chan struct{})
+			release := occupy(t, g, 1)
 			var wg sync.WaitGroup
-			wg.Go(func() {
-				_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil })
-				if err != nil {
-					t.Error(err)
-				}
-			})
-			synctest.Wait()
 			var mu sync.Mutex
 			var order []int
 			for i, ctx := range []context.Context{first, t.Context(), t.Context()} {
@@ -302,7 +305,7 @@ func TestAPermitThatCameTooLateGoesToTheOldest(t *testing.T) {
 				synctest.Wait()
 			}
 			leave()
-			close(release)
+			release()
 			wg.Wait()
 			if !slices.Equal(order, []int{2, 3}) && !slices.Equal(order, []int{1, 2, 3}) {
 				t.Errorf("served %v", order)

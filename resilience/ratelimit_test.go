@@ -1,7 +1,6 @@
 package resilience_test
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -78,14 +77,8 @@ func TestRateLimitCountsWhatTheDependencyGets(t *testing.T) {
 		if got := runs(t, g, 60); got != 60 { // so that time does not fill the bucket
 			t.Fatal(got)
 		}
-		release := make(chan struct{})
+		release := occupy(t, g, 1)
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil }); err != nil {
-				t.Error(err)
-			}
-		})
-		synctest.Wait()
 		for range 20 { // they wait in vain, one after another
 			wg.Go(func() {
 				if _, err := resilience.Do(t.Context(), g, answer); !errors.Is(err, resilience.ErrFull) {
@@ -95,7 +88,7 @@ func TestRateLimitCountsWhatTheDependencyGets(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Second)
-		close(release)
+		release()
 		wg.Wait()
 		// 39, and 10 a second for 4 s.
 		if got := runs(t, g, 100); got != 79 {

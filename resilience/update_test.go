@@ -1,10 +1,8 @@
 package resilience_test
 
 import (
-	"context"
 	"errors"
 	"reflect"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,16 +33,7 @@ func TestUpdateKeepsTheState(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		release := make(chan struct{})
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				if _, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { <-release; return 0, nil }); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		synctest.Wait()
+		release := occupy(t, g, 3)
 		before := g.Snapshot()
 		if before.Calls != 6 || before.Failures != 6 || before.InFlight != 3 || before.Budget >= 10 {
 			t.Fatalf("%+v", before)
@@ -85,8 +74,7 @@ func TestUpdateKeepsTheState(t *testing.T) {
 		if err := <-waited; err != nil {
 			t.Error(err)
 		}
-		close(release)
-		wg.Wait()
+		release()
 		wantIdle(t, g)
 
 		p.Breaker.MinimumCalls = 1
