@@ -9,7 +9,7 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 MODULES     := $(patsubst %/go.mod,%,$(shell git ls-files '*/go.mod' 2>/dev/null | grep -v '^internal/jaegertest/'))
 
 # The scenarios of the library, played to their verdicts.
-SCENARIOS   := ./licensesvc/cmd/licensesvc/target
+SCENARIOS   := ./licensesvc/chaostest
 
 .PHONY: help ci demo demo-cassandra test quick lint fmt bench fuzz clean
 
@@ -26,7 +26,7 @@ test: ## every test; names what this machine lacks, with CI=true nothing is skip
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
 	@echo "== $(SCENARIOS): by itself and without the race detector, for it judges what the machine can do"
 	go test -timeout 20m $(SCENARIOS)
-	go run $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -timeout 20m $$(go list ./... | grep -v '/licensesvc/target$$')
+	go run $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -timeout 20m $$(go list ./... | grep -v '/licensesvc/chaostest$$')
 
 quick: ## the fast loop: no race detector, no nodes, no browser (1 min / 3 min)
 	go test -short ./...

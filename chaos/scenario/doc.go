@@ -6,15 +6,14 @@
 // or Go, and prints as text that parses to it. A [Target] starts the system under test
 // with the faults before its dependencies, sends its requests, says what each answer is
 // worth, and adds checks of its own domain. [Play] plays a scenario and returns a
-// report; [Run] and [RunNamed] do so in one line of a test:
+// report; [Run] does so in one line of a test:
 //
-//	scenario.RunNamed(t, target, "slow-dependency")
+//	scenario.Run(t, target, s)
 //
-// [Library] holds scenarios that can be copied and adapted; [Enumerate] tries every
-// fault at every call that a request makes.
+// [Enumerate] tries every fault at every call that a request makes. Scenarios to copy
+// and adapt stand in licensesvc/chaostest/scenarios.
 //
-// It may import the standard library, chaos and what lies below it. It knows nothing of
-// licenses; the library's scenarios name the example service's dependencies.
+// It may import the standard library, chaos and what lies below it.
 //
 // It promises: a verdict is passed only if the steady state held, the load came, each
 // fault harmed something and every check held; what can't be told is undecided; the

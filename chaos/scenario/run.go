@@ -19,17 +19,6 @@ type T interface {
 	Errorf(format string, args ...any)
 }
 
-// RunNamed is Run for a scenario of the library.
-func RunNamed(t T, target Target, name string) *report.Report {
-	t.Helper()
-	s, err := Named(name)
-	if err != nil {
-		t.Errorf("%v", err)
-		return nil
-	}
-	return Run(t, target, s)
-}
-
 // Run plays a scenario within a test, which fails unless the verdict is passed. It
 // returns the report, or nil if there is none. The page is kept with go test
 // -artifacts.

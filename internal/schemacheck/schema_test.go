@@ -20,7 +20,7 @@ func TestSchemasJudgeFilesAsTheProgramsDo(t *testing.T) {
 		{"docs/reference/plan.schema.json",
 			[]string{"chaos/testdata/good/*", "licensesvc/cmd/licensesvc/testdata/*plan*.yaml"},
 			[]string{"chaos/testdata/bad/words.yaml", "chaos/testdata/bad/types.yaml", "chaos/testdata/bad/kinds.yaml"}},
-		{"docs/reference/scenario.schema.json", []string{"chaos/scenario/library/*.yaml", "licensesvc/cmd/licensesvc/internal/demo/*.yaml"}, []string{"chaos/testdata/good/upstreams.yaml"}},
+		{"docs/reference/scenario.schema.json", []string{"licensesvc/chaostest/scenarios/*.yaml", "licensesvc/demo/*.yaml"}, []string{"chaos/testdata/good/upstreams.yaml"}},
 	} {
 		t.Run(filepath.Base(c.schema), func(t *testing.T) {
 			schema, err := jsonschema.NewCompiler().Compile(filepath.Join(root, c.schema))

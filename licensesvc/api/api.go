@@ -104,7 +104,10 @@ func New(cfg Config) (*API, error) {
 	h := humago.New(a.mux, spec)
 	a.spec = h.OpenAPI()
 	h.UseMiddleware(a.bound(h))
-	a.commands(h)
+	a.requests(h)
+	a.renewals(h)
+	a.reports(h)
+	a.promises(h)
 	a.queries(h)
 	a.health()
 	return a, nil

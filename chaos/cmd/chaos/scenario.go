@@ -13,7 +13,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
-	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
+	"github.com/backstay-go/backstay/licensesvc/chaostest"
 )
 
 // errUndecided: a run ended and nobody can tell whether it is well.
@@ -21,7 +21,7 @@ var errUndecided = errors.New("undecided")
 
 // targets are the systems that scenarios can be run against.
 func targets() map[string]scenario.Target {
-	return map[string]scenario.Target{"": target.Target{}, "licensesvc": target.Target{}, "eventstore": target.EventStore{}, scenario.HTTPTarget: scenario.Described{}}
+	return map[string]scenario.Target{"": chaostest.Target{}, "licensesvc": chaostest.Target{}, "eventstore": chaostest.EventStore{}, scenario.HTTPTarget: scenario.Described{}}
 }
 
 func scenarioCommands(out, errs io.Writer) []*cobra.Command {
@@ -83,7 +83,7 @@ func hasTarget(s scenario.Scenario) error {
 func find(arg string, errs io.Writer) (s scenario.Scenario, err error) {
 	if _, missing := os.Stat(arg); missing == nil {
 		s, err = scenario.Load(arg, hasTarget)
-	} else if s, err = scenario.Named(arg); err != nil {
+	} else if s, err = chaostest.Named(arg); err != nil {
 		err = fmt.Errorf("%s is no file, and %w", arg, err)
 	}
 	if err != nil {
@@ -127,13 +127,13 @@ func play(ctx context.Context, s scenario.Scenario, seed uint64, dir, command st
 
 func scenarios(args []string, out io.Writer) error {
 	if len(args) == 1 {
-		s, err := scenario.Named(args[0])
+		s, err := chaostest.Named(args[0])
 		if err == nil {
 			_, err = io.WriteString(out, s.String())
 		}
 		return err
 	}
-	all, err := scenario.Library()
+	all, err := chaostest.Library()
 	if err != nil {
 		return &failure{err}
 	}

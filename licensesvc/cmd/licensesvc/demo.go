@@ -9,8 +9,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/demo"
-	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/target"
+	"github.com/backstay-go/backstay/licensesvc/chaostest"
+	"github.com/backstay-go/backstay/licensesvc/demo"
 )
 
 func demoCommand() *cobra.Command {
@@ -50,7 +50,7 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 			return err
 		}
 		if plan != "" {
-			if cfg.Scenario, err = demo.WithPlan(cfg.Scenario, plan, target.Known(store, 1)); err != nil {
+			if cfg.Scenario, err = demo.WithPlan(cfg.Scenario, plan, chaostest.Known(store, 1)); err != nil {
 				return usage(fmt.Errorf("--plan: %w", err))
 			}
 			cfg.Command += " (with --plan " + plan + ")"

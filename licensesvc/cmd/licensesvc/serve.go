@@ -20,7 +20,7 @@ import (
 	restserver "github.com/backstay-go/backstay/clients/rest/server"
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
-	"github.com/backstay-go/backstay/licensesvc/cmd/licensesvc/internal/instance"
+	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -182,7 +182,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	in, err := instance.Start(ctx, instance.Config{
+	in, err := service.Start(ctx, service.Config{
 		Listen: f.listen, Data: f.data, Store: store, ViewsApart: f.store.kind == "cassandra", Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
 		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
 	})
@@ -227,7 +227,7 @@ func loadPolicies(file string) (map[string]resilience.Policy, error) {
 	if file == "" {
 		return nil, nil
 	}
-	policies, err := instance.LoadPolicies(file)
+	policies, err := service.LoadPolicies(file)
 	if err != nil {
 		return nil, usage(fmt.Errorf("--policies %s: %w", file, err))
 	}
@@ -236,7 +236,7 @@ func loadPolicies(file string) (map[string]resilience.Policy, error) {
 
 // watchPolicies takes changes of the file until the context ends. A bad file is logged
 // and changes nothing.
-func watchPolicies(ctx context.Context, file string, in *instance.Instance, log *slog.Logger) {
+func watchPolicies(ctx context.Context, file string, in *service.Instance, log *slog.Logger) {
 	err := in.WatchPolicies(ctx, file, func(err error) {
 		if err != nil {
 			log.Error("policies stay as they are", "error", err)

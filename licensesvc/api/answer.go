@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+)
+
+// OfMember names a member, and the key that makes a command safe to send again. It
+// is exported because huma reads no others that are embedded.
+type OfMember struct {
+	Member string `path:"member" doc:"The member's id."`
+	Key    string `header:"Idempotency-Key" doc:"New for a new command, the same when it is sent again. Required."`
+}
+
+// OfLicense names a license besides.
+type OfLicense struct {
+	OfMember
+	License string `path:"license" doc:"The license's id."`
+}
+
+const licensePath = "/v1/members/{member}/licenses/{license}"
+
+type answered struct {
+	Status   int
+	Location string `header:"Location"`
+	ETag     string `header:"ETag"`
+	Body     Answer
+}
+
+func (a *API) answer(ctx context.Context, member string, status int, answer app.Answer, err error) (*answered, error) {
+	if err != nil {
+		return nil, a.refuse(ctx, err)
+	}
+	n := note(ctx)
+	n.License, n.Title, n.Outcome, n.On = answer.License.ID, answer.License.Title, string(answer.Outcome), answer.DecidedOn
+	if answer.Outcome != app.Done {
+		status = http.StatusAccepted
+	} else if answer.Repeated {
+		status = http.StatusOK
+	}
+	out := &answered{Status: status, ETag: etag(answer.Version, nil), Body: answerOf(answer)}
+	if status == http.StatusCreated || status == http.StatusAccepted {
+		out.Location = "/v1/members/" + member + "/licenses/" + answer.License.ID
+	}
+	return out, nil
+}
+
+// refuse notes what came of a request that failed.
+func (a *API) refuse(ctx context.Context, err error) error {
+	err = a.problem(ctx, err)
+	if p, ok := err.(*Problem); ok {
+		n := note(ctx)
+		n.Outcome, n.On = p.Outcome, p.DecidedOn
+	}
+	return err
+}
+
+// meta is what is recorded with a command.
+func meta(ctx context.Context) app.Meta {
+	m := app.Meta{Actor: actor(ctx)}
+	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
+		m.Trace = sc.TraceID().String()
+	}
+	return m
+}

@@ -1,0 +1,27 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+)
+
+type requestInput struct {
+	OfMember
+	Body struct {
+		Device string `json:"device" doc:"The device that will hold the download."`
+		Title  string `json:"title" doc:"The title."`
+	}
+}
+
+func (a *API) requests(h huma.API) {
+	huma.Register(h, a.operation("request-license", "Request a license", http.MethodPost, "/v1/members/{member}/licenses", Write, http.StatusCreated),
+		func(ctx context.Context, in *requestInput) (*answered, error) {
+			note(ctx).Title = in.Body.Title
+			answer, err := a.app.Request(ctx, app.RequestInput{Member: in.Member, Device: in.Body.Device, Title: in.Body.Title, Key: in.Key, Meta: meta(ctx)})
+			return a.answer(ctx, in.Member, http.StatusCreated, answer, err)
+		})
+}

@@ -1,0 +1,139 @@
+package chaostest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+)
+
+// stored is what the store holds of each member, read past the service.
+type stored map[string][]license.Event
+
+func readHistory(ctx context.Context, store eventstore.Store, members []string) (stored, error) {
+	codec, all := app.Codec(), stored{}
+	for _, member := range members {
+		err := patiently(ctx, func() error {
+			all[member] = nil
+			_, err := eventstore.LoadAll(ctx, store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
+				for _, s := range stored {
+					e, err := codec.Decode(s)
+					if err != nil {
+						return err
+					}
+					all[member] = append(all[member], e)
+				}
+				return nil
+			})
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the events of %s: %w", member, err)
+		}
+	}
+	return all, nil
+}
+
+// patience is how long a store that was harmed, on a busy machine, may be unavailable to
+// who judges it.
+const patience = time.Minute
+
+// patiently calls f again while the store is unavailable.
+func patiently(ctx context.Context, f func() error) error {
+	began := time.Now()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		if !errors.Is(err, eventstore.ErrUnavailable) || time.Since(began) > patience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// count is how often a kind of event is in the store for a license.
+func (h stored) count(member, id string, kinds ...string) (n int) {
+	for _, e := range h[member] {
+		for _, k := range kinds {
+			if e.Of() == id && e.Kind() == k {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// effect is the event that a kind of request leads to.
+var effect = map[string][]string{
+	askRequest:  {license.KindGranted, license.KindPromised},
+	askRenew:    {license.KindRenewed},
+	askDownload: {license.KindDownloaded},
+	askPlay:     {license.KindPlayed},
+	askRelease:  {license.KindReleased},
+}
+
+// kept compares what clients were promised with what the store holds. A request
+// whose outcome nobody knew may be there or not, but once at most.
+func kept(answers []seen, h stored) (checked int, broken []string) {
+	type tally struct{ acknowledged, possible int }
+	type of struct{ member, kind, license string }
+	tallies := map[of]*tally{}
+	for _, a := range answers {
+		if effect[a.kind] == nil || a.license == "" {
+			continue
+		}
+		what := of{a.member, a.kind, a.license}
+		t := tallies[what]
+		if t == nil {
+			t = &tally{}
+			tallies[what] = t
+		}
+		switch a.outcome {
+		case gotDone, gotPromised, gotAccepted:
+			t.possible++
+			// Of what is idempotent by nature only the first leaves an event.
+			if a.kind != askRelease && a.kind != askDownload || t.acknowledged == 0 {
+				t.acknowledged++
+			}
+		case gotUnknown, gotUnavailable, gotError:
+			t.possible++
+		}
+	}
+	for what, t := range tallies {
+		if t.acknowledged == 0 {
+			continue
+		}
+		checked += t.acknowledged
+		switch n := h.count(what.member, what.license, effect[what.kind]...); {
+		case n < t.acknowledged:
+			broken = append(broken, fmt.Sprintf("%s of %s by %s: acknowledged %d times, stored %d times", what.kind, what.license, what.member, t.acknowledged, n))
+		case n > t.possible || what.kind == askRequest && n > 1:
+			broken = append(broken, fmt.Sprintf("%s of %s by %s: asked %d times, stored %d times", what.kind, what.license, what.member, t.possible, n))
+		}
+	}
+	return checked, broken
+}
+
+// promises finds those that were neither confirmed nor ended.
+func promises(answers []seen, h stored) (made int, open []string) {
+	for _, a := range answers {
+		if a.outcome != gotPromised || a.kind != askRequest {
+			continue
+		}
+		made++
+		// Granted: the append whose outcome nobody knew had come through.
+		if h.count(a.member, a.license, license.KindGranted, license.KindConfirmed, license.KindRevoked, license.KindReleased) == 0 {
+			open = append(open, fmt.Sprintf("%s of %s: promised, and neither confirmed nor ended", a.license, a.member))
+		}
+	}
+	return made, open
+}

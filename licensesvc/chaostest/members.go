@@ -1,0 +1,325 @@
+package chaostest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+)
+
+// What members ask.
+const (
+	askRequest  = "request"
+	askRenew    = "renew"
+	askDownload = "download"
+	askPlay     = "play"
+	askRelease  = "release"
+	askShow     = "show"
+	askExplain  = "explain"
+)
+
+var kinds = []string{askRequest, askRenew, askDownload, askPlay, askRelease, askShow, askExplain}
+
+// mix is how often each is asked, out of 100.
+var mix = []struct {
+	kind  string
+	share int
+}{{askRequest, 42}, {askRenew, 14}, {askDownload, 14}, {askPlay, 12}, {askShow, 10}, {askRelease, 5}, {askExplain, 3}}
+
+// What came of a request, as its client saw it.
+const (
+	gotDone        = "done"
+	gotPromised    = "promised"
+	gotAccepted    = "accepted"
+	gotRefused     = "refused"
+	gotUnavailable = "unavailable"
+	gotUnknown     = "unknown"
+	gotError       = "error"
+)
+
+// outcomes and sources in the order in which they are stacked.
+var (
+	outcomes = []report.Value{
+		{Name: gotDone, Tone: report.Good}, {Name: gotRefused, Tone: report.Neutral}, {Name: gotPromised, Tone: report.Degrade}, {Name: gotAccepted, Tone: report.Degrade},
+		{Name: gotUnavailable, Tone: report.Refuse}, {Name: gotUnknown, Tone: report.Refuse}, {Name: gotError, Tone: report.Bad},
+	}
+	sources = []report.Value{
+		{Name: "live", Tone: report.Good}, {Name: "hedge", Tone: report.Good}, {Name: "cache", Tone: report.Good},
+		{Name: "remote", Tone: report.Degrade}, {Name: "stale", Tone: report.Degrade}, {Name: "static", Tone: report.Degrade},
+	}
+)
+
+// seen is one request and its answer.
+type seen struct {
+	id, member    string
+	trace         string
+	kind, license string
+	status        int
+	outcome       string
+	repeated      bool
+	decidedOn     []license.Basis
+	detail        string
+}
+
+// means says what the answer is worth to the member.
+func (s seen) means() load.Meaning {
+	live := true
+	for _, b := range s.decidedOn {
+		live = live && (b.Source == "live" || b.Source == "hedge" || b.Source == "cache")
+	}
+	switch s.outcome {
+	case gotDone, gotRefused:
+		if live {
+			return load.Right
+		}
+		return load.Stale
+	case gotPromised, gotAccepted:
+		return load.Provisional
+	case gotUnavailable, gotUnknown:
+		return load.Refused
+	}
+	return load.Wrong
+}
+
+// sample is the answer as it is reported.
+func (s seen) sample() load.Sample {
+	sample := load.Sample{ID: s.id, Trace: s.trace, Kind: s.kind, Outcome: s.outcome, Means: s.means(), Sources: map[string]string{}}
+	if sample.Means == load.Wrong || sample.Means == load.Refused {
+		sample.Detail = fmt.Sprintf("status %d, %s", s.status, s.detail)
+	}
+	for _, b := range s.decidedOn {
+		sample.Sources[b.Dependency] = b.Source
+	}
+	return sample
+}
+
+// crowd is the members: they ask, and remember what they were given.
+type crowd struct {
+	url     string
+	http    *http.Client
+	name    string
+	seed    uint64
+	members int
+	retries int
+
+	// single says that requests are made one by one, and then again.
+	single bool
+
+	mu   sync.Mutex
+	held map[string][]held
+	all  []seen
+}
+
+type held struct{ id string }
+
+func newCrowd(url string, s scenario.Scenario) *crowd {
+	return &crowd{
+		url: url, name: s.Name, seed: s.Seed, members: number(s, SettingMembers, defaultMembers), retries: number(s, SettingRetries, 0), held: map[string][]held{},
+		// Much longer than the service's deadline, so that an answer that is late is
+		// seen to be.
+		http: &http.Client{Timeout: 5 * s.Deadline, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
+	}
+}
+
+// everybody lists the members.
+func (c *crowd) everybody() []string {
+	var all []string
+	for n := range c.members {
+		all = append(all, server.MemberID(1+n))
+	}
+	return all
+}
+
+// warm lets each member ask once, before anything is harmed: a service that runs has
+// met its members.
+func (c *crowd) warm(ctx context.Context) error {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 4 {
+		wg.Go(func() {
+			for n := range next {
+				s := seen{id: fmt.Sprintf("%s-%d-warm-%d", c.name, c.seed, n), member: server.MemberID(1 + n), kind: askRequest}
+				c.play(ctx, s, held{}, rand.New(rand.NewPCG(c.seed, uint64(n)<<32)))
+			}
+		})
+	}
+	for n := range c.members {
+		next <- n
+	}
+	close(next)
+	wg.Wait()
+	for _, s := range c.answers() {
+		if s.outcome == gotDone || s.outcome == gotRefused {
+			return nil
+		}
+	}
+	return fmt.Errorf("the service answered nobody before anything was harmed: %+v", c.answers()[0])
+}
+
+// send makes the nth request.
+func (c *crowd) send(ctx context.Context, n int) load.Sample {
+	rng := rand.New(rand.NewPCG(c.seed, uint64(n)))
+	s := seen{id: fmt.Sprintf("%s-%d-%d", c.name, c.seed, n), trace: scenario.TraceID(rng), member: server.MemberID(1 + rng.IntN(c.members))}
+	at := rng.IntN(100)
+	for _, m := range mix {
+		if at -= m.share; at < 0 {
+			s.kind = m.kind
+			break
+		}
+	}
+	owned, ok := c.owned(s.member, rng)
+	if !ok {
+		s.kind = askRequest
+	}
+	s = c.play(ctx, s, owned, rng)
+	return s.sample()
+}
+
+// play asks, and again as often as clients do, and remembers.
+func (c *crowd) play(ctx context.Context, s seen, owned held, rng *rand.Rand) seen {
+	method, path, body := c.question(&s, owned, rng)
+	for range 1 + c.retries {
+		c.ask(ctx, &s, method, path, body)
+		if s.outcome != gotUnavailable && s.outcome != gotUnknown && s.outcome != gotError {
+			break
+		}
+	}
+	c.remember(s, owned)
+	return s
+}
+
+// owned is one of the member's licenses.
+func (c *crowd) owned(member string, rng *rand.Rand) (held, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.held[member]
+	if len(all) == 0 {
+		return held{}, false
+	}
+	return all[rng.IntN(len(all))], true
+}
+
+func (c *crowd) question(s *seen, owned held, rng *rand.Rand) (method, path string, body any) {
+	base := "/v1/members/" + s.member + "/licenses"
+	if s.kind == askRequest {
+		studios := server.Studios()
+		title := server.TitleID(studios[rng.IntN(len(studios))], 1+rng.IntN(server.TitlesPerStudio))
+		return http.MethodPost, base, map[string]string{"device": "device-" + string(rune('a'+rng.IntN(2))), "title": title}
+	}
+	s.license = owned.id
+	base += "/" + owned.id
+	switch s.kind {
+	case askShow:
+		return http.MethodGet, base, nil
+	case askExplain:
+		return http.MethodGet, base + "/explanation", nil
+	case askRenew:
+		return http.MethodPost, base + "/renewals", nil
+	case askRelease:
+		return http.MethodPost, base + "/release", nil
+	}
+	return http.MethodPost, base + "/" + s.kind + "s", nil
+}
+
+// ask sends the request and reads the answer.
+func (c *crowd) ask(ctx context.Context, s *seen, method, path string, body any) {
+	s.outcome = gotError
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			s.detail = err.Error()
+			return
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
+	if err != nil {
+		s.detail = err.Error()
+		return
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Idempotency-Key", s.id)
+	req.Header.Set("Baggage", chaos.RequestKey+"="+s.id)
+	if s.trace != "" {
+		req.Header.Set("Traceparent", scenario.Traceparent(s.trace))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		s.detail = err.Error()
+		return
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		s.detail = err.Error()
+		return
+	}
+	var a struct {
+		Outcome   string          `json:"outcome"`
+		Detail    string          `json:"detail"`
+		Repeated  bool            `json:"repeated"`
+		DecidedOn []license.Basis `json:"decided_on"`
+		License   struct {
+			ID    string `json:"license"`
+			Title string `json:"title"`
+		} `json:"license"`
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		s.detail = fmt.Sprintf("status %d, no JSON: %v", resp.StatusCode, err)
+		return
+	}
+	s.status, s.outcome, s.detail, s.repeated, s.decidedOn = resp.StatusCode, a.Outcome, a.Detail, a.Repeated, a.DecidedOn
+	if s.kind == askRequest {
+		s.license = a.License.ID
+	}
+	switch {
+	case resp.StatusCode == http.StatusOK && s.outcome == "": // A story has no outcome.
+		s.outcome = gotDone
+	case resp.StatusCode == http.StatusNotFound && a.Outcome == "not_found":
+		s.outcome = gotRefused
+	case !slices.Contains([]string{gotDone, gotPromised, gotAccepted, gotRefused, gotUnavailable, gotUnknown}, s.outcome):
+		s.outcome = gotError
+	}
+}
+
+// remember keeps the answer, and what the member holds after it.
+func (c *crowd) remember(s seen, owned held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.IndexFunc(c.all, func(a seen) bool { return a.id == s.id }); c.single && i >= 0 {
+		// The same request again: what was acknowledged once is acknowledged.
+		if acknowledged(c.all[i]) {
+			return
+		}
+		c.all[i] = s
+	} else {
+		c.all = append(c.all, s)
+	}
+	switch {
+	case s.kind == askRequest && (s.outcome == gotDone || s.outcome == gotPromised):
+		c.held[s.member] = append(c.held[s.member], held{id: s.license})
+	case s.kind == askRelease && s.outcome == gotDone:
+		c.held[s.member] = slices.DeleteFunc(c.held[s.member], func(h held) bool { return h.id == owned.id })
+	}
+}
+
+// answers are all requests that ended.
+func (c *crowd) answers() []seen {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
+}

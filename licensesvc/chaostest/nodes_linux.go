@@ -1,0 +1,295 @@
+package chaostest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/cluster"
+	"github.com/backstay-go/backstay/chaos/cqlproxy"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Nodes are a running Cassandra cluster for systems. It is safe for concurrent use.
+type Nodes struct {
+	cluster *cluster.Cluster
+	cfg     cluster.Config
+
+	mu    sync.Mutex
+	made  bool           // the keyspace
+	slots [maxSlots]bool // blocks of addresses for proxies that are in use
+}
+
+// keyspace holds the stores of all systems, each under a name of its own.
+const keyspace = "licenses"
+
+// StartNodes starts nodes that serve each of the scenarios, in the folder, with
+// Cassandra's jars from the cache folder; empty is the usual one. The error matches
+// cluster.ErrMissing if the machine lacks what they need. Who starts nodes closes them.
+func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Scenario) (*Nodes, error) {
+	cfg := cluster.Config{Nodes: 3, DataCenters: 1}
+	for _, s := range scenarios {
+		one := topology(s)
+		cfg.Nodes, cfg.DataCenters = one.Nodes, one.DataCenters
+		cfg.DiskMB, cfg.Namespaces = max(cfg.DiskMB, one.DiskMB), cfg.Namespaces || one.Namespaces
+	}
+	n := &Nodes{cfg: cfg}
+	for _, s := range scenarios {
+		if !n.serve(s) {
+			return nil, fmt.Errorf("no cluster serves both %s and %s: they want other data centres", s.Name, scenarios[len(scenarios)-1].Name)
+		}
+	}
+	cfg.Dir, cfg.Cache = dir, cache
+	var err error
+	n.cluster, err = cluster.Start(ctx, cfg)
+	return n, err
+}
+
+// serve says whether the nodes have what the scenario needs.
+func (n *Nodes) serve(s scenario.Scenario) bool {
+	want := topology(s)
+	return n.cfg.Nodes == want.Nodes && n.cfg.DataCenters == want.DataCenters && n.cfg.DiskMB >= want.DiskMB && (n.cfg.Namespaces || !want.Namespaces)
+}
+
+// Up waits until all nodes answer and see each other.
+func (n *Nodes) Up(ctx context.Context) error { return n.cluster.WaitUp(ctx) }
+
+// Close ends the nodes.
+func (n *Nodes) Close() error { return n.cluster.Close() }
+
+// cassandra is the store on real nodes: those of the target, or nodes of its own.
+func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend, err error) {
+	u := &used{nodes: t.Cassandra, fell: map[string]string{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, u.close())
+		}
+	}()
+	if u.nodes == nil || !u.nodes.serve(setup.Scenario) {
+		if u.nodes, err = StartNodes(ctx, filepath.Join(setup.Dir, "nodes"), "", setup.Scenario); err != nil {
+			u.nodes = nil
+			return nil, err
+		}
+		u.own = true
+	}
+	hosts := u.nodes.cluster.Hosts()
+	if slices.Contains(setup.Protocols, chaos.CQL) || slices.ContainsFunc(setup.Scenario.Faults, func(r chaos.Rule) bool { return r.Where.Protocol == chaos.CQL }) {
+		if hosts, err = u.stand(ctx, setup.Injector); err != nil {
+			return nil, err
+		}
+	}
+	store, err := u.open(ctx, hosts)
+	if err != nil {
+		return nil, err
+	}
+	policy := app.StorePolicy()
+	for name, op := range policy.Operations {
+		// Several nodes and conditional writes take longer than one file.
+		op.Timeout = 1200 * time.Millisecond
+		if op.AttemptTimeout > 0 {
+			op.AttemptTimeout = 900 * time.Millisecond
+		}
+		policy.Operations[name] = op
+	}
+	name := "three Cassandra nodes"
+	if u.regions() > 1 {
+		name = "Cassandra nodes in two data centres"
+	}
+	return &backend{store: store, name: name, policy: &policy, viewsApart: true,
+		harm:  func(ctx context.Context) error { return u.nodes.cluster.Follow(ctx, setup.Injector, app.EventStore) },
+		nodes: u.states, check: u.check, close: u.close}, nil
+}
+
+// used is a cluster in use by one system.
+type used struct {
+	nodes   *Nodes
+	own     bool
+	proxy   *cqlproxy.Proxy // nil: no fault is inside the protocol
+	slot    int             // of the proxy
+	session *client.Session
+
+	mu   sync.Mutex
+	fell map[string]string
+}
+
+// regions is how many data centres there are.
+func (u *used) regions() int { return u.nodes.cfg.DataCenters }
+
+// Proxies are at addresses from 101 on, a block for each system.
+const (
+	slotSize = 6
+	maxSlots = 25
+)
+
+// take returns a free block of addresses.
+func (n *Nodes) take() (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for slot := range n.slots {
+		if !n.slots[slot] {
+			n.slots[slot] = true
+			return slot, nil
+		}
+	}
+	return 0, fmt.Errorf("%d systems have proxies before these nodes already: end some", maxSlots)
+}
+
+func (n *Nodes) free(slot int) {
+	n.mu.Lock()
+	n.slots[slot] = false
+	n.mu.Unlock()
+}
+
+// stand puts a proxy before each node, and returns the addresses of the proxies.
+func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, error) {
+	cfg := cqlproxy.Config{Dependency: app.EventStore, Injector: injector}
+	slot, err := u.nodes.take()
+	if err != nil {
+		return nil, err
+	}
+	var hosts []string
+	for _, node := range u.nodes.cluster.Nodes() {
+		// A driver that learns the nodes from system tables wants one port for all, so each
+		// has an address of its own, beside the node's: 127.0.23.1 has 127.0.23.101.
+		at := net.ParseIP(node.Host()).To4()
+		if at == nil || !at.IsLoopback() {
+			u.nodes.free(slot)
+			return nil, fmt.Errorf("%s is at %s: proxies stand before nodes on loopback only, so not where networks are parted", node.Name(), node.Host())
+		}
+		at[3] += byte(100 + slot*slotSize)
+		hosts = append(hosts, at.String())
+		port := strconv.Itoa(cluster.Port)
+		cfg.Nodes = append(cfg.Nodes, cqlproxy.Node{Name: node.Name(), Listen: net.JoinHostPort(at.String(), port), Upstream: net.JoinHostPort(node.Host(), port)})
+	}
+	if u.proxy, err = cqlproxy.Start(ctx, cfg); err != nil {
+		u.nodes.free(slot)
+		return nil, err
+	}
+	u.slot = slot
+	return hosts, nil
+}
+
+// makeKeyspace makes the keyspace, the first time.
+func (n *Nodes) makeKeyspace(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.made {
+		return nil
+	}
+	admin, err := client.Connect(ctx, client.Config{Hosts: n.cluster.Hosts(), Profiles: map[string]client.Profile{
+		"schema": {OperationPolicy: resilience.OperationPolicy{Timeout: time.Minute}, Consistency: client.Quorum},
+	}})
+	if err != nil {
+		return err
+	}
+	replicas := fmt.Sprintf("'dc1': %d", n.cfg.Nodes)
+	if n.cfg.DataCenters > 1 {
+		replicas += fmt.Sprintf(", 'dc2': %d", n.cfg.Nodes)
+	}
+	err = admin.Query("CREATE KEYSPACE IF NOT EXISTS " + keyspace + " WITH replication = {'class': 'NetworkTopologyStrategy', " + replicas + "}").WithContext(ctx).Exec()
+	err = errors.Join(err, admin.Close())
+	n.made = err == nil
+	return err
+}
+
+func (u *used) open(ctx context.Context, hosts []string) (*cassandra.Store, error) {
+	if err := u.nodes.makeKeyspace(ctx); err != nil {
+		return nil, err
+	}
+	cfg := client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: cassandra.Profiles()}
+	if u.regions() > 1 {
+		cfg = cassandra.Elsewhere(cfg, "dc2")
+	}
+	var err error
+	u.session, err = client.Connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	var store *cassandra.Store
+	err = patiently(ctx, func() (err error) {
+		store, err = cassandra.Open(ctx, cassandra.Config{Session: u.session, Name: fmt.Sprintf("%x", time.Now().UnixNano())})
+		return err
+	})
+	return store, err
+}
+
+// states are the nodes' states now; those that fell are remembered.
+func (u *used) states() []scenario.Dependency {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var all []scenario.Dependency
+	for _, node := range u.nodes.cluster.Nodes() {
+		s := string(node.State())
+		// What is left of a disk that is full moves, as the node writes and deletes.
+		if _, free, err := node.DiskUsage(); err == nil && u.nodes.cfg.DiskMB > 0 && free < 1<<20 {
+			s = "disk-full"
+		}
+		if s != string(cluster.Running) {
+			u.fell[node.Name()] = s
+		}
+		all = append(all, scenario.Dependency{Name: node.Name(), State: s})
+	}
+	return all
+}
+
+// check waits until every node answers and sees the others.
+func (u *used) check(ctx context.Context) report.Check {
+	c := report.Check{Name: "the nodes came back", Promised: "nodes that were harmed answer again, and all see each other"}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := u.nodes.cluster.WaitUp(ctx)
+	u.mu.Lock()
+	for _, node := range u.nodes.cluster.Nodes() {
+		if s := u.fell[node.Name()]; s != "" {
+			c.Seen += fmt.Sprintf("%s was %s, and is %s; ", node.Name(), s, node.State())
+		}
+	}
+	u.mu.Unlock()
+	if err != nil {
+		c.Seen += err.Error()
+	} else {
+		c.Seen += "all see each other up"
+	}
+	c.Verdict = verdict(err == nil)
+	return c
+}
+
+func (u *used) close() error {
+	var err error
+	if u.session != nil {
+		err = u.session.Close()
+	}
+	if u.proxy != nil {
+		err = errors.Join(err, u.proxy.Close())
+		u.nodes.free(u.slot)
+	}
+	if u.own && u.nodes != nil {
+		err = errors.Join(err, u.nodes.Close())
+	}
+	return err
+}
+
+// Keep implements scenario.Keeper: the runs of an enumeration share their nodes.
+func (t Target) Keep(ctx context.Context, s scenario.Scenario, dir string) (scenario.Target, func() error, error) {
+	if setting(s, SettingStore, "sqlite") != "cassandra" || t.Cassandra != nil && t.Cassandra.serve(s) {
+		return t, func() error { return nil }, nil
+	}
+	nodes, err := StartNodes(ctx, dir, "", s)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Cassandra = nodes
+	return t, nodes.Close, nil
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package chaostest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/backstay-go/backstay/chaos/scenario"
+)
+
+// Nodes are a running Cassandra cluster; there is none but on Linux.
+type Nodes struct{}
+
+func (Target) cassandra(context.Context, scenario.Setup) (*backend, error) {
+	return nil, errors.New("the store cassandra needs Linux, where nodes have loopback addresses of their own; use sqlite here")
+}

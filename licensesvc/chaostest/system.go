@@ -1,0 +1,282 @@
+package chaostest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/chaos/telemetry"
+	"github.com/backstay-go/backstay/internal/observe"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/service"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// System is a license service with all that it depends on. It is safe for concurrent use.
+type System struct {
+	target   Target
+	setup    scenario.Setup
+	witness  *witness
+	observed *observe.Providers
+	marks    chaos.Listener
+	backend  *backend
+	servers  *server.Set
+	proxies  scenario.Proxies
+	service  *service.Instance
+	crowd    *crowd
+	asked    counter
+
+	watching sync.WaitGroup
+	unwatch  context.CancelFunc
+	deployed chan error
+}
+
+// counter counts the calls that were asked for, by dependency.
+type counter struct{ calls sync.Map } // string: *atomic.Uint64
+
+// Handle implements resilience.Listener.
+func (c *counter) Handle(_ context.Context, e resilience.Event) context.Context {
+	if e.Kind == resilience.CallStarted {
+		n, _ := c.calls.LoadOrStore(e.Dependency, new(atomic.Uint64))
+		n.(*atomic.Uint64).Add(1)
+	}
+	return nil
+}
+
+func (c *counter) of(dependency string) uint64 {
+	n, ok := c.calls.Load(dependency)
+	if !ok {
+		return 0
+	}
+	return n.(*atomic.Uint64).Load()
+}
+
+// build starts everything, dependencies first.
+func (s *System) build(ctx context.Context) (err error) {
+	if s.observed, err = observe.Start(ctx, "licensesvc", s.target.Getenv); err != nil {
+		return err
+	}
+	if s.marks, err = telemetry.New(s.observed.Meter, nil); err != nil {
+		return err
+	}
+	if s.backend, err = s.target.open(ctx, s.setup); err != nil {
+		return err
+	}
+	if s.servers, err = server.Start(ctx, server.Config{Tracer: s.observed.Tracer}); err != nil {
+		return err
+	}
+	injector := s.setup.Injector
+	urls := map[string]string{}
+	for _, name := range []string{upstream.Membership, upstream.Catalog, upstream.KeyService} {
+		address, err := s.proxies.HTTP(ctx, name, "", s.servers.Address(name), operation, injector)
+		if err != nil {
+			return err
+		}
+		// TCP stands before HTTP, so that a connection can be harmed as well as a request.
+		if address, err = s.proxies.TCP(ctx, name, "", address, injector); err != nil {
+			return err
+		}
+		urls[name] = "http://" + address
+	}
+	cfg := service.Config{
+		Listen: s.target.Listen, Data: filepath.Join(s.setup.Dir, "data"), Store: newHarmed(s.backend.store, s.witness, injector),
+		Membership: urls[upstream.Membership], Catalog: urls[upstream.Catalog], Keys: urls[upstream.KeyService],
+		Transport: func(name string) http.RoundTripper {
+			return &watched{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, witness: s.witness, dependency: name}
+		},
+		StorePolicy: s.backend.policy, ViewsApart: s.backend.viewsApart, Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
+		Clock: injector.Point(Clock, "", nil).Clock(ctx, nil), Listeners: []resilience.Listener{&s.asked},
+	}
+	if s.target.Faults != nil {
+		cfg.Faults = s.target.Faults(injector)
+	}
+	if s.service, err = service.Start(ctx, cfg); err != nil {
+		return err
+	}
+	s.crowd = newCrowd(s.service.URL(), s.setup.Scenario)
+	return s.watch(ctx)
+}
+
+// operation names what is asked of a dependency.
+func operation(r *http.Request) string { return r.Method }
+
+// policies is the file that the service watches.
+func (s *System) policies() string { return filepath.Join(s.setup.Dir, "policies", "policies.yaml") }
+
+// watch watches the file of policies.
+func (s *System) watch(ctx context.Context) error {
+	if len(s.setup.Scenario.Actions) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(s.policies()), 0o700); err != nil {
+		return err
+	}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.unwatch = stop
+	s.watching.Go(func() {
+		if err := s.service.WatchPolicies(watching, s.policies(), s.told); err != nil && watching.Err() == nil {
+			s.told(err)
+		}
+	})
+	return nil
+}
+
+// told keeps what came of the newest deployment.
+func (s *System) told(err error) {
+	select {
+	case <-s.deployed:
+	default:
+	}
+	s.deployed <- err
+}
+
+// Act implements scenario.Acted.
+func (s *System) Act(ctx context.Context, a scenario.Action) error {
+	if a.Do == ActRestore {
+		return s.service.Update(service.Policies())
+	}
+	select { // What came of an earlier one is known.
+	case <-s.deployed:
+	default:
+	}
+	// The whole file at once, as a deployment does.
+	next := s.policies() + ".next"
+	if err := os.WriteFile(next, []byte(a.With["policies"]), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(next, s.policies()); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.deployed:
+		if refused := a.With["refused"] == "yes"; refused != (err != nil) {
+			return fmt.Errorf("refused: %t, and the service said: %v", refused, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(10 * time.Second):
+		return errors.New("the service did not see the file within 10 s")
+	}
+}
+
+// URL is the base address of the service.
+func (s *System) URL() string { return s.service.URL() }
+
+// Store says in a few words where the events are.
+func (s *System) Store() string { return s.backend.name }
+
+// Recorder remembers what the guards did.
+func (s *System) Recorder() *dashboard.Recorder { return s.service.Recorder() }
+
+// Guards are those of the dependencies.
+func (s *System) Guards() []*resilience.Guard { return s.service.Guards() }
+
+// Injected implements chaos.Listener: a fault is an event of its span and a metric.
+func (s *System) Injected(ctx context.Context, e chaos.Event) { s.marks.Injected(ctx, e) }
+
+// Legend implements scenario.System.
+func (s *System) Legend() scenario.Legend {
+	return scenario.Legend{
+		About: fmt.Sprintf("%d members ask the license service, on %s, for licenses, renewals, plays and more.", s.crowd.members, s.backend.name),
+		Kinds: kinds, Outcomes: outcomes, Sources: sources,
+		Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService},
+	}
+}
+
+// Dependencies implements scenario.Watched.
+func (s *System) Dependencies() []scenario.Dependency {
+	var all []scenario.Dependency
+	for _, g := range s.service.Guards() {
+		now := g.Snapshot()
+		all = append(all, scenario.Dependency{Name: now.Dependency, State: now.Breaker.String(), Permits: now.InFlight, Limit: now.Limit,
+			Calls: s.asked.of(now.Dependency), Attempts: s.witness.attempts(now.Dependency)})
+	}
+	if s.backend.nodes != nil {
+		all = append(all, s.backend.nodes()...)
+	}
+	return all
+}
+
+// Harm implements scenario.Harmed.
+func (s *System) Harm(ctx context.Context) error {
+	if s.backend.harm == nil {
+		return nil
+	}
+	return s.backend.harm(ctx)
+}
+
+// Send implements scenario.System.
+func (s *System) Send(ctx context.Context, n int) load.Sample { return s.crowd.send(ctx, n) }
+
+// Judge implements scenario.System.
+func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, error) {
+	r := run{answers: s.crowd.answers(), witness: s.witness}
+	var err error
+	var back *report.Check
+	if s.backend.check != nil {
+		c := s.backend.check(ctx)
+		back = &c
+	}
+	r.drained, r.pending = s.settle(ctx)
+	if r.history, err = readHistory(ctx, s.backend.store, s.crowd.everybody()); err != nil {
+		return nil, err
+	}
+	checks := r.judge()
+	if back != nil {
+		checks = append(checks, *back)
+	}
+	return checks, nil
+}
+
+// settle waits until the journal is empty, or it is clear that it will not be.
+func (s *System) settle(ctx context.Context) (time.Duration, int) {
+	began := time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for s.service.App().Pending() > 0 && time.Since(began) < 20*time.Second && ctx.Err() == nil {
+		<-tick.C
+	}
+	return time.Since(began), s.service.App().Pending()
+}
+
+// Close implements scenario.System: the service ends first.
+func (s *System) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var errs []error
+	if s.unwatch != nil {
+		s.unwatch()
+		s.watching.Wait()
+	}
+	if s.crowd != nil {
+		s.crowd.http.CloseIdleConnections()
+	}
+	if s.service != nil {
+		errs = append(errs, s.service.Shutdown(ctx))
+	}
+	errs = append(errs, s.proxies.Close(ctx))
+	if s.servers != nil {
+		errs = append(errs, s.servers.Shutdown(ctx))
+	}
+	if s.backend != nil {
+		errs = append(errs, s.backend.close())
+	}
+	if s.observed != nil {
+		errs = append(errs, s.observed.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}

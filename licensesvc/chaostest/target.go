@@ -1,0 +1,206 @@
+package chaostest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/cluster"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+)
+
+// The settings of a scenario, and what each may be.
+const (
+	// SettingStore is where events are kept: sqlite (default) or cassandra.
+	SettingStore = "store"
+	// SettingRegions is how many data centres the store cassandra has: 1 (default), with
+	// three nodes, or 2, with a node in each. The service is in the first one.
+	SettingRegions = "regions"
+	// SettingMembers is how many members ask. Default: 240.
+	SettingMembers = "members"
+	// SettingRetries is how often a client asks again, at once, when it is told that
+	// something failed. Default: 0.
+	SettingRetries = "retries"
+	// SettingWarm is no if members are not to ask once before the load. Default: yes.
+	SettingWarm = "warm"
+)
+
+const defaultMembers = 240
+
+// The actions of a scenario.
+const (
+	// ActDeploy writes the file of policies that the service watches: "policies" is its
+	// text, "refused" is yes if the service must refuse it.
+	ActDeploy = "deploy-policies"
+	// ActRestore brings the service's own policies back.
+	ActRestore = "restore-policies"
+)
+
+// Target starts license services. The zero value is ready. It is safe for concurrent use.
+type Target struct {
+	// Listen is the address of the API and the dashboard. Default: a free port.
+	Listen string
+	// Faults are shown on the dashboard. Nil: none.
+	Faults func(*chaos.Injector) dashboard.Faults
+	// Getenv reads the environment, for where spans go. Nil: nowhere.
+	Getenv func(string) string
+	// Log tells what an operator should know of the service. Nil: nothing is told.
+	Log *slog.Logger
+	// Cassandra is a cluster to use for the store cassandra, which stays the caller's.
+	// Nil, or without what a scenario needs: nodes are started, and ended with the system.
+	Cassandra *Nodes
+	_         struct{}
+}
+
+// Known are the names that faults can use on a store, and where they can happen.
+func Known(store string, regions int) chaos.Known {
+	k, places := chaos.Known{Nodes: []string{}}, []string{chaos.InProcess}
+	if store == "cassandra" {
+		k, places = shape(regions).Known(app.EventStore), append(places, chaos.CQL, chaos.Node)
+	}
+	k.Dependencies = []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}
+	k.Places, k.Clocks = map[string][]string{app.EventStore: places, Clock: {chaos.InProcess}}, []string{Clock}
+	for _, name := range []string{upstream.Membership, upstream.Catalog, upstream.KeyService} {
+		k.Places[name] = []string{chaos.HTTP, chaos.TCP}
+	}
+	return k
+}
+
+// shape is the cluster of a store with so many data centres.
+func shape(regions int) cluster.Config {
+	if regions > 1 {
+		return cluster.Config{Nodes: 1, DataCenters: regions}
+	}
+	return cluster.Config{Nodes: 3, DataCenters: 1}
+}
+
+// diskMB is the size of a node's disk when a fault is to fill it.
+const diskMB = 256
+
+// topology is the cluster that a scenario needs.
+func topology(s scenario.Scenario) cluster.Config {
+	cfg := shape(number(s, SettingRegions, 1))
+	for _, r := range s.Faults {
+		switch r.What.Kind {
+		case chaos.DiskFull:
+			cfg.DiskMB = diskMB
+		case chaos.Partition:
+			cfg.Namespaces = true
+		}
+	}
+	return cfg
+}
+
+// Clock is the name of the service's clock among what can be harmed.
+const Clock = "clock"
+
+// Check implements scenario.Target.
+func (t Target) Check(s scenario.Scenario) error {
+	var errs []error
+	add := func(field, format string, args ...any) { errs = append(errs, problem(field, format, args...)) }
+	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
+		at := "settings." + name
+		switch value := s.Settings[name]; name {
+		case SettingStore:
+			if value != "sqlite" && value != "cassandra" {
+				add(at, "is %q: there are sqlite and cassandra", value)
+			}
+		case SettingWarm:
+			if value != "yes" && value != "no" {
+				add(at, "is %q: give yes or no", value)
+			}
+		case SettingRegions:
+			switch {
+			case value != "1" && value != "2":
+				add(at, "is %q: give 1 or 2", value)
+			case value == "2" && s.Settings[SettingStore] != "cassandra":
+				add(at, "is 2: only the store cassandra has two")
+			}
+		case SettingMembers, SettingRetries:
+			least := 0
+			if name == SettingMembers {
+				least = 1
+			}
+			if n, err := strconv.Atoi(value); err != nil || n < least || n > 100_000 {
+				add(at, "is %q: give a number from %d to 100000", value, least)
+			}
+		default:
+			add(at, "there is no such setting; there are %s", strings.Join([]string{SettingStore, SettingRegions, SettingMembers, SettingRetries, SettingWarm}, ", "))
+		}
+	}
+	for i, a := range s.Actions {
+		switch {
+		case a.Do != ActDeploy && a.Do != ActRestore:
+			add(fmt.Sprintf("actions[%d].do", i), "is %q: there are %s and %s", a.Do, ActDeploy, ActRestore)
+		case a.Do == ActDeploy && a.With["policies"] == "":
+			add(fmt.Sprintf("actions[%d].with.policies", i), "is missing: give the text of a file of policies")
+		}
+	}
+	return errors.Join(append(errs, checkFaults(s, Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
+}
+
+// problem is one thing that is wrong in a scenario.
+func problem(field, format string, args ...any) error {
+	return &chaos.PlanError{Problems: []chaos.Problem{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// checkFaults refuses faults of what isn't there.
+func checkFaults(s scenario.Scenario, known chaos.Known) error {
+	return s.CheckFaults(func(p chaos.Plan) error {
+		err := p.CheckNames(known)
+		if err == nil && setting(s, SettingStore, "sqlite") == "cassandra" {
+			err = topology(s).CheckPlan(p, app.EventStore)
+		}
+		return err
+	})
+}
+
+func setting(s scenario.Scenario, name, otherwise string) string {
+	if v := s.Settings[name]; v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// number is a setting that Check found to be a number.
+func number(s scenario.Scenario, name string, otherwise int) int {
+	if n, err := strconv.Atoi(s.Settings[name]); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// Start implements scenario.Target.
+func (t Target) Start(ctx context.Context, setup scenario.Setup) (_ scenario.System, err error) {
+	if t.Log == nil {
+		t.Log = slog.New(slog.DiscardHandler)
+	}
+	if t.Getenv == nil {
+		t.Getenv = func(string) string { return "" }
+	}
+	if t.Listen == "" {
+		t.Listen = "127.0.0.1:0"
+	}
+	s := &System{target: t, setup: setup, witness: newWitness(), deployed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := s.build(ctx); err != nil {
+		return nil, err
+	}
+	if setting(setup.Scenario, SettingWarm, "yes") == "no" {
+		return s, nil
+	}
+	return s, s.crowd.warm(ctx)
+}

@@ -1,0 +1,76 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/licensesvc/chaostest"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+)
+
+// ErrFailed: the verdict is not "passed". The report says why.
+var ErrFailed = errors.New("the demonstration did not pass")
+
+// Config says how the demonstration is run.
+type Config struct {
+	// Scenario is what is played; see SQLite and Cassandra.
+	Scenario scenario.Scenario
+	// Command is what runs it again, for the report.
+	Command string
+	// Listen is the address of the API and the dashboard.
+	Listen string
+	// Report is the folder that the report is written into.
+	Report string
+	// Seed decides load and faults. Zero: that of the scenario.
+	Seed uint64
+	// Out is where it is told, Terminal says that a person watches: the page stays
+	// up until the context ends.
+	Out      io.Writer
+	Terminal bool
+	// Log tells what an operator should know of the service. Default: nothing is told.
+	Log *slog.Logger
+	// Getenv reads the environment.
+	Getenv func(string) string
+}
+
+// Run runs the demonstration. The error matches ErrFailed if it ran and did not
+// pass; then its data is kept, and named.
+func Run(ctx context.Context, cfg Config) error {
+	if err := report.Writable(cfg.Report); err != nil {
+		return err
+	}
+	demo := scenario.Config{
+		Target: chaostest.Target{Listen: cfg.Listen, Getenv: cfg.Getenv, Log: cfg.Log,
+			Faults: func(i *chaos.Injector) dashboard.Faults { return &faults{injector: i} }},
+		Seed: cfg.Seed, Command: cfg.Command, Out: cfg.Out,
+		Watch: func(ctx context.Context, v scenario.View) { newLive(cfg, v).run(ctx) },
+	}
+	var page string
+	demo.Told = func(ctx context.Context, v scenario.View, rep *report.Report) error {
+		var err error
+		page, err = rep.Save(cfg.Report, "demo")
+		fmt.Fprintf(cfg.Out, "\n%s\nVerdict: %s. Report: %s\n", rep.Text(), rep.Verdict, page)
+		if err != nil {
+			return err
+		}
+		if cfg.Terminal {
+			fmt.Fprintln(cfg.Out, "The service stays up until Ctrl-C.")
+			<-ctx.Done()
+		}
+		return nil
+	}
+	rep, err := scenario.Play(ctx, cfg.Scenario, demo)
+	if err != nil {
+		return err
+	}
+	if rep.Verdict != report.Passed {
+		return fmt.Errorf("%w: verdict %s; see %s", ErrFailed, rep.Verdict, page)
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package service
+
+import (
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/diskwatch"
+)
+
+// standIns says what stands in for a dependency, in the order of Guards.
+var standIns = []string{
+	"new licenses are promised, reads show what is remembered",
+	"the last known plan: 15 min for new licenses, 30 days for renewals",
+	"the last known terms for a day, then the studio's strictest",
+	"nothing: there is no license without a key",
+}
+
+// page is the dashboard.
+func (in *Instance) page() (*dashboard.Dashboard, error) {
+	var dependencies []dashboard.Dependency
+	for i, g := range in.Guards() {
+		dependencies = append(dependencies, dashboard.Dependency{Name: g.Snapshot().Dependency, StandIn: standIns[i], Snapshot: g.Snapshot})
+	}
+	return dashboard.New(dashboard.Config{
+		Dependencies: dependencies, Recorder: in.recorder, Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults,
+		Status: func() dashboard.Status {
+			why := in.notReady()
+			return dashboard.Status{Ready: why == "", Note: why, Provisional: in.app.Pending()}
+		},
+		Capacity: func() dashboard.Capacity {
+			f := in.monitor.Forecast()
+			c := dashboard.Capacity{EventBytes: f.BytesPerEvent, EventsPerHour: f.EventsPerHour, FreeBytes: f.FreeBytes, StoreBytes: f.StoreBytes, DaysLeft: f.DaysLeft, State: string(f.State), Note: f.Why}
+			if err := in.monitor.Err(); err != nil {
+				c.State, c.Note = string(diskwatch.Alarm), "the disk could not be measured: "+err.Error()
+			}
+			return c
+		},
+	})
+}

@@ -1,0 +1,367 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/clients/rest/server"
+	"github.com/backstay-go/backstay/internal/observe"
+	"github.com/backstay-go/backstay/licensesvc/api"
+	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"github.com/backstay-go/backstay/licensesvc/app/token"
+	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/diskwatch"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
+	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/telemetry"
+)
+
+// propagator is what travels: the trace, and the baggage that faults go by.
+var propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+
+// defaultDeadline is what a request may take.
+const defaultDeadline = 2 * time.Second
+
+// Config is what a service is made of.
+type Config struct {
+	// Listen is the address of the API and the dashboard. Default: 127.0.0.1:8080.
+	Listen string
+	// Data is the folder of the journal and the signing key. Required.
+	Data string
+	// Store holds the events. Required; who opened it closes it, after Shutdown.
+	Store eventstore.Store
+	// ViewsApart is as in app.Config.
+	ViewsApart bool
+	// Policies replace the service's own, by guard. See Policies.
+	Policies map[string]resilience.Policy
+	// StorePolicy is the policy of the store's guard. Nil: that of Policies, else
+	// app.StorePolicy.
+	StorePolicy *resilience.Policy
+	// Membership, Catalog and Keys are base addresses. Required.
+	Membership, Catalog, Keys string
+	// Transport carries requests to a dependency. Nil: one that suits its guard.
+	Transport func(dependency string) http.RoundTripper
+	// Wrap is put around the whole handler. Nil: nothing is.
+	Wrap func(http.Handler) http.Handler
+	// Deadline bounds a request. Default: 2 s.
+	Deadline time.Duration
+	// Notice is how long the service goes on as before once it is not ready, so that
+	// balancers look elsewhere. Default: none.
+	Notice time.Duration
+	// Drain is how long requests that were begun may take at Shutdown, before they
+	// are cut off. Default: 10 s.
+	Drain time.Duration
+	// Trust says whose Backstay headers count. Default: callers on loopback.
+	Trust func(*http.Request) bool
+	// Tokens says who may do what. Nil: everybody everything.
+	Tokens *api.Tokens
+	// Limits say when the disk is short.
+	Limits diskwatch.Limits
+	// Faults are shown on the dashboard, with buttons. Nil: none.
+	Faults dashboard.Faults
+	// Clock is the time as it is recorded. Nil: time.Now.
+	Clock func() time.Time
+	// Observed is where spans and metrics go. Required.
+	Observed *observe.Providers
+	// Listeners are told what the guards do, besides the service's own.
+	Listeners []resilience.Listener
+	// Log tells what an operator should know. Required.
+	Log *slog.Logger
+	_   struct{}
+}
+
+// Instance is a running service. It is safe for concurrent use.
+type Instance struct {
+	cfg       Config
+	app       *app.Service
+	clients   *upstream.Clients
+	journal   *journal.Journal
+	telemetry *telemetry.Telemetry
+	recorder  *dashboard.Recorder
+	dashboard *dashboard.Dashboard
+	monitor   *diskwatch.Monitor
+	traffic   *traffic
+	own       *resilience.Guard // of the service itself
+	http      *server.Server
+	listen    net.Listener
+	draining  atomic.Bool
+	drain     context.CancelFunc
+
+	background sync.WaitGroup
+	stop       context.CancelFunc
+	served     chan struct{}
+	serveErr   error // read after served is closed
+}
+
+// Start makes a service and serves. On an error nothing is left running.
+func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Deadline == 0 {
+		cfg.Deadline = defaultDeadline
+	}
+	in := &Instance{cfg: cfg, recorder: &dashboard.Recorder{}, traffic: &traffic{}, served: make(chan struct{}), stop: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.release())
+		}
+	}()
+	if in.telemetry, err = telemetry.New(telemetry.Config{TracerProvider: cfg.Observed.Tracer, MeterProvider: cfg.Observed.Meter}); err != nil {
+		return nil, err
+	}
+	if err := in.assemble(ctx); err != nil {
+		return nil, err
+	}
+	handler, err := in.handler()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:8080"
+	}
+	var lc net.ListenConfig
+	if in.listen, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose a free host:port with --listen", cfg.Listen, err)
+	}
+	in.http, err = server.NewServer(server.ServerConfig{
+		HTTP:   &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)},
+		Notice: cfg.Notice, Limit: cfg.Drain,
+	})
+	if err != nil {
+		return nil, errors.Join(err, in.listen.Close())
+	}
+	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	in.drain, in.stop = drain, stop
+	go func() {
+		defer close(in.served)
+		in.serveErr = in.http.Run(serving, in.listen)
+	}()
+	in.background.Go(func() { in.ended("drain the journal", in.app.Run(running)) })
+	in.background.Go(func() { in.ended("watch the disk", in.monitor.Run(running)) })
+	return in, nil
+}
+
+func (c Config) check() error {
+	var errs []error
+	if c.Data == "" {
+		errs = append(errs, errors.New("no data folder: give one with --data"))
+	}
+	if c.Store == nil {
+		errs = append(errs, errors.New("instance: Store is nil"))
+	}
+	if c.Observed == nil || c.Log == nil {
+		errs = append(errs, errors.New("instance: Observed and Log are required"))
+	}
+	return errors.Join(errs...)
+}
+
+// assemble opens what the service needs, from the disk up.
+func (in *Instance) assemble(ctx context.Context) (err error) {
+	cfg := in.cfg
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w; choose one that can be written with --data", err)
+	}
+	if err := CheckPolicies(cfg.Policies); err != nil {
+		return err
+	}
+	upstreams := maps.Clone(cfg.Policies)
+	delete(upstreams, app.EventStore)
+	delete(upstreams, api.Name)
+	own, ok := cfg.Policies[api.Name]
+	if !ok {
+		own = api.Policy(cfg.Deadline)
+	}
+	if in.own, err = resilience.New(own); err != nil {
+		return err
+	}
+	if p, ok := cfg.Policies[app.EventStore]; ok && cfg.StorePolicy == nil {
+		cfg.StorePolicy = &p
+	}
+	listeners := append([]resilience.Listener{in.telemetry, in.recorder}, cfg.Listeners...)
+	if in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams}); err != nil {
+		return err
+	}
+	if in.journal, err = journal.Open(journal.Config{Path: filepath.Join(cfg.Data, "journal")}); err != nil {
+		return err
+	}
+	signer, err := token.Open(filepath.Join(cfg.Data, "token.key"))
+	if err != nil {
+		return err
+	}
+	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(cfg.Data), Limits: cfg.Limits,
+		Events: func(ctx context.Context) (int64, error) {
+			stats, err := cfg.Store.Stats(ctx)
+			return stats.Events, err
+		}})
+	if err != nil {
+		return err
+	}
+	in.app, err = app.New(app.Config{Store: cfg.Store, ViewsApart: cfg.ViewsApart, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log, Clock: cfg.Clock,
+		Full: func() string {
+			if f := in.monitor.Forecast(); f.State == diskwatch.Full {
+				return f.Why
+			}
+			return ""
+		}})
+	if err != nil {
+		return err
+	}
+	for _, g := range append(in.Guards(), in.own) {
+		if err := in.telemetry.Watch(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transport makes a client span of every request, and lets the trace travel.
+func (in *Instance) transport(dependency string) http.RoundTripper {
+	var base http.RoundTripper
+	if in.cfg.Transport != nil {
+		base = in.cfg.Transport(dependency)
+	}
+	if base == nil {
+		base = rest.NewBase(64)
+	}
+	return &traced{RoundTripper: otelhttp.NewTransport(base, otelhttp.WithTracerProvider(in.cfg.Observed.Tracer), otelhttp.WithPropagators(propagator),
+		otelhttp.WithMeterProvider(in.cfg.Observed.Meter)), base: base}
+}
+
+// traced closes what it is around.
+type traced struct {
+	http.RoundTripper
+	base http.RoundTripper
+}
+
+func (t *traced) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// handler is the API and what is beside it.
+func (in *Instance) handler() (http.Handler, error) {
+	cfg := in.cfg
+	handler, err := api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Tokens: cfg.Tokens, Ready: in.notReady, Told: in.traffic.told, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	if in.dashboard, err = in.page(); err != nil {
+		return nil, err
+	}
+	spans := otelhttp.NewHandler(handler, "licensesvc", otelhttp.WithTracerProvider(cfg.Observed.Tracer), otelhttp.WithMeterProvider(cfg.Observed.Meter),
+		otelhttp.WithPropagators(propagator),
+		otelhttp.WithFilter(func(r *http.Request) bool { return r.URL.Path != "/livez" && r.URL.Path != "/readyz" }),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			if r.Pattern != "" {
+				return r.Pattern
+			}
+			return r.Method
+		}))
+	mux := http.NewServeMux()
+	mux.Handle("/", spans)
+	mux.Handle("/dashboard/", in.dashboard)
+	mux.Handle("GET /metrics", cfg.Observed.Metrics)
+	mux.Handle("GET /{$}", http.RedirectHandler("/dashboard/", http.StatusFound))
+	var all http.Handler = mux
+	if cfg.Wrap != nil {
+		all = cfg.Wrap(all)
+	}
+	return all, nil
+}
+
+func (in *Instance) notReady() string {
+	if in.draining.Load() {
+		return "draining"
+	}
+	if err := in.journal.Err(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// ended tells why something that runs in the background ended, if it was not told to.
+func (in *Instance) ended(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		in.cfg.Log.Error("ended", "task", what, "error", err)
+	}
+}
+
+// Address is the host:port that the service listens on.
+func (in *Instance) Address() string { return in.listen.Addr().String() }
+
+// URL is its base address.
+func (in *Instance) URL() string { return "http://" + in.Address() }
+
+// App is the service itself.
+func (in *Instance) App() *app.Service { return in.app }
+
+// Guards are those of the dependencies: event store, membership, catalog, key service.
+func (in *Instance) Guards() []*resilience.Guard {
+	return append([]*resilience.Guard{in.app.Guard()}, in.clients.Guards()...)
+}
+
+// Recorder remembers what the guards did.
+func (in *Instance) Recorder() *dashboard.Recorder { return in.recorder }
+
+// Served is closed when the server has ended, which it does by itself only when it
+// can't go on; Shutdown then says why.
+func (in *Instance) Served() <-chan struct{} { return in.served }
+
+// Shutdown ends the service: it is not ready, then answers close their connections, then
+// no connection is taken, then the requests that were begun end, then everything else.
+// The context bounds the whole; what it cuts off is an error.
+func (in *Instance) Shutdown(ctx context.Context) error {
+	in.draining.Store(true)
+	err := in.dashboard.Close()
+	in.drain()
+	select {
+	case <-in.served:
+	case <-ctx.Done():
+		err = errors.Join(err, in.http.Close())
+		<-in.served
+	}
+	err = errors.Join(err, in.serveErr)
+	in.stop()
+	in.background.Wait()
+	return errors.Join(err, in.release())
+}
+
+// release closes what assemble and Start opened, as far as they came.
+func (in *Instance) release() error {
+	var errs []error
+	if in.app != nil {
+		errs = append(errs, in.app.Close())
+	}
+	if in.journal != nil {
+		errs = append(errs, in.journal.Close())
+	}
+	if in.clients != nil {
+		errs = append(errs, in.clients.Close())
+	}
+	if in.own != nil {
+		errs = append(errs, in.own.Close())
+	}
+	if in.telemetry != nil {
+		errs = append(errs, in.telemetry.Close())
+	}
+	return errors.Join(errs...)
+}
