@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mattn/go-isatty"
+)
+
+// Stdin is the file name that means standard input.
+const Stdin = "-"
+
+// maxInput bounds what is read from standard input, in bytes.
+const maxInput = 64 << 20
+
+// Streams are the surroundings of a command. Tests give their own.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Environ  []string // as os.Environ returns it
+}
+
+// Process returns the streams of this process.
+func Process() *Streams {
+	return &Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}
+}
+
+// Getenv returns the value of a variable, or "". As in a process, the last one of a name counts.
+func (s *Streams) Getenv(name string) string {
+	for i := len(s.Environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(s.Environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// ReadFile reads a file, or standard input if the name is "-". It returns the name by which
+// messages call the file. Errors have status 2.
+func (s *Streams) ReadFile(file string) (shown string, text []byte, err error) {
+	if file != Stdin {
+		text, err = os.ReadFile(file)
+		if err != nil {
+			err = BadInput(fmt.Errorf("%w; give a file that exists and can be read, or - for standard input", err))
+		}
+		return file, text, err
+	}
+	const name = "standard input"
+	text, err = io.ReadAll(io.LimitReader(s.In, maxInput+1))
+	switch {
+	case err != nil:
+		return name, nil, BadInput(fmt.Errorf("read standard input: %w", err))
+	case len(text) > maxInput:
+		return name, nil, BadInput(fmt.Errorf("standard input is longer than %d MiB", maxInput>>20))
+	}
+	return name, text, nil
+}
+
+// WriteJSON writes a value, indented, for programs to read.
+func (s *Streams) WriteJSON(v any) error {
+	encoder := json.NewEncoder(s.Out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return Failed(encoder.Encode(v))
+}
+
+// Style returns the colours for a stream: none unless it is a terminal, and none if the
+// environment has NO_COLOR (see no-color.org) or TERM=dumb.
+func (s *Streams) Style(w io.Writer) Style {
+	f, ok := w.(*os.File)
+	return Style{on: ok && isatty.IsTerminal(f.Fd()) && s.Getenv("NO_COLOR") == "" && s.Getenv("TERM") != "dumb"}
+}
+
+// Style colours text. Its zero value leaves text as it is.
+type Style struct{ on bool }
+
+func (s Style) paint(code, text string) string {
+	if !s.on || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// Bold makes text stand out.
+func (s Style) Bold(text string) string { return s.paint("1", text) }
+
+// Bad is for errors and failures.
+func (s Style) Bad(text string) string { return s.paint("31", text) }
+
+// Doubtful is for warnings and what is undecided.
+func (s Style) Doubtful(text string) string { return s.paint("33", text) }
+
+// Good is for what passed.
+func (s Style) Good(text string) string { return s.paint("32", text) }
+
+// Printable returns text without control characters, so that a name from a file or from another
+// machine can't change the terminal.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,61 @@
+package suggest
+
+import (
+	"iter"
+	"strings"
+)
+
+// Nearest returns the name that is closest to the given one, or "" when none is close: at most
+// two edits away, and at most one in three characters. Letter case, spaces, dots, hyphens and
+// underscores do not count, so that maxAttempts is near max_attempts. Of equally close names the
+// first is returned.
+func Nearest(given string, names iter.Seq[string]) string {
+	plain := fold(given)
+	best, found := len([]rune(plain))/3, ""
+	best = min(best, 2)
+	for name := range names {
+		if d := distance(plain, fold(name)); d < best || d == best && found == "" {
+			best, found = d, name
+		}
+	}
+	return found
+}
+
+// Phrase returns `; did you mean "name"?`, or "" when no name is close.
+func Phrase(given string, names iter.Seq[string]) string {
+	if name := Nearest(given, names); name != "" {
+		return `; did you mean "` + name + `"?`
+	}
+	return ""
+}
+
+var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
+
+func fold(s string) string { return separators.Replace(strings.ToLower(s)) }
+
+// distance is the Damerau-Levenshtein distance with adjacent transpositions (optimal string
+// alignment): the number of characters to insert, remove, replace or swap.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	var before []int
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range x {
+		next := make([]int, len(y)+1)
+		next[0] = i + 1
+		for j := range y {
+			cost := 1
+			if x[i] == y[j] {
+				cost = 0
+			}
+			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(y)]
+}
