@@ -132,8 +132,11 @@ func (c *checker) notEndless(field string, d time.Duration) {
 }
 
 func (c *checker) count(field string, n int) {
-	if n < 0 {
+	switch {
+	case n < 0:
 		c.err(field, fmt.Sprintf("is %d", n), "use zero or more")
+	case n > maxPermits:
+		c.err(field, fmt.Sprintf("is %d", n), fmt.Sprintf("use at most %d", maxPermits))
 	}
 }
 
@@ -205,9 +208,6 @@ func (c *checker) adaptive(b BulkheadPolicy, a AdaptivePolicy) {
 	c.notEndless("bulkhead.adaptive.objective", a.Objective)
 	c.count("bulkhead.adaptive.min", a.Min)
 	c.count("bulkhead.adaptive.max", a.Max)
-	if a.Max > maxPermits {
-		c.err("bulkhead.adaptive.max", fmt.Sprintf("is %d", a.Max), fmt.Sprintf("use at most %d", maxPermits))
-	}
 	if a.Min > b.Limit && b.Limit > 0 {
 		c.err("bulkhead.adaptive.min", fmt.Sprintf("is %d, above bulkhead.limit %d, where the limit starts", a.Min, b.Limit), "lower min or raise limit")
 	}
@@ -222,6 +222,9 @@ func (c *checker) breaker(b BreakerPolicy) {
 		c.err("breaker.window", fmt.Sprintf("is %v", b.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
 	}
 	c.count("breaker.minimumCalls", b.MinimumCalls)
+	if b.MinimumCalls > maxMinimumCalls && b.MinimumCalls <= maxPermits {
+		c.err("breaker.minimumCalls", fmt.Sprintf("is %d, more than a window is sure to count", b.MinimumCalls), fmt.Sprintf("use at most %d", maxMinimumCalls))
+	}
 	c.rate("breaker.failureRate", b.FailureRate)
 	c.notNegative("breaker.slowCall", b.SlowCall)
 	c.rate("breaker.slowRate", b.SlowRate)
@@ -263,6 +266,7 @@ func (c *checker) operation(field string, o OperationPolicy) {
 		if r.MaxAttempts != 0 && r.MaxAttempts < 2 {
 			c.err(field+".retry.maxAttempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or drop retry")
 		}
+		c.count(field+".retry.maxAttempts", max(0, r.MaxAttempts))
 		c.notNegative(field+".retry.baseDelay", r.BaseDelay)
 		c.notNegative(field+".retry.maxDelay", r.MaxDelay)
 		base := r.BaseDelay

@@ -42,6 +42,8 @@ const (
 	tagShift  = 2 * countBits
 	tagMask   = 1<<20 - 1
 	slowMask  = 1<<tagShift - 1
+	// maxMinimumCalls is what a bucket counts at least, also right after it was halved.
+	maxMinimumCalls = 1 << 20
 )
 
 // tally is what a window counted.
@@ -81,9 +83,12 @@ func (w *window) add(now int64, bad, slow bool) {
 	}
 	for mine := tag(period); ; {
 		old := slot.calls.Load()
-		// Too late for its bucket, or the bucket is full: the rates hold without it.
-		if old&^slowMask != mine || old&countMask == countMask {
-			return
+		if old&^slowMask != mine {
+			return // too late for its bucket
+		}
+		if old&countMask == countMask {
+			slot.halve(old)
+			continue
 		}
 		if slot.calls.CompareAndSwap(old, old+one) {
 			break
@@ -100,10 +105,25 @@ func (w *window) add(now int64, bad, slow bool) {
 	}
 }
 
+// halve makes room in a full bucket. All its counts are halved, so that its rates stay and
+// later calls go on to change them.
+func (s *windowSlot) halve(old uint64) {
+	tag, bad, calls := old&^slowMask, old>>countBits&countMask, old&countMask
+	if !s.calls.CompareAndSwap(old, tag|bad/2<<countBits|calls/2) {
+		return
+	}
+	for {
+		slow := s.slow.Load()
+		if slow&^slowMask != tag || s.slow.CompareAndSwap(slow, tag|slow&slowMask/2) {
+			return
+		}
+	}
+}
+
 // shard spreads goroutines, and so cores: stacks lie apart.
 func (w *window) shard() uint {
 	var here byte
-	return uint(uintptr(unsafe.Pointer(&here))*0x9E3779B97F4A7C15>>48) & uint(len(w.shards)-1)
+	return uint(uint64(uintptr(unsafe.Pointer(&here)))*0x9E3779B97F4A7C15>>48) & uint(len(w.shards)-1)
 }
 
 // moveTo empties the buckets that fall out when the given period begins.
@@ -156,10 +176,21 @@ func (w *window) resized(length time.Duration, now int64) *window {
 		}
 		to := &next.shards[0].slots[mod(at/next.bucket)]
 		for i := range w.shards {
-			slot := &w.shards[i].slots[mod(p)]
-			to.calls.Add(slot.calls.Load() & slowMask)
-			to.slow.Add(slot.slow.Load() & slowMask)
+			to.merge(&w.shards[i].slots[mod(p)])
 		}
 	}
 	return next
+}
+
+// merge adds the counts of another bucket. If they do not fit, all are halved until they do.
+func (s *windowSlot) merge(from *windowSlot) {
+	mine, other := s.calls.Load(), from.calls.Load()
+	calls := mine&countMask + other&countMask
+	bad := mine>>countBits&countMask + other>>countBits&countMask
+	slow := s.slow.Load()&slowMask + from.slow.Load()&slowMask
+	for ; calls > countMask; calls /= 2 {
+		bad, slow = bad/2, slow/2
+	}
+	s.calls.Store(mine&^slowMask | bad<<countBits | calls)
+	s.slow.Store(mine&^slowMask | slow)
 }

@@ -96,3 +96,38 @@ func TestPausesAreSpread(t *testing.T) {
 		t.Errorf("of 1000 pauses %d in the lowest quarter, %d in the highest", low, high)
 	}
 }
+
+// TestWindowFollowsTheRateOfAFullBucket: a bucket that can count no further must not stop
+// at the rate that it has. All of these calls fall into one bucket of one shard.
+func TestWindowFollowsTheRateOfAFullBucket(t *testing.T) {
+	w := newWindow(time.Hour, 0)
+	w.shards = w.shards[:1]
+	add := func(n int, bad, slow bool) {
+		for range n {
+			w.add(1, bad, slow)
+		}
+	}
+	add(countMask+1, false, false)
+	add(countMask, true, true)
+	got := w.sum(1)
+	share := func(n int) float64 { return float64(n) / float64(got.calls) }
+	if got.calls < maxMinimumCalls || share(got.bad) < 0.5 || share(got.slow) < 0.5 || got.bad > got.calls || got.slow > got.calls {
+		t.Errorf("%+v after as many failures as a bucket counts; want at least half of it bad, and slow", got)
+	}
+}
+
+// TestWindowsThatMergeKeepTheirRates: buckets of several shards may hold more than one.
+func TestWindowsThatMergeKeepTheirRates(t *testing.T) {
+	w := newWindow(time.Hour, 0)
+	w.shards = make([]windowShard, 4)
+	for i := range w.shards {
+		w.shards[i].slots[0].calls.Store(countMask/2<<countBits | countMask)
+		w.shards[i].slots[0].slow.Store(countMask / 4)
+	}
+	got := w.resized(2*time.Hour, 1).sum(1)
+	for name, c := range map[string]struct{ n, want int }{"bad": {got.bad, got.calls / 2}, "slow": {got.slow, got.calls / 4}} {
+		if d := float64(c.n-c.want) / float64(c.want); got.calls < maxMinimumCalls || d < -0.01 || d > 0.01 {
+			t.Errorf("%s: %d of %+v; want %d", name, c.n, got, c.want)
+		}
+	}
+}
