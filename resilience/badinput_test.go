@@ -26,47 +26,47 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		"negative limit":               {"bulkhead.limit", func(x *p) { x.Bulkhead.Limit = -1 }},
 		"limit too large":              {"bulkhead.limit", func(x *p) { x.Bulkhead.Limit = math.MaxInt }},
 		"negative queue":               {"bulkhead.queue", func(x *p) { x.Bulkhead.Queue = -1 }},
-		"negative wait":                {"bulkhead.maxWait", func(x *p) { x.Bulkhead.MaxWait = -1 }},
+		"negative wait":                {"bulkhead.max_wait", func(x *p) { x.Bulkhead.MaxWait = -1 }},
 		"no objective":                 {"bulkhead.adaptive.objective", func(x *p) { x.Bulkhead.Adaptive = &resilience.AdaptivePolicy{} }},
 		"floor above start":            {"bulkhead.adaptive.min", func(x *p) { x.Bulkhead.Adaptive = &resilience.AdaptivePolicy{Objective: 1, Min: 11} }},
 		"ceiling below start":          {"bulkhead.adaptive.max", func(x *p) { x.Bulkhead.Adaptive = &resilience.AdaptivePolicy{Objective: 1, Max: 9} }},
 		"negative ceiling":             {"bulkhead.adaptive.max", func(x *p) { x.Bulkhead.Adaptive = &resilience.AdaptivePolicy{Objective: 1, Max: -1} }},
-		"no rate":                      {"rateLimit.perSecond", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{} }},
-		"rate is no number":            {"rateLimit.perSecond", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{PerSecond: math.NaN()} }},
-		"rate without end":             {"rateLimit.perSecond", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{PerSecond: math.Inf(1)} }},
-		"negative burst":               {"rateLimit.burst", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{PerSecond: 1, Burst: -1} }},
+		"no rate":                      {"rate_limit.per_second", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{} }},
+		"rate is no number":            {"rate_limit.per_second", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{PerSecond: math.NaN()} }},
+		"rate without end":             {"rate_limit.per_second", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{PerSecond: math.Inf(1)} }},
+		"negative burst":               {"rate_limit.burst", func(x *p) { x.RateLimit = &resilience.RateLimitPolicy{PerSecond: 1, Burst: -1} }},
 		"negative window":              {"breaker.window", func(x *p) { x.Breaker.Window = -1 }},
 		"window too short":             {"breaker.window", func(x *p) { x.Breaker.Window = 1 }},
-		"negative minimum":             {"breaker.minimumCalls", func(x *p) { x.Breaker.MinimumCalls = -1 }},
-		"failure rate above 1":         {"breaker.failureRate", func(x *p) { x.Breaker.FailureRate = 1.1 }},
-		"failure rate is no number":    {"breaker.failureRate", func(x *p) { x.Breaker.FailureRate = math.NaN() }},
-		"negative slow call":           {"breaker.slowCall", func(x *p) { x.Breaker.SlowCall = -1 }},
-		"slow rate without slow call":  {"breaker.slowRate", func(x *p) { x.Breaker.SlowRate = 0.5 }},
-		"negative open period":         {"breaker.openFor", func(x *p) { x.Breaker.OpenFor = -1 }},
-		"longest below first":          {"breaker.maxOpenFor", func(x *p) { x.Breaker.OpenFor, x.Breaker.MaxOpenFor = 2, 1 }},
-		"longest below the default":    {"breaker.maxOpenFor", func(x *p) { x.Breaker.MaxOpenFor = time.Second }},
+		"negative minimum":             {"breaker.minimum_calls", func(x *p) { x.Breaker.MinimumCalls = -1 }},
+		"failure rate above 1":         {"breaker.failure_rate", func(x *p) { x.Breaker.FailureRate = 1.1 }},
+		"failure rate is no number":    {"breaker.failure_rate", func(x *p) { x.Breaker.FailureRate = math.NaN() }},
+		"negative slow call":           {"breaker.slow_call", func(x *p) { x.Breaker.SlowCall = -1 }},
+		"slow rate without slow call":  {"breaker.slow_rate", func(x *p) { x.Breaker.SlowRate = 0.5 }},
+		"negative open period":         {"breaker.open_for", func(x *p) { x.Breaker.OpenFor = -1 }},
+		"longest below first":          {"breaker.max_open_for", func(x *p) { x.Breaker.OpenFor, x.Breaker.MaxOpenFor = 2, 1 }},
+		"longest below the default":    {"breaker.max_open_for", func(x *p) { x.Breaker.MaxOpenFor = time.Second }},
 		"jitter of 1":                  {"breaker.jitter", func(x *p) { x.Breaker.Jitter = 1 }},
 		"negative probes":              {"breaker.probes", func(x *p) { x.Breaker.Probes = -1 }},
-		"negative probe timeout":       {"breaker.probeTimeout", func(x *p) { x.Breaker.ProbeTimeout = -1 }},
+		"negative probe timeout":       {"breaker.probe_timeout", func(x *p) { x.Breaker.ProbeTimeout = -1 }},
 		"unknown mode":                 {"breaker.mode", func(x *p) { x.Breaker.Mode = "ajar" }},
 		"ratio above 1":                {"budget.ratio", func(x *p) { x.Budget = &resilience.BudgetPolicy{Ratio: 2} }},
 		"negative tokens":              {"budget.burst", func(x *p) { x.Budget = &resilience.BudgetPolicy{Burst: -1} }},
 		"tokens that wrap around":      {"budget.burst", func(x *p) { x.Budget = &resilience.BudgetPolicy{Burst: math.MaxInt} }},
-		"more calls than are counted":  {"breaker.minimumCalls", func(x *p) { x.Breaker.MinimumCalls = 1<<20 + 1 }},
-		"minimum beyond sense":         {"breaker.minimumCalls", func(x *p) { x.Breaker.MinimumCalls = math.MaxInt }},
+		"more calls than are counted":  {"breaker.minimum_calls", func(x *p) { x.Breaker.MinimumCalls = 1<<20 + 1 }},
+		"minimum beyond sense":         {"breaker.minimum_calls", func(x *p) { x.Breaker.MinimumCalls = math.MaxInt }},
 		"probes beyond sense":          {"breaker.probes", func(x *p) { x.Breaker.Probes = math.MaxInt }},
-		"attempts beyond sense":        {"default.retry.maxAttempts", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{MaxAttempts: math.MaxInt} }},
+		"attempts beyond sense":        {"default.retry.max_attempts", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{MaxAttempts: math.MaxInt} }},
 		"no timeout":                   {"default.timeout", func(x *p) { x.Default.Timeout = 0 }},
 		"negative timeout":             {"default.timeout", func(x *p) { x.Default.Timeout = -1 }},
 		"timeout beyond sense":         {"default.timeout", func(x *p) { x.Default.Timeout = math.MaxInt64 }},
 		"objective beyond sense":       {"bulkhead.adaptive.objective", func(x *p) { x.Bulkhead.Adaptive = &resilience.AdaptivePolicy{Objective: math.MaxInt64} }},
-		"open beyond sense":            {"breaker.openFor", func(x *p) { x.Breaker.OpenFor = math.MaxInt64 }},
-		"negative attempt":             {"default.attemptTimeout", func(x *p) { x.Default.AttemptTimeout = -1 }},
-		"attempt above total":          {"default.attemptTimeout", func(x *p) { x.Default.AttemptTimeout = time.Hour }},
+		"open beyond sense":            {"breaker.open_for", func(x *p) { x.Breaker.OpenFor = math.MaxInt64 }},
+		"negative attempt":             {"default.attempt_timeout", func(x *p) { x.Default.AttemptTimeout = -1 }},
+		"attempt above total":          {"default.attempt_timeout", func(x *p) { x.Default.AttemptTimeout = time.Hour }},
 		"unknown class":                {"default.criticality", func(x *p) { x.Default.Criticality = 9 }},
-		"one attempt":                  {"default.retry.maxAttempts", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{MaxAttempts: 1} }},
-		"negative pause":               {"default.retry.baseDelay", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{BaseDelay: -1} }},
-		"longest pause below first":    {"default.retry.maxDelay", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{BaseDelay: 2, MaxDelay: 1} }},
+		"one attempt":                  {"default.retry.max_attempts", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{MaxAttempts: 1} }},
+		"negative pause":               {"default.retry.base_delay", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{BaseDelay: -1} }},
+		"longest pause below first":    {"default.retry.max_delay", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{BaseDelay: 2, MaxDelay: 1} }},
 		"shrinking pauses":             {"default.retry.multiplier", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{Multiplier: 0.5} }},
 		"hedge never":                  {"default.hedge", func(x *p) { x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{} }},
 		"hedge what is not idempotent": {"default.hedge", func(x *p) { x.Default.Hedge = &resilience.HedgePolicy{Delay: 1} }},
@@ -76,20 +76,20 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		"quantile of 1": {"default.hedge.quantile", func(x *p) {
 			x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{Quantile: 1}
 		}},
-		"hedges without end": {"default.hedge.maxHedges", func(x *p) {
+		"hedges without end": {"default.hedge.max_hedges", func(x *p) {
 			x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{Delay: 1, MaxHedges: math.MaxInt}
 		}},
-		"negative hedges": {"default.hedge.maxHedges", func(x *p) {
+		"negative hedges": {"default.hedge.max_hedges", func(x *p) {
 			x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{Delay: 1, MaxHedges: -1}
 		}},
-		"no age":                 {"default.stale.maxAge", func(x *p) { x.Default.Stale = &resilience.StalePolicy{} }},
-		"fresh longer than good": {"default.stale.freshFor", func(x *p) { x.Default.Stale = &resilience.StalePolicy{MaxAge: 1, FreshFor: 2} }},
-		"refresh when not fresh": {"default.stale.refreshAhead", func(x *p) { x.Default.Stale = &resilience.StalePolicy{MaxAge: 3, FreshFor: 1, RefreshAhead: 2} }},
+		"no age":                 {"default.stale.max_age", func(x *p) { x.Default.Stale = &resilience.StalePolicy{} }},
+		"fresh longer than good": {"default.stale.fresh_for", func(x *p) { x.Default.Stale = &resilience.StalePolicy{MaxAge: 1, FreshFor: 2} }},
+		"refresh when not fresh": {"default.stale.refresh_ahead", func(x *p) { x.Default.Stale = &resilience.StalePolicy{MaxAge: 3, FreshFor: 1, RefreshAhead: 2} }},
 		"reserved name": {"operations.default", func(x *p) {
 			x.Operations = map[string]resilience.OperationPolicy{"default": {Timeout: 1}}
 		}},
 		"bad operation":     {"operations.plan.timeout", func(x *p) { x.Operations = map[string]resilience.OperationPolicy{"plan": {}} }},
-		"load is no number": {"expect.perSecond", func(x *p) { x.Expect = &resilience.Expectation{PerSecond: math.NaN()} }},
+		"load is no number": {"expect.per_second", func(x *p) { x.Expect = &resilience.Expectation{PerSecond: math.NaN()} }},
 		"negative latency":  {"expect.latency", func(x *p) { x.Expect = &resilience.Expectation{Latency: -1} }},
 	}
 	good := func() p {
@@ -166,21 +166,21 @@ func TestExtremesDoNoHarm(t *testing.T) {
 		}
 		on := func(name string) bool { return rapid.Bool().Draw(rt, name) }
 		p := policy()
-		p.Bulkhead = resilience.BulkheadPolicy{Limit: max(1, n("limit")), Queue: n("queue"), MaxWait: d("maxWait"), LIFO: on("lifo")}
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: max(1, n("limit")), Queue: n("queue"), MaxWait: d("max_wait"), LIFO: on("lifo")}
 		if on("adaptive") {
 			p.Bulkhead.Adaptive = &resilience.AdaptivePolicy{Objective: max(1, d("objective")), Min: n("min"), Max: n("max")}
 		}
 		if on("rate limit") {
-			p.RateLimit = &resilience.RateLimitPolicy{PerSecond: max(1, f("perSecond")), Burst: n("burst")}
+			p.RateLimit = &resilience.RateLimitPolicy{PerSecond: max(1, f("per_second")), Burst: n("burst")}
 		}
 		if on("breaker") {
-			p.Breaker = &resilience.BreakerPolicy{Window: d("window"), MinimumCalls: n("minimum"), FailureRate: f("failures"), SlowCall: d("slowCall"), SlowRate: f("slow"),
-				OpenFor: d("openFor"), MaxOpenFor: d("maxOpenFor"), Jitter: f("jitter"), Probes: n("probes"), ProbeTimeout: d("probeTimeout")}
+			p.Breaker = &resilience.BreakerPolicy{Window: d("window"), MinimumCalls: n("minimum"), FailureRate: f("failures"), SlowCall: d("slow_call"), SlowRate: f("slow"),
+				OpenFor: d("open_for"), MaxOpenFor: d("max_open_for"), Jitter: f("jitter"), Probes: n("probes"), ProbeTimeout: d("probe_timeout")}
 		}
 		if on("budget") {
 			p.Budget = &resilience.BudgetPolicy{Ratio: f("ratio"), Burst: n("tokens")}
 		}
-		p.Default = resilience.OperationPolicy{Timeout: max(time.Second, d("timeout")), AttemptTimeout: d("attemptTimeout"), Idempotent: true, Detach: on("detach")}
+		p.Default = resilience.OperationPolicy{Timeout: max(time.Second, d("timeout")), AttemptTimeout: d("attempt_timeout"), Idempotent: true, Detach: on("detach")}
 		if on("retry") {
 			p.Default.Retry = &resilience.RetryPolicy{MaxAttempts: n("attempts") & 7, BaseDelay: d("base"), MaxDelay: d("max"), Multiplier: f("multiplier")}
 		}

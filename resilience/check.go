@@ -34,7 +34,7 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 // Finding is one thing that Check noticed. It is a value.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	// Field is the path of the field as in YAML: operations.plan.retry.maxAttempts.
+	// Field is the path of the field as in YAML: operations.plan.retry.max_attempts.
 	Field string `json:"field"`
 	// Problem says what is wrong, with the values; Change says what to do.
 	Problem string `json:"problem"`
@@ -161,9 +161,9 @@ func (c *checker) policy(p Policy) {
 	if b.Queue < 0 || b.Queue > maxPermits {
 		c.err("bulkhead.queue", fmt.Sprintf("is %d", b.Queue), fmt.Sprintf("use 0 (none waits) to %d", maxPermits))
 	}
-	c.notNegative("bulkhead.maxWait", b.MaxWait)
+	c.notNegative("bulkhead.max_wait", b.MaxWait)
 	if b.Queue == 0 && b.MaxWait > 0 {
-		c.warn("bulkhead.maxWait", fmt.Sprintf("is %v, and bulkhead.queue is 0, so that no call waits", b.MaxWait), "set bulkhead.queue, or drop maxWait")
+		c.warn("bulkhead.max_wait", fmt.Sprintf("is %v, and bulkhead.queue is 0, so that no call waits", b.MaxWait), "set bulkhead.queue, or drop max_wait")
 	}
 	if b.Queue == 0 && b.LIFO {
 		c.warn("bulkhead.lifo", "is true, and bulkhead.queue is 0, so that no call waits", "set bulkhead.queue, or drop lifo")
@@ -173,9 +173,9 @@ func (c *checker) policy(p Policy) {
 	}
 	if r := p.RateLimit; r != nil {
 		if !(r.PerSecond > 0) || math.IsInf(r.PerSecond, 0) {
-			c.err("rateLimit.perSecond", fmt.Sprintf("is %v", r.PerSecond), "state calls a second, above 0")
+			c.err("rate_limit.per_second", fmt.Sprintf("is %v", r.PerSecond), "state calls a second, above 0")
 		}
-		c.count("rateLimit.burst", r.Burst)
+		c.count("rate_limit.burst", r.Burst)
 	}
 	if p.Breaker != nil {
 		c.breaker(*p.Breaker)
@@ -194,10 +194,10 @@ func (c *checker) policy(p Policy) {
 	}
 	if e := p.Expect; e != nil {
 		if e.PerSecond < 0 || math.IsNaN(e.PerSecond) || math.IsInf(e.PerSecond, 0) {
-			c.err("expect.perSecond", fmt.Sprintf("is %v", e.PerSecond), "use calls a second, zero or more")
+			c.err("expect.per_second", fmt.Sprintf("is %v", e.PerSecond), "use calls a second, zero or more")
 		}
 		c.notNegative("expect.latency", e.Latency)
-		c.count("expect.retryingLayers", e.RetryingLayers)
+		c.count("expect.retrying_layers", e.RetryingLayers)
 	}
 }
 
@@ -221,28 +221,28 @@ func (c *checker) breaker(b BreakerPolicy) {
 	if b.Window > 0 && b.Window < windowBuckets*time.Millisecond {
 		c.err("breaker.window", fmt.Sprintf("is %v", b.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
 	}
-	c.count("breaker.minimumCalls", b.MinimumCalls)
+	c.count("breaker.minimum_calls", b.MinimumCalls)
 	if b.MinimumCalls > maxMinimumCalls && b.MinimumCalls <= maxPermits {
-		c.err("breaker.minimumCalls", fmt.Sprintf("is %d, more than a window is sure to count", b.MinimumCalls), fmt.Sprintf("use at most %d", maxMinimumCalls))
+		c.err("breaker.minimum_calls", fmt.Sprintf("is %d, more than a window is sure to count", b.MinimumCalls), fmt.Sprintf("use at most %d", maxMinimumCalls))
 	}
-	c.rate("breaker.failureRate", b.FailureRate)
-	c.notNegative("breaker.slowCall", b.SlowCall)
-	c.rate("breaker.slowRate", b.SlowRate)
+	c.rate("breaker.failure_rate", b.FailureRate)
+	c.notNegative("breaker.slow_call", b.SlowCall)
+	c.rate("breaker.slow_rate", b.SlowRate)
 	if b.SlowRate != 0 && b.SlowCall == 0 {
-		c.err("breaker.slowRate", fmt.Sprintf("is %v, and breaker.slowCall is not set, so that no call is slow", b.SlowRate), "set slowCall, or drop slowRate")
+		c.err("breaker.slow_rate", fmt.Sprintf("is %v, and breaker.slow_call is not set, so that no call is slow", b.SlowRate), "set slow_call, or drop slow_rate")
 	}
-	c.notNegative("breaker.openFor", b.OpenFor)
-	c.notNegative("breaker.maxOpenFor", b.MaxOpenFor)
+	c.notNegative("breaker.open_for", b.OpenFor)
+	c.notNegative("breaker.max_open_for", b.MaxOpenFor)
 	open := b.OpenFor
 	orDefault(&open, defaultOpenFor)
 	if b.MaxOpenFor > 0 && b.MaxOpenFor < open {
-		c.err("breaker.maxOpenFor", fmt.Sprintf("is %v, below breaker.openFor %v", b.MaxOpenFor, open), "raise maxOpenFor or lower openFor")
+		c.err("breaker.max_open_for", fmt.Sprintf("is %v, below breaker.open_for %v", b.MaxOpenFor, open), "raise max_open_for or lower open_for")
 	}
 	if b.Jitter >= 1 || math.IsNaN(b.Jitter) {
 		c.err("breaker.jitter", fmt.Sprintf("is %v", b.Jitter), "use a share below 1, or a negative value for none")
 	}
 	c.count("breaker.probes", b.Probes)
-	c.notNegative("breaker.probeTimeout", b.ProbeTimeout)
+	c.notNegative("breaker.probe_timeout", b.ProbeTimeout)
 	switch b.Mode {
 	case BreakerAuto, BreakerForcedOpen, BreakerForcedClosed, BreakerDisabled:
 	default:
@@ -255,24 +255,24 @@ func (c *checker) operation(field string, o OperationPolicy) {
 		c.err(field+".timeout", fmt.Sprintf("is %v", o.Timeout), "state how long the whole call may take")
 	}
 	c.notEndless(field+".timeout", o.Timeout)
-	c.notNegative(field+".attemptTimeout", o.AttemptTimeout)
+	c.notNegative(field+".attempt_timeout", o.AttemptTimeout)
 	if o.Timeout > 0 && o.AttemptTimeout > o.Timeout {
-		c.err(field+".attemptTimeout", fmt.Sprintf("is %v, above %s.timeout %v", o.AttemptTimeout, field, o.Timeout), "lower attemptTimeout or raise timeout")
+		c.err(field+".attempt_timeout", fmt.Sprintf("is %v, above %s.timeout %v", o.AttemptTimeout, field, o.Timeout), "lower attempt_timeout or raise timeout")
 	}
 	if o.Criticality < Sheddable || o.Criticality > CriticalPlus {
-		c.err(field+".criticality", fmt.Sprintf("is %d", o.Criticality), "use criticalPlus, critical, sheddablePlus or sheddable")
+		c.err(field+".criticality", fmt.Sprintf("is %d", o.Criticality), "use critical_plus, critical, sheddable_plus or sheddable")
 	}
 	if r := o.Retry; r != nil {
 		if r.MaxAttempts != 0 && r.MaxAttempts < 2 {
-			c.err(field+".retry.maxAttempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or drop retry")
+			c.err(field+".retry.max_attempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or drop retry")
 		}
-		c.count(field+".retry.maxAttempts", max(0, r.MaxAttempts))
-		c.notNegative(field+".retry.baseDelay", r.BaseDelay)
-		c.notNegative(field+".retry.maxDelay", r.MaxDelay)
+		c.count(field+".retry.max_attempts", max(0, r.MaxAttempts))
+		c.notNegative(field+".retry.base_delay", r.BaseDelay)
+		c.notNegative(field+".retry.max_delay", r.MaxDelay)
 		base := r.BaseDelay
 		orDefault(&base, defaultBaseDelay)
 		if r.MaxDelay > 0 && r.MaxDelay < base {
-			c.err(field+".retry.maxDelay", fmt.Sprintf("is %v, below %s.retry.baseDelay %v", r.MaxDelay, field, base), "raise maxDelay or lower baseDelay")
+			c.err(field+".retry.max_delay", fmt.Sprintf("is %v, below %s.retry.base_delay %v", r.MaxDelay, field, base), "raise max_delay or lower base_delay")
 		}
 		if r.Multiplier != 0 && !(r.Multiplier >= 1 && !math.IsInf(r.Multiplier, 0)) {
 			c.err(field+".retry.multiplier", fmt.Sprintf("is %v", r.Multiplier), "use at least 1")
@@ -286,16 +286,16 @@ func (c *checker) operation(field string, o OperationPolicy) {
 	}
 	if s := o.Stale; s != nil {
 		if s.MaxAge <= 0 {
-			c.err(field+".stale.maxAge", fmt.Sprintf("is %v", s.MaxAge), "state how old a served value may be")
+			c.err(field+".stale.max_age", fmt.Sprintf("is %v", s.MaxAge), "state how old a served value may be")
 		}
-		c.notEndless(field+".stale.maxAge", s.MaxAge)
-		c.notNegative(field+".stale.freshFor", s.FreshFor)
-		c.notNegative(field+".stale.refreshAhead", s.RefreshAhead)
+		c.notEndless(field+".stale.max_age", s.MaxAge)
+		c.notNegative(field+".stale.fresh_for", s.FreshFor)
+		c.notNegative(field+".stale.refresh_ahead", s.RefreshAhead)
 		if s.FreshFor > s.MaxAge && s.MaxAge > 0 {
-			c.err(field+".stale.freshFor", fmt.Sprintf("is %v, above %s.stale.maxAge %v", s.FreshFor, field, s.MaxAge), "lower freshFor or raise maxAge")
+			c.err(field+".stale.fresh_for", fmt.Sprintf("is %v, above %s.stale.max_age %v", s.FreshFor, field, s.MaxAge), "lower fresh_for or raise max_age")
 		}
 		if s.RefreshAhead > 0 && s.RefreshAhead >= s.FreshFor {
-			c.err(field+".stale.refreshAhead", fmt.Sprintf("is %v, not below %s.stale.freshFor %v", s.RefreshAhead, field, s.FreshFor), "lower refreshAhead or raise freshFor")
+			c.err(field+".stale.refresh_ahead", fmt.Sprintf("is %v, not below %s.stale.fresh_for %v", s.RefreshAhead, field, s.FreshFor), "lower refresh_ahead or raise fresh_for")
 		}
 	}
 }
@@ -311,9 +311,9 @@ func (c *checker) hedge(field string, o OperationPolicy, h HedgePolicy) {
 	case h.Delay >= o.Timeout && o.Timeout > 0:
 		c.err(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.timeout %v, so that no hedge can start", h.Delay, field, o.Timeout), "lower delay or drop hedge")
 	}
-	c.count(field+".hedge.maxHedges", h.MaxHedges)
+	c.count(field+".hedge.max_hedges", h.MaxHedges)
 	if h.MaxHedges > maxHedges {
-		c.err(field+".hedge.maxHedges", fmt.Sprintf("is %d", h.MaxHedges), fmt.Sprintf("use at most %d", maxHedges))
+		c.err(field+".hedge.max_hedges", fmt.Sprintf("is %d", h.MaxHedges), fmt.Sprintf("use at most %d", maxHedges))
 	}
 	if !o.Idempotent {
 		c.err(field+".hedge", "is set, and "+field+".idempotent is false", "set idempotent if running the call twice does no harm, else drop hedge")

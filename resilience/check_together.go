@@ -37,15 +37,15 @@ func (o OperationPolicy) attemptBound() time.Duration {
 func (c *checker) times(field string, o OperationPolicy) {
 	if r := o.Retry; r != nil {
 		if o.AttemptTimeout == 0 {
-			c.warn(field+".retry", fmt.Sprintf("is set without %s.attemptTimeout: one slow attempt uses up the whole timeout of %v, and no retry follows", field, o.Timeout),
-				fmt.Sprintf("set attemptTimeout, at most %v for %d attempts", about(o.Timeout/time.Duration(r.MaxAttempts)), r.MaxAttempts))
+			c.warn(field+".retry", fmt.Sprintf("is set without %s.attempt_timeout: one slow attempt uses up the whole timeout of %v, and no retry follows", field, o.Timeout),
+				fmt.Sprintf("set attempt_timeout, at most %v for %d attempts", about(o.Timeout/time.Duration(r.MaxAttempts)), r.MaxAttempts))
 		} else if need := time.Duration(r.MaxAttempts) * o.AttemptTimeout; need > o.Timeout {
-			c.warn(field+".attemptTimeout", fmt.Sprintf("is %v; %d attempts take up to %v, above %s.timeout %v", o.AttemptTimeout, r.MaxAttempts, need, field, o.Timeout),
-				"lower attemptTimeout or retry.maxAttempts, or raise timeout; the later attempts are cut short or not made")
+			c.warn(field+".attempt_timeout", fmt.Sprintf("is %v; %d attempts take up to %v, above %s.timeout %v", o.AttemptTimeout, r.MaxAttempts, need, field, o.Timeout),
+				"lower attempt_timeout or retry.max_attempts, or raise timeout; the later attempts are cut short or not made")
 		}
 	}
 	if h := o.Hedge; h != nil && o.AttemptTimeout > 0 && h.Delay >= o.AttemptTimeout {
-		c.warn(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.attemptTimeout %v, so that a hedge never races", h.Delay, field, o.AttemptTimeout), "lower delay")
+		c.warn(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.attempt_timeout %v, so that a hedge never races", h.Delay, field, o.AttemptTimeout), "lower delay")
 	}
 }
 
@@ -64,19 +64,19 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 		return
 	}
 	if b.SlowCall > slowest {
-		c.warn("breaker.slowCall", fmt.Sprintf("is %v, above the longest attempt timeout %v, so that no call is slow", b.SlowCall, slowest), "lower slowCall")
+		c.warn("breaker.slow_call", fmt.Sprintf("is %v, above the longest attempt timeout %v, so that no call is slow", b.SlowCall, slowest), "lower slow_call")
 	}
 	limit := p.Bulkhead.Limit
 	if a := p.Bulkhead.Adaptive; a != nil {
 		limit = a.Min // where the limit goes while the dependency hangs
 	}
 	if most := float64(limit) * b.Window.Seconds() / slowest.Seconds(); most < float64(b.MinimumCalls) {
-		c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; while the dependency hangs, %s can end in a window of %v (%s, attempts of %v), so that the breaker can't open", b.MinimumCalls, atMost(most, "call"), b.Window, several(limit, "permit"), slowest),
-			"lower minimumCalls or the attempt timeout, or lengthen window")
+		c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; while the dependency hangs, %s can end in a window of %v (%s, attempts of %v), so that the breaker can't open", b.MinimumCalls, atMost(most, "call"), b.Window, several(limit, "permit"), slowest),
+			"lower minimum_calls or the attempt timeout, or lengthen window")
 	}
 	if r := p.RateLimit; r != nil {
 		if most := r.PerSecond*b.Window.Seconds() + float64(r.Burst); most < float64(b.MinimumCalls) {
-			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; the rate limit lets %s through in a window of %v", b.MinimumCalls, atMost(most, "call"), b.Window), "lower minimumCalls or lengthen window")
+			c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; the rate limit lets %s through in a window of %v", b.MinimumCalls, atMost(most, "call"), b.Window), "lower minimum_calls or lengthen window")
 		}
 	}
 }
@@ -85,11 +85,11 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 func (c *checker) expectation(p Policy, e Expectation) {
 	if b := p.Breaker; b != nil && e.PerSecond > 0 {
 		if most := e.PerSecond * b.Window.Seconds(); most < float64(b.MinimumCalls) {
-			c.warn("breaker.minimumCalls", fmt.Sprintf("is %d; expect.perSecond %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, atMost(most, "call"), b.Window), "lower minimumCalls or lengthen window")
+			c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; expect.per_second %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, atMost(most, "call"), b.Window), "lower minimum_calls or lengthen window")
 		}
 	}
 	if r := p.RateLimit; r != nil && e.PerSecond > r.PerSecond {
-		c.warn("rateLimit.perSecond", fmt.Sprintf("is %v, below expect.perSecond %v", r.PerSecond, e.PerSecond), "raise it to the expected load")
+		c.warn("rate_limit.per_second", fmt.Sprintf("is %v, below expect.per_second %v", r.PerSecond, e.PerSecond), "raise it to the expected load")
 	}
 	if e.PerSecond > 0 && e.Latency > 0 {
 		// Little's law: calls in the system = rate x time in the system.
@@ -99,7 +99,7 @@ func (c *checker) expectation(p Policy, e Expectation) {
 			field, limit = "bulkhead.adaptive.max", a.Max
 		}
 		if limit < need {
-			c.warn(field, fmt.Sprintf("is %d; expect.perSecond %v and expect.latency %v keep %s busy (Little's law)", limit, e.PerSecond, e.Latency, several(need, "permit")),
+			c.warn(field, fmt.Sprintf("is %d; expect.per_second %v and expect.latency %v keep %s busy (Little's law)", limit, e.PerSecond, e.Latency, several(need, "permit")),
 				fmt.Sprintf("raise it above %d, with room for variation", need))
 		}
 	}
@@ -128,7 +128,7 @@ func (c *checker) expectation(p Policy, e Expectation) {
 			}
 		}
 		if product := math.Pow(float64(attempts), float64(e.RetryingLayers+1)); attempts > 1 && product > 9 {
-			c.warn("expect.retryingLayers", fmt.Sprintf("is %d; with %d attempts in each layer one request becomes %.0f calls", e.RetryingLayers, attempts, product),
+			c.warn("expect.retrying_layers", fmt.Sprintf("is %d; with %d attempts in each layer one request becomes %.0f calls", e.RetryingLayers, attempts, product),
 				"retry in one layer only, or pass on that a request is a retry (WithRetried)")
 		}
 	}

@@ -74,11 +74,11 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 	// Defaults that follow from another field.
 	want := map[string]string{
 		"bulkhead.adaptive.max": fmt.Sprintf("%d x limit", p.Bulkhead.Adaptive.Max/p.Bulkhead.Limit),
-		"breaker.maxOpenFor":    fmt.Sprintf("%d x openFor", p.Breaker.MaxOpenFor/p.Breaker.OpenFor),
-		"rateLimit.burst":       map[int]string{3: "perSecond, rounded up"}[p.RateLimit.Burst],
+		"breaker.max_open_for":  fmt.Sprintf("%d x open_for", p.Breaker.MaxOpenFor/p.Breaker.OpenFor),
+		"rate_limit.burst":      map[int]string{3: "per_second, rounded up"}[p.RateLimit.Burst],
 		"criticality":           "critical",
 		"hedge.delay":           "none", // one of it and quantile is needed
-		"breaker.slowCall":      "none",
+		"breaker.slow_call":     "none",
 		"idempotent":            "false",
 		"detach":                "false",
 		"bulkhead.lifo":         "false",

@@ -336,7 +336,7 @@ func ExamplePolicy_Check() {
 		fmt.Println(finding.Severity, finding.Field)
 	}
 	// Output:
-	// warning default.attemptTimeout
+	// warning default.attempt_timeout
 	// warning bulkhead.limit
 }
 

@@ -18,7 +18,7 @@ type Policy struct {
 	// Bulkhead bounds how many calls run and wait at once. Required.
 	Bulkhead BulkheadPolicy `json:"bulkhead" yaml:"bulkhead"`
 	// RateLimit bounds calls a second. Nil: no bound.
-	RateLimit *RateLimitPolicy `json:"rateLimit,omitempty" yaml:"rateLimit,omitempty"`
+	RateLimit *RateLimitPolicy `json:"rate_limit,omitempty" yaml:"rate_limit,omitempty"`
 	// Breaker refuses calls while the dependency fails. Nil: no breaker.
 	Breaker *BreakerPolicy `json:"breaker,omitempty" yaml:"breaker,omitempty"`
 	// Budget bounds what retries and hedges may add. Nil: the defaults of
@@ -38,12 +38,12 @@ type Policy struct {
 // Expectation is the load that a policy is made for.
 type Expectation struct {
 	// PerSecond is the rate of calls at the busiest time. Zero: not stated.
-	PerSecond float64 `json:"perSecond,omitempty" yaml:"perSecond,omitempty"`
+	PerSecond float64 `json:"per_second,omitempty" yaml:"per_second,omitempty"`
 	// Latency is how long a healthy call takes, on average. Zero: not stated.
 	Latency time.Duration `json:"latency,omitempty" yaml:"latency,omitempty"`
 	// RetryingLayers is the number of callers above this one, one on top of the
 	// other, that retry by themselves. Zero: none.
-	RetryingLayers int `json:"retryingLayers,omitempty" yaml:"retryingLayers,omitempty"`
+	RetryingLayers int `json:"retrying_layers,omitempty" yaml:"retrying_layers,omitempty"`
 	_              struct{}
 }
 
@@ -53,7 +53,7 @@ type OperationPolicy struct {
 	// pauses between them. Required, above zero. A caller's own earlier deadline wins.
 	Timeout time.Duration `json:"timeout" yaml:"timeout"`
 	// AttemptTimeout bounds one attempt. Zero: an attempt may use what is left of Timeout.
-	AttemptTimeout time.Duration `json:"attemptTimeout,omitempty" yaml:"attemptTimeout,omitempty"`
+	AttemptTimeout time.Duration `json:"attempt_timeout,omitempty" yaml:"attempt_timeout,omitempty"`
 	// Idempotent declares that running the call twice does no harm. Retries, except
 	// of what was certainly not processed, and hedges need it. Default: false.
 	Idempotent bool `json:"idempotent,omitempty" yaml:"idempotent,omitempty"`
@@ -81,7 +81,7 @@ type BulkheadPolicy struct {
 	// Queue is the number of calls that may wait. Zero: none waits.
 	Queue int `json:"queue,omitempty" yaml:"queue,omitempty"`
 	// MaxWait bounds one call's wait. Zero: until its deadline.
-	MaxWait time.Duration `json:"maxWait,omitempty" yaml:"maxWait,omitempty"`
+	MaxWait time.Duration `json:"max_wait,omitempty" yaml:"max_wait,omitempty"`
 	// LIFO serves the newest waiter first while the queue is under overload (its oldest
 	// waits for more than half of what a full queue takes to drain), and first come
 	// first served otherwise. Default: FIFO always.
@@ -109,7 +109,7 @@ type AdaptivePolicy struct {
 // RateLimitPolicy bounds calls a second by a token bucket.
 type RateLimitPolicy struct {
 	// PerSecond is the sustained rate, above zero. Required.
-	PerSecond float64 `json:"perSecond" yaml:"perSecond"`
+	PerSecond float64 `json:"per_second" yaml:"per_second"`
 	// Burst is the bucket's size. Default: PerSecond rounded up, at least 1.
 	Burst int `json:"burst,omitempty" yaml:"burst,omitempty"`
 	_     struct{}
@@ -120,18 +120,18 @@ type BreakerPolicy struct {
 	// Window is the length of the rolling window. Default: 10 s.
 	Window time.Duration `json:"window,omitempty" yaml:"window,omitempty"`
 	// MinimumCalls is the number of observations below which nothing trips. Default: 20.
-	MinimumCalls int `json:"minimumCalls,omitempty" yaml:"minimumCalls,omitempty"`
+	MinimumCalls int `json:"minimum_calls,omitempty" yaml:"minimum_calls,omitempty"`
 	// FailureRate trips when this share of calls failed, in (0, 1]. Default: 0.5.
-	FailureRate float64 `json:"failureRate,omitempty" yaml:"failureRate,omitempty"`
+	FailureRate float64 `json:"failure_rate,omitempty" yaml:"failure_rate,omitempty"`
 	// SlowCall is the latency from which a call counts as slow. Zero: none does.
-	SlowCall time.Duration `json:"slowCall,omitempty" yaml:"slowCall,omitempty"`
+	SlowCall time.Duration `json:"slow_call,omitempty" yaml:"slow_call,omitempty"`
 	// SlowRate trips when this share of calls was slow, in (0, 1]. Default, with SlowCall: 0.8.
-	SlowRate float64 `json:"slowRate,omitempty" yaml:"slowRate,omitempty"`
+	SlowRate float64 `json:"slow_rate,omitempty" yaml:"slow_rate,omitempty"`
 	// OpenFor is the first open period. Default: 5 s.
-	OpenFor time.Duration `json:"openFor,omitempty" yaml:"openFor,omitempty"`
+	OpenFor time.Duration `json:"open_for,omitempty" yaml:"open_for,omitempty"`
 	// MaxOpenFor bounds the open period, which doubles with every failed recovery.
 	// Default: 6 x OpenFor.
-	MaxOpenFor time.Duration `json:"maxOpenFor,omitempty" yaml:"maxOpenFor,omitempty"`
+	MaxOpenFor time.Duration `json:"max_open_for,omitempty" yaml:"max_open_for,omitempty"`
 	// Jitter spreads open periods by up to this share either way, in [0, 1). A
 	// negative value means none. Default: 0.2.
 	Jitter float64 `json:"jitter,omitempty" yaml:"jitter,omitempty"`
@@ -140,7 +140,7 @@ type BreakerPolicy struct {
 	Probes int `json:"probes,omitempty" yaml:"probes,omitempty"`
 	// ProbeTimeout ends a probe's reservation if it has not reported by then, as a
 	// failure. Default: the operation's attempt timeout, else its timeout.
-	ProbeTimeout time.Duration `json:"probeTimeout,omitempty" yaml:"probeTimeout,omitempty"`
+	ProbeTimeout time.Duration `json:"probe_timeout,omitempty" yaml:"probe_timeout,omitempty"`
 	// Mode forces the breaker. Default: BreakerAuto.
 	Mode BreakerMode `json:"mode,omitempty" yaml:"mode,omitempty"`
 	_    struct{}
@@ -165,12 +165,12 @@ const (
 // that was certainly not processed.
 type RetryPolicy struct {
 	// MaxAttempts counts the first attempt too; at least 2. Default: 3.
-	MaxAttempts int `json:"maxAttempts,omitempty" yaml:"maxAttempts,omitempty"`
+	MaxAttempts int `json:"max_attempts,omitempty" yaml:"max_attempts,omitempty"`
 	// BaseDelay is the upper bound of the first pause, which is drawn evenly from
 	// zero to it (full jitter). Default: 50 ms.
-	BaseDelay time.Duration `json:"baseDelay,omitempty" yaml:"baseDelay,omitempty"`
+	BaseDelay time.Duration `json:"base_delay,omitempty" yaml:"base_delay,omitempty"`
 	// MaxDelay bounds a pause. Default: 2 s.
-	MaxDelay time.Duration `json:"maxDelay,omitempty" yaml:"maxDelay,omitempty"`
+	MaxDelay time.Duration `json:"max_delay,omitempty" yaml:"max_delay,omitempty"`
 	// Multiplier grows the bound from pause to pause, at least 1. Default: 2.
 	Multiplier float64 `json:"multiplier,omitempty" yaml:"multiplier,omitempty"`
 	_          struct{}
@@ -195,20 +195,20 @@ type HedgePolicy struct {
 	// Quantile waits for this quantile of measured latency, in (0, 1), for example 0.95.
 	Quantile float64 `json:"quantile,omitempty" yaml:"quantile,omitempty"`
 	// MaxHedges is the number of hedges a call may start, up to 100. Default: 1.
-	MaxHedges int `json:"maxHedges,omitempty" yaml:"maxHedges,omitempty"`
+	MaxHedges int `json:"max_hedges,omitempty" yaml:"max_hedges,omitempty"`
 	_         struct{}
 }
 
 // StalePolicy says how old a remembered value may be (stale-if-error, RFC 5861).
 type StalePolicy struct {
 	// MaxAge is the oldest value that is served when the call fails. Required.
-	MaxAge time.Duration `json:"maxAge" yaml:"maxAge"`
+	MaxAge time.Duration `json:"max_age" yaml:"max_age"`
 	// FreshFor serves a remembered value of at most this age without a call, with
 	// source Cache. Zero: every call is made.
-	FreshFor time.Duration `json:"freshFor,omitempty" yaml:"freshFor,omitempty"`
+	FreshFor time.Duration `json:"fresh_for,omitempty" yaml:"fresh_for,omitempty"`
 	// RefreshAhead starts a call in the background once a fresh value is older than
 	// this. Zero: never. Must be below FreshFor.
-	RefreshAhead time.Duration `json:"refreshAhead,omitempty" yaml:"refreshAhead,omitempty"`
+	RefreshAhead time.Duration `json:"refresh_ahead,omitempty" yaml:"refresh_ahead,omitempty"`
 	_            struct{}
 }
 
@@ -229,10 +229,10 @@ const (
 )
 
 var criticalityNames = map[Criticality]string{
-	CriticalPlus: "criticalPlus", Critical: "critical", SheddablePlus: "sheddablePlus", Sheddable: "sheddable",
+	CriticalPlus: "critical_plus", Critical: "critical", SheddablePlus: "sheddable_plus", Sheddable: "sheddable",
 }
 
-// String returns criticalPlus, critical, sheddablePlus or sheddable.
+// String returns critical_plus, critical, sheddable_plus or sheddable.
 func (c Criticality) String() string {
 	if name, ok := criticalityNames[c]; ok {
 		return name
@@ -251,5 +251,5 @@ func (c *Criticality) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: criticality %q is none of criticalPlus, critical, sheddablePlus, sheddable", ErrPolicy, text)
+	return fmt.Errorf("%w: criticality %q is none of critical_plus, critical, sheddable_plus, sheddable", ErrPolicy, text)
 }

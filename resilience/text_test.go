@@ -132,7 +132,7 @@ func TestFindingsCountInWords(t *testing.T) {
 			func(p *resilience.Policy) {
 				p.Bulkhead.Limit, p.Expect = 1, &resilience.Expectation{PerSecond: 10, Latency: 200 * time.Millisecond}
 			},
-			"expect.perSecond 10 and expect.latency 200ms keep 2 permits busy",
+			"expect.per_second 10 and expect.latency 200ms keep 2 permits busy",
 		},
 		"a queue before one permit": {
 			func(p *resilience.Policy) {
@@ -144,7 +144,7 @@ func TestFindingsCountInWords(t *testing.T) {
 			func(p *resilience.Policy) {
 				p.Default.Timeout, p.Default.Idempotent, p.Default.Retry = time.Millisecond, true, &resilience.RetryPolicy{}
 			},
-			"set attemptTimeout, at most 333µs for 3 attempts",
+			"set attempt_timeout, at most 333µs for 3 attempts",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,7 @@ type WorstCase struct {
 	// PerSecond is the most attempts a second that the dependency gets over a long
 	// time, of what is known: the rate limit, and (1 + Ratio) x Expect.PerSecond.
 	// Zero: neither is stated.
-	PerSecond float64 `json:"perSecond,omitempty"`
+	PerSecond float64 `json:"per_second,omitempty"`
 	// Operations holds the default operation, then the others by name.
 	Operations []OperationWorst `json:"operations"`
 }

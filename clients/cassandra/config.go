@@ -23,14 +23,14 @@ type Config struct {
 	Keyspace string `json:"keyspace,omitempty" yaml:"keyspace,omitempty"`
 	// LocalDC is the data centre whose nodes are asked first; LOCAL_* levels mean it.
 	// Default: none; the nodes of all data centres are asked alike.
-	LocalDC string `json:"localDC,omitempty" yaml:"localDC,omitempty"`
+	LocalDC string `json:"local_dc,omitempty" yaml:"local_dc,omitempty"`
 	// Failover declares a remote data centre that stands in for the local one. Nil: none.
 	Failover *Failover `json:"failover,omitempty" yaml:"failover,omitempty"`
 	// Profiles are how requests run, by name. Required, at least one.
 	Profiles map[string]Profile `json:"profiles" yaml:"profiles"`
 	// DefaultProfile is for requests that name none. Default: the only profile, else
 	// a request that names none is an error.
-	DefaultProfile string `json:"defaultProfile,omitempty" yaml:"defaultProfile,omitempty"`
+	DefaultProfile string `json:"default_profile,omitempty" yaml:"default_profile,omitempty"`
 	// Guard is what all requests share: bulkhead, breaker, budget, rate limit. Its
 	// Operations and Default are made from the profiles and must be empty. The zero
 	// value: DefaultGuard.
@@ -43,23 +43,23 @@ type Config struct {
 	// Connections to each node. Default: 1, which carries 32,768 requests at once.
 	Connections int `json:"connections,omitempty" yaml:"connections,omitempty"`
 	// ConnectTimeout bounds each step of opening a connection. Default: 1 s.
-	ConnectTimeout time.Duration `json:"connectTimeout,omitempty" yaml:"connectTimeout,omitempty"`
+	ConnectTimeout time.Duration `json:"connect_timeout,omitempty" yaml:"connect_timeout,omitempty"`
 	// OrphanLimit is the number of requests, for each of Connections, that nobody
 	// waits for any more, above which a node's connections are replaced. Default: 256,
 	// as in the Java driver.
-	OrphanLimit int `json:"orphanLimit,omitempty" yaml:"orphanLimit,omitempty"`
+	OrphanLimit int `json:"orphan_limit,omitempty" yaml:"orphan_limit,omitempty"`
 	// SilenceLimit is how long a node that owes answers may say nothing before its
 	// connections are replaced. Default: 5 s.
-	SilenceLimit time.Duration `json:"silenceLimit,omitempty" yaml:"silenceLimit,omitempty"`
+	SilenceLimit time.Duration `json:"silence_limit,omitempty" yaml:"silence_limit,omitempty"`
 	// QuietLimit is how long a node may owe an answer, and then one to a trivial question,
 	// without saying anything, before it is asked last. It is asked that question after
 	// half of the limit. Default: 200 ms.
-	QuietLimit time.Duration `json:"quietLimit,omitempty" yaml:"quietLimit,omitempty"`
+	QuietLimit time.Duration `json:"quiet_limit,omitempty" yaml:"quiet_limit,omitempty"`
 	// SuspectAfter is the number of failures in a row from which a node is asked last.
 	// Default: 3.
-	SuspectAfter int `json:"suspectAfter,omitempty" yaml:"suspectAfter,omitempty"`
+	SuspectAfter int `json:"suspect_after,omitempty" yaml:"suspect_after,omitempty"`
 	// SuspectFor is how often one request may try a suspect node. Default: 500 ms.
-	SuspectFor time.Duration `json:"suspectFor,omitempty" yaml:"suspectFor,omitempty"`
+	SuspectFor time.Duration `json:"suspect_for,omitempty" yaml:"suspect_for,omitempty"`
 	// Listeners are told what the guard does.
 	Listeners []resilience.Listener `json:"-" yaml:"-"`
 	// Observers are told of each request that goes to the cluster.

@@ -11,7 +11,7 @@ type ConfigProblem struct {
 	// Field is the path as Go has it: Profiles[read].Consistency.
 	Field string
 	// Policy is the path below Field, as YAML has it, where Field is a guard's policy:
-	// operations.read.retry.maxAttempts. Else it is empty.
+	// operations.read.retry.max_attempts. Else it is empty.
 	Policy string
 	// Problem says what is wrong, with the value; Change says what to do.
 	Problem, Change string

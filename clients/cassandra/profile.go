@@ -76,9 +76,9 @@ type Profile struct {
 	Consistency Consistency `json:"consistency" yaml:"consistency"`
 	// SerialConsistency of conditional writes, Serial or LocalSerial. Zero: the
 	// profile may not run conditional writes.
-	SerialConsistency Consistency `json:"serialConsistency,omitempty" yaml:"serialConsistency,omitempty"`
+	SerialConsistency Consistency `json:"serial_consistency,omitempty" yaml:"serial_consistency,omitempty"`
 	// PageSize in rows. Default: 1000.
-	PageSize int `json:"pageSize,omitempty" yaml:"pageSize,omitempty"`
+	PageSize int `json:"page_size,omitempty" yaml:"page_size,omitempty"`
 	// Degraded is the level at which a read is tried once more when it failed at
 	// Consistency, or when the guard's breaker is open; the result says so. Such reads run
 	// apart. Zero: never.

@@ -251,7 +251,7 @@ func (d *decoder) wanted(t reflect.Type, text string) string {
 	case t == durationType:
 		return "give a duration with its unit, such as 250ms or 1m30s"
 	case t == classType:
-		return "give criticalPlus, critical, sheddablePlus or sheddable"
+		return "give critical_plus, critical, sheddable_plus or sheddable"
 	case t == modeType:
 		return "give open, closed or disabled"
 	case t.Kind() == reflect.Int:

@@ -66,7 +66,7 @@ func (d *decoder) override(below map[string]reflect.Value, environ []string) {
 	}
 }
 
-// variable turns a path into the part of a variable's name: maxAttempts becomes
+// variable turns a path into the part of a variable's name: max_attempts becomes
 // MAX_ATTEMPTS, and all that is neither letter nor digit an underscore.
 func variable(path string) string {
 	var b strings.Builder

@@ -19,16 +19,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const good = `guards:
   membership:
-    bulkhead: {limit: 64, queue: 64, maxWait: 100ms}
-    breaker: {failureRate: 0.5}
+    bulkhead: {limit: 64, queue: 64, max_wait: 100ms}
+    breaker: {failure_rate: 0.5}
     default: {timeout: 500ms}
     operations:
       plan:
         timeout: 500ms
-        attemptTimeout: 200ms
+        attempt_timeout: 200ms
         idempotent: true
         criticality: critical
-        retry: {maxAttempts: 2, baseDelay: 20ms}
+        retry: {max_attempts: 2, base_delay: 20ms}
   catalog:
     bulkhead: {limit: 8}
     default: {timeout: 1s}

@@ -55,7 +55,7 @@ func schemaOf(t *testing.T, typ reflect.Type, docs map[string]string, defs objec
 	case typ == reflect.TypeFor[time.Duration]():
 		return object{"$ref": "#/$defs/duration"}
 	case typ == reflect.TypeFor[resilience.Criticality]():
-		return object{"enum": []string{"criticalPlus", "critical", "sheddablePlus", "sheddable"}}
+		return object{"enum": []string{"critical_plus", "critical", "sheddable_plus", "sheddable"}}
 	case typ == reflect.TypeFor[resilience.BreakerMode]():
 		return object{"enum": []string{"open", "closed", "disabled"}}
 	}

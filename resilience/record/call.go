@@ -18,7 +18,7 @@ const (
 	// Open, Full, RateLimited and Closed are refusals.
 	Open        Cause = "open"
 	Full        Cause = "full"
-	RateLimited Cause = "rateLimited"
+	RateLimited Cause = "rate_limited"
 	Closed      Cause = "closed"
 	// Timeout: the call's time was up.
 	Timeout Cause = "timeout"

@@ -25,7 +25,7 @@
 //     calls may, and not before the time that the dependency asked for (Retry-After).
 //   - A record has no keys. A value served when the call fails is the operation's
 //     last good one, and [Options.Unknown] says for how many calls there is none.
-//     Answers from a cache stay answers from a cache if the new policy has freshFor,
+//     Answers from a cache stay answers from a cache if the new policy has fresh_for,
 //     and become calls if not; calls that shared another's stay as they were.
 //
 // A report counts how many attempts rest on which of these.

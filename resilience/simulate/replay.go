@@ -310,7 +310,7 @@ func (p *player) notes() []string {
 		fresh = fresh || s != nil && s.FreshFor > 0
 	}
 	if fresh && cached == 0 {
-		notes = append(notes, "freshFor is set, and no call of the record was answered from a cache: which calls ask for the same key is not recorded, so all of them are made.")
+		notes = append(notes, "fresh_for is set, and no call of the record was answered from a cache: which calls ask for the same key is not recorded, so all of them are made.")
 	}
 	return notes
 }

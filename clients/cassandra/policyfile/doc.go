@@ -5,9 +5,9 @@
 //	x-cassandra:
 //	  licenses:
 //	    guard: {bulkhead: {limit: 256, queue: 256}}
-//	    failover: {dataCenter: dc2}
+//	    failover: {data_center: dc2}
 //	    profiles:
-//	      append: {timeout: 2s, consistency: LOCAL_QUORUM, serialConsistency: LOCAL_SERIAL}
+//	      append: {timeout: 2s, consistency: LOCAL_QUORUM, serial_consistency: LOCAL_SERIAL}
 //	      show: {timeout: 300ms, idempotent: true, consistency: LOCAL_QUORUM, degraded: LOCAL_ONE, failover: true}
 //
 // The keys below x-cassandra are names of sessions; the fields are those of

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,7 +24,7 @@ type Policy struct {
 	Profiles map[string]cassandra.Profile `json:"profiles" yaml:"profiles"`
 	// DefaultProfile is for requests that name none. Default: the only profile, if there is
 	// one.
-	DefaultProfile string `json:"defaultProfile,omitempty" yaml:"defaultProfile,omitempty"`
+	DefaultProfile string `json:"default_profile,omitempty" yaml:"default_profile,omitempty"`
 	// Guard is what all requests share; its operations and default are made from the
 	// profiles. Default: cassandra.DefaultGuard.
 	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
@@ -123,17 +124,13 @@ func check(name string, p *Policy) (found []resilience.Finding) {
 }
 
 // fieldOf is the place of a problem in the file: what Go calls Profiles[a].PageSize is
-// profiles.a.pageSize there.
+// profiles.a.page_size there.
 func fieldOf(p cassandra.ConfigProblem, profiles map[string]cassandra.Profile) string {
 	field, profile := p.Field, ""
 	if rest, ok := strings.CutPrefix(field, "Profiles["); ok {
 		profile, field, _ = strings.Cut(rest, "].")
 	}
-	parts := strings.Split(field, ".")
-	for i, part := range parts {
-		parts[i] = strings.ToLower(part[:min(1, len(part))]) + part[min(1, len(part)):]
-	}
-	field = strings.Join(parts, ".")
+	field = snake(field)
 	switch {
 	case profile != "":
 		return "profiles." + profile + "." + field
@@ -142,6 +139,12 @@ func fieldOf(p cassandra.ConfigProblem, profiles map[string]cassandra.Profile) s
 	}
 	return field
 }
+
+// words are the borders between the words of a Go name.
+var words = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+
+// snake is a path of Go names as the file has it.
+func snake(path string) string { return strings.ToLower(words.ReplaceAllString(path, "${1}_${2}")) }
 
 // below is the place of a field of a guard: operations are profiles.
 func below(guard, field string, profiles map[string]cassandra.Profile) string {

@@ -26,23 +26,23 @@ const good = `guards:
     default: {timeout: 1s}
 x-cassandra:
   licenses:
-    defaultProfile: show
+    default_profile: show
     guard: {bulkhead: {limit: 32, queue: 16}}
-    failover: {dataCenter: dc2}
+    failover: {data_center: dc2}
     profiles:
       append:
         timeout: 2s
-        criticality: criticalPlus
+        criticality: critical_plus
         consistency: LOCAL_QUORUM
-        serialConsistency: LOCAL_SERIAL
+        serial_consistency: LOCAL_SERIAL
       show:
         timeout: 300ms
         idempotent: true
         hedge: {delay: 20ms}
-        retry: {maxAttempts: 2}
+        retry: {max_attempts: 2}
         consistency: LOCAL_QUORUM
         degraded: LOCAL_ONE
-        pageSize: 50
+        page_size: 50
         failover: true
 `
 
@@ -72,16 +72,16 @@ func TestBadFilesSayWhere(t *testing.T) {
 	for _, c := range []struct{ name, old, new, says string }{
 		{"no section", "x-cassandra:", "x-other:", "p.yaml:1:1: error: x-cassandra is missing; name at least one session below it"},
 		{"a misspelt section", "x-cassandra:", "x-casandra:", "p.yaml:1:1: error: x-cassandra is missing; there is x-casandra"},
-		{"unknown field", "pageSize: 50", "pagesize: 50", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.pagesize is not known; did you mean pageSize?"},
+		{"unknown field", "page_size: 50", "pagesize: 50", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.pagesize is not known; did you mean page_size?"},
 		{"unknown field of the operation", "idempotent: true", "idempotant: true", "p.yaml:18:9: error: x-cassandra.licenses.profiles.show.idempotant is not known; did you mean idempotent?"},
 		{"unknown level", "degraded: LOCAL_ONE", "degraded: NEAR", `p.yaml:22:19: error: x-cassandra.licenses.profiles.show.degraded is "NEAR"; give one of ONE, TWO, THREE, QUORUM`},
 		{"a misspelt level", "degraded: LOCAL_ONE", "degraded: local_on", "did you mean LOCAL_ONE?"},
 		{"a number for a duration", "timeout: 300ms", "timeout: soon", `p.yaml:17:18: error: x-cassandra.licenses.profiles.show.timeout is "soon"; give a duration with its unit`},
 		{"no stronger", "degraded: LOCAL_ONE", "degraded: ALL", "p.yaml:22:9: error: x-cassandra.licenses.profiles.show.degraded is ALL; it is no weaker than LOCAL_QUORUM"},
-		{"both serial levels", "degraded: LOCAL_ONE", "serialConsistency: SERIAL", "do not see each other's writes"},
-		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serialConsistency", "consistency: QUORUM\n        serialConsistency", "p.yaml:15:9: error: x-cassandra.licenses.profiles.append.serialConsistency is LOCAL_SERIAL; "},
-		{"no such default", "defaultProfile: show", "defaultProfile: display", `p.yaml:7:5: error: x-cassandra.licenses.defaultProfile is "display"; there is no such profile; there are: append, show`},
-		{"fail-over without a place", "    failover: {dataCenter: dc2}\n", "", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.failover is true; Failover names no data centre"},
+		{"both serial levels", "degraded: LOCAL_ONE", "serial_consistency: SERIAL", "do not see each other's writes"},
+		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serial_consistency", "consistency: QUORUM\n        serial_consistency", "p.yaml:15:9: error: x-cassandra.licenses.profiles.append.serial_consistency is LOCAL_SERIAL; "},
+		{"no such default", "default_profile: show", "default_profile: display", `p.yaml:7:5: error: x-cassandra.licenses.default_profile is "display"; there is no such profile; there are: append, show`},
+		{"fail-over without a place", "    failover: {data_center: dc2}\n", "", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.failover is true; Failover names no data centre"},
 		{"no timeout", "        timeout: 2s\n", "", "p.yaml:11:7: error: x-cassandra.licenses.profiles.append.timeout is 0"},
 		{"a guard that can't be", "queue: 16", "queue: -1", "p.yaml:8:35: error: x-cassandra.licenses.guard.bulkhead.queue is -1"},
 		{"operations of the guard", "queue: 16}", "queue: 16}, operations: {a: {timeout: 1s}}", "p.yaml:8:47: error: x-cassandra.licenses.guard.operations is set; leave it empty"},
@@ -218,9 +218,9 @@ func TestVariablesOverrideProfiles(t *testing.T) {
 
 // TestDoubtsAreWarnings: what runs, but not as its author may think.
 func TestDoubtsAreWarnings(t *testing.T) {
-	text := strings.Replace(good, "retry: {maxAttempts: 2}", "attemptTimeout: 200ms\n        retry: {maxAttempts: 3}", 1)
+	text := strings.Replace(good, "retry: {max_attempts: 2}", "attempt_timeout: 200ms\n        retry: {max_attempts: 3}", 1)
 	policies, findings, err := policyfile.Parse("p.yaml", []byte(text))
-	if err != nil || len(policies) != 1 || len(findings) == 0 || !strings.Contains(findings[0].String(), "p.yaml:20:9: warning: x-cassandra.licenses.profiles.show.attemptTimeout is 200ms") {
+	if err != nil || len(policies) != 1 || len(findings) == 0 || !strings.Contains(findings[0].String(), "p.yaml:20:9: warning: x-cassandra.licenses.profiles.show.attempt_timeout is 200ms") {
 		t.Errorf("%v, %v", findings, err)
 	}
 }

@@ -146,9 +146,9 @@ func TestTheSchemaKnowsWhatIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for def, fields := range map[string][]string{
-		"Session":      {"defaultProfile", "guard", "failover", "profiles"},
-		"Profile":      {"timeout", "criticality", "consistency", "serialConsistency", "idempotent", "hedge", "retry", "degraded", "pageSize", "failover", "decision"},
-		"Failover":     {"dataCenter", "guard"},
+		"Session":      {"default_profile", "guard", "failover", "profiles"},
+		"Profile":      {"timeout", "criticality", "consistency", "serial_consistency", "idempotent", "hedge", "retry", "degraded", "page_size", "failover", "decision"},
+		"Failover":     {"data_center", "guard"},
 		"SessionGuard": {"bulkhead", "breaker", "budget"},
 	} {
 		for _, f := range fields {
@@ -157,7 +157,7 @@ func TestTheSchemaKnowsWhatIsRead(t *testing.T) {
 			}
 		}
 	}
-	for def, want := range map[string][]string{"Session": {"profiles"}, "Profile": {"consistency", "timeout"}, "Failover": {"dataCenter"}, "SessionGuard": nil} {
+	for def, want := range map[string][]string{"Session": {"profiles"}, "Profile": {"consistency", "timeout"}, "Failover": {"data_center"}, "SessionGuard": nil} {
 		if have := all.Defs[def].Required; !slices.Equal(have, want) {
 			t.Errorf("%s requires %v, want %v", def, have, want)
 		}

@@ -236,9 +236,9 @@ func together(w resilience.WorstCase) string {
 func perSecond(p resilience.Policy, w resilience.WorstCase) string {
 	text := fmt.Sprintf("%.4g = ", w.PerSecond)
 	if p.RateLimit != nil && w.PerSecond == p.RateLimit.PerSecond {
-		return text + "rateLimit.perSecond"
+		return text + "rate_limit.per_second"
 	}
-	return text + fmt.Sprintf("expect.perSecond %g x (1 + %g)", p.Expect.PerSecond, w.Ratio)
+	return text + fmt.Sprintf("expect.per_second %g x (1 + %g)", p.Expect.PerSecond, w.Ratio)
 }
 
 func goroutines(p resilience.Policy, w resilience.WorstCase) string {
@@ -251,7 +251,7 @@ func goroutines(p resilience.Policy, w resilience.WorstCase) string {
 	}
 	text := fmt.Sprintf("the calls hold %s = %s", several(w.Goroutines, "goroutine"), strings.Join(parts, " + "))
 	if w.Pausing > 0 && (p.Expect == nil || p.Expect.PerSecond == 0) {
-		text += " (more may pause if calls are many; expect.perSecond says how many)"
+		text += " (more may pause if calls are many; expect.per_second says how many)"
 	}
 	return text
 }
