@@ -80,6 +80,22 @@ var onlyIn = map[string][]string{
 	"github.com/cenkalti/backoff": {"resilience"},
 }
 
+// TestRulesNamePackages finds a rule that is about nothing: a misspelt name forbids nothing.
+func TestRulesNamePackages(t *testing.T) {
+	var named []string
+	for _, rule := range arrows {
+		named = append(append(append(named, rule.from), rule.not...), rule.except...)
+	}
+	for _, places := range onlyIn {
+		named = append(named, places...)
+	}
+	for _, name := range named {
+		if _, err := os.Stat(name); err != nil {
+			t.Errorf("a rule names %s: %v", name, err)
+		}
+	}
+}
+
 func TestImportsGoOneWay(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		rel := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")

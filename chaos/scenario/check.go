@@ -124,8 +124,11 @@ func (s Scenario) problems() []chaos.Problem {
 		s.HTTP.problems(&c)
 		s.HTTP.carried(&c, s.Faults)
 	}
-	if (s.HTTP != nil) != (s.Target == HTTPTarget) {
-		c.add("http", "goes with target: %s, and the other way round", HTTPTarget)
+	switch {
+	case s.HTTP == nil && s.Target == TargetHTTP:
+		c.add("http", "is missing: target: %s needs the description of a system", TargetHTTP)
+	case s.HTTP != nil && s.TargetName() != TargetHTTP:
+		c.add("target", "is %q, and http describes a system: leave one of them out", s.Target)
 	}
 	return c
 }

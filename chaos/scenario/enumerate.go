@@ -15,8 +15,8 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// Asked is a System whose requests can be made one by one, for Enumerate.
-type Asked interface {
+// Enumerable is a System whose requests can be made one by one, for Enumerate.
+type Enumerable interface {
 	// Requests names the requests that can be made.
 	Requests() []string
 	// Prepare brings the system to where the request makes sense, while nothing is
@@ -68,7 +68,7 @@ func (c Cell) Bad() bool { return c.Means == load.Wrong || c.Means == load.Late 
 
 // EnumerateConfig says what is enumerated.
 type EnumerateConfig struct {
-	// Target makes systems that are Asked. A new one is started for each run. Required.
+	// Target makes systems that are Enumerable. A new one is started for each run. Required.
 	Target Target
 	// Scenario gives settings, deadline and margin, and the description of an HTTP
 	// system; its load and faults are not looked at.
@@ -82,9 +82,9 @@ type EnumerateConfig struct {
 	Faults []string
 	// Workers is how many systems run at once. Default: 1.
 	Workers int
-	// Told is called after each run, by one goroutine at a time. Nil: nobody is told.
-	Told func(done, all int, c Cell)
-	_    struct{}
+	// OnRun is called after each run, by one goroutine at a time. Nil: nothing is called.
+	OnRun func(done, all int, c Cell)
+	_     struct{}
 }
 
 // Enumerate makes one run to see which calls the request makes, then one for each
@@ -114,12 +114,12 @@ func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 
 // kept enumerates on parts that all runs share, if there are some.
 func (e *enumeration) kept(ctx context.Context) (t *Table, err error) {
-	if k, ok := e.cfg.Target.(Keeper); ok {
+	if k, ok := e.cfg.Target.(Sharer); ok {
 		dir := filepath.Join(e.dir, "kept")
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
-		target, end, err := k.Keep(ctx, e.scenario, dir)
+		target, end, err := k.Share(ctx, e.scenario, dir)
 		if err != nil {
 			return nil, fmt.Errorf("scenario: what the runs share did not start: %w", err)
 		}
@@ -188,8 +188,8 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 				mu.Lock()
 				ran[i] = true
 				t.Cells[i] = got
-				if done++; e.cfg.Told != nil {
-					e.cfg.Told(done, len(t.Cells), got)
+				if done++; e.cfg.OnRun != nil {
+					e.cfg.OnRun(done, len(t.Cells), got)
 				}
 				mu.Unlock()
 			}
@@ -244,7 +244,7 @@ func (e *enumeration) once(ctx context.Context, n int, plan chaos.Plan, seen cha
 		defer cancel()
 		err = errors.Join(err, system.Close(ending), os.RemoveAll(dir))
 	}()
-	asked, ok := system.(Asked)
+	asked, ok := system.(Enumerable)
 	if !ok {
 		return c, fmt.Errorf("%w: the target's requests can't be made one by one", ErrConfig)
 	}

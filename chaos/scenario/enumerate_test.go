@@ -104,7 +104,7 @@ func TestAnInterruptedEnumerationSaysHowFarItCame(t *testing.T) {
 				cancel(errGone)
 			}
 		}
-		table, err := scenario.Enumerate(ctx, scenario.EnumerateConfig{Target: pairTarget{}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}, Told: told})
+		table, err := scenario.Enumerate(ctx, scenario.EnumerateConfig{Target: pairTarget{}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}, OnRun: told})
 		if table == nil || len(table.Cells) != 3 || !errors.Is(err, errGone) || !strings.Contains(err.Error(), "interrupted after 3 of 32 runs") {
 			t.Fatalf("%v, %v", table, err)
 		}
@@ -143,7 +143,7 @@ type keeping struct {
 	fails               bool
 }
 
-func (k keeping) Keep(_ context.Context, _ scenario.Scenario, dir string) (scenario.Target, func() error, error) {
+func (k keeping) Share(_ context.Context, _ scenario.Scenario, dir string) (scenario.Target, func() error, error) {
 	if k.fails {
 		return nil, nil, errGone
 	}

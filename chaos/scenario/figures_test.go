@@ -16,7 +16,7 @@ import (
 func madeUp(seen, back, opens time.Duration) *result {
 	s := Scenario{Name: "made-up", Load: []Stage{{For: 10 * time.Second, PerSecond: 10}}, Faults: []chaos.Rule{{Name: "hangs",
 		Where: chaos.Where{Dependency: "db"}, When: chaos.When{From: 4 * time.Second, To: 6 * time.Second}, What: chaos.What{Kind: chaos.Hang}}}}.withDefaults()
-	r := &result{scenario: s, watch: &watch{seen: map[string][]Dependency{}, names: []string{"db"}}, legend: Legend{Kinds: []string{"read"}}}
+	r := &result{scenario: s, watch: &watch{seen: map[string][]Dependency{}, names: []string{"db"}}, labels: Labels{Kinds: []string{"read"}}}
 	for i := range 100 {
 		at := time.Duration(i) * 100 * time.Millisecond
 		sample := load.Sample{N: i, Intended: at, Sent: at, Done: at + 20*time.Millisecond, Kind: "read", Outcome: "done", Good: true, Means: load.Right}

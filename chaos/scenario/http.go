@@ -15,8 +15,8 @@ import (
 	"github.com/backstay-go/backstay/chaos/load"
 )
 
-// HTTPTarget is the target of scenarios that describe their system themselves.
-const HTTPTarget = "http"
+// TargetHTTP is the target of scenarios that describe their system themselves.
+const TargetHTTP = "http"
 
 // HTTP describes a system that runs already, by its address and its requests.
 type HTTP struct {

@@ -19,16 +19,16 @@ import (
 // maxBody is how much of an answer is read.
 const maxBody = 1 << 20
 
-// Described is the Target of scenarios that describe their system under http.
-type Described struct{}
+// HTTPTarget is the Target of scenarios that describe their system under http.
+type HTTPTarget struct{}
 
 // Check implements Target.
-func (Described) Check(s Scenario) error {
+func (HTTPTarget) Check(s Scenario) error {
 	if s.HTTP == nil {
 		return errors.New("scenario: it does not describe a system: give http")
 	}
 	if len(s.Actions) > 0 {
-		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "actions", Message: "a system that is described knows none"}}}
+		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "actions", Message: "a system that the scenario describes knows none"}}}
 	}
 	known := chaos.Known{Dependencies: []string{}, Nodes: []string{}}
 	for _, p := range s.HTTP.Proxies {
@@ -38,9 +38,9 @@ func (Described) Check(s Scenario) error {
 }
 
 // Start implements Target: it starts the proxies and waits for the system.
-func (Described) Start(ctx context.Context, setup Setup) (_ System, err error) {
+func (HTTPTarget) Start(ctx context.Context, setup Setup) (_ System, err error) {
 	h := setup.Scenario.HTTP
-	d := &described{setup: setup, http: &http.Client{
+	d := &httpSystem{setup: setup, http: &http.Client{
 		// Longer than a request has, so that an answer that is late is seen to be.
 		Timeout:   2 * (setup.Scenario.Deadline + setup.Scenario.Margin),
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256},
@@ -69,15 +69,15 @@ func (Described) Start(ctx context.Context, setup Setup) (_ System, err error) {
 	return d, d.ready(ctx)
 }
 
-// described is a system that somebody else runs.
-type described struct {
+// httpSystem is a system that somebody else runs.
+type httpSystem struct {
 	setup   Setup
 	http    *http.Client
 	proxies Proxies
 }
 
 // ready waits until the system answers.
-func (d *described) ready(ctx context.Context) error {
+func (d *httpSystem) ready(ctx context.Context) error {
 	h := d.setup.Scenario.HTTP
 	patience := h.Patience
 	if patience == 0 {
@@ -108,9 +108,9 @@ func (d *described) ready(ctx context.Context) error {
 	}
 }
 
-// Legend implements System.
-func (d *described) Legend() Legend {
-	l := Legend{About: "The system at " + d.setup.Scenario.HTTP.Base + "."}
+// Labels implements System.
+func (d *httpSystem) Labels() Labels {
+	l := Labels{About: "The system at " + d.setup.Scenario.HTTP.Base + "."}
 	for _, r := range d.setup.Scenario.HTTP.Requests {
 		l.Kinds = append(l.Kinds, r.Name)
 	}
@@ -130,7 +130,7 @@ func Meanings() []report.Value {
 }
 
 // Send implements System.
-func (d *described) Send(ctx context.Context, n int) load.Sample {
+func (d *httpSystem) Send(ctx context.Context, n int) load.Sample {
 	s := d.setup.Scenario
 	chance := rand.New(rand.NewPCG(s.Seed, uint64(n)))
 	r := pick(s.HTTP.Requests, chance)
@@ -177,7 +177,7 @@ type answered struct {
 	body   string
 }
 
-func (d *described) ask(ctx context.Context, r HTTPRequest, s load.Sample, n int) (answered, error) {
+func (d *httpSystem) ask(ctx context.Context, r HTTPRequest, s load.Sample, n int) (answered, error) {
 	fill := strings.NewReplacer("{n}", strconv.Itoa(n), "{id}", s.ID).Replace
 	method := r.Method
 	if method == "" {
@@ -205,10 +205,10 @@ func (d *described) ask(ctx context.Context, r HTTPRequest, s load.Sample, n int
 }
 
 // Judge implements System: what there is to judge is in the answers.
-func (d *described) Judge(context.Context, []load.Sample) ([]report.Check, error) { return nil, nil }
+func (d *httpSystem) Judge(context.Context, []load.Sample) ([]report.Check, error) { return nil, nil }
 
 // Close implements System.
-func (d *described) Close(ctx context.Context) error {
+func (d *httpSystem) Close(ctx context.Context) error {
 	d.http.CloseIdleConnections()
 	return d.proxies.Close(ctx)
 }

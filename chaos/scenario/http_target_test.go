@@ -100,7 +100,7 @@ func TestASystemThatIsDescribed(t *testing.T) {
 		var rep *report.Report
 		for try := 0; try < 4 && (rep == nil || rep.Verdict == report.Undecided); try++ { // a machine that is too slow can't tell
 			var err error
-			if rep, err = scenario.Play(t.Context(), parse(t, text), scenario.Config{Target: scenario.Described{}, Dir: t.TempDir()}); err != nil {
+			if rep, err = scenario.Play(t.Context(), parse(t, text), scenario.Config{Target: scenario.HTTPTarget{}, Dir: t.TempDir()}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -115,11 +115,11 @@ func TestASystemThatIsDescribed(t *testing.T) {
 
 func TestADescribedSystemIsChecked(t *testing.T) {
 	s := parse(t, strings.NewReplacer("BASE", "http://127.0.0.1:1", "PROXY", "127.0.0.1:2", "STOCK", "127.0.0.1:3", "2xx", `"2xx"`, "dependency: stock, protocol: http}\n", "dependency: stick, protocol: http}\n").Replace(described))
-	if _, err := scenario.Play(t.Context(), s, scenario.Config{Target: scenario.Described{}}); err == nil || !strings.Contains(err.Error(), `"stock"`) {
+	if _, err := scenario.Play(t.Context(), s, scenario.Config{Target: scenario.HTTPTarget{}}); err == nil || !strings.Contains(err.Error(), `"stock"`) {
 		t.Errorf("a fault for nobody: %v", err)
 	}
 	s = parse(t, strings.NewReplacer("BASE", "http://127.0.0.1:1", "PROXY", free(t), "STOCK", "127.0.0.1:3", "2xx", `"2xx"`, "ready: /ready", "ready: /ready\n  patience: 100ms").Replace(described))
-	if _, err := scenario.Play(t.Context(), s, scenario.Config{Target: scenario.Described{}}); err == nil || !strings.Contains(err.Error(), "was not ready within 100ms") {
+	if _, err := scenario.Play(t.Context(), s, scenario.Config{Target: scenario.HTTPTarget{}}); err == nil || !strings.Contains(err.Error(), "was not ready within 100ms") {
 		t.Errorf("a system that is not there: %v", err)
 	}
 }

@@ -13,9 +13,9 @@ import (
 // does not have is never seen, and "at most 10 %" of it would pass whatever happened.
 func (s Scenario) checkNames(system System) error {
 	var c checker
-	legend := system.Legend()
+	labels := system.Labels()
 	var watched []string
-	if w, ok := system.(Watched); ok {
+	if w, ok := system.(DependencyReporter); ok {
 		for _, d := range w.Dependencies() {
 			watched = append(watched, d.Name)
 		}
@@ -34,10 +34,10 @@ func (s Scenario) checkNames(system System) error {
 		switch {
 		case err != nil: // Check refuses such a scenario.
 		case word == "outcome":
-			known(field, word, names[0], named(legend.Outcomes))
+			known(field, word, names[0], named(labels.Outcomes))
 		case word == "source":
-			known(field, "source's dependency", names[0], legend.Dependencies)
-			known(field, word, names[1], named(legend.Sources))
+			known(field, "source's dependency", names[0], labels.Dependencies)
+			known(field, word, names[1], named(labels.Sources))
 		case len(names) > 0:
 			known(field, "dependency", names[0], watched)
 		}
@@ -49,7 +49,7 @@ func (s Scenario) checkNames(system System) error {
 		at := fmt.Sprintf("checks[%d]", i)
 		measure(at+".measure", check.Measure)
 		if check.Kind != "" {
-			known(at+".kind", "kind of request", check.Kind, legend.Kinds)
+			known(at+".kind", "kind of request", check.Kind, labels.Kinds)
 		}
 	}
 	if len(c) > 0 {

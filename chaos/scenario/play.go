@@ -24,7 +24,7 @@ type result struct {
 	injected map[string]uint64
 	load     load.Result
 	watch    *watch
-	legend   Legend
+	labels   Labels
 	domain   []report.Check
 	// stopped says why the run ended early, halted that it was for want of a steady
 	// state.
@@ -118,7 +118,7 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 		return nil, errors.Join(ErrConfig, err)
 	}
 	relay.to(system)
-	r := &result{scenario: s, watch: newWatch(system), legend: system.Legend()}
+	r := &result{scenario: s, watch: newWatch(system), labels: system.Labels()}
 	if err := r.perform(ctx, cfg, system, injector); err != nil {
 		return nil, err
 	}
@@ -137,8 +137,8 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 		return nil, fmt.Errorf("scenario: the system can't be judged: %w", err)
 	}
 	rep := r.report(told, cfg.Command)
-	if cfg.Told != nil {
-		if err := cfg.Told(ctx, View{System: system, Scenario: s, Injector: injector}, rep); err != nil {
+	if cfg.OnReport != nil {
+		if err := cfg.OnReport(ctx, View{System: system, Scenario: s, Injector: injector}, rep); err != nil {
 			return nil, err
 		}
 	}
@@ -204,10 +204,10 @@ func (r *result) perform(ctx context.Context, cfg Config, system System, injecto
 			cfg.Watch(beside, View{System: system, Scenario: r.scenario, Injector: injector, Load: player})
 		})
 	}
-	if h, ok := system.(Harmed); ok {
-		wg.Go(func() { harm = h.Harm(beside) })
+	if h, ok := system.(FaultApplier); ok {
+		wg.Go(func() { harm = h.ApplyFaults(beside) })
 	}
-	if a, ok := system.(Acted); ok && len(r.scenario.Actions) > 0 {
+	if a, ok := system.(Actor); ok && len(r.scenario.Actions) > 0 {
 		wg.Go(func() { acts = act(loading, a, r.scenario.Actions, start) })
 	}
 	r.load, err = player.Play(loading, func(_ context.Context, n int) load.Sample {
@@ -237,7 +237,7 @@ func (r *result) perform(ctx context.Context, cfg Config, system System, injecto
 }
 
 // act does what is to be done, each at its time.
-func act(ctx context.Context, system Acted, actions []Action, start time.Time) (failed []string) {
+func act(ctx context.Context, system Actor, actions []Action, start time.Time) (failed []string) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for _, a := range actions {

@@ -18,14 +18,14 @@ func (r *result) report(told Scenario, command string) *report.Report {
 	width := max(250*time.Millisecond, (length / 60).Round(250*time.Millisecond))
 	about := strings.TrimSpace(s.About)
 	if about == "" {
-		about = r.legend.About
+		about = r.labels.About
 	}
 	rep := &report.Report{
 		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Source: told.String(), Started: r.load.Start, Length: length,
 		Checks: r.judge(), Faults: Timeline(s.Plan()), Width: width, Buckets: r.load.Buckets(width),
 		Lanes: r.watch.lanes(length), Permits: r.watch.permits(width, length),
-		Rows: report.RowsOf(r.load.Samples, r.legend.Kinds), Outcomes: r.legend.Outcomes, Sources: r.legend.Sources,
-		Dependencies: r.legend.Dependencies, Traces: r.worth(),
+		Rows: report.RowsOf(r.load.Samples, r.labels.Kinds), Outcomes: r.labels.Outcomes, Sources: r.labels.Sources,
+		Dependencies: r.labels.Dependencies, Traces: r.worth(),
 	}
 	for _, a := range s.Actions {
 		rep.Faults = append(rep.Faults, report.Fault{Target: "action", What: a.Do, From: a.At, To: a.At + width})

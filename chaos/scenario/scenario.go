@@ -30,7 +30,7 @@ type Scenario struct {
 	Name   string `yaml:"name" doc:"a word; reports are called after it"`
 	Title  string `yaml:"title" doc:"what is tried, in a line; default the name"`
 	About  string `yaml:"about" doc:"why, and what is expected, in a few sentences"`
-	Target string `yaml:"target" doc:"the system under test, for commands: licensesvc (default), eventstore or http"`
+	Target string `yaml:"target" doc:"the system under test, for commands, which know some by name; default http if http is given"`
 	// Settings are the target's own.
 	Settings map[string]string `yaml:"settings" doc:"what the target should be like; its own words"`
 	Seed     uint64            `yaml:"seed" doc:"decides load and faults; the same seed gives the same"`
@@ -47,8 +47,8 @@ type Scenario struct {
 	Recovery Recovery     `yaml:"recovery" doc:"what must hold after the last fault"`
 	Checks   []Check      `yaml:"checks" doc:"what must have been seen"`
 
-	// HTTP describes the system if no Target does.
-	HTTP *HTTP `yaml:"http" doc:"with target http: the system and its requests"`
+	// HTTP describes a system that runs already; HTTPTarget plays it.
+	HTTP *HTTP `yaml:"http" doc:"a system that runs already, and its requests"`
 
 	_ struct{}
 }
@@ -143,6 +143,14 @@ func (s Scenario) stages() []load.Stage {
 	return stages
 }
 
+// TargetName is Target, or TargetHTTP if the scenario describes its system and names none.
+func (s Scenario) TargetName() string {
+	if s.Target == "" && s.HTTP != nil {
+		return TargetHTTP
+	}
+	return s.Target
+}
+
 func (s Scenario) title() string {
 	if s.Title != "" {
 		return s.Title
@@ -157,9 +165,7 @@ func (s Scenario) withDefaults() Scenario {
 			*p = &v
 		}
 	}
-	if s.Target == "" {
-		s.Target = "licensesvc"
-	}
+	s.Target = s.TargetName()
 	if s.Deadline == 0 {
 		s.Deadline = DefaultDeadline
 	}

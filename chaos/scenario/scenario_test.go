@@ -48,8 +48,8 @@ func (t *simpleTarget) Start(_ context.Context, setup scenario.Setup) (scenario.
 	return t.system, nil
 }
 
-func (s *simple) Legend() scenario.Legend {
-	return scenario.Legend{About: "A system in memory.", Kinds: []string{"get", "put"}, Outcomes: scenario.Meanings(), Dependencies: []string{"store"}, Sources: []report.Value{{Name: "live"}, {Name: "stale"}}}
+func (s *simple) Labels() scenario.Labels {
+	return scenario.Labels{About: "A system in memory.", Kinds: []string{"get", "put"}, Outcomes: scenario.Meanings(), Dependencies: []string{"store"}, Sources: []report.Value{{Name: "live"}, {Name: "stale"}}}
 }
 
 func (s *simple) Send(ctx context.Context, n int) load.Sample {
@@ -88,7 +88,7 @@ func (s *simple) Act(_ context.Context, a scenario.Action) error {
 	return nil
 }
 
-func (s *simple) Harm(ctx context.Context) error {
+func (s *simple) ApplyFaults(ctx context.Context) error {
 	s.harmed = true
 	<-ctx.Done()
 	return context.Cause(ctx)

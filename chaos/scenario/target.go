@@ -37,18 +37,18 @@ type Setup struct {
 	_         struct{}
 }
 
-// Keeper is a Target with parts that take long to start, and that the runs of an
-// enumeration can share. Keep starts them in the folder; the Target that it returns uses
+// Sharer is a Target with parts that take long to start, and that the runs of an
+// enumeration can share. Share starts them in the folder; the Target that it returns uses
 // them, and close ends them.
-type Keeper interface {
-	Keep(ctx context.Context, s Scenario, dir string) (t Target, close func() error, err error)
+type Sharer interface {
+	Share(ctx context.Context, s Scenario, dir string) (t Target, close func() error, err error)
 }
 
 // System is a running system under test. Play calls Send and the abilities below
 // concurrently, then Judge, then Close.
 type System interface {
-	// Legend says how to read what the system answers.
-	Legend() Legend
+	// Labels says how to read what the system answers.
+	Labels() Labels
 	// Send makes the nth request, waits for its answer, and says what came of it: ID,
 	// Kind, Outcome, Means, Sources. It must not give up before the scenario's deadline
 	// and margin have passed. Whether the answer was late is found out by who calls.
@@ -60,8 +60,8 @@ type System interface {
 	Close(ctx context.Context) error
 }
 
-// Legend says how to read a system's answers: what the report shows, in its order.
-type Legend struct {
+// Labels says how to read a system's answers: what the report shows, in its order.
+type Labels struct {
 	// About says in a sentence what the system is.
 	About string
 	// Kinds are those of requests.
@@ -73,8 +73,8 @@ type Legend struct {
 	_            struct{}
 }
 
-// Watched is a System that tells how its dependencies are doing, ten times a second.
-type Watched interface {
+// DependencyReporter is a System that tells how its dependencies are doing, ten times a second.
+type DependencyReporter interface {
 	Dependencies() []Dependency
 }
 
@@ -91,14 +91,14 @@ type Dependency struct {
 	_               struct{}
 }
 
-// Harmed is a System that applies faults that no proxy can, like those of nodes. Harm
-// runs with the load, until the context ends, and undoes what it did.
-type Harmed interface {
-	Harm(ctx context.Context) error
+// FaultApplier is a System that applies faults that no proxy can, like those of nodes.
+// ApplyFaults runs with the load, until the context ends, and undoes what it did.
+type FaultApplier interface {
+	ApplyFaults(ctx context.Context) error
 }
 
-// Acted is a System that knows actions.
-type Acted interface {
+// Actor is a System that knows actions.
+type Actor interface {
 	Act(ctx context.Context, a Action) error
 }
 
@@ -128,10 +128,10 @@ type Config struct {
 	Listeners []chaos.Listener
 	// Watch runs beside the load, until the context ends. Nil: nobody watches.
 	Watch func(ctx context.Context, v View)
-	// Told is given the report while the system still runs and the faults do what
-	// anybody tells them. Its error is Play's. Nil: the system ends at once.
-	Told func(ctx context.Context, v View, r *report.Report) error
-	_    struct{}
+	// OnReport is called with the report while the system still runs and its faults can
+	// still be changed. Play returns its error. Nil: the system ends at once.
+	OnReport func(ctx context.Context, v View, r *report.Report) error
+	_        struct{}
 }
 
 // tick is how often dependencies are looked at.

@@ -11,7 +11,7 @@ import (
 // watch writes down how the dependencies are doing. It is for one goroutine, and read
 // when that has ended.
 type watch struct {
-	system Watched // nil: nothing is known
+	system DependencyReporter // nil: nothing is known
 	at     []time.Duration
 	names  []string
 	seen   map[string][]Dependency
@@ -19,7 +19,7 @@ type watch struct {
 
 func newWatch(s System) *watch {
 	w := &watch{seen: map[string][]Dependency{}}
-	w.system, _ = s.(Watched)
+	w.system, _ = s.(DependencyReporter)
 	return w
 }
 

@@ -46,15 +46,15 @@ type Config struct {
 	// Ready says why the service should get no requests, or returns "". Default:
 	// always ready.
 	Ready func() string
-	// Told is called with each answered request, for a dashboard.
-	Told func(Told)
+	// OnRequest is called with each answered request, for a dashboard; concurrently, so it must not block.
+	OnRequest func(RequestLog)
 	// Log tells what went wrong inside. Default: nothing is told.
 	Log *slog.Logger
 	_   struct{}
 }
 
-// Told is one answered request.
-type Told struct {
+// RequestLog is one answered request.
+type RequestLog struct {
 	Kind, Member, License, Title string
 	// Status is that of HTTP, Outcome the answer in one word.
 	Status  int
@@ -67,14 +67,14 @@ type Told struct {
 
 // API is the handler. It is safe for concurrent use and needs no closing.
 type API struct {
-	app     App
-	tokens  *Tokens
-	ready   func() string
-	told    func(Told)
-	log     *slog.Logger
-	mux     *http.ServeMux
-	guarded *server.Handler // the mux behind the guard
-	spec    *huma.OpenAPI
+	app       App
+	tokens    *Tokens
+	ready     func() string
+	onRequest func(RequestLog)
+	log       *slog.Logger
+	mux       *http.ServeMux
+	guarded   *server.Handler // the mux behind the guard
+	spec      *huma.OpenAPI
 }
 
 // New checks the configuration and returns the handler.
@@ -82,7 +82,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.App == nil {
 		return nil, errors.New("api: App is nil: give the service")
 	}
-	a := &API{app: cfg.App, tokens: cfg.Tokens, ready: cfg.Ready, told: cfg.Told, log: cfg.Log, mux: http.NewServeMux()}
+	a := &API{app: cfg.App, tokens: cfg.Tokens, ready: cfg.Ready, onRequest: cfg.OnRequest, log: cfg.Log, mux: http.NewServeMux()}
 	var err error
 	if a.guarded, err = server.NewHandler(a.mux, server.HandlerConfig{Guard: cfg.Guard, Routes: routes, Trust: cfg.Trust}); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -90,8 +90,8 @@ func New(cfg Config) (*API, error) {
 	if a.ready == nil {
 		a.ready = func() string { return "" }
 	}
-	if a.told == nil {
-		a.told = func(Told) {}
+	if a.onRequest == nil {
+		a.onRequest = func(RequestLog) {}
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

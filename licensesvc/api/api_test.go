@@ -34,7 +34,7 @@ type house struct {
 	url   string
 	store *faulty
 	keys  atomic.Bool
-	told  chan api.Told
+	told  chan api.RequestLog
 }
 
 // faulty is a store that can be gone.
@@ -71,7 +71,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func build(t *testing.T, change func(*api.Config)) *house {
 	t.Helper()
-	h := &house{t: t, told: make(chan api.Told, 1000)}
+	h := &house{t: t, told: make(chan api.RequestLog, 1000)}
 	dir, ctx := t.TempDir(), t.Context()
 	must := func(err error) {
 		t.Helper()
@@ -103,7 +103,7 @@ func build(t *testing.T, change func(*api.Config)) *house {
 	must(err)
 	guard, err := resilience.New(api.Policy(time.Minute))
 	must(err)
-	cfg := api.Config{App: service, Guard: guard, Told: func(t api.Told) { h.told <- t }}
+	cfg := api.Config{App: service, Guard: guard, OnRequest: func(t api.RequestLog) { h.told <- t }}
 	if change != nil {
 		change(&cfg)
 	}

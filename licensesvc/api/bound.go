@@ -13,11 +13,11 @@ import (
 type noteKey struct{}
 
 // note is what is known of the request that the context belongs to.
-func note(ctx context.Context) *Told {
-	if n, ok := ctx.Value(noteKey{}).(*Told); ok {
+func note(ctx context.Context) *RequestLog {
+	if n, ok := ctx.Value(noteKey{}).(*RequestLog); ok {
 		return n
 	}
-	return &Told{}
+	return &RequestLog{}
 }
 
 func (a *API) operation(id, summary, method, path string, scope Scope, status int) huma.Operation {
@@ -37,30 +37,30 @@ func (a *API) operation(id, summary, method, path string, scope Scope, status in
 func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		began := time.Now()
-		told := &Told{Kind: hc.Operation().OperationID, Member: hc.Param("member"), License: hc.Param("license")}
+		entry := &RequestLog{Kind: hc.Operation().OperationID, Member: hc.Param("member"), License: hc.Param("license")}
 		ctx := hc.Context()
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
 					panic(v)
 				}
-				a.log.ErrorContext(ctx, "panic", "operation", told.Kind, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
-				told.Outcome = "error"
+				a.log.ErrorContext(ctx, "panic", "operation", entry.Kind, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+				entry.Outcome = "error"
 				a.write(h, hc, (&Problem{Status: http.StatusInternalServerError, Outcome: "error", Detail: "the service failed; its log says why"}).titled("internal error"))
 			}
-			told.Status, told.Took = hc.Status(), time.Since(began)
-			if told.Outcome == "" {
-				told.Outcome = "invalid"
+			entry.Status, entry.Took = hc.Status(), time.Since(began)
+			if entry.Outcome == "" {
+				entry.Outcome = "invalid"
 			}
-			a.told(*told)
+			a.onRequest(*entry)
 		}()
-		who, refusal := a.tokens.admit(hc.Header("Authorization"), hc.Operation().Metadata["scope"].(Scope), told.Member)
+		who, refusal := a.tokens.admit(hc.Header("Authorization"), hc.Operation().Metadata["scope"].(Scope), entry.Member)
 		if refusal != nil {
-			told.Outcome = refusal.Outcome
+			entry.Outcome = refusal.Outcome
 			a.write(h, hc, refusal)
 			return
 		}
-		ctx = context.WithValue(ctx, noteKey{}, told)
+		ctx = context.WithValue(ctx, noteKey{}, entry)
 		ctx = context.WithValue(ctx, actorKey{}, who)
 		next(huma.WithContext(hc, ctx))
 	}

@@ -85,7 +85,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	}
 	for _, l := range view.Licenses[from:] {
 		status := l.StatusAt(now)
-		if in.Active && status != license.Active {
+		if in.Active && status != license.StatusActive {
 			continue
 		}
 		if len(page.Licenses) == in.Limit {

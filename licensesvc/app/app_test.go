@@ -245,7 +245,7 @@ func TestALicenseFromRequestToRelease(t *testing.T) {
 	h := build(t)
 	ctx, m, title := t.Context(), h.member(upstream.PlanStandard), server.TitleID("meridian", 2)
 	a := h.grant(m, "phone", title, "k1")
-	if a.Outcome != app.Done || a.Status != license.Active || a.Key == nil || a.Version != 1 || a.Token != "" ||
+	if a.Outcome != app.Done || a.Status != license.StatusActive || a.Key == nil || a.Version != 1 || a.Token != "" ||
 		sources(a.DecidedOn) != "membership=live catalog=live key-service=live event-store=live" {
 		t.Fatalf("%+v", a)
 	}
@@ -275,7 +275,7 @@ func TestALicenseFromRequestToRelease(t *testing.T) {
 		t.Errorf("%+v, %v", offline, err)
 	}
 	shown, err := h.app.Show(ctx, m, a.License.ID)
-	if err != nil || shown.Status != license.Active || shown.Version != 5 {
+	if err != nil || shown.Status != license.StatusActive || shown.Version != 5 {
 		t.Errorf("%+v, %v", shown, err)
 	}
 	story, err := h.app.Explain(ctx, m, a.License.ID)
@@ -283,7 +283,7 @@ func TestALicenseFromRequestToRelease(t *testing.T) {
 		t.Errorf("%+v, %v", story, err)
 	}
 	for range 2 {
-		if released, err := h.app.Release(ctx, app.ReportInput{Member: m, License: a.License.ID, Key: "x"}); err != nil || released.Status != license.GivenBack || released.Version != 6 {
+		if released, err := h.app.Release(ctx, app.ReportInput{Member: m, License: a.License.ID, Key: "x"}); err != nil || released.Status != license.StatusReleased || released.Version != 6 {
 			t.Errorf("%+v, %v", released, err)
 		}
 	}
@@ -379,14 +379,14 @@ func TestWhileTheStoreFailsALicenseIsPromised(t *testing.T) {
 	ctx, m, title := t.Context(), h.member(upstream.PlanStandard), server.TitleID("meridian", 2)
 	h.store.down()
 	a := h.grant(m, "phone", title, "k")
-	if a.Outcome != app.Promised || a.Token == "" || a.Key == nil || a.Status != license.Provisional || time.Until(a.License.Expires) > time.Hour ||
+	if a.Outcome != app.Promised || a.Token == "" || a.Key == nil || a.Status != license.StatusProvisional || time.Until(a.License.Expires) > time.Hour ||
 		!strings.Contains(sources(a.DecidedOn), "event-store=static") {
 		t.Fatalf("%+v", a)
 	}
 	if again := h.grant(m, "phone", title, "k"); again.License.ID != a.License.ID || again.Token != a.Token || !again.Repeated || h.app.Pending() != 1 {
 		t.Errorf("%+v", again)
 	}
-	if shown, err := h.app.Show(ctx, m, a.License.ID); err != nil || shown.Status != license.Provisional {
+	if shown, err := h.app.Show(ctx, m, a.License.ID); err != nil || shown.Status != license.StatusProvisional {
 		t.Errorf("%+v, %v", shown, err)
 	}
 	if err := h.app.Drain(ctx); err == nil || h.app.Pending() != 1 {
@@ -394,14 +394,14 @@ func TestWhileTheStoreFailsALicenseIsPromised(t *testing.T) {
 	}
 	h.store.set(nil)
 	story, err := h.app.Explain(ctx, m, a.License.ID)
-	if err != nil || !story.Waiting || story.Status != license.Provisional {
+	if err != nil || !story.Waiting || story.Status != license.StatusProvisional {
 		t.Errorf("%+v, %v", story, err)
 	}
 	if err := h.app.Drain(ctx); err != nil || h.app.Pending() != 0 {
 		t.Fatal(err)
 	}
 	shown, err := h.app.Show(ctx, m, a.License.ID)
-	if err != nil || shown.Status != license.Active || shown.License.Provisional {
+	if err != nil || shown.Status != license.StatusActive || shown.License.Provisional {
 		t.Errorf("%+v, %v", shown, err)
 	}
 	if redeemed, err := h.app.Redeem(ctx, m, a.Token, app.Meta{}); err != nil || redeemed.License.ID != a.License.ID || !redeemed.Repeated {
@@ -427,7 +427,7 @@ func TestATokenIsTakenLateWhenItsInstanceIsLost(t *testing.T) {
 	other := h.another(j)
 	defer other.Close()
 	got, err := other.Redeem(t.Context(), m, a.Token, app.Meta{})
-	if err != nil || got.Status != license.Active || got.License.ID != a.License.ID {
+	if err != nil || got.Status != license.StatusActive || got.License.ID != a.License.ID {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for _, bad := range []string{"", a.Token + "x", "a.b.c"} {
@@ -471,7 +471,7 @@ func TestAPromiseOverALimitIsEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown, err := h.app.Show(t.Context(), m, a.License.ID)
-	if err != nil || shown.Status != license.TakenBack || !strings.Contains(shown.License.Reason, "device_limit") {
+	if err != nil || shown.Status != license.StatusRevoked || !strings.Contains(shown.License.Reason, "device_limit") {
 		t.Errorf("%+v, %v", shown, err)
 	}
 	h.history(m)

@@ -14,8 +14,8 @@ import (
 // maxAttempts bounds how often a command is decided again because another one won.
 const maxAttempts = 8
 
-// attempt is one decision of a command on a state.
-type attempt func(state license.State) (license.Command, error)
+// decideFunc is one decision of a command on a state.
+type decideFunc func(state license.State) (license.Command, error)
 
 // run decides a command and appends what was decided. before, if not nil, runs
 // once a decision has events to append, before they are: what it gets is needed
@@ -24,7 +24,7 @@ type attempt func(state license.State) (license.Command, error)
 // It begins with the remembered state, if there is one: an append proves that it
 // was the newest. A refusal, and a decision without events, have no append to
 // prove it, and are decided again on a fresh read.
-func (s *Service) run(ctx context.Context, c *command, decide attempt, before func(license.Decision) error) (Answer, error) {
+func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before func(license.Decision) error) (Answer, error) {
 	now, remembered := s.states.get(Stream(c.member))
 	fresh, won := false, 0
 	if !remembered {
@@ -106,7 +106,7 @@ var errClosed = errors.New("app: the event store did not take the commit, again 
 // errBusy: the member's stream is changed faster than a command can be decided.
 var errBusy = errors.New("app: the member's stream is busy")
 
-func (s *Service) decide(state license.State, next attempt) (license.Decision, *license.Refusal, error) {
+func (s *Service) decide(state license.State, next decideFunc) (license.Decision, *license.Refusal, error) {
 	cmd, err := next(state)
 	if err == nil {
 		var d license.Decision

@@ -54,7 +54,7 @@ func TestFailTheNthStoreCall(t *testing.T) {
 					if err == nil && (errAgain != nil || again.License.ID != a.License.ID) {
 						t.Errorf("answered %+v, then %+v, %v", a, again, errAgain)
 					}
-					if errAgain == nil && again.Status == license.Active {
+					if errAgain == nil && again.Status == license.StatusActive {
 						if _, err := h.app.Release(t.Context(), app.ReportInput{Member: m, License: again.License.ID, Key: "x"}); err != nil {
 							t.Error(err)
 						}

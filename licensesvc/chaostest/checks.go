@@ -13,11 +13,11 @@ import (
 
 // run is all that is known of a run when it is over.
 type run struct {
-	answers []seen
-	history stored
-	witness *witness
-	pending int
-	drained time.Duration
+	answers  []seen
+	history  stored
+	recorder *recorder
+	pending  int
+	drained  time.Duration
 }
 
 func (r run) judge() []report.Check {
@@ -86,7 +86,7 @@ func (r run) honest() report.Check {
 				continue
 			}
 			claims++
-			if !r.witness.saw(a.id, b.Dependency) {
+			if !r.recorder.saw(a.id, b.Dependency) {
 				broken = append(broken, fmt.Sprintf("%s of %s: %s called live, and no answer of it was seen for %s", a.kind, a.member, b.Dependency, a.id))
 			}
 		}

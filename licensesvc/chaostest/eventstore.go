@@ -57,14 +57,14 @@ func (t EventStore) Start(ctx context.Context, setup scenario.Setup) (scenario.S
 	if err != nil {
 		return nil, err
 	}
-	return &bareStore{setup: setup, backend: b, harmed: newHarmed(b.store, newWitness(), setup.Injector), recorder: history.New()}, nil
+	return &bareStore{setup: setup, backend: b, store: newFaultyStore(b.store, newRecorder(), setup.Injector), recorder: history.New()}, nil
 }
 
 // bareStore is a running event store and its clients.
 type bareStore struct {
 	setup    scenario.Setup
 	backend  *backend
-	harmed   *harmed
+	store    *faultyStore
 	recorder *history.Recorder
 }
 
@@ -75,12 +75,12 @@ const (
 )
 
 // Legend implements scenario.System.
-func (s *bareStore) Legend() scenario.Legend {
-	return scenario.Legend{About: fmt.Sprintf("Clients read and append to %d streams of an event store on %s.", streams, s.backend.name), Kinds: []string{askRead, askAppend},
+func (s *bareStore) Labels() scenario.Labels {
+	return scenario.Labels{About: fmt.Sprintf("Clients read and append to %d streams of an event store on %s.", streams, s.backend.name), Kinds: []string{askRead, askAppend},
 		Outcomes: []report.Value{{Name: gotDone, Tone: report.Good}, {Name: conflict, Tone: report.Neutral}, {Name: gotUnavailable, Tone: report.Refuse}, {Name: gotUnknown, Tone: report.Refuse}, {Name: gotError, Tone: report.Bad}}}
 }
 
-// Dependencies implements scenario.Watched.
+// Dependencies implements scenario.DependencyReporter.
 func (s *bareStore) Dependencies() []scenario.Dependency {
 	if s.backend.nodes == nil {
 		return nil
@@ -88,8 +88,8 @@ func (s *bareStore) Dependencies() []scenario.Dependency {
 	return s.backend.nodes()
 }
 
-// Harm implements scenario.Harmed.
-func (s *bareStore) Harm(ctx context.Context) error {
+// ApplyFaults implements scenario.FaultApplier.
+func (s *bareStore) ApplyFaults(ctx context.Context) error {
 	if s.backend.harm == nil {
 		return nil
 	}
@@ -134,7 +134,7 @@ func (s *bareStore) Send(ctx context.Context, n int) load.Sample {
 // read reads a whole stream as a decision does.
 func (s *bareStore) read(ctx context.Context, client int, stream string) (int64, error) {
 	p := s.recorder.Read(client, stream)
-	saw, version, err := whole(ctx, s.harmed, stream)
+	saw, version, err := whole(ctx, s.store, stream)
 	if err == nil {
 		p.Saw(saw)
 	}
@@ -161,11 +161,11 @@ func (s *bareStore) append(ctx context.Context, client int, c eventstore.Commit)
 	half, cancel := context.WithTimeout(ctx, s.setup.Scenario.Deadline/4)
 	defer cancel()
 	p := s.recorder.Append(client, c.Stream, c.ID, c.Expected, len(c.Events))
-	a, err := s.harmed.Append(half, c)
+	a, err := s.store.Append(half, c)
 	if a.Outcome == eventstore.Unknown {
 		if client%2 == 0 {
-			a, err = s.harmed.Resolve(ctx, c.Stream, c.ID)
-		} else if a, err = s.harmed.Append(ctx, c); a.Outcome == eventstore.Rejected {
+			a, err = s.store.Resolve(ctx, c.Stream, c.ID)
+		} else if a, err = s.store.Append(ctx, c); a.Outcome == eventstore.Rejected {
 			a.Outcome = eventstore.Unknown // That is said of the second time only.
 		}
 	}

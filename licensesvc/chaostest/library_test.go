@@ -40,7 +40,7 @@ func TestLibrary(t *testing.T) {
 
 // of is the target that a scenario names.
 func of(s scenario.Scenario, nodes *chaostest.Nodes) scenario.Target {
-	if s.Target == "eventstore" {
+	if s.Target == chaostest.TargetStore {
 		return chaostest.EventStore{Cassandra: nodes}
 	}
 	return chaostest.Target{Cassandra: nodes}
@@ -110,6 +110,9 @@ func TestLibraryIsWhole(t *testing.T) {
 	have := map[string]bool{}
 	for _, s := range all {
 		have[s.Name] = true
+		if s.Target != chaostest.TargetService && s.Target != chaostest.TargetStore {
+			t.Errorf("%s: its target is %q", s.Name, s.Target)
+		}
 		if s.Title == "" || s.About == "" || len(s.Checks) == 0 || s.Seed == 0 {
 			t.Errorf("%s: give title, about, checks and seed", s.Name)
 		}

@@ -105,8 +105,8 @@ func (s seen) sample() load.Sample {
 	return sample
 }
 
-// crowd is the members: they ask, and remember what they were given.
-type crowd struct {
+// clients is the members: they ask, and remember what they were given.
+type clients struct {
 	url     string
 	http    *http.Client
 	name    string
@@ -124,8 +124,8 @@ type crowd struct {
 
 type held struct{ id string }
 
-func newCrowd(url string, s scenario.Scenario) *crowd {
-	return &crowd{
+func newClients(url string, s scenario.Scenario) *clients {
+	return &clients{
 		url: url, name: s.Name, seed: s.Seed, members: number(s, SettingMembers, defaultMembers), retries: number(s, SettingRetries, 0), held: map[string][]held{},
 		// Much longer than the service's deadline, so that an answer that is late is
 		// seen to be.
@@ -134,7 +134,7 @@ func newCrowd(url string, s scenario.Scenario) *crowd {
 }
 
 // everybody lists the members.
-func (c *crowd) everybody() []string {
+func (c *clients) everybody() []string {
 	var all []string
 	for n := range c.members {
 		all = append(all, server.MemberID(1+n))
@@ -144,7 +144,7 @@ func (c *crowd) everybody() []string {
 
 // warm lets each member ask once, before anything is harmed: a service that runs has
 // met its members.
-func (c *crowd) warm(ctx context.Context) error {
+func (c *clients) warm(ctx context.Context) error {
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range 4 {
@@ -169,7 +169,7 @@ func (c *crowd) warm(ctx context.Context) error {
 }
 
 // send makes the nth request.
-func (c *crowd) send(ctx context.Context, n int) load.Sample {
+func (c *clients) send(ctx context.Context, n int) load.Sample {
 	rng := rand.New(rand.NewPCG(c.seed, uint64(n)))
 	s := seen{id: fmt.Sprintf("%s-%d-%d", c.name, c.seed, n), trace: scenario.TraceID(rng), member: server.MemberID(1 + rng.IntN(c.members))}
 	at := rng.IntN(100)
@@ -188,7 +188,7 @@ func (c *crowd) send(ctx context.Context, n int) load.Sample {
 }
 
 // play asks, and again as often as clients do, and remembers.
-func (c *crowd) play(ctx context.Context, s seen, owned held, rng *rand.Rand) seen {
+func (c *clients) play(ctx context.Context, s seen, owned held, rng *rand.Rand) seen {
 	method, path, body := c.question(&s, owned, rng)
 	for range 1 + c.retries {
 		c.ask(ctx, &s, method, path, body)
@@ -201,7 +201,7 @@ func (c *crowd) play(ctx context.Context, s seen, owned held, rng *rand.Rand) se
 }
 
 // owned is one of the member's licenses.
-func (c *crowd) owned(member string, rng *rand.Rand) (held, bool) {
+func (c *clients) owned(member string, rng *rand.Rand) (held, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := c.held[member]
@@ -211,7 +211,7 @@ func (c *crowd) owned(member string, rng *rand.Rand) (held, bool) {
 	return all[rng.IntN(len(all))], true
 }
 
-func (c *crowd) question(s *seen, owned held, rng *rand.Rand) (method, path string, body any) {
+func (c *clients) question(s *seen, owned held, rng *rand.Rand) (method, path string, body any) {
 	base := "/v1/members/" + s.member + "/licenses"
 	if s.kind == askRequest {
 		studios := server.Studios()
@@ -234,7 +234,7 @@ func (c *crowd) question(s *seen, owned held, rng *rand.Rand) (method, path stri
 }
 
 // ask sends the request and reads the answer.
-func (c *crowd) ask(ctx context.Context, s *seen, method, path string, body any) {
+func (c *clients) ask(ctx context.Context, s *seen, method, path string, body any) {
 	s.outcome = gotError
 	var text []byte
 	if body != nil {
@@ -297,7 +297,7 @@ func (c *crowd) ask(ctx context.Context, s *seen, method, path string, body any)
 }
 
 // remember keeps the answer, and what the member holds after it.
-func (c *crowd) remember(s seen, owned held) {
+func (c *clients) remember(s seen, owned held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i := slices.IndexFunc(c.all, func(a seen) bool { return a.id == s.id }); c.single && i >= 0 {
@@ -318,7 +318,7 @@ func (c *crowd) remember(s seen, owned held) {
 }
 
 // answers are all requests that ended.
-func (c *crowd) answers() []seen {
+func (c *clients) answers() []seen {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.all)

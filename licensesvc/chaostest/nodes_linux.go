@@ -281,8 +281,8 @@ func (u *used) close() error {
 	return err
 }
 
-// Keep implements scenario.Keeper: the runs of an enumeration share their nodes.
-func (t Target) Keep(ctx context.Context, s scenario.Scenario, dir string) (scenario.Target, func() error, error) {
+// Share implements scenario.Sharer: the runs of an enumeration share their nodes.
+func (t Target) Share(ctx context.Context, s scenario.Scenario, dir string) (scenario.Target, func() error, error) {
 	if setting(s, SettingStore, "sqlite") != "cassandra" || t.Cassandra != nil && t.Cassandra.serve(s) {
 		return t, func() error { return nil }, nil
 	}

@@ -10,26 +10,26 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// witness saw what dependencies answered, request by request, below every guard. It
+// recorder saw what dependencies answered, request by request, below every guard. It
 // is how an answer that claims live data is judged.
-type witness struct {
+type recorder struct {
 	mu    sync.Mutex
 	seen  map[string]map[string]int
 	calls map[string]uint64
 }
 
-func newWitness() *witness {
-	return &witness{seen: map[string]map[string]int{}, calls: map[string]uint64{}}
+func newRecorder() *recorder {
+	return &recorder{seen: map[string]map[string]int{}, calls: map[string]uint64{}}
 }
 
 // called notes an attempt, and answered that it brought an answer.
-func (w *witness) called(dependency string) {
+func (w *recorder) called(dependency string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls[dependency]++
 }
 
-func (w *witness) answered(ctx context.Context, dependency string) {
+func (w *recorder) answered(ctx context.Context, dependency string) {
 	request := chaos.RequestOf(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -42,44 +42,44 @@ func (w *witness) answered(ctx context.Context, dependency string) {
 }
 
 // saw says whether the dependency answered within the request.
-func (w *witness) saw(request, dependency string) bool {
+func (w *recorder) saw(request, dependency string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.seen[request][dependency] > 0
 }
 
 // attempts is how many calls went out to the dependency.
-func (w *witness) attempts(dependency string) uint64 {
+func (w *recorder) attempts(dependency string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[dependency]
 }
 
-// watched is a transport that the witness sees.
-type watched struct {
+// recordedTransport is a transport that the recorder sees.
+type recordedTransport struct {
 	*http.Transport
-	witness    *witness
+	recorder   *recorder
 	dependency string
 }
 
-func (t *watched) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.witness.called(t.dependency)
+func (t *recordedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.recorder.called(t.dependency)
 	resp, err := t.Transport.RoundTrip(r)
 	if err == nil && resp.StatusCode < http.StatusInternalServerError {
-		t.witness.answered(r.Context(), t.dependency)
+		t.recorder.answered(r.Context(), t.dependency)
 	}
 	return resp, err
 }
 
-// harmed is a store with the plan's faults before it, and the witness behind them.
-type harmed struct {
+// faultyStore is a store with the plan's faults before it, and the recorder behind them.
+type faultyStore struct {
 	eventstore.Store
-	witness *witness
-	points  map[string]*chaos.Point
+	recorder *recorder
+	points   map[string]*chaos.Point
 }
 
-func newHarmed(store eventstore.Store, w *witness, injector *chaos.Injector) *harmed {
-	h := &harmed{Store: store, witness: w, points: map[string]*chaos.Point{}}
+func newFaultyStore(store eventstore.Store, w *recorder, injector *chaos.Injector) *faultyStore {
+	h := &faultyStore{Store: store, recorder: w, points: map[string]*chaos.Point{}}
 	for _, op := range []string{"load", "append", "resolve"} {
 		h.points[op] = injector.Point(app.EventStore, op, storeErrors())
 	}
@@ -87,12 +87,12 @@ func newHarmed(store eventstore.Store, w *witness, injector *chaos.Injector) *ha
 }
 
 // Load implements eventstore.Store.
-func (h *harmed) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
-	h.witness.called(app.EventStore)
+func (h *faultyStore) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+	h.recorder.called(app.EventStore)
 	return chaos.Do(ctx, h.points["load"], func(ctx context.Context) (eventstore.Page, error) {
 		p, err := h.Store.Load(ctx, q)
 		if err == nil {
-			h.witness.answered(ctx, app.EventStore)
+			h.recorder.answered(ctx, app.EventStore)
 		}
 		return p, err
 	})
@@ -100,23 +100,23 @@ func (h *harmed) Load(ctx context.Context, q eventstore.Query) (eventstore.Page,
 
 // Append implements eventstore.Store. A fault before the store was asked is a
 // rejection.
-func (h *harmed) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
+func (h *faultyStore) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	return h.write(ctx, "append", func(ctx context.Context) (eventstore.Appended, error) { return h.Store.Append(ctx, c) })
 }
 
 // Resolve implements eventstore.Store.
-func (h *harmed) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
+func (h *faultyStore) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	return h.write(ctx, "resolve", func(ctx context.Context) (eventstore.Appended, error) { return h.Store.Resolve(ctx, stream, commit) })
 }
 
-func (h *harmed) write(ctx context.Context, op string, call func(context.Context) (eventstore.Appended, error)) (eventstore.Appended, error) {
-	h.witness.called(app.EventStore)
+func (h *faultyStore) write(ctx context.Context, op string, call func(context.Context) (eventstore.Appended, error)) (eventstore.Appended, error) {
+	h.recorder.called(app.EventStore)
 	asked := false
 	a, err := chaos.Do(ctx, h.points[op], func(ctx context.Context) (eventstore.Appended, error) {
 		asked = true
 		a, err := call(ctx)
 		if err == nil {
-			h.witness.answered(ctx, app.EventStore)
+			h.recorder.answered(ctx, app.EventStore)
 		}
 		return a, err
 	})

@@ -35,12 +35,12 @@ func Requests() []string {
 	return names
 }
 
-// Requests implements scenario.Asked.
+// Requests implements scenario.Enumerable.
 func (s *System) Requests() []string { return Requests() }
 
-// Prepare implements scenario.Asked: a member that is known gets a license first.
+// Prepare implements scenario.Enumerable: a member that is known gets a license first.
 func (s *System) Prepare(ctx context.Context, request string) (func(context.Context, string) load.Sample, error) {
-	c := s.crowd
+	c := s.clients
 	c.single = true
 	for _, one := range singles {
 		if one.name != request {
@@ -67,7 +67,7 @@ func (s *System) before(ctx context.Context, member string) (seen, error) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got := s.crowd.play(ctx, seen{id: "before", member: member, kind: askRequest}, held{}, rand.New(rand.NewPCG(s.crowd.seed, 1)))
+		got := s.clients.play(ctx, seen{id: "before", member: member, kind: askRequest}, held{}, rand.New(rand.NewPCG(s.clients.seed, 1)))
 		if got.outcome == gotDone {
 			return got, nil
 		}
@@ -84,7 +84,7 @@ func (s *System) single(member, kind string, has held) func(context.Context, str
 	var first *seen
 	return func(ctx context.Context, identity string) load.Sample {
 		// A known member asks for the title that it has, so that terms are remembered.
-		got := s.crowd.play(ctx, seen{id: identity, member: member, kind: kind}, has, rand.New(rand.NewPCG(s.crowd.seed, 1)))
+		got := s.clients.play(ctx, seen{id: identity, member: member, kind: kind}, has, rand.New(rand.NewPCG(s.clients.seed, 1)))
 		sample := got.sample()
 		switch {
 		case first == nil:

@@ -29,14 +29,14 @@ import (
 type System struct {
 	target   Target
 	setup    scenario.Setup
-	witness  *witness
+	recorder *recorder
 	observed *observe.Providers
 	marks    chaos.Listener
 	backend  *backend
 	servers  *server.Set
 	proxies  scenario.Proxies
 	service  *service.Instance
-	crowd    *crowd
+	clients  *clients
 	asked    counter
 
 	watching sync.WaitGroup
@@ -92,10 +92,10 @@ func (s *System) build(ctx context.Context) (err error) {
 		urls[name] = "http://" + address
 	}
 	cfg := service.Config{
-		Listen: s.target.Listen, Data: filepath.Join(s.setup.Dir, "data"), Store: newHarmed(s.backend.store, s.witness, injector),
+		Listen: s.target.Listen, Data: filepath.Join(s.setup.Dir, "data"), Store: newFaultyStore(s.backend.store, s.recorder, injector),
 		Membership: urls[upstream.Membership], Catalog: urls[upstream.Catalog], Keys: urls[upstream.KeyService],
 		Transport: func(name string) http.RoundTripper {
-			return &watched{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, witness: s.witness, dependency: name}
+			return &recordedTransport{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, recorder: s.recorder, dependency: name}
 		},
 		StorePolicy: s.backend.policy, ViewsApart: s.backend.viewsApart, Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
 		Clock: injector.Point(Clock, "", nil).Clock(ctx, nil), Listeners: []resilience.Listener{&s.asked},
@@ -106,7 +106,7 @@ func (s *System) build(ctx context.Context) (err error) {
 	if s.service, err = service.Start(ctx, cfg); err != nil {
 		return err
 	}
-	s.crowd = newCrowd(s.service.URL(), s.setup.Scenario)
+	s.clients = newClients(s.service.URL(), s.setup.Scenario)
 	return s.watch(ctx)
 }
 
@@ -143,7 +143,7 @@ func (s *System) told(err error) {
 	s.deployed <- err
 }
 
-// Act implements scenario.Acted.
+// Act implements scenario.Actor.
 func (s *System) Act(ctx context.Context, a scenario.Action) error {
 	if a.Do == ActRestore {
 		return s.service.Update(service.Policies())
@@ -189,21 +189,21 @@ func (s *System) Guards() []*resilience.Guard { return s.service.Guards() }
 func (s *System) Injected(ctx context.Context, e chaos.Event) { s.marks.Injected(ctx, e) }
 
 // Legend implements scenario.System.
-func (s *System) Legend() scenario.Legend {
-	return scenario.Legend{
-		About: fmt.Sprintf("%d members ask the license service, on %s, for licenses, renewals, plays and more.", s.crowd.members, s.backend.name),
+func (s *System) Labels() scenario.Labels {
+	return scenario.Labels{
+		About: fmt.Sprintf("%d members ask the license service, on %s, for licenses, renewals, plays and more.", s.clients.members, s.backend.name),
 		Kinds: kinds, Outcomes: outcomes, Sources: sources,
 		Dependencies: []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService},
 	}
 }
 
-// Dependencies implements scenario.Watched.
+// Dependencies implements scenario.DependencyReporter.
 func (s *System) Dependencies() []scenario.Dependency {
 	var all []scenario.Dependency
 	for _, g := range s.service.Guards() {
 		now := g.Snapshot()
 		all = append(all, scenario.Dependency{Name: now.Dependency, State: now.Breaker.String(), Permits: now.InFlight, Limit: now.Limit,
-			Calls: s.asked.of(now.Dependency), Attempts: s.witness.attempts(now.Dependency)})
+			Calls: s.asked.of(now.Dependency), Attempts: s.recorder.attempts(now.Dependency)})
 	}
 	if s.backend.nodes != nil {
 		all = append(all, s.backend.nodes()...)
@@ -211,8 +211,8 @@ func (s *System) Dependencies() []scenario.Dependency {
 	return all
 }
 
-// Harm implements scenario.Harmed.
-func (s *System) Harm(ctx context.Context) error {
+// ApplyFaults implements scenario.FaultApplier.
+func (s *System) ApplyFaults(ctx context.Context) error {
 	if s.backend.harm == nil {
 		return nil
 	}
@@ -220,11 +220,11 @@ func (s *System) Harm(ctx context.Context) error {
 }
 
 // Send implements scenario.System.
-func (s *System) Send(ctx context.Context, n int) load.Sample { return s.crowd.send(ctx, n) }
+func (s *System) Send(ctx context.Context, n int) load.Sample { return s.clients.send(ctx, n) }
 
 // Judge implements scenario.System.
 func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, error) {
-	r := run{answers: s.crowd.answers(), witness: s.witness}
+	r := run{answers: s.clients.answers(), recorder: s.recorder}
 	var err error
 	var back *report.Check
 	if s.backend.check != nil {
@@ -232,7 +232,7 @@ func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, er
 		back = &c
 	}
 	r.drained, r.pending = s.settle(ctx)
-	if r.history, err = readHistory(ctx, s.backend.store, s.crowd.everybody()); err != nil {
+	if r.history, err = readHistory(ctx, s.backend.store, s.clients.everybody()); err != nil {
 		return nil, err
 	}
 	checks := r.judge()
@@ -262,8 +262,8 @@ func (s *System) Close(ctx context.Context) error {
 		s.unwatch()
 		s.watching.Wait()
 	}
-	if s.crowd != nil {
-		s.crowd.http.CloseIdleConnections()
+	if s.clients != nil {
+		s.clients.http.CloseIdleConnections()
 	}
 	if s.service != nil {
 		errs = append(errs, s.service.Shutdown(ctx))

@@ -18,6 +18,14 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
+// The names that scenarios have for what this package can put under test.
+const (
+	// TargetService is the whole service, a Target.
+	TargetService = "licensesvc"
+	// TargetStore is an event store alone, an EventStore.
+	TargetStore = "eventstore"
+)
+
 // The settings of a scenario, and what each may be.
 const (
 	// SettingStore is where events are kept: sqlite (default) or cassandra.
@@ -190,7 +198,7 @@ func (t Target) Start(ctx context.Context, setup scenario.Setup) (_ scenario.Sys
 	if t.Listen == "" {
 		t.Listen = "127.0.0.1:0"
 	}
-	s := &System{target: t, setup: setup, witness: newWitness(), deployed: make(chan error, 1)}
+	s := &System{target: t, setup: setup, recorder: newRecorder(), deployed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
@@ -202,5 +210,5 @@ func (t Target) Start(ctx context.Context, setup scenario.Setup) (_ scenario.Sys
 	if setting(setup.Scenario, SettingWarm, "yes") == "no" {
 		return s, nil
 	}
-	return s, s.crowd.warm(ctx)
+	return s, s.clients.warm(ctx)
 }

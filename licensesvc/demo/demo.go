@@ -52,7 +52,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Watch: func(ctx context.Context, v scenario.View) { newLive(cfg, v).run(ctx) },
 	}
 	var page string
-	demo.Told = func(ctx context.Context, v scenario.View, rep *report.Report) error {
+	demo.OnReport = func(ctx context.Context, v scenario.View, rep *report.Report) error {
 		var err error
 		page, err = rep.Save(cfg.Report, "demo")
 		fmt.Fprintf(cfg.Out, "\n%s\nVerdict: %s. Report: %s\n", rep.Text(), rep.Verdict, page)

@@ -110,9 +110,9 @@ func sameRequest(there License, c Request) (Decision, *Refusal) {
 // mayHold checks what does not depend on other licenses.
 func (r Rules) mayHold(m Member, t Title) (PlanLimits, *Refusal) {
 	switch {
-	case m.Status == StatusSuspended:
+	case m.Status == MemberSuspended:
 		return PlanLimits{}, refuse(MembershipSuspended, "the membership is suspended; it has to be settled first")
-	case m.Status != StatusActive:
+	case m.Status != MemberActive:
 		return PlanLimits{}, refuse(MembershipUnknown, "there is no such membership")
 	case !t.Known:
 		return PlanLimits{}, refuse(TitleUnknown, "the catalog has no title %q", t.ID)

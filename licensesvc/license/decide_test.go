@@ -16,7 +16,7 @@ var (
 		License: 30 * day, Renewal: 7 * day, Playback: 2 * day}
 )
 
-func member() license.Member { return license.Member{Status: license.StatusActive, Plan: "standard"} }
+func member() license.Member { return license.Member{Status: license.MemberActive, Plan: "standard"} }
 
 func title(id string) license.Title {
 	return license.Title{ID: id, Studio: id[:1], Known: true, Offline: true, Terms: terms}
@@ -82,8 +82,8 @@ func TestRequestRefusals(t *testing.T) {
 		do   license.Request
 		want license.Code
 	}{
-		{"a suspended membership", changed(func(r *license.Request) { r.Member.Status = license.StatusSuspended }), license.MembershipSuspended},
-		{"no membership", changed(func(r *license.Request) { r.Member.Status = license.StatusUnknown }), license.MembershipUnknown},
+		{"a suspended membership", changed(func(r *license.Request) { r.Member.Status = license.MemberSuspended }), license.MembershipSuspended},
+		{"no membership", changed(func(r *license.Request) { r.Member.Status = license.MemberUnknown }), license.MembershipUnknown},
 		{"an unheard-of status", changed(func(r *license.Request) { r.Member.Status = "?" }), license.MembershipUnknown},
 		{"an unknown plan", changed(func(r *license.Request) { r.Member.Plan = "gold" }), license.PlanWithoutDownload},
 		{"an unknown title", changed(func(r *license.Request) { r.Title.Known = false }), license.TitleUnknown},
@@ -159,19 +159,19 @@ func TestTheSameRequestAgainChangesNothing(t *testing.T) {
 func TestExpiryRenewalAndPlayback(t *testing.T) {
 	h := &history{t: t}
 	h.do(request("l1", "phone", "m-1", start))
-	if s := h.status("l1", start.Add(30*day-1)); s != license.Active {
+	if s := h.status("l1", start.Add(30*day-1)); s != license.StatusActive {
 		t.Errorf("%s before its expiry", s)
 	}
-	if s := h.status("l1", start.Add(30*day)); s != license.Expiry {
+	if s := h.status("l1", start.Add(30*day)); s != license.StatusExpired {
 		t.Errorf("%s at its expiry", s)
 	}
 	h.refused(license.Play{License: "l1", Report: "p", At: start.Add(30 * day)}, license.Expired)
 	h.do(license.Play{License: "l1", Report: "p1", At: start.Add(day)})
-	if s := h.status("l1", start.Add(3*day)); s != license.Expiry {
+	if s := h.status("l1", start.Add(3*day)); s != license.StatusExpired {
 		t.Errorf("%s two days after its first play", s)
 	}
 	h.do(license.Renew{License: "l1", Request: "r1", Member: member(), Title: title("m-1"), At: start.Add(28 * day)})
-	if s := h.status("l1", start.Add(34*day)); s != license.Active {
+	if s := h.status("l1", start.Add(34*day)); s != license.StatusActive {
 		t.Errorf("%s after its renewal", s)
 	}
 	h.refused(license.Renew{License: "l1", Request: "r2", Member: member(), Title: title("m-1"), At: start.Add(35*day + license.RenewalGrace + 1)}, license.Expired)
@@ -214,13 +214,13 @@ func TestPromisesAreConfirmedOrEnded(t *testing.T) {
 		return license.Promise{Request: request(id, "phone", titleID, start), Until: start.Add(time.Hour), Now: start.Add(10 * time.Minute)}
 	}
 	h.do(promise("l1", "m-1"))
-	if s := h.status("l1", start.Add(2*time.Hour)); s != license.Active {
+	if s := h.status("l1", start.Add(2*time.Hour)); s != license.StatusActive {
 		t.Errorf("%s after it was confirmed", s)
 	}
 	h.do(promise("l2", "m-2"))
 	h.do(promise("l3", "m-3"))
 	d := h.do(promise("l4", "m-4")) // the fourth of three of one studio
-	if len(d.Events) != 2 || h.status("l4", start.Add(2*time.Hour)) != license.TakenBack {
+	if len(d.Events) != 2 || h.status("l4", start.Add(2*time.Hour)) != license.StatusRevoked {
 		t.Errorf("%v", d.Events)
 	}
 	if d := h.do(promise("l4", "m-4")); len(d.Events) != 0 {

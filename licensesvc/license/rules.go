@@ -87,16 +87,16 @@ type Terms struct {
 
 // Member is what is known of a member at a decision.
 type Member struct {
-	// Status is StatusActive, StatusSuspended or StatusUnknown.
+	// Status is MemberActive, MemberSuspended or MemberUnknown.
 	Status string
 	Plan   string
 }
 
 // The states of a membership.
 const (
-	StatusActive    = "active"
-	StatusSuspended = "suspended"
-	StatusUnknown   = "unknown"
+	MemberActive    = "active"
+	MemberSuspended = "suspended"
+	MemberUnknown   = "unknown"
 )
 
 // Title is what is known of a title at a decision.

@@ -11,11 +11,11 @@ type Status string
 
 // The states of a license.
 const (
-	Active      Status = "active"
-	Provisional Status = "provisional"
-	Expiry      Status = "expired"
-	GivenBack   Status = "released"
-	TakenBack   Status = "revoked"
+	StatusActive      Status = "active"
+	StatusProvisional Status = "provisional"
+	StatusExpired     Status = "expired"
+	StatusReleased    Status = "released"
+	StatusRevoked     Status = "revoked"
 )
 
 // License is one license of a member, as its events tell. It is a value; its
@@ -65,21 +65,21 @@ func (l License) ExpiresAt() time.Time {
 func (l License) StatusAt(at time.Time) Status {
 	switch {
 	case !l.Revoked.IsZero():
-		return TakenBack
+		return StatusRevoked
 	case !l.Released.IsZero():
-		return GivenBack
+		return StatusReleased
 	case !at.Before(l.ExpiresAt()):
-		return Expiry
+		return StatusExpired
 	case l.Provisional:
-		return Provisional
+		return StatusProvisional
 	}
-	return Active
+	return StatusActive
 }
 
 // ActiveAt reports whether the device may play at that moment.
 func (l License) ActiveAt(at time.Time) bool {
 	s := l.StatusAt(at)
-	return s == Active || s == Provisional
+	return s == StatusActive || s == StatusProvisional
 }
 
 // Ended reports whether the license was released or revoked.

@@ -30,7 +30,7 @@ type second struct {
 	took     []time.Duration
 }
 
-func (t *traffic) told(a api.Told) {
+func (t *traffic) record(a api.RequestLog) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()

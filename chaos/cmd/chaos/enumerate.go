@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/licensesvc/chaostest"
 )
 
 func enumerateCommand(out, errs io.Writer) *cobra.Command {
@@ -30,7 +31,7 @@ three nodes all runs share, statements are harmed inside the protocol:
 Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.Request = args[0]
-			cfg.Scenario = scenario.Scenario{Name: "enumerate", Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
+			cfg.Scenario = scenario.Scenario{Name: "enumerate", Target: chaostest.TargetService, Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
 			if len(args) == 2 {
 				var err error
 				if cfg.Scenario, err = find(args[1], errs); err != nil {
@@ -42,9 +43,9 @@ Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 				cfg.Scenario.Settings = map[string]string{}
 			}
 			maps.Copy(cfg.Scenario.Settings, set)
-			cfg.Target = targets()[cfg.Scenario.Target]
+			cfg.Target = targets()[cfg.Scenario.TargetName()]
 			if verbose {
-				cfg.Told = func(done, all int, c scenario.Cell) {
+				cfg.OnRun = func(done, all int, c scenario.Cell) {
 					fmt.Fprintf(out, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)
 				}
 			}

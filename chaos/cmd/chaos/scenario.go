@@ -21,7 +21,7 @@ var errUndecided = errors.New("undecided")
 
 // targets are the systems that scenarios can be run against.
 func targets() map[string]scenario.Target {
-	return map[string]scenario.Target{"": chaostest.Target{}, "licensesvc": chaostest.Target{}, "eventstore": chaostest.EventStore{}, scenario.HTTPTarget: scenario.Described{}}
+	return map[string]scenario.Target{chaostest.TargetService: chaostest.Target{}, chaostest.TargetStore: chaostest.EventStore{}, scenario.TargetHTTP: scenario.HTTPTarget{}}
 }
 
 func scenarioCommands(out, errs io.Writer) []*cobra.Command {
@@ -71,10 +71,14 @@ func scenarioCommands(out, errs io.Writer) []*cobra.Command {
 
 // hasTarget holds a scenario against the system that it names.
 func hasTarget(s scenario.Scenario) error {
-	t, ok := targets()[s.Target]
+	t, ok := targets()[s.TargetName()]
 	if !ok {
-		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "target",
-			Message: fmt.Sprintf("%q: there are licensesvc and eventstore, and %s for a system that the scenario describes", s.Target, scenario.HTTPTarget)}}}
+		says := fmt.Sprintf("is %q", s.Target)
+		if s.Target == "" {
+			says = "is missing"
+		}
+		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "target", Message: fmt.Sprintf("%s: there are %s and %s, and %s for a system that the scenario describes under http",
+			says, chaostest.TargetService, chaostest.TargetStore, scenario.TargetHTTP)}}}
 	}
 	return t.Check(s)
 }
@@ -102,7 +106,7 @@ func play(ctx context.Context, s scenario.Scenario, seed uint64, dir, command st
 		return err
 	}
 	fmt.Fprintf(out, "%s: %s of load\n", s.Name, s.Length())
-	rep, err := scenario.Play(ctx, s, scenario.Config{Target: targets()[s.Target], Seed: seed, Command: command, Out: out})
+	rep, err := scenario.Play(ctx, s, scenario.Config{Target: targets()[s.TargetName()], Seed: seed, Command: command, Out: out})
 	var bad *chaos.PlanError
 	switch {
 	case errors.As(err, &bad), errors.Is(err, scenario.ErrConfig):

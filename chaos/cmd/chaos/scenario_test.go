@@ -12,6 +12,7 @@ import (
 )
 
 const short = `name: short
+target: licensesvc
 settings: {members: "10"}
 seed: 9
 margin: 3s
@@ -129,7 +130,8 @@ func TestARequestIsEnumerated(t *testing.T) {
 
 func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
 	bad := write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))
-	elsewhere := write(t, strings.Replace(short, "name: short", "name: short\ntarget: mainframe", 1))
+	elsewhere := write(t, strings.Replace(short, "target: licensesvc", "target: mainframe", 1))
+	nameless := write(t, strings.Replace(short, "target: licensesvc\n", "", 1))
 	unknown := write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))
 	for _, c := range []struct {
 		name string
@@ -141,6 +143,7 @@ func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
 		{"no such scenario", []string{"run", "slow-dependancy"}, 2, "slow-dependency"},
 		{"a bad scenario", []string{"run", bad}, 2, `did you mean "status"?`},
 		{"no such target", []string{"run", elsewhere}, 2, "mainframe"},
+		{"no target", []string{"run", nameless}, 2, "target: is missing: there are licensesvc and eventstore, and http"},
 		{"no such dependency", []string{"run", unknown}, 2, `did you mean "membership"?`},
 		{"a plan is no scenario", []string{"run", write(t, good)}, 2, "chaos scenarios slow-dependency"},
 		{"no place for the report", []string{"run", "hang", "--report", bad}, 2, "a folder that can be written"},

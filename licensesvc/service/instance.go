@@ -260,7 +260,7 @@ func (t *traced) CloseIdleConnections() {
 // handler is the API and what is beside it.
 func (in *Instance) handler() (http.Handler, error) {
 	cfg := in.cfg
-	handler, err := api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Tokens: cfg.Tokens, Ready: in.notReady, Told: in.traffic.told, Log: cfg.Log})
+	handler, err := api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Tokens: cfg.Tokens, Ready: in.notReady, OnRequest: in.traffic.record, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
