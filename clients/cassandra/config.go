@@ -232,7 +232,7 @@ func (c Config) Check() error {
 	}
 	if len(c.Profiles) > 0 {
 		all := c.withDefaults()
-		guard("Guard", append(all.policy().Check(), onlyOperations(all.apartPolicy().Check())...))
+		guard("Guard", append(all.policy().Check(), onlyOperations(all.isolatedPolicy().Check())...))
 	}
 	if c.Failover != nil && len(problems) == 0 {
 		guard("Failover.Guard", c.withDefaults().remotePolicy().Check())
@@ -261,12 +261,12 @@ func (c Config) longest() time.Duration {
 }
 
 // Policies are the policies of the guards that a session of this configuration has: that
-// of Session.Guard, and where there are such, those of ApartGuard and RemoteGuard.
+// of Session.Guard, and where there are such, those of IsolatedGuard and RemoteGuard.
 func (c Config) Policies() []resilience.Policy {
 	c = c.withDefaults()
 	all := []resilience.Policy{c.policy()}
-	if apart := c.apartPolicy(); len(apart.Operations) > 0 {
-		all = append(all, apart)
+	if isolated := c.isolatedPolicy(); len(isolated.Operations) > 0 {
+		all = append(all, isolated)
 	}
 	if c.Failover != nil {
 		all = append(all, c.remotePolicy())
@@ -277,26 +277,26 @@ func (c Config) Policies() []resilience.Policy {
 // degradedSuffix names the operation that runs a profile's degraded reads.
 const degradedSuffix = ".degraded"
 
-// apartSuffix names the guard of what runs apart.
-const apartSuffix = ".apart"
+// isolatedSuffix names the guard of what runs isolated.
+const isolatedSuffix = ".isolated"
 
 // policy is the guard's policy: what is shared, and an operation a profile.
 func (c Config) policy() resilience.Policy {
 	operations := make(map[string]resilience.OperationPolicy, len(c.Profiles))
 	for name, profile := range c.Profiles {
-		if !profile.Apart {
+		if !profile.Isolated {
 			operations[name] = profile.OperationPolicy
 		}
 	}
 	return c.guarding(operations)
 }
 
-// apartPolicy is the policy of the guard of what runs apart: the same numbers, and
+// isolatedPolicy is the policy of the guard of what runs isolated: the same numbers, and
 // nothing in common. It has no operations where nothing does.
-func (c Config) apartPolicy() resilience.Policy {
+func (c Config) isolatedPolicy() resilience.Policy {
 	operations := map[string]resilience.OperationPolicy{}
 	for name, profile := range c.Profiles {
-		if profile.Apart {
+		if profile.Isolated {
 			operations[name] = profile.OperationPolicy
 		}
 		if profile.Degraded != 0 {
@@ -306,7 +306,7 @@ func (c Config) apartPolicy() resilience.Policy {
 		}
 	}
 	p := c.guarding(operations)
-	p.Name += apartSuffix
+	p.Name += isolatedSuffix
 	return p
 }
 

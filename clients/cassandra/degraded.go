@@ -9,21 +9,21 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// standIn is what answered in place of the request as it was asked.
-type standIn uint8
+// responder is what answered in place of the request as it was asked.
+type responder uint8
 
 const (
-	inPerson standIn = iota
-	inRemote         // the same request, in the remote data centre
-	atLower          // a read at the profile's lower level
+	primary  responder = iota
+	atRemote           // the same request, in the remote data centre
+	atLower            // a read at the profile's lower level
 )
 
 // again runs the execution's request, or a variant of it, once more.
-type again[T any] func(ctx context.Context, r *driver.Request, call *driver.Call, as standIn) (T, error)
+type again[T any] func(ctx context.Context, r *driver.Request, call *driver.Call, as responder) (T, error)
 
-// standIns are what the execution falls back to, in order: another data centre keeps
+// fallbacks are what the execution falls back to, in order: another data centre keeps
 // the level, so it comes first.
-func standIns[T any](x *execution, run again[T]) []resilience.CallOption[T] {
+func fallbacks[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 	var opts []resilience.CallOption[T]
 	if x.profile.remote != nil && !x.decision {
 		opts = append(opts, resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
@@ -31,7 +31,7 @@ func standIns[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 				return v, cause
 			}
 			there := &driver.Call{DC: x.session.config.Failover.DataCenter, Begun: time.Now(), Repeatable: x.profile.Idempotent}
-			return stand(ctx, x, x.profile.remote, run, &x.request, there, inRemote)
+			return stand(ctx, x, x.profile.remote, run, &x.request, there, atRemote)
 		}))
 	}
 	if x.profile.degraded != nil && x.mayDegrade() {
@@ -49,11 +49,11 @@ func standIns[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 	return opts
 }
 
-// stand runs the request under the operation, and notes that it stood in.
-func stand[T any](ctx context.Context, x *execution, on *resilience.Operation, run again[T], r *driver.Request, call *driver.Call, as standIn) (T, error) {
+// stand runs the request under the operation, and notes that it answerer in.
+func stand[T any](ctx context.Context, x *execution, on *resilience.Operation, run again[T], r *driver.Request, call *driver.Call, as responder) (T, error) {
 	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return run(ctx, r, call, as) })
 	if err == nil {
-		x.stood = as
+		x.answerer = as
 	}
 	return res.Value, err
 }
@@ -66,10 +66,10 @@ func (x *execution) mayDegrade() bool {
 	return !x.st.write && !x.decision && !asked.IsSerial() && strength(x.profile.Degraded) < strength(asked)
 }
 
-// stoodIn tells what stood in, and why.
-func (i *Info) stoodIn(x *execution, cause error) {
-	switch x.stood {
-	case inRemote:
+// answeredBy tells what answerer in, and why.
+func (i *Info) answeredBy(x *execution, cause error) {
+	switch x.answerer {
+	case atRemote:
 		i.FailedOver, i.Cause = true, cause
 	case atLower:
 		i.Degraded, i.Cause, i.Consistency = true, cause, x.profile.Degraded

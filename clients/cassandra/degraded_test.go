@@ -65,7 +65,7 @@ func TestReadsDegradeAndSaySo(t *testing.T) {
 	}
 }
 
-// TestOneReplicaIsEnoughForWhatRunsApart: the breaker is open for want of a quorum.
+// TestOneReplicaIsEnoughForWhatRunsIsolated: the breaker is open for want of a quorum.
 // Degraded reads, and profiles that run apart, are answered; when one replica is not to
 // be had either, they are refused in their turn.
 func TestOneReplicaIsEnoughForWhatRunsApart(t *testing.T) {
@@ -75,7 +75,7 @@ func TestOneReplicaIsEnoughForWhatRunsApart(t *testing.T) {
 		low := c.Profiles["read"]
 		low.Retry, low.Degraded = nil, cassandra.LocalOne
 		show := c.Profiles["read"]
-		show.Retry, show.Consistency, show.Apart = nil, cassandra.LocalOne, true
+		show.Retry, show.Consistency, show.Isolated = nil, cassandra.LocalOne, true
 		plain := low
 		plain.Degraded = 0
 		c.Profiles = map[string]cassandra.Profile{"plain": plain, "low": low, "show": show}
@@ -112,7 +112,7 @@ func TestOneReplicaIsEnoughForWhatRunsApart(t *testing.T) {
 	if err := ask("low"); !errors.Is(err, resilience.ErrOpen) || cluster.Count(selectV) != 0 {
 		t.Errorf("with no replica at all: %v after %d requests", err, cluster.Count(selectV))
 	}
-	if a, b := s.Guard().Snapshot().Breaker, s.ApartGuard().Snapshot().Breaker; a != resilience.BreakerOpen || b != resilience.BreakerOpen {
+	if a, b := s.Guard().Snapshot().Breaker, s.IsolatedGuard().Snapshot().Breaker; a != resilience.BreakerOpen || b != resilience.BreakerOpen {
 		t.Errorf("the breakers are %v and %v", a, b)
 	}
 }

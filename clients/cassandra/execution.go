@@ -14,7 +14,7 @@ import (
 type Info struct {
 	// Profile that the request ran under.
 	Profile string
-	// Source is Live, Hedge, or Static if another request stood in: FailedOver or
+	// Source is Live, Hedge, or Static if another request answerer in: FailedOver or
 	// Degraded says which. Of Get it is also what its options say, with the value's Age.
 	Source resilience.Source
 	Age    time.Duration
@@ -47,15 +47,15 @@ type execution struct {
 	call    driver.Call
 	// decision: something is decided on the result, so nothing may stand in.
 	decision bool
-	// stood is what answered; the call's own goroutine sets it.
-	stood standIn
+	// answerer is what answered; the call's own goroutine sets it.
+	answerer responder
 }
 
 // run runs the request under its guard.
 func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	var opts []resilience.CallOption[driver.Page]
 	if x.profile.degraded != nil || x.profile.remote != nil {
-		opts = standIns(x, x.tell)
+		opts = fallbacks(x, x.tell)
 	}
 	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
 	res, err := resilience.Do(ctx, x.profile.run, x.attempt, opts...)
@@ -63,18 +63,18 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	if err != nil {
 		return nil, info, x.settle(err)
 	}
-	info.stoodIn(x, res.Cause)
+	info.answeredBy(x, res.Cause)
 	info.Coordinator, info.Warnings, info.TraceID = res.Value.Coordinator(), res.Value.Warnings(), res.Value.TraceID()
 	return res.Value, info, nil
 }
 
 // attempt sends the request once.
 func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
-	return x.tell(ctx, &x.request, &x.call, inPerson)
+	return x.tell(ctx, &x.request, &x.call, primary)
 }
 
 // tell is send, told to observers if there are any.
-func (x *execution) tell(ctx context.Context, r *driver.Request, call *driver.Call, as standIn) (driver.Page, error) {
+func (x *execution) tell(ctx context.Context, r *driver.Request, call *driver.Call, as responder) (driver.Page, error) {
 	if len(x.session.config.Observers) == 0 {
 		return x.send(ctx, r, call)
 	}

@@ -63,7 +63,7 @@ type PendingHints struct {
 }
 
 // Inspector reads the virtual tables of each node. It has a guard of its own, so that
-// looking at a sick cluster takes nothing from the requests to it; the connections are
+// looking at a suspects cluster takes nothing from the requests to it; the connections are
 // the session's. It is safe for concurrent use. Who made it closes it.
 type Inspector struct {
 	session *Session

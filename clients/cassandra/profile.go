@@ -81,12 +81,12 @@ type Profile struct {
 	PageSize int `json:"page_size,omitempty" yaml:"page_size,omitempty"`
 	// Degraded is the level at which a read is tried once more when it failed at
 	// Consistency, or when the guard's breaker is open; the result says so. Such reads run
-	// apart. Zero: never.
+	// isolated. Zero: never.
 	Degraded Consistency `json:"degraded,omitempty" yaml:"degraded,omitempty"`
-	// Apart runs requests under a second guard, with the numbers of the first and a breaker
+	// Isolated runs requests under a second guard, with the numbers of the first and a breaker
 	// of its own: what asks one replica goes on while a quorum is not to be had, and the
 	// first guard's breaker is open for want of it. Default: false.
-	Apart bool `json:"apart,omitempty" yaml:"apart,omitempty"`
+	Isolated bool `json:"isolated,omitempty" yaml:"isolated,omitempty"`
 	// Failover lets requests go to the data centre that Config.Failover names when the
 	// local one can't answer; writes only if they are idempotent or were never sent. The
 	// result says so, and such a call may take twice its Timeout. Default: false.

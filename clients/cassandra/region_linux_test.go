@@ -75,15 +75,15 @@ func TestRegionsOfRealNodes(t *testing.T) {
 	const insert, read = "INSERT INTO regions.t (k, v) VALUES (?, ?)", "SELECT v FROM regions.t WHERE k = ?"
 	var v string
 	// where asks once and says which node answered, and whether in place of another.
-	where := func() (node string, stoodIn bool, err error) {
+	where := func() (node string, answeredBy bool, err error) {
 		q := s.Query(read, "k").WithContext(ctx)
 		err = q.Scan(&v)
 		return q.Info().Coordinator, q.Info().FailedOver, err
 	}
 	must(s.Query(insert, "k", "first").Exec())
 	for range 20 {
-		if node, stoodIn, err := where(); err != nil || node != local.Address() || stoodIn {
-			t.Fatalf("with both data centres well: %s, %v, %v", node, stoodIn, err)
+		if node, answeredBy, err := where(); err != nil || node != local.Address() || answeredBy {
+			t.Fatalf("with both data centres well: %s, %v, %v", node, answeredBy, err)
 		}
 	}
 	if got := s.RemoteGuard().Snapshot().Calls; got != 0 {
@@ -119,13 +119,13 @@ func TestRegionsOfRealNodes(t *testing.T) {
 	} {
 		must(loss.happen())
 		eventually(t, "the remote data centre to answer while the local one is "+loss.name, func() bool {
-			node, stoodIn, err := where()
-			return err == nil && node == remote.Address() && stoodIn
+			node, answeredBy, err := where()
+			return err == nil && node == remote.Address() && answeredBy
 		})
 		// From here on nothing but the remote data centre answers, and nothing fails.
 		for range 20 {
-			if node, stoodIn, err := where(); err != nil || node != remote.Address() || !stoodIn {
-				t.Errorf("%s: %s, %v, %v", loss.name, node, stoodIn, err)
+			if node, answeredBy, err := where(); err != nil || node != remote.Address() || !answeredBy {
+				t.Errorf("%s: %s, %v, %v", loss.name, node, answeredBy, err)
 			}
 		}
 		must(s.Query(insert, loss.name, "written there").WithContext(ctx).Exec())
@@ -140,8 +140,8 @@ func TestRegionsOfRealNodes(t *testing.T) {
 		}
 		must(loss.mend())
 		eventually(t, "traffic to come back", func() bool {
-			node, stoodIn, err := where()
-			return err == nil && node == local.Address() && !stoodIn
+			node, answeredBy, err := where()
+			return err == nil && node == local.Address() && !answeredBy
 		})
 	}
 }

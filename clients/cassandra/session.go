@@ -19,7 +19,7 @@ import (
 type Session struct {
 	config   Config
 	guard    *resilience.Guard
-	apart    *resilience.Guard // of what runs apart
+	isolated *resilience.Guard // of what runs isolated
 	remote   *resilience.Guard // of Failover; nil without
 	link     atomic.Pointer[link]
 	search   search
@@ -59,7 +59,7 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s := &Session{config: c, guard: guard}
-	if s.apart, err = resilience.New(c.apartPolicy(), opts...); err != nil {
+	if s.isolated, err = resilience.New(c.isolatedPolicy(), opts...); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), s.closeGuards())
 	}
 	if c.Failover != nil {
@@ -81,12 +81,12 @@ func (s *Session) install(profiles map[string]Profile) {
 	installed := make(map[string]*profile, len(profiles))
 	for name, p := range profiles {
 		guard := s.guard
-		if p.Apart {
-			guard = s.apart
+		if p.Isolated {
+			guard = s.isolated
 		}
 		installed[name] = &profile{Profile: p, name: name, run: guard.Operation(name)}
 		if p.Degraded != 0 {
-			installed[name].degraded = s.apart.Operation(name + degradedSuffix)
+			installed[name].degraded = s.isolated.Operation(name + degradedSuffix)
 		}
 		if p.Failover {
 			installed[name].remote = s.remote.Operation(name)
@@ -285,7 +285,7 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	if err := s.guard.Update(c.policy()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if err := s.apart.Update(c.apartPolicy()); err != nil {
+	if err := s.isolated.Update(c.isolatedPolicy()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if s.remote != nil {
@@ -297,16 +297,16 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	return nil
 }
 
-// ApartGuard returns the guard of what runs apart: profiles with Apart, and degraded
+// IsolatedGuard returns the guard of what runs isolated: profiles with Isolated, and degraded
 // reads; for snapshots.
-func (s *Session) ApartGuard() *resilience.Guard {
+func (s *Session) IsolatedGuard() *resilience.Guard {
 	if s == nil {
 		return nil
 	}
-	return s.apart
+	return s.isolated
 }
 
-// Guard returns the guard that all requests pass that do not run apart, for snapshots.
+// Guard returns the guard that all requests pass that do not run isolated, for snapshots.
 // Its operations are the profiles.
 func (s *Session) Guard() *resilience.Guard {
 	if s == nil {
@@ -346,8 +346,8 @@ func (s *Session) Close() error {
 
 func (s *Session) closeGuards() error {
 	err := s.guard.Close()
-	if s.apart != nil {
-		err = errors.Join(err, s.apart.Close())
+	if s.isolated != nil {
+		err = errors.Join(err, s.isolated.Close())
 	}
 	if s.remote != nil {
 		err = errors.Join(err, s.remote.Close())

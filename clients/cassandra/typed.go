@@ -56,20 +56,20 @@ func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 		return Result[T]{}, err
 	}
 	var from answered
-	get := func(ctx context.Context, r *driver.Request, call *driver.Call, as standIn) (T, error) {
+	get := func(ctx context.Context, r *driver.Request, call *driver.Call, as responder) (T, error) {
 		return firstRow[T](ctx, q, x, r, call, as, &from)
 	}
 	if x.profile.degraded != nil || x.profile.remote != nil {
-		opts = append(standIns(x, get), opts...)
+		opts = append(fallbacks(x, get), opts...)
 	}
 	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
 	res, err := resilience.Do(q.context(), x.profile.run, func(ctx context.Context) (T, error) {
-		return get(ctx, &x.request, &x.call, inPerson)
+		return get(ctx, &x.request, &x.call, primary)
 	}, opts...)
 	q.info = Info{Profile: x.profile.name, Source: res.Source, Age: res.Age, Cause: res.Cause, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
 	if res.Source != resilience.Stale && res.Source != resilience.Cache {
 		from.into(&q.info)
-		q.info.stoodIn(x, res.Cause)
+		q.info.answeredBy(x, res.Cause)
 	}
 	return Result[T]{res.Value, q.info}, err
 }
@@ -98,7 +98,7 @@ func (a *answered) into(info *Info) {
 }
 
 // firstRow reads pages until one has a row.
-func firstRow[T any](ctx context.Context, q *Query, x *execution, r *driver.Request, call *driver.Call, as standIn, from *answered) (v T, err error) {
+func firstRow[T any](ctx context.Context, q *Query, x *execution, r *driver.Request, call *driver.Call, as responder, from *answered) (v T, err error) {
 	for {
 		page, err := x.tell(ctx, r, call, as)
 		if err != nil {

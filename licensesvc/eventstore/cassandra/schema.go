@@ -92,7 +92,7 @@ func Profiles() map[string]client.Profile {
 		ProfileWrite:  {OperationPolicy: write, Consistency: client.LocalQuorum},
 		ProfileRead:   {OperationPolicy: read, Consistency: client.LocalQuorum, Decision: true},
 		ProfileSettle: {OperationPolicy: op(3*time.Second, time.Second, true), Consistency: client.LocalSerial, Decision: true},
-		ProfileShow:   {OperationPolicy: read, Consistency: client.LocalOne, Apart: true},
+		ProfileShow:   {OperationPolicy: read, Consistency: client.LocalOne, Isolated: true},
 	}
 }
 

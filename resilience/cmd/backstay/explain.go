@@ -52,7 +52,7 @@ func explainSession(out io.Writer, name string, p sessions.Policy) {
 		if o.SerialConsistency != 0 {
 			text += ", " + o.SerialConsistency.String() + " for conditional writes"
 		}
-		if o.Apart {
+		if o.Isolated {
 			text += "; under a second guard like this one"
 		}
 		if o.Decision {

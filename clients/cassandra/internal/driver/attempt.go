@@ -154,7 +154,7 @@ func (a *Attempt) Left(err *Failure) {
 			n.heard(now)
 		}
 	case answered:
-		if a.Call.Only == nil || n.mute.Load() { // a ping says nothing of what callers ask
+		if a.Call.Only == nil || n.unresponsive.Load() { // a ping says nothing of what callers ask
 			n.report(true, time.Duration(now-start), now)
 		}
 		n.heard(now)

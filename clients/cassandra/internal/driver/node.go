@@ -19,13 +19,13 @@ type Node struct {
 	all     *Nodes
 
 	inFlight, orphans  atomic.Int64
-	errands            atomic.Int64 // in flight, of the driver's own
+	driverRequests     atomic.Int64 // in flight, of the driver's own
 	requests, replaced atomic.Int64
 	failures           atomic.Int64 // in a row
 	suspectUntil       atomic.Int64 // offset of the next trial; zero: not suspect
 	heardAt            atomic.Int64 // offset of the last answer, or of the asking after a time without
 	pingedAt           atomic.Int64 // offset of the last ping in the present silence; zero: none
-	mute               atomic.Bool  // suspect because it says nothing, to pings neither
+	unresponsive       atomic.Bool  // suspect because it says nothing, to pings neither
 	latency, queued    average
 	gone               atomic.Bool // from the cluster
 
@@ -83,10 +83,10 @@ func (n *Node) Suspect() bool { return n.suspectUntil.Load() != 0 }
 
 // Try reports whether a request may go to a suspect node now: one in each
 // SuspectFor may, and it takes the turn. A call that can't be repeated gives way to
-// those that can, and goes only if none of them has come for long. A mute node is
+// those that can, and goes only if none of them has come for long. A unresponsive node is
 // tried by pings alone: a caller would wait there in vain.
 func (n *Node) Try(c *Call) bool {
-	if n.mute.Load() {
+	if n.unresponsive.Load() {
 		return false
 	}
 	until := n.suspectUntil.Load()
@@ -108,7 +108,7 @@ func (n *Node) Cost() int64 {
 
 func (n *Node) started(now int64) {
 	n.requests.Add(1)
-	if n.inFlight.Add(1)+n.errands.Load() == 1 {
+	if n.inFlight.Add(1)+n.driverRequests.Load() == 1 {
 		n.heardAt.Store(now)
 	}
 }
@@ -117,11 +117,11 @@ func (n *Node) started(now int64) {
 // may wait for its answer, too. The returned function tells that the stream is free; not
 // alive means without an answer.
 func (n *Node) Owes() (ended func(alive bool)) {
-	if n.errands.Add(1)+n.inFlight.Load() == 1 {
+	if n.driverRequests.Add(1)+n.inFlight.Load() == 1 {
 		n.heardAt.Store(n.all.now())
 	}
 	return func(alive bool) {
-		n.errands.Add(-1)
+		n.driverRequests.Add(-1)
 		if alive {
 			n.heard(n.all.now())
 		}
@@ -134,34 +134,34 @@ func (n *Node) heard(now int64) {
 	if n.pingedAt.Load() != 0 {
 		n.pingedAt.Store(0)
 	}
-	if n.mute.Load() {
-		n.mute.Store(false)
+	if n.unresponsive.Load() {
+		n.unresponsive.Store(false)
 	}
 }
 
 // quiet is for how long the node has owed an answer and said nothing.
 func (n *Node) quiet(now int64) time.Duration {
-	if n.inFlight.Load() == 0 && n.errands.Load() == 0 {
+	if n.inFlight.Load() == 0 && n.driverRequests.Load() == 0 {
 		return 0
 	}
 	return time.Duration(now - n.heardAt.Load())
 }
 
 // doubt reports whether the node is to be pinged now: it has owed answers for half of
-// Quiet, or it is mute, and SuspectFor has gone by since the last ping. A node that has
-// left a ping, too, without an answer for half of Quiet is mute.
+// Quiet, or it is unresponsive, and SuspectFor has gone by since the last ping. A node that has
+// left a ping, too, without an answer for half of Quiet is unresponsive.
 func (n *Node) doubt(now int64) (ping bool) {
 	half := n.all.limits.Quiet / 2
 	pinged := n.pingedAt.Load()
-	if n.quiet(now) < half && !n.mute.Load() {
+	if n.quiet(now) < half && !n.unresponsive.Load() {
 		if pinged != 0 {
 			n.pingedAt.CompareAndSwap(pinged, 0)
 		}
 		return false
 	}
-	if pinged != 0 && now-pinged >= int64(half) && !n.mute.Load() && !n.gone.Load() {
-		n.suspect(now) // first: so a node is never mute and not suspect
-		n.mute.Store(true)
+	if pinged != 0 && now-pinged >= int64(half) && !n.unresponsive.Load() && !n.gone.Load() {
+		n.suspect(now) // first: so a node is never unresponsive and not suspect
+		n.unresponsive.Store(true)
 	}
 	if pinged == 0 || now-pinged >= int64(n.all.limits.SuspectFor) {
 		n.pingedAt.Store(now)
@@ -202,7 +202,7 @@ func (n *Node) report(ok bool, took time.Duration, now int64) {
 			n.failures.Store(0)
 		}
 		if n.suspectUntil.Load() != 0 && n.suspectUntil.Swap(0) != 0 {
-			n.all.sick.Add(-1)
+			n.all.suspects.Add(-1)
 		}
 		n.latency.addAt(now, took)
 		return
@@ -215,7 +215,7 @@ func (n *Node) report(ok bool, took time.Duration, now int64) {
 // suspect has the node steered around, and its next trial in SuspectFor.
 func (n *Node) suspect(now int64) {
 	if n.suspectUntil.Swap(now+int64(n.all.limits.SuspectFor)) == 0 {
-		n.all.sick.Add(1)
+		n.all.suspects.Add(1)
 	}
 }
 

@@ -107,14 +107,14 @@ func TestAMuteNode(t *testing.T) {
 		ping := start(n)
 		time.Sleep(99 * time.Millisecond)
 		if doubtful(); n.Suspect() {
-			t.Fatal("mute before the ping had its time")
+			t.Fatal("unresponsive before the ping had its time")
 		}
 		time.Sleep(time.Millisecond)
 		if doubtful(); !n.Suspect() || !ns.Steering() {
-			t.Fatal("not mute though the ping was left open")
+			t.Fatal("not unresponsive though the ping was left open")
 		}
 		if time.Sleep(time.Hour); n.Try(lost.Call) {
-			t.Fatal("a caller may try a mute node")
+			t.Fatal("a caller may try a unresponsive node")
 		}
 		doubtful(n)
 		doubtful()

@@ -15,7 +15,7 @@ type Limits struct {
 	Suspect int
 	// SuspectFor is how long a suspect node is left alone before one request tries it.
 	SuspectFor time.Duration
-	// Quiet is how long a node may owe answers, and one to a ping, before it is mute.
+	// Quiet is how long a node may owe answers, and one to a ping, before it is unresponsive.
 	Quiet time.Duration
 	// Connections to each node, as configured.
 	Connections int
@@ -32,8 +32,8 @@ type Limits struct {
 type Nodes struct {
 	limits Limits
 	base   time.Time
-	// sick is the number of suspect nodes: while it is zero, nothing is steered.
-	sick atomic.Int64
+	// suspects is the number of suspect nodes: while it is zero, nothing is steered.
+	suspects atomic.Int64
 
 	mu    sync.RWMutex
 	nodes map[string]*Node
@@ -77,7 +77,7 @@ func (ns *Nodes) Forget(address string) {
 	}
 	n.gone.Store(true)
 	if n.suspectUntil.Swap(0) != 0 {
-		ns.sick.Add(-1)
+		ns.suspects.Add(-1)
 	}
 }
 
@@ -123,7 +123,7 @@ func (ns *Nodes) Doubtful() (ping []*Node) {
 }
 
 // Steering reports whether any node is suspect.
-func (ns *Nodes) Steering() bool { return ns.sick.Load() > 0 }
+func (ns *Nodes) Steering() bool { return ns.suspects.Load() > 0 }
 
 // now is the time as an offset, never zero.
 func (ns *Nodes) now() int64 { return ns.offset(time.Now()) }

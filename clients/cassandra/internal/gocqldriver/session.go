@@ -55,7 +55,7 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	cfg.MaxWaitSchemaAgreement = 10 * time.Second
 	cfg.StreamObserver = observer{session.hosts}
 	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
-	cfg.PoolConfig.HostSelectionPolicy = newSteering(c, session.hosts)
+	cfg.PoolConfig.HostSelectionPolicy = newHostPolicy(c, session.hosts)
 	cfg.Logger = logger{log: c.Log}
 	if c.Username != "" {
 		cfg.Authenticator = gocql.PasswordAuthenticator{Username: c.Username, Password: c.Password}

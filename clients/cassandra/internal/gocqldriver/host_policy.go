@@ -10,18 +10,18 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// steering is the driver's token-aware choice, in another order where that helps:
+// hostPolicy is the driver's token-aware choice, in another order where that helps:
 // of two replicas the one that is expected to answer first, an attempt does not go
 // again where the call has been, and suspect nodes come last.
 // It keeps a call to its data centre: the driver alone would go to another one when the
 // local one does not answer, which the client must have declared.
-type steering struct {
+type hostPolicy struct {
 	gocql.HostSelectionPolicy
 	hosts *hosts
 	local string
 }
 
-func newSteering(c driver.Config, hs *hosts) *steering {
+func newHostPolicy(c driver.Config, hs *hosts) *hostPolicy {
 	under := gocql.RoundRobinHostPolicy()
 	if c.LocalDC != "" {
 		under = gocql.DCAwareRoundRobinPolicy(c.LocalDC)
@@ -31,11 +31,11 @@ func newSteering(c driver.Config, hs *hosts) *steering {
 	if c.RemoteDCs {
 		aware = gocql.TokenAwareHostPolicy(beyond{under}, shuffled, remote)
 	}
-	return &steering{HostSelectionPolicy: aware, hosts: hs, local: c.LocalDC}
+	return &hostPolicy{HostSelectionPolicy: aware, hosts: hs, local: c.LocalDC}
 }
 
 // Pick implements gocql.HostSelectionPolicy.
-func (s *steering) Pick(q gocql.ExecutableQuery) gocql.NextHost {
+func (s *hostPolicy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	a := attemptOf(q.Context())
 	if a == nil {
 		return s.HostSelectionPolicy.Pick(q)
@@ -66,7 +66,7 @@ func (a *attempt) chosen() {
 }
 
 // dcOf is the data centre that a call keeps to, "" if to none.
-func (s *steering) dcOf(c *driver.Call) string {
+func (s *hostPolicy) dcOf(c *driver.Call) string {
 	switch {
 	case c.Anywhere, c.Only != nil:
 		return ""
@@ -77,13 +77,13 @@ func (s *steering) dcOf(c *driver.Call) string {
 }
 
 // AddHost implements gocql.HostSelectionPolicy. A node that comes back is a new one.
-func (s *steering) AddHost(h *gocql.HostInfo) {
+func (s *hostPolicy) AddHost(h *gocql.HostInfo) {
 	s.hosts.known.Delete(h)
 	s.HostSelectionPolicy.AddHost(h)
 }
 
 // RemoveHost implements gocql.HostSelectionPolicy.
-func (s *steering) RemoveHost(h *gocql.HostInfo) {
+func (s *hostPolicy) RemoveHost(h *gocql.HostInfo) {
 	s.HostSelectionPolicy.RemoveHost(h)
 	s.hosts.forget(h)
 }
@@ -126,8 +126,8 @@ type choice struct {
 	begun  bool
 	second gocql.SelectedHost
 	last   *gocql.HostInfo // that was yielded
-	// tried and sick are kept for the end.
-	tried, sick []gocql.SelectedHost
+	// tried and suspects are kept for the end.
+	tried, suspects []gocql.SelectedHost
 }
 
 // pick implements gocql.NextHost.
@@ -203,12 +203,12 @@ func (c *choice) around() gocql.SelectedHost {
 		case c.attempt.Call.Tried(n):
 			c.tried = append(c.tried, h)
 		case n.Suspect() && !n.Try(c.attempt.Call):
-			c.sick = append(c.sick, h)
+			c.suspects = append(c.suspects, h)
 		default:
 			return h
 		}
 	}
-	for _, rest := range []*[]gocql.SelectedHost{&c.tried, &c.sick} {
+	for _, rest := range []*[]gocql.SelectedHost{&c.tried, &c.suspects} {
 		if len(*rest) > 0 {
 			h := (*rest)[0]
 			*rest = (*rest)[1:]
@@ -294,30 +294,30 @@ func (o observer) StreamContext(ctx context.Context) gocql.StreamObserverContext
 	if a := attemptOf(ctx); a != nil {
 		return a
 	}
-	return &errand{hosts: o.hosts}
+	return &driverRequest{hosts: o.hosts}
 }
 
-// errand is a request of the driver's own. That a statement is prepared is one: a caller
+// driverRequest is a request of the driver's own. That a statement is prepared is one: a caller
 // waits for it, and none before was sent.
-type errand struct {
+type driverRequest struct {
 	hosts *hosts
 	ended func(alive bool) // nil: the node is not known, or not any more
 }
 
 // StreamStarted implements gocql.StreamObserverContext.
-func (e *errand) StreamStarted(o gocql.ObservedStream) {
+func (e *driverRequest) StreamStarted(o gocql.ObservedStream) {
 	if n := e.hosts.nodes.Find(addressOf(o.Host)); n != nil {
 		e.ended = n.Owes()
 	}
 }
 
 // StreamFinished implements gocql.StreamObserverContext.
-func (e *errand) StreamFinished(gocql.ObservedStream) { e.end(true) }
+func (e *driverRequest) StreamFinished(gocql.ObservedStream) { e.end(true) }
 
 // StreamAbandoned implements gocql.StreamObserverContext.
-func (e *errand) StreamAbandoned(gocql.ObservedStream) { e.end(false) }
+func (e *driverRequest) StreamAbandoned(gocql.ObservedStream) { e.end(false) }
 
-func (e *errand) end(alive bool) {
+func (e *driverRequest) end(alive bool) {
 	if e.ended != nil {
 		e.ended(alive)
 	}

@@ -27,11 +27,11 @@ func TestATrialIsTakenByTheRequestThatMakesIt(t *testing.T) {
 		h := (&gocql.HostInfo{}).SetConnectAddress(net.ParseIP(fmt.Sprintf("10.0.0.%d", i+1)))
 		all = append(all, candidate{h})
 	}
-	sick := hs.node(all[1].Info())
+	suspects := hs.node(all[1].Info())
 	fail := &driver.Attempt{Call: &driver.Call{}}
-	fail.Chosen(sick)
+	fail.Chosen(suspects)
 	fail.Left(&driver.Failure{Cause: driver.TimedOut, Code: -1})
-	if !sick.Suspect() {
+	if !suspects.Suspect() {
 		t.Fatal("one failure does not make the node suspect")
 	}
 	order := func(call *driver.Call, first ...int) gocql.NextHost {
@@ -56,8 +56,8 @@ func TestATrialIsTakenByTheRequestThatMakesIt(t *testing.T) {
 	}
 	nodes2 := driver.NewNodes(driver.Limits{Suspect: 1, SuspectFor: time.Hour})
 	*hs = hosts{nodes: nodes2}
-	sick = hs.node(all[1].Info())
-	fail.Chosen(sick)
+	suspects = hs.node(all[1].Info())
+	fail.Chosen(suspects)
 	fail.Left(&driver.Failure{Cause: driver.TimedOut, Code: -1})
 	next := order(call, 1, 0, 2)
 	for _, want := range []int{0, 2, 1} {
