@@ -12,6 +12,7 @@ import (
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
 // control serves Toxiproxy's interface until the context ends.
@@ -22,16 +23,16 @@ func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
 	}
 	page, err := openPage(ctx, flags.page, out)
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	defer page.closed(ctx, &err)
 	api, err := toxiproxy.New(ctx, toxiproxy.Config{Seed: flags.seed, Token: token, DeadMan: flags.page.deadMan, Listeners: []chaos.Listener{page}})
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	defer func() {
 		if e := api.Close(); e != nil && err == nil {
-			err = &failure{e}
+			err = cli.Failed(e)
 		}
 	}()
 	if flags.config != "" {
@@ -39,20 +40,20 @@ func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
 		case errors.Is(err, toxiproxy.ErrConfig), errors.As(err, new(*os.PathError)):
 			return fmt.Errorf("--config: %w", err)
 		case err != nil:
-			return &failure{err}
+			return cli.Failed(err)
 		}
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", flags.api)
 	if err != nil {
-		return &failure{fmt.Errorf("cannot serve the interface: %w; give --api a free port", err)}
+		return cli.Failed(fmt.Errorf("cannot serve the interface: %w; give --api a free port", err))
 	}
 	fmt.Fprintf(out, "Toxiproxy's interface at %s, seed %d\n", l.Addr(), flags.seed)
 	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/cqlproxy"
 	"github.com/backstay-go/backstay/chaos/internal/accept"
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
 // cqlFlags are the flags of chaos cql: one of listen, upstream, name and advertised for
@@ -20,11 +20,13 @@ import (
 type cqlFlags struct {
 	listen, upstream, name, advertised []string
 	dependency, plan                   string
+	shown                              string // the plan's name in messages
+	text                               []byte // the plan's text
 	maxFrameBytes                      int
 	page                               pageFlags
 }
 
-func cqlCommand(out, errs io.Writer) *cobra.Command {
+func (t tool) cql() *cobra.Command {
 	var f cqlFlags
 	c := &cobra.Command{
 		Use: "cql --listen ADDR --upstream ADDR [--listen ADDR --upstream ADDR]... [--plan FILE]", Short: "a proxy inside Cassandra's protocol that follows the plan, until interrupted", Args: cobra.NoArgs,
@@ -39,14 +41,17 @@ func cqlCommand(out, errs io.Writer) *cobra.Command {
 			}
 			var plan chaos.Plan
 			if f.plan != "" {
-				if plan, err = load(f.plan, errs, namesAt(chaos.CQL, cfg.Known())); err != nil {
+				if f.shown, f.text, err = t.ReadFile(f.plan); err != nil {
+					return err
+				}
+				if plan, err = parsePlan(f.shown, f.text, namesAt(chaos.CQL, cfg.Known())); err != nil {
 					return err
 				}
 			}
-			if err := here(plan, chaos.CQL, errs); err != nil {
+			if err := here(plan, chaos.CQL, t.Err); err != nil {
 				return err
 			}
-			return f.follow(c.Context(), plan, cfg, out, errs)
+			return f.follow(c.Context(), plan, cfg, t)
 		},
 	}
 	c.Flags().StringArrayVar(&f.listen, "listen", nil, "host:port on loopback for a node; once for each")
@@ -88,35 +93,36 @@ func (f cqlFlags) config() (cqlproxy.Config, error) {
 }
 
 // follow proxies until the context ends, and tells each fault.
-func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, out, errs io.Writer) (err error) {
+func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, t tool) (err error) {
+	out, errs := t.Out, t.Err
 	page, err := openPage(ctx, f.page, out)
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	defer page.closed(ctx, &err)
 	injector, err := chaos.New(plan, chaos.Config{DeadMan: f.page.deadMan, Listeners: []chaos.Listener{page, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
 		fmt.Fprintf(out, "%8s  %s: %s at %s: %s %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind, e.Call.Node, e.Call.Operation, e.Call.Table)
 	})}})
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	page.keeps(injector.KeepAlive)
 	cfg.Injector = injector
 	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
 	proxy, err := cqlproxy.Start(ctx, cfg)
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	injector.Start() // before addresses are told: who connects then meets the plan
 	for i, addr := range proxy.Addrs() {
 		fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, addr, cfg.Nodes[i].Upstream)
 	}
-	f.checkTables(ctx, proxy, plan, errs)
+	f.checkTables(ctx, proxy, plan, t)
 	<-ctx.Done()
 	chosen := injector.Stats().ByRule
 	injector.Stop()
 	if err := proxy.Close(); err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	s := proxy.Stats()
 	fmt.Fprintf(out, "%d connections, %d bytes up, %d bytes down\n", s.Accepted, s.Up, s.Down)
@@ -126,19 +132,19 @@ func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Conf
 	return nil
 }
 
-// checkTables tells of rules that name keyspaces and tables that aren't there. They may
-// be made later, so that it is no reason to end.
-func (f cqlFlags) checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, errs io.Writer) {
+// checkTables tells of rules that name keyspaces and tables that do not exist. They may be created
+// later, so it is no reason to end.
+func (f cqlFlags) checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, t tool) {
 	named := slices.ContainsFunc(plan.Rules, func(r chaos.Rule) bool { return r.Where.Keyspace != "" || r.Where.Table != "" })
 	if !named {
 		return
 	}
 	known, err := proxy.Known(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintf(errs, "%v\nkeyspaces and tables of the plan were not checked\n", err)
+		fmt.Fprintf(t.Err, "%v\nkeyspaces and tables of the plan were not checked\n", err)
 	}
-	// Read again, for the lines.
-	if _, err := chaos.Load(f.plan, namesAt(chaos.CQL, known)); err != nil {
-		fmt.Fprintf(errs, "%v\nsuch a rule does nothing until it is there\n", err)
+	// The text is read again, because a plan does not keep its lines.
+	if _, err := chaos.Parse(f.shown, f.text, namesAt(chaos.CQL, known)); err != nil {
+		fmt.Fprintf(t.Err, "%v\nsuch a rule does nothing until it is there\n", err)
 	}
 }

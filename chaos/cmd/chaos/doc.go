@@ -12,7 +12,7 @@
 //	chaos enumerate REQUEST [FILE]                         every fault at every call of a request
 //	chaos schema plan|scenario                             the JSON Schema of a kind of file
 //
-// Exit status: 0 when all is well, 1 on failure, 2 on wrong usage or a bad plan, 3 when a
-// run is undecided. It may import chaos and what lies below it, cobra, and the license
-// service as a target.
+// FILE may be - for standard input. The exit statuses are those of internal/cli; check ends with
+// 1 when a file has problems, the others with 2. It may import chaos and what lies below it,
+// cobra, internal/cli, and licensesvc/chaostest for the license service as a target.
 package main

@@ -4,17 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 )
 
-func enumerateCommand(out, errs io.Writer) *cobra.Command {
+func (t tool) enumerate() *cobra.Command {
 	cfg := scenario.EnumerateConfig{}
 	var file string
 	var verbose bool
@@ -28,13 +28,13 @@ three nodes all runs share, statements are harmed inside the protocol:
 
   chaos enumerate --set store=cassandra --protocol cql request
 
-Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
+The status is 1 if an answer was wrong or late.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg.Request = args[0]
 			cfg.Scenario = scenario.Scenario{Name: "enumerate", Target: chaostest.TargetService, Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
 			if len(args) == 2 {
 				var err error
-				if cfg.Scenario, err = find(args[1], errs); err != nil {
+				if cfg.Scenario, err = t.find(args[1]); err != nil {
 					return err
 				}
 			}
@@ -46,30 +46,30 @@ Exit status: 0 when no answer was wrong or late, 1 otherwise.`,
 			cfg.Target = targets()[cfg.Scenario.TargetName()]
 			if verbose {
 				cfg.OnRun = func(done, all int, c scenario.Cell) {
-					fmt.Fprintf(out, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)
+					fmt.Fprintf(t.Out, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)
 				}
 			}
-			t, err := scenario.Enumerate(c.Context(), cfg)
-			if t != nil {
-				fmt.Fprint(out, t.Text())
+			table, err := scenario.Enumerate(c.Context(), cfg)
+			if table != nil {
+				fmt.Fprint(t.Out, table.Text())
 			}
 			switch {
 			case errors.Is(err, scenario.ErrConfig):
-				return err
+				return cli.BadInput(err)
 			case err != nil: // The file is for whole tables.
-				return &failure{err}
+				return cli.Failed(err)
 			}
 			if file != "" {
-				text, err := json.MarshalIndent(t, "", "  ")
+				text, err := json.MarshalIndent(table, "", "  ")
 				if err == nil {
 					err = os.WriteFile(file, append(text, '\n'), 0o644)
 				}
 				if err != nil {
-					return &failure{err}
+					return cli.Failed(err)
 				}
 			}
-			if bad := t.Bad(); len(bad) > 0 {
-				return &failure{fmt.Errorf("%d answers were wrong or late", len(bad))}
+			if bad := table.Bad(); len(bad) > 0 {
+				return cli.Failed(fmt.Errorf("%d answers were wrong or late", len(bad)))
 			}
 			return nil
 		}}

@@ -1,49 +1,30 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// Who read what is printed may have gone, as head does: a run still ends with its report,
-	// and a proxy goes on.
-	signal.Ignore(syscall.SIGPIPE)
-	// The second signal ends the process at once; but who stops a process by a signal to it
-	// and to its group, as timeout(1) does, means one.
-	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main(program) }
 
-// errFound: a plan has problems, which were printed.
-var errFound = errors.New("there are problems")
+// tool is what the commands share.
+type tool struct{ *cli.Streams }
 
-// failure is a command that began and failed.
-type failure struct{ err error }
-
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
-
-// run runs the command line and returns the exit status.
-func run(ctx context.Context, args []string, out, errs io.Writer) int {
+// program is the command line.
+func program(streams *cli.Streams) *cobra.Command {
+	t := tool{streams}
 	root := &cobra.Command{Use: "chaos", Short: "Faults by plan, and scenarios that end in a verdict",
-		Long: `A plan says which faults happen to whom and when; a scenario adds a load, checks and
-a verdict. A plan:
+		Long: `A plan says which faults happen to which calls and when. A scenario adds a load, checks
+and a verdict. A plan:
 
   rules:
     - where: {dependency: catalog}
@@ -55,66 +36,104 @@ a verdict. A plan:
   chaos proxy --dependency catalog --upstream 127.0.0.1:7001 plan.yaml
   chaos cql --listen 127.1.0.1:9042 --upstream 10.0.0.1:9042 --plan plan.yaml
   chaos scenarios                          the library
-  chaos run hang                           one of it, against the license service
+  chaos run hang                           one of them, against the license service
 
-Exit status: 0 well, 1 it failed, 2 wrong usage or a bad file, 3 undecided.`,
-		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true}}
-	root.AddCommand(
-		&cobra.Command{Use: "check FILE...", Short: "print what is wrong with plans and scenarios", Args: cobra.MinimumNArgs(1),
-			RunE: func(_ *cobra.Command, files []string) error { return check(files, errs) }},
-		&cobra.Command{Use: "explain FILE", Short: "the timeline of a plan or a scenario, in words and drawn", Args: cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, files []string) error {
-				if isScenario(files[0]) {
-					s, err := find(files[0], errs)
-					if err == nil {
-						explain(s.Plan(), out)
-					}
+FILE can be - for standard input.`}
+	root.AddCommand(t.check(), t.explain(), t.proxy(), t.cql(), t.schema(),
+		t.run(), t.replay(), t.enumerate(), t.scenarios(), t.compare())
+	return root
+}
+
+// problems are all that is wrong in a file, as a plan's or a scenario's reader found it.
+type problems struct {
+	File     string          `json:"file"`
+	Problems []chaos.Problem `json:"problems"`
+}
+
+func (t tool) check() *cobra.Command {
+	var format cli.Format
+	c := &cobra.Command{Use: "check FILE...", Short: "print what is wrong with plans and scenarios", Args: cobra.MinimumNArgs(1),
+		Long: "Read plans and scenarios, and print what is wrong with them. The status is 1 if something is.",
+		RunE: func(_ *cobra.Command, files []string) error {
+			all, status := []problems{}, cli.OK
+			for _, file := range files {
+				_, _, err := t.read(file)
+				var bad *chaos.PlanError
+				switch {
+				case err == nil:
+					continue
+				case errors.As(err, &bad):
+					all, status = append(all, problems{file, bad.Problems}), max(status, cli.No)
+				default:
+					status = cli.Usage
+				}
+				if format == cli.Text || bad == nil {
+					fmt.Fprintln(t.Err, cli.Printable(err.Error()))
+				}
+			}
+			if format == cli.JSON {
+				if err := t.WriteJSON(all); err != nil {
 					return err
 				}
-				plan, err := load(files[0], errs)
-				if err == nil {
-					explain(plan, out)
-				}
-				return err
-			}},
-		proxyCommand(out, errs), cqlCommand(out, errs), schemaCommand(out))
-	root.AddCommand(scenarioCommands(out, errs)...)
-	root.SetArgs(args)
-	root.SetOut(out)
-	root.SetErr(errs)
-	ran, err := root.ExecuteContextC(ctx)
-	var failed *failure
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errFound):
-		return 2
-	case errors.Is(err, errUndecided):
-		return 3
-	case errors.As(err, &failed):
-		fmt.Fprintln(errs, "chaos:", strings.TrimPrefix(err.Error(), "chaos: "))
-		return 1
-	}
-	fmt.Fprintf(errs, "chaos: %v; see %s --help\n", err, ran.CommandPath())
-	return 2
+			}
+			if status != cli.OK {
+				return cli.Printed(status)
+			}
+			return nil
+		}}
+	format.AddTo(c)
+	return c
 }
 
-// load reads a plan, tells what is wrong with it, and what the checks find.
-func load(file string, errs io.Writer, checks ...func(chaos.Plan) error) (chaos.Plan, error) {
-	if isScenario(file) {
-		fmt.Fprintf(errs, "%s is a scenario, and this takes a plan, which has rules and no load: \"chaos run %s\" plays it\n", file, file)
-		return chaos.Plan{}, errFound
-	}
-	plan, err := chaos.Load(file, checks...)
+func (t tool) explain() *cobra.Command {
+	return &cobra.Command{Use: "explain FILE", Short: "the timeline of a plan or a scenario, in words and drawn", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			plan, s, err := t.read(files[0])
+			if err != nil {
+				return cli.BadInput(err)
+			}
+			if s != nil {
+				plan = s.Plan()
+			}
+			explain(plan, t.Out)
+			return nil
+		}}
+}
+
+// read reads a plan or a scenario. The scenario is nil if the file is a plan.
+func (t tool) read(file string) (chaos.Plan, *scenario.Scenario, error) {
+	shown, text, err := t.ReadFile(file)
 	if err != nil {
-		fmt.Fprintln(errs, err)
-		return plan, errFound
+		return chaos.Plan{}, nil, err
 	}
-	return plan, nil
+	if isScenario(text) {
+		s, err := scenario.Parse(shown, text, hasTarget)
+		return chaos.Plan{}, &s, err
+	}
+	plan, err := chaos.Parse(shown, text)
+	return plan, nil, err
 }
 
-// namesAt checks the names in a plan's rules for a place; those for other places are for
-// others.
+// plan reads a plan, and runs further checks on it. Its errors have status 2.
+func (t tool) plan(file string, checks ...func(chaos.Plan) error) (chaos.Plan, error) {
+	shown, text, err := t.ReadFile(file)
+	if err != nil {
+		return chaos.Plan{}, err
+	}
+	return parsePlan(shown, text, checks...)
+}
+
+// parsePlan reads the text of a plan, as plan does.
+func parsePlan(shown string, text []byte, checks ...func(chaos.Plan) error) (chaos.Plan, error) {
+	if isScenario(text) {
+		return chaos.Plan{}, cli.BadInput(fmt.Errorf("%s is a scenario, and this takes a plan, which has rules and no load: \"chaos run %s\" plays it", shown, shown))
+	}
+	plan, err := chaos.Parse(shown, text, checks...)
+	return plan, cli.BadInput(err)
+}
+
+// namesAt checks the names in a plan's rules for one place. Names in rules for other places are
+// not known here.
 func namesAt(place string, known chaos.Known) func(chaos.Plan) error {
 	return func(plan chaos.Plan) error {
 		ours := chaos.Plan{Rules: slices.Clone(plan.Rules)}
@@ -127,7 +146,7 @@ func namesAt(place string, known chaos.Known) func(chaos.Plan) error {
 	}
 }
 
-// here refuses a plan that can do nothing at a place, and tells which of its rules are for
+// here refuses a plan that can do nothing at a place, and prints which of its rules are for
 // other places.
 func here(plan chaos.Plan, place string, errs io.Writer) error {
 	var idle []string
@@ -140,33 +159,14 @@ func here(plan chaos.Plan, place string, errs io.Writer) error {
 	case len(idle) == 0:
 		return nil
 	case len(idle) == len(plan.Rules):
-		fmt.Fprintf(errs, "no rule of the plan can happen here, on %s: %s\n", place, strings.Join(idle, ", "))
-		return errFound
+		return cli.BadInput(fmt.Errorf("no rule of the plan can happen here, on %s: %s", place, strings.Join(idle, ", ")))
 	}
 	fmt.Fprintf(errs, "rules for other places than %s, which do nothing here: %s\n", place, strings.Join(idle, ", "))
 	return nil
 }
 
 // isScenario tells a scenario from a plan: it has a load, or faults.
-func isScenario(file string) bool {
-	text, err := os.ReadFile(file)
+func isScenario(text []byte) bool {
 	keys := chaos.Keys(text)
-	return err == nil && (slices.Contains(keys, "load") || slices.Contains(keys, "faults"))
-}
-
-func check(files []string, errs io.Writer) error {
-	var bad error
-	for _, file := range files {
-		if !isScenario(file) {
-			if _, err := load(file, errs); err != nil {
-				bad = err
-			}
-			continue
-		}
-		if _, err := scenario.Load(file, hasTarget); err != nil {
-			fmt.Fprintln(errs, err)
-			bad = errFound
-		}
-	}
-	return bad
+	return slices.Contains(keys, "load") || slices.Contains(keys, "faults")
 }

@@ -15,9 +15,21 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run runs a command line, without standard input, and returns the exit status.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	return runWith(ctx, "", args, out, errs)
+}
+
+// runWith is run with a standard input.
+func runWith(ctx context.Context, input string, args []string, out, errs io.Writer) int {
+	streams := &cli.Streams{In: strings.NewReader(input), Out: out, Err: errs}
+	return cli.Run(ctx, program(streams), streams, args)
+}
 
 const good = `name: a bad hour
 seed: 7
@@ -74,14 +86,17 @@ func TestCommands(t *testing.T) {
 		says []string
 	}{
 		{"good", []string{"check", ok}, 0, nil},
-		{"bad", []string{"check", ok, bad}, 2, []string{"rest", "reset"}},
+		{"bad", []string{"check", ok, bad}, 1, []string{"rest", "reset"}},
 		{"missing", []string{"check", "none.yaml"}, 2, []string{"none.yaml"}},
+		{"bad and missing", []string{"check", bad, "none.yaml"}, 2, []string{"none.yaml", `did you mean`}},
+		{"bad, as JSON", []string{"check", "-o", "json", bad}, 1, []string{`"problems": [`}},
+		{"well, as JSON", []string{"check", "-o", "json", ok}, 0, []string{"[]"}},
 		{"no plan", []string{"check"}, 2, []string{"chaos check --help"}},
 		{"a scenario", []string{"check", write(t, short)}, 0, nil},
-		{"a bad scenario", []string{"check", write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))}, 2, []string{`did you mean "status"?`}},
-		{"a scenario that its system can't play", []string{"check", write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))}, 2, []string{"plan.yaml:11:13: faults[0].where.dependency", `did you mean "membership"?`}},
-		{"a setting that isn't there", []string{"check", write(t, strings.Replace(short, "members:", "membres:", 1))}, 2, []string{"plan.yaml:3:12: settings.membres: there is no such setting"}},
-		{"a scenario on one line", []string{"check", write(t, `{"name": "a", "load": [{"for": "5s", "per_second": 0}]}`)}, 2, []string{"load[0].per_second: is 0"}},
+		{"a bad scenario", []string{"check", write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))}, 1, []string{`did you mean "status"?`}},
+		{"a scenario that its system can't play", []string{"check", write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))}, 1, []string{"plan.yaml:11:13: faults[0].where.dependency", `did you mean "membership"?`}},
+		{"a setting that isn't there", []string{"check", write(t, strings.Replace(short, "members:", "membres:", 1))}, 1, []string{"plan.yaml:3:12: settings.membres: there is no such setting"}},
+		{"a scenario on one line", []string{"check", write(t, `{"name": "a", "load": [{"for": "5s", "per_second": 0}]}`)}, 1, []string{"load[0].per_second: is 0"}},
 		{"a plan with a header called load", []string{"check", write(t, "rules:\n  - where: {dependency: a}\n    what:\n      kind: status\n      status: 503\n      headers:\n        load: high\n")}, 0, nil},
 		{"a scenario for a proxy", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", write(t, short)}, 2, []string{"is a scenario", "chaos run"}},
 		{"explain a scenario", []string{"explain", write(t, short)}, 0, []string{"short\nseed 9, 1 rule, over after 2s", "from 1s to 2s membership (over http) answers with an error status 500."}},
@@ -110,6 +125,26 @@ func TestCommands(t *testing.T) {
 				if !strings.Contains(out.String(), says) {
 					t.Errorf("%q is not in\n%s", says, out.String())
 				}
+			}
+		})
+	}
+}
+
+func TestStandardInput(t *testing.T) {
+	for _, c := range []struct {
+		name, input string
+		args        []string
+		want        int
+		says        string
+	}{
+		{"a plan", good, []string{"explain", "-"}, 0, "catalog slow"},
+		{"a bad plan", strings.Replace(good, "kind: reset", "kind: rest", 1), []string{"check", "-"}, 1, "standard input:12:12: "},
+		{"a scenario for a proxy", short, []string{"proxy", "--dependency", "d", "--upstream", "127.0.0.1:1", "-"}, 2, "standard input is a scenario"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if got := runWith(t.Context(), c.input, c.args, &out, &out); got != c.want || !strings.Contains(out.String(), c.says) {
+				t.Errorf("status %d, want %d, and %q in\n%s", got, c.want, c.says, out.String())
 			}
 		})
 	}

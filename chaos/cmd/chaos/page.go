@@ -15,6 +15,7 @@ import (
 
 	"github.com/backstay-go/backstay/chaos/internal/accept"
 	"github.com/backstay-go/backstay/chaos/telemetry"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/internal/observe"
 )
 
@@ -105,6 +106,6 @@ func (p *page) close(ctx context.Context) error {
 // closed closes it at the end of a command that returns err.
 func (p *page) closed(ctx context.Context, err *error) {
 	if e := p.close(ctx); e != nil && *err == nil {
-		*err = &failure{e}
+		*err = cli.Failed(e)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/internal/accept"
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
 // proxyFlags are the flags of the proxy, beside those that are tcpproxy's own.
@@ -43,7 +44,7 @@ func given(c *cobra.Command, flags []string) string {
 	return strings.Join(set, ", ")
 }
 
-func proxyCommand(out, errs io.Writer) *cobra.Command {
+func (t tool) proxy() *cobra.Command {
 	var cfg tcpproxy.Config
 	var flags proxyFlags
 	c := &cobra.Command{
@@ -57,7 +58,7 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 				if set := given(c, planFlags); set != "" {
 					return fmt.Errorf("%s: for a PLAN, not for --api, whose proxies are made by --config and by requests", set)
 				}
-				return control(c.Context(), flags, out)
+				return control(c.Context(), flags, t.Out)
 			}
 			if len(files) != 1 || flags.api != "" {
 				return errors.New("give a PLAN, or --api without one")
@@ -77,14 +78,14 @@ func proxyCommand(out, errs io.Writer) *cobra.Command {
 			if cfg.Node == "" {
 				cfg.Node = cfg.Upstream
 			}
-			plan, err := load(files[0], errs, namesAt(chaos.TCP, chaos.Known{Dependencies: []string{cfg.Dependency}, Nodes: []string{cfg.Node}}))
+			plan, err := t.plan(files[0], namesAt(chaos.TCP, chaos.Known{Dependencies: []string{cfg.Dependency}, Nodes: []string{cfg.Node}}))
 			if err != nil {
 				return err
 			}
-			if err := here(plan, chaos.TCP, errs); err != nil {
+			if err := here(plan, chaos.TCP, t.Err); err != nil {
 				return err
 			}
-			return follow(c.Context(), plan, cfg, flags.page, out, errs)
+			return follow(c.Context(), plan, cfg, flags.page, t.Out, t.Err)
 		},
 	}
 	f := c.Flags()
@@ -159,28 +160,28 @@ func (f proxyFlags) token() (string, error) {
 func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pageFlags, out, errs io.Writer) (err error) {
 	page, err := openPage(ctx, flags, out)
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	defer page.closed(ctx, &err)
 	injector, err := chaos.New(plan, chaos.Config{DeadMan: flags.deadMan, Listeners: []chaos.Listener{page, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) {
 		fmt.Fprintf(out, "%8s  %s: %s\n", e.Elapsed.Round(1e6), e.Rule, e.Kind)
 	})}})
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	page.keeps(injector.KeepAlive)
 	cfg.Injector = injector
 	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
 	proxy, err := tcpproxy.Start(ctx, cfg)
 	if err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	injector.Start() // before the address is told: who connects then meets the plan
 	fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, proxy.Addr(), cfg.Upstream)
 	<-ctx.Done()
 	injector.Stop()
 	if err := proxy.Close(); err != nil {
-		return &failure{err}
+		return cli.Failed(err)
 	}
 	s := proxy.Stats()
 	fmt.Fprintf(out, "%d connections, %d bytes up, %d bytes down\n", s.Accepted, s.Up, s.Down)

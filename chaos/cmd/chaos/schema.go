@@ -1,15 +1,14 @@
 package main
 
 import (
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
-func schemaCommand(out io.Writer) *cobra.Command {
+func (t tool) schema() *cobra.Command {
 	return &cobra.Command{Use: "schema plan|scenario", Short: "print the JSON Schema of a kind of file, for editors",
 		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"plan", "scenario"},
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -17,8 +16,8 @@ func schemaCommand(out io.Writer) *cobra.Command {
 			if args[0] == "scenario" {
 				text = chaos.Schema(&scenario.Scenario{}, "A scenario")
 			}
-			if _, err := out.Write(text); err != nil {
-				return &failure{err}
+			if _, err := t.Out.Write(text); err != nil {
+				return cli.Failed(err)
 			}
 			return nil
 		}}
