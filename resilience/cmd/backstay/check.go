@@ -7,37 +7,54 @@ import (
 	"github.com/spf13/cobra"
 
 	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-func (t *tool) check() *cobra.Command {
+func (t tool) check() *cobra.Command {
 	var env bool
+	var format cli.Format
 	c := &cobra.Command{
 		Use: "check FILE...", Short: "print what is wrong or doubtful, as a linter does",
-		Long: "Check prints one line a finding: file:line:column: severity: field problem; change.\n" +
+		Long: "Print one line per finding: file:line:column: severity: field problem; change.\n" +
 			"The status is 1 if there is an error. Warnings alone are no failure.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error {
-			bad := false
-			for _, file := range files {
-				_, findings, err := load(file, t.overrides(env))
-				for _, f := range findings {
-					fmt.Fprintln(t.out, f)
-				}
-				var refused *policyfile.Error
-				if err != nil && !errors.As(err, &refused) {
-					fmt.Fprintf(t.errs, "backstay: %v\n", err)
-				}
-				bad = bad || err != nil
-			}
-			if bad {
-				return errSaid
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, files []string) error { return t.checkFiles(files, env, format) },
 	}
+	format.AddTo(c)
 	envFlag(c, &env)
 	return c
+}
+
+func (t tool) checkFiles(files []string, env bool, format cli.Format) error {
+	all, status := []policyfile.Finding{}, cli.OK
+	for _, file := range files {
+		_, findings, err := t.load(file, env)
+		var refused *policyfile.Error
+		switch {
+		case err == nil:
+		case errors.As(err, &refused):
+			status = max(status, cli.No)
+		default:
+			status = cli.Usage
+			fmt.Fprintf(t.Err, "backstay: %v\n", err)
+		}
+		all = append(all, findings...)
+		if format == cli.Text {
+			for _, f := range findings {
+				fmt.Fprintln(t.Out, cli.Printable(f.String()))
+			}
+		}
+	}
+	if format == cli.JSON {
+		if err := t.WriteJSON(all); err != nil {
+			return err
+		}
+	}
+	if status != cli.OK {
+		return cli.Printed(status)
+	}
+	return nil
 }
 
 func envFlag(c *cobra.Command, env *bool) {
@@ -45,21 +62,19 @@ func envFlag(c *cobra.Command, env *bool) {
 }
 
 // overrides is the environment, if it is to count.
-func (t *tool) overrides(env bool) []string {
+func (t tool) overrides(env bool) []string {
 	if env {
-		return t.environ
+		return t.Environ
 	}
 	return nil
 }
 
-func (t *tool) schema() *cobra.Command {
+func (t tool) schema() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "print the JSON Schema of policy files, for editors", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := t.out.Write(sessions.Schema()); err != nil {
-				return t.failed(err)
-			}
-			return nil
+			_, err := t.Out.Write(sessions.Schema())
+			return cli.Failed(err)
 		},
 	}
 }

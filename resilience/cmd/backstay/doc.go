@@ -5,7 +5,7 @@
 //	backstay simulate --policy FILE RECORD     replay an incident under other policies
 //	backstay schema                            print the JSON Schema of policy files
 //
-// Exit status: 0 when all is well, 1 when a file has errors or can't be replayed, 2 on
-// wrong usage. It may import resilience and what lies below it, clients/cassandra/policyfile,
-// and cobra.
+// FILE and RECORD may be - for standard input. The exit statuses are those of internal/cli: check
+// ends with 1 when a file has errors; the others end with 2 when a file can't be used. It may
+// import resilience and what lies below it, clients/cassandra/policyfile, cobra and internal/cli.
 package main

@@ -11,29 +11,30 @@ import (
 	"github.com/spf13/cobra"
 
 	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/resilience"
 )
 
-func (t *tool) explain() *cobra.Command {
+func (t tool) explain() *cobra.Command {
 	var env bool
 	c := &cobra.Command{
 		Use: "explain FILE", Short: "say what the policies do, with a worked worst case", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
-			all, _, err := load(files[0], t.overrides(env))
+			all, _, err := t.load(files[0], env)
 			if err != nil {
-				return t.failed(err)
+				return cli.BadInput(err)
 			}
 			for i, name := range slices.Sorted(maps.Keys(all.guards)) {
 				if i > 0 {
-					fmt.Fprintln(t.out)
+					fmt.Fprintln(t.Out)
 				}
-				explain(t.out, all.guards[name].WithDefaults())
+				explain(t.Out, all.guards[name].WithDefaults())
 			}
 			for i, name := range slices.Sorted(maps.Keys(all.sessions)) {
 				if i > 0 || len(all.guards) > 0 {
-					fmt.Fprintln(t.out)
+					fmt.Fprintln(t.Out)
 				}
-				explainSession(t.out, name, all.sessions[name])
+				explainSession(t.Out, name, all.sessions[name])
 			}
 			return nil
 		},

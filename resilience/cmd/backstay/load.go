@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
@@ -18,13 +17,14 @@ type policies struct {
 	sessions sessions.Policies
 }
 
-// load reads a file: the guards, and Cassandra's sessions where there are some. What both
-// readers find is found once.
-func load(file string, environ []string) (all policies, findings []policyfile.Finding, err error) {
-	text, err := os.ReadFile(file)
+// load reads a file: the guards, and Cassandra's sessions if it has some. A finding of both
+// readers is returned once.
+func (t tool) load(file string, env bool) (all policies, findings []policyfile.Finding, err error) {
+	file, text, err := t.ReadFile(file)
 	if err != nil {
-		return all, nil, fmt.Errorf("policyfile: %w; the file must exist and be readable", err)
+		return all, nil, err
 	}
+	environ := t.overrides(env)
 	var bad, alsoBad error
 	keys := policyfile.Keys(text)
 	cassandra := slices.Contains(keys, sessions.Key)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/backstay-go/backstay/internal/cli"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +29,8 @@ func play(t *testing.T, line, marked string) string {
 		t.Fatalf("%q is no command of ours", line)
 	}
 	var out, errs bytes.Buffer
-	status := run(t.Context(), words[1:], environ, &out, &errs)
+	streams := &cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs, Environ: environ}
+	status := cli.Run(t.Context(), program(streams), streams, words[1:])
 	text := out.String()
 	for l := range strings.Lines(errs.String()) {
 		text += marked + l

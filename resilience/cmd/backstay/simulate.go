@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +12,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/resilience/record"
 	"github.com/backstay-go/backstay/resilience/simulate"
 )
 
-func (t *tool) simulate() *cobra.Command {
+func (t tool) simulate() *cobra.Command {
 	var o simulate.Options
 	var policy, page string
-	var asJSON, env bool
+	var env bool
+	var format cli.Format
 	c := &cobra.Command{
 		Use: "simulate --policy FILE RECORD", Short: "replay a recorded incident under other policies",
 		Long: "Simulate runs the calls of a record through guards of the policies, in virtual time, and\n" +
@@ -28,44 +29,38 @@ func (t *tool) simulate() *cobra.Command {
 			"same report. A Cassandra session of the file is replayed by the guards that it has.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			all, _, err := load(policy, t.overrides(env))
+			all, _, err := t.load(policy, env)
 			if err != nil {
-				return t.failed(err)
+				return cli.BadInput(err)
 			}
 			policies, err := all.guarding()
 			if err != nil {
-				return t.failed(fmt.Errorf("%s: %w", policy, err))
+				return cli.BadInput(fmt.Errorf("%s: %w", policy, err))
 			}
 			t.tellSessions(all)
-			rec, err := readRecord(args[0])
-			switch {
-			case errors.Is(err, record.ErrCut):
-				fmt.Fprintf(t.errs, "backstay: %v; what is before it is replayed\n", err)
-			case err != nil:
-				return t.failed(err)
+			rec, err := t.readRecord(args[0])
+			if err != nil {
+				return err
 			}
 			report, err := simulate.Replay(c.Context(), rec, policies, o)
-			if err != nil {
-				return t.failed(err)
+			switch {
+			case errors.Is(err, simulate.ErrReplay):
+				return cli.BadInput(err)
+			case err != nil:
+				return cli.Failed(err)
 			}
 			if page != "" {
 				if err := writeWhole(page, report.WriteHTML); err != nil {
-					return t.failed(err)
+					return cli.Failed(err)
 				}
 			}
-			if asJSON {
-				encoder := json.NewEncoder(t.out)
-				encoder.SetIndent("", "  ")
-				err = encoder.Encode(report)
-			} else {
-				err = report.WriteText(t.out)
+			if format == cli.JSON {
+				return t.WriteJSON(report)
 			}
-			if err != nil {
-				return t.failed(err)
-			}
-			return nil
+			return cli.Failed(report.WriteText(t.Out))
 		},
 	}
+	format.AddTo(c)
 	f := c.Flags()
 	f.StringVar(&policy, "policy", "", "the policy `FILE` to try (required)")
 	f.Uint64Var(&o.Seed, "seed", 1, "decides jitter and what is drawn")
@@ -74,7 +69,6 @@ func (t *tool) simulate() *cobra.Command {
 	f.DurationVar(&o.Within, "within", 0, "what counts as in time (default: the operation's timeout in the policy)")
 	f.Float64Var(&o.Unknown, "unknown", 0, "the share of calls, 0 to 1, that no last good value is remembered for")
 	f.StringVar(&page, "html", "", "write a page with plots to `FILE`")
-	f.BoolVar(&asJSON, "json", false, "print JSON instead of tables")
 	envFlag(c, &env)
 	if err := c.MarkFlagRequired("policy"); err != nil {
 		panic(err) // the flag is defined above
@@ -83,7 +77,7 @@ func (t *tool) simulate() *cobra.Command {
 }
 
 // tellSessions tells what is made of a file's sessions.
-func (t *tool) tellSessions(all policies) {
+func (t tool) tellSessions(all policies) {
 	for _, session := range slices.Sorted(maps.Keys(all.sessions)) {
 		var guards []string
 		for _, g := range all.sessions[session].Guards() {
@@ -93,19 +87,29 @@ func (t *tool) tellSessions(all policies) {
 		if len(guards) > 1 {
 			note = "; what went on from one to another, as degraded reads do, comes to each as recorded"
 		}
-		fmt.Fprintf(t.errs, "backstay: the session %s is replayed by the guards that it has: %s%s\n", session, strings.Join(guards, ", "), note)
+		fmt.Fprintf(t.Err, "backstay: the session %s is replayed by the guards that it has: %s%s\n", session, strings.Join(guards, ", "), note)
 	}
 }
 
-func readRecord(file string) (record.Record, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return record.Record{}, err
+// readRecord reads a record. Of one that was cut off, the part before the cut counts. Its errors
+// have status 2.
+func (t tool) readRecord(file string) (record.Record, error) {
+	from := t.In
+	if file != cli.Stdin {
+		f, err := os.Open(file)
+		if err != nil {
+			return record.Record{}, cli.BadInput(err)
+		}
+		defer f.Close()
+		from = f
 	}
-	defer f.Close()
-	rec, err := record.ReadAll(f)
+	rec, err := record.ReadAll(from)
+	if errors.Is(err, record.ErrCut) {
+		fmt.Fprintf(t.Err, "backstay: %s: %v; what is before it is replayed\n", file, err)
+		return rec, nil
+	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", file, err)
+		err = cli.BadInput(fmt.Errorf("%s: %w", file, err))
 	}
 	return rec, err
 }
