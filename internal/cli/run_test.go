@@ -133,3 +133,16 @@ func TestColoursAreForTerminals(t *testing.T) {
 		t.Error("the environment is read wrongly")
 	}
 }
+
+// TestThePageHasEachStatus keeps docs/reference/commands.md and this package together.
+func TestThePageHasEachStatus(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []int{OK, No, Usage, Undecided, Interrupted} {
+		if row := fmt.Sprintf("\n| %d | ", status); !strings.Contains(string(page), row) {
+			t.Errorf("no row for status %d", status)
+		}
+	}
+}

@@ -9,12 +9,14 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 	"github.com/backstay-go/backstay/licensesvc/demo"
 )
 
-func demoCommand() *cobra.Command {
-	cfg := demo.Config{Out: os.Stdout, Getenv: os.Getenv, Command: "make demo"}
+func (t tool) demo() *cobra.Command {
+	cfg := demo.Config{Out: t.Out, Getenv: t.Getenv, Command: "make demo"}
 	var store, plan string
 	var verbose bool
 	c := &cobra.Command{
@@ -30,12 +32,15 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "decides the load; 0 is the plan's")
 	c.Flags().StringVar(&plan, "plan", "", "YAML file with a plan of faults of your own, on the first 46 s; default: the built-in one")
 	c.Flags().BoolVar(&verbose, "verbose", false, "tell what the service logs")
-	c.RunE = command(func(ctx context.Context, _ []string) error {
+	c.RunE = command(func(ctx context.Context) error {
 		switch local, err := onLoopback(cfg.Listen); {
 		case err != nil:
-			return usage(err)
+			return cli.BadInput(err)
 		case !local:
-			return usage(fmt.Errorf("--listen %s can be reached from elsewhere, and the page has buttons that inject faults: listen on 127.0.0.1", cfg.Listen))
+			return cli.BadInput(fmt.Errorf("--listen %s can be reached from elsewhere, and the page has buttons that inject faults: listen on 127.0.0.1", cfg.Listen))
+		}
+		if err := report.Writable(cfg.Report); err != nil {
+			return cli.BadInput(err)
 		}
 		scenario := demo.SQLite
 		switch store {
@@ -43,7 +48,7 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 		case "cassandra":
 			scenario, cfg.Command = demo.Cassandra, "make demo-cassandra"
 		default:
-			return usage(fmt.Errorf("--store %q: there are sqlite and cassandra", store))
+			return cli.BadInput(fmt.Errorf("--store %q: there are sqlite and cassandra", store))
 		}
 		var err error
 		if cfg.Scenario, err = scenario(); err != nil {
@@ -51,12 +56,12 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 		}
 		if plan != "" {
 			if cfg.Scenario, err = demo.WithPlan(cfg.Scenario, plan, chaostest.Known(store, 1)); err != nil {
-				return usage(fmt.Errorf("--plan: %w", err))
+				return cli.BadInput(fmt.Errorf("--plan: %w", err))
 			}
 			cfg.Command += " (with --plan " + plan + ")"
 		}
 		if verbose {
-			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			cfg.Log = slog.New(slog.NewTextHandler(t.Err, nil))
 		}
 		cfg.Terminal = isatty.IsTerminal(os.Stdout.Fd()) && isatty.IsTerminal(os.Stdin.Fd())
 		return demo.Run(ctx, cfg)

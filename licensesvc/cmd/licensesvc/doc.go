@@ -4,6 +4,7 @@
 //	licensesvc serve    serve on a data folder
 //	licensesvc demo     the demonstration: load, faults, verdict, report
 //
-// Exit status: 0 when all went well, 1 on failure, 2 on wrong usage. It may import
-// everything of the module.
+// The exit statuses are those of internal/cli. This package parses flags and files only; what
+// the commands do is in licensesvc/service and licensesvc/demo. It may import everything of the
+// module.
 package main

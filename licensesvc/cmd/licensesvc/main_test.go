@@ -337,15 +337,15 @@ func TestExitStatus(t *testing.T) {
 		want int
 		says string
 	}{
-		{"no command", []string{}, 0, "Usage"},
-		{"unknown command", []string{"dance"}, 2, `unknown command "dance"`},
-		{"unknown flag", []string{"serve", "--dta", "x"}, 2, "serve --help"},
+		{"no command", []string{}, 2, "Usage"},
+		{"unknown command", []string{"dance"}, 2, `there is no command "dance"`},
+		{"unknown flag", []string{"serve", "--dta", "x"}, 2, "did you mean --data?"},
 		{"no data", []string{"serve"}, 2, "--data"},
 		{"open to all", []string{"serve", "--data", "x", "--listen", "0.0.0.0:80"}, 2, "--tokens"},
 		{"some upstreams", []string{"serve", "--data", "x", "--catalog", "http://x"}, 2, "or none"},
 		{"bad tokens", []string{"serve", "--data", "x", "--tokens", tokens}, 2, "sha265"},
 		{"bad deadline", []string{"serve", "--data", "x", "--deadline", "soon"}, 2, "deadline"},
-		{"data is a file", []string{"serve", "--data", busy}, 1, busy},
+		{"data is a file", []string{"serve", "--data", busy}, 2, busy},
 		{"bad network", []string{"serve", "--data", "x", "--trust", "intranet"}, 2, "10.0.0.0/8"},
 		{"extra argument", []string{"demo", "now"}, 2, "now"},
 		{"no contact point", []string{"serve", "--data", "x", "--store", "cassandra"}, 2, "--cassandra"},
@@ -359,7 +359,7 @@ func TestExitStatus(t *testing.T) {
 		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
 		{"plan for nobody", []string{"demo", "--plan", nobody}, 2, "nobody.yaml:2:13: rules[0].where.dependency: "},
 		{"plan that is too long", []string{"demo", "--plan", long}, 2, "long.yaml:2:12: rules[0].when.from: is 3m0s, and the load ends after 54s"},
-		{"no place for the report", []string{"demo", "--report", busy}, 1, "a folder that can be written"},
+		{"no place for the report", []string{"demo", "--report", busy}, 2, "a folder that can be written"},
 		{"a demonstration for all", []string{"demo", "--listen", "0.0.0.0:0"}, 2, "can be reached from elsewhere"},
 		{"a demonstration nowhere", []string{"demo", "--listen", "here"}, 2, "give host:port"},
 		{"no such store", []string{"demo", "--store", "paper"}, 2, "paper"},

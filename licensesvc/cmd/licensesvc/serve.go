@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	restserver "github.com/backstay-go/backstay/clients/rest/server"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/service"
@@ -36,7 +36,7 @@ type serveFlags struct {
 	policies                  string
 }
 
-func serveCommand() *cobra.Command {
+func (t tool) serve() *cobra.Command {
 	var f serveFlags
 	c := &cobra.Command{
 		Use: "serve --data DIR", Short: "serve on a data folder until interrupted", Args: cobra.NoArgs,
@@ -46,7 +46,7 @@ in Cassandra with --store cassandra, in a keyspace that exists.
 Without --membership, --catalog and --keys the service starts small servers of
 its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 		Example: "  licensesvc serve --listen 127.0.0.1:8080 --data ./data",
-		RunE:    command(func(ctx context.Context, _ []string) error { return serve(ctx, f, os.Stderr) }),
+		RunE:    command(func(ctx context.Context) error { return serve(ctx, f, t) }),
 	}
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "host:port of the API and the dashboard")
 	c.Flags().StringVar(&f.data, "data", "", "folder of the events, the journal and the signing key; made if need be")
@@ -107,7 +107,7 @@ func (f serveFlags) check() error {
 		errs = append(errs, fmt.Errorf("--drain %s: give a duration above zero", f.drain))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return usage(err)
+		return cli.BadInput(err)
 	}
 	return nil
 }
@@ -139,15 +139,15 @@ func (f serveFlags) trusted() (func(*http.Request) bool, error) {
 }
 
 // serve serves until the context ends.
-func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
+func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
 	trust, err := f.trusted()
 	if err != nil {
-		return usage(err)
+		return cli.BadInput(err)
 	}
-	tokens, err := loadTokens(f.tokens)
+	tokens, err := t.loadTokens(f.tokens)
 	if err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(out, nil))
-	observed, err := observe.Start(ctx, "licensesvc", os.Getenv)
+	log := slog.New(slog.NewTextHandler(t.Err, nil))
+	observed, err := observe.Start(ctx, "licensesvc", t.Getenv)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 		log.Info("own servers", "membership", f.membership, "catalog", f.catalog, "keys", f.keys)
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
-		return fmt.Errorf("--data: %w; name a folder that can be made and written", err)
+		return cli.BadInput(fmt.Errorf("--data: %w; name a folder that can be made and written", err))
 	}
 	store, closeStore, err := f.store.open(ctx, f.data, observed)
 	if err != nil {
@@ -204,21 +204,21 @@ func serve(ctx context.Context, f serveFlags, out io.Writer) (err error) {
 	return in.Shutdown(ending)
 }
 
-func loadTokens(file string) (*api.Tokens, error) {
+func (t tool) loadTokens(file string) (*api.Tokens, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	_, text, err := t.ReadFile(file)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--tokens: %w", err))
+		return nil, fmt.Errorf("--tokens: %w", err)
 	}
 	var grants []api.Grant
 	if err := yaml.UnmarshalWithOptions(text, &grants, yaml.Strict()); err != nil {
-		return nil, usage(fmt.Errorf("--tokens %s: %w", file, err))
+		return nil, cli.BadInput(fmt.Errorf("--tokens %s: %w", file, err))
 	}
 	tokens, err := api.NewTokens(grants)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--tokens %s: %w", file, err))
+		return nil, cli.BadInput(fmt.Errorf("--tokens %s: %w", file, err))
 	}
 	return tokens, nil
 }
@@ -229,7 +229,7 @@ func loadPolicies(file string) (map[string]resilience.Policy, error) {
 	}
 	policies, err := service.LoadPolicies(file)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--policies %s: %w", file, err))
+		return nil, cli.BadInput(fmt.Errorf("--policies %s: %w", file, err))
 	}
 	return policies, nil
 }
