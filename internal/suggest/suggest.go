@@ -7,7 +7,7 @@ import (
 
 // Nearest returns the name that is closest to the given one, or "" when none is close: at most
 // two edits away, and at most one in three characters. Letter case, spaces, dots, hyphens and
-// underscores do not count, so that max_attempts is near max_attempts. Of equally close names the
+// underscores do not count, so that maxAttempts is near max_attempts. Of equally close names the
 // first is returned.
 func Nearest(given string, names iter.Seq[string]) string {
 	plain := fold(given)

@@ -10,7 +10,7 @@ import (
 func TestNearest(t *testing.T) {
 	names := []string{"max_attempts", "max_delay", "budget", "retry", "get"}
 	for given, want := range map[string]string{
-		"max_attempts": "max_attempts", "max-attempts": "max_attempts", "max_atempts": "max_attempts", "buget": "budget", "rtery": "retry",
+		"maxAttempts": "max_attempts", "max-attempts": "max_attempts", "max_atempts": "max_attempts", "buget": "budget", "rtery": "retry",
 		"Retry": "retry", "gte": "get", "": "", "x": "", "limit": "", "attempts": "",
 	} {
 		if got := Nearest(given, slices.Values(names)); got != want {

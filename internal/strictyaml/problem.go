@@ -1,0 +1,152 @@
+package strictyaml
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Problem is one thing that is wrong, or doubtful, in what a user wrote. It is a value.
+type Problem struct {
+	// File, Line and Column say where, counted from 1. A field that is missing is shown at what
+	// should hold it. Line is 0 if the value came from Go code or from a variable.
+	File         string
+	Line, Column int
+	// Variable is the environment variable that set the field; empty if the file did.
+	Variable string
+	// Field is the path, such as rules[2].when.from; empty for the whole.
+	Field string
+	// Name is what the list entry that the field is in calls itself. It is shown where there is
+	// no line.
+	Name string
+	// Message says what is wrong, with the value.
+	Message string
+	// Suggestion says what to do. Empty if the message does.
+	Suggestion string
+	// Warning: the file is accepted, but may not mean what its author thinks.
+	Warning bool
+	// Excerpt is the line of the file with a mark below the place.
+	Excerpt string
+}
+
+// Severity returns warning or error.
+func (p Problem) Severity() string {
+	if p.Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// String is the problem as a linter prints it, in one line:
+// file:line:column: severity: field: message; suggestion.
+func (p Problem) String() string {
+	var parts []string
+	switch {
+	case p.Variable != "":
+		parts = append(parts, "environment", p.Severity(), p.Variable)
+	case p.Line > 0:
+		parts = append(parts, fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column), p.Severity())
+	case p.File != "":
+		parts = append(parts, p.File)
+	}
+	if p.Field != "" {
+		parts = append(parts, p.Field)
+	}
+	if p.Name != "" && p.Line == 0 {
+		parts = append(parts, fmt.Sprintf("%q", p.Name))
+	}
+	text := strings.Join(append(parts, p.Message), ": ")
+	if p.Suggestion != "" {
+		text += "; " + p.Suggestion
+	}
+	return text
+}
+
+// Print returns the problems as text, each in a line, followed by its excerpt.
+func Print(problems []Problem) string {
+	var b strings.Builder
+	for i, p := range problems {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(p.String())
+		if p.Excerpt != "" {
+			b.WriteString("\n" + p.Excerpt)
+		}
+	}
+	return b.String()
+}
+
+// An Error is what is wrong with the content of a file, or of a value from Go code. It matches
+// its kind by errors.Is.
+type Error struct {
+	// Kind is what errors.Is compares with.
+	Kind error
+	// Noun is what the value is called where there is no file, such as plan.
+	Noun string
+	// Problems are all that is wrong, in the order of the file, without warnings.
+	Problems []Problem
+}
+
+// Error prints every problem, with an excerpt.
+func (e *Error) Error() string {
+	problems := slices.Clone(e.Problems)
+	for i := range problems {
+		if problems[i].File == "" {
+			problems[i].File = e.Noun
+		}
+	}
+	return Print(problems)
+}
+
+// Unwrap returns the kind.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// Problems takes an error apart, also one that joins several. What is no *Error is one problem
+// without a place.
+func Problems(err error) []Problem {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []Problem
+		for _, one := range joined.Unwrap() {
+			all = append(all, Problems(one)...)
+		}
+		return all
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Problems
+	}
+	return []Problem{{Message: err.Error()}}
+}
+
+// excerpt shows a line of the text and a mark below the column.
+func excerpt(line string, number, column int) string {
+	const width = 100
+	s := []rune(strings.TrimRight(line, "\r\n"))
+	column = max(1, min(column, len(s)+1))
+	if column > width-20 { // keep the place in sight on a long line
+		cut := column - width/2
+		s, column = s[cut:], column-cut
+	}
+	if len(s) > width {
+		s = s[:width]
+	}
+	pad := make([]rune, 0, column)
+	for i, r := range s {
+		if r != '\t' && (r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029') {
+			s[i] = '\ufffd'
+		}
+		if i < column-1 {
+			if r != '\t' { // tabs stay, so that the mark stands below its place
+				r = ' '
+			}
+			pad = append(pad, r)
+		}
+	}
+	head := fmt.Sprintf("%5d | ", number)
+	return head + string(s) + "\n" + strings.Repeat(" ", len(head)-2) + "| " + string(pad) + "^"
+}

@@ -1,0 +1,87 @@
+package strictyaml
+
+import (
+	"encoding/json"
+	"reflect"
+)
+
+// durationPattern is what time.ParseDuration reads.
+const durationPattern = `^[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+
+// Schema is a JSON Schema, or a part of one.
+type Schema = map[string]any
+
+// Schemas makes the JSON Schema (draft 2020-12) of what Decode reads into a Go type, for editors:
+// names, types and values, by the same tags. What takes several fields to judge is for Check.
+type Schemas struct {
+	// Format says what the values of types can be.
+	Format Format
+	// Refine completes the schema of a struct, such as by ranges and required fields, by its
+	// properties. Nil: nothing is added.
+	Refine func(t reflect.Type, structure, properties Schema)
+	// Defs are the definitions that were made so far.
+	Defs Schema
+}
+
+// Of returns the schema of a type, and adds the definitions of structs to Defs.
+func (s *Schemas) Of(t reflect.Type) Schema {
+	if s.Defs == nil {
+		s.Defs = Schema{}
+	}
+	if t == durationType {
+		s.Defs["duration"] = Schema{"anyOf": []Schema{{"type": "string", "pattern": durationPattern}, {"const": 0}}, "examples": []string{"250ms", "1m30s"}}
+		return Schema{"$ref": "#/$defs/duration"}
+	}
+	if values := s.Format.Values[t]; values != nil {
+		return Schema{"enum": values}
+	}
+	switch k := t.Kind(); {
+	case reflect.PointerTo(t).Implements(unmarshalerType), k == reflect.String:
+		return Schema{"type": "string"}
+	case k == reflect.Pointer:
+		return s.Of(t.Elem())
+	case k == reflect.Slice:
+		return Schema{"type": "array", "items": s.Of(t.Elem())}
+	case k == reflect.Map:
+		return Schema{"type": "object", "additionalProperties": s.Of(t.Elem())}
+	case k == reflect.Struct:
+		if _, ok := s.Defs[t.Name()]; !ok {
+			s.Defs[t.Name()] = nil // begun: a struct may hold itself
+			s.Defs[t.Name()] = s.structure(t)
+		}
+		return Schema{"$ref": "#/$defs/" + t.Name()}
+	case k == reflect.Bool:
+		return Schema{"type": "boolean"}
+	case k == reflect.Float64:
+		return Schema{"type": "number"}
+	case k >= reflect.Uint && k <= reflect.Uint64:
+		return Schema{"type": "integer", "minimum": 0}
+	}
+	return Schema{"type": "integer"}
+}
+
+func (s *Schemas) structure(t reflect.Type) Schema {
+	properties := Schema{}
+	for _, f := range FieldsOf(t) {
+		one := s.Of(f.Type)
+		if f.Doc != "" {
+			one["description"] = f.Doc
+		}
+		properties[f.Name] = one
+	}
+	structure := Schema{"type": "object", "additionalProperties": false, "properties": properties}
+	if s.Refine != nil {
+		s.Refine(t, structure, properties)
+	}
+	return structure
+}
+
+// Write returns a schema with a title and the definitions as text.
+func (s *Schemas) Write(root Schema, title string) []byte {
+	root["$schema"], root["title"], root["$defs"] = "https://json-schema.org/draft/2020-12/schema", title, s.Defs
+	text, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		return nil // Not reached: maps, texts and numbers are always JSON.
+	}
+	return append(text, '\n')
+}
