@@ -5,6 +5,9 @@ SHELL := bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
+DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.48.0
+UNPARAM     := mvdan.cc/unparam@v0.0.0-20251027182757-5beb8c8f8f15
+GOCOGNIT    := github.com/uudashr/gocognit/cmd/gocognit@v1.2.0
 # Modules of their own, so that what only they need is no dependency of ours.
 MODULES     := $(patsubst %/go.mod,%,$(shell git ls-files '*/go.mod' 2>/dev/null | grep -v '^internal/jaegertest/'))
 
@@ -36,11 +39,15 @@ ci: ## what runs before a change lands: lint, the demonstration, all tests (CI i
 	CI=true $(MAKE) demo </dev/null
 	CI=true $(MAKE) test
 
-lint: ## gofmt, go vet, staticcheck (1 min / 3 min)
+lint: ## gofmt, go vet, staticcheck, unparam, deadcode, gocognit (1 min / 3 min)
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
 	go vet ./...
 	GOARCH=386 go vet ./resilience/...
 	go run $(STATICCHECK) ./...
+	go run $(UNPARAM) -tests=false ./...
+	@# Examples without output are compiled, and never called.
+	@dead=$$(go run $(DEADCODE) -test ./... | grep -v ': unreachable func: Example' || true); [ -z "$$dead" ] || { echo "nobody calls:"; echo "$$dead"; exit 1; }
+	go run $(GOCOGNIT) -over 25 -ignore '(_test\.go|\.gen\.go|^docs/)' .
 
 fmt: ## format the code
 	git ls-files '*.go' | xargs gofmt -w

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +12,16 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 )
 
+// enumeration are the flags of chaos enumerate.
+type enumeration struct {
+	cfg     scenario.EnumerateConfig
+	set     map[string]string
+	verbose bool
+	format  cli.Format
+}
+
 func (t tool) enumerate() *cobra.Command {
-	cfg := scenario.EnumerateConfig{}
-	var file string
-	var verbose bool
-	var set map[string]string
+	var e enumeration
 	c := &cobra.Command{Use: "enumerate REQUEST [FILE]", Short: "every fault at every call of a request: what its caller gets", Args: cobra.RangeArgs(1, 2),
 		Long: `Make the request once to see which calls it makes, then once for each fault at each of
 them, to that call alone and to all after it. FILE is a scenario that names the system and
@@ -30,54 +33,61 @@ three nodes all runs share, statements are harmed inside the protocol:
 
 The status is 1 if an answer was wrong or late.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg.Request = args[0]
-			cfg.Scenario = scenario.Scenario{Name: "enumerate", Target: chaostest.TargetService, Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
-			if len(args) == 2 {
-				var err error
-				if cfg.Scenario, err = t.find(args[1]); err != nil {
-					return err
-				}
+			if err := t.system(&e, args); err != nil {
+				return err
 			}
-			cfg.Scenario.Settings = maps.Clone(cfg.Scenario.Settings)
-			if cfg.Scenario.Settings == nil {
-				cfg.Scenario.Settings = map[string]string{}
-			}
-			maps.Copy(cfg.Scenario.Settings, set)
-			cfg.Target = targets()[cfg.Scenario.TargetName()]
-			if verbose {
-				cfg.OnRun = func(done, all int, c scenario.Cell) {
-					fmt.Fprintf(t.Out, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)
-				}
-			}
-			table, err := scenario.Enumerate(c.Context(), cfg)
-			if table != nil {
-				fmt.Fprint(t.Out, table.Text())
-			}
-			switch {
-			case errors.Is(err, scenario.ErrConfig):
-				return cli.BadInput(err)
-			case err != nil: // The file is for whole tables.
-				return cli.Failed(err)
-			}
-			if file != "" {
-				text, err := json.MarshalIndent(table, "", "  ")
-				if err == nil {
-					err = os.WriteFile(file, append(text, '\n'), 0o644)
-				}
-				if err != nil {
-					return cli.Failed(err)
-				}
-			}
-			if bad := table.Bad(); len(bad) > 0 {
-				return cli.Failed(fmt.Errorf("%d answers were wrong or late", len(bad)))
-			}
-			return nil
+			table, err := scenario.Enumerate(c.Context(), e.cfg)
+			return t.enumerated(table, err, e.format)
 		}}
-	c.Flags().StringSliceVar(&cfg.Protocols, "protocol", nil, "only faults of these: process, http, tcp, cql; default all")
-	c.Flags().StringArrayVar(&cfg.Faults, "fault", nil, "only this one, by its name in the table without \", once\"; can be given again; default all that apply")
-	c.Flags().StringToStringVar(&set, "set", map[string]string{}, "settings of the system in place of the scenario's, such as store=cassandra")
-	c.Flags().IntVar(&cfg.Workers, "workers", 4, "systems that run at once")
-	c.Flags().StringVar(&file, "json", "", "file for the table as JSON")
-	c.Flags().BoolVar(&verbose, "verbose", false, "tell each run")
+	c.Flags().StringSliceVar(&e.cfg.Protocols, "protocol", nil, "only faults of these: process, http, tcp, cql; default all")
+	c.Flags().StringArrayVar(&e.cfg.Faults, "fault", nil, "only this one, by its name in the table without \", once\"; can be given again; default all that apply")
+	c.Flags().StringToStringVar(&e.set, "set", map[string]string{}, "settings of the system in place of the scenario's, such as store=cassandra")
+	c.Flags().IntVar(&e.cfg.Workers, "workers", 4, "systems that run at once")
+	c.Flags().BoolVar(&e.verbose, "verbose", false, "print each run to standard error")
+	e.format.AddTo(c)
 	return c
+}
+
+// system takes the request, and the system that it is made to, from the arguments.
+func (t tool) system(e *enumeration, args []string) (err error) {
+	e.cfg.Request = args[0]
+	e.cfg.Scenario = scenario.Scenario{Name: "enumerate", Target: chaostest.TargetService, Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
+	if len(args) == 2 {
+		if e.cfg.Scenario, err = t.find(args[1]); err != nil {
+			return err
+		}
+	}
+	settings := map[string]string{}
+	maps.Copy(settings, e.cfg.Scenario.Settings)
+	maps.Copy(settings, e.set)
+	e.cfg.Scenario.Settings = settings
+	e.cfg.Target = targets()[e.cfg.Scenario.TargetName()]
+	if e.verbose {
+		e.cfg.OnRun = func(done, all int, c scenario.Cell) {
+			fmt.Fprintf(t.Err, "%d/%d %s, %s: %s (%s, %s) %s\n", done, all, c.Point, c.Fault, c.Means, c.Outcome, c.Took.Round(1e6), c.Detail)
+		}
+	}
+	return nil
+}
+
+// enumerated prints a table, also one that was not finished, and judges it.
+func (t tool) enumerated(table *scenario.Table, err error, format cli.Format) error {
+	var printed error
+	switch {
+	case table == nil:
+	case format == cli.JSON:
+		printed = t.WriteJSON(table)
+	default:
+		_, printed = fmt.Fprint(t.Out, table.Text())
+	}
+	switch {
+	case errors.Is(err, scenario.ErrConfig):
+		return cli.BadInput(err)
+	case err != nil || printed != nil:
+		return cli.Failed(errors.Join(err, printed))
+	}
+	if bad := table.Bad(); len(bad) > 0 {
+		return cli.Failed(fmt.Errorf("%d answers were wrong or late", len(bad)))
+	}
+	return nil
 }
