@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 // Check returns nil, or a *PlanError with every problem of the plan.
@@ -26,127 +28,10 @@ func (p Plan) wrong(problems []Problem) error {
 	for i := range problems {
 		var n int
 		if _, err := fmt.Sscanf(problems[i].Field, "rules[%d]", &n); err == nil && n < len(p.Rules) {
-			problems[i].Rule = p.Rules[n].Name
+			problems[i].Name = p.Rules[n].Name
 		}
 	}
-	return &PlanError{Problems: problems}
-}
-
-// Known are the names that exist where a plan is to run. A nil list is not checked.
-type Known struct {
-	Dependencies []string
-	Nodes        []string
-	DataCenters  []string // checked with Nodes, where a data centre stands for its nodes
-	Keyspaces    []string
-	Tables       []string // without their keyspaces
-	// Places are the places at which each dependency can be harmed, as values of
-	// Where.Protocol. A dependency without an entry can't be.
-	Places map[string][]string
-	// Clocks are those of Places that are clocks: clock_skew harms them, and nothing else.
-	Clocks []string
-}
-
-// CheckNames returns nil, or a *PlanError for rules that name a dependency, a node, a
-// data centre, a keyspace or a table that isn't there, or whose fault happens at no place
-// of the dependencies that they name: such a rule would silently do nothing.
-func (p Plan) CheckNames(known Known) error {
-	var problems []Problem
-	check := func(rule int, field, pattern, noun string, names []string) {
-		if pattern == "" || names == nil || slices.ContainsFunc(names, func(n string) bool { return match(pattern, n) }) {
-			return
-		}
-		problems = append(problems, Problem{Field: fmt.Sprintf("rules[%d].%s", rule, field),
-			Message: fmt.Sprintf("%q: no %s is called %q%s", p.RuleName(rule), noun, pattern, thereAre(pattern, names))})
-	}
-	node, nodes := "node", known.Nodes
-	if known.DataCenters != nil {
-		node, nodes = "node or data centre", slices.Concat(known.Nodes, known.DataCenters)
-	}
-	for i, r := range p.Rules {
-		check(i, "where.dependency", r.Where.Dependency, "dependency", known.Dependencies)
-		check(i, "where.node", r.Where.Node, node, nodes)
-		for name := range strings.SplitSeq(r.Where.Keyspace, ",") { // a batch can have several
-			check(i, "where.keyspace", name, "keyspace", known.Keyspaces)
-		}
-		for name := range strings.SplitSeq(r.Where.Table, ",") {
-			check(i, "where.table", name, "table", known.Tables)
-		}
-		for j, peer := range r.What.Peers {
-			if peer != Clients {
-				check(i, fmt.Sprintf("what.peers[%d]", j), peer, node, nodes)
-			}
-		}
-		if why := known.unreachable(r); why != "" {
-			problems = append(problems, Problem{Field: fmt.Sprintf("rules[%d].what.kind", i), Message: fmt.Sprintf("%q: %s", p.RuleName(i), why)})
-		}
-	}
-	if len(problems) > 0 {
-		return &PlanError{Problems: problems}
-	}
-	return nil
-}
-
-// unreachable says why a rule can't act at any place of the dependencies that it means;
-// empty if it can, or if there is no such dependency, which is told by its name.
-func (k Known) unreachable(r Rule) string {
-	places := r.Places()
-	if k.Places == nil || len(places) == 0 {
-		return ""
-	}
-	var have []string
-	meant := false
-	for name, at := range k.Places {
-		if !match(r.Where.Dependency, name) {
-			continue
-		}
-		meant = true
-		if (r.What.Kind == ClockSkew) != slices.Contains(k.Clocks, name) {
-			continue
-		}
-		for _, place := range at {
-			if slices.Contains(places, place) {
-				return ""
-			}
-			have = append(have, place)
-		}
-	}
-	if !meant {
-		return ""
-	}
-	who := "what there is"
-	if r.Where.Dependency != "" {
-		who = r.Where.Dependency
-	}
-	switch {
-	case len(have) > 0:
-	case r.What.Kind == ClockSkew:
-		return fmt.Sprintf("clock_skew harms clocks, and %s is none", who)
-	default:
-		return fmt.Sprintf("%s is a clock, which clock_skew harms, and nothing else", who)
-	}
-	slices.Sort(have)
-	return fmt.Sprintf("this %s happens at %s, and %s can be harmed at %s only", r.What.Kind, strings.Join(places, ", "), who, strings.Join(slices.Compact(have), ", "))
-}
-
-// thereAre tells somebody who wrote a name that isn't there which ones are.
-func thereAre(word string, names []string) string {
-	guess := suggest(word, names)
-	switch {
-	case len(names) == 0:
-		return "; there is none"
-	case guess != "":
-		return guess + " There are: " + some(names)
-	}
-	return "; there are: " + some(names)
-}
-
-// some lists names, but not so many that nobody reads them.
-func some(names []string) string {
-	const most = 12
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return NewPlanError(problems...)
 }
 
 // checker collects problems below a path.
@@ -156,7 +41,7 @@ type checker struct {
 }
 
 func (c *checker) add(field, format string, args ...any) {
-	c.problems = append(c.problems, Problem{Field: join(c.path, field), Message: fmt.Sprintf(format, args...)})
+	c.problems = append(c.problems, Problem{Field: strictyaml.Join(c.path, field), Message: fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) atLeast0(field string, d time.Duration) {
@@ -173,7 +58,7 @@ func (c *checker) count(field string, n int64) {
 
 func (c *checker) oneOf(field, word string, words ...string) {
 	if word != "" && !slices.Contains(words, word) {
-		c.add(field, "%q is not one of %s%s", word, strings.Join(words, ", "), suggest(word, words))
+		c.add(field, "%q is not one of %s%s", word, strings.Join(words, ", "), suggestion(word, words))
 	}
 }
 
@@ -198,6 +83,8 @@ func (p Plan) problems() []Problem {
 		}
 		c.ttl("ttl", r.TTL)
 		c.when(r.When)
+		c.window(p, i)
+		c.http(r.Where, r.What)
 		if q := r.Often.Probability; q != nil && !(*q >= 0 && *q <= 1) {
 			c.add("often.probability", "is %v; it must be from 0 to 1", *q)
 		}
@@ -213,7 +100,7 @@ func (c *checker) text(v reflect.Value, path string) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" {
-				c.text(v.Field(i), join(path, tag))
+				c.text(v.Field(i), strictyaml.Join(path, tag))
 			}
 		}
 	case reflect.Slice:
@@ -224,7 +111,7 @@ func (c *checker) text(v reflect.Value, path string) {
 		m := v.Interface().(map[string]string)
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			c.text(reflect.ValueOf(k), path)
-			c.text(reflect.ValueOf(m[k]), join(path, k))
+			c.text(reflect.ValueOf(m[k]), strictyaml.Join(path, k))
 		}
 	case reflect.String:
 		s, whole := v.String(), strings.HasSuffix(path, "what.body") || strings.HasSuffix(path, "statement")
@@ -277,6 +164,52 @@ func (c *checker) when(w When) {
 	c.oneOf("when.per", w.Per, PerRule, PerRequest)
 }
 
+// window holds the times of a rule against the end of its life, which comes first.
+func (c *checker) window(p Plan, i int) {
+	r := p.Rules[i]
+	from, to := p.Window(i)
+	whose := "the default"
+	switch {
+	case r.TTL != 0:
+		whose = "its own"
+	case p.TTL != 0:
+		whose = "the plan's"
+	}
+	if r.When.To > to && to > from {
+		c.add("when.to", "is %v, and the rule ends after %v: its ttl is %v, %s; give the rule a ttl of at least %v, or let the window close earlier", r.When.To, to, to-from, whose, r.When.To-from)
+	}
+	if r.When.Ramp > to-from && to > from {
+		c.add("when.ramp", "is %v, longer than the window of %v, so that the full probability is never reached", r.When.Ramp, to-from)
+	}
+}
+
+// http refuses what no HTTP request or answer can have: the rule would do nothing, or something else.
+func (c *checker) http(where Where, what What) {
+	if m := where.Method; m != strings.ToUpper(m) {
+		c.add("where.method", "is %q; methods are in capital letters: %s", m, strings.ToUpper(m))
+	} else if strings.Trim(m, token+"*") != "" {
+		c.add("where.method", "is %q, which is no HTTP method", m)
+	}
+	switch p := where.Path; {
+	case p == "":
+	case strings.ContainsAny(p, "?#"):
+		c.add("where.path", "is %q; a path has no query and no fragment: leave out what follows it", p)
+	case strings.ContainsAny(p, `^\`) || strings.Contains(strings.ReplaceAll(p, "*.*", ""), ".*"):
+		c.add("where.path", "is %q; it is no regular expression: * alone stands for any text", p)
+	case p[0] != '/' && p[0] != '*':
+		c.add("where.path", "is %q; a path begins with a slash, or with * for any text", p)
+	}
+	for _, name := range slices.Sorted(maps.Keys(what.Headers)) {
+		field := strictyaml.Join("what.headers", name)
+		if name == "" || strings.Trim(name, token) != "" {
+			c.add(field, "%q is no name of a header", name)
+		}
+	}
+}
+
+// token are the characters of a method and of a header's name (RFC 9110, 5.6.2).
+const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 func (c *checker) what(r Rule) {
 	w := r.What
 	c.oneOf("where.protocol", r.Where.Protocol, protocols...)
@@ -290,7 +223,7 @@ func (c *checker) what(r Rule) {
 		for _, k := range Kinds() {
 			names = append(names, string(k.Kind))
 		}
-		c.add("what.kind", "unknown kind %q%s", w.Kind, suggest(string(w.Kind), names))
+		c.add("what.kind", "unknown kind %q%s", w.Kind, suggestion(string(w.Kind), names))
 		return
 	}
 	c.place(r, info)
@@ -300,7 +233,7 @@ func (c *checker) what(r Rule) {
 		if tag == "" || tag == "kind" {
 			continue
 		}
-		set := !empty(v.Field(i))
+		set := !strictyaml.Empty(v.Field(i))
 		needed := slices.Contains(info.Needs, tag)
 		if needed && !set {
 			c.add("what."+tag, "is missing; %s needs it", w.Kind)

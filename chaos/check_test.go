@@ -26,7 +26,7 @@ func TestRulesThatCouldDoNothingAreRefused(t *testing.T) {
 		"everything":                      {chaos.Where{}, chaos.What{Kind: chaos.Kill}, ""},
 		"a dependency":                    {chaos.Where{Dependency: "catalogue"}, chaos.What{Kind: chaos.Status, Status: 500}, `rules[0].where.dependency: "harm": no dependency is called "catalogue"; did you mean "catalog"? There are: store, catalog, clock`},
 		"a node":                          {chaos.Where{Node: "node2"}, chaos.What{Kind: chaos.Kill}, `rules[0].where.node: "harm": no node or data centre is called "node2"; did you mean "node1"? There are: node1, dc1`},
-		"a keyspace":                      {chaos.Where{Keyspace: "q"}, chaos.What{Kind: chaos.DropReply}, `rules[0].where.keyspace: "harm": no keyspace is called "q"; did you mean "k"? There are: k`},
+		"a keyspace":                      {chaos.Where{Keyspace: "q"}, chaos.What{Kind: chaos.DropReply}, `rules[0].where.keyspace: "harm": no keyspace is called "q"; there are: k`},
 		"one table of a batch":            {chaos.Where{Table: "streams,commits"}, chaos.What{Kind: chaos.DropReply}, `rules[0].where.table: "harm": no table is called "commits"; there are: streams`},
 		"a place of another dependency":   {chaos.Where{Dependency: "catalog"}, chaos.What{Kind: chaos.Kill}, `rules[0].what.kind: "harm": this kill happens at node, and catalog can be harmed at http only`},
 		"a place that it names":           {chaos.Where{Dependency: "catalog", Protocol: chaos.TCP}, chaos.What{Kind: chaos.Reset}, `rules[0].what.kind: "harm": this reset happens at tcp, and catalog can be harmed at http only`},

@@ -98,7 +98,7 @@ func (c *checker) cqlError(w What) {
 			if len(table[i].Fields) == 0 {
 				c.add(field, "%s has no fields", w.Code)
 			} else {
-				c.add(field, "%s has no such field%s; it has %s", w.Code, suggest(name, table[i].Fields), strings.Join(table[i].Fields, ", "))
+				c.add(field, "%s has no such field%s; it has %s", w.Code, suggestion(name, table[i].Fields), strings.Join(table[i].Fields, ", "))
 			}
 			continue
 		}

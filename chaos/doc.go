@@ -20,5 +20,5 @@
 // injected fault is told to the listeners; off costs a few nanoseconds and no
 // allocation.
 //
-// It may import the standard library, goccy/go-yaml and OpenTelemetry's baggage.
+// It may import the standard library, internal/strictyaml, internal/suggest and OpenTelemetry's baggage.
 package chaos

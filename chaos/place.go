@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 // Places are the values of Where.Protocol that the rule can act at: the places of its
@@ -48,7 +50,7 @@ func (w What) idle(info KindInfo, place string) string {
 func (w What) parameters() []string {
 	var set []string
 	for i, v := 0, reflect.ValueOf(w); i < v.NumField(); i++ {
-		if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" && tag != "kind" && !empty(v.Field(i)) {
+		if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" && tag != "kind" && !strictyaml.Empty(v.Field(i)) {
 			set = append(set, tag)
 		}
 	}
@@ -98,7 +100,7 @@ func (r Rule) misses(place string) string {
 		return "a connection or a node has no whom.scope: only requests do"
 	case !scoped && r.When.Per == PerRequest:
 		return "a connection or a node is no attempt of a request, which when.per asks for"
-	case r.What.Kind == ClockSkew && (r.When.counts() || r.When.Ramp > 0 || !empty(reflect.ValueOf(r.Often)) || r.Whom.Scope != ""):
+	case r.What.Kind == ClockSkew && (r.When.counts() || r.When.Ramp > 0 || !strictyaml.Empty(reflect.ValueOf(r.Often)) || r.Whom.Scope != ""):
 		return "a clock has no calls and no requests: of when only from, to and the repeats count, and neither often nor whom"
 	}
 	return ""

@@ -69,7 +69,7 @@ func (c Config) CheckPlan(plan chaos.Plan, dependency string) error {
 		problems = elsewhere
 	}
 	if len(problems) > 0 {
-		return &chaos.PlanError{Problems: problems}
+		return chaos.NewPlanError(problems...)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (HTTPTarget) Check(s Scenario) error {
 		return errors.New("scenario: it does not describe a system: give http")
 	}
 	if len(s.Actions) > 0 {
-		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "actions", Message: "a system that the scenario describes knows none"}}}
+		return chaos.NewPlanError(chaos.Problem{Field: "actions", Message: "a system that the scenario describes knows none"})
 	}
 	known := chaos.Known{Dependencies: []string{}, Nodes: []string{}}
 	for _, p := range s.HTTP.Proxies {

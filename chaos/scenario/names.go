@@ -53,7 +53,7 @@ func (s Scenario) checkNames(system System) error {
 		}
 	}
 	if len(c) > 0 {
-		return &chaos.PlanError{File: s.Name, Problems: c}
+		return chaos.NewPlanError(c...)
 	}
 	return nil
 }

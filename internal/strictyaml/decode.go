@@ -153,7 +153,7 @@ func (d *Document) entries(n *yaml.Node, path string, known []string) ([]entry, 
 			d.wrong(e.at, path, "a name is empty", "a name is plain text")
 			continue
 		case seen[e.name]:
-			d.wrong(e.at, join(path, e.name), "is there twice", "keep one")
+			d.wrong(e.at, Join(path, e.name), "is there twice", "keep one")
 			continue
 		}
 		seen[e.name] = true
@@ -202,7 +202,7 @@ func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
 			d.notKnown(e, path, known)
 			continue
 		}
-		name := join(path, e.name)
+		name := Join(path, e.name)
 		d.places[name] = e.at
 		d.value(e.value, v.FieldByIndex(fields[i].Index), name, e.at)
 	}
@@ -212,12 +212,12 @@ func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
 func (d *Document) notKnown(e entry, path string, known []string) {
 	d.unknown[path] = true
 	suggestion := "known here: " + strings.Join(known, ", ")
-	if near := nearest(e.name, known); near != "" {
-		suggestion = "did you mean " + near + "?"
+	if near := suggest.Nearest(e.name, slices.Values(known)); near != "" {
+		suggestion = `did you mean "` + near + `"?`
 	} else if part := d.partWith(known, e.name); part != "" {
 		suggestion = "it belongs below " + part
 	}
-	d.add(e.at, Problem{Field: join(path, e.name), Message: "is not known", Suggestion: suggestion})
+	d.add(e.at, Problem{Field: Join(path, e.name), Message: "is not known", Suggestion: suggestion})
 }
 
 // partWith names the part that has the field, if one of the parts was meant to have it.
@@ -230,23 +230,6 @@ func (d *Document) partWith(known []string, word string) string {
 		if isPart && slices.Contains(names(FieldsOf(part)), word) {
 			return strings.ToLower(part.Name())
 		}
-	}
-	return ""
-}
-
-// nearest is the name that was probably meant: one that is near, or the only one that begins so.
-func nearest(word string, known []string) string {
-	if near := suggest.Nearest(word, slices.Values(known)); near != "" {
-		return near
-	}
-	var longer []string
-	for _, k := range known {
-		if len(word) > 2 && strings.HasPrefix(k, strings.ToLower(word)) {
-			longer = append(longer, k)
-		}
-	}
-	if len(longer) == 1 {
-		return longer[0]
 	}
 	return ""
 }
@@ -271,7 +254,7 @@ func (d *Document) mapping(n *yaml.Node, v reflect.Value, path string) {
 	entries, _ := d.entries(n, path, nil)
 	out := reflect.MakeMapWithSize(v.Type(), len(entries))
 	for _, e := range entries {
-		name := join(path, e.name)
+		name := Join(path, e.name)
 		d.places[name] = e.at
 		one := reflect.New(v.Type().Elem()).Elem()
 		d.value(e.value, one, name, e.at)
@@ -365,8 +348,8 @@ func whole(text string) string {
 // wanted says what a single value looks like, and which is likely meant by a text.
 func (d *Document) wanted(t reflect.Type, text string) string {
 	if values := d.format.Values[t]; values != nil {
-		if near := nearest(text, values); near != "" {
-			return "did you mean " + near + "?"
+		if near := suggest.Nearest(text, slices.Values(values)); near != "" {
+			return `did you mean "` + near + `"?`
 		}
 		return "give one of " + strings.Join(values, ", ")
 	}
@@ -412,7 +395,8 @@ func short(text string) string {
 	return strconv.Quote(text)
 }
 
-func join(path, name string) string {
+// Join is the path of a field below another path.
+func Join(path, name string) string {
 	if path == "" {
 		return name
 	}
@@ -455,3 +439,7 @@ func names(fields []Field) []string {
 	}
 	return list
 }
+
+// Keys are the names of the fields at the top of a text, by which kinds of files are told apart.
+// What can't be read has none; Parse says why.
+func Keys(text []byte) []string { return Format{}.Parse("", text).Keys() }

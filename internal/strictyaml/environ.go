@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/backstay-go/backstay/internal/suggest"
 )
 
 // target is a single value that a variable may set.
@@ -49,8 +51,8 @@ func (d *Document) override(where place, key, value string, targets map[string][
 	switch {
 	case len(found) == 0:
 		suggestion := "what it names must be in the file; unset it if it is not meant for it"
-		if near := nearest(name, slices.Sorted(maps.Keys(targets))); near != "" {
-			suggestion = "did you mean " + near + "?"
+		if near := suggest.Nearest(name, slices.Values(slices.Sorted(maps.Keys(targets)))); near != "" {
+			suggestion = `did you mean "` + near + `"?`
 		}
 		d.add(where, Problem{Message: "names no field of the file's " + key, Suggestion: suggestion})
 	case len(found) > 1:
@@ -113,14 +115,14 @@ func (d *Document) targets(now reflect.Value, field string, to reach, each func(
 		}, each)
 	case t.Kind() == reflect.Struct:
 		for _, f := range FieldsOf(t) {
-			d.targets(now.FieldByIndex(f.Index), join(field, f.Name), func(use func(reflect.Value) bool) bool {
+			d.targets(now.FieldByIndex(f.Index), Join(field, f.Name), func(use func(reflect.Value) bool) bool {
 				return to(func(v reflect.Value) bool { return use(v.FieldByIndex(f.Index)) })
 			}, each)
 		}
 	case t.Kind() == reflect.Map:
 		for i := now.MapRange(); i.Next(); {
 			key := i.Key()
-			d.targets(i.Value(), join(field, key.String()), func(use func(reflect.Value) bool) bool {
+			d.targets(i.Value(), Join(field, key.String()), func(use func(reflect.Value) bool) bool {
 				return to(func(v reflect.Value) bool {
 					one := reflect.New(t.Elem()).Elem()
 					one.Set(v.MapIndex(key))

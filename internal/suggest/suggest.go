@@ -6,17 +6,27 @@ import (
 )
 
 // Nearest returns the name that is closest to the given one, or "" when none is close: at most
-// two edits away, and at most one in three characters. Letter case, spaces, dots, hyphens and
-// underscores do not count, so that maxAttempts is near max_attempts. Of equally close names the
-// first is returned.
+// three edits away, and at most one in three characters, but one in two or three; or the only name
+// that begins with the given one. Letter case, spaces, dots, hyphens and underscores do not count,
+// so that maxAttempts is near max_attempts. Of equally close names the first is returned.
 func Nearest(given string, names iter.Seq[string]) string {
 	plain := fold(given)
-	best, found := len([]rune(plain))/3, ""
-	best = min(best, 2)
+	size := len([]rune(plain))
+	if size < 2 {
+		return ""
+	}
+	best, found := min(max(1, size/3), 3), ""
+	longer, several := "", false
 	for name := range names {
 		if d := distance(plain, fold(name)); d < best || d == best && found == "" {
 			best, found = d, name
 		}
+		if size > 2 && strings.HasPrefix(fold(name), plain) {
+			longer, several = name, longer != ""
+		}
+	}
+	if found == "" && !several {
+		return longer
 	}
 	return found
 }

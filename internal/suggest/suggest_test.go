@@ -11,7 +11,7 @@ func TestNearest(t *testing.T) {
 	names := []string{"max_attempts", "max_delay", "budget", "retry", "get"}
 	for given, want := range map[string]string{
 		"maxAttempts": "max_attempts", "max-attempts": "max_attempts", "max_atempts": "max_attempts", "buget": "budget", "rtery": "retry",
-		"Retry": "retry", "gte": "get", "": "", "x": "", "limit": "", "attempts": "",
+		"Retry": "retry", "gte": "get", "retr": "retry", "bud": "budget", "max": "", "": "", "x": "", "limit": "", "attempts": "",
 	} {
 		if got := Nearest(given, slices.Values(names)); got != want {
 			t.Errorf("%q: got %q, want %q", given, got, want)

@@ -158,7 +158,7 @@ func (t Target) Check(s scenario.Scenario) error {
 
 // problem is one thing that is wrong in a scenario.
 func problem(field, format string, args ...any) error {
-	return &chaos.PlanError{Problems: []chaos.Problem{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+	return chaos.NewPlanError(chaos.Problem{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 // checkFaults refuses faults of what isn't there.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 // width is how many characters a drawn timeline has.
@@ -111,7 +112,7 @@ func further(w chaos.What) string {
 	if w.Delay > 0 {
 		w.Delay, w.Jitter = 0, 0
 	}
-	words := strings.Fields(chaos.Encode(&w))
+	words := strings.Fields(strictyaml.Encode(&w))
 	if len(words) == 0 {
 		return ""
 	}

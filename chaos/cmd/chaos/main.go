@@ -12,6 +12,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/scenario"
 	"github.com/backstay-go/backstay/internal/cli"
+	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 func main() { cli.Main(program) }
@@ -167,6 +168,6 @@ func here(plan chaos.Plan, place string, errs io.Writer) error {
 
 // isScenario tells a scenario from a plan: it has a load, or faults.
 func isScenario(text []byte) bool {
-	keys := chaos.Keys(text)
+	keys := strictyaml.Keys(text)
 	return slices.Contains(keys, "load") || slices.Contains(keys, "faults")
 }

@@ -94,8 +94,8 @@ func TestCommands(t *testing.T) {
 		{"no plan", []string{"check"}, 2, []string{"chaos check --help"}},
 		{"a scenario", []string{"check", write(t, short)}, 0, nil},
 		{"a bad scenario", []string{"check", write(t, strings.Replace(short, "kind: status", "kind: stattus", 1))}, 1, []string{`did you mean "status"?`}},
-		{"a scenario that its system can't play", []string{"check", write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))}, 1, []string{"plan.yaml:11:13: faults[0].where.dependency", `did you mean "membership"?`}},
-		{"a setting that isn't there", []string{"check", write(t, strings.Replace(short, "members:", "membres:", 1))}, 1, []string{"plan.yaml:3:12: settings.membres: there is no such setting"}},
+		{"a scenario that its system can't play", []string{"check", write(t, strings.Replace(short, "dependency: membership", "dependency: members", 1))}, 1, []string{"plan.yaml:11:13: error: faults[0].where.dependency", `did you mean "membership"?`}},
+		{"a setting that isn't there", []string{"check", write(t, strings.Replace(short, "members:", "membres:", 1))}, 1, []string{"plan.yaml:3:12: error: settings.membres: there is no such setting"}},
 		{"a scenario on one line", []string{"check", write(t, `{"name": "a", "load": [{"for": "5s", "per_second": 0}]}`)}, 1, []string{"load[0].per_second: is 0"}},
 		{"a plan with a header called load", []string{"check", write(t, "rules:\n  - where: {dependency: a}\n    what:\n      kind: status\n      status: 503\n      headers:\n        load: high\n")}, 0, nil},
 		{"a scenario for a proxy", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", write(t, short)}, 2, []string{"is a scenario", "chaos run"}},
@@ -112,9 +112,9 @@ func TestCommands(t *testing.T) {
 		{"no upstream", []string{"proxy", "--dependency", "catalog", ok}, 2, []string{"Upstream"}},
 		{"a name for loopback", []string{"proxy", "--dependency", "d", "--upstream", "127.0.0.1:1", "--listen", "localhost:0", ok}, 2, []string{`no dependency is called "catalog"`}},
 		{"open to all", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--listen", "0.0.0.0:0", ok}, 2, []string{"loopback"}},
-		{"a plan for another node", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`plan.yaml:1:18: rules[0].where.node: "rule 1": no node is called "node1"; there are: 127.0.0.1:1`}},
+		{"a plan for another node", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`plan.yaml:1:18: error: rules[0].where.node: "rule 1": no node is called "node1"; there are: 127.0.0.1:1`}},
 		{"a plan for another node by name", []string{"proxy", "--dependency", "catalog", "--upstream", "127.0.0.1:1", "--name", "node2", write(t, "rules: [{where: {node: node1}, what: {kind: reset}}]")}, 2, []string{`no node is called "node1"; did you mean "node2"?`}},
-		{"a plan for somebody else", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", ok}, 2, []string{`plan.yaml:5:13: rules[0].where.dependency: "catalog slow": no dependency is called "catalog"`}},
+		{"a plan for somebody else", []string{"proxy", "--dependency", "membership", "--upstream", "127.0.0.1:1", ok}, 2, []string{`plan.yaml:5:13: error: rules[0].where.dependency: "catalog slow": no dependency is called "catalog"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -138,7 +138,7 @@ func TestStandardInput(t *testing.T) {
 		says        string
 	}{
 		{"a plan", good, []string{"explain", "-"}, 0, "catalog slow"},
-		{"a bad plan", strings.Replace(good, "kind: reset", "kind: rest", 1), []string{"check", "-"}, 1, "standard input:12:12: "},
+		{"a bad plan", strings.Replace(good, "kind: reset", "kind: rest", 1), []string{"check", "-"}, 1, "standard input:12:18: error: "},
 		{"a scenario for a proxy", short, []string{"proxy", "--dependency", "d", "--upstream", "127.0.0.1:1", "-"}, 2, "standard input is a scenario"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

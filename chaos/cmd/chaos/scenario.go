@@ -160,8 +160,8 @@ func hasTarget(s scenario.Scenario) error {
 		if s.Target == "" {
 			says = "is missing"
 		}
-		return &chaos.PlanError{Problems: []chaos.Problem{{Field: "target", Message: fmt.Sprintf("%s: there are %s and %s, and %s for a system that the scenario describes under http",
-			says, chaostest.TargetService, chaostest.TargetStore, scenario.TargetHTTP)}}}
+		return chaos.NewPlanError(chaos.Problem{Field: "target", Message: fmt.Sprintf("%s: there are %s and %s, and %s for a system that the scenario describes under http",
+			says, chaostest.TargetService, chaostest.TargetStore, scenario.TargetHTTP)})
 	}
 	return t.Check(s)
 }

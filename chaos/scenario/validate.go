@@ -3,12 +3,12 @@ package scenario
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 // Parse reads a scenario from YAML or JSON text; file is its name in errors. It is as
@@ -37,7 +37,7 @@ func Parse(file string, text []byte, checks ...func(Scenario) error) (Scenario, 
 
 // Load reads a scenario from a file, as Parse does.
 func Load(file string, checks ...func(Scenario) error) (Scenario, error) {
-	text, err := os.ReadFile(file)
+	text, err := strictyaml.ReadFile(file)
 	if err != nil {
 		return Scenario{}, fmt.Errorf("scenario: %w", err)
 	}
@@ -45,12 +45,12 @@ func Load(file string, checks ...func(Scenario) error) (Scenario, error) {
 }
 
 // String is the scenario as YAML that parses to it.
-func (s Scenario) String() string { return chaos.Encode(&s) }
+func (s Scenario) String() string { return strictyaml.Encode(&s) }
 
 // Check returns every problem at once, in a *chaos.PlanError.
 func (s Scenario) Check() error {
 	if p := s.problems(); len(p) > 0 {
-		return &chaos.PlanError{Problems: p}
+		return chaos.NewPlanError(p...)
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func (s Scenario) CheckFaults(check func(chaos.Plan) error) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
-	told := &chaos.PlanError{Problems: slices.Clone(bad.Problems)}
+	told := chaos.NewPlanError(slices.Clone(bad.Problems)...)
 	for i, p := range told.Problems {
 		if rest, ok := strings.CutPrefix(p.Field, "rules"); ok {
 			told.Problems[i].Field = "faults" + rest
