@@ -22,6 +22,8 @@
 //   - What can't be done is refused before it begins: marked with Backstay-Refused, as
 //     a problem document, with Retry-After. An answer without the mark comes from the
 //     handler, or says that the request may have been processed.
+//   - A slow caller holds no permit past the deadline: neither one whose body is late, nor
+//     one that does not read its answer.
 //   - A caller that goes away ends the context, also on HTTP/1.1 while a body was not
 //     read, as far as the body could be read ahead.
 //   - Draining: not ready, then answers that close their connections, then no new

@@ -39,9 +39,13 @@ var (
 	errLate = &unobserved{"it can't be done in the time that is left"}
 	// errSlowBody: a body did not arrive in time.
 	errSlowBody = &unobserved{"the request's body did not arrive in time"}
-	errTaken    = &unobserved{"the handler took the connection over"}
-	errAborted  = &unobserved{"the handler aborted the answer"}
-	errTwice    = &unobserved{"the handler runs or ran already"}
+	// errSlowReader: the caller did not read the answer in time.
+	errSlowReader = &unobserved{"the caller did not read the answer in time"}
+	// errBodyFailed: the handler failed because the request's body did.
+	errBodyFailed = &unobserved{"the request's body could not be read"}
+	errTaken      = &unobserved{"the handler took the connection over"}
+	errAborted    = &unobserved{"the handler aborted the answer"}
+	errTwice      = &unobserved{"the handler runs or ran already"}
 )
 
 // exchange is one request on its way through the guard.
@@ -51,6 +55,9 @@ type exchange struct {
 	request   *http.Request
 	body      io.ReadCloser // nil: it is not read before there is a permit
 	writer    writer
+	// timed is the body if it was not read ahead; limit bounds the writing.
+	timed *timedBody
+	limit writeLimit
 	// probe: it has little time left and is let through to find out.
 	probe bool
 
@@ -123,9 +130,17 @@ func (x *exchange) run(ctx context.Context) (none struct{}, err error) {
 
 // call calls the handler.
 func (x *exchange) call(ctx context.Context) {
-	_, x.writer.allRead = x.body.(*aheadBody)
 	r := x.request.WithContext(ctx)
 	r.Header, r.Body = withoutHop(r.Header), x.body
+	w := x.writer.ResponseWriter
+	if _, x.writer.allRead = x.body.(*aheadBody); !x.writer.allRead && x.body != nil && x.body != http.NoBody {
+		x.timed = timeBody(ctx, w, x.body)
+		defer x.timed.finish()
+		r.Body = x.timed
+	}
+	x.writer.limit = &x.limit
+	defer x.limit.finish()
+	defer context.AfterFunc(ctx, func() { x.limit.expire(w) })()
 	// Who is around the guard names its span by the route, as otelhttp does; and the
 	// standard server removes the files of a form.
 	defer func() { x.request.Pattern, x.request.MultipartForm = r.Pattern, r.MultipartForm }()
@@ -141,16 +156,33 @@ func (x *exchange) untilTaken(ctx context.Context) {
 	defer context.AfterFunc(gone, func() { cancel(context.Cause(gone)) })()
 	free := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	defer free()
-	x.writer.taken = func() { free() }
+	x.writer.taken = func() {
+		free()
+		x.limit.finish()
+		if x.timed != nil {
+			x.timed.finish()
+		}
+	}
 	x.call(own)
 }
 
 // judge says what the answer means for the guard.
 func (x *exchange) judge(ctx context.Context) error {
 	w := &x.writer
+	late, failed := x.timed.state()
 	switch {
 	case w.hijacked:
 		return errTaken
+	case x.limit.wasCut():
+		return errSlowReader
+	case late:
+		if w.status == 0 {
+			bodyLate.write(w.ResponseWriter, "Connection", "close")
+			w.status = bodyLate.status
+		}
+		return errSlowBody
+	case failed && w.status >= 500:
+		return errBodyFailed
 	case w.status == 0 && ctx.Err() != nil:
 		// Nothing was answered, and the reason is likely the context's.
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {

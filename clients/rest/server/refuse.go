@@ -96,8 +96,9 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, err error) 
 	}
 }
 
-// notSet and outOfTime are no refusals that a caller may send again elsewhere.
+// notSet, outOfTime and bodyLate are no refusals that a caller may send again elsewhere.
 var (
+	bodyLate  = makeUnmarked(http.StatusRequestTimeout, "the body did not arrive before the deadline; what had arrived may have been processed")
 	notSet    = makeUnmarked(http.StatusInternalServerError, "the service is not set up for this request; its log says why")
 	outOfTime = makeUnmarked(http.StatusServiceUnavailable, "there was no answer before the deadline, or before the server stopped; it may have been processed")
 )

@@ -15,18 +15,33 @@ type writer struct {
 	status int
 	// hijacked: the handler has taken the connection over.
 	hijacked bool
-	// allRead: the whole body was read ahead.
-	allRead bool
+	// allRead: the whole body was read ahead. http1: the request came by HTTP/1.
+	allRead, http1 bool
 	// before is called before the header is written; taken when the connection was
 	// taken over. Nil: nothing is.
 	before func(http.Header)
 	taken  func()
+	// limit ends writes that nobody reads. Nil: nothing does.
+	limit *writeLimit
+}
+
+// begin and end stand around what may block until the caller reads.
+func (w *writer) begin() {
+	if w.limit != nil {
+		w.limit.begin(w.ResponseWriter)
+	}
+}
+
+func (w *writer) end() {
+	if w.limit != nil {
+		w.limit.end()
+	}
 }
 
 // watch returns the writer for a handler: one that can be hijacked only where the
 // protocol allows it, so that handlers who ask for the interface get a true answer.
 func (w *writer) watch(r *http.Request) http.ResponseWriter {
-	if r.ProtoMajor == 1 {
+	if w.http1 = r.ProtoMajor == 1; w.http1 {
 		return hijackable{w}
 	}
 	return w
@@ -50,6 +65,10 @@ func (w *writer) header(status int) {
 		return
 	}
 	w.status = status
+	if status == http.StatusRequestEntityTooLarge && !w.allRead && w.http1 {
+		// http.MaxBytesReader asks the standard server's own writer for it, and finds this one.
+		w.Header().Set("Connection", "close")
+	}
 	if w.before != nil {
 		w.before(w.Header())
 	}
@@ -69,18 +88,24 @@ func (w *writer) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *writer) Write(p []byte) (int, error) {
 	w.header(http.StatusOK)
+	w.begin()
+	defer w.end()
 	return w.ResponseWriter.Write(p)
 }
 
 // WriteString implements io.StringWriter.
 func (w *writer) WriteString(s string) (int, error) {
 	w.header(http.StatusOK)
+	w.begin()
+	defer w.end()
 	return io.WriteString(w.ResponseWriter, s)
 }
 
 // ReadFrom implements io.ReaderFrom, so that files are sent by the system.
 func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	w.header(http.StatusOK)
+	w.begin()
+	defer w.end()
 	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
 		return rf.ReadFrom(src)
 	}
@@ -93,6 +118,8 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // FlushError is for http.ResponseController.
 func (w *writer) FlushError() error {
 	w.header(http.StatusOK)
+	w.begin()
+	defer w.end()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
