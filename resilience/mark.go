@@ -84,3 +84,32 @@ func classOf(ctx context.Context, own Criticality) Criticality {
 	}
 	return own
 }
+
+// Marks are what a context carries for the guards of the calls under it. They are a value.
+type Marks struct {
+	// Criticality is the class that came with the request (WithCriticality), or that of the
+	// call around. CriticalPlus, which lowers nothing, if there is none.
+	Criticality Criticality
+	// Retried: the request is itself a retry or a hedge (WithRetried).
+	Retried bool
+	// NoHedge: see WithoutHedge.
+	NoHedge bool
+	_       struct{}
+}
+
+// MarksOf returns what a context carries. Who lets one call's answer serve others needs it:
+// a call may be answered by another only if that one is not treated worse.
+func MarksOf(ctx context.Context) Marks {
+	m := markOf(ctx)
+	out := Marks{Criticality: CriticalPlus, Retried: m.retried, NoHedge: m.single}
+	if m.classSet {
+		out.Criticality = m.class
+	}
+	return out
+}
+
+// Covers reports whether a call with these marks may stand in for one with the others:
+// whether it is at least as important, and gets every repeat that the other would get.
+func (m Marks) Covers(other Marks) bool {
+	return m.Criticality >= other.Criticality && (!m.Retried || other.Retried) && (!m.NoHedge || other.NoHedge)
+}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // Config says how much a Cache keeps, and what may be served from it. Its zero value is
@@ -31,7 +32,12 @@ type Config struct {
 	// Credentials are names of request fields that show who the user is, beside
 	// Authorization, Proxy-Authorization, Cookie and X-Api-Key.
 	Credentials []string
-	_           struct{}
+	// OnAnswer is called once for each request that Serve has answered, on the request's
+	// goroutine and under its context, without a lock, with what Of says of the answer, or
+	// with the error. It must be safe for concurrent use, and must not panic. The package
+	// clients/rest/telemetry has one. Default: nil, nobody is told.
+	OnAnswer func(ctx context.Context, s Status, err error)
+	_        struct{}
 }
 
 const (
@@ -51,10 +57,10 @@ type Cache struct {
 	now         func() time.Time
 	tasks       sync.WaitGroup // refreshes in the background
 
-	mu      sync.Mutex
-	closed  bool
-	store   store
-	flights map[string]*flight
+	mu       sync.Mutex
+	closed   bool
+	store    store
+	inflight map[string][]*inflight
 	// changed is when an address was last known to change; floor is that of all others.
 	changed map[string]time.Time
 	floor   time.Time
@@ -89,8 +95,8 @@ func New(cfg Config) (*Cache, error) {
 		cfg.MaxEntry = defaultMaxEntry
 	}
 	cfg.MaxEntry = min(cfg.MaxEntry, cfg.MaxBytes)
-	c := &Cache{cfg: cfg, now: time.Now, flights: map[string]*flight{}, changed: map[string]time.Time{}, alone: map[string]time.Time{}}
-	c.store = store{limit: cfg.MaxBytes, at: map[string][]*list.Element{}}
+	c := &Cache{cfg: cfg, now: time.Now, inflight: map[string][]*inflight{}, changed: map[string]time.Time{}, alone: map[string]time.Time{}}
+	c.store = newStore(cfg.MaxBytes)
 	c.credentials = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key"}
 	for _, name := range cfg.Credentials {
 		c.credentials = append(c.credentials, http.CanonicalHeaderKey(name))
@@ -103,13 +109,18 @@ func New(cfg Config) (*Cache, error) {
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	for _, f := range c.flights {
+	var all []*inflight
+	for _, fs := range c.inflight {
+		all = append(all, fs...)
+	}
+	c.store = newStore(0)
+	c.mu.Unlock()
+	for _, f := range all {
+		c.finish(f, apart, nil, nil)
 		if f.cancel != nil {
 			f.cancel()
 		}
 	}
-	c.store = store{at: map[string][]*list.Element{}}
-	c.mu.Unlock()
 	c.tasks.Wait()
 	return nil
 }
@@ -128,48 +139,63 @@ type Next func(*http.Request) (*http.Response, error)
 // http.RoundTripper. A panic in next goes on to the caller; in a refresh in the background
 // it ends the refresh.
 func (c *Cache) Serve(r *http.Request, next Next) (*http.Response, error) {
+	resp, err := c.serve(r, next)
+	if c.cfg.OnAnswer != nil {
+		var s Status
+		if err == nil {
+			s, _ = Of(resp)
+		}
+		c.cfg.OnAnswer(r.Context(), s, err)
+	}
+	return resp, err
+}
+
+func (c *Cache) serve(r *http.Request, next Next) (*http.Response, error) {
 	want := parse(r.Header)
 	if !handles(r) || want.noStore {
 		return c.pass(r, next)
 	}
-	key := keyOf(r)
-	for {
+	l := lookup{key: keyOf(r), want: want}
+	for joined := 0; ; joined++ {
 		now := c.now()
-		e, known := c.find(key, r)
+		e, known := c.find(l.key, r)
 		if e != nil {
-			if resp := c.serve(e, key, want, now, r, next); resp != nil {
+			if resp := c.use(e, l, now, r, next); resp != nil {
 				return resp, nil
 			}
 		}
 		if want.onlyIfCached {
 			return unavailable(r), nil
 		}
-		l := lookup{key: key, entry: e, want: want, forward: why(e, known, want)}
-		if want.noCache || want.maxAge == 0 {
+		l.entry, l.forward = e, why(e, known, want)
+		if want.noCache || want.maxAge == 0 || joined == maxJoins {
 			return c.fetch(nil, l, r, next) // what began before is not new enough
 		}
-		f, leads := c.join(c.flightKey(key, r), nil)
+		f, leads := c.join(c.shareKey(l.key, r), resilience.MarksOf(r.Context()))
 		if leads || f == nil {
 			return c.fetch(f, l, r, next)
 		}
-		select {
-		case <-f.done:
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+		if err := c.wait(r.Context(), f); err != nil {
+			return nil, err
 		}
-		now = c.now()
-		switch {
-		case f.again:
-		case f.entry != nil && c.mayUse(f.entry, r) && f.entry.isFresh(want, now):
-			return answer(f.entry, r, now, Status{Hit: true, Collapsed: true}), nil
-		case f.failed && e != nil && c.staleIfError(e, want, now):
-			return answer(e, r, now, Status{Hit: true, Collapsed: true, Detail: "if-error"}), nil
-		case f.err != nil:
-			return nil, f.err
-		default:
-			return c.fetch(nil, l, r, next)
+		if f.outcome != again {
+			return c.share(f, l, r, next)
 		}
 	}
+}
+
+// share answers a request by a fetch that it has waited for, or else by its own.
+func (c *Cache) share(f *inflight, l lookup, r *http.Request, next Next) (*http.Response, error) {
+	now := c.now()
+	switch {
+	case f.outcome == answered && c.mayUse(f.entry, r) && f.entry.isFresh(l.want, now):
+		return answer(f.entry, r, now, Status{Hit: true, Collapsed: true}), nil
+	case f.outcome == failed && l.entry != nil && c.staleIfError(l.entry, l.want, now):
+		return answer(l.entry, r, now, Status{Hit: true, Collapsed: true, Detail: "if-error"}), nil
+	case f.outcome == failed && f.err != nil:
+		return nil, f.err
+	}
+	return c.fetch(nil, l, r, next)
 }
 
 // handles says whether a request is one that the cache may answer. What asks for parts,
@@ -196,30 +222,37 @@ func keyOf(r *http.Request) string {
 	return u.String()
 }
 
-// find returns the entry that may be used for a request, and whether there are others
-// for its address.
+// find returns the newest entry that may be used for a request, and whether there are
+// others for its address.
 func (c *Cache) find(key string, r *http.Request) (e *entry, known bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	known = len(c.store.at[key]) > 0
-	if e = c.store.find(key, r); e != nil && !c.mayUse(e, r) {
-		e = nil
+	lists, known := c.store.varies(key)
+	c.mu.Unlock()
+	if !known {
+		return nil, false
 	}
-	return e, known
+	credentialed := c.credentialed(r)
+	values := make([]string, len(lists)) // they may be long, and other requests need the lock
+	for i, vary := range lists {
+		values[i] = valuesOf(r, vary)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.store.find(key, lists, values, func(e *entry) bool { return !credentialed || e.directives.shared() }), true
 }
 
 func (c *Cache) mayUse(e *entry, r *http.Request) bool {
 	return e.matches(r) && (e.directives.shared() || !c.credentialed(r))
 }
 
-// serve answers from an entry, if it is fresh or may be served stale; else nil.
-func (c *Cache) serve(e *entry, key string, want directives, now time.Time, r *http.Request, next Next) *http.Response {
-	if e.isFresh(want, now) {
+// use answers from an entry, if it is fresh or may be served stale; else nil.
+func (c *Cache) use(e *entry, l lookup, now time.Time, r *http.Request, next Next) *http.Response {
+	if e.isFresh(l.want, now) {
 		return answer(e, r, now, Status{Hit: true})
 	}
-	switch c.staleNow(e, want, now) {
+	switch c.staleNow(e, l.want, now) {
 	case refreshing:
-		c.refresh(key, e, r, next)
+		c.refresh(l.key, e, r, next)
 		return answer(e, r, now, Status{Hit: true, Detail: "while-revalidate"})
 	case asked:
 		return answer(e, r, now, Status{Hit: true, Detail: "max-stale"})
@@ -261,8 +294,8 @@ func unavailable(r *http.Request) *http.Response {
 // caller's values and not its end.
 func (c *Cache) refresh(key string, e *entry, r *http.Request, next Next) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	f, leads := c.join(c.flightKey(key, r), cancel)
-	if !leads {
+	f := c.joinRefresh(c.shareKey(key, r), resilience.MarksOf(ctx), cancel)
+	if f == nil {
 		cancel()
 		return
 	}
@@ -272,7 +305,7 @@ func (c *Cache) refresh(key string, e *entry, r *http.Request, next Next) {
 		defer cancel()
 		defer func() {
 			if recover() != nil {
-				c.land(f, flight{again: true})
+				c.finish(f, apart, nil, nil)
 			}
 		}()
 		resp, err := c.fetch(f, lookup{key: key, entry: e, want: parse(http.Header{}), forward: "stale"}, own, next)

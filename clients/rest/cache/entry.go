@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"slices"
@@ -13,8 +14,10 @@ import (
 // entry is an answer that is kept. It does not change; a validated one is a new one.
 type entry struct {
 	key string
-	// vary are the names of the fields that chose the answer, values those of its request.
-	vary, values []string
+	// vary are the names of the fields that chose the answer, values are what its request
+	// had in them.
+	vary   []string
+	values string
 
 	status       int
 	text, proto  string
@@ -24,15 +27,34 @@ type entry struct {
 	uncompressed bool
 
 	directives directives
-	// responseAt is when it came, age how old it was then, lifetime how old it may get
-	// and be fresh.
-	responseAt    time.Time
-	age, lifetime time.Duration
-	size          int64
+	// sent is when it was asked for, responseAt when it came, dated its Date; age is how old
+	// it was when it came, lifetime how old it may get and be fresh.
+	sent, responseAt, dated time.Time
+	age, lifetime           time.Duration
+	size                    int64
+	tls                     *tls.ConnectionState // of the connection it came on
 }
 
-// overhead is what an entry takes beside its texts, in bytes.
-const overhead = 768
+// newer says whether an entry is newer than another: it was asked for after the other had
+// come, or by Date if they were on their way at the same time.
+func (e *entry) newer(than *entry) bool {
+	switch {
+	case !e.sent.Before(than.responseAt):
+		return true
+	case !than.sent.Before(e.responseAt):
+		return false
+	case !e.dated.Equal(than.dated):
+		return e.dated.After(than.dated)
+	}
+	return e.sent.After(than.sent)
+}
+
+const (
+	// overhead is what an entry takes in addition to its texts, in bytes.
+	overhead = 768
+	// ofConnection is what it keeps of its TLS connection, shared with others of the same.
+	ofConnection = 2 << 10
+)
 
 // statuses are those that are kept (RFC 9110, section 15.1, without partial content).
 var statuses = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
@@ -75,21 +97,38 @@ func varies(h http.Header) []string {
 	return slices.Compact(names)
 }
 
-func valuesOf(r *http.Request, names []string) []string {
-	values := make([]string, len(names))
-	for i, name := range names {
-		lines := slices.Clone(r.Header[name])
-		for k := range lines {
-			lines[k] = strings.TrimSpace(lines[k])
-		}
-		values[i] = strings.Join(lines, ", ")
+// valuesOf is what a request has in some fields, as one text that tells all apart.
+func valuesOf(r *http.Request, names []string) string {
+	if len(names) == 0 {
+		return ""
 	}
-	return values
+	var b strings.Builder
+	for _, name := range names {
+		for i, line := range r.Header[name] {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(strings.TrimSpace(line))
+		}
+		b.WriteByte(0) // no field has one
+	}
+	return b.String()
 }
 
 // matches says whether an entry answers a request for its address.
-func (e *entry) matches(r *http.Request) bool {
-	return len(e.vary) == 0 || slices.Equal(valuesOf(r, e.vary), e.values)
+func (e *entry) matches(r *http.Request) bool { return valuesOf(r, e.vary) == e.values }
+
+// chosenBy are the fields of the request that chose an answer: those in Vary, and what it
+// accepts if the answer is encoded, which servers forget to say.
+func chosenBy(resp *http.Response) []string {
+	names := varies(resp.Header)
+	if encoding := resp.Header.Get("Content-Encoding"); encoding == "" || strings.EqualFold(encoding, "identity") {
+		return names
+	}
+	if i, found := slices.BinarySearch(names, "Accept-Encoding"); !found {
+		names = slices.Insert(names, i, "Accept-Encoding")
+	}
+	return names
 }
 
 // lifetime is how long an answer is fresh (RFC 9111, section 4.2.1). There is no guessing
@@ -144,7 +183,7 @@ func kept(h http.Header) http.Header {
 // newEntry makes an entry of an answer. The body is still to come.
 func newEntry(key string, r *http.Request, resp *http.Response, d directives, requestAt, responseAt time.Time) *entry {
 	e := &entry{
-		key: key, vary: varies(resp.Header), status: resp.StatusCode, text: resp.Status, proto: resp.Proto,
+		key: key, vary: chosenBy(resp), tls: resp.TLS, status: resp.StatusCode, text: resp.Status, proto: resp.Proto,
 		major: resp.ProtoMajor, minor: resp.ProtoMinor, header: kept(resp.Header), uncompressed: resp.Uncompressed,
 	}
 	e.values = valuesOf(r, e.vary)
@@ -157,14 +196,20 @@ func (e *entry) date(d directives, came http.Header, requestAt, responseAt time.
 	if e.header.Get("Date") == "" {
 		e.header.Set("Date", responseAt.UTC().Format(http.TimeFormat))
 	}
-	e.directives, e.responseAt = d, responseAt
+	e.directives, e.sent, e.responseAt, e.dated = d, requestAt, responseAt, dateOf(e.header, responseAt)
 	e.age, e.lifetime = initialAge(came, requestAt, responseAt), lifetime(e.header, d, responseAt)
 }
 
 // with returns the entry with its body.
 func (e *entry) with(body []byte) *entry {
 	e.body = body
-	e.size = overhead + int64(len(body)) + int64(2*len(e.key))
+	e.size = overhead + int64(cap(body)) + int64(2*len(e.key)+2*len(e.values))
+	for _, name := range e.vary {
+		e.size += int64(len(name))
+	}
+	if e.tls != nil {
+		e.size += ofConnection
+	}
 	for name, values := range e.header {
 		for _, v := range values {
 			e.size += int64(len(name) + len(v) + 40)
@@ -191,6 +236,11 @@ func (e *entry) validated(h http.Header, requestAt, responseAt time.Time) *entry
 	return v.with(e.body)
 }
 
+// sameTag says whether two entity tags name the same version, weak ones included.
+func sameTag(a, b string) bool {
+	return strings.TrimPrefix(strings.TrimSpace(a), "W/") == strings.TrimPrefix(strings.TrimSpace(b), "W/")
+}
+
 // ageAt is how old the entry is at a time.
 func (e *entry) ageAt(now time.Time) time.Duration {
 	return e.age + max(0, now.Sub(e.responseAt))
@@ -206,6 +256,6 @@ func (e *entry) response(r *http.Request, now time.Time) *http.Response {
 	}
 	return &http.Response{
 		Status: e.text, StatusCode: e.status, Proto: e.proto, ProtoMajor: e.major, ProtoMinor: e.minor,
-		Header: h, Body: body, ContentLength: int64(len(e.body)), Uncompressed: e.uncompressed, Request: r,
+		Header: h, Body: body, ContentLength: int64(len(e.body)), Uncompressed: e.uncompressed, Request: r, TLS: e.tls,
 	}
 }

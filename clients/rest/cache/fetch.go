@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -15,24 +16,32 @@ type lookup struct {
 	forward string
 }
 
-// fetch asks the server, for a flight if there is one.
-func (c *Cache) fetch(f *flight, l lookup, r *http.Request, next Next) (*http.Response, error) {
-	defer c.land(f, flight{again: true}) // if next panics
-	out, conditional := ask(r, l.entry)
-	requestAt := c.now()
-	resp, err := next(out)
+// fetch asks the server, and ends f, if it is not nil, by what came.
+func (c *Cache) fetch(f *inflight, l lookup, r *http.Request, next Next) (*http.Response, error) {
+	received := false // then f ends with the body
+	defer func() {
+		if !received {
+			c.finish(f, apart, nil, nil) // if next panics
+		}
+	}()
+	ctx, cancel := context.WithCancel(r.Context())
+	sent := c.now()
+	resp, conditional, err := c.ask(r.WithContext(ctx), l.entry, next)
 	if err != nil {
+		cancel()
 		return c.failed(f, l, r, err)
 	}
 	now := c.now()
+	resp.Request = r
 	if fails(resp.StatusCode) && l.entry != nil && c.staleIfError(l.entry, l.want, now) {
 		_ = resp.Body.Close() // nobody needs it
-		c.land(f, flight{failed: true})
+		cancel()
+		c.finish(f, failed, nil, nil)
 		return answer(l.entry, r, now, Status{Hit: true, ForwardStatus: resp.StatusCode, Detail: "if-error"}), nil
 	}
-	resp.Request = r
 	if conditional && resp.StatusCode == http.StatusNotModified {
-		return c.revalidated(f, l, r, resp, requestAt, now), nil
+		defer cancel()
+		return c.revalidated(f, l, r, resp, sent), nil
 	}
 	s := Status{Forward: l.forward, ForwardStatus: resp.StatusCode}
 	d := parse(resp.Header)
@@ -40,39 +49,72 @@ func (c *Cache) fetch(f *flight, l lookup, r *http.Request, next Next) (*http.Re
 		if l.entry != nil && !fails(resp.StatusCode) {
 			c.forget(l.entry)
 		}
-		c.land(f, flight{})
+		o := unshared
+		if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+			o = apart // the next answer may well be for all
+		}
+		c.finish(f, o, nil, nil)
 		s.write(resp.Header)
+		resp.Body = endsWith(resp.Body, cancel)
 		return resp, nil
 	}
-	e := newEntry(l.key, r, resp, d, requestAt, now)
-	s.Stored, s.TTL = true, e.lifetime-e.age
+	e := newEntry(l.key, r, resp, d, sent, now)
+	s.TTL = e.lifetime - e.age
 	if resp.ContentLength < 0 || resp.ContentLength > smallBody {
-		c.land(f, flight{}) // who waits would wait for this one's reader
+		received = true
+		c.receive(f, e, sent, resp, cancel)
 		s.write(resp.Header)
-		resp.Body = &recorder{cache: c, inner: resp.Body, entry: e, requestAt: requestAt, response: resp}
 		return resp, nil
 	}
-	if resp.Body != http.NoBody {
-		body := make([]byte, resp.ContentLength)
-		_, err := io.ReadFull(resp.Body, body)
-		if closed := resp.Body.Close(); err == nil {
-			err = closed
-		}
-		if err != nil {
-			return c.failed(f, l, r, err)
-		}
-		resp.Body = io.NopCloser(bytes.NewReader(body))
-		e.body = body
+	defer cancel()
+	body, err := readSmall(resp)
+	if err != nil {
+		return c.failed(f, l, r, err)
 	}
-	s.Stored = c.keep(e.with(e.body), requestAt)
-	c.landWith(f, e, s.Stored, now)
+	e.with(body)
+	s.Stored = c.keep(e)
+	c.finishWith(f, e, s.Stored)
 	s.write(resp.Header)
 	return resp, nil
 }
 
-// ask is the request that is sent: with the conditions that ask whether an entry is
-// still good.
-func ask(r *http.Request, e *entry) (out *http.Request, conditional bool) {
+// ask sends the request, with the conditions that ask whether an entry is still good. An
+// answer that confirms another version than the one that is kept is not taken: the
+// request is sent again, without conditions (RFC 9111, section 4.3.4).
+func (c *Cache) ask(r *http.Request, e *entry, next Next) (resp *http.Response, conditional bool, err error) {
+	out, conditional := conditions(r, e)
+	resp, err = next(out)
+	if err != nil || !conditional || resp.StatusCode != http.StatusNotModified || confirms(resp.Header, e) {
+		return resp, conditional, err
+	}
+	_ = resp.Body.Close() // a 304 has none
+	c.forget(e)
+	resp, err = next(r)
+	return resp, false, err
+}
+
+// confirms says whether a 304 is about the version that is kept.
+func confirms(h http.Header, e *entry) bool {
+	tag, own := h.Get("Etag"), e.header.Get("Etag")
+	return tag == "" || own == "" || sameTag(tag, own)
+}
+
+// readSmall reads a body of a known, small length.
+func readSmall(resp *http.Response) ([]byte, error) {
+	if resp.Body == http.NoBody {
+		return nil, nil
+	}
+	body := make([]byte, resp.ContentLength)
+	_, err := io.ReadFull(resp.Body, body)
+	if closed := resp.Body.Close(); err == nil {
+		err = closed
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return body, err
+}
+
+// conditions is the request that is sent.
+func conditions(r *http.Request, e *entry) (out *http.Request, conditional bool) {
 	if e == nil {
 		return r, false
 	}
@@ -94,66 +136,50 @@ func ask(r *http.Request, e *entry) (out *http.Request, conditional bool) {
 	return out, true
 }
 
-// failed is a fetch without an answer. The end of its own caller concerns nobody else.
-func (c *Cache) failed(f *flight, l lookup, r *http.Request, err error) (*http.Response, error) {
+// failed is a fetch without an answer. What concerns its own caller concerns nobody else.
+func (c *Cache) failed(f *inflight, l lookup, r *http.Request, err error) (*http.Response, error) {
+	c.finish(f, c.outcomeOf(r, err), nil, err)
 	now := c.now()
-	switch {
-	case r.Context().Err() != nil:
-		c.land(f, flight{again: true})
-	case l.entry != nil && c.staleIfError(l.entry, l.want, now):
-		c.land(f, flight{failed: true, err: err})
+	if r.Context().Err() == nil && l.entry != nil && c.staleIfError(l.entry, l.want, now) {
 		return answer(l.entry, r, now, Status{Hit: true, Detail: "if-error"}), nil
-	default:
-		c.land(f, flight{failed: true, err: err})
 	}
 	return nil, err
 }
 
 // revalidated answers by the entry that the server said is still good.
-func (c *Cache) revalidated(f *flight, l lookup, r *http.Request, resp *http.Response, requestAt, now time.Time) *http.Response {
+func (c *Cache) revalidated(f *inflight, l lookup, r *http.Request, resp *http.Response, sent time.Time) *http.Response {
 	_ = resp.Body.Close() // a 304 has none
-	e := l.entry.validated(resp.Header, requestAt, now)
+	now := c.now()
+	e := l.entry.validated(resp.Header, sent, now)
 	d := &e.directives
-	stored := !d.private && (!d.noStore || c.over("no-store")) && (d.shared() || !c.credentialed(r)) && c.keep(e, requestAt)
+	stored := !d.private && (!d.noStore || c.over("no-store")) && (d.shared() || !c.credentialed(r)) && c.keep(e)
 	if !stored {
 		c.forget(l.entry)
 	}
-	c.landWith(f, e, stored, now)
+	c.finishWith(f, e, stored)
 	return answer(e, r, now, Status{Forward: l.forward, ForwardStatus: resp.StatusCode, Stored: stored})
 }
 
-// recorder is a body that is kept once it has been read to its end.
-type recorder struct {
-	cache     *Cache
-	inner     io.ReadCloser
-	entry     *entry // nil: it is not kept after all
-	requestAt time.Time
-	response  *http.Response
-	buffer    []byte
+// endsWith ends a request's context with its body.
+func endsWith(body io.ReadCloser, cancel context.CancelFunc) io.ReadCloser {
+	if body == http.NoBody {
+		cancel()
+		return body
+	}
+	return &endingBody{body, cancel}
 }
 
-// Read reads, and keeps what was read.
-func (b *recorder) Read(p []byte) (int, error) {
-	n, err := b.inner.Read(p)
-	if b.entry == nil {
-		return n, err
-	}
-	if int64(len(b.buffer)+n) > b.cache.cfg.MaxEntry || err != nil && err != io.EOF {
-		b.entry, b.buffer = nil, nil
-		return n, err
-	}
-	b.buffer = append(b.buffer, p[:n]...)
-	if err == io.EOF {
-		if len(b.response.Trailer) == 0 {
-			b.cache.keep(b.entry.with(b.buffer), b.requestAt)
-		}
-		b.entry, b.buffer = nil, nil
-	}
-	return n, err
+type endingBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
 }
 
-// Close closes the body. What was not read to its end is not kept.
-func (b *recorder) Close() error { return b.inner.Close() }
+// Close implements io.Closer.
+func (b *endingBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel()
+	return err
+}
 
 // readOut reads a body to its end, so that it is kept.
 func readOut(r *http.Response) {

@@ -1,0 +1,92 @@
+package cache
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// keep stores an entry, unless its address has changed since it was asked for, or a newer
+// one is there.
+func (c *Cache) keep(e *entry) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed, ok := c.changed[e.key]
+	if c.closed || !e.sent.After(c.floor) || ok && !e.sent.After(changed) {
+		return false
+	}
+	return c.store.put(e)
+}
+
+// change forgets what is kept for an address, and what is on its way.
+func (c *Cache) change(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if len(c.changed) >= bounded {
+		clear(c.changed)
+		c.floor = now
+	}
+	c.changed[key] = now
+	c.store.drop(key)
+}
+
+func (c *Cache) forget(e *entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.store.forget(e)
+}
+
+// pass sends a request that the cache does not answer. A change that succeeded, or may
+// have, makes what is kept for its address invalid (RFC 9111, section 4.4).
+func (c *Cache) pass(r *http.Request, next Next) (*http.Response, error) {
+	forward := "bypass"
+	if !handles(r) && r.Method != http.MethodGet && r.Method != "" {
+		forward = "method"
+	}
+	resp, err := next(r)
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	default:
+		if mayHaveChanged(resp, err) {
+			c.change(keyOf(r))
+			if resp != nil {
+				c.changeNamed(r, resp.Header.Get("Location"))
+				c.changeNamed(r, resp.Header.Get("Content-Location"))
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		Status{Forward: forward, ForwardStatus: resp.StatusCode}.write(resp.Header)
+	}
+	return resp, nil
+}
+
+// mayHaveChanged says whether a request that changes something did, or may have: its
+// outcome is unknown without an answer, and if a gateway had none.
+func mayHaveChanged(resp *http.Response, err error) bool {
+	if err != nil {
+		return !errors.Is(err, resilience.ErrRefused)
+	}
+	s := resp.StatusCode
+	return s >= 200 && s < 400 || s == http.StatusBadGateway || s == http.StatusGatewayTimeout
+}
+
+// changeNamed does the same for an address that the answer names, on the same origin.
+func (c *Cache) changeNamed(r *http.Request, address string) {
+	if address == "" {
+		return
+	}
+	u, err := r.URL.Parse(address)
+	if err != nil || !strings.EqualFold(u.Host, r.URL.Host) || !strings.EqualFold(u.Scheme, r.URL.Scheme) {
+		return
+	}
+	other := *r
+	other.URL = u
+	c.change(keyOf(&other))
+}

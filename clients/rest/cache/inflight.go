@@ -1,0 +1,209 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// outcome is what a fetch means for the requests that wait for it.
+type outcome uint8
+
+const (
+	// answered: the answer is kept, for all whose request it matches.
+	answered outcome = iota
+	// failed: the server itself failed, as it would have failed the others.
+	failed
+	// again: the caller that fetched has gone. The others fetch anew, together.
+	again
+	// apart: the fetch ended by what concerns its caller alone: its time-out, a refusal of
+	// its call, a body that broke off. The others fetch anew, each by itself.
+	apart
+	// unshared: the answer is not for others, and the next one will not be either.
+	unshared
+)
+
+// inflight is one fetch that others wait for. What it brings is set before done is closed.
+type inflight struct {
+	key    string
+	marks  resilience.Marks
+	cancel context.CancelFunc // of a refresh in the background
+	done   chan struct{}
+
+	outcome outcome
+	entry   *entry // if answered
+	err     error  // if failed; nil if the server has answered with a failure
+
+	// The cache's lock guards these: how many wait, and the body that is on its way.
+	waiting int
+	body    *transfer
+}
+
+const (
+	// aloneFor is how long requests for an address don't wait for each other after its
+	// answer could not be shared.
+	aloneFor = time.Minute
+	// bounded is how many addresses are remembered for this or that, at most.
+	bounded = 4096
+	// maxJoins is how often a request waits for another's fetch before it fetches itself.
+	maxJoins = 3
+)
+
+// shareKey tells apart requests that can't share an answer.
+func (c *Cache) shareKey(key string, r *http.Request) string {
+	var b strings.Builder
+	b.WriteString(key)
+	for _, name := range c.credentials {
+		for _, v := range r.Header[name] {
+			b.WriteByte(0)
+			b.WriteString(v)
+		}
+		b.WriteByte(1)
+	}
+	return b.String()
+}
+
+// join finds a fetch that a request may wait for, or starts one: then leads is true, and
+// finish must be called for it. Nil: this request is fetched alone. A fetch that is
+// treated worse than the request would be (less important, no repeats) is not waited for.
+func (c *Cache) join(key string, marks resilience.Marks) (f *inflight, leads bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.inflight[key] {
+		if f.marks.Covers(marks) {
+			f.waiting++
+			return f, false
+		}
+	}
+	if until, ok := c.alone[key]; ok {
+		if c.now().Before(until) {
+			return nil, false
+		}
+		delete(c.alone, key)
+	}
+	return c.startLocked(key, marks, nil), true
+}
+
+// joinRefresh starts a fetch in the background, which counts as a task of the cache,
+// unless one is under way for whomever, or the cache is closed.
+func (c *Cache) joinRefresh(key string, marks resilience.Marks, cancel context.CancelFunc) *inflight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.inflight[key]) > 0 {
+		return nil
+	}
+	c.tasks.Add(1)
+	return c.startLocked(key, marks, cancel)
+}
+
+func (c *Cache) startLocked(key string, marks resilience.Marks, cancel context.CancelFunc) *inflight {
+	f := &inflight{key: key, marks: marks, cancel: cancel, done: make(chan struct{})}
+	c.inflight[key] = append(c.inflight[key], f)
+	return f
+}
+
+// wait waits for a fetch, or for the end of the context. A body that is on its way is
+// read without waiting for the caller that it belongs to.
+func (c *Cache) wait(ctx context.Context, f *inflight) error {
+	c.mu.Lock()
+	body := f.body
+	c.mu.Unlock()
+	if body != nil {
+		body.pull()
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	f.waiting--
+	c.mu.Unlock()
+	return ctx.Err()
+}
+
+// receives says that the body of a fetch is on its way.
+func (c *Cache) receives(f *inflight, t *transfer) {
+	if f == nil {
+		return
+	}
+	c.mu.Lock()
+	f.body = t
+	waiting := f.waiting > 0
+	c.mu.Unlock()
+	if waiting {
+		t.pull()
+	}
+}
+
+// awaited reports whether requests wait for a fetch.
+func (c *Cache) awaited(f *inflight) bool {
+	if f == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f.waiting > 0
+}
+
+// finish ends a fetch, once. A nil one is nobody's.
+func (c *Cache) finish(f *inflight, o outcome, e *entry, err error) {
+	if f == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rest, found := c.inflight[f.key][:0], false
+	for _, other := range c.inflight[f.key] {
+		if other == f {
+			found = true
+		} else {
+			rest = append(rest, other)
+		}
+	}
+	if !found {
+		return
+	}
+	clear(c.inflight[f.key][len(rest):])
+	if c.inflight[f.key] = rest; len(rest) == 0 {
+		delete(c.inflight, f.key)
+	}
+	if o == unshared {
+		if len(c.alone) >= bounded {
+			clear(c.alone)
+		}
+		c.alone[f.key] = c.now().Add(aloneFor)
+	}
+	f.outcome, f.entry, f.err, f.body = o, e, err, nil
+	close(f.done)
+}
+
+// finishWith ends a fetch with an answer, which is for others if it is kept and fresh.
+func (c *Cache) finishWith(f *inflight, e *entry, stored bool) {
+	if stored && e.isFresh(parse(nil), c.now()) {
+		c.finish(f, answered, e, nil)
+	} else {
+		c.finish(f, unshared, nil, nil)
+	}
+}
+
+// outcomeOf says what a fetch without an answer means for the others.
+func (c *Cache) outcomeOf(r *http.Request, err error) outcome {
+	ctx := r.Context()
+	// A guard's timer may run out before the context's own.
+	deadline, timed := ctx.Deadline()
+	var network net.Error
+	switch {
+	case ctx.Err() != nil, timed && !c.now().Before(deadline):
+		return again
+	case errors.Is(err, resilience.ErrRefused), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+		errors.As(err, &network) && network.Timeout():
+		return apart
+	}
+	return failed
+}
