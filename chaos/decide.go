@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -77,7 +78,7 @@ func (r *run) complete(ctx context.Context, c Call) Call {
 		if !ok {
 			n, _ = r.arrivals.LoadOrStore(key, new(atomic.Uint64))
 		}
-		c.Identity = "#" + utoa(n.(*atomic.Uint64).Add(1))
+		c.Identity = "#" + strconv.FormatUint(n.(*atomic.Uint64).Add(1), 10)
 	}
 	return c
 }
@@ -110,9 +111,22 @@ func (r *rule) choose(seed uint64, c *Call, now time.Duration) (Fault, bool) {
 		r.done.Add(-1)
 		return Fault{}, false
 	}
-	f := Fault{Rule: r.name, What: r.What, Ends: r.ends(now), roll: roll}
+	return r.fault(roll, now), true
+}
+
+// fault is the rule as it applies now.
+func (r *rule) fault(roll roll, now time.Duration) Fault {
+	f := Fault{Rule: r.name, What: r.What, Begins: r.begins(now), Ends: r.ends(now), roll: roll, made: r.made}
 	f.Delay = f.DelayOf(0)
-	return f, true
+	return f
+}
+
+// begins is when the part of the window that holds now began.
+func (r *rule) begins(now time.Duration) time.Duration {
+	if every := r.When.RepeatEvery; every > 0 {
+		return now - (now-r.from)%every
+	}
+	return r.from
 }
 
 // ends is when the part of the window that holds now ends.
@@ -134,16 +148,24 @@ func (r *rule) counts(c *Call) bool {
 }
 
 // Follow decides for something that lives on while windows open and close, like
-// a connection: each rule is rolled once, the first time that it is open.
+// a connection: each rule is rolled once, the first time that it is open, and again
+// only if its probability is changed.
 func (i *Injector) Follow(c Call) *Followed {
-	return &Followed{injector: i, call: c, chosen: make(map[string]*Fault)}
+	return &Followed{injector: i, call: c, rolls: make(map[string]rolled)}
 }
 
 // Followed is what Follow returns. It is for one goroutine at a time.
 type Followed struct {
 	injector *Injector
 	call     Call
-	chosen   map[string]*Fault // by rule; nil: rolled, and not chosen
+	rolls    map[string]rolled // by rule
+}
+
+// rolled is how a rule was rolled for what is followed.
+type rolled struct {
+	probability float64
+	chosen      bool
+	roll        roll
 }
 
 // Faults are those that apply now.
@@ -165,17 +187,14 @@ func (f *Followed) Faults(ctx context.Context) []Fault {
 		if rule.scopes && !slices.Contains(f.call.Scopes, rule.Whom.Scope) {
 			continue
 		}
-		chosen, rolled := f.chosen[rule.name]
-		if !rolled {
-			if fault, ok := rule.choose(r.seed, &f.call, now); ok {
-				chosen = &fault
-			}
-			f.chosen[rule.name] = chosen
+		last, known := f.rolls[rule.name]
+		if !known || last.probability != rule.probability {
+			fault, chosen := rule.choose(r.seed, &f.call, now)
+			last = rolled{rule.probability, chosen, fault.roll}
+			f.rolls[rule.name] = last
 		}
-		if chosen != nil {
-			fault := *chosen
-			fault.What, fault.Ends = rule.What, rule.ends(now)
-			faults = append(faults, fault)
+		if last.chosen {
+			faults = append(faults, rule.fault(last.roll, now))
 		}
 	}
 	return faults

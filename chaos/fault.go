@@ -49,11 +49,13 @@ type Fault struct {
 	Rule  string
 	What  What
 	Delay time.Duration // drawn; 0 if the kind has none
-	// Ends is when the rule's window or TTL ends, from the plan's start; a fault
-	// that lasts must not last longer.
-	Ends time.Duration
+	// Begins and Ends are when the part of the rule's window that holds began, and when it
+	// or the TTL ends, from the plan's start. A fault that lasts must not last longer; a
+	// rule that is removed and comes back has another beginning.
+	Begins, Ends time.Duration
 
 	roll roll
+	made uint64 // hash of the rule's What
 }
 
 // DelayOf is the nth delay of the fault, from 0, which is Delay: a connection
@@ -72,7 +74,8 @@ func (f Fault) Err(c Call) *InjectedError {
 }
 
 // Sleep waits for d, until the context ends, or until the fault ends, whichever
-// is first. It returns the context's error if that ended it.
+// is first. A rule that was given another What has ended for those that wait by the old
+// one. It returns the context's error if that ended it.
 func (i *Injector) Sleep(ctx context.Context, f Fault, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -111,13 +114,15 @@ func (i *Injector) left(f Fault) (time.Duration, <-chan struct{}) {
 	changed := i.mu.changed
 	i.mu.Unlock()
 	r := i.run.Load()
-	if r == nil || !r.has(f.Rule) {
+	if r == nil || r.lapsed() {
 		return 0, changed
 	}
-	if r.lapsed() {
+	now := r.elapsed()
+	rule := r.find(f.Rule)
+	if rule == nil || !rule.open(now) || rule.made != f.made {
 		return 0, changed
 	}
-	left := f.Ends - r.elapsed()
+	left := min(f.Ends, rule.ends(now)) - now
 	if r.lease > 0 {
 		left = min(left, r.leaseLeft())
 	}

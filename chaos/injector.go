@@ -76,7 +76,8 @@ type rule struct {
 	probability float64
 	places      []string // that it can act at
 	scopes      bool
-	counted     bool // the rule looks at call numbers
+	counted     bool   // the rule looks at call numbers
+	made        uint64 // hash of What, to see whether it was changed
 	calls, done *atomic.Int64
 }
 
@@ -144,6 +145,7 @@ func (i *Injector) Update(plan Plan) error {
 			c.probability = *r.Often.Probability
 		}
 		c.counted = r.When.counts()
+		c.made = hashText(fnvOffset, fmt.Sprint(r.What))
 		for _, old := range i.mu.rules {
 			if old.name == c.name {
 				c.calls, c.done = old.calls, old.done
@@ -286,6 +288,10 @@ func (r *rule) acts(place string) bool {
 	return r.What.Kind != ClockSkew && (place == "" || slices.Contains(r.places, place))
 }
 
-func (r *run) has(name string) bool {
-	return slices.ContainsFunc(r.rules, func(r *rule) bool { return r.name == name })
+// find is the rule of that name, or nil.
+func (r *run) find(name string) *rule {
+	if n := slices.IndexFunc(r.rules, func(r *rule) bool { return r.name == name }); n >= 0 {
+		return r.rules[n]
+	}
+	return nil
 }

@@ -1,12 +1,6 @@
 package chaos
 
-import (
-	"slices"
-	"strconv"
-)
-
-func itoa(n int) string    { return strconv.Itoa(n) }
-func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
+import "slices"
 
 // A Kind is what a fault does. The table [Kinds] lists them all.
 type Kind string
@@ -40,6 +34,8 @@ const (
 	SlowAccept Kind = "slow_accept"
 	HalfOpen   Kind = "half_open"
 	Down       Kind = "down"
+
+	ConnectionLimit Kind = "connection_limit"
 
 	CQLError      Kind = "cql_error"
 	DropReply     Kind = "drop_reply"
@@ -142,6 +138,7 @@ func Kinds() []KindInfo {
 		{SlowAccept, "accepts late", []string{TCP}, nil, delays},
 		{HalfOpen, "is gone without a word (half-open)", []string{TCP}, nil, triggers},
 		{Down, "is down", []string{TCP}, nil, nil},
+		{ConnectionLimit, "has no connection left", []string{TCP}, []string{"limit"}, nil},
 
 		{CQLError, "answers with a CQL error", []string{CQL}, []string{"code"}, []string{"message", "fields", "at"}},
 		{DropReply, "executes and loses the reply", []string{CQL}, nil, nil},

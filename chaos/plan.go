@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -142,7 +143,7 @@ type What struct {
 	AfterBytes  int64         `yaml:"after_bytes" doc:"the fault begins after that many bytes of a connection's direction, or of an HTTP answer's body"`
 	AfterUptime time.Duration `yaml:"after_uptime" doc:"the fault begins when the connection is that old"`
 
-	Limit  int           `yaml:"limit" doc:"of quota: calls in each period"`
+	Limit  int           `yaml:"limit" doc:"of quota: calls in each period; of connection_limit: connections at once"`
 	Period time.Duration `yaml:"period" doc:"of quota: its period"`
 
 	Skew time.Duration `yaml:"skew" doc:"how far the clock is ahead; negative: behind"`
@@ -174,7 +175,7 @@ func (p Plan) RuleName(i int) string {
 	if n := p.Rules[i].Name; n != "" {
 		return n
 	}
-	return "rule " + itoa(i+1)
+	return "rule " + strconv.Itoa(i+1)
 }
 
 // Window is the time that the rule at index i may act in, from the plan's start.

@@ -68,7 +68,7 @@ func start(t *testing.T, cfg cqlproxy.Config, rules ...chaos.Rule) *bench {
 		t.Fatal(err)
 	}
 	b.injector.Start()
-	cfg.Dependency, cfg.Injector, cfg.Failed = "cassandra", b.injector, b.failed.add
+	cfg.Dependency, cfg.Injector, cfg.OnError = "cassandra", b.injector, b.failed.add
 	if b.proxy, err = cqlproxy.Start(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}

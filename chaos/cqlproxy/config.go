@@ -30,10 +30,10 @@ type Config struct {
 	// MaxFrameBytes bounds a frame's body, as it comes and without compression. Default:
 	// 256 MiB, the protocol's limit. At least 1 KiB.
 	MaxFrameBytes int
-	// Failed is told of nodes that can't be reached and of peers that break the
+	// OnError is called for nodes that can't be reached and for peers that break the
 	// protocol. It is called on the connection's goroutine, with no lock held; calls
 	// overlap. Optional.
-	Failed func(error)
+	OnError func(error)
 	_      struct{}
 }
 
@@ -103,8 +103,8 @@ func (c Config) withDefaults() Config {
 	if c.MaxFrameBytes == 0 {
 		c.MaxFrameBytes = defaultMaxFrameBytes
 	}
-	if c.Failed == nil {
-		c.Failed = func(error) {}
+	if c.OnError == nil {
+		c.OnError = func(error) {}
 	}
 	return c
 }

@@ -105,7 +105,7 @@ func (l *link) abort(reset bool) {
 
 // failed tells of what somebody should know.
 func (l *link) failed(err error) {
-	l.proxy.cfg.Failed(fmt.Errorf("cqlproxy: %s, %s: %w", l.proxy.cfg.Dependency, l.node.name(), err))
+	l.proxy.cfg.OnError(fmt.Errorf("cqlproxy: %s, %s: %w", l.proxy.cfg.Dependency, l.node.name(), err))
 }
 
 // over ends the link because a side can't be read or written.

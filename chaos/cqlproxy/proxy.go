@@ -145,7 +145,7 @@ func (p *Proxy) unlisten() error {
 
 func (p *Proxy) accept(n *node) {
 	accept.Loop(p.ctx, n.listen, func(err error) {
-		p.cfg.Failed(fmt.Errorf("cqlproxy: %s, %s: accept: %w", p.cfg.Dependency, n.name(), err))
+		p.cfg.OnError(fmt.Errorf("cqlproxy: %s, %s: accept: %w", p.cfg.Dependency, n.name(), err))
 	}, func(c *net.TCPConn) {
 		p.stats.accepted.Add(1)
 		p.stats.open.Add(1)

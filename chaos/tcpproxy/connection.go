@@ -22,14 +22,14 @@ type Connection struct {
 // and how far each has come.
 func (p *Proxy) Connections() []Connection {
 	p.mu.Lock()
-	links := slices.Collect(maps.Keys(p.links))
+	relays := slices.Collect(maps.Keys(p.relays))
 	p.mu.Unlock()
-	all := make([]Connection, 0, len(links))
-	for _, l := range links {
-		l.mu.Lock()
-		faults := slices.Sorted(maps.Keys(l.told))
-		l.mu.Unlock()
-		all = append(all, Connection{Client: l.clientTCP.RemoteAddr().String(), Began: l.began, Up: l.up.Load(), Down: l.down.Load(), Faults: append([]string{}, faults...)})
+	all := make([]Connection, 0, len(relays))
+	for _, r := range relays {
+		r.mu.Lock()
+		faults := slices.Sorted(maps.Keys(r.reported))
+		r.mu.Unlock()
+		all = append(all, Connection{Client: r.clientTCP.RemoteAddr().String(), Began: r.began, Up: r.up.Load(), Down: r.down.Load(), Faults: append([]string{}, faults...)})
 	}
 	slices.SortFunc(all, func(a, b Connection) int { return a.Began.Compare(b.Began) })
 	return all

@@ -120,9 +120,21 @@ func watch(t *testing.T, what chaos.What) string {
 		t.Error(err)
 		return ""
 	}
+	var wg sync.WaitGroup
+	if what.Kind == chaos.ConnectionLimit {
+		// It is seen by the second connection.
+		first, err := net.Dial("tcp", proxy.Addr())
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		defer first.Close()
+		if c, err := listen.Accept(); err == nil {
+			defer c.Close()
+		}
+	}
 	s.began = time.Now()
 	var server strings.Builder
-	var wg sync.WaitGroup
 	wg.Go(func() {
 		c, err := listen.Accept()
 		if err != nil {

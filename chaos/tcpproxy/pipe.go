@@ -16,27 +16,31 @@ const (
 	bulkBytes  = 256 << 10
 )
 
-// lineBytes bounds what a delay line holds; a sender that is faster is not read.
-const lineBytes = 4 << 20
-
-// pipe carries one direction of a link. Without faults it reads and writes; delays
-// go through a line, so that many chunks can be under way at once.
+// pipe carries one direction of a relay. Without faults it reads and writes; what waits
+// goes through a queue, so that much can be under way at once.
 type pipe struct {
-	link      *link
+	relay     *relay
 	from, to  conn
 	direction string
-	all, own  *atomic.Int64 // bytes passed, of the proxy and of the link
+	all, own  *atomic.Int64 // bytes passed, of the proxy and of the relay
 	came      *atomic.Int64 // bytes read, of the proxy
 
-	passed int64  // bytes written
-	drawn  uint64 // delays drawn
-	line   *line
+	passed int64            // bytes written, or on their way
+	starts map[string]start // where faults met the bytes, by rule
+	drawn  uint64           // random numbers used
+	queue  *queue
 }
 
-func newPipe(l *link, from, to conn, direction string) *pipe {
-	p := &pipe{link: l, from: from, to: to, direction: direction, all: &l.proxy.stats.up, own: &l.up, came: &l.proxy.stats.cameUp}
+// start is how many bytes had passed when a fault met the pipe.
+type start struct {
+	begins time.Duration // of the fault's window
+	at     int64
+}
+
+func newPipe(r *relay, from, to conn, direction string) *pipe {
+	p := &pipe{relay: r, from: from, to: to, direction: direction, all: &r.proxy.stats.up, own: &r.up, came: &r.proxy.stats.cameUp, starts: map[string]start{}}
 	if direction == chaos.Downstream {
-		p.all, p.own, p.came = &l.proxy.stats.down, &l.down, &l.proxy.stats.cameDown
+		p.all, p.own, p.came = &r.proxy.stats.down, &r.down, &r.proxy.stats.cameDown
 	}
 	return p
 }
@@ -48,12 +52,24 @@ func (p *pipe) count(n int) {
 }
 
 func (p *pipe) run() {
+	p.carry()
+	if p.queue != nil {
+		p.queue.close()
+	}
+	// The last direction to end closes the relay.
+	if p.relay.pipes.Add(-1) == 0 {
+		p.relay.abort(p.relay.broken.Load())
+	}
+}
+
+// carry passes bytes on until there are no more, and then the end.
+func (p *pipe) carry() {
 	buf := make([]byte, chunkBytes)
 	for {
 		n, err := p.from.Read(buf)
 		p.came.Add(int64(n))
 		if n > 0 && !p.chunk(buf[:n]) {
-			break
+			return
 		}
 		if err == nil {
 			if n == len(buf) && n < bulkBytes {
@@ -61,99 +77,96 @@ func (p *pipe) run() {
 			}
 			continue
 		}
-		if p.line != nil {
-			p.line.drain()
+		if p.queue != nil && !p.queue.drain() {
+			return // The other side can't be written to.
 		}
 		if errors.Is(err, io.EOF) {
 			p.finish()
 		} else {
-			p.link.abort(true)
+			p.relay.abort(true)
 		}
-		break
+		return
 	}
-	if p.line != nil {
-		p.line.close()
-	}
-	// The last direction to end closes the link.
-	if p.link.pipes.Add(-1) == 0 {
-		p.link.abort(false)
-	}
+}
+
+// fail ends this direction because its other side can't be written to. The other
+// direction goes on: what that side has sent before still arrives.
+func (p *pipe) fail() {
+	p.relay.broken.Store(true)
+	// It fails if the connection is closed, which ends the reading as well.
+	_ = p.from.SetReadDeadline(time.Now())
 }
 
 // finish passes the end of a direction on, when the faults let it.
 func (p *pipe) finish() {
+	came := time.Now()
 	for {
-		now := p.link.current()
-		wait, hold := time.Duration(0), false
-		for _, f := range now.faults {
-			if !p.hits(f) {
-				continue
-			}
-			switch f.What.Kind {
-			case chaos.SlowClose:
-				p.link.tell(f)
-				wait = max(wait, f.Delay)
-			case chaos.HalfOpen, chaos.Hang:
-				p.link.tell(f)
-				hold = true
+		now := p.relay.current()
+		var end ending
+		for _, f := range now.forces {
+			if p.meets(f) && f.effect.finish(f.Fault, &end) {
+				p.relay.report(f.Fault)
 			}
 		}
-		if !hold {
-			if wait > 0 && !p.wait(wait) {
-				return
-			}
+		left := end.delay - time.Since(came)
+		if !end.hold && left <= 0 {
 			// An error means that the other side is gone, which its own pipe sees.
 			_ = p.to.CloseWrite()
 			return
 		}
-		select {
-		case <-now.changed:
-		case <-p.link.done:
+		if end.hold {
+			left = 0
+		}
+		if !p.wait(left, now.changed) {
 			return
 		}
 	}
 }
 
-// hits says whether a fault is one of this direction, and its bytes have passed.
-func (p *pipe) hits(f chaos.Fault) bool {
+// acts says whether a fault acts on this direction.
+func (p *pipe) acts(f force) bool {
 	switch f.What.Direction {
 	case "":
-		// Down to the client, as answers go; what stops a connection stops both ways.
-		switch f.What.Kind {
-		case chaos.Hang, chaos.Blackhole, chaos.HalfOpen, chaos.Reset, chaos.Drop:
-		default:
-			if p.direction != chaos.Downstream {
-				return false
-			}
-		}
+		return p.direction == chaos.Downstream || f.effect.bothWays()
 	case chaos.Both:
-	default:
-		if f.What.Direction != p.direction {
-			return false
-		}
+		return true
 	}
-	return p.passed >= f.What.AfterBytes
+	return f.What.Direction == p.direction
+}
+
+// meets says whether a fault acts on this direction and the bytes that it waits for have
+// passed.
+func (p *pipe) meets(f force) bool { return p.acts(f) && p.passed >= f.What.AfterBytes }
+
+// since is how many bytes have passed since a fault met the connection.
+func (p *pipe) since(f chaos.Fault) int64 {
+	s, met := p.starts[f.Rule]
+	if !met || s.begins != f.Begins {
+		s = start{f.Begins, p.passed}
+		p.starts[f.Rule] = s
+	}
+	return p.passed - s.at
 }
 
 // chunk passes bytes on, through what the faults make of them; false ends the pipe.
 func (p *pipe) chunk(b []byte) bool {
-	now := p.link.current()
-	if len(now.faults) == 0 && (p.line == nil || p.line.empty()) {
+	now := p.relay.current()
+	if len(now.forces) == 0 && (p.queue == nil || p.queue.empty()) {
 		return p.write(b)
 	}
-	for n := p.boundary(now.faults, len(b)); n < len(b); n = p.boundary(now.faults, len(b)) {
+	for n := p.boundary(now.forces, len(b)); n < len(b); n = p.boundary(now.forces, len(b)) {
 		if !p.part(now, b[:n]) {
 			return false
 		}
-		b, now = b[n:], p.link.current()
+		b, now = b[n:], p.relay.current()
 	}
 	return p.part(now, b)
 }
 
 // boundary is how many of the next n bytes pass before a fault begins that waits for
 // bytes.
-func (p *pipe) boundary(faults []chaos.Fault, n int) int {
-	for _, f := range faults {
+func (p *pipe) boundary(forces []force, n int) int {
+	for _, f := range forces {
 		if left := f.What.AfterBytes - p.passed; left > 0 && left < int64(n) {
 			n = int(left)
 		}
@@ -162,159 +175,82 @@ func (p *pipe) boundary(faults []chaos.Fault, n int) int {
 }
 
 // part passes on what meets the same faults.
-func (p *pipe) part(now *active, b []byte) bool {
-	for {
-		verdict := p.judge(now.faults, b)
-		switch {
-		case verdict.abort:
-			p.link.abort(verdict.reset)
-			return false
-		case verdict.hold:
-			select {
-			case <-now.changed:
-				now = p.link.current()
-				continue
-			case <-p.link.done:
-				return false
-			}
-		case verdict.swallow:
-			return true
-		}
-		b = b[:len(b)-verdict.cut]
-		if !p.deliver(b, verdict) {
+func (p *pipe) part(now *inForce, b []byte) bool {
+	fate := p.judge(now.forces, b)
+	for fate.hold {
+		if !p.wait(0, now.changed) {
 			return false
 		}
-		if verdict.ends {
-			if p.line != nil {
-				p.line.drain()
-			}
-			p.link.abort(false)
-			return false
-		}
+		now = p.relay.current()
+		fate = p.judge(now.forces, b)
+	}
+	switch {
+	case fate.abort:
+		p.relay.abort(fate.reset)
+		return false
+	case fate.swallow:
 		return true
 	}
+	b = b[:len(b)-fate.cut]
+	if !p.deliver(now, b, fate.waits) {
+		return false
+	}
+	if fate.ends {
+		if p.queue != nil {
+			p.queue.drain()
+		}
+		p.relay.abort(false)
+		return false
+	}
+	return true
 }
 
-// verdict is what becomes of a chunk.
-type verdict struct {
-	abort, reset, hold, swallow bool
-	ends                        bool // after this chunk without its last cut bytes
-	cut                         int
-	delay                       time.Duration
-	perSecond                   int64
-	slice, vary                 int64
-	sliceDelay                  time.Duration
-	sliced                      chaos.Fault
-}
-
-func (p *pipe) judge(faults []chaos.Fault, b []byte) verdict {
-	var v verdict
+// judge is what the faults make of bytes. Waits add up; of the others the first wins.
+func (p *pipe) judge(forces []force, b []byte) fate {
+	var fate fate
+	var pace pace
 	decided := false
-	for _, f := range faults {
-		if !p.hits(f) {
+	for _, f := range forces {
+		if !p.meets(f) {
 			continue
 		}
-		switch f.What.Kind {
-		case chaos.Latency:
-			v.delay += f.DelayOf(p.drawn)
-			p.drawn++
-		case chaos.Bandwidth:
-			if v.perSecond == 0 || f.What.BytesPerS < v.perSecond {
-				v.perSecond = f.What.BytesPerS
-			}
-		case chaos.Slice:
-			v.slice, v.vary, v.sliceDelay, v.sliced = f.What.ChunkBytes, f.What.ChunkVary, f.What.Delay, f
-		default:
-			// Of faults that do not wait the first wins.
-			if decided || !p.settle(f, b, &v) {
-				continue
-			}
-			decided = true
-		}
-		p.link.tell(f)
-	}
-	return v
-}
-
-// settle fills in what a fault that does not wait does to a chunk.
-func (p *pipe) settle(f chaos.Fault, b []byte, v *verdict) bool {
-	switch f.What.Kind {
-	case chaos.Hang:
-		v.hold = true
-	case chaos.Blackhole, chaos.HalfOpen:
-		v.swallow = true
-		if f.What.Delay > 0 {
-			p.link.trip(f)
-		}
-	case chaos.Reset:
 		switch {
-		case f.What.Delay == 0:
-			v.abort, v.reset = true, true
-		case triggered(f):
-			// The bytes that it waited for do not pass, as without a delay.
-			p.link.trip(f)
-			v.hold = true
+		case f.effect.pace(f.Fault, p.drawn, &pace):
+			fate.waits = append(fate.waits, wait{f.Rule, f.Begins, p.drawn})
+			p.drawn++
+		case !decided && f.effect.part(p, f, b, &fate):
+			decided = true
 		default:
-			return false // bytes pass until it comes
+			continue
 		}
-	case chaos.Drop:
-		v.abort = true
-	case chaos.Truncate:
-		over := p.passed + int64(len(b)) - f.What.Bytes
-		if over < 0 {
-			return false
-		}
-		v.ends, v.cut = true, int(min(over, int64(len(b))))
-	case chaos.Corrupt:
-		n := max(1, f.What.Bytes)
-		for i := range n {
-			b[f.Pick(p.drawn+uint64(i), len(b))] ^= byte(1 + f.Pick(p.drawn+uint64(i)+1<<32, 255))
-		}
-		p.drawn += uint64(n)
-	default:
-		return false
+		p.relay.report(f.Fault)
 	}
-	return true
+	return fate
 }
 
-// deliver writes a chunk when its time has come.
-func (p *pipe) deliver(b []byte, v verdict) bool {
-	if v.slice > 0 {
-		return p.slices(b, v)
-	}
-	if v.delay == 0 && v.perSecond == 0 && (p.line == nil || p.line.empty()) {
+// deliver writes bytes, when their time has come.
+func (p *pipe) deliver(now *inForce, b []byte, waits []wait) bool {
+	if len(waits) == 0 && (p.queue == nil || p.queue.empty()) {
 		return p.write(b)
 	}
-	if p.line == nil {
-		p.line = newLine(p)
+	if p.queue == nil {
+		p.queue = newQueue(p)
 	}
 	p.passed += int64(len(b))
-	return p.line.put(b, v.delay, v.perSecond)
+	return p.queue.put(b, waits, p.pace(now, waits).room())
 }
 
-// slices writes a chunk in small pieces.
-func (p *pipe) slices(b []byte, v verdict) bool {
-	if p.line != nil {
-		p.line.drain()
-	}
-	if v.delay > 0 && !p.wait(v.delay) {
-		return false
-	}
-	for len(b) > 0 {
-		n := v.slice
-		if v.vary > 0 {
-			n += int64(v.sliced.Pick(p.drawn, int(2*v.vary+1))) - v.vary
-			p.drawn++
-		}
-		n = min(max(1, n), int64(len(b)))
-		if !p.write(b[:n]) {
-			return false
-		}
-		if b = b[n:]; len(b) > 0 && v.sliceDelay > 0 && !p.wait(v.sliceDelay) {
-			return false
+// pace is what waiting bytes wait for now: rules that are over or changed hold nothing.
+func (p *pipe) pace(now *inForce, waits []wait) pace {
+	var pace pace
+	for _, w := range waits {
+		for _, f := range now.forces {
+			if f.Rule == w.rule && f.Begins == w.begins && p.acts(f) {
+				f.effect.pace(f.Fault, w.draw, &pace)
+			}
 		}
 	}
-	return true
+	return pace
 }
 
 func (p *pipe) write(b []byte) bool {
@@ -322,20 +258,26 @@ func (p *pipe) write(b []byte) bool {
 	p.passed += int64(n)
 	p.count(n)
 	if err != nil {
-		p.link.abort(true)
+		p.fail()
 		return false
 	}
 	return true
 }
 
-// wait waits; false means that the link ended.
-func (p *pipe) wait(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// wait waits for a time (0: for ever) or until the faults change; false means that the
+// relay ended.
+func (p *pipe) wait(d time.Duration, changed <-chan struct{}) bool {
+	var wake <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		wake = t.C
+	}
 	select {
-	case <-t.C:
-		return true
-	case <-p.link.done:
+	case <-wake:
+	case <-changed:
+	case <-p.relay.done:
 		return false
 	}
+	return true
 }

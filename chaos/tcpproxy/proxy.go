@@ -21,7 +21,7 @@ type Config struct {
 	// Listen is the address to listen on. Default: 127.0.0.1:0, a free port.
 	Listen string
 	// Upstream is the host:port that connections go to. Required. It need not be
-	// there at the start; a connection that can't reach it is reset.
+	// there at the start; a connection that can't reach it is accepted and closed.
 	Upstream string
 	// Injector decides. Nil: bytes pass.
 	Injector *chaos.Injector
@@ -33,9 +33,10 @@ type Config struct {
 	UpstreamTLS *tls.Config
 	// DialTimeout bounds the connection to the upstream, and each handshake. Default: 5 s.
 	DialTimeout time.Duration
-	// Failed is told of connections that could not reach the upstream, or failed a
-	// handshake. Optional.
-	Failed func(error)
+	// OnError is called for connections that could not reach the upstream, or failed a
+	// handshake. It is called on the connection's goroutine, with no lock held; calls
+	// overlap. Optional.
+	OnError func(error)
 	// EndSwallowed closes a connection when a blackhole that it was in ends, as what
 	// was swallowed is missing from its stream.
 	EndSwallowed bool
@@ -71,7 +72,7 @@ type Stats struct {
 	Up, Down, CameUp, CameDown int64
 }
 
-// Proxy is a running proxy. It is safe for concurrent use. Who started it closes it.
+// Proxy is a running proxy. It is safe for concurrent use. The caller of Start must close it.
 type Proxy struct {
 	cfg    Config
 	ctx    context.Context
@@ -80,8 +81,8 @@ type Proxy struct {
 	wg     sync.WaitGroup
 	stats  struct{ accepted, open, failed, up, down, cameUp, cameDown atomic.Int64 }
 
-	mu    sync.Mutex
-	links map[*link]struct{}
+	mu     sync.Mutex
+	relays map[*relay]struct{}
 }
 
 // Start listens and proxies until Close. The context gives listeners of the
@@ -96,15 +97,15 @@ func Start(ctx context.Context, cfg Config) (*Proxy, error) {
 	if cfg.DialTimeout == 0 {
 		cfg.DialTimeout = 5 * time.Second
 	}
-	if cfg.Failed == nil {
-		cfg.Failed = func(error) {}
+	if cfg.OnError == nil {
+		cfg.OnError = func(error) {}
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("tcpproxy: %s: cannot listen on %s: %w; choose a free host:port", cfg.Dependency, cfg.Listen, err)
 	}
-	p := &Proxy{cfg: cfg, listen: l.(*net.TCPListener), links: map[*link]struct{}{}}
+	p := &Proxy{cfg: cfg, listen: l.(*net.TCPListener), relays: map[*relay]struct{}{}}
 	p.ctx, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	p.wg.Go(p.accept)
 	return p, nil
@@ -128,8 +129,8 @@ func (p *Proxy) Close() error {
 		err = nil
 	}
 	p.mu.Lock()
-	for l := range p.links {
-		l.abort(false)
+	for r := range p.relays {
+		r.abort(false)
 	}
 	p.mu.Unlock()
 	p.wg.Wait()
@@ -138,7 +139,7 @@ func (p *Proxy) Close() error {
 
 func (p *Proxy) accept() {
 	accept.Loop(p.ctx, p.listen, func(err error) {
-		p.cfg.Failed(fmt.Errorf("tcpproxy: %s: accept: %w", p.cfg.Dependency, err))
+		p.cfg.OnError(fmt.Errorf("tcpproxy: %s: accept: %w", p.cfg.Dependency, err))
 	}, func(c *net.TCPConn) {
 		p.stats.accepted.Add(1)
 		p.stats.open.Add(1)
@@ -148,39 +149,35 @@ func (p *Proxy) accept() {
 }
 
 func (p *Proxy) serve(client *net.TCPConn) {
-	call := chaos.Call{Dependency: p.cfg.Dependency, Node: p.cfg.Node, Protocol: chaos.TCP}
-	l := &link{proxy: p, client: client, clientTCP: client, began: time.Now(), call: call, told: map[string]bool{}, since: map[string]time.Time{}, done: make(chan struct{}), tripped: make(chan struct{}, 1)}
-	l.now.Store(&active{changed: make(chan struct{})})
+	r := newRelay(p, client)
 	p.mu.Lock()
-	p.links[l] = struct{}{}
+	p.relays[r] = struct{}{}
 	p.mu.Unlock()
 	defer func() {
-		l.abort(false)
+		r.abort(false)
 		p.mu.Lock()
-		delete(p.links, l)
+		delete(p.relays, r)
 		p.mu.Unlock()
 	}()
 	if p.ctx.Err() != nil {
 		return
 	}
-	followed := p.cfg.Injector.Follow(call)
-	if !l.admit(followed.Faults(p.ctx)) {
+	followed := p.cfg.Injector.Follow(r.call)
+	if !r.admit(followed) {
 		return
 	}
-	if err := l.connect(); err != nil {
+	if err := r.connect(); err != nil {
 		p.stats.failed.Add(1)
-		p.cfg.Failed(fmt.Errorf("tcpproxy: %s: %w", p.cfg.Dependency, err))
-		l.abort(true)
+		p.cfg.OnError(fmt.Errorf("tcpproxy: %s: %w", p.cfg.Dependency, err))
 		return
 	}
 	// The first faults are there before the first byte.
-	_, outdated := p.cfg.Injector.Next()
-	if first, _ := l.due(followed.Faults(p.ctx)); !l.set(first, outdated) {
+	if !r.update(followed, false) {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { l.follow(followed) })
-	wg.Go(func() { newPipe(l, l.client, l.upstream, chaos.Upstream).run() })
-	wg.Go(func() { newPipe(l, l.upstream, l.client, chaos.Downstream).run() })
+	wg.Go(func() { r.follow(followed) })
+	wg.Go(func() { newPipe(r, r.client, r.upstream, chaos.Upstream).run() })
+	wg.Go(func() { newPipe(r, r.upstream, r.client, chaos.Downstream).run() })
 	wg.Wait()
 }

@@ -91,7 +91,7 @@ func TestTLSOnEitherSide(t *testing.T) {
 func TestABadHandshakeEndsItsConnectionOnly(t *testing.T) {
 	secure, own, trusts := secured(t)
 	failed := make(chan error, 10)
-	p, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "web", Upstream: secure, TLS: own, UpstreamTLS: trusts, DialTimeout: 500 * time.Millisecond, Failed: func(err error) { failed <- err }})
+	p, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "web", Upstream: secure, TLS: own, UpstreamTLS: trusts, DialTimeout: 500 * time.Millisecond, OnError: func(err error) { failed <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestABadHandshakeEndsItsConnectionOnly(t *testing.T) {
 	if s := p.Stats(); s.Failed != 2 {
 		t.Errorf("stats %+v", s)
 	}
-	strange, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "web", Upstream: secure, UpstreamTLS: &tls.Config{RootCAs: x509.NewCertPool()}, Failed: func(err error) { failed <- err }})
+	strange, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "web", Upstream: secure, UpstreamTLS: &tls.Config{RootCAs: x509.NewCertPool()}, OnError: func(err error) { failed <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}

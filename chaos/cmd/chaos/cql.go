@@ -108,7 +108,7 @@ func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Conf
 	}
 	page.keeps(injector.KeepAlive)
 	cfg.Injector = injector
-	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
+	cfg.OnError = func(err error) { fmt.Fprintln(errs, err) }
 	proxy, err := cqlproxy.Start(ctx, cfg)
 	if err != nil {
 		return cli.Failed(err)

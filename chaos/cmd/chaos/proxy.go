@@ -171,7 +171,7 @@ func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pag
 	}
 	page.keeps(injector.KeepAlive)
 	cfg.Injector = injector
-	cfg.Failed = func(err error) { fmt.Fprintln(errs, err) }
+	cfg.OnError = func(err error) { fmt.Fprintln(errs, err) }
 	proxy, err := tcpproxy.Start(ctx, cfg)
 	if err != nil {
 		return cli.Failed(err)

@@ -77,28 +77,37 @@ func Variants(place string, unit time.Duration) []Variant {
 	return all
 }
 
-// base is a fault with what its kind needs.
+// base is a fault with what its kind needs, and what makes it visible.
 func base(kind chaos.Kind, unit time.Duration) chaos.What {
 	w := chaos.What{Kind: kind}
+	info, _ := kind.Info()
+	for _, parameter := range info.Needs {
+		switch parameter {
+		case "delay":
+			w.Delay = unit
+		case "skew":
+			w.Skew = time.Hour
+		case "status":
+			w.Status = 503
+		case "limit":
+			w.Limit = 1
+		case "period":
+			w.Period = 3 * time.Minute
+		case "bytes_per_s":
+			w.BytesPerS = 200
+		case "chunk_bytes":
+			w.ChunkBytes, w.Delay = 20, unit/4 // pieces that can be told apart
+		case "code":
+			w.Code = "write_timeout"
+		case "peers":
+			w.Peers = []string{"node2"}
+		}
+	}
 	switch kind {
-	case chaos.Latency, chaos.SlowBody, chaos.SlowAccept, chaos.SlowClose:
+	case chaos.Latency, chaos.SlowBody, chaos.SlowAccept:
 		w.Delay = unit
-	case chaos.ClockSkew:
-		w.Skew = time.Hour
-	case chaos.Status:
-		w.Status = 503
 	case chaos.Truncate:
 		w.Bytes = 10
-	case chaos.Quota:
-		w.Limit, w.Period = 1, 3*time.Minute
-	case chaos.Bandwidth:
-		w.BytesPerS = 200
-	case chaos.Slice:
-		w.ChunkBytes, w.Delay = 20, unit/4 // pieces that can be told apart
-	case chaos.CQLError:
-		w.Code = "write_timeout"
-	case chaos.Partition:
-		w.Peers = []string{"node2"}
 	}
 	return w
 }

@@ -64,7 +64,7 @@ func before(b *testing.B, hosts []string) (contact []string, port int) {
 	}
 	port = free.Addr().(*net.TCPAddr).Port
 	free.Close()
-	cfg := cqlproxy.Config{Dependency: "cassandra", Injector: injector, Failed: func(err error) { b.Error(err) }}
+	cfg := cqlproxy.Config{Dependency: "cassandra", Injector: injector, OnError: func(err error) { b.Error(err) }}
 	for i, host := range hosts {
 		ip := fmt.Sprintf("127.1.0.%d", i+1)
 		contact = append(contact, ip)

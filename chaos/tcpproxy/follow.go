@@ -1,0 +1,128 @@
+package tcpproxy
+
+import (
+	"maps"
+	"time"
+
+	"github.com/backstay-go/backstay/chaos"
+)
+
+// admit applies what happens before the upstream is dialed, as the plan is at each
+// moment; false means that there will be no connection.
+func (r *relay) admit(followed *chaos.Followed) bool {
+	for {
+		next, changed := r.proxy.cfg.Injector.Next()
+		var wait time.Duration
+		for _, f := range forces(followed.Faults(r.proxy.ctx)) {
+			more, refuse := f.effect.admit(r, f.Fault)
+			if refuse {
+				r.abort(true)
+				return false
+			}
+			wait += more
+		}
+		left := wait - time.Since(r.began)
+		if left <= 0 {
+			return true
+		}
+		if !r.sleep(sooner(left, next), changed) {
+			return false
+		}
+	}
+}
+
+// follow keeps the faults in force up to date until the relay ends.
+func (r *relay) follow(followed *chaos.Followed) {
+	for r.update(followed, true) {
+	}
+}
+
+// update looks at the faults, and waits until it is time to look again if asked to; false
+// means that the relay has ended.
+func (r *relay) update(followed *chaos.Followed, wait bool) bool {
+	next, changed := r.proxy.cfg.Injector.Next()
+	now, again := r.take(followed.Faults(r.proxy.ctx))
+	if r.over() {
+		return false
+	}
+	old := r.now.Swap(&inForce{forces: now, changed: make(chan struct{}), outdated: changed})
+	close(old.changed)
+	return !wait || r.sleep(sooner(again, next), changed)
+}
+
+// sleep waits until a time has passed (0: none), the plan is changed, or a trip asks for
+// a look; false means that the relay or the proxy has ended.
+func (r *relay) sleep(d time.Duration, changed <-chan struct{}) bool {
+	var wake <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		wake = timer.C
+	}
+	select {
+	case <-r.done:
+		return false
+	case <-r.proxy.ctx.Done():
+		return false
+	case <-changed:
+	case <-r.look:
+	case <-wake:
+	}
+	return !r.over()
+}
+
+// sooner is the shorter of two times, of which 0 is never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// take applies the faults that act on a live connection, and those that are over. It
+// leaves out what waits for the connection's age, and says when to look again.
+func (r *relay) take(faults []chaos.Fault) (now []force, again time.Duration) {
+	age, open := time.Since(r.began), map[string]time.Duration{}
+	for _, f := range forces(faults) {
+		if left := f.What.AfterUptime - age; left > 0 {
+			again = sooner(again, left)
+			continue
+		}
+		open[f.Rule] = f.Begins
+		now = append(now, f)
+	}
+	gone := func(rule string, begins time.Duration) bool {
+		began, is := open[rule]
+		return !is || began != begins
+	}
+	r.mu.Lock()
+	maps.DeleteFunc(r.trips, func(rule string, t trip) bool { return gone(rule, t.begins) })
+	r.mu.Unlock()
+	for _, f := range r.now.Load().forces {
+		if gone(f.Rule, f.Begins) {
+			f.effect.ended(r)
+		}
+	}
+	for _, f := range now {
+		again = sooner(again, f.effect.apply(r, f.Fault))
+	}
+	return now, again
+}
+
+// current is the faults that hold for what is passed on now: once a plan was changed,
+// no byte that comes later meets the old one. It waits for follow, which waits for nothing.
+func (r *relay) current() *inForce {
+	for {
+		now := r.now.Load()
+		select {
+		case <-now.outdated:
+		default:
+			return now
+		}
+		select {
+		case <-now.changed:
+		case <-r.done:
+			return now
+		}
+	}
+}

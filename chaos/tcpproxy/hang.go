@@ -1,0 +1,16 @@
+package tcpproxy
+
+import "github.com/backstay-go/backstay/chaos"
+
+// hang holds bytes and the end of a direction back as long as it lasts; nothing is lost.
+type hang struct{ stops }
+
+func (hang) part(_ *pipe, _ force, _ []byte, fate *fate) bool {
+	fate.hold = true
+	return true
+}
+
+func (hang) finish(_ chaos.Fault, end *ending) bool {
+	end.hold = true
+	return true
+}
