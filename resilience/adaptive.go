@@ -43,7 +43,7 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 //
 // Safe for concurrent use.
 type adaptive struct {
-	guard *Guard
+	gate *gate
 	// policy is nil while the limit is fixed.
 	policy atomic.Pointer[AdaptivePolicy]
 
@@ -100,14 +100,14 @@ func (a *adaptive) observe(ctx context.Context, p *AdaptivePolicy, start, now in
 		a.late.Add(1)
 		a.took.Add(max(took, int64(p.late())))
 	}
-	inUse, waiting := a.guard.bulkhead.counts()
+	inUse, waiting := a.gate.bulkhead.counts()
 	if waiting > 0 {
 		inUse = math.MaxInt32
 	}
 	if int64(inUse) > a.peak.Load() {
 		a.peak.Store(int64(inUse))
 	}
-	if calls >= max(minRound, a.guard.bulkhead.limit.Load()/4) || now-since >= int64(p.Objective) {
+	if calls >= max(minRound, a.gate.bulkhead.limit.Load()/4) || now-since >= int64(p.Objective) {
 		a.decide(ctx, since, now)
 	}
 }
@@ -120,16 +120,16 @@ func (a *adaptive) decide(ctx context.Context, since, now int64) {
 		a.mu.Unlock()
 		return
 	}
-	old := a.guard.bulkhead.limit.Load()
+	old := a.gate.bulkhead.limit.Load()
 	limit := p.next(old, a.calls.Load(), a.near.Load(), a.late.Load(), a.took.Load(), a.peak.Load())
 	a.restartLocked(now)
 	if limit != old {
-		a.guard.bulkhead.setLimit(int(limit), now)
-		a.guard.queue(ctx, Event{Kind: LimitChanged, Dependency: a.guard.name, Limit: int(limit)})
+		a.gate.bulkhead.setLimit(int(limit), now)
+		a.gate.queue(ctx, Event{Kind: LimitChanged, Dependency: a.gate.name, Limit: int(limit)})
 	}
 	a.mu.Unlock()
 	if limit != old {
-		a.guard.deliver()
+		a.gate.deliver()
 	}
 }
 

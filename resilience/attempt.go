@@ -11,24 +11,21 @@ import (
 // itself, and whoever called Hold. It is the one thing that a call allocates.
 type attempt struct {
 	lazyDeadline
-	// circuit is what the breaker's state was at the start; nil: nothing is observed.
-	circuit *circuit
-	probe   *probe
-	shadow  *shadowed // nil: none watches
-	start   int64
-	number  int32
-	hedged  bool
-	apart   bool // it may outlive the call
+	pass
+	shadow *shadowed // nil: none watches
+	number int32
+	hedged bool
+	apart  bool // it may outlive the call
 	// holders is how many still work: the call, and each Hold.
 	holders atomic.Int32
 	// reported: the outcome was told to breaker and limit.
 	reported atomic.Bool
-	// forget: its value must not be remembered.
-	forget atomic.Bool
+	// doNotStore: its value must not be remembered.
+	doNotStore atomic.Bool
 	// lost: it was cancelled because another attempt won.
 	lost atomic.Bool
-	// took is the time until the report; set only if somebody will ask.
-	took atomic.Int64
+	// reportedAfter is the time until the report; set only for listeners.
+	reportedAfter atomic.Int64
 	// done: the call let go. Only its own goroutine looks.
 	done bool
 }
@@ -66,15 +63,15 @@ func (a *attempt) judge(err error, now int64) Verdict {
 		err = context.DeadlineExceeded
 	}
 	v := a.cfg.guard.classify(err)
-	if v.Outcome == Failure && a.hurried(err, now) {
-		v.Outcome, v.hurried = Ignored, true
+	if v.Outcome == Failure && a.callerDeadlinePassed(err, now) {
+		v.Outcome, v.callerDeadlinePassed = Ignored, true
 	}
 	return v
 }
 
-// hurried reports whether the caller's own deadline cut the attempt, before it had
+// callerDeadlinePassed reports whether the caller's own deadline cut the attempt, before it had
 // taken as long as the policy would have let it. That says nothing of the dependency.
-func (a *attempt) hurried(err error, now int64) bool {
+func (a *attempt) callerDeadlinePassed(err error, now int64) bool {
 	theirs := a.theirs && now >= a.end || isDeadline(a.parent.Err())
 	return theirs && now-a.start < int64(a.cfg.attemptBound()) && isTimeout(err)
 }
@@ -85,33 +82,16 @@ func (a *attempt) report(now int64, err error, v Verdict) {
 		return
 	}
 	took := now - a.start
-	if a.probe != nil || a.cfg.listens() {
-		a.took.Store(took)
+	if a.cfg.listens() {
+		a.reportedAfter.Store(took)
 	}
 	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && v.Outcome == Success {
 		a.cfg.op.latency.add(took)
 	}
 	if a.shadow != nil {
-		a.shadow.report(a, err, v)
+		a.shadow.learn(a, err, v)
 	}
-	if p := a.cfg.shared.Bulkhead.Adaptive; p != nil {
-		a.cfg.guard.adaptive.observe(a, p, a.start, now, err, v)
-	}
-	switch {
-	case a.circuit == nil:
-	case a.probe == nil:
-		p := a.cfg.shared.Breaker
-		if bad, slow, counts := p.weigh(v, took); counts {
-			a.cfg.guard.breaker.observe(a, a.circuit, p, now, bad, slow, err)
-		}
-	case err != nil:
-		a.finishProbe(err, v)
-	}
-}
-
-// finishProbe tells the breaker how a probe went, once.
-func (a *attempt) finishProbe(err error, v Verdict) {
-	a.cfg.guard.breaker.finish(a, a.probe, a.cfg.shared.Breaker.weighProbe(v, a.took.Load()), err)
+	a.cfg.guard.learn(a, a.cfg.shared, &a.pass, now, err, v)
 }
 
 // abandon is called when a panic or Goexit ended the call.
@@ -136,12 +116,9 @@ func (a *attempt) letGo(now int64) {
 		return
 	}
 	a.finish()
-	a.cfg.guard.bulkhead.release(now-a.start, now)
+	a.cfg.guard.leave(a, a.cfg.shared, &a.pass, now, true)
 	if a.shadow != nil {
-		a.shadow.release()
-	}
-	if a.probe != nil {
-		a.finishProbe(nil, Verdict{})
+		a.shadow.leave(a)
 	}
 }
 

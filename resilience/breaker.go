@@ -39,7 +39,7 @@ import (
 //
 // Safe for concurrent use.
 type breaker struct {
-	guard *Guard
+	gate *gate
 	// now is the current stay in a state. Nil: the breaker was never configured.
 	now atomic.Pointer[circuit]
 
@@ -91,7 +91,7 @@ func (b *breaker) configure(p BreakerPolicy) {
 	defer b.mu.Unlock()
 	old, had := b.policy, b.machine != nil
 	b.policy = p
-	now := b.guard.now()
+	now := b.gate.now()
 	switch c := b.now.Load(); {
 	case !had:
 		b.machine = b.newMachine(p)
@@ -111,7 +111,7 @@ func (b *breaker) configure(p BreakerPolicy) {
 // passed whenever our timer fires.
 func (b *breaker) newMachine(p BreakerPolicy) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:        b.guard.name,
+		Name:        b.gate.name,
 		MaxRequests: uint32(min(int64(p.Probes), math.MaxUint32)),
 		Timeout:     1,
 		ReadyToTrip: func(gobreaker.Counts) bool { return true },
@@ -160,17 +160,17 @@ func (b *breaker) tellLocked(outcome error) {
 // enterLocked begins a stay in a state, as gobreaker decided.
 func (b *breaker) enterLocked(from, to BreakerState) {
 	next := &circuit{kind: to}
-	next.window.Store(newWindow(b.policy.Window, b.guard.now()))
-	event := Event{Kind: BreakerChanged, Dependency: b.guard.name, From: from, To: to}
+	next.window.Store(newWindow(b.policy.Window, b.gate.now()))
+	event := Event{Kind: BreakerChanged, Dependency: b.gate.name, From: from, To: to}
 	switch to {
 	case BreakerOpen:
 		if from == BreakerHalfOpen {
 			b.recoveries++
 		}
 		period := b.openPeriodLocked()
-		next.until = b.guard.clock.Now().Add(period)
+		next.until = b.gate.clock.Now().Add(period)
 		if !b.closed {
-			b.timer = b.guard.clock.AfterFunc(period, func() { b.recover(next) })
+			b.timer = b.gate.clock.AfterFunc(period, func() { b.recover(next) })
 		}
 		event.Err = b.cause
 	case BreakerClosed:
@@ -178,7 +178,7 @@ func (b *breaker) enterLocked(from, to BreakerState) {
 	}
 	b.now.Store(next)
 	if b.policy.Mode == BreakerAuto {
-		b.guard.queue(b.by, event)
+		b.gate.queue(b.by, event)
 	}
 }
 
@@ -188,7 +188,7 @@ func (b *breaker) openPeriodLocked() time.Duration {
 	period := float64(b.policy.OpenFor) * math.Pow(2, float64(min(b.recoveries, 62)))
 	period = min(period, float64(b.policy.MaxOpenFor))
 	if j := b.policy.Jitter; j > 0 {
-		period *= 1 - j + 2*j*b.guard.clock.Float64()
+		period *= 1 - j + 2*j*b.gate.clock.Float64()
 	}
 	return time.Duration(period)
 }
@@ -196,12 +196,12 @@ func (b *breaker) openPeriodLocked() time.Duration {
 // recover lets gobreaker move an open circuit on to half-open.
 func (b *breaker) recover(c *circuit) {
 	b.mu.Lock()
-	b.by = b.guard.background()
+	b.by = b.gate.background()
 	if b.now.Load() == c && !b.closed && b.machine.State() == gobreaker.StateOpen {
 		b.timer.Reset(time.Millisecond) // fired within gobreaker's own 1 ns
 	}
 	b.mu.Unlock()
-	b.guard.deliver()
+	b.gate.deliver()
 }
 
 // admits reports whether an attempt would be admitted now, and under which circuit.
@@ -271,8 +271,8 @@ func (b *breaker) reserve(c *circuit, patience time.Duration) *probe {
 	if b.policy.ProbeTimeout > 0 {
 		patience = b.policy.ProbeTimeout
 	}
-	p.watchdog = b.guard.clock.AfterFunc(patience, func() {
-		b.finish(b.guard.background(), p, errBad, errHung)
+	p.watchdog = b.gate.clock.AfterFunc(patience, func() {
+		b.finish(b.gate.background(), p, errBad, errHung)
 	})
 	return p
 }
@@ -302,7 +302,7 @@ func (b *breaker) finish(ctx context.Context, p *probe, outcome, cause error) {
 		}
 	}
 	b.mu.Unlock()
-	b.guard.deliver()
+	b.gate.deliver()
 }
 
 // observe counts an attempt that started under circuit c and ended at now.
@@ -320,7 +320,7 @@ func (b *breaker) observe(ctx context.Context, c *circuit, p *BreakerPolicy, now
 // weigh is what an attempt counts as, if it counts.
 func (p *BreakerPolicy) weigh(v Verdict, took int64) (bad, slow, counts bool) {
 	bad, slow = v.Outcome == Failure, p.SlowCall > 0 && took >= int64(p.SlowCall)
-	return bad, slow, bad || v.Outcome == Success || v.hurried && slow
+	return bad, slow, bad || v.Outcome == Success || v.callerDeadlinePassed && slow
 }
 
 // weighProbe is what the state machine is told of a probe.
@@ -352,7 +352,7 @@ func (b *breaker) trip(ctx context.Context, c *circuit, now int64, err error) {
 		b.by = nil
 	}
 	b.mu.Unlock()
-	b.guard.deliver()
+	b.gate.deliver()
 }
 
 // close stops the timers. The state stays as it is.

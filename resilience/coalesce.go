@@ -46,7 +46,7 @@ type landed[T any] struct {
 	err      error
 	judged   Verdict
 	ended    bool
-	forget   bool
+	doNotStore   bool
 	panicked *Panic
 	exited   bool
 }
@@ -91,7 +91,7 @@ func fly[T any](r *run, key string, call func(context.Context) (T, error), opts 
 	case l.exited:
 		runtime.Goexit()
 	}
-	r.judged, r.ended, r.forget, r.attempts = l.judged, l.ended, l.forget, l.result.Attempts
+	r.judged, r.ended, r.doNotStore, r.attempts = l.judged, l.ended, l.doNotStore, l.result.Attempts
 	return l.result, l.err
 }
 
@@ -176,7 +176,7 @@ func board[T any](ctx context.Context, cfg *opConfig, call func(context.Context)
 		}()
 		r := run{ctx: ctx, cfg: cfg, apart: true}
 		l.result.Value, l.result.Source, l.err = attempts(&r, call, []CallOption[T]{{dispose: dispose}})
-		l.result.Attempts, l.judged, l.ended, l.forget, l.exited = r.attempts, r.judged, r.ended, r.forget, false
+		l.result.Attempts, l.judged, l.ended, l.doNotStore, l.exited = r.attempts, r.judged, r.ended, r.doNotStore, false
 	}()
 	<-done
 	return l

@@ -68,7 +68,7 @@ func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(o
 		}
 	}()
 	if a.cfg.listens() {
-		a.tellStart()
+		a.emitStart()
 	}
 	launched = true
 	a.cfg.guard.clock.Go(func() {
@@ -141,14 +141,14 @@ func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), 
 			verdict = a.judge(o.err, now)
 			a.report(now, o.err, verdict)
 			if a.cfg.listens() {
-				a.tellEnd(o.err, verdict, false)
+				a.emitEnd(o.err, verdict, false)
 			}
 			return v, verdict, o.err
 		}
 		o = <-result
 	}
 	if a.cfg.listens() {
-		a.tellEnd(o.failure(), o.verdict, true)
+		a.emitEnd(o.failure(), o.verdict, true)
 	}
 	o.resume()
 	return o.value, o.verdict, o.err

@@ -44,15 +44,15 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	}
 	r := run{ctx: ctx, cfg: c}
 	if c.listens() {
-		return heard(&r, call, opts)
+		return observed(&r, call, opts)
 	}
 	return perform(&r, call, opts)
 }
 
-// heard is perform with its beginning and end told to listeners, whatever the end is.
-func heard[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
+// observed is perform with events at its beginning and end, whatever the end is.
+func observed[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
 	class := classOf(r.ctx, r.cfg.Criticality)
-	r.ctx = r.tell(&Event{Kind: CallStarted, Criticality: class})
+	r.ctx = r.emit(&Event{Kind: CallStarted, Criticality: class})
 	r.begin(r.cfg.guard.now())
 	r.fresh = true
 	err = errAbandoned // unless perform returns
@@ -61,7 +61,7 @@ func heard[T any](r *run, call func(context.Context) (T, error), opts []CallOpti
 		if end == 0 || err != nil {
 			end = r.cfg.guard.now()
 		}
-		r.tell(&Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
+		r.emit(&Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
 			Cause: res.Cause, Criticality: class, Took: time.Duration(end - r.start)})
 	}()
 	res, err = perform(r, call, opts)
@@ -98,7 +98,7 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 	}
 	if err == nil {
 		if last != nil {
-			last.last.remember(last.key, res.Value, r.cfg.guard.clock.Now(), r.forget)
+			last.last.remember(last.key, res.Value, r.cfg.guard.clock.Now(), r.doNotStore)
 		}
 		return res, nil
 	}
@@ -126,11 +126,11 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 			v, verdict, err = detached(r, a, call, disposeOf(opts))
 		default:
 			v, verdict, err = inline(a, call)
-			r.end = a.start + a.took.Load()
+			r.end = a.start + a.reportedAfter.Load()
 		}
 		if err == nil {
 			if r.cfg.Hedge == nil {
-				r.forget = a.forget.Load()
+				r.doNotStore = a.doNotStore.Load()
 			}
 			if s := r.cfg.guard.shadow.Load(); s != nil {
 				s.succeeded(r)
@@ -157,7 +157,7 @@ func inline[T any](a *attempt, call func(context.Context) (T, error)) (v T, verd
 		return invoke(a, call, true)
 	}
 	err, verdict = errAbandoned, Verdict{Outcome: Failure, Repeat: RepeatNever} // unless invoke returns
-	defer func() { a.tellEnd(err, verdict, true) }()
+	defer func() { a.emitEnd(err, verdict, true) }()
 	v, verdict, err = invoke(a, call, true)
 	return v, verdict, err
 }
@@ -173,7 +173,7 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 		}
 	}()
 	if here && a.cfg.listens() {
-		a.tellStart()
+		a.emitStart()
 	}
 	v, err = call(a)
 	now := a.cfg.guard.now()
@@ -186,14 +186,14 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 	return v, verdict, err
 }
 
-// tellStart tells that an attempt begins, and takes on the context that listeners
+// emitStart emits that an attempt begins, and takes on the context that listeners
 // want. Nobody else may look at the attempt yet.
-func (a *attempt) tellStart() {
-	a.parent = a.cfg.tell(a.parent, &Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart})
+func (a *attempt) emitStart() {
+	a.parent = a.cfg.emit(a.parent, &Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart})
 }
 
-// tellEnd tells that an attempt has ended. Its context may be over by now.
-func (a *attempt) tellEnd(err error, v Verdict, won bool) {
-	a.cfg.tell(a, &Event{Kind: AttemptEnded, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart, Won: won && err == nil,
-		Err: err, Verdict: v, Took: time.Duration(a.took.Load())})
+// emitEnd emits that an attempt has ended. Its context may be over by now.
+func (a *attempt) emitEnd(err error, v Verdict, won bool) {
+	a.cfg.emit(a, &Event{Kind: AttemptEnded, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart, Won: won && err == nil,
+		Err: err, Verdict: v, Took: time.Duration(a.reportedAfter.Load())})
 }

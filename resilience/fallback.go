@@ -58,7 +58,7 @@ func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Res
 		if ok {
 			res.Cause = err
 			if r.cfg.listens() {
-				r.tell(&Event{Kind: FellBack, Source: res.Source, Age: res.Age, Err: err})
+				r.emit(&Event{Kind: FellBack, Source: res.Source, Age: res.Age, Err: err})
 			}
 			return res, nil
 		}

@@ -27,23 +27,12 @@ type Caller interface{ operation() *Operation }
 // closes it. The zero value and nil refuse every call with ErrPolicy. A panic or
 // Goexit in a call gives back what the call held and goes on to the caller.
 type Guard struct {
-	name     string
-	base     time.Time    // origin of all offsets
-	clock    *clock.Clock // nil: real time
+	gate
 	classify Classifier
-	listening
-	bulkhead bulkhead
-	adaptive adaptive
-	breaker  breaker
-	budget   budget
 	own      *Operation // the default one
 	shadow   atomic.Pointer[Shadow]
-	closed   atomic.Bool
 	// lostPanics counts panics that no caller was left to get.
 	lostPanics atomic.Int64
-	ending     context.Context // done once the guard is closed
-	end        context.CancelFunc
-	tasks      sync.WaitGroup // the guard's own goroutines
 
 	mu         sync.Mutex
 	policy     Policy // as it was given
@@ -86,7 +75,7 @@ type opConfig struct {
 }
 
 func (c *opConfig) dependency() string { return c.guard.name }
-func (c *opConfig) listens() bool      { return len(c.guard.listeners) > 0 }
+func (c *opConfig) listens() bool      { return len(c.guard.listeners.all) > 0 }
 
 // Option sets what a Policy can't say. It is for New, and nil does nothing.
 type Option func(*options)
@@ -105,10 +94,8 @@ func WithListener(l Listener) Option {
 // WithClassifier sets how the errors of attempts are judged. Default: DefaultClassifier.
 func WithClassifier(c Classifier) Option { return func(o *options) { o.classify = c } }
 
-// A virtual clock is for package simulate alone.
-func init() {
-	clock.Option = func(c *clock.Clock) any { return Option(func(o *options) { o.clock = c }) }
-}
+// WithClock is for package simulate alone: nobody else can make a virtual clock.
+func WithClock(c *clock.Clock) Option { return func(o *options) { o.clock = c } }
 
 // New checks the policy and returns its guard. The error matches ErrPolicy and
 // names every problem.
@@ -128,14 +115,12 @@ func New(p Policy, opts ...Option) (*Guard, error) {
 	if slices.Contains(o.listeners, nil) {
 		return nil, fmt.Errorf("%w %q: a listener is nil", ErrPolicy, p.Name)
 	}
-	g := &Guard{name: p.Name, base: o.clock.Now(), clock: o.clock, classify: o.classify, operations: map[string]*Operation{}}
-	g.listeners = o.listeners
-	g.ending, g.end = context.WithCancel(noContext{})
-	g.breaker.guard, g.adaptive.guard, g.bulkhead.clock = g, g, o.clock
+	g := &Guard{classify: o.classify, operations: map[string]*Operation{}}
+	g.open(p.Name, o.clock, o.listeners)
 	g.own = &Operation{guard: g, name: DefaultOperation}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.applyLocked(p, true)
+	g.applyLocked(p)
 	return g, nil
 }
 
@@ -176,8 +161,10 @@ func (g *Guard) Policy() Policy {
 	return g.policy.clone()
 }
 
-// Close refuses new calls with ErrClosed, ends the guard's goroutines and waits
-// for them. Calls in flight go on. Closing twice does nothing.
+// Close refuses new calls with ErrClosed and ends the guard's goroutines without
+// waiting for them: refreshes in the background are cancelled. Calls in flight go on.
+// It may be called from anywhere, also from a listener or a refresh, and closing twice
+// does nothing. Shutdown waits too.
 func (g *Guard) Close() error {
 	if g == nil || g.own == nil {
 		return nil
@@ -187,12 +174,22 @@ func (g *Guard) Close() error {
 	shadow := g.shadow.Swap(nil)
 	g.mu.Unlock()
 	if shadow != nil {
-		shadow.end()
+		shadow.stop()
 	}
-	g.end()
-	g.breaker.close()
-	g.tasks.Wait()
+	g.shut()
 	return nil
+}
+
+// Shutdown is Close, and then waits until the guard's goroutines have ended, or until
+// ctx has; the error then says how many are left. A refresh whose call ignores its
+// context runs on. Called from a refresh or from a listener, it waits for itself until
+// ctx ends.
+func (g *Guard) Shutdown(ctx context.Context) error {
+	if g == nil || g.own == nil {
+		return nil
+	}
+	_ = g.Close() // is always nil
+	return g.tasks.wait(ctx, g.name)
 }
 
 func (g *Guard) operation() *Operation {
@@ -204,13 +201,6 @@ func (g *Guard) operation() *Operation {
 
 func (o *Operation) operation() *Operation { return o }
 
-// now is the time as an offset from the guard's base: monotonic, and cheaper than
-// time.Now.
-func (g *Guard) now() int64 { return int64(g.clock.Since(g.base)) }
-
-// at is the time of an offset.
-func (g *Guard) at(offset int64) time.Time { return g.base.Add(time.Duration(offset)) }
-
 // until is the time from now to d. A deadline that has no monotonic reading is held
 // against the wall clock.
 func (g *Guard) until(d time.Time, now int64) time.Duration {
@@ -220,19 +210,11 @@ func (g *Guard) until(d time.Time, now int64) time.Duration {
 	return d.Sub(g.base) - time.Duration(now)
 }
 
-// background is the context of what no call asked for. It ends with the guard.
-func (g *Guard) background() context.Context { return g.ending }
-
 // task runs f on a goroutine that the guard owns; f ends when its context does.
 // It reports false, and does nothing, once the guard is closed. A panic in f is
 // counted as lost.
 func (g *Guard) task(f func(ending context.Context)) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed.Load() {
-		return false
-	}
-	g.tasks.Go(func() {
+	return g.tasks.start(func() {
 		defer func() {
 			if recover() != nil {
 				g.lostPanics.Add(1)
@@ -240,29 +222,14 @@ func (g *Guard) task(f func(ending context.Context)) bool {
 		}()
 		f(g.ending)
 	})
-	return true
 }
 
 // applyLocked puts a valid policy in force.
-func (g *Guard) applyLocked(p Policy, first bool) {
-	p = p.clone()
-	full := p.WithDefaults()
-	g.policy = p
-	before := g.shared
-	s := &shared{Policy: full, amplification: full.Amplification()}
+func (g *Guard) applyLocked(p Policy) {
+	g.policy = p.clone()
+	full := g.policy.WithDefaults()
+	s := g.apply(full, g.shared)
 	g.shared = s
-	if full.Breaker != nil {
-		g.breaker.configure(*full.Breaker)
-	}
-	if full.Budget != nil {
-		g.budget.configure(*full.Budget, first || g.budget.size.Load() == 0)
-	}
-	if r := full.RateLimit; r != nil {
-		s.limiter = limiterFor(*r, before)
-	}
-	g.bulkhead.configure(full.Bulkhead.Queue, full.Bulkhead.LIFO)
-	g.adaptive.configure(full.Bulkhead.Adaptive, g.now())
-	g.bulkhead.setLimit(full.Bulkhead.startLimit(before, int(g.bulkhead.limit.Load())), g.now())
 	g.own.put(s, full.Default)
 	for name, o := range full.Operations {
 		if g.operations[name] == nil {
@@ -333,11 +300,3 @@ func DefaultClassifier(err error) Verdict {
 	}
 	return Verdict{Outcome: Failure}
 }
-
-// noContext is where a guard's own context begins: the guard belongs to no call.
-type noContext struct{}
-
-func (noContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (noContext) Done() <-chan struct{}       { return nil }
-func (noContext) Err() error                  { return nil }
-func (noContext) Value(any) any               { return nil }

@@ -51,7 +51,7 @@ func (rc *racing[T]) finish(o outcome[T]) {
 func (rc *racing[T]) lose(o outcome[T]) {
 	o.lose(rc.dispose)
 	if o.attempt.cfg.listens() {
-		o.attempt.tellEnd(o.failure(), o.verdict, false)
+		o.attempt.emitEnd(o.failure(), o.verdict, false)
 	}
 }
 
@@ -96,11 +96,11 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 				winner = o.attempt
 			}
 			if r.cfg.listens() {
-				o.attempt.tellEnd(o.failure(), o.verdict, true)
+				o.attempt.emitEnd(o.failure(), o.verdict, true)
 			}
 			o.resume()
 			if winner != nil {
-				r.forget = winner.forget.Load()
+				r.doNotStore = winner.doNotStore.Load()
 				if winner.hedged {
 					from = Hedge
 				}

@@ -62,19 +62,19 @@ func (l *LastGood[T]) Forget(key string) {
 	}
 }
 
-// DoNotRemember says, from within a call, that the value it is about to return must not
+// DoNotStore says, from within a call, that the value it is about to return must not
 // be served later: a LastGood does not keep it, and drops what it kept under the same
 // key. A client library uses it for answers that forbid it (Cache-Control: no-store).
 // Outside a guarded call it does nothing.
-func DoNotRemember(ctx context.Context) {
+func DoNotStore(ctx context.Context) {
 	if a := attemptOf(ctx); a != nil {
-		a.forget.Store(true)
+		a.doNotStore.Store(true)
 	}
 }
 
 // remember keeps a value, or drops what is kept if the value must not be.
-func (l *LastGood[T]) remember(key string, v T, now time.Time, forget bool) {
-	if forget {
+func (l *LastGood[T]) remember(key string, v T, now time.Time, doNotStore bool) {
+	if doNotStore {
 		l.Forget(key)
 		return
 	}
@@ -156,7 +156,7 @@ func refresh[T any](r *run, l *LastGood[T], key string, call func(context.Contex
 		r := run{ctx: ctx, cfg: cfg, apart: true}
 		v, _, err := attempts(&r, call, []CallOption[T]{{dispose: dispose}})
 		if err == nil {
-			l.remember(key, v, cfg.guard.clock.Now(), r.forget)
+			l.remember(key, v, cfg.guard.clock.Now(), r.doNotStore)
 		}
 	})
 	if !started {

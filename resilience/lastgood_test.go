@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// TestWhatMustNotBeRemembered holds DoNotRemember on each path that a value can take.
+// TestWhatMustNotBeRemembered holds DoNotStore on each path that a value can take.
 func TestWhatMustNotBeRemembered(t *testing.T) {
 	for name, change := range map[string]func(*resilience.OperationPolicy) []resilience.CallOption[int]{
 		"on the caller's goroutine": func(*resilience.OperationPolicy) []resilience.CallOption[int] { return nil },
@@ -41,7 +41,7 @@ func TestWhatMustNotBeRemembered(t *testing.T) {
 				call := func(value int, forget bool) (resilience.Result[int], error) {
 					return resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
 						if forget {
-							resilience.DoNotRemember(ctx)
+							resilience.DoNotStore(ctx)
 						}
 						if value == 0 {
 							return 0, down
@@ -65,7 +65,7 @@ func TestWhatMustNotBeRemembered(t *testing.T) {
 			})
 		})
 	}
-	resilience.DoNotRemember(t.Context()) // outside a call: nothing
+	resilience.DoNotStore(t.Context()) // outside a call: nothing
 }
 
 // TestLastGoodHoldsTheMostRecentlyUsed: as many as it was made for, and no more, whether

@@ -6,17 +6,18 @@ import (
 	"sync/atomic"
 )
 
-// listening tells a guard's listeners what happens. A call's events are told
-// where they happen; changes of the guard's state are queued under the lock that
-// makes them and told afterwards, one goroutine at a time, so that they arrive in
-// their order and no lock is held.
-type listening struct {
-	listeners []Listener // never changes
-	panics    atomic.Int64
+// listeners passes on what happens in a gate. A call's events are emitted where they
+// happen. Changes of state are queued under the lock that makes them and delivered
+// afterwards, by one goroutine at a time, so that they arrive in their order and no
+// lock is held.
+type listeners struct {
+	all    []Listener // never changes
+	panics atomic.Int64
+	tasks  tasks
 
-	mu      sync.Mutex
-	pending []change
-	telling bool
+	mu         sync.Mutex
+	pending    []change
+	delivering bool
 }
 
 // change is a change of state, and the context of what caused it.
@@ -25,9 +26,9 @@ type change struct {
 	event Event
 }
 
-// tell tells one event and returns the context that the listeners want.
-func (l *listening) tell(ctx context.Context, e *Event) context.Context {
-	for _, listener := range l.listeners {
+// emit passes one event to all and returns the context that they want.
+func (l *listeners) emit(ctx context.Context, e *Event) context.Context {
+	for _, listener := range l.all {
 		if next := l.handle(ctx, listener, e); next != nil {
 			ctx = next
 		}
@@ -37,20 +38,20 @@ func (l *listening) tell(ctx context.Context, e *Event) context.Context {
 
 // handle calls one listener. A panic in it ends nothing but its own event. Goexit
 // ends the goroutine; what it holds is given back by deferred functions.
-func (l *listening) handle(ctx context.Context, listener Listener, e *Event) context.Context {
+func (l *listeners) handle(ctx context.Context, listener Listener, e *Event) context.Context {
 	defer l.survive()
 	return listener.Handle(ctx, *e)
 }
 
-func (l *listening) survive() {
+func (l *listeners) survive() {
 	if recover() != nil {
 		l.panics.Add(1)
 	}
 }
 
 // queue keeps a change of state until deliver. It may be called under any lock.
-func (l *listening) queue(ctx context.Context, e Event) {
-	if len(l.listeners) == 0 {
+func (l *listeners) queue(ctx context.Context, e Event) {
+	if len(l.all) == 0 {
 		return
 	}
 	l.mu.Lock()
@@ -63,38 +64,69 @@ func (l *listening) queue(ctx context.Context, e Event) {
 	l.pending = append(l.pending, change{ctx, e})
 }
 
-// deliver tells what is queued, unless another goroutine is at it, which then
-// tells this too. No lock is held.
-func (l *listening) deliver() {
-	if len(l.listeners) == 0 {
+// deliver emits what is queued now, unless another goroutine is at it, which then
+// emits this too. What is queued meanwhile is left to a goroutine of the gate, so
+// that no caller is kept to emit the events of others. No lock is held.
+func (l *listeners) deliver() {
+	if len(l.all) == 0 {
 		return
 	}
 	l.mu.Lock()
-	if l.telling || len(l.pending) == 0 {
+	if l.delivering || len(l.pending) == 0 {
 		l.mu.Unlock()
 		return
 	}
-	l.telling = true
+	l.delivering = true
+	own := len(l.pending)
 	l.mu.Unlock()
+	l.drain(own)
+}
+
+// drain emits at most the given number of changes and hands over the rest. The
+// caller has set delivering.
+func (l *listeners) drain(most int) {
 	done := false
 	defer func() {
 		if !done { // a listener ended this goroutine
-			l.mu.Lock()
-			l.telling = false
-			l.mu.Unlock()
-			l.deliver()
+			l.handOver()
 		}
 	}()
-	for {
-		l.mu.Lock()
-		if len(l.pending) == 0 {
-			l.telling, done = false, true
-			l.mu.Unlock()
+	for ; most > 0; most-- {
+		next, ok := l.next()
+		if !ok {
+			done = true
 			return
 		}
-		next := l.pending[0]
-		l.pending = l.pending[1:]
+		l.emit(next.ctx, &next.event)
+	}
+	done = true
+	l.handOver()
+}
+
+// next takes the oldest change; with none left delivering ends.
+func (l *listeners) next() (c change, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) == 0 {
+		l.delivering = false
+		return c, false
+	}
+	c = l.pending[0]
+	l.pending = l.pending[1:]
+	return c, true
+}
+
+// handOver lets a goroutine of the gate go on, if anything is left.
+func (l *listeners) handOver() {
+	l.mu.Lock()
+	if len(l.pending) == 0 {
+		l.delivering = false
 		l.mu.Unlock()
-		l.tell(next.ctx, &next.event)
+		return
+	}
+	l.mu.Unlock()
+	const all = int(^uint(0) >> 1)
+	if !l.tasks.start(func() { l.drain(all) }) {
+		l.drain(all) // the gate is closed: there is little left, and nobody else
 	}
 }

@@ -266,6 +266,7 @@ func TestListenerGetsTheCallsContext(t *testing.T) {
 		}
 		close(release)
 		wg.Wait()
+		synctest.Wait() // the guard's own goroutine goes on with what was queued meanwhile
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, _ = resilience.Do(canceled, g, answer)

@@ -39,7 +39,7 @@ func takeToken(l *rate.Limiter, at time.Time) (rateToken, bool) {
 
 // giveBack returns the token. (A cancelled rate.Reservation would not: it gives back only
 // what later ones have not taken since, as if they had waited for it.)
-func (t rateToken) giveBack(g *Guard) {
+func (t rateToken) giveBack(g *gate) {
 	if t.limiter != nil {
 		t.limiter.AllowN(g.at(g.now()), -1) // up to the bucket's size
 	}

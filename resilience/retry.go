@@ -54,7 +54,7 @@ const (
 // its token. It returns why not, or an empty text.
 func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	switch {
-	case v.Outcome == Ignored && !v.hurried && r.ctx.Err() == nil:
+	case v.Outcome == Ignored && !v.callerDeadlinePassed && r.ctx.Err() == nil:
 		return gaveNever
 	case now >= r.deadline || isDeadline(r.ctx.Err()):
 		return gaveTimeout
@@ -113,7 +113,7 @@ const gaveNoRetry = "no retry"
 // sleep waits out the pause before the next attempt.
 func (r *run) sleep(err error) error {
 	if r.cfg.listens() {
-		r.tell(&Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
+		r.emit(&Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
 	}
 	if r.pause <= 0 {
 		return r.ctx.Err()

@@ -29,8 +29,8 @@ type run struct {
 	// that ended the call, but a refusal or the deadline.
 	judged Verdict
 	ended  bool
-	// forget: the attempt that won said DoNotRemember.
-	forget bool
+	// doNotStore: the attempt that won said DoNotStore.
+	doNotStore bool
 	// apart: it is no caller's own: coalesced, or a refresh ahead.
 	apart bool
 }
@@ -50,61 +50,46 @@ func (r *run) begin(now int64) {
 	}
 }
 
-// tell tells an event of the call; c.listens() was asked before.
-func (r *run) tell(e *Event) context.Context { return r.cfg.tell(r.ctx, e) }
+// emit emits an event of the call; c.listens() was asked before.
+func (r *run) emit(e *Event) context.Context { return r.cfg.emit(r.ctx, e) }
 
-func (c *opConfig) tell(ctx context.Context, e *Event) context.Context {
+func (c *opConfig) emit(ctx context.Context, e *Event) context.Context {
 	e.Dependency, e.Operation = c.guard.name, c.name
-	return c.guard.tell(ctx, e)
+	return c.guard.emit(ctx, e)
 }
 
-// refused tells a refusal and returns it as an error.
+// refused emits a refusal and returns it as an error.
 func (r *run) refused(refusal *Refusal, hedged bool) error {
 	if s := r.cfg.guard.shadow.Load(); s != nil {
 		s.compare(r.cfg.name, false, false)
 	}
 	if r.cfg.listens() {
-		r.tell(&Event{Kind: Refused, Err: refusal, Hedged: hedged})
+		r.emit(&Event{Kind: Refused, Err: refusal, Hedged: hedged})
 	}
 	return refusal
 }
 
-// admit passes breaker, rate limit and bulkhead and returns an attempt that may
-// start, or a refusal, or an error that ended the wait. Nothing is held after an
-// error. A hedge does not wait for a permit.
+// admit takes an attempt through the gate. It returns one that may start, or a
+// refusal, or an error that ended the wait. Nothing is held after an error. A hedge
+// does not wait for a permit.
 func (r *run) admit(hedged bool) (*attempt, error) {
 	c, g := r.cfg, r.cfg.guard
 	if g.closed.Load() {
 		return nil, r.refused(c.refuse.closed, hedged)
 	}
-	breaker := c.shared.Breaker
-	var circuit *circuit
-	if breaker != nil {
-		var ok bool
-		if circuit, ok = g.breaker.admits(breaker.Mode); !ok {
-			return nil, r.refused(c.refuseOpen(circuit), hedged)
-		}
-	}
-	var token rateToken
-	if c.shared.limiter != nil {
-		var ok bool
-		if token, ok = takeToken(c.shared.limiter, g.at(g.now())); !ok {
-			return nil, r.refused(c.refuse.limited, hedged)
-		}
-	}
-	if !g.bulkhead.tryAcquire() {
-		var err error
-		if hedged || c.shared.Bulkhead.Queue == 0 {
-			err = r.refused(c.refuse.full, hedged)
-		} else {
-			err = r.queueUp()
-		}
-		if err != nil {
-			token.giveBack(g)
+	p, no := g.ask(c.shared)
+	switch no {
+	case circuitOpen:
+		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
+	case noToken:
+		return nil, r.refused(c.refuse.limited, hedged)
+	case noPermit:
+		if err := r.waitForPermit(hedged); err != nil {
+			p.token.giveBack(&g.gate)
 			return nil, err
 		}
-		if breaker != nil { // it may have changed meanwhile
-			circuit = g.breaker.now.Load()
+		if p.circuit != nil { // it may have changed meanwhile
+			p.circuit = g.breaker.now.Load()
 		}
 	}
 	now := r.start
@@ -113,33 +98,38 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		r.begin(now)
 	}
 	r.fresh = false
-	var p *probe
-	if breaker != nil && circuit.kind != BreakerClosed && breaker.Mode == BreakerAuto {
-		var ok bool
-		if circuit, p, ok = g.breaker.enter(circuit, c.attemptBound()); !ok {
-			g.bulkhead.giveBack(now)
-			token.giveBack(g)
-			return nil, r.refused(c.refuseOpen(circuit), hedged)
-		}
+	if !g.enter(c.shared, &p, now, c.attemptBound(), true) {
+		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
 	}
-	if breaker != nil && breaker.Mode == BreakerDisabled {
-		circuit = nil
-	}
+	return r.newAttempt(p, hedged), nil
+}
+
+// newAttempt counts and makes an attempt that has entered.
+func (r *run) newAttempt(p pass, hedged bool) *attempt {
+	c, g := r.cfg, r.cfg.guard
 	if r.attempts == 0 && c.shared.Budget != nil && !g.budget.isFull() && !isRepeat(r.ctx) {
 		g.budget.first()
 	}
 	r.attempts++
 	r.token = false
-	a := &attempt{circuit: circuit, probe: p, start: now, number: int32(r.attempts), hedged: hedged, apart: r.apart}
+	a := &attempt{pass: p, number: int32(r.attempts), hedged: hedged, apart: r.apart}
 	a.parent, a.cfg, a.end, a.theirs = r.ctx, c, r.deadline, r.theirs
-	if c.AttemptTimeout > 0 && now+int64(c.AttemptTimeout) < r.deadline {
-		a.end, a.theirs = now+int64(c.AttemptTimeout), false
+	if c.AttemptTimeout > 0 && a.start+int64(c.AttemptTimeout) < r.deadline {
+		a.end, a.theirs = a.start+int64(c.AttemptTimeout), false
 	}
 	a.holders.Store(1)
 	if s := g.shadow.Load(); s != nil {
 		a.shadow = s.compare(c.name, a.number == 1 && !isRepeat(r.ctx), true)
 	}
-	return a, nil
+	return a
+}
+
+// waitForPermit is what follows when no permit is free.
+func (r *run) waitForPermit(hedged bool) error {
+	if hedged || r.cfg.shared.Bulkhead.Queue == 0 {
+		return r.refused(r.cfg.refuse.full, hedged)
+	}
+	return r.queueUp()
 }
 
 // refusesAtOnce returns the refusal that admit would come to, if that is seen
@@ -182,7 +172,7 @@ func (r *run) queueUp() error {
 	})
 	end := g.now()
 	if c.listens() && end > now {
-		r.tellWait(time.Duration(end-now), err == nil)
+		r.emitWait(time.Duration(end-now), err == nil)
 	}
 	switch refusal := c.refuse.refuseWait(err); {
 	case err == nil:
@@ -195,16 +185,16 @@ func (r *run) queueUp() error {
 	return &lateWait{r.refused(c.refuse.waited, false)}
 }
 
-// tellWait tells a wait. A listener that ends the goroutine leaves no permit behind.
-func (r *run) tellWait(took time.Duration, permit bool) {
-	told := false
+// emitWait emits a wait. A listener that ends the goroutine leaves no permit behind.
+func (r *run) emitWait(took time.Duration, permit bool) {
+	emitted := false
 	defer func() {
-		if permit && !told {
+		if permit && !emitted {
 			r.cfg.guard.bulkhead.giveBack(r.cfg.guard.now())
 		}
 	}()
-	r.tell(&Event{Kind: Waited, Took: took})
-	told = true
+	r.emit(&Event{Kind: Waited, Took: took})
+	emitted = true
 }
 
 // lateWait is a refusal by the bulkhead after the call's whole time went into waiting.

@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -17,9 +18,10 @@ import (
 // state as it was. Hedges, fallbacks and pauses are not compared.
 type Shadow struct {
 	guard   *Guard
-	model   *Guard // holds the state; no call runs on it
+	gate    gate // fed with what the guard's own gate meets
+	shared  *shared
+	configs map[string]*opConfig // by operation; read only
 	since   time.Time
-	stopped atomic.Bool
 	excess  atomic.Int64 // calls that run, and would wait for a permit
 	counts  shadowCounts
 }
@@ -78,46 +80,47 @@ func (g *Guard) Shadow(p Policy) (*Shadow, error) {
 	if p.Name != g.name {
 		return nil, fmt.Errorf("%w %q: a shadow has the name %q; it watches one dependency", ErrPolicy, g.name, p.Name)
 	}
-	model, err := New(p, WithClassifier(g.classify))
-	if err != nil {
+	if err := p.valid(); err != nil {
 		return nil, err
 	}
-	s := &Shadow{guard: g, model: model, since: time.Now()}
+	s := &Shadow{guard: g, since: time.Now(), configs: map[string]*opConfig{}}
+	s.gate.open(g.name, g.clock, nil)
+	full := p.clone().WithDefaults()
+	s.shared = s.gate.apply(full, nil)
+	s.configs[DefaultOperation] = &opConfig{OperationPolicy: full.Default, name: DefaultOperation, shared: s.shared}
+	for name, o := range full.Operations {
+		s.configs[name] = &opConfig{OperationPolicy: o, name: name, shared: s.shared}
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed.Load() {
-		s.end()
+		s.stop()
 		return nil, g.own.config.Load().refuse.closed
 	}
 	if before := g.shadow.Swap(s); before != nil {
-		before.end()
+		before.stop()
 	}
 	return s, nil
 }
 
-// Stop ends the watching. Report goes on to tell what was counted. Stopping twice
+// Stop ends the watching. Report goes on to return what was counted. Stopping twice
 // does nothing.
 func (s *Shadow) Stop() {
 	if s == nil || s.guard == nil {
 		return
 	}
 	s.guard.shadow.CompareAndSwap(s, nil)
-	s.end()
+	s.stop()
 }
 
-func (s *Shadow) end() {
-	s.stopped.Store(true)
-	s.model.breaker.close() // the model has no goroutine but its breaker's timers
-	s.model.closed.Store(true)
-	s.model.end()
-}
+func (s *Shadow) stop() { s.gate.shut() }
 
 // Report returns what was counted so far.
 func (s *Shadow) Report() ShadowReport {
 	if s == nil || s.guard == nil {
 		return ShadowReport{}
 	}
-	c, state := &s.counts, s.model.Snapshot()
+	c, state := &s.counts, s.gate.snapshot(s.shared)
 	return ShadowReport{
 		Dependency: s.guard.name, Since: s.since,
 		Attempts: c.attempts.Load(), Same: c.same.Load(),
@@ -128,27 +131,12 @@ func (s *Shadow) Report() ShadowReport {
 	}
 }
 
-// config is the shadow's policy for an operation of the guard; nil if it has none.
-func (s *Shadow) config(name string) *opConfig {
-	if name == DefaultOperation {
-		return s.model.own.config.Load()
-	}
-	s.model.mu.Lock()
-	defer s.model.mu.Unlock()
-	if o := s.model.operations[name]; o != nil {
-		return o.config.Load()
-	}
-	return nil
-}
-
 // shadowed is an attempt as a shadow would have let it run.
 type shadowed struct {
-	by      *Shadow
-	cfg     *opConfig
-	circuit *circuit
-	probe   *probe
-	start   int64 // on the model's clock
-	permit  bool  // else it is one of the excess
+	pass
+	by     *Shadow
+	cfg    *opConfig
+	permit bool // else it is one of the excess
 }
 
 // compare decides on an attempt that runs (ran), or that was refused, as the
@@ -156,24 +144,17 @@ type shadowed struct {
 // of an attempt that runs.
 func (s *Shadow) compare(operation string, earns, ran bool) *shadowed {
 	s.counts.attempts.Add(1)
-	c := s.config(operation)
+	c := s.configs[operation]
 	if c == nil {
 		s.counts.unknown.Add(1)
 		return nil
 	}
-	w, refusal := s.admit(c)
+	w, no := s.admit(c)
 	switch {
-	case refusal != nil && ran:
-		switch refusal {
-		case ErrOpen:
-			s.counts.open.Add(1)
-		case ErrFull:
-			s.counts.full.Add(1)
-		default:
-			s.counts.limited.Add(1)
-		}
+	case no != admitted && ran:
+		s.counts.refused(no)
 		return nil
-	case refusal != nil:
+	case no != admitted:
 		s.counts.same.Add(1)
 		return nil
 	case !ran:
@@ -186,107 +167,87 @@ func (s *Shadow) compare(operation string, earns, ran bool) *shadowed {
 		s.counts.wait.Add(1)
 	}
 	if earns && c.shared.Budget != nil {
-		s.model.budget.first()
+		s.gate.budget.first()
 	}
 	return w
 }
 
-// admit is run.admit without waiting, and in the model. The error is the kind of refusal.
-func (s *Shadow) admit(c *opConfig) (*shadowed, error) {
-	m := s.model
-	w := &shadowed{by: s, cfg: c, start: m.now()}
-	breaker := c.shared.Breaker
-	if breaker != nil {
-		var ok bool
-		if w.circuit, ok = m.breaker.admits(breaker.Mode); !ok {
-			return nil, ErrOpen
-		}
+func (c *shadowCounts) refused(why reason) {
+	switch why {
+	case circuitOpen:
+		c.open.Add(1)
+	case noPermit:
+		c.full.Add(1)
+	default:
+		c.limited.Add(1)
 	}
-	var token rateToken
-	if c.shared.limiter != nil {
-		var ok bool
-		if token, ok = takeToken(c.shared.limiter, m.at(m.now())); !ok {
-			return nil, ErrRateLimited
-		}
-	}
-	if w.permit = m.bulkhead.tryAcquire(); !w.permit {
-		if s.excess.Add(1) > int64(c.shared.Bulkhead.Queue) {
-			s.excess.Add(-1)
-			token.giveBack(m)
-			return nil, ErrFull
-		}
-	}
-	if breaker != nil && w.circuit.kind != BreakerClosed && breaker.Mode == BreakerAuto {
-		var ok bool
-		if w.circuit, w.probe, ok = m.breaker.enter(w.circuit, c.attemptBound()); !ok {
-			token.giveBack(m)
-			w.release()
-			return nil, ErrOpen
-		}
-	}
-	if breaker != nil && breaker.Mode == BreakerDisabled {
-		w.circuit = nil
-	}
-	return w, nil
 }
 
-// report tells the model how the attempt went.
-func (w *shadowed) report(a *attempt, err error, v Verdict) {
-	if w.by.stopped.Load() {
+// admit takes an attempt through the shadow's gate. A wait for a permit is counted,
+// and not waited.
+func (s *Shadow) admit(c *opConfig) (*shadowed, reason) {
+	p, no := s.gate.ask(c.shared)
+	w := &shadowed{pass: p, by: s, cfg: c, permit: no == admitted}
+	if no == noPermit {
+		if s.excess.Add(1) > int64(c.shared.Bulkhead.Queue) {
+			s.excess.Add(-1)
+			p.token.giveBack(&s.gate)
+			return nil, no
+		}
+	} else if no != admitted {
+		return nil, no
+	}
+	if !s.gate.enter(c.shared, &w.pass, s.gate.now(), c.attemptBound(), w.permit) {
+		if !w.permit {
+			s.excess.Add(-1)
+		}
+		return nil, circuitOpen
+	}
+	return w, admitted
+}
+
+// learn feeds the shadow's gate with how the attempt went.
+func (w *shadowed) learn(a *attempt, err error, v Verdict) {
+	g := &w.by.gate
+	if g.closed.Load() {
 		return
 	}
-	m := w.by.model
-	now := m.now()
-	took := now - w.start
-	late := took > int64(w.cfg.attemptBound())
+	now := g.now()
+	late := now-w.start > int64(w.cfg.attemptBound())
 	if late && v.Outcome == Success {
 		w.by.counts.cut.Add(1)
 	}
-	if late && (v.Outcome == Success || v.hurried) {
-		// For the model it was a failure.
+	if late && (v.Outcome == Success || v.callerDeadlinePassed) {
+		// Under the shadow's policy it was a failure.
 		v.Outcome, err = Failure, errTooLate
 	}
-	if p := w.cfg.shared.Bulkhead.Adaptive; p != nil {
-		m.adaptive.observe(a, p, w.start, now, err, v)
-	}
-	p := w.cfg.shared.Breaker
-	switch {
-	case w.circuit == nil:
-	case w.probe != nil:
-		m.breaker.finish(a, w.probe, p.weighProbe(v, took), err)
-	default:
-		if bad, slow, counts := p.weigh(v, took); counts {
-			m.breaker.observe(a, w.circuit, p, now, bad, slow, err)
-		}
-	}
+	g.learn(a, w.cfg.shared, &w.pass, now, err, v)
 }
 
-// release gives back the permit when the work has really ended.
-func (w *shadowed) release() {
-	m := w.by.model
-	now := m.now()
-	if w.permit {
-		m.bulkhead.release(now-w.start, now)
-	} else {
+// leave gives back what the attempt holds when the work has really ended.
+func (w *shadowed) leave(ctx context.Context) {
+	g := &w.by.gate
+	g.leave(ctx, w.cfg.shared, &w.pass, g.now(), w.permit)
+	if !w.permit {
 		w.by.excess.Add(-1)
 	}
 }
 
 // drop gives back everything, for an attempt that did not run.
 func (w *shadowed) drop() {
-	if w.probe != nil {
-		w.by.model.breaker.finish(w.by.model.background(), w.probe, errNotCount, nil)
+	w.by.gate.drop(&w.pass, w.permit)
+	if !w.permit {
+		w.by.excess.Add(-1)
 	}
-	w.release()
 }
 
 // repeated compares the decision whether a failure is repeated.
 func (s *Shadow) repeated(r *run, v Verdict, repeated bool) {
-	c := s.config(r.cfg.name)
+	c := s.configs[r.cfg.name]
 	if c == nil {
 		return
 	}
-	would := c.Retry != nil && c.mayEver(v, r.attempts) == "" && !isRepeat(r.ctx) && s.model.budget.take()
+	would := c.Retry != nil && c.mayEver(v, r.attempts) == "" && !isRepeat(r.ctx) && s.gate.budget.take()
 	switch {
 	case would && !repeated:
 		s.counts.repeat.Add(1)
@@ -297,7 +258,7 @@ func (s *Shadow) repeated(r *run, v Verdict, repeated bool) {
 
 // succeeded compares a call's time with the shadow's timeout.
 func (s *Shadow) succeeded(r *run) {
-	if c := s.config(r.cfg.name); c != nil && r.cfg.guard.now()-r.start > int64(c.Timeout) {
+	if c := s.configs[r.cfg.name]; c != nil && r.cfg.guard.now()-r.start > int64(c.Timeout) {
 		s.counts.late.Add(1)
 	}
 }

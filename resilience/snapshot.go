@@ -35,22 +35,27 @@ func (g *Guard) Snapshot() Snapshot {
 	if g == nil || g.own == nil {
 		return Snapshot{}
 	}
-	s := Snapshot{
-		Dependency:     g.name,
-		Limit:          int(g.bulkhead.limit.Load()),
-		Budget:         g.budget.left(),
-		ListenerPanics: g.panics.Load(),
-		LostPanics:     g.lostPanics.Load(),
-	}
-	s.InFlight, s.Waiting = g.bulkhead.counts()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s.Amplification = g.shared.amplification
-	if g.shared.Breaker != nil {
+	s := g.snapshot(g.shared)
+	s.ListenerPanics, s.LostPanics = g.listeners.panics.Load(), g.lostPanics.Load()
+	return s
+}
+
+// snapshot is the state of a gate under the policy in force.
+func (g *gate) snapshot(p *shared) Snapshot {
+	s := Snapshot{
+		Dependency:    g.name,
+		Limit:         int(g.bulkhead.limit.Load()),
+		Budget:        g.budget.left(),
+		Amplification: p.amplification,
+	}
+	s.InFlight, s.Waiting = g.bulkhead.counts()
+	if p.Breaker != nil {
 		c := g.breaker.now.Load()
 		t := c.window.Load().sum(g.now())
-		s.Breaker = g.visibleBreaker()
-		if g.shared.Breaker.Mode == BreakerAuto {
+		s.Breaker = g.visibleBreaker(p)
+		if p.Breaker.Mode == BreakerAuto {
 			s.OpenUntil = c.until
 		}
 		s.Calls, s.Failures, s.Slow = t.calls, t.bad, t.slow

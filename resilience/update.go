@@ -59,18 +59,18 @@ func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
 	if g.closed.Load() {
 		return g.own.config.Load().refuse.closed
 	}
-	from := g.visibleBreaker()
-	g.applyLocked(p, false)
-	if to := g.visibleBreaker(); to != from {
+	from := g.visibleBreaker(g.shared)
+	g.applyLocked(p)
+	if to := g.visibleBreaker(g.shared); to != from {
 		g.queue(g.background(), Event{Kind: BreakerChanged, Dependency: g.name, From: from, To: to})
 	}
 	g.queue(g.background(), Event{Kind: PolicyUpdated, Dependency: g.name})
 	return nil
 }
 
-// visibleBreaker is the breaker's state as callers meet it. g.mu is held.
-func (g *Guard) visibleBreaker() BreakerState {
-	p := g.shared.Breaker
+// visibleBreaker is the breaker's state as callers meet it.
+func (g *gate) visibleBreaker(s *shared) BreakerState {
+	p := s.Breaker
 	switch {
 	case p == nil || p.Mode == BreakerDisabled || p.Mode == BreakerForcedClosed:
 		return BreakerClosed

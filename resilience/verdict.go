@@ -41,9 +41,9 @@ type Verdict struct {
 	// After is the earliest time for a repeat as the dependency asked (Retry-After),
 	// from now. Zero: the policy's pause.
 	After time.Duration
-	// hurried: the caller's own deadline cut the attempt before the policy's would
+	// callerDeadlinePassed: the caller's own deadline cut the attempt before the policy's would
 	// have. It is Ignored, unless it was slow.
-	hurried bool
+	callerDeadlinePassed bool
 }
 
 // isAnswer reports whether the dependency has answered, if not as was hoped.

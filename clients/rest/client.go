@@ -202,7 +202,7 @@ func exchange[T any](ctx context.Context, c *Client, went *tries, method, path s
 		_ = resp.Body.Close()
 	}()
 	if cache.ForbidsReuse(resp.Header, c.cfg.Remember...) {
-		resilience.DoNotRemember(ctx)
+		resilience.DoNotStore(ctx)
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBytes+1))
 	switch {

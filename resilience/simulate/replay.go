@@ -162,7 +162,7 @@ func replay(ctx context.Context, began time.Time, calls []record.Call, policy re
 	p.last = resilience.NewLastGood[struct{}](len(names))
 	p.states = &states{now: p.now}
 	var err error
-	p.guard, err = resilience.New(withoutCache(policy), clock.Option(p.clock).(resilience.Option),
+	p.guard, err = resilience.New(withoutCache(policy), resilience.WithClock(p.clock),
 		resilience.WithListener(record.Listen(began, p.now, func(c record.Call) { p.ended = inMicros(c) })), resilience.WithListener(p.states))
 	if err != nil {
 		return nil, err

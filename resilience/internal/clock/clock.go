@@ -29,10 +29,6 @@ func New(start time.Time, seed uint64) *Clock {
 	return &Clock{start: start.Round(0), rand: rand.New(rand.NewPCG(seed, 0)), waiting: map[any]*task{}}
 }
 
-// Option is set by package resilience: it returns the resilience.Option that gives a
-// guard the clock. It is here, and not there, so that only package simulate has it.
-var Option func(*Clock) any
-
 // Timer is a timer of AfterFunc, as package time's.
 type Timer interface {
 	Stop() bool

@@ -1,0 +1,182 @@
+package resilience
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
+)
+
+// gate is what a policy lets in and what it learns, with no call in it. A guard
+// stands on one, and a shadow on another that is fed with the same facts.
+//
+//	ask ──(breaker, rate limit and bulkhead agree)──▶ has a permit
+//	has a permit ──(enter: the breaker admits it, perhaps as a probe)──▶ entered
+//	entered ──(learn: the attempt's verdict)──▶ breaker and adaptive limit have counted it
+//	entered ──(leave: the work has really ended)──▶ the permit is back
+//	has a permit ──(drop)──▶ everything is back, and nothing was counted
+//
+// Safe for concurrent use.
+type gate struct {
+	name  string
+	base  time.Time    // origin of all offsets
+	clock *clock.Clock // nil: real time
+	listeners
+	bulkhead bulkhead
+	adaptive adaptive
+	breaker  breaker
+	budget   budget
+	closed   atomic.Bool
+	ending   context.Context // done once the gate is closed
+	end      context.CancelFunc
+}
+
+// open makes the gate ready for apply.
+func (g *gate) open(name string, c *clock.Clock, l []Listener) {
+	g.name, g.base, g.clock = name, c.Now(), c
+	g.listeners.all = l
+	// The gate belongs to no call, so its context begins here.
+	g.ending, g.end = context.WithCancel(context.Background())
+	g.breaker.gate, g.adaptive.gate, g.bulkhead.clock = g, g, c
+}
+
+// now is the time as an offset from the gate's base: monotonic, and cheaper than
+// time.Now.
+func (g *gate) now() int64 { return int64(g.clock.Since(g.base)) }
+
+// at is the time of an offset.
+func (g *gate) at(offset int64) time.Time { return g.base.Add(time.Duration(offset)) }
+
+// background is the context of what no call asked for. It ends with the gate.
+func (g *gate) background() context.Context { return g.ending }
+
+// apply puts a policy with its defaults in force and keeps the state. before is
+// what was in force; nil for the first.
+func (g *gate) apply(full Policy, before *shared) *shared {
+	s := &shared{Policy: full, amplification: full.Amplification()}
+	if full.Breaker != nil {
+		g.breaker.configure(*full.Breaker)
+	}
+	if full.Budget != nil {
+		g.budget.configure(*full.Budget, before == nil || g.budget.size.Load() == 0)
+	}
+	if r := full.RateLimit; r != nil {
+		s.limiter = limiterFor(*r, before)
+	}
+	g.bulkhead.configure(full.Bulkhead.Queue, full.Bulkhead.LIFO)
+	g.adaptive.configure(full.Bulkhead.Adaptive, g.now())
+	g.bulkhead.setLimit(full.Bulkhead.startLimit(before, int(g.bulkhead.limit.Load())), g.now())
+	return s
+}
+
+// reason is why a gate does not let an attempt in.
+type reason uint8
+
+const (
+	admitted reason = iota
+	circuitOpen
+	noToken  // of the rate limit
+	noPermit // of the bulkhead; waiting may help
+)
+
+// pass is what one attempt holds of a gate.
+type pass struct {
+	// circuit is what the breaker's state was at the start; nil: nothing is observed.
+	circuit *circuit
+	probe   *probe
+	token   rateToken
+	start   int64
+	took    int64 // until learn, for a probe
+}
+
+// ask looks at the breaker and takes a token and a permit. After noPermit the
+// caller may wait for a permit and go on with enter, or drop the pass.
+func (g *gate) ask(s *shared) (p pass, no reason) {
+	if b := s.Breaker; b != nil {
+		var ok bool
+		if p.circuit, ok = g.breaker.admits(b.Mode); !ok {
+			return p, circuitOpen
+		}
+	}
+	if s.limiter != nil {
+		var ok bool
+		if p.token, ok = takeToken(s.limiter, g.at(g.now())); !ok {
+			return p, noToken
+		}
+	}
+	if !g.bulkhead.tryAcquire() {
+		return p, noPermit
+	}
+	return p, admitted
+}
+
+// enter begins the attempt at now. A circuit that is not closed may refuse it even
+// now; then everything is back. bound is how long a probe may take. permit says that
+// the pass holds one of the bulkhead.
+func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit bool) bool {
+	p.start = now
+	b := s.Breaker
+	switch {
+	case b == nil:
+	case b.Mode == BreakerDisabled:
+		p.circuit = nil
+	case b.Mode == BreakerAuto && p.circuit.kind != BreakerClosed:
+		var ok bool
+		if p.circuit, p.probe, ok = g.breaker.enter(p.circuit, bound); !ok {
+			g.drop(p, permit)
+			return false
+		}
+	}
+	return true
+}
+
+// drop gives back what an attempt holds that is not made.
+func (g *gate) drop(p *pass, permit bool) {
+	if p.probe != nil {
+		g.breaker.finish(g.background(), p.probe, errNotCount, nil)
+	}
+	if permit {
+		g.bulkhead.giveBack(g.now())
+	}
+	p.token.giveBack(g)
+}
+
+// learn counts how the attempt went. The success of a probe waits for leave,
+// because work that is held can still fail.
+func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err error, v Verdict) {
+	took := now - p.start
+	if a := s.Bulkhead.Adaptive; a != nil {
+		g.adaptive.observe(ctx, a, p.start, now, err, v)
+	}
+	switch {
+	case p.circuit == nil:
+	case p.probe == nil:
+		if bad, slow, counts := s.Breaker.weigh(v, took); counts {
+			g.breaker.observe(ctx, p.circuit, s.Breaker, now, bad, slow, err)
+		}
+	case err != nil:
+		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(v, took), err)
+	default:
+		p.took = took
+	}
+}
+
+// leave gives the permit back when the work has really ended at now. A probe that
+// has not failed by then has succeeded, if it was not slow.
+func (g *gate) leave(ctx context.Context, s *shared, p *pass, now int64, permit bool) {
+	if permit {
+		g.bulkhead.release(now-p.start, now)
+	}
+	if p.probe != nil {
+		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(Verdict{}, p.took), nil)
+	}
+}
+
+// shut ends the timers and the context of the gate, and lets no further task begin.
+func (g *gate) shut() {
+	g.closed.Store(true)
+	g.tasks.close()
+	g.end()
+	g.breaker.close()
+}
