@@ -297,6 +297,19 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	return nil
 }
 
+// Profiles returns the profiles in force, by name; it is a copy.
+func (s *Session) Profiles() map[string]Profile {
+	if s.isClosed() {
+		return nil
+	}
+	installed := *s.profiles.Load()
+	all := make(map[string]Profile, len(installed))
+	for name, p := range installed {
+		all[name] = p.Profile
+	}
+	return all
+}
+
 // IsolatedGuard returns the guard of what runs isolated: profiles with Isolated, and degraded
 // reads; for snapshots.
 func (s *Session) IsolatedGuard() *resilience.Guard {

@@ -79,9 +79,11 @@ func build(t *testing.T, change func(*api.Config)) *house {
 			t.Fatal(err)
 		}
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db")})
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db"), Between: func(file eventstore.Store) eventstore.Store {
+		h.store = &faulty{Store: file}
+		return h.store
+	}})
 	must(err)
-	h.store = &faulty{Store: store}
 	servers, err := server.Start(ctx, server.Config{})
 	must(err)
 	clients, err := upstream.New(upstream.Config{
@@ -99,7 +101,7 @@ func build(t *testing.T, change func(*api.Config)) *house {
 	must(err)
 	signer, err := token.Open(filepath.Join(dir, "token.key"))
 	must(err)
-	service, err := app.New(app.Config{Store: h.store, Upstream: clients, Journal: kept, Signer: signer})
+	service, err := app.New(app.Config{Store: store, Upstream: clients, Journal: kept, Signer: signer})
 	must(err)
 	guard, err := resilience.New(api.Policy(time.Minute))
 	must(err)
@@ -114,7 +116,7 @@ func build(t *testing.T, change func(*api.Config)) *house {
 	t.Cleanup(func() {
 		srv.Close()
 		http.DefaultClient.CloseIdleConnections()
-		must(errors.Join(guard.Close(), service.Close(), kept.Close(), clients.Close(), servers.Shutdown(context.WithoutCancel(ctx)), store.Close()))
+		must(errors.Join(guard.Close(), kept.Close(), clients.Close(), servers.Shutdown(context.WithoutCancel(ctx)), store.Close()))
 	})
 	return h
 }

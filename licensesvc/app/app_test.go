@@ -29,7 +29,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type house struct {
 	t       *testing.T
 	app     *app.Service
-	store   *flaky
+	store   *flaky // the file below the guard
+	guarded *sqlite.Store
 	journal *journal.Journal
 	signer  *token.Signer
 	clients *upstream.Clients
@@ -126,12 +127,17 @@ func build(t *testing.T) *house {
 			t.Fatal(err)
 		}
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db")})
+	// A breaker would turn one test's fault into the next call's refusal.
+	policy := sqlite.Policy()
+	policy.Breaker = nil
+	var err error
+	h.guarded, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db"), Policy: &policy, Between: func(file eventstore.Store) eventstore.Store {
+		h.store = &flaky{Store: file}
+		return h.store
+	}})
 	must(err)
-	h.store = &flaky{Store: store}
 	servers, err := server.Start(ctx, server.Config{})
 	must(err)
-	// A breaker would turn one test's fault into the next call's refusal.
 	policies := map[string]func() (p resiliencePolicy){
 		upstream.Membership: upstream.MembershipPolicy, upstream.Catalog: upstream.CatalogPolicy, upstream.KeyService: upstream.KeyServicePolicy,
 	}
@@ -152,7 +158,7 @@ func build(t *testing.T) *house {
 	must(err)
 	h.app = h.another(h.journal)
 	t.Cleanup(func() {
-		if err := errors.Join(h.app.Close(), h.journal.Close(), h.clients.Close(), servers.Shutdown(context.WithoutCancel(ctx)), store.Close()); err != nil {
+		if err := errors.Join(h.journal.Close(), h.clients.Close(), servers.Shutdown(context.WithoutCancel(ctx)), h.guarded.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -162,9 +168,7 @@ func build(t *testing.T) *house {
 // another is one more instance on the same store.
 func (h *house) another(j *journal.Journal) *app.Service {
 	h.t.Helper()
-	policy := app.StorePolicy()
-	policy.Breaker = nil
-	cfg := app.Config{Store: h.store, Policy: &policy, Upstream: h.clients, Journal: j}
+	cfg := app.Config{Store: h.guarded, Upstream: h.clients, Journal: j}
 	if j != nil {
 		cfg.Signer = h.signer
 	}
@@ -307,7 +311,6 @@ func TestARefusalIsDecidedOnAFreshRead(t *testing.T) {
 	}
 	// Another instance releases; what this one remembers would still refuse.
 	other := h.another(nil)
-	defer other.Close()
 	if _, err := other.Release(t.Context(), app.ReportInput{Member: m, License: a.License.ID, Key: "x"}); err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +324,6 @@ func TestConcurrentRequestsBreakNoRule(t *testing.T) {
 	h := build(t)
 	m := h.member(upstream.PlanBasic)
 	other := h.another(nil)
-	defer other.Close()
 	var granted atomic.Int32
 	var wg sync.WaitGroup
 	for i := range 12 {
@@ -425,7 +427,6 @@ func TestATokenIsTakenLateWhenItsInstanceIsLost(t *testing.T) {
 	}
 	defer j.Close()
 	other := h.another(j)
-	defer other.Close()
 	got, err := other.Redeem(t.Context(), m, a.Token, app.Meta{})
 	if err != nil || got.Status != license.StatusActive || got.License.ID != a.License.ID {
 		t.Fatalf("%+v, %v", got, err)
@@ -452,7 +453,6 @@ func TestAPromiseOverALimitIsEnded(t *testing.T) {
 	m := h.member(upstream.PlanBasic) // one device
 	// This instance has never seen the member; the other has granted a license.
 	other := h.another(nil)
-	defer other.Close()
 	if _, err := other.Request(t.Context(), request(m, "phone", server.TitleID("capstan", 2), "k1")); err != nil {
 		t.Fatal(err)
 	}
@@ -535,11 +535,10 @@ func TestDependenciesAndTheirStandIns(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer fresh.Close()
-		s, err := app.New(app.Config{Store: h.store, Upstream: fresh})
+		s, err := app.New(app.Config{Store: h.guarded, Upstream: fresh})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
 		_, err = s.Request(ctx, request(m, "phone", server.TitleID("fathom", 4), "k3"))
 		unavailable(t, err, upstream.Membership)
 		got, err := s.Renew(ctx, app.RenewInput{Member: m, License: a.License.ID, Key: "r"})
@@ -572,11 +571,10 @@ func TestAFullDiskServesReleasesRenewalsAndReads(t *testing.T) {
 	h := build(t)
 	ctx, m := t.Context(), h.member(upstream.PlanStandard)
 	a := h.grant(m, "phone", server.TitleID("meridian", 2), "k")
-	s, err := app.New(app.Config{Store: h.store, Upstream: h.clients, Full: func() string { return "12 MiB are free" }})
+	s, err := app.New(app.Config{Store: h.guarded, Upstream: h.clients, Full: func() string { return "12 MiB are free" }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
 	_, err = s.Request(ctx, request(m, "phone", server.TitleID("meridian", 4), "k2"))
 	unavailable(t, err, app.Disk)
 	_, err = s.Play(ctx, app.ReportInput{Member: m, License: a.License.ID, Key: "p"})

@@ -62,7 +62,7 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 		if err != nil {
 			return Answer{}, err
 		}
-		done, err := s.store.commit(ctx, eventstore.Commit{
+		done, err := s.commit(ctx, eventstore.Commit{
 			ID: c.commit(n), Stream: Stream(c.member), Expected: now.version, Events: stored,
 		})
 		switch done.Outcome {
@@ -163,7 +163,7 @@ func (s *Service) load(ctx context.Context, member string) (folded, error) {
 // readOn says also where what it read came from.
 func (s *Service) readOn(ctx context.Context, member string, now folded, c eventstore.Consistency) (_ folded, source string, err error) {
 	at := time.Now()
-	version, source, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
+	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
 		var err error
 		now, err = s.foldOn(now, tail)
 		return err

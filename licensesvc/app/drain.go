@@ -77,7 +77,7 @@ func (s *Service) keep(ctx context.Context, e journal.Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	name := k.Name
-	c := &command{member: k.Member, name: name, key: k.Key, meta: k.Meta, at: s.wall()}
+	c := &command{member: k.Member, name: name, key: k.Key, meta: k.Meta, at: s.now()}
 	if k.Promise != nil {
 		c.name, c.license, c.on = "promise", k.Promise.License, slices.Clone(k.Promise.Basis)
 	}

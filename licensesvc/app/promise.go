@@ -200,7 +200,7 @@ func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) 
 	case k.Member != member || k.Promise == nil:
 		return Answer{}, fmt.Errorf("%w: it belongs to another member", ErrToken)
 	}
-	c := &command{member: member, name: "promise", key: k.Key, license: k.Promise.License, meta: meta, at: s.wall(), on: slices.Clone(k.Promise.Basis)}
+	c := &command{member: member, name: "promise", key: k.Key, license: k.Promise.License, meta: meta, at: s.now(), on: slices.Clone(k.Promise.Basis)}
 	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)

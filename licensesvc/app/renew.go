@@ -30,7 +30,7 @@ func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
-	c := &command{member: in.Member, name: "renew", key: in.Key, license: in.License, meta: in.Meta, at: s.wall()}
+	c := &command{member: in.Member, name: "renew", key: in.Key, license: in.License, meta: in.Meta, at: s.now()}
 	err := s.settle(ctx, in.Member)
 	if err != nil {
 		return Answer{}, c.storeUnavailable(err)

@@ -99,7 +99,7 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 }
 
 func (s *Service) reported(name string, in ReportInput) *command {
-	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: s.wall()}
+	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: s.now()}
 }
 
 func (in ReportInput) occurred(c *command) time.Time {

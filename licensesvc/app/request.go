@@ -38,7 +38,7 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
-	c := &command{member: in.Member, name: "request", key: in.Key, license: licenseID(in.Member, in.Key), meta: in.Meta, at: s.wall()}
+	c := &command{member: in.Member, name: "request", key: in.Key, license: licenseID(in.Member, in.Key), meta: in.Meta, at: s.now()}
 	if err := s.room(c); err != nil {
 		return Answer{}, err
 	}

@@ -25,14 +25,10 @@ type Upstream interface {
 
 // Config is what a service is made of.
 type Config struct {
-	// Store holds the events. Required; who opened it closes it, after the service.
+	// Store holds the events, behind guards of its own; nothing with a shorter deadline
+	// than the request's stands before it. Required. The caller that opened it must close
+	// it, after the last command.
 	Store eventstore.Store
-	// Policy is that of the store. Nil: StorePolicy.
-	Policy *resilience.Policy
-	// ViewsApart says that the store asks for what is only shown behind guards of its own:
-	// one replica, or another region, may have it while nothing can be decided. So it is
-	// asked for that also while the breaker is open.
-	ViewsApart bool
 	// Upstream is the other services. Required.
 	Upstream Upstream
 	// Journal keeps what is promised while the store fails, and Signer signs it. Both
@@ -41,8 +37,6 @@ type Config struct {
 	Signer  *token.Signer
 	// Rules decide. The zero value: license.DefaultRules.
 	Rules license.Rules
-	// Listeners are told what the store's guard does.
-	Listeners []resilience.Listener
 	// Full says why there is no room for what makes the disk fuller; empty: there is
 	// room. Nil: nobody asks.
 	Full func() string
@@ -81,10 +75,10 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Service runs commands. It is safe for concurrent use. Who made it closes it; Run
-// is its only goroutine. A panic in a dependency's client reaches the caller.
+// Service runs commands. It is safe for concurrent use and needs no closing; Run is its
+// only goroutine. A panic in a dependency's client reaches the caller.
 type Service struct {
-	store    *guarded
+	store    eventstore.Store
 	upstream Upstream
 	journal  *journal.Journal
 	signer   *token.Signer
@@ -102,17 +96,8 @@ func New(cfg Config) (*Service, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	policy := StorePolicy()
-	if cfg.Policy != nil {
-		policy = *cfg.Policy
-	}
-	store, err := newGuarded(cfg.Store, policy, cfg.Listeners)
-	if err != nil {
-		return nil, err
-	}
-	store.viewsApart = cfg.ViewsApart
 	s := &Service{
-		store: store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
+		store: cfg.Store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {
@@ -137,9 +122,6 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Guard returns the store's guard.
-func (s *Service) Guard() *resilience.Guard { return s.store.guard }
-
 // Rules returns the rules that decide.
 func (s *Service) Rules() license.Rules { return s.rules }
 
@@ -150,9 +132,6 @@ func (s *Service) Pending() int {
 	}
 	return s.journal.Len()
 }
-
-// Close refuses further calls to the store. It does not close the store.
-func (s *Service) Close() error { return s.store.guard.Close() }
 
 // Meta is what is recorded with a command, besides what it says.
 type Meta struct {
@@ -170,8 +149,8 @@ type command struct {
 	on                 []license.Basis
 }
 
-// wall is the time as it is recorded.
-func (s *Service) wall() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+// now is the time as it is recorded.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
 
 func (c *command) decidedOn(dependency string, source resilience.Source, age time.Duration) {
 	c.on = append(c.on, license.Basis{Dependency: dependency, Source: source.String(), AgeSeconds: int64(age / time.Second)})

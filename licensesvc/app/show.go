@@ -26,7 +26,7 @@ func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err := checkID("member", member); err != nil {
 		return View{}, err
 	}
-	c := &command{member: member, name: "show", at: s.wall()}
+	c := &command{member: member, name: "show", at: s.now()}
 	now, err := s.view(ctx, c)
 	if err != nil {
 		return View{}, err
@@ -39,7 +39,7 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
 		return Answer{}, err
 	}
-	c := &command{member: member, name: "show", license: id, at: s.wall()}
+	c := &command{member: member, name: "show", license: id, at: s.now()}
 	now, err := s.view(ctx, c)
 	if err != nil {
 		return Answer{}, err
@@ -97,10 +97,10 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
 		return Story{}, err
 	}
-	c := &command{member: member, name: "explain", license: id, at: s.wall()}
+	c := &command{member: member, name: "explain", license: id, at: s.now()}
 	var story Story
 	var state license.State
-	version, source, err := s.store.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
+	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
 		events, err := decode(s.codec, stored)
 		if err != nil {
 			return err

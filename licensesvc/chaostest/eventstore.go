@@ -14,8 +14,10 @@ import (
 	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
 // streams is how many streams the clients of a bare event store share: few, so that they
@@ -52,19 +54,29 @@ func (t EventStore) Check(s scenario.Scenario) error {
 }
 
 // Start implements scenario.Target.
-func (t EventStore) Start(ctx context.Context, setup scenario.Setup) (scenario.System, error) {
-	b, err := Target{Cassandra: t.Cassandra}.open(ctx, setup)
-	if err != nil {
+func (t EventStore) Start(ctx context.Context, setup scenario.Setup) (_ scenario.System, err error) {
+	s := &bareStore{setup: setup, recorder: history.New()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if s.observed, err = observe.Start(ctx, "eventstore", func(string) string { return "" }); err != nil {
 		return nil, err
 	}
-	return &bareStore{setup: setup, backend: b, store: newFaultyStore(b.store, newRecorder(), setup.Injector), recorder: history.New()}, nil
+	if s.backend, err = (Target{Cassandra: t.Cassandra}).backend(ctx, setup, newRecorder()); err != nil {
+		return nil, err
+	}
+	s.store, err = s.backend.opener.Open(ctx, service.StoreSetup{Policy: s.backend.opener.Policy(), Observed: s.observed})
+	return s, err
 }
 
 // bareStore is a running event store and its clients.
 type bareStore struct {
 	setup    scenario.Setup
+	observed *observe.Providers
 	backend  *backend
-	store    *faultyStore
+	store    eventstore.GuardedStore
 	recorder *history.Recorder
 }
 
@@ -197,7 +209,7 @@ func (s *bareStore) Judge(ctx context.Context, _ []load.Sample) ([]report.Check,
 		stream := fmt.Sprintf("s-%d", n)
 		var saw []history.Event
 		err := patiently(ctx, func() (err error) {
-			saw, _, err = whole(ctx, s.backend.store, stream)
+			saw, _, err = whole(ctx, s.store, stream)
 			return err
 		})
 		if err != nil {
@@ -218,4 +230,16 @@ func (s *bareStore) keep(h history.History) (err error) {
 }
 
 // Close implements scenario.System.
-func (s *bareStore) Close(context.Context) error { return s.backend.close() }
+func (s *bareStore) Close(ctx context.Context) error {
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.backend != nil {
+		errs = append(errs, s.backend.end())
+	}
+	if s.observed != nil {
+		errs = append(errs, s.observed.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}

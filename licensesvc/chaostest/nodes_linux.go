@@ -18,7 +18,8 @@ import (
 	"github.com/backstay-go/backstay/chaos/scenario"
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/app"
-	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -69,8 +70,8 @@ func (n *Nodes) Up(ctx context.Context) error { return n.cluster.WaitUp(ctx) }
 // Close ends the nodes.
 func (n *Nodes) Close() error { return n.cluster.Close() }
 
-// cassandra is the store on real nodes: those of the target, or nodes of its own.
-func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend, err error) {
+// cassandra is the store on real nodes: those of the target, or others that it starts.
+func (t Target) cassandra(ctx context.Context, setup scenario.Setup, r *recorder) (_ *backend, err error) {
 	u := &used{nodes: t.Cassandra, fell: map[string]string{}}
 	defer func() {
 		if err != nil {
@@ -90,35 +91,26 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup) (_ *backend
 			return nil, err
 		}
 	}
-	store, err := u.open(ctx, hosts)
-	if err != nil {
+	if err := u.nodes.makeKeyspace(ctx); err != nil {
 		return nil, err
 	}
-	policy := app.StorePolicy()
-	for name, op := range policy.Operations {
-		// Several nodes and conditional writes take longer than one file.
-		op.Timeout = 1200 * time.Millisecond
-		if op.AttemptTimeout > 0 {
-			op.AttemptTimeout = 900 * time.Millisecond
-		}
-		policy.Operations[name] = op
-	}
-	name := "three Cassandra nodes"
+	b := &backend{name: "three Cassandra nodes", nodes: u.states, check: u.check, close: u.close,
+		harm: func(ctx context.Context) error { return u.nodes.cluster.Follow(ctx, setup.Injector, app.EventStore) }}
+	store := service.Cassandra{Name: fmt.Sprintf("%x", time.Now().UnixNano()),
+		Client: client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Observers: []client.Observer{recordedRequests{r}}}}
 	if u.regions() > 1 {
-		name = "Cassandra nodes in two data centres"
+		b.name, store.Remote = "Cassandra nodes in two data centres", "dc2"
 	}
-	return &backend{store: store, name: name, policy: &policy, viewsApart: true,
-		harm:  func(ctx context.Context) error { return u.nodes.cluster.Follow(ctx, setup.Injector, app.EventStore) },
-		nodes: u.states, check: u.check, close: u.close}, nil
+	b.opener = opener{b, store, func(s eventstore.GuardedStore) eventstore.GuardedStore { return &recordedStore{s, r} }}
+	return b, nil
 }
 
 // used is a cluster in use by one system.
 type used struct {
-	nodes   *Nodes
-	own     bool
-	proxy   *cqlproxy.Proxy // nil: no fault is inside the protocol
-	slot    int             // of the proxy
-	session *client.Session
+	nodes *Nodes
+	own   bool
+	proxy *cqlproxy.Proxy // nil: no fault is inside the protocol
+	slot  int             // of the proxy
 
 	mu   sync.Mutex
 	fell map[string]string
@@ -204,27 +196,6 @@ func (n *Nodes) makeKeyspace(ctx context.Context) error {
 	return err
 }
 
-func (u *used) open(ctx context.Context, hosts []string) (*cassandra.Store, error) {
-	if err := u.nodes.makeKeyspace(ctx); err != nil {
-		return nil, err
-	}
-	cfg := client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: cassandra.Profiles()}
-	if u.regions() > 1 {
-		cfg = cassandra.Elsewhere(cfg, "dc2")
-	}
-	var err error
-	u.session, err = client.Connect(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	var store *cassandra.Store
-	err = patiently(ctx, func() (err error) {
-		store, err = cassandra.Open(ctx, cassandra.Config{Session: u.session, Name: fmt.Sprintf("%x", time.Now().UnixNano())})
-		return err
-	})
-	return store, err
-}
-
 // states are the nodes' states now; those that fell are remembered.
 func (u *used) states() []scenario.Dependency {
 	u.mu.Lock()
@@ -268,11 +239,8 @@ func (u *used) check(ctx context.Context) report.Check {
 
 func (u *used) close() error {
 	var err error
-	if u.session != nil {
-		err = u.session.Close()
-	}
 	if u.proxy != nil {
-		err = errors.Join(err, u.proxy.Close())
+		err = u.proxy.Close()
 		u.nodes.free(u.slot)
 	}
 	if u.own && u.nodes != nil {

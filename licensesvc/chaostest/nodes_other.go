@@ -12,6 +12,6 @@ import (
 // Nodes are a running Cassandra cluster; there is none but on Linux.
 type Nodes struct{}
 
-func (Target) cassandra(context.Context, scenario.Setup) (*backend, error) {
+func (Target) cassandra(context.Context, scenario.Setup, *recorder) (*backend, error) {
 	return nil, errors.New("the store cassandra needs Linux, where nodes have loopback addresses of their own; use sqlite here")
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/backstay-go/backstay/chaos"
+	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
@@ -129,3 +130,48 @@ func (h *faultyStore) write(ctx context.Context, op string, call func(context.Co
 	}
 	return a, err
 }
+
+// recordedStore is a store whose answers the recorder sees.
+type recordedStore struct {
+	eventstore.GuardedStore
+	recorder *recorder
+}
+
+// Load implements eventstore.Store.
+func (s *recordedStore) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+	p, err := s.GuardedStore.Load(ctx, q)
+	s.record(ctx, err)
+	return p, err
+}
+
+// Append implements eventstore.Store.
+func (s *recordedStore) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
+	a, err := s.GuardedStore.Append(ctx, c)
+	s.record(ctx, err)
+	return a, err
+}
+
+// Resolve implements eventstore.Store.
+func (s *recordedStore) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
+	a, err := s.GuardedStore.Resolve(ctx, stream, commit)
+	s.record(ctx, err)
+	return a, err
+}
+
+func (s *recordedStore) record(ctx context.Context, err error) {
+	if err == nil {
+		s.recorder.answered(ctx, app.EventStore)
+	}
+}
+
+// recordedRequests counts the requests that a Cassandra session sends.
+type recordedRequests struct{ recorder *recorder }
+
+// RequestStarted implements cassandra.Observer.
+func (r recordedRequests) RequestStarted(context.Context, *client.Request) context.Context {
+	r.recorder.called(app.EventStore)
+	return nil
+}
+
+// RequestEnded implements cassandra.Observer.
+func (recordedRequests) RequestEnded(context.Context, *client.Request, *client.Answer) {}

@@ -72,7 +72,7 @@ func (s *System) build(ctx context.Context) (err error) {
 	if s.marks, err = telemetry.New(s.observed.Meter, nil); err != nil {
 		return err
 	}
-	if s.backend, err = s.target.open(ctx, s.setup); err != nil {
+	if s.backend, err = s.target.backend(ctx, s.setup, s.recorder); err != nil {
 		return err
 	}
 	if s.servers, err = server.Start(ctx, server.Config{Tracer: s.observed.Tracer}); err != nil {
@@ -92,12 +92,12 @@ func (s *System) build(ctx context.Context) (err error) {
 		urls[name] = "http://" + address
 	}
 	cfg := service.Config{
-		Listen: s.target.Listen, Data: filepath.Join(s.setup.Dir, "data"), Store: newFaultyStore(s.backend.store, s.recorder, injector),
+		Listen: s.target.Listen, Data: filepath.Join(s.setup.Dir, "data"), Store: s.backend.opener,
 		Membership: urls[upstream.Membership], Catalog: urls[upstream.Catalog], Keys: urls[upstream.KeyService],
 		Transport: func(name string) http.RoundTripper {
 			return &recordedTransport{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, recorder: s.recorder, dependency: name}
 		},
-		StorePolicy: s.backend.policy, ViewsApart: s.backend.viewsApart, Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
+		Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
 		Clock: injector.Point(Clock, "", nil).Clock(ctx, nil), Listeners: []resilience.Listener{&s.asked},
 	}
 	if s.target.Faults != nil {
@@ -146,7 +146,7 @@ func (s *System) told(err error) {
 // Act implements scenario.Actor.
 func (s *System) Act(ctx context.Context, a scenario.Action) error {
 	if a.Do == ActRestore {
-		return s.service.Update(service.Policies())
+		return s.service.Update(service.Policies(s.backend.opener.Policy()))
 	}
 	select { // What came of an earlier one is known.
 	case <-s.deployed:
@@ -273,7 +273,7 @@ func (s *System) Close(ctx context.Context) error {
 		errs = append(errs, s.servers.Shutdown(ctx))
 	}
 	if s.backend != nil {
-		errs = append(errs, s.backend.close())
+		errs = append(errs, s.backend.end())
 	}
 	if s.observed != nil {
 		errs = append(errs, s.observed.Shutdown(ctx))

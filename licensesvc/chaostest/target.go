@@ -73,7 +73,7 @@ type Target struct {
 func Known(store string, regions int) chaos.Known {
 	k, places := chaos.Known{Nodes: []string{}}, []string{chaos.InProcess}
 	if store == "cassandra" {
-		k, places = shape(regions).Known(app.EventStore), append(places, chaos.CQL, chaos.Node)
+		k, places = shape(regions).Known(app.EventStore), []string{chaos.CQL, chaos.Node}
 	}
 	k.Dependencies = []string{app.EventStore, upstream.Membership, upstream.Catalog, upstream.KeyService, Clock}
 	k.Places, k.Clocks = map[string][]string{app.EventStore: places, Clock: {chaos.InProcess}}, []string{Clock}

@@ -47,7 +47,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	demo := scenario.Config{
 		Target: chaostest.Target{Listen: cfg.Listen, Getenv: cfg.Getenv, Log: cfg.Log,
-			Faults: func(i *chaos.Injector) dashboard.Faults { return &faults{injector: i} }},
+			Faults: func(i *chaos.Injector) dashboard.Faults {
+				return &faults{injector: i, buttons: buttonsFor(cfg.Scenario.Settings[chaostest.SettingStore])}
+			}},
 		Seed: cfg.Seed, Command: cfg.Command, Out: cfg.Out,
 		Watch: func(ctx context.Context, v scenario.View) { newLive(cfg, v).run(ctx) },
 	}

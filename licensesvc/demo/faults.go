@@ -16,20 +16,31 @@ import (
 // pressed is how long a button's fault lasts.
 const pressed = 10 * time.Second
 
-// buttons are the faults that a person may inject on the page.
-var buttons = []struct {
+// button is a fault that a person may inject on the page.
+type button struct {
 	id, label string
 	rule      chaos.Rule
-}{
+}
+
+// buttonsFor are those of a store: SQLite fails below its guard, Cassandra by its nodes.
+func buttonsFor(store string) []button {
+	if store == "cassandra" {
+		return append(slices.Clone(buttons), button{"node-paused", "node3 paused", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Node: "node3", Protocol: chaos.Node}, What: chaos.What{Kind: chaos.Pause}}})
+	}
+	return append(slices.Clone(buttons), button{"store-gone", "gone", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Protocol: chaos.InProcess}, What: chaos.What{Kind: chaos.Error, Code: "unavailable"}}})
+}
+
+// buttons are those of every store.
+var buttons = []button{
 	{"catalog-slow", "slow", chaos.Rule{Where: chaos.Where{Dependency: upstream.Catalog, Protocol: chaos.TCP}, What: chaos.What{Kind: chaos.Latency, Delay: 900 * time.Millisecond}}},
 	{"membership-500", "answer 500", chaos.Rule{Where: chaos.Where{Dependency: upstream.Membership, Protocol: chaos.HTTP}, What: chaos.What{Kind: chaos.Status, Status: 500}}},
 	{"keys-hang", "hang", chaos.Rule{Where: chaos.Where{Dependency: upstream.KeyService, Protocol: chaos.TCP}, What: chaos.What{Kind: chaos.Hang, Direction: chaos.Both}}},
-	{"store-gone", "gone", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Protocol: chaos.InProcess}, What: chaos.What{Kind: chaos.Error, Code: "unavailable"}}},
 }
 
 // faults are the scenario's and those of the buttons, for the page.
 type faults struct {
 	injector *chaos.Injector
+	buttons  []button
 	mu       sync.Mutex // of changes to the plan
 }
 
@@ -53,7 +64,7 @@ func (f *faults) Buttons() []dashboard.Button {
 	defer f.mu.Unlock()
 	plan, now := f.injector.Plan(), f.injector.Elapsed()
 	var all []dashboard.Button
-	for _, b := range buttons {
+	for _, b := range f.buttons {
 		i := f.active(plan, b.id, now)
 		all = append(all, dashboard.Button{ID: b.id, Target: b.rule.Where.Dependency, Label: b.label, Active: i >= 0})
 	}
@@ -77,7 +88,7 @@ func (f *faults) Toggle(id string) error {
 		plan.Rules = slices.Delete(plan.Rules, i, i+1)
 		return f.injector.Update(plan)
 	}
-	for _, b := range buttons {
+	for _, b := range f.buttons {
 		if b.id != id {
 			continue
 		}

@@ -139,6 +139,8 @@ func short(dependency string) string {
 	switch dependency {
 	case "event-store":
 		return "store"
+	case "event-store.isolated":
+		return "views"
 	case "membership":
 		return "members"
 	case "key-service":

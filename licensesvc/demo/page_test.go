@@ -30,7 +30,7 @@ func TestThePageShowsFaultsAndAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	system, err := chaostest.Target{Faults: func(i *chaos.Injector) dashboard.Faults { return &faults{injector: i} }}.Start(t.Context(),
+	system, err := chaostest.Target{Faults: func(i *chaos.Injector) dashboard.Faults { return &faults{injector: i, buttons: buttonsFor("sqlite")} }}.Start(t.Context(),
 		scenario.Setup{Scenario: s, Injector: injector, Dir: t.TempDir(), Out: io.Discard})
 	if err != nil {
 		t.Fatal(err)

@@ -36,16 +36,16 @@ type Limits struct {
 func (l Limits) Check() error {
 	var errs []error
 	if l.AlarmDays < 0 {
-		errs = append(errs, fmt.Errorf("capacity: AlarmDays is %g: give days above zero, or 0 for 14", l.AlarmDays))
+		errs = append(errs, fmt.Errorf("diskwatch: AlarmDays is %g: give days above zero, or 0 for 14", l.AlarmDays))
 	}
 	if l.FullBytes < 0 {
-		errs = append(errs, fmt.Errorf("capacity: FullBytes is %d: give bytes above zero, or 0 for 256 MiB", l.FullBytes))
+		errs = append(errs, fmt.Errorf("diskwatch: FullBytes is %d: give bytes above zero, or 0 for 256 MiB", l.FullBytes))
 	}
 	if l.AlarmBytes < 0 {
-		errs = append(errs, fmt.Errorf("capacity: AlarmBytes is %d: give bytes above zero, or 0 for 4 x FullBytes", l.AlarmBytes))
+		errs = append(errs, fmt.Errorf("diskwatch: AlarmBytes is %d: give bytes above zero, or 0 for 4 x FullBytes", l.AlarmBytes))
 	}
 	if l.AlarmBytes > 0 && l.AlarmBytes < l.withDefaults().FullBytes {
-		errs = append(errs, fmt.Errorf("capacity: AlarmBytes is %d, below FullBytes, %d: the alarm would come after the refusals; raise it", l.AlarmBytes, l.withDefaults().FullBytes))
+		errs = append(errs, fmt.Errorf("diskwatch: AlarmBytes is %d, below FullBytes, %d: the alarm would come after the refusals; raise it", l.AlarmBytes, l.withDefaults().FullBytes))
 	}
 	return errors.Join(errs...)
 }

@@ -42,10 +42,10 @@ type Monitor struct {
 func NewMonitor(ctx context.Context, cfg MonitorConfig) (*Monitor, error) {
 	errs := []error{cfg.Limits.Check()}
 	if cfg.Disk == nil || cfg.Events == nil {
-		errs = append(errs, errors.New("capacity: Disk and Events are required"))
+		errs = append(errs, errors.New("diskwatch: Disk and Events are required"))
 	}
 	if cfg.Every < 0 {
-		errs = append(errs, fmt.Errorf("capacity: Every is %s: give a duration above zero, or 0 for 5 s", cfg.Every))
+		errs = append(errs, fmt.Errorf("diskwatch: Every is %s: give a duration above zero, or 0 for 5 s", cfg.Every))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (m *Monitor) Look(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {
-		m.err = fmt.Errorf("capacity: the disk can't be measured: %w", err)
+		m.err = fmt.Errorf("diskwatch: the disk can't be measured: %w", err)
 		return
 	}
 	m.err = nil

@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/backstay-go/backstay/resilience"
 )
+
+// Name is the event store's name among a service's dependencies: that of its guard, in
+// policies, metrics, spans and faults.
+const Name = "event-store"
 
 var (
 	// ErrUnknown: the append may or may not have happened, or may yet. Resolve it, or
@@ -157,6 +163,22 @@ type Store interface {
 	// Stats measures the store.
 	Stats(ctx context.Context) (Stats, error)
 	Close() error
+}
+
+// GuardedStore is a Store that brings its guards: its calls run under them, and nobody
+// puts another guard, or a shorter deadline, before it. A deadline that always comes
+// first would be the caller's, which says nothing of the store, so the breaker would not
+// see a store that hangs.
+type GuardedStore interface {
+	Store
+	// Guards returns the guards, that of decisions first, for telemetry and dashboards.
+	// They belong to the store, which closes them.
+	Guards() []*resilience.Guard
+	// Policy returns the policy in force. Its operations are what Update can change.
+	Policy() resilience.Policy
+	// Update changes the policy; the guards keep their state. On an error nothing has
+	// changed.
+	Update(p resilience.Policy) error
 }
 
 // LoadAll reads a stream from after a version to its end, page by page, and hands

@@ -44,15 +44,10 @@ type Config struct {
 	Listen string
 	// Data is the folder of the journal and the signing key. Required.
 	Data string
-	// Store holds the events. Required; who opened it closes it, after Shutdown.
-	Store eventstore.Store
-	// ViewsApart is as in app.Config.
-	ViewsApart bool
+	// Store opens the event store, which the service closes. Required.
+	Store StoreOpener
 	// Policies replace the service's own, by guard. See Policies.
 	Policies map[string]resilience.Policy
-	// StorePolicy is the policy of the store's guard. Nil: that of Policies, else
-	// app.StorePolicy.
-	StorePolicy *resilience.Policy
 	// Membership, Catalog and Keys are base addresses. Required.
 	Membership, Catalog, Keys string
 	// Transport carries requests to a dependency. Nil: one that suits its guard.
@@ -89,6 +84,7 @@ type Config struct {
 // Instance is a running service. It is safe for concurrent use.
 type Instance struct {
 	cfg       Config
+	store     eventstore.GuardedStore
 	app       *app.Service
 	clients   *upstream.Clients
 	journal   *journal.Journal
@@ -165,56 +161,35 @@ func (c Config) check() error {
 		errs = append(errs, errors.New("no data folder: give one with --data"))
 	}
 	if c.Store == nil {
-		errs = append(errs, errors.New("instance: Store is nil"))
+		errs = append(errs, errors.New("service: Store is nil: give SQLite or Cassandra"))
 	}
 	if c.Observed == nil || c.Log == nil {
-		errs = append(errs, errors.New("instance: Observed and Log are required"))
+		errs = append(errs, errors.New("service: Observed and Log are required"))
 	}
 	return errors.Join(errs...)
 }
 
 // assemble opens what the service needs, from the disk up.
-func (in *Instance) assemble(ctx context.Context) (err error) {
+func (in *Instance) assemble(ctx context.Context) error {
 	cfg := in.cfg
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w; choose one that can be written with --data", err)
 	}
-	if err := CheckPolicies(cfg.Policies); err != nil {
+	policies := Policies(cfg.Store.Policy())
+	if err := CheckPolicies(cfg.Policies, policies); err != nil {
 		return err
 	}
-	upstreams := maps.Clone(cfg.Policies)
-	delete(upstreams, app.EventStore)
-	delete(upstreams, api.Name)
-	own, ok := cfg.Policies[api.Name]
-	if !ok {
-		own = api.Policy(cfg.Deadline)
-	}
-	if in.own, err = resilience.New(own); err != nil {
-		return err
-	}
-	if p, ok := cfg.Policies[app.EventStore]; ok && cfg.StorePolicy == nil {
-		cfg.StorePolicy = &p
-	}
-	listeners := append([]resilience.Listener{in.telemetry, in.recorder}, cfg.Listeners...)
-	if in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams}); err != nil {
-		return err
-	}
-	if in.journal, err = journal.Open(journal.Config{Path: filepath.Join(cfg.Data, "journal")}); err != nil {
+	policies[api.Name] = api.Policy(cfg.Deadline)
+	maps.Copy(policies, cfg.Policies)
+	in.warn(policies)
+	if err := in.open(ctx, policies); err != nil {
 		return err
 	}
 	signer, err := token.Open(filepath.Join(cfg.Data, "token.key"))
 	if err != nil {
 		return err
 	}
-	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(cfg.Data), Limits: cfg.Limits,
-		Events: func(ctx context.Context) (int64, error) {
-			stats, err := cfg.Store.Stats(ctx)
-			return stats.Events, err
-		}})
-	if err != nil {
-		return err
-	}
-	in.app, err = app.New(app.Config{Store: cfg.Store, ViewsApart: cfg.ViewsApart, Policy: cfg.StorePolicy, Upstream: in.clients, Journal: in.journal, Signer: signer, Listeners: listeners, Log: cfg.Log, Clock: cfg.Clock,
+	in.app, err = app.New(app.Config{Store: in.store, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: cfg.Log, Clock: cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == diskwatch.Full {
 				return f.Why
@@ -230,6 +205,52 @@ func (in *Instance) assemble(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// warn logs operations whose attempts may last as long as a whole request: then the
+// request's deadline comes first, and their circuit breaker never sees a hang.
+func (in *Instance) warn(policies map[string]resilience.Policy) {
+	for guard, p := range policies {
+		for name, op := range p.Operations {
+			attempt := op.Timeout
+			if op.AttemptTimeout > 0 {
+				attempt = min(attempt, op.AttemptTimeout)
+			}
+			if guard != api.Name && attempt < time.Minute && attempt >= in.cfg.Deadline {
+				in.cfg.Log.Warn("a request ends before an attempt times out, so the circuit breaker would not see a dependency that hangs: raise --deadline, or lower the timeout",
+					"guard", guard, "operation", name, "attempt", attempt, "deadline", in.cfg.Deadline)
+			}
+		}
+	}
+}
+
+// open opens everything that runs under a policy, and the files.
+func (in *Instance) open(ctx context.Context, policies map[string]resilience.Policy) (err error) {
+	cfg := in.cfg
+	if in.own, err = resilience.New(policies[api.Name]); err != nil {
+		return err
+	}
+	listeners := append([]resilience.Listener{in.telemetry, in.recorder}, cfg.Listeners...)
+	if in.store, err = cfg.Store.Open(ctx, StoreSetup{Policy: policies[app.EventStore], Listeners: listeners, Observed: cfg.Observed}); err != nil {
+		in.store = nil
+		return err
+	}
+	upstreams := maps.Clone(policies)
+	delete(upstreams, app.EventStore)
+	delete(upstreams, api.Name)
+	in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams})
+	if err != nil {
+		return err
+	}
+	if in.journal, err = journal.Open(journal.Config{Path: filepath.Join(cfg.Data, "journal")}); err != nil {
+		return err
+	}
+	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(cfg.Data), Limits: cfg.Limits,
+		Events: func(ctx context.Context) (int64, error) {
+			stats, err := in.store.Stats(ctx)
+			return stats.Events, err
+		}})
+	return err
 }
 
 // transport makes a client span of every request, and lets the trace travel.
@@ -314,9 +335,10 @@ func (in *Instance) URL() string { return "http://" + in.Address() }
 // App is the service itself.
 func (in *Instance) App() *app.Service { return in.app }
 
-// Guards are those of the dependencies: event store, membership, catalog, key service.
+// Guards are those of the dependencies: the event store's, then membership, catalog and
+// key service.
 func (in *Instance) Guards() []*resilience.Guard {
-	return append([]*resilience.Guard{in.app.Guard()}, in.clients.Guards()...)
+	return append(in.store.Guards(), in.clients.Guards()...)
 }
 
 // Recorder remembers what the guards did.
@@ -348,14 +370,14 @@ func (in *Instance) Shutdown(ctx context.Context) error {
 // release closes what assemble and Start opened, as far as they came.
 func (in *Instance) release() error {
 	var errs []error
-	if in.app != nil {
-		errs = append(errs, in.app.Close())
-	}
 	if in.journal != nil {
 		errs = append(errs, in.journal.Close())
 	}
 	if in.clients != nil {
 		errs = append(errs, in.clients.Close())
+	}
+	if in.store != nil {
+		errs = append(errs, in.store.Close())
 	}
 	if in.own != nil {
 		errs = append(errs, in.own.Close())

@@ -1,23 +1,30 @@
 package service
 
 import (
+	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 	"github.com/backstay-go/backstay/licensesvc/diskwatch"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// standIns says what stands in for a dependency, in the order of Guards.
-var standIns = []string{
-	"new licenses are promised, reads show what is remembered",
-	"the last known plan: 15 min for new licenses, 30 days for renewals",
-	"the last known terms for a day, then the studio's strictest",
-	"nothing: there is no license without a key",
+// standIns says what is answered in place of a dependency, by the name of its guard. What
+// the store's other guards ask for is only shown.
+var standIns = map[string]string{
+	app.EventStore:      "new licenses are promised, reads show what is remembered",
+	upstream.Membership: "the last known plan: 15 min for new licenses, 30 days for renewals",
+	upstream.Catalog:    "the last known terms for a day, then the studio's strictest",
+	upstream.KeyService: "nothing: there is no license without a key",
 }
 
 // page is the dashboard.
 func (in *Instance) page() (*dashboard.Dashboard, error) {
 	var dependencies []dashboard.Dependency
-	for i, g := range in.Guards() {
-		dependencies = append(dependencies, dashboard.Dependency{Name: g.Snapshot().Dependency, StandIn: standIns[i], Snapshot: g.Snapshot})
+	for _, g := range in.Guards() {
+		standIn, ok := standIns[g.Name()]
+		if !ok {
+			standIn = "reads show what is remembered"
+		}
+		dependencies = append(dependencies, dashboard.Dependency{Name: g.Name(), StandIn: standIn, Snapshot: g.Snapshot})
 	}
 	return dashboard.New(dashboard.Config{
 		Dependencies: dependencies, Recorder: in.recorder, Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults,

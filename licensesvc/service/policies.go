@@ -17,10 +17,11 @@ import (
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// Policies are the policies that a service has when it is told no others, by guard.
-func Policies() map[string]resilience.Policy {
+// Policies are the policies that a service has if it is given no others, by guard. That of
+// the store is its own: see StoreOpener.
+func Policies(store resilience.Policy) map[string]resilience.Policy {
 	own := map[string]resilience.Policy{}
-	for _, p := range []resilience.Policy{api.Policy(defaultDeadline), app.StorePolicy(), upstream.MembershipPolicy(), upstream.CatalogPolicy(), upstream.KeyServicePolicy()} {
+	for _, p := range []resilience.Policy{api.Policy(defaultDeadline), store, upstream.MembershipPolicy(), upstream.CatalogPolicy(), upstream.KeyServicePolicy()} {
 		own[p.Name] = p
 	}
 	return own
@@ -29,25 +30,24 @@ func Policies() map[string]resilience.Policy {
 // LoadPolicies reads a file of policies for the service, with the overrides of the
 // environment. Sections of sessions are refused: the store's promises hang on the
 // consistency of its own.
-func LoadPolicies(file string) (map[string]resilience.Policy, error) {
+func LoadPolicies(file string, own map[string]resilience.Policy) (map[string]resilience.Policy, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("policies: %w; the file must exist and be readable", err)
 	}
 	if slices.Contains(policyfile.Keys(text), sessions.Key) {
-		return nil, fmt.Errorf("%s: %s: the service keeps the profiles of its Cassandra session, as what it promises hangs on their consistency; take the section out, and give guards.%s for the store's guard", file, sessions.Key, app.EventStore)
+		return nil, fmt.Errorf("%s: %s: the service keeps the profiles of its Cassandra session, as what it promises hangs on their consistency; take the section out, and give guards.%s, whose operations are the profiles", file, sessions.Key, app.EventStore)
 	}
 	policies, _, err := policyfile.Parse(file, text, os.Environ()...)
 	if err != nil {
 		return nil, err
 	}
-	return policies, CheckPolicies(policies)
+	return policies, CheckPolicies(policies, own)
 }
 
-// CheckPolicies returns every guard and operation that the service does not know, and
-// every operation that it needs and a policy leaves out.
-func CheckPolicies(policies map[string]resilience.Policy) error {
-	own := Policies()
+// CheckPolicies returns every guard and operation that a service with policies of its own
+// does not have, and every operation that it needs and a policy leaves out.
+func CheckPolicies(policies, own map[string]resilience.Policy) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(policies)) {
 		mine, ok := own[name]
@@ -74,7 +74,7 @@ func CheckPolicies(policies map[string]resilience.Policy) error {
 // context ends. It tells what came of each: a bad file is an error, and changes nothing.
 func (in *Instance) WatchPolicies(ctx context.Context, file string, told func(error)) error {
 	return policyfile.Watch(ctx, file, func() {
-		policies, err := LoadPolicies(file)
+		policies, err := LoadPolicies(file, in.known())
 		if err == nil {
 			err = in.Update(policies)
 		}
@@ -85,7 +85,7 @@ func (in *Instance) WatchPolicies(ctx context.Context, file string, told func(er
 // Update changes the policies of guards that run; they keep their state. On an error
 // nothing is changed.
 func (in *Instance) Update(policies map[string]resilience.Policy) error {
-	if err := CheckPolicies(policies); err != nil {
+	if err := CheckPolicies(policies, in.known()); err != nil {
 		return err
 	}
 	for _, p := range policies {
@@ -96,10 +96,18 @@ func (in *Instance) Update(policies map[string]resilience.Policy) error {
 		}
 	}
 	var errs []error
-	for _, g := range append(in.Guards(), in.own) {
-		if p, ok := policies[g.Snapshot().Dependency]; ok {
+	if p, ok := policies[app.EventStore]; ok {
+		if err := in.store.Update(p); err != nil {
+			return fmt.Errorf("guards.%s: %w", app.EventStore, err)
+		}
+	}
+	for _, g := range append(in.clients.Guards(), in.own) {
+		if p, ok := policies[g.Name()]; ok {
 			errs = append(errs, g.Update(p))
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// known are the policies that the service has.
+func (in *Instance) known() map[string]resilience.Policy { return Policies(in.store.Policy()) }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/backstay-go/backstay/internal/observe"
-	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/resilience"
@@ -22,13 +21,11 @@ func TestPoliciesChangeWhileTheServiceRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db")})
-	must(err)
-	defer store.Close()
+	store := service.SQLite{Path: filepath.Join(dir, "events.db")}
 	observed, err := observe.Start(ctx, "test", func(string) string { return "" })
 	must(err)
 	defer func() { must(observed.Shutdown(context.WithoutCancel(ctx))) }()
-	policies := service.Policies()
+	policies := service.Policies(store.Policy())
 	first := policies[upstream.Catalog]
 	first.Bulkhead.Limit = 7
 	in, err := service.Start(ctx, service.Config{

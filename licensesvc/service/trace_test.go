@@ -18,7 +18,6 @@ import (
 	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/internal/jaegertest"
 	"github.com/backstay-go/backstay/internal/observe"
-	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
@@ -45,9 +44,7 @@ func TestADegradedRequestIsOneTraceInJaeger(t *testing.T) {
 	servers, err := server.Start(ctx, server.Config{Tracer: jaeger.TracerProvider(t, "upstream")})
 	must(err)
 	defer func() { must(servers.Shutdown(context.WithoutCancel(ctx))) }()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db")})
-	must(err)
-	defer store.Close()
+	store := service.SQLite{Path: filepath.Join(dir, "events.db")}
 	in, err := service.Start(ctx, service.Config{
 		Listen: "127.0.0.1:0", Data: dir, Store: store, Log: slog.New(slog.DiscardHandler),
 		Membership: servers.URL("membership"), Catalog: servers.URL("catalog"), Keys: servers.URL("key-service"),

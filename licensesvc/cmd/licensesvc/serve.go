@@ -151,7 +151,8 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	if err != nil {
 		return err
 	}
-	policies, err := loadPolicies(f.policies)
+	opener := f.store.opener(f.data)
+	policies, err := loadPolicies(f.policies, service.Policies(opener.Policy()))
 	if err != nil {
 		return err
 	}
@@ -177,13 +178,8 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return cli.BadInput(fmt.Errorf("--data: %w; name a folder that can be made and written", err))
 	}
-	store, closeStore, err := f.store.open(ctx, f.data, observed)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeStore()) }()
 	in, err := service.Start(ctx, service.Config{
-		Listen: f.listen, Data: f.data, Store: store, ViewsApart: f.store.kind == "cassandra", Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
+		Listen: f.listen, Data: f.data, Store: opener, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
 		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
 	})
 	if err != nil {
@@ -223,11 +219,11 @@ func (t tool) loadTokens(file string) (*api.Tokens, error) {
 	return tokens, nil
 }
 
-func loadPolicies(file string) (map[string]resilience.Policy, error) {
+func loadPolicies(file string, own map[string]resilience.Policy) (map[string]resilience.Policy, error) {
 	if file == "" {
 		return nil, nil
 	}
-	policies, err := service.LoadPolicies(file)
+	policies, err := service.LoadPolicies(file, own)
 	if err != nil {
 		return nil, cli.BadInput(fmt.Errorf("--policies %s: %w", file, err))
 	}

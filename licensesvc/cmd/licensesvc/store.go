@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
-	"github.com/backstay-go/backstay/clients/cassandra/telemetry"
-	"github.com/backstay-go/backstay/internal/observe"
-	"github.com/backstay-go/backstay/licensesvc/eventstore"
-	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
-	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
 // storeFlags say where events are kept.
@@ -42,37 +37,10 @@ func (f storeFlags) check() error {
 	return nil
 }
 
-// open opens the store, and returns what closes it.
-func (f storeFlags) open(ctx context.Context, data string, observed *observe.Providers) (_ eventstore.Store, closes func() error, err error) {
+// opener is the store that the flags ask for.
+func (f storeFlags) opener(data string) service.StoreOpener {
 	if f.kind == "sqlite" {
-		store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(data, "events.db")})
-		if err != nil {
-			return nil, nil, err
-		}
-		return store, store.Close, nil
+		return service.SQLite{Path: filepath.Join(data, "events.db")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.patience)
-	defer cancel()
-	cfg := client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local, Profiles: cassandra.Profiles()}
-	if f.remote != "" {
-		cfg = cassandra.Elsewhere(cfg, f.remote)
-	}
-	told, err := telemetry.New(telemetry.Config{TracerProvider: observed.Tracer, MeterProvider: observed.Meter})
-	if err != nil {
-		return nil, nil, err
-	}
-	cfg.Observers, cfg.Payload = []client.Observer{told}, telemetry.Payload
-	session, err := client.Connect(ctx, cfg)
-	if err != nil {
-		return nil, nil, errors.Join(err, told.Close())
-	}
-	closes = func() error { return errors.Join(session.Close(), told.Close()) }
-	if err := told.Watch(session); err != nil {
-		return nil, nil, errors.Join(err, closes())
-	}
-	store, err := cassandra.Open(ctx, cassandra.Config{Session: session})
-	if err != nil {
-		return nil, nil, errors.Join(err, closes())
-	}
-	return store, func() error { return errors.Join(store.Close(), closes()) }, nil
+	return service.Cassandra{Client: client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local}, Remote: f.remote, Patience: f.patience}
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// maxCommitBytes bounds a commit: a node takes half a commit log segment at once.
-const maxCommitBytes = 2 << 20
-
 // Append implements eventstore.Store.
 func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	rejected := eventstore.Appended{Outcome: eventstore.Rejected}
@@ -24,13 +21,8 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 	if err := c.Check(); err != nil {
 		return rejected, err
 	}
-	size := 0
-	for _, e := range c.Events {
-		size += len(e.Data)
-	}
-	if size > maxCommitBytes {
-		return rejected, fmt.Errorf("%w: the commit has %d bytes, %d are allowed: append it in parts", eventstore.ErrInvalid, size, maxCommitBytes)
-	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	i, err := newIntent(c)
 	if err == nil {
 		i, err = s.intend(ctx, i)
@@ -238,6 +230,8 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	if stream == "" || commit == "" {
 		return eventstore.Appended{Outcome: eventstore.Rejected}, fmt.Errorf("%w: give a stream and a commit", eventstore.ErrInvalid)
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	unknown := func(err error) (eventstore.Appended, error) {
 		return eventstore.Appended{}, fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
 	}

@@ -21,6 +21,8 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 	if q.Stream == "" || q.After < 0 {
 		return eventstore.Page{}, fmt.Errorf("%w: a load needs a stream, and a version of at least 0 to go on after", eventstore.ErrInvalid)
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if q.Limit <= 0 || q.Limit > eventstore.MaxEvents {
 		q.Limit = eventstore.MaxEvents
 	}

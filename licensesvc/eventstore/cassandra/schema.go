@@ -6,8 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
-	"time"
+	"slices"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -43,6 +42,10 @@ var tables = []string{
 	`CREATE TABLE IF NOT EXISTS stores (store text PRIMARY KEY, epoch text)`,
 }
 
+// Schema returns the statements that Migrate runs, for operators who make the tables
+// themselves.
+func Schema() []string { return slices.Clone(tables) }
+
 // Migrate makes the tables in the session's keyspace, which must exist. It can run
 // again, and beside a running service.
 func Migrate(ctx context.Context, session *client.Session) error {
@@ -52,60 +55,6 @@ func Migrate(ctx context.Context, session *client.Session) error {
 		}
 	}
 	return nil
-}
-
-// The names of the profiles that the store runs under.
-const (
-	ProfileSchema = "schema"
-	// ProfileAppend is for conditional writes.
-	ProfileAppend = "append"
-	// ProfileWrite is for intents, marks and snapshots, which bear repetition.
-	ProfileWrite = "write"
-	// ProfileRead sees every acknowledged append, ProfileSettle what is under way too.
-	ProfileRead   = "read"
-	ProfileSettle = "settle"
-	// ProfileShow may miss the newest, and works with one replica.
-	ProfileShow = "show"
-)
-
-// Profiles returns the profiles that the store needs, for a client's configuration.
-// Streams belong to their local data centre: appends are linearizable there.
-func Profiles() map[string]client.Profile {
-	op := func(timeout, attempt time.Duration, idempotent bool) resilience.OperationPolicy {
-		p := resilience.OperationPolicy{Timeout: timeout, AttemptTimeout: attempt, Idempotent: idempotent}
-		if idempotent {
-			p.Retry = &resilience.RetryPolicy{MaxAttempts: 3, BaseDelay: 10 * time.Millisecond, MaxDelay: 100 * time.Millisecond}
-		}
-		return p
-	}
-	read := op(2*time.Second, 600*time.Millisecond, true)
-	read.Hedge = &resilience.HedgePolicy{Delay: 100 * time.Millisecond}
-	// Short of the guard's whole budget, one slow coordinator does not hold an append up:
-	// its intent goes to another as well.
-	write := op(2*time.Second, 600*time.Millisecond, true)
-	write.Hedge = &resilience.HedgePolicy{Delay: 150 * time.Millisecond}
-	appends := op(3*time.Second, 0, false)
-	appends.Criticality = resilience.CriticalPlus
-	return map[string]client.Profile{
-		ProfileSchema: {OperationPolicy: op(time.Minute, 0, false), Consistency: client.Quorum},
-		ProfileAppend: {OperationPolicy: appends, Consistency: client.LocalQuorum, SerialConsistency: client.LocalSerial},
-		ProfileWrite:  {OperationPolicy: write, Consistency: client.LocalQuorum},
-		ProfileRead:   {OperationPolicy: read, Consistency: client.LocalQuorum, Decision: true},
-		ProfileSettle: {OperationPolicy: op(3*time.Second, time.Second, true), Consistency: client.LocalSerial, Decision: true},
-		ProfileShow:   {OperationPolicy: read, Consistency: client.LocalOne, Isolated: true},
-	}
-}
-
-// Elsewhere returns the configuration with another data centre standing in for LocalDC:
-// for what is only shown, and for nothing that is decided on, as appends are linearizable
-// in the local one alone. The keyspace must be replicated to both.
-func Elsewhere(cfg client.Config, dataCenter string) client.Config {
-	cfg.Failover = &client.Failover{DataCenter: dataCenter}
-	cfg.Profiles = maps.Clone(cfg.Profiles)
-	show := cfg.Profiles[ProfileShow]
-	show.Failover = true
-	cfg.Profiles[ProfileShow] = show
-	return cfg
 }
 
 // epoch returns the store's epoch, making it if need be.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -21,7 +22,11 @@ type Config struct {
 	// BucketEvents is how many events a bucket takes before it is sealed. It is fixed
 	// with a stream's first event. Default: 2000.
 	BucketEvents int
-	_            struct{}
+	// Deadline bounds a load, an append and a settlement, each of which makes several
+	// requests. Every attempt of a request must have less, or the session's guard would
+	// not see that the cluster does not answer. Default: DefaultDeadline.
+	Deadline time.Duration
+	_        struct{}
 }
 
 // Check returns every problem at once.
@@ -33,11 +38,16 @@ func (c Config) Check() error {
 	if c.BucketEvents < 0 {
 		errs = append(errs, fmt.Errorf("eventstore/cassandra: BucketEvents is %d: give 1 or more, or 0 for 2000", c.BucketEvents))
 	}
+	if c.Deadline < 0 {
+		errs = append(errs, fmt.Errorf("eventstore/cassandra: Deadline is %s: give a duration above zero, or 0 for %s", c.Deadline, DefaultDeadline))
+	}
 	return errors.Join(errs...)
 }
 
-// Store is an event store on Cassandra. It is safe for concurrent use, also beside
-// other instances. Who opened it closes it.
+var _ eventstore.GuardedStore = (*Store)(nil)
+
+// Store is an event store on Cassandra. It is safe for concurrent use, also by several
+// instances on one keyspace. The caller that opened it must close it.
 type Store struct {
 	session *client.Session
 	name    string
@@ -45,6 +55,7 @@ type Store struct {
 	size    int
 	// perBucket is intentsPerBucket, but for tests.
 	perBucket int
+	deadline  time.Duration
 	closed    atomic.Bool
 
 	mu sync.Mutex
@@ -62,12 +73,18 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Store{session: cfg.Session, name: cfg.Name, size: cfg.BucketEvents, perBucket: intentsPerBucket, sealed: map[string][]bucket{}}
+	s := &Store{session: cfg.Session, name: cfg.Name, size: cfg.BucketEvents, deadline: cfg.Deadline, perBucket: intentsPerBucket, sealed: map[string][]bucket{}}
 	if s.name == "" {
 		s.name = "main"
 	}
 	if s.size == 0 {
 		s.size = 2000
+	}
+	if s.deadline == 0 {
+		s.deadline = DefaultDeadline
+	}
+	if err := checkPolicy(s.Policy().Operations, s.deadline); err != nil {
+		return nil, err
 	}
 	if err := Migrate(ctx, cfg.Session); err != nil {
 		return nil, err
@@ -188,6 +205,11 @@ func (s *Store) remember(stream string, sealed []bucket) {
 		clear(s.sealed)
 	}
 	s.sealed[stream] = append([]bucket(nil), sealed...)
+}
+
+// bounded is a call's context.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.deadline)
 }
 
 func (s *Store) check() error {

@@ -47,7 +47,7 @@ func connect(t *testing.T, hosts []string, keyspace string) *client.Session {
 // open opens a store with buckets of a size, feed buckets too; 0: as by default.
 func open(t *testing.T, session *client.Session, name string, bucket int) *cassandra.Store {
 	t.Helper()
-	s, err := cassandra.Open(t.Context(), cassandra.Config{Session: session, Name: name, BucketEvents: bucket})
+	s, err := cassandra.Open(t.Context(), cassandra.Config{Session: session, Name: name, BucketEvents: bucket, Deadline: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Append implements eventstore.Store.
-func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
+func (s *file) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	if err := c.Check(); err != nil {
 		return eventstore.Appended{Outcome: eventstore.Rejected}, err
 	}
@@ -27,7 +27,7 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 
 // Resolve implements eventstore.Store. On the one writer everything before it has
 // been settled, so a commit that is not there is fenced: its id is taken.
-func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
+func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	if stream == "" || commit == "" {
 		return eventstore.Appended{}, fmt.Errorf("%w: stream and commit id are required", eventstore.ErrInvalid)
 	}
@@ -119,7 +119,7 @@ func (w *writer) events(ctx context.Context, stream string, after, until int64) 
 }
 
 // SaveSnapshot implements eventstore.Store.
-func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error {
+func (s *file) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error {
 	if snap.Stream == "" || snap.Version < 1 {
 		return fmt.Errorf("%w: a snapshot needs a stream and a version", eventstore.ErrInvalid)
 	}

@@ -39,7 +39,7 @@ func pageLimit(limit int) int {
 }
 
 // Load implements eventstore.Store. Every load sees all acknowledged appends.
-func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
 	if s.writer.isStopped() {
 		return eventstore.Page{}, eventstore.ErrClosed
 	}
@@ -77,7 +77,7 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 
 // Feed implements eventstore.Store. One writer gives positions in the order in which
 // commits become visible, so nothing can appear behind a cursor.
-func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
+func (s *file) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
 	if s.writer.isStopped() {
 		return eventstore.FeedPage{}, eventstore.ErrClosed
 	}
@@ -129,11 +129,11 @@ func scanFeed(rows *sql.Rows, position int64) (events []eventstore.Event, last i
 // A cursor is epoch, slice, position, and the commit of the event there. A file
 // that was restored from a backup has the same epoch, but at the position either
 // nothing or another commit.
-func (s *Store) cursor(slice int, position int64, commit string) eventstore.Cursor {
+func (s *file) cursor(slice int, position int64, commit string) eventstore.Cursor {
 	return eventstore.Cursor(base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s/%d/%d/%s", s.epoch, slice, position, commit)))
 }
 
-func (s *Store) position(slice int, c eventstore.Cursor) (position int64, commit string, err error) {
+func (s *file) position(slice int, c eventstore.Cursor) (position int64, commit string, err error) {
 	if c == "" {
 		return 0, "", nil
 	}
@@ -156,7 +156,7 @@ func (s *Store) position(slice int, c eventstore.Cursor) (position int64, commit
 }
 
 // sameLife checks that the event at a cursor's position is still the one it was.
-func (s *Store) sameLife(ctx context.Context, position int64, commit string) error {
+func (s *file) sameLife(ctx context.Context, position int64, commit string) error {
 	if position == 0 {
 		return nil
 	}
@@ -172,7 +172,7 @@ func (s *Store) sameLife(ctx context.Context, position int64, commit string) err
 }
 
 // LoadSnapshot implements eventstore.Store.
-func (s *Store) LoadSnapshot(ctx context.Context, stream string, fold int) (eventstore.Snapshot, bool, error) {
+func (s *file) LoadSnapshot(ctx context.Context, stream string, fold int) (eventstore.Snapshot, bool, error) {
 	if s.writer.isStopped() {
 		return eventstore.Snapshot{}, false, eventstore.ErrClosed
 	}

@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // Config says where the store lies.
@@ -32,7 +33,14 @@ type Config struct {
 	// CheckpointEvery is the pause between checkpoints, which run beside the writer
 	// and never wait for readers. Default: 1 s.
 	CheckpointEvery time.Duration
-	_               struct{}
+	// Policy is that of the store's guard. Nil: the function Policy's.
+	Policy *resilience.Policy
+	// Listeners hear what the guard does.
+	Listeners []resilience.Listener
+	// Between returns what stands between the guard and the file, so that tests can
+	// inject faults where a disk would fail. Nil: nothing does.
+	Between func(eventstore.Store) eventstore.Store
+	_       struct{}
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -61,9 +69,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// Store is an event store in one SQLite file. It is safe for concurrent use. Who
-// opened it closes it. The zero value is not usable.
-type Store struct {
+// file is an event store in one SQLite file, without a guard.
+type file struct {
 	path    string
 	epoch   string
 	write   *sql.DB // one connection
@@ -75,28 +82,23 @@ type Store struct {
 	closed  error
 }
 
-var _ eventstore.Store = (*Store)(nil)
+var _ eventstore.Store = (*file)(nil)
 
-// Open opens the store, making the file if need be. The context bounds the
-// opening only.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, err
-	}
+// openFile opens the file, making it if need be.
+func openFile(ctx context.Context, cfg Config) (*file, error) {
 	if info, err := os.Stat(filepath.Dir(cfg.Path)); err != nil {
 		return nil, fmt.Errorf("sqlite: the store's folder: %w", err)
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("sqlite: %s is no folder", filepath.Dir(cfg.Path))
 	}
-	s := &Store{path: cfg.Path}
+	s := &file{path: cfg.Path}
 	if err := s.open(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %s: %w", cfg.Path, err), s.closeFiles())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, cfg Config) error {
+func (s *file) open(ctx context.Context, cfg Config) error {
 	var err error
 	if s.write, err = sql.Open("sqlite", dsn(cfg.Path, "_txlock=immediate&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)")); err != nil {
 		return err
@@ -135,7 +137,7 @@ func dsn(path, more string) string {
 }
 
 // checkpoints moves the log into the file, passively: it waits for nobody.
-func (s *Store) checkpoints(ctx context.Context, every time.Duration) {
+func (s *file) checkpoints(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -151,7 +153,7 @@ func (s *Store) checkpoints(ctx context.Context, every time.Duration) {
 }
 
 // Close ends the writer after what it has begun, and closes the file.
-func (s *Store) Close() error {
+func (s *file) Close() error {
 	s.closing.Do(func() {
 		s.writer.stop()
 		s.stop()
@@ -161,7 +163,7 @@ func (s *Store) Close() error {
 	return s.closed
 }
 
-func (s *Store) closeFiles() error {
+func (s *file) closeFiles() error {
 	var errs []error
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
@@ -172,7 +174,7 @@ func (s *Store) closeFiles() error {
 }
 
 // Stats counts events and measures the files.
-func (s *Store) Stats(ctx context.Context) (eventstore.Stats, error) {
+func (s *file) Stats(ctx context.Context) (eventstore.Stats, error) {
 	if s.writer.isStopped() {
 		return eventstore.Stats{}, eventstore.ErrClosed
 	}
@@ -193,7 +195,7 @@ func (s *Store) Stats(ctx context.Context) (eventstore.Stats, error) {
 	return st, nil
 }
 
-func (s *Store) readError(what string, err error) error {
+func (s *file) readError(what string, err error) error {
 	if s.writer.isStopped() {
 		return eventstore.ErrClosed
 	}

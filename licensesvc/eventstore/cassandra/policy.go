@@ -1,0 +1,153 @@
+package cassandra
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The names of the profiles that the store runs under.
+const (
+	ProfileSchema = "schema"
+	// ProfileAppend is for conditional writes.
+	ProfileAppend = "append"
+	// ProfileWrite is for intents, marks and snapshots, which bear repetition.
+	ProfileWrite = "write"
+	// ProfileRead sees every acknowledged append, ProfileSettle what is under way too.
+	ProfileRead   = "read"
+	ProfileSettle = "settle"
+	// ProfileShow may miss the newest, and works with one replica.
+	ProfileShow = "show"
+)
+
+// DefaultDeadline bounds a call of the store, which makes several requests one after the
+// other. Each attempt of a request has less, so that the guard sees a cluster that does
+// not answer before the deadline comes.
+const DefaultDeadline = 1200 * time.Millisecond
+
+// Profiles returns the profiles that the store needs, for a client's configuration.
+// Streams belong to their local data centre: appends are linearizable there.
+func Profiles() map[string]client.Profile {
+	op := func(timeout, attempt time.Duration, idempotent bool) resilience.OperationPolicy {
+		p := resilience.OperationPolicy{Timeout: timeout, AttemptTimeout: attempt, Idempotent: idempotent}
+		if idempotent {
+			p.Retry = &resilience.RetryPolicy{MaxAttempts: 3, BaseDelay: 10 * time.Millisecond, MaxDelay: 100 * time.Millisecond}
+		}
+		return p
+	}
+	read := op(time.Second, 500*time.Millisecond, true)
+	read.Hedge = &resilience.HedgePolicy{Delay: 100 * time.Millisecond}
+	// One slow coordinator does not hold an append up: its intent goes to another as well.
+	write := op(time.Second, 500*time.Millisecond, true)
+	write.Hedge = &resilience.HedgePolicy{Delay: 150 * time.Millisecond}
+	appends := op(900*time.Millisecond, 0, false)
+	settle := op(time.Second, 900*time.Millisecond, true)
+	appends.Criticality, settle.Criticality = resilience.CriticalPlus, resilience.CriticalPlus
+	show := read
+	show.Criticality = resilience.SheddablePlus
+	return map[string]client.Profile{
+		ProfileSchema: {OperationPolicy: op(time.Minute, 0, false), Consistency: client.Quorum},
+		ProfileAppend: {OperationPolicy: appends, Consistency: client.LocalQuorum, SerialConsistency: client.LocalSerial},
+		ProfileWrite:  {OperationPolicy: write, Consistency: client.LocalQuorum},
+		ProfileRead:   {OperationPolicy: read, Consistency: client.LocalQuorum, Decision: true},
+		ProfileSettle: {OperationPolicy: settle, Consistency: client.LocalSerial, Decision: true},
+		ProfileShow:   {OperationPolicy: show, Consistency: client.LocalOne, Isolated: true},
+	}
+}
+
+// Policy is the policy of the store's session: what all requests share, and an operation
+// for each profile.
+func Policy() resilience.Policy {
+	p := client.DefaultGuard()
+	p.Name, p.Operations = eventstore.Name, map[string]resilience.OperationPolicy{}
+	p.Bulkhead = resilience.BulkheadPolicy{Limit: 256, Queue: 256, MaxWait: 200 * time.Millisecond}
+	for name, profile := range Profiles() {
+		p.Operations[name] = profile.OperationPolicy
+	}
+	return p
+}
+
+// Configured returns the configuration with the store's profiles under a policy. The
+// consistency of the profiles is the store's own, as its promises depend on it.
+func Configured(cfg client.Config, p resilience.Policy) client.Config {
+	cfg.Profiles, cfg.Guard = withPolicy(Profiles(), p)
+	return cfg
+}
+
+// withPolicy splits a policy into profiles and what they share.
+func withPolicy(profiles map[string]client.Profile, p resilience.Policy) (map[string]client.Profile, resilience.Policy) {
+	profiles = maps.Clone(profiles)
+	for name, op := range p.Operations {
+		profile := profiles[name]
+		profile.OperationPolicy = op
+		profiles[name] = profile
+	}
+	p.Operations, p.Default = nil, resilience.OperationPolicy{}
+	return profiles, p
+}
+
+// Elsewhere returns the configuration with another data centre standing in for LocalDC:
+// for what is only shown, and for nothing that is decided on, as appends are linearizable
+// in the local one alone. The keyspace must be replicated to both.
+func Elsewhere(cfg client.Config, dataCenter string) client.Config {
+	cfg.Failover = &client.Failover{DataCenter: dataCenter}
+	cfg.Profiles = maps.Clone(cfg.Profiles)
+	show := cfg.Profiles[ProfileShow]
+	show.Failover = true
+	cfg.Profiles[ProfileShow] = show
+	return cfg
+}
+
+// checkPolicy finds operations whose attempts may take as long as a whole call of the
+// store, so that the guard would never see one fail for want of time.
+func checkPolicy(operations map[string]resilience.OperationPolicy, deadline time.Duration) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(operations)) {
+		op := operations[name]
+		field, attempt := "attempt_timeout", op.AttemptTimeout
+		if attempt == 0 || op.Timeout < attempt {
+			field, attempt = "timeout", op.Timeout
+		}
+		if name != ProfileSchema && attempt >= deadline {
+			errs = append(errs, fmt.Errorf("eventstore/cassandra: %s of %s is %s, and a call of the store ends after %s, so the circuit breaker would never see an attempt time out: give less", field, name, attempt, deadline))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Guards implements eventstore.GuardedStore: the session's, that of what runs isolated,
+// and that of the other data centre, if there is one.
+func (s *Store) Guards() []*resilience.Guard {
+	guards := []*resilience.Guard{s.session.Guard(), s.session.IsolatedGuard()}
+	if remote := s.session.RemoteGuard(); remote != nil {
+		guards = append(guards, remote)
+	}
+	return guards
+}
+
+// Policy implements eventstore.GuardedStore. Its operations are the profiles.
+func (s *Store) Policy() resilience.Policy {
+	p := s.session.Guard().Policy()
+	p.Operations, p.Default = map[string]resilience.OperationPolicy{}, resilience.OperationPolicy{}
+	for name, profile := range s.session.Profiles() {
+		p.Operations[name] = profile.OperationPolicy
+	}
+	return p
+}
+
+// Update implements eventstore.GuardedStore.
+func (s *Store) Update(p resilience.Policy) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if err := checkPolicy(p.Operations, s.deadline); err != nil {
+		return err
+	}
+	return s.session.Update(withPolicy(s.session.Profiles(), p))
+}

@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// The names of the guard's operations.
+const (
+	opLoad    = "load"
+	opView    = "view"
+	opAppend  = "append"
+	opResolve = "resolve"
+)
+
+// Policy is the policy of the store's guard, made for one file on one disk. An append is
+// not repeated by the guard: what became of it is found out by its commit's id.
+func Policy() resilience.Policy {
+	read := resilience.OperationPolicy{
+		Timeout: 800 * time.Millisecond, AttemptTimeout: 350 * time.Millisecond, Idempotent: true,
+		Retry: &resilience.RetryPolicy{MaxAttempts: 2, BaseDelay: 20 * time.Millisecond, MaxDelay: 100 * time.Millisecond},
+	}
+	view := read
+	view.Criticality = resilience.SheddablePlus
+	resolve := read
+	resolve.Criticality = resilience.CriticalPlus
+	write := resilience.OperationPolicy{Timeout: 600 * time.Millisecond, Criticality: resilience.CriticalPlus}
+	return resilience.Policy{
+		Name:     eventstore.Name,
+		Bulkhead: resilience.BulkheadPolicy{Limit: 128, Queue: 256, MaxWait: 200 * time.Millisecond},
+		Breaker: &resilience.BreakerPolicy{
+			Window: 5 * time.Second, MinimumCalls: 20, FailureRate: 0.5,
+			OpenFor: time.Second, MaxOpenFor: 4 * time.Second, Probes: 3,
+		},
+		Default:    read,
+		Operations: map[string]resilience.OperationPolicy{opLoad: read, opView: view, opAppend: write, opResolve: resolve},
+	}
+}
+
+// Store is an event store in one SQLite file, behind its guard: loads, appends and
+// settlements run under it. It is safe for concurrent use. The caller that opened it must
+// close it. The zero value is not usable.
+type Store struct {
+	eventstore.Store // the file, or what Config.Between put before it
+	guard            *resilience.Guard
+	file             *file
+
+	load, view, append, resolve *resilience.Operation
+}
+
+var _ eventstore.GuardedStore = (*Store)(nil)
+
+// Open opens the store, making the file if need be. The context bounds the opening only.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	policy := Policy()
+	if cfg.Policy != nil {
+		policy = *cfg.Policy
+	}
+	options := []resilience.Option{resilience.WithClassifier(classify)}
+	for _, l := range cfg.Listeners {
+		options = append(options, resilience.WithListener(l))
+	}
+	guard, err := resilience.New(policy, options...)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: Policy: %w", err)
+	}
+	f, err := openFile(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, guard.Close())
+	}
+	s := &Store{Store: f, guard: guard, file: f, load: guard.Operation(opLoad), view: guard.Operation(opView),
+		append: guard.Operation(opAppend), resolve: guard.Operation(opResolve)}
+	if cfg.Between != nil {
+		s.Store = cfg.Between(f)
+	}
+	return s, nil
+}
+
+// classify judges the file's errors. What can never succeed says nothing about its health.
+func classify(err error) resilience.Verdict {
+	switch {
+	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrCorrupt):
+		return resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
+	case errors.Is(err, eventstore.ErrFull):
+		return resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever}
+	}
+	return resilience.DefaultClassifier(err)
+}
+
+// Load implements eventstore.Store. Every load sees all acknowledged appends.
+func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
+	op := s.load
+	if q.Consistency == eventstore.ForDisplay {
+		op = s.view
+	}
+	res, err := resilience.Do(ctx, op, func(ctx context.Context) (eventstore.Page, error) { return s.Store.Load(ctx, q) })
+	if err != nil {
+		return eventstore.Page{}, kind(err, eventstore.ErrUnavailable)
+	}
+	return res.Value, nil
+}
+
+// Append implements eventstore.Store.
+func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
+	res, err := resilience.Do(ctx, s.append, func(ctx context.Context) (eventstore.Appended, error) { return s.Store.Append(ctx, c) })
+	switch {
+	case err == nil:
+		return res.Value, nil
+	case neverBegan(err):
+		return eventstore.Appended{Outcome: eventstore.Rejected}, kind(err, eventstore.ErrUnavailable)
+	}
+	return eventstore.Appended{}, kind(err, eventstore.ErrUnknown)
+}
+
+// Resolve implements eventstore.Store.
+func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
+	res, err := resilience.Do(ctx, s.resolve, func(ctx context.Context) (eventstore.Appended, error) {
+		return s.Store.Resolve(ctx, stream, commit)
+	})
+	if err != nil { // The question failed, which says nothing about the commit.
+		return eventstore.Appended{}, kind(err, eventstore.ErrUnknown)
+	}
+	return res.Value, nil
+}
+
+// neverBegan reports whether an append that failed so was never carried out.
+func neverBegan(err error) bool {
+	if errors.Is(err, eventstore.ErrUnknown) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	for _, not := range []error{resilience.ErrRefused, eventstore.ErrInvalid, eventstore.ErrFull, eventstore.ErrUnavailable, eventstore.ErrClosed} {
+		if errors.Is(err, not) {
+			return true
+		}
+	}
+	return false
+}
+
+// kind gives an error that has none of eventstore's kinds this one.
+func kind(err, otherwise error) error {
+	if errors.Is(err, resilience.ErrClosed) {
+		return fmt.Errorf("%w: %w", eventstore.ErrClosed, err)
+	}
+	for _, k := range []error{eventstore.ErrUnknown, eventstore.ErrInvalid, eventstore.ErrFull, eventstore.ErrUnavailable, eventstore.ErrCorrupt, eventstore.ErrClosed} {
+		if errors.Is(err, k) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", otherwise, err)
+}
+
+// Guards implements eventstore.GuardedStore: there is one.
+func (s *Store) Guards() []*resilience.Guard { return []*resilience.Guard{s.guard} }
+
+// Policy implements eventstore.GuardedStore.
+func (s *Store) Policy() resilience.Policy { return s.guard.Policy() }
+
+// Update implements eventstore.GuardedStore.
+func (s *Store) Update(p resilience.Policy) error { return s.guard.Update(p) }
+
+// Close ends the writer after what it has begun, and closes the file and the guard.
+func (s *Store) Close() error { return errors.Join(s.guard.Close(), s.file.Close()) }

@@ -1,0 +1,130 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	client "github.com/backstay-go/backstay/clients/cassandra"
+	sessions "github.com/backstay-go/backstay/clients/cassandra/telemetry"
+	"github.com/backstay-go/backstay/internal/observe"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// StoreOpener opens the event store of a service, which closes it: SQLite or Cassandra.
+type StoreOpener interface {
+	// Policy is the policy that the store has if the service is given none for it.
+	Policy() resilience.Policy
+	// Open opens the store under a policy, with listeners of its guards, and with the
+	// service's telemetry.
+	Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error)
+}
+
+// StoreSetup is what a service gives to its store.
+type StoreSetup struct {
+	// Policy is that of the store's guards.
+	Policy resilience.Policy
+	// Listeners hear what the guards do.
+	Listeners []resilience.Listener
+	// Observed is where spans and metrics go.
+	Observed *observe.Providers
+	_        struct{}
+}
+
+// SQLite keeps events in a file.
+type SQLite struct {
+	// Path is the file. Required; its folder must exist.
+	Path string
+	// Between is as in sqlite.Config: where tests inject faults.
+	Between func(eventstore.Store) eventstore.Store
+	_       struct{}
+}
+
+// Policy implements StoreOpener.
+func (SQLite) Policy() resilience.Policy { return sqlite.Policy() }
+
+// Open implements StoreOpener.
+func (o SQLite) Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error) {
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: o.Path, Policy: &with.Policy, Listeners: with.Listeners, Between: o.Between})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Cassandra keeps events in a keyspace that exists.
+type Cassandra struct {
+	// Client says how to reach the cluster: Hosts, Keyspace, LocalDC. Its profiles and
+	// its guard are the store's.
+	Client client.Config
+	// Remote is the data centre that answers what is only shown while LocalDC can't.
+	// Empty: none.
+	Remote string
+	// Name is as in cassandra.Config. Default: main.
+	Name string
+	// Patience is how long to try to connect. Zero: as long as the context allows.
+	Patience time.Duration
+	_        struct{}
+}
+
+// Policy implements StoreOpener. Its operations are the store's profiles.
+func (Cassandra) Policy() resilience.Policy { return cassandra.Policy() }
+
+// Open implements StoreOpener.
+func (o Cassandra) Open(ctx context.Context, with StoreSetup) (_ eventstore.GuardedStore, err error) {
+	if o.Patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.Patience)
+		defer cancel()
+	}
+	cfg := cassandra.Configured(o.Client, with.Policy)
+	cfg.Listeners = append(cfg.Listeners, with.Listeners...)
+	if o.Remote != "" {
+		cfg = cassandra.Elsewhere(cfg, o.Remote)
+	}
+	s := &connected{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.telemetry, err = sessions.New(sessions.Config{TracerProvider: with.Observed.Tracer, MeterProvider: with.Observed.Meter}); err != nil {
+		return nil, err
+	}
+	cfg.Observers, cfg.Payload = append(cfg.Observers, s.telemetry), sessions.Payload
+	if s.session, err = client.Connect(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err = s.telemetry.Watch(s.session); err != nil {
+		return nil, err
+	}
+	if s.Store, err = cassandra.Open(ctx, cassandra.Config{Session: s.session, Name: o.Name}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// connected is a store and what was opened for it.
+type connected struct {
+	*cassandra.Store
+	session   *client.Session
+	telemetry *sessions.Telemetry
+}
+
+// Close closes the store, its session and its telemetry, as far as they were opened.
+func (c *connected) Close() error {
+	var errs []error
+	if c.Store != nil {
+		errs = append(errs, c.Store.Close())
+	}
+	if c.session != nil {
+		errs = append(errs, c.session.Close())
+	}
+	if c.telemetry != nil {
+		errs = append(errs, c.telemetry.Close())
+	}
+	return errors.Join(errs...)
+}
