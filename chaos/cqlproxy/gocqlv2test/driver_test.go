@@ -46,7 +46,7 @@ func TestGocqlV2WorksThroughTheProxyUnchanged(t *testing.T) {
 	}
 	port := free.Addr().(*net.TCPAddr).Port
 	free.Close()
-	cfg := cqlproxy.Config{Dependency: "cassandra", Injector: injector, Failed: func(err error) { t.Error(err) }}
+	cfg := cqlproxy.Config{Dependency: "cassandra", Injector: injector, OnError: func(err error) { t.Error(err) }}
 	for i, host := range hosts {
 		cfg.Nodes = append(cfg.Nodes, cqlproxy.Node{Listen: fmt.Sprintf("127.2.0.%d:%d", i+1, port), Upstream: host + ":9042"})
 	}

@@ -59,6 +59,7 @@ type entry struct {
 	Enabled  bool    `json:"enabled"`
 	Toxics   []toxic `json:"toxics"`
 
+	asked    string // where it was told to listen
 	injector *chaos.Injector
 	proxy    *tcpproxy.Proxy // nil while disabled
 }
@@ -67,6 +68,8 @@ type entry struct {
 type failure struct {
 	Text   string `json:"error"`
 	Status int    `json:"status"`
+
+	body any // what is answered; nil: the failure
 }
 
 func (f failure) because(text string) *failure {
@@ -75,17 +78,17 @@ func (f failure) because(text string) *failure {
 }
 
 var (
-	errBody         = failure{"bad request body", http.StatusBadRequest}
-	errMissing      = failure{"missing required field", http.StatusBadRequest}
-	errStream       = failure{"stream was invalid, can be either upstream or downstream", http.StatusBadRequest}
-	errType         = failure{"invalid toxic type", http.StatusBadRequest}
-	errProxy        = failure{"proxy not found", http.StatusNotFound}
-	errToxic        = failure{"toxic not found", http.StatusNotFound}
-	errProxyExists  = failure{"proxy already exists", http.StatusConflict}
-	errToxicExists  = failure{"toxic already exists", http.StatusConflict}
-	errToken        = failure{"token missing or wrong: send it as Authorization: Bearer TOKEN", http.StatusUnauthorized}
-	errUserAgent    = failure{"User agent not allowed", http.StatusForbidden}
-	errCannotListen = failure{"cannot listen", http.StatusInternalServerError}
+	errBody         = failure{Text: "bad request body", Status: http.StatusBadRequest}
+	errMissing      = failure{Text: "missing required field", Status: http.StatusBadRequest}
+	errStream       = failure{Text: "stream was invalid, can be either upstream or downstream", Status: http.StatusBadRequest}
+	errType         = failure{Text: "invalid toxic type", Status: http.StatusBadRequest}
+	errProxy        = failure{Text: "proxy not found", Status: http.StatusNotFound}
+	errToxic        = failure{Text: "toxic not found", Status: http.StatusNotFound}
+	errProxyExists  = failure{Text: "proxy already exists", Status: http.StatusConflict}
+	errToxicExists  = failure{Text: "toxic already exists", Status: http.StatusConflict}
+	errToken        = failure{Text: "token missing or wrong: send it as Authorization: Bearer TOKEN", Status: http.StatusUnauthorized}
+	errUserAgent    = failure{Text: "User agent not allowed", Status: http.StatusForbidden}
+	errCannotListen = failure{Text: "cannot listen", Status: http.StatusInternalServerError}
 )
 
 // New makes the interface; chaos.ErrOff if the process forbids faults. Proxies live
@@ -169,15 +172,14 @@ func (a *API) handle(pattern string, status int, do func(r *http.Request) (any, 
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		body, bad := do(r)
-		switch {
-		case bad != nil && body != nil: // what was done all the same, with the error
-			answer(w, bad.Status, body)
-			return
-		case bad != nil:
-			answer(w, bad.Status, bad)
-			return
+		code := status
+		if bad != nil { // whatever the route returned besides
+			code, body = bad.Status, bad.body
+			if body == nil {
+				body = bad
+			}
 		}
-		answer(w, status, body)
+		answer(w, code, body)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,10 +39,10 @@ func (a *API) create(r *http.Request) (any, *failure) {
 }
 
 func (a *API) add(in wanted) (*entry, *failure) {
-	e := &entry{Name: in.Name, Listen: in.Listen, Upstream: in.Upstream, Toxics: []toxic{}}
+	e := &entry{Name: in.Name, Listen: in.Listen, Upstream: in.Upstream, Toxics: []toxic{}, asked: in.Listen}
 	var err error
 	if e.injector, err = chaos.New(chaos.Plan{Seed: a.cfg.Seed}, chaos.Config{Listeners: a.cfg.Listeners, DeadMan: a.cfg.DeadMan}); err != nil {
-		return nil, &failure{err.Error(), http.StatusInternalServerError}
+		return nil, &failure{Text: err.Error(), Status: http.StatusInternalServerError}
 	}
 	e.injector.Start()
 	if in.Enabled == nil || *in.Enabled {
@@ -67,10 +68,37 @@ func (a *API) start(e *entry) *failure {
 	}
 	p, err := tcpproxy.Start(a.ctx, tcpproxy.Config{Dependency: e.Name, Listen: e.Listen, Upstream: e.Upstream, Injector: e.injector, EndSwallowed: true})
 	if err != nil {
-		return errCannotListen.because(err.Error())
+		return unlistened(err)
 	}
 	e.proxy, e.Enabled, e.Listen = p, true, p.Addr()
 	return nil
+}
+
+// unlistened is why a proxy can't listen, in Toxiproxy's words where it has some.
+func unlistened(err error) *failure {
+	op, dns, addr := (*net.OpError)(nil), (*net.DNSError)(nil), (*net.AddrError)(nil)
+	text := ""
+	switch {
+	case errors.As(err, &op):
+		text = op.Error()
+	case errors.As(err, &addr):
+		text = addr.Error()
+	case errors.As(err, &dns):
+		text = dns.Error()
+	default:
+		return errCannotListen.because(err.Error())
+	}
+	return &failure{Text: text, Status: http.StatusInternalServerError}
+}
+
+// listensAt says whether an address is the one that the proxy was told to listen on, or
+// listens on: a host name is the same as its address.
+func (e *entry) listensAt(addr string) bool {
+	if addr == e.Listen || addr == e.asked {
+		return true
+	}
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	return err == nil && resolved.String() == e.Listen
 }
 
 func (e *entry) stop() error {
@@ -87,7 +115,10 @@ func (a *API) update(r *http.Request, e *entry) (any, *failure) {
 	if bad := decode(r, &in); bad != nil {
 		return nil, bad
 	}
-	moved := (in.Listen != "" && in.Listen != e.Listen) || (in.Upstream != "" && in.Upstream != e.Upstream)
+	if _, err := net.ResolveTCPAddr("tcp", in.Listen); in.Listen != "" && err != nil {
+		return nil, unlistened(err)
+	}
+	moved := (in.Listen != "" && !e.listensAt(in.Listen)) || (in.Upstream != "" && in.Upstream != e.Upstream)
 	on := e.Enabled
 	if in.Enabled != nil {
 		on = *in.Enabled
@@ -96,8 +127,8 @@ func (a *API) update(r *http.Request, e *entry) (any, *failure) {
 		// What can't be closed is closed already.
 		_ = e.stop()
 	}
-	if in.Listen != "" {
-		e.Listen = in.Listen
+	if in.Listen != "" && (moved || !on) {
+		e.Listen, e.asked = in.Listen, in.Listen
 	}
 	if in.Upstream != "" {
 		e.Upstream = in.Upstream
@@ -118,7 +149,11 @@ type populated struct {
 
 func (a *API) populate(r *http.Request) (any, *failure) {
 	made, bad := a.makeAll(r)
-	return populated{bad, made}, bad
+	if bad != nil {
+		bad.body = populated{bad, made}
+		return nil, bad
+	}
+	return populated{nil, made}, nil
 }
 
 func (a *API) makeAll(r *http.Request) (made []*entry, bad *failure) {
@@ -137,7 +172,7 @@ func (a *API) makeAll(r *http.Request) (made []*entry, bad *failure) {
 	made = []*entry{}
 	for _, p := range in {
 		if e := a.proxies[p.Name]; e != nil {
-			if e.Listen == p.Listen && e.Upstream == p.Upstream {
+			if e.listensAt(p.Listen) && e.Upstream == p.Upstream {
 				made = append(made, e)
 				continue
 			}
@@ -156,7 +191,7 @@ func (a *API) makeAll(r *http.Request) (made []*entry, bad *failure) {
 func (a *API) apply(e *entry) *failure {
 	plan := chaos.Plan{Seed: a.cfg.Seed}
 	for _, t := range e.Toxics {
-		if rule, some := t.rule(e.Name); some {
+		if rule, acts := t.rule(e.Name); acts {
 			plan.Rules = append(plan.Rules, rule)
 		}
 	}
@@ -191,13 +226,14 @@ func (a *API) addToxic(r *http.Request, e *entry) (any, *failure) {
 	if in.Name == "" {
 		in.Name = in.Type + "_" + in.Stream
 	}
-	if attributes[in.Type] == nil {
+	kind, ok := typeOf(in.Type)
+	if !ok {
 		return nil, &errType
 	}
 	if slices.ContainsFunc(e.Toxics, func(t toxic) bool { return t.Name == in.Name }) {
 		return nil, &errToxicExists
 	}
-	t, bad := toxic{Name: in.Name, Type: in.Type, Stream: in.Stream, Toxicity: 1, from: e.injector.Elapsed()}.with(in)
+	t, bad := toxic{Name: in.Name, Type: in.Type, Stream: in.Stream, Toxicity: 1, kind: kind, from: e.injector.Elapsed()}.with(in)
 	if bad != nil {
 		return nil, bad
 	}

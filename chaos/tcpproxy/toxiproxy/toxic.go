@@ -8,17 +8,6 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// attributes are those of each type; all are whole numbers.
-var attributes = map[string][]string{
-	"latency":    {"latency", "jitter"},
-	"bandwidth":  {"rate"},
-	"slow_close": {"delay"},
-	"timeout":    {"timeout"},
-	"reset_peer": {"timeout"},
-	"slicer":     {"average_size", "size_variation", "delay"},
-	"limit_data": {"bytes"},
-}
-
 // toxic is one fault of a proxy, as the interface shows it.
 type toxic struct {
 	Attributes map[string]int64 `json:"attributes"`
@@ -27,6 +16,7 @@ type toxic struct {
 	Stream     string           `json:"stream"`
 	Toxicity   float64          `json:"toxicity"`
 
+	kind toxicType
 	from time.Duration // when it was made, from the injector's start
 }
 
@@ -43,9 +33,9 @@ type change struct {
 func (t toxic) with(c change) (toxic, *failure) {
 	old := t.Attributes
 	t.Attributes = map[string]int64{}
-	for _, name := range attributes[t.Type] {
-		t.Attributes[name] = old[name]
-		raw, ok := c.Attributes[name]
+	for _, a := range t.kind.attributes() {
+		t.Attributes[a.name] = old[a.name]
+		raw, ok := c.Attributes[a.name]
 		if !ok {
 			continue
 		}
@@ -53,10 +43,10 @@ func (t toxic) with(c change) (toxic, *failure) {
 		if err := json.Unmarshal(raw, &n); err != nil {
 			return t, errBody.because(err.Error())
 		}
-		if n < 0 {
-			return t, errBody.because(fmt.Sprintf("%s is %d, below 0", name, n))
+		if n < 0 || n > a.max {
+			return t, errBody.because(fmt.Sprintf("%s is %d; give 0 to %d", a.name, n, a.max))
 		}
-		t.Attributes[name] = n
+		t.Attributes[a.name] = n
 	}
 	if c.Toxicity != nil {
 		t.Toxicity = *c.Toxicity
@@ -69,38 +59,8 @@ func (t toxic) with(c change) (toxic, *failure) {
 
 // rule is the toxic in the language of plans; false means that it does nothing.
 func (t toxic) rule(dependency string) (chaos.Rule, bool) {
-	ms := func(name string) time.Duration { return time.Duration(t.Attributes[name]) * time.Millisecond }
 	w := chaos.What{Direction: t.Stream}
-	some := true
-	switch t.Type {
-	case "latency":
-		w.Kind, w.Delay, w.Jitter = chaos.Latency, ms("latency"), ms("jitter")
-		some = w.Delay > 0 || w.Jitter > 0
-		if early := w.Jitter - w.Delay; early > 0 {
-			// What would have to come before it was sent comes at once.
-			last := w.Delay + w.Jitter
-			w.Histogram = []chaos.Bucket{{Count: uint64(early)}, {UpTo: last, Count: uint64(last)}}
-			w.Delay, w.Jitter = 0, 0
-		}
-	case "bandwidth":
-		w.Kind, w.BytesPerS = chaos.Bandwidth, t.Attributes["rate"]*1000
-		some = w.BytesPerS > 0
-	case "slow_close":
-		w.Kind, w.Delay = chaos.SlowClose, ms("delay")
-		some = w.Delay > 0
-	case "timeout":
-		w.Kind, w.Delay = chaos.Blackhole, ms("timeout")
-	case "reset_peer":
-		// It waits for the next bytes of its stream, which it keeps.
-		w.Kind, w.Delay = chaos.Reset, ms("timeout")
-	case "slicer":
-		w.Kind, w.ChunkBytes, w.Delay = chaos.Slice, t.Attributes["average_size"], time.Duration(t.Attributes["delay"])*time.Microsecond
-		w.ChunkVary = max(0, min(t.Attributes["size_variation"], w.ChunkBytes-1))
-		some = w.ChunkBytes > 0
-	case "limit_data":
-		w.Kind, w.Bytes = chaos.Truncate, t.Attributes["bytes"]
-	}
-	p := t.Toxicity
+	acts := t.kind.fault(t.Attributes, &w)
 	return chaos.Rule{Name: t.Name, Where: chaos.Where{Dependency: dependency}, When: chaos.When{From: t.from},
-		Often: chaos.Often{Probability: &p}, What: w, TTL: chaos.MaxTTL}, some
+		Often: chaos.Often{Probability: &t.Toxicity}, What: w, TTL: chaos.MaxTTL}, acts
 }

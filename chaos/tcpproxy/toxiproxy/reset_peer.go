@@ -1,0 +1,14 @@
+package toxiproxy
+
+import "github.com/backstay-go/backstay/chaos"
+
+// resetPeer resets the connection a time after the next bytes of its stream, which it
+// keeps.
+type resetPeer struct{}
+
+func (resetPeer) attributes() []attribute { return []attribute{ms("timeout")} }
+
+func (resetPeer) fault(values map[string]int64, w *chaos.What) bool {
+	w.Kind, w.Delay = chaos.Reset, inMS(values["timeout"])
+	return true
+}
