@@ -45,12 +45,12 @@ func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 					panic(v)
 				}
 				a.log.ErrorContext(ctx, "panic", "operation", entry.Kind, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
-				entry.Outcome = "error"
-				a.write(h, hc, (&Problem{Status: http.StatusInternalServerError, Outcome: "error", Detail: "the service failed; its log says why"}).titled("internal error"))
+				entry.Outcome = OutcomeError
+				a.write(h, hc, (&Problem{Status: http.StatusInternalServerError, Outcome: OutcomeError, Detail: "the service failed; its log says why"}).titled("internal error"))
 			}
 			entry.Status, entry.Took = hc.Status(), time.Since(began)
 			if entry.Outcome == "" {
-				entry.Outcome = "invalid"
+				entry.Outcome = OutcomeInvalid
 			}
 			a.onRequest(*entry)
 		}()

@@ -52,21 +52,21 @@ func (a *API) problem(ctx context.Context, err error) error {
 	var unavailable *app.Unavailable
 	switch {
 	case errors.As(err, &refused):
-		p := &Problem{Status: refusedStatus(refused.Code), Detail: refused.Detail, Outcome: "refused", Code: string(refused.Code), Limit: refused.Limit, DecidedOn: on(refused.DecidedOn)}
+		p := &Problem{Status: refusedStatus(refused.Code), Detail: refused.Detail, Outcome: OutcomeRefused, Code: string(refused.Code), Limit: refused.Limit, DecidedOn: on(refused.DecidedOn)}
 		if !refused.Until.IsZero() {
 			p.Until = &refused.Until
 		}
 		return p.titled("refused by the rules")
 	case errors.As(err, &unavailable):
 		seconds := max(1, int((unavailable.Retry+time.Second-1)/time.Second))
-		p := &Problem{Status: http.StatusServiceUnavailable, Detail: unavailable.Detail, Outcome: "unavailable", Dependency: unavailable.Dependency,
+		p := &Problem{Status: http.StatusServiceUnavailable, Detail: unavailable.Detail, Outcome: OutcomeUnavailable, Dependency: unavailable.Dependency,
 			RetryAfter: seconds, DecidedOn: on(unavailable.DecidedOn), headers: http.Header{"Retry-After": {strconv.Itoa(seconds)}}}
 		if unavailable.Unknown {
-			p.Outcome = "unknown"
+			p.Outcome = OutcomeUnknown
 		}
 		return p.titled("a dependency failed")
 	case errors.Is(err, app.ErrInput):
-		p := &Problem{Status: http.StatusUnprocessableEntity, Outcome: "invalid", Detail: "some fields can't be taken; see errors"}
+		p := &Problem{Status: http.StatusUnprocessableEntity, Outcome: OutcomeInvalid, Detail: "some fields can't be taken; see errors"}
 		for _, e := range flatten(err) {
 			var in *app.InputError
 			if errors.As(e, &in) {
@@ -75,15 +75,15 @@ func (a *API) problem(ctx context.Context, err error) error {
 		}
 		return p.titled("invalid request")
 	case errors.Is(err, app.ErrToken):
-		return (&Problem{Status: http.StatusUnprocessableEntity, Outcome: "invalid", Detail: err.Error()}).titled("invalid token")
+		return (&Problem{Status: http.StatusUnprocessableEntity, Outcome: OutcomeInvalid, Detail: err.Error()}).titled("invalid token")
 	case errors.Is(err, app.ErrNotFound):
-		return (&Problem{Status: http.StatusNotFound, Outcome: "not_found", Detail: "the member has no such license"}).titled("not found")
+		return (&Problem{Status: http.StatusNotFound, Outcome: OutcomeNotFound, Detail: "the member has no such license"}).titled("not found")
 	case ctx.Err() != nil:
-		return (&Problem{Status: http.StatusServiceUnavailable, Outcome: "unknown", RetryAfter: 1, headers: http.Header{"Retry-After": {"1"}},
+		return (&Problem{Status: http.StatusServiceUnavailable, Outcome: OutcomeUnknown, RetryAfter: 1, headers: http.Header{"Retry-After": {"1"}},
 			Detail: "the deadline passed before an answer was known; send the same key again"}).titled("out of time")
 	}
 	a.log.ErrorContext(ctx, "request failed", "error", err)
-	return (&Problem{Status: http.StatusInternalServerError, Outcome: "error", Detail: "the service failed; its log says why"}).titled("internal error")
+	return (&Problem{Status: http.StatusInternalServerError, Outcome: OutcomeError, Detail: "the service failed; its log says why"}).titled("internal error")
 }
 
 func (p *Problem) titled(title string) *Problem {

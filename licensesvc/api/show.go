@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
@@ -53,7 +54,7 @@ func (a *API) queries(h huma.API) {
 				return nil, a.refuse(ctx, err)
 			}
 			n := note(ctx)
-			n.License, n.Title, n.Outcome, n.On = story.License.ID, story.License.Title, "done", story.DecidedOn
+			n.License, n.Title, n.Outcome, n.On = story.License.ID, story.License.Title, string(app.Done), story.DecidedOn
 			return &explained{Body: storyOf(story)}, nil
 		})
 }
@@ -64,7 +65,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 		return nil, a.refuse(ctx, err)
 	}
 	n := note(ctx)
-	n.Outcome, n.On = "done", view.DecidedOn
+	n.Outcome, n.On = string(app.Done), view.DecidedOn
 	tag := etag(view.Version, view.DecidedOn)
 	// What is active changes with the time alone.
 	if in.Active {
@@ -103,7 +104,7 @@ func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {
 		return nil, a.refuse(ctx, err)
 	}
 	n := note(ctx)
-	n.License, n.Title, n.Outcome, n.On = answer.License.ID, answer.License.Title, "done", answer.DecidedOn
+	n.License, n.Title, n.Outcome, n.On = answer.License.ID, answer.License.Title, string(app.Done), answer.DecidedOn
 	tag := etag(answer.Version, answer.DecidedOn)
 	if tag != "" {
 		// The status of a license changes with the time alone.

@@ -91,10 +91,10 @@ func (t *Tokens) admit(header string, scope Scope, member string) (string, *Prob
 			continue
 		}
 		if !slices.Contains(g.Scopes, scope) {
-			return "", (&Problem{Status: http.StatusForbidden, Outcome: "forbidden", Detail: "the token lacks the scope " + string(scope)}).titled("forbidden")
+			return "", (&Problem{Status: http.StatusForbidden, Outcome: OutcomeForbidden, Detail: "the token lacks the scope " + string(scope)}).titled("forbidden")
 		}
 		if g.Member != "" && g.Member != member {
-			return "", (&Problem{Status: http.StatusForbidden, Outcome: "forbidden", Detail: "the token is for another member"}).titled("forbidden")
+			return "", (&Problem{Status: http.StatusForbidden, Outcome: OutcomeForbidden, Detail: "the token is for another member"}).titled("forbidden")
 		}
 		return g.Actor, nil
 	}
@@ -102,7 +102,7 @@ func (t *Tokens) admit(header string, scope Scope, member string) (string, *Prob
 }
 
 func unauthorized(detail string) *Problem {
-	p := (&Problem{Status: http.StatusUnauthorized, Outcome: "forbidden", Detail: detail}).titled("unauthorized")
+	p := (&Problem{Status: http.StatusUnauthorized, Outcome: OutcomeForbidden, Detail: detail}).titled("unauthorized")
 	p.headers = http.Header{"WWW-Authenticate": {`Bearer realm="licenses"`}}
 	return p
 }

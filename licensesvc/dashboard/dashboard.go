@@ -76,6 +76,9 @@ type Config struct {
 	Recorder *Recorder
 	// Traffic says how the service's own answers went, by second as History does.
 	Traffic func(now time.Time, seconds int) []Traffic
+	// Outcomes are the words that Traffic and Recent use, with their tones, in the order in
+	// which the page shows them.
+	Outcomes []Value
 	// Status says how the service is; Capacity how long its disk will last.
 	Status   func() Status
 	Capacity func() Capacity
@@ -101,8 +104,6 @@ type Status struct {
 	Note string `json:"note,omitempty"`
 	// Provisional is the number of promises that the event store has not taken yet.
 	Provisional int `json:"provisional"`
-	// Lag is the number of events that the read model has not seen yet.
-	Lag int64 `json:"read_model_lag"`
 }
 
 // Capacity is how long the disk will last.
@@ -187,6 +188,8 @@ type state struct {
 	Title        string            `json:"title"`
 	Now          time.Time         `json:"now"`
 	Status       *Status           `json:"status,omitempty"`
+	Outcomes     []Value           `json:"outcomes,omitempty"`
+	Sources      []Value           `json:"sources"`
 	Dependencies []dependencyState `json:"dependencies"`
 	Traffic      []Traffic         `json:"traffic,omitempty"`
 	Changes      []Change          `json:"changes"`
@@ -203,7 +206,7 @@ type dependencyState struct {
 }
 
 func (d *Dashboard) state(now time.Time) state {
-	s := state{Title: d.cfg.Title, Now: now}
+	s := state{Title: d.cfg.Title, Now: now, Outcomes: d.cfg.Outcomes, Sources: sources}
 	for _, dep := range d.cfg.Dependencies {
 		s.Dependencies = append(s.Dependencies, dependencyState{
 			Snapshot: dep.Snapshot(), StandIn: dep.StandIn, History: d.cfg.Recorder.History(dep.Name, now, history),

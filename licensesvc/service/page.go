@@ -1,6 +1,7 @@
 package service
 
 import (
+	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 	"github.com/backstay-go/backstay/licensesvc/diskwatch"
@@ -16,6 +17,16 @@ var standIns = map[string]string{
 	upstream.KeyService: "nothing: there is no license without a key",
 }
 
+// Outcomes are the outcomes of requests as the page shows them.
+func Outcomes() []dashboard.Value {
+	return []dashboard.Value{
+		{Name: string(app.Done), Tone: dashboard.Good}, {Name: string(app.Promised), Tone: dashboard.Degraded}, {Name: string(app.Accepted), Tone: dashboard.Weak},
+		{Name: api.OutcomeRefused, Tone: dashboard.Refused}, {Name: api.OutcomeInvalid, Tone: dashboard.Neutral},
+		{Name: api.OutcomeNotFound, Tone: dashboard.Neutral}, {Name: api.OutcomeForbidden, Tone: dashboard.Neutral},
+		{Name: api.OutcomeUnknown, Tone: dashboard.Doubtful}, {Name: api.OutcomeUnavailable, Tone: dashboard.Bad}, {Name: api.OutcomeError, Tone: dashboard.Bad},
+	}
+}
+
 // page is the dashboard.
 func (in *Instance) page() (*dashboard.Dashboard, error) {
 	var dependencies []dashboard.Dependency
@@ -27,7 +38,7 @@ func (in *Instance) page() (*dashboard.Dashboard, error) {
 		dependencies = append(dependencies, dashboard.Dependency{Name: g.Name(), StandIn: standIn, Snapshot: g.Snapshot})
 	}
 	return dashboard.New(dashboard.Config{
-		Dependencies: dependencies, Recorder: in.recorder, Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults,
+		Dependencies: dependencies, Recorder: in.recorder, Outcomes: Outcomes(), Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults,
 		Status: func() dashboard.Status {
 			why := in.notReady()
 			return dashboard.Status{Ready: why == "", Note: why, Provisional: in.app.Pending()}

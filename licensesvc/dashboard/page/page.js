@@ -2,11 +2,9 @@
 // its own but which license's story is open.
 const $ = id => document.getElementById(id);
 const NS = 'http://www.w3.org/2000/svg';
-const tones = {
-  granted: 'good', ok: 'good', renewed: 'good', shown: 'good2', provisional: 'warn', 'refused by rule': 'shed', unavailable: 'bad', conflict: 'warn2',
-  invalid: 'none', live: 'good', hedge: 'good2', cache: 'good2', stale: 'warn', static: 'warn2', failed: 'bad', refused: 'shed',
-};
-const tone = name => tones[name] || 'shed2';
+// tones are the colours of words: outcomes and sources have theirs from the service.
+let tones = {};
+const tone = name => tones[name] || 'none';
 
 function el(tag, attributes, ...children) {
   const e = document.createElement(tag);
@@ -75,6 +73,7 @@ function dependency(d, s, now) {
 
 function draw(s) {
   const now = Date.parse(s.now);
+  tones = Object.fromEntries([...(s.sources || []), ...(s.outcomes || [])].map(v => [v.name, v.tone]));
   document.title = $('title').textContent = s.title;
   const status = s.status || { ready: true };
   $('status').textContent = $('status').dataset.state = status.ready ? 'ready' : 'not ready';
@@ -85,7 +84,8 @@ function draw(s) {
 
   const traffic = s.traffic || [];
   $('traffic-card').hidden = !s.traffic;
-  const outcomes = Object.keys(Object.assign({}, ...traffic.map(t => t.outcomes || {})));
+  const seen = Object.keys(Object.assign({}, ...traffic.map(t => t.outcomes || {})));
+  const outcomes = (s.outcomes || []).map(v => v.name).filter(o => seen.includes(o));
   $('traffic-legend').replaceChildren(...outcomes.flatMap(o => [el('span', { class: 'key ' + tone(o) }), o]));
   bars($('traffic'), traffic, t => t.outcomes || {});
   const lanes = {};
@@ -95,7 +95,7 @@ function draw(s) {
 
   const per = key => traffic.slice(-5).reduce((a, t) => a + Object.entries(t.outcomes || {}).filter(([o]) => !key || o === key).reduce((a, [, n]) => a + n, 0), 0) / 5;
   const numbers = [['answers', `${per().toFixed(0)}/s`], ['median', ms(last(traffic, 'p50_ms'))], ['p99', ms(last(traffic, 'p99_ms'))],
-    ['promises open', status.provisional ?? 0], ['read model behind', status.read_model_lag ?? 0]];
+    ['promises open', status.provisional ?? 0]];
   $('numbers').replaceChildren(...numbers.map(([k, v]) => el('div', {}, el('dt', {}, k), el('dd', {}, String(v)))));
 
   $('buttons-card').hidden = !(s.buttons || []).length;

@@ -1,0 +1,28 @@
+package api
+
+import "github.com/backstay-go/backstay/licensesvc/app"
+
+// The outcomes of requests that were not carried out, in one word. Those of requests that
+// were are app's.
+const (
+	// OutcomeRefused: the rules say no.
+	OutcomeRefused = "refused"
+	// OutcomeUnavailable: a dependency failed, and nothing was done.
+	OutcomeUnavailable = "unavailable"
+	// OutcomeUnknown: it may have been carried out; the same key finds out.
+	OutcomeUnknown = "unknown"
+	// OutcomeInvalid: the request can't be taken as it is.
+	OutcomeInvalid = "invalid"
+	// OutcomeNotFound: there is no such license.
+	OutcomeNotFound = "not_found"
+	// OutcomeForbidden: the caller's token does not allow it.
+	OutcomeForbidden = "forbidden"
+	// OutcomeError: the service itself failed.
+	OutcomeError = "error"
+)
+
+// Outcomes returns every outcome that an answer or a problem can have, the best first.
+func Outcomes() []string {
+	return []string{string(app.Done), string(app.Promised), string(app.Accepted), OutcomeRefused, OutcomeInvalid, OutcomeNotFound,
+		OutcomeForbidden, OutcomeUnknown, OutcomeUnavailable, OutcomeError}
+}
