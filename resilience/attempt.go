@@ -28,6 +28,10 @@ type attempt struct {
 	reportedAfter atomic.Int64
 	// done: the call let go. Only its own goroutine looks.
 	done bool
+	// lender is the attempt around, of the same guard, whose permit this one uses; nil:
+	// it has a permit of its own. lent: another attempt uses this one's.
+	lender *attempt
+	lent   atomic.Bool
 }
 
 // errAbandoned is what the breaker is told of a call that did not return.
@@ -50,7 +54,10 @@ func (a *attempt) String() string {
 	return "resilience.attempt(" + a.cfg.dependency() + "/" + a.cfg.name + ")"
 }
 
-// judge says what the call's error means.
+// judge says what the call's error means. The caller's own end, the guard's own
+// refusal of a nested call, and a loser of a race say nothing of the dependency. An
+// error that only looks like one of these, such as a context.Canceled that the
+// dependency made itself, is judged as any other.
 func (a *attempt) judge(err error, now int64) Verdict {
 	late := now >= a.end
 	switch {
@@ -59,8 +66,11 @@ func (a *attempt) judge(err error, now int64) Verdict {
 	case a.lost.Load(), !late && isCanceled(a.parent.Err()):
 		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
 	case late && isCanceled(err):
-		// Who waited left when the time was up, which cancelled the call.
+		// The caller left when the time was up, which cancelled the call.
 		err = context.DeadlineExceeded
+	}
+	if refusal, ok := RefusalOf(err, a.cfg.dependency()); ok && refusal.guard == a.cfg.guard {
+		return Verdict{Outcome: Ignored, Repeat: RepeatNever, refused: true}
 	}
 	v := a.cfg.guard.classify(err)
 	if v.Outcome == Failure && a.callerDeadlinePassed(err, now) {
@@ -69,18 +79,27 @@ func (a *attempt) judge(err error, now int64) Verdict {
 	return v
 }
 
-// callerDeadlinePassed reports whether the caller's own deadline cut the attempt, before it had
-// taken as long as the policy would have let it. That says nothing of the dependency.
+// callerDeadlinePassed reports whether the caller's own deadline cut the attempt,
+// before it had taken as long as the policy would have let it. That says nothing of
+// the dependency.
 func (a *attempt) callerDeadlinePassed(err error, now int64) bool {
-	theirs := a.theirs && now >= a.end || isDeadline(a.parent.Err())
-	return theirs && now-a.start < int64(a.cfg.attemptBound()) && isTimeout(err)
+	over := isDeadline(a.parent.Err())
+	if theirs := a.theirs && now >= a.end || over; !theirs || now-a.start >= int64(a.cfg.attemptBound()) {
+		return false
+	}
+	return isTimeout(err) || over && errors.Is(err, context.Cause(a.parent))
 }
 
-// report tells breaker and limit what came of it. Only the first report counts.
+// report lets breaker and limit learn what came of it. Only the first report counts.
 func (a *attempt) report(now int64, err error, v Verdict) {
 	if a.reported.Load() || !a.reported.CompareAndSwap(false, true) {
 		return
 	}
+	a.observe(now, err, v)
+}
+
+// observe passes the outcome to whatever learns from it.
+func (a *attempt) observe(now int64, err error, v Verdict) {
 	took := now - a.start
 	if a.cfg.listens() {
 		a.reportedAfter.Store(took)
@@ -116,10 +135,42 @@ func (a *attempt) letGo(now int64) {
 		return
 	}
 	a.finish()
-	a.cfg.guard.leave(a, a.cfg.shared, &a.pass, now, true)
+	a.cfg.guard.leave(a, a.cfg.shared, &a.pass, now, a.lender == nil)
 	if a.shadow != nil {
 		a.shadow.leave(a)
 	}
+	if a.lender != nil {
+		a.lender.takeBack(now)
+	}
+}
+
+// lend lets one call at a time, made from within the attempt, use its permit.
+func (a *attempt) lend() bool {
+	if !a.lent.CompareAndSwap(false, true) {
+		return false
+	}
+	if !a.hold() {
+		a.lent.Store(false)
+		return false
+	}
+	return true
+}
+
+// takeBack ends a lend.
+func (a *attempt) takeBack(now int64) {
+	a.lent.Store(false)
+	a.letGo(now)
+}
+
+// around is the innermost attempt of the guard that the context belongs to, and that
+// is not over; nil if there is none.
+func (g *Guard) around(ctx context.Context) *attempt {
+	for a := attemptOf(ctx); a != nil; a = attemptOf(a.parent) {
+		if a.cfg.guard == g && a.holders.Load() > 0 {
+			return a
+		}
+	}
+	return nil
 }
 
 // hold adds a holder, unless the attempt is over.
@@ -137,17 +188,41 @@ func (a *attempt) hold() bool {
 
 // Hold keeps the running attempt's permit, probe and context past the return of
 // the call, for work that goes on after it (a response's body). The returned
-// function ends it; it is safe to call more than once and from any goroutine.
-// Outside a guarded call it does nothing. The attempt's deadline stays in force.
-func Hold(ctx context.Context) (release func()) {
+// function ends it. It is safe to call more than once and from any goroutine; the
+// first call counts. Its argument says how the work ended: nil, or the error with
+// which it failed, which is judged as the call's error would be. A probe then fails.
+// Any other attempt was counted when its call returned; its late failure is one more
+// observation. Outside a guarded call Hold does nothing. The attempt's deadline stays
+// in force.
+func Hold(ctx context.Context) (release func(err error)) {
 	a := attemptOf(ctx)
 	if a == nil || !a.hold() {
-		return func() {}
+		return func(error) {}
 	}
 	var once atomic.Bool
-	return func() {
+	return func(err error) {
 		if once.CompareAndSwap(false, true) {
-			a.letGo(a.cfg.guard.now())
+			now := a.cfg.guard.now()
+			defer a.letGo(now)
+			if err != nil {
+				a.failLate(err, now)
+			}
+		}
+	}
+}
+
+// failLate reports a failure of work that was held. If the call has not returned yet,
+// this is the attempt's report.
+func (a *attempt) failLate(err error, now int64) {
+	v := a.judge(err, now)
+	if a.reported.CompareAndSwap(false, true) {
+		a.observe(now, err, v)
+		return
+	}
+	if v.Outcome == Failure {
+		a.cfg.guard.learn(a, a.cfg.shared, &a.pass, now, err, v)
+		if a.shadow != nil {
+			a.shadow.learn(a, err, v)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func TestBulkheadMaxWaitAndDeadlineInTheQueue(t *testing.T) {
 
 func TestHoldKeepsThePermit(t *testing.T) {
 	g := mustNew(t, policy())
-	var release func()
+	var release func(error)
 	var kept context.Context
 	if _, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
 		release, kept = resilience.Hold(ctx), ctx
@@ -163,14 +163,14 @@ func TestHoldKeepsThePermit(t *testing.T) {
 	if n := g.Snapshot().InFlight; n != 1 || kept.Err() != nil {
 		t.Errorf("%d permits, context %v; want 1 and a live context", n, kept.Err())
 	}
-	release()
-	release()
+	release(nil)
+	release(nil)
 	wantIdle(t, g)
 	if !errors.Is(kept.Err(), context.Canceled) {
 		t.Errorf("context %v; want canceled", kept.Err())
 	}
-	resilience.Hold(kept)()
-	resilience.Hold(t.Context())()
+	resilience.Hold(kept)(nil)
+	resilience.Hold(t.Context())(nil)
 	wantIdle(t, g)
 }
 

@@ -3,6 +3,7 @@ package resilience
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -96,12 +97,52 @@ func (d *lazyDeadline) finish() {
 	}
 }
 
+// later is t + d, as far as there is time.
+func later(t int64, d time.Duration) int64 {
+	sum := t + int64(d)
+	switch {
+	case d > 0 && sum < t:
+		return math.MaxInt64
+	case d < 0 && sum > t:
+		return math.MinInt64
+	}
+	return sum
+}
+
+// endOf is why a context has ended: its error, and its cause if that says more. It is
+// nil while the context has not.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && cause != err {
+		return &endedError{err, cause}
+	}
+	return err
+}
+
+// endedError is the error of a context, and the cause that its owner gave.
+type endedError struct{ err, cause error }
+
+func (e *endedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *endedError) Unwrap() []error { return []error{e.err, e.cause} }
+func (e *endedError) Timeout() bool   { return isDeadline(e.err) }
+func (e *endedError) Temporary() bool { return isDeadline(e.err) }
+
 func isDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // isTimeout matches what packages net and os say when a context's deadline cut them, too.
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return isDeadline(err) || errors.As(err, &t) && t.Timeout()
+}
+
+// saysTimeout reports whether err itself, and not only its chain, is a time-out to
+// os.IsTimeout and to callers that assert net.Error.
+func saysTimeout(err error) bool {
+	t, ok := err.(interface{ Timeout() bool })
+	return ok && t.Timeout()
 }
 
 func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }

@@ -38,7 +38,7 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	}
 	if len(opts) == 0 && !c.listens() && c.guard.shadow.Load() == nil && ctx.Err() == nil {
 		// Nobody stands in and nobody listens: a refusal needs no more than itself.
-		if refusal := c.refusesAtOnce(); refusal != nil {
+		if refusal := c.refusesAtOnce(ctx); refusal != nil {
 			return Result[T]{}, refusal
 		}
 	}
@@ -102,20 +102,18 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 		}
 		return res, nil
 	}
-	return standIn(r, res, err, opts)
+	return fallBack(r, res, err, opts)
 }
 
 // attempts is retry|hedge( bulkhead( breaker( attempt timeout( call )))).
 func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (v T, from Source, err error) {
+	defer r.returnToken()
 	for {
-		if err := r.ctx.Err(); err != nil {
+		if err := endOf(r.ctx); err != nil {
 			return v, Live, r.failed(err, gaveBy(err))
 		}
 		a, err := r.admit(false)
 		if err != nil {
-			if r.token {
-				r.cfg.guard.budget.putBack()
-			}
 			return v, Live, r.failed(err, gaveRefused)
 		}
 		var verdict Verdict
@@ -145,7 +143,6 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 			return v, Live, r.failed(nil, gave)
 		}
 		if err := r.sleep(err); err != nil {
-			r.cfg.guard.budget.putBack()
 			return v, Live, r.failed(err, gaveBy(err))
 		}
 	}

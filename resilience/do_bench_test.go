@@ -119,13 +119,13 @@ func fullGuard(tb testing.TB) *resilience.Guard {
 	p := full()
 	p.Bulkhead = resilience.BulkheadPolicy{Limit: 1}
 	g := mustNew(tb, p)
-	var release func()
+	var release func(error)
 	if _, err := resilience.Do(tb.Context(), g, func(ctx context.Context) (int, error) {
 		release = resilience.Hold(ctx)
 		return 0, nil
 	}); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(release)
+	tb.Cleanup(func() { release(nil) })
 	return g
 }

@@ -35,7 +35,7 @@ type Refusal struct {
 	// Until is when a call is worth trying again; the zero time if not known.
 	Until time.Time
 	text  string
-	_     struct{}
+	guard *Guard
 }
 
 // Error says which dependency was not called, and why.
@@ -43,6 +43,31 @@ func (r *Refusal) Error() string { return r.text }
 
 // Is matches ErrRefused and the refusal's kind.
 func (r *Refusal) Is(target error) bool { return target == ErrRefused || target == r.By }
+
+// RefusalOf returns the refusal in err's chain that the guard of the named dependency
+// made. The refusals of other guards, which a call met further down, are not looked at:
+// they are failures of what was called.
+func RefusalOf(err error, dependency string) (*Refusal, bool) {
+	for err != nil {
+		if r, ok := err.(*Refusal); ok && r.Dependency == dependency {
+			return r, true
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			err = u.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, e := range u.Unwrap() {
+				if r, ok := RefusalOf(e, dependency); ok {
+					return r, true
+				}
+			}
+			return nil, false
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
+}
 
 // CallError is the error of a call that was started and did not succeed, if there
 // is more to say than the call's own error does: several attempts, a deadline, a
@@ -85,19 +110,28 @@ func (e *CallError) Error() string {
 // Unwrap returns every attempt's error and what ended the call.
 func (e *CallError) Unwrap() []error { return e.Errs }
 
-// refusals are an operation's prebuilt refusals.
-type refusals struct {
-	forced, full, late, waited, evicted, limited, closed *Refusal
+// Timeout reports whether the call ran out of time, for os.IsTimeout and net.Error.
+func (e *CallError) Timeout() bool {
+	return e.Gave == gaveTimeout || len(e.Errs) > 0 && isTimeout(e.Errs[len(e.Errs)-1])
 }
 
-func makeRefusals(dependency, operation string) refusals {
-	who := dependency + "/" + operation + ": "
+// Temporary is Timeout; package net demands it.
+func (e *CallError) Temporary() bool { return e.Timeout() }
+
+// refusals are an operation's prebuilt refusals.
+type refusals struct {
+	forced, full, nested, late, waited, evicted, limited, closed *Refusal
+}
+
+func makeRefusals(g *Guard, operation string) refusals {
+	who := g.name + "/" + operation + ": "
 	make := func(by error, why string) *Refusal {
-		return &Refusal{Dependency: dependency, Operation: operation, By: by, text: by.Error() + ": " + who + why}
+		return &Refusal{Dependency: g.name, Operation: operation, By: by, guard: g, text: by.Error() + ": " + who + why}
 	}
 	return refusals{
 		forced:  make(ErrOpen, "the breaker is forced open, by breaker.mode or Force; calls go on once that is taken back"),
 		full:    make(ErrFull, "all permits are taken, and no more calls may wait; back off"),
+		nested:  make(ErrFull, "all permits are taken, and the caller, which holds one of this guard, has lent it already; make nested calls one after the other, or before the outer one"),
 		late:    make(ErrFull, "the wait for a permit would outlast the deadline; back off, or allow more time"),
 		waited:  make(ErrFull, "no permit came free in time; back off"),
 		evicted: make(ErrFull, "a more important call took its place in the queue; back off"),
@@ -125,7 +159,7 @@ func (c *opConfig) refuseOpen(now *circuit) *Refusal {
 	if now.kind == BreakerHalfOpen {
 		why = "it is half-open and being probed; try again soon"
 	}
-	r := &Refusal{Dependency: c.dependency(), Operation: c.name, By: ErrOpen, Until: now.until,
+	r := &Refusal{Dependency: c.dependency(), Operation: c.name, By: ErrOpen, Until: now.until, guard: c.guard,
 		text: ErrOpen.Error() + ": " + c.dependency() + "/" + c.name + ": " + why}
 	c.open.Store(&openRefusal{circuit: now, refusal: r})
 	return r

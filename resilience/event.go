@@ -54,6 +54,11 @@ const (
 	LimitChanged
 	// PolicyUpdated: Update swapped the policy.
 	PolicyUpdated
+	// BreakerBlind: as many attempts in a row as the breaker needs to decide
+	// (MinimumCalls) were cut by their callers' own deadlines, so that it has learned
+	// nothing. Something outside has a shorter timeout than this policy: raise that one,
+	// shorten this one, or set SlowCall. Emitted once while a policy is in force.
+	BreakerBlind
 )
 
 // Event is one thing that happened. It is a value; fields that its kind does not

@@ -73,8 +73,8 @@ func ExampleBulkheadPolicy() {
 		},
 	})
 	defer guard.Close()
-	_, err := resilience.Do(context.Background(), guard, func(ctx context.Context) (int, error) {
-		_, err := resilience.Do(ctx, guard.Operation("prefetch"), func(context.Context) (int, error) { return 1, nil })
+	_, err := resilience.Do(context.Background(), guard, func(context.Context) (int, error) {
+		_, err := resilience.Do(context.Background(), guard.Operation("prefetch"), func(context.Context) (int, error) { return 1, nil })
 		return 0, err // no second permit in time
 	})
 	fmt.Println(errors.Is(err, resilience.ErrFull))
@@ -363,11 +363,11 @@ func ExampleWithClassifier() {
 func ExampleHold() {
 	guard := open(resilience.Policy{Name: "dep", Bulkhead: resilience.BulkheadPolicy{Limit: 10}, Default: resilience.OperationPolicy{Timeout: time.Second}})
 	defer guard.Close()
-	res, _ := resilience.Do(context.Background(), guard, func(ctx context.Context) (func(), error) {
-		return resilience.Hold(ctx), nil // a client calls it when the body is at its end
+	res, _ := resilience.Do(context.Background(), guard, func(ctx context.Context) (func(error), error) {
+		return resilience.Hold(ctx), nil // a client calls it at the end of the body, with the error if it broke off
 	})
 	fmt.Println(guard.Snapshot().InFlight)
-	res.Value()
+	res.Value(nil)
 	fmt.Println(guard.Snapshot().InFlight)
 	// Output:
 	// 1

@@ -24,15 +24,15 @@ func FallbackValue[T any](v T) CallOption[T] { return CallOption[T]{value: &v} }
 // panic in it is recovered and counted in the snapshot.
 func Dispose[T any](f func(T)) CallOption[T] { return CallOption[T]{dispose: f} }
 
-// standIn serves the first fallback that does not refuse, in the order of opts.
+// fallBack serves the first fallback that does not refuse, in the order of opts.
 //
 //	failed ──(it is an answer, a misuse, or the caller left)──▶ the error
 //	failed ──(the next in order: a remembered value within MaxAge, a value, a function that does not refuse)──▶ served
 //	failed ──(none is left)──▶ the error, with why the functions refused
 //
 // Not observed by any policy: a fallback does no work for the dependency.
-func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Result[T], error) {
-	if len(opts) == 0 || !r.needsStandIn(err) {
+func fallBack[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Result[T], error) {
+	if len(opts) == 0 || !r.mayFallBack(err) {
 		return Result[T]{Attempts: res.Attempts}, err
 	}
 	for i := range opts {
@@ -52,7 +52,7 @@ func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Res
 			if refused == nil {
 				res.Value, res.Source, ok = v, Static, true
 			} else if !errors.Is(err, refused) {
-				err = &standInError{err: err, refused: refused}
+				err = &fallbackError{err: err, refused: refused}
 			}
 		}
 		if ok {
@@ -66,22 +66,24 @@ func standIn[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Res
 	return Result[T]{Attempts: res.Attempts}, err
 }
 
-// needsStandIn tells a failure from an answer.
-func (r *run) needsStandIn(err error) bool {
+// mayFallBack tells a failure from an answer.
+func (r *run) mayFallBack(err error) bool {
 	switch {
 	case errors.Is(err, ErrPolicy), isCanceled(r.ctx.Err()):
 		return false
-	case r.ended: // by a refusal or the deadline
+	case r.ended, r.judged.refused: // by a refusal or the deadline
 		return true
 	}
-	return r.judged.Outcome != Ignored
+	return r.judged.Outcome == Failure || r.judged.Outcome == Overload
 }
 
-// standInError is a call's error when its fallbacks refused too.
-type standInError struct{ err, refused error }
+// fallbackError is a call's error when its fallbacks refused too.
+type fallbackError struct{ err, refused error }
 
-func (e *standInError) Error() string {
+func (e *fallbackError) Error() string {
 	return e.err.Error() + "; fallback: " + e.refused.Error()
 }
 
-func (e *standInError) Unwrap() []error { return []error{e.err, e.refused} }
+func (e *fallbackError) Unwrap() []error { return []error{e.err, e.refused} }
+func (e *fallbackError) Timeout() bool   { return isTimeout(e.err) }
+func (e *fallbackError) Temporary() bool { return isTimeout(e.err) }

@@ -91,9 +91,10 @@ type pass struct {
 }
 
 // ask looks at the breaker and takes a token and a permit. After noPermit the
-// caller may wait for a permit and go on with enter, or drop the pass.
-func (g *gate) ask(s *shared) (p pass, no reason) {
-	if b := s.Breaker; b != nil {
+// caller may wait for a permit and go on with enter, or drop the pass. unobserved:
+// the breaker is neither asked nor learns anything.
+func (g *gate) ask(s *shared, unobserved bool) (p pass, no reason) {
+	if b := s.Breaker; b != nil && !unobserved {
 		var ok bool
 		if p.circuit, ok = g.breaker.admits(b.Mode); !ok {
 			return p, circuitOpen
@@ -118,7 +119,7 @@ func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit 
 	p.start = now
 	b := s.Breaker
 	switch {
-	case b == nil:
+	case b == nil, p.circuit == nil:
 	case b.Mode == BreakerDisabled:
 		p.circuit = nil
 	case b.Mode == BreakerAuto && p.circuit.kind != BreakerClosed:
@@ -152,13 +153,32 @@ func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err err
 	switch {
 	case p.circuit == nil:
 	case p.probe == nil:
-		if bad, slow, counts := s.Breaker.weigh(v, took); counts {
+		bad, slow, counts := s.Breaker.weigh(v, took)
+		if counts {
 			g.breaker.observe(ctx, p.circuit, s.Breaker, now, bad, slow, err)
 		}
+		s.watchCuts(g, ctx, v, counts)
 	case err != nil:
 		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(v, took), err)
 	default:
 		p.took = took
+	}
+}
+
+// watchCuts looks for a breaker that sees nothing, because all attempts are cut by
+// their callers' deadlines: an outer timeout that is shorter than the policy's. That
+// is emitted once while a policy is in force.
+func (s *shared) watchCuts(g *gate, ctx context.Context, v Verdict, counted bool) {
+	switch {
+	case counted:
+		if s.cuts.Load() != 0 {
+			s.cuts.Store(0)
+		}
+	case v.callerDeadlinePassed && len(g.listeners.all) > 0:
+		if s.cuts.Add(1) == int64(s.Breaker.MinimumCalls) && s.blind.CompareAndSwap(false, true) {
+			g.queue(ctx, Event{Kind: BreakerBlind, Dependency: g.name})
+			g.deliver()
+		}
 	}
 }
 

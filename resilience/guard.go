@@ -58,6 +58,10 @@ type shared struct {
 	Policy
 	limiter       *rate.Limiter // nil: no rate limit
 	amplification float64
+	// cuts counts attempts in a row that only their callers' deadlines ended; blind:
+	// that was emitted.
+	cuts  atomic.Int64
+	blind atomic.Bool
 }
 
 // opConfig is the policy in force for one operation, defaults filled in. A call
@@ -201,13 +205,14 @@ func (g *Guard) operation() *Operation {
 
 func (o *Operation) operation() *Operation { return o }
 
-// until is the time from now to d. A deadline that has no monotonic reading is held
-// against the wall clock.
-func (g *Guard) until(d time.Time, now int64) time.Duration {
+// offset is the time d as an offset from the guard's base. A deadline that has no
+// monotonic reading is held against the wall clock. What is further off than an offset
+// can say is as far off as it can.
+func (g *Guard) offset(d time.Time, now int64) int64 {
 	if g.clock == nil && d == d.Round(0) {
-		return time.Until(d)
+		return later(now, time.Until(d))
 	}
-	return d.Sub(g.base) - time.Duration(now)
+	return int64(d.Sub(g.base))
 }
 
 // task runs f on a goroutine that the guard owns; f ends when its context does.
@@ -246,7 +251,7 @@ func (g *Guard) applyLocked(p Policy) {
 
 func (o *Operation) put(s *shared, p OperationPolicy) {
 	c := &opConfig{OperationPolicy: p, name: o.name, op: o, guard: o.guard, shared: s}
-	c.refuse = makeRefusals(o.guard.name, o.name)
+	c.refuse = makeRefusals(o.guard, o.name)
 	o.config.Store(c)
 }
 
@@ -282,21 +287,19 @@ var (
 	errLastGood  = fmt.Errorf("%w: a LastGood of a limit below 1; make one with NewLastGood", ErrPolicy)
 )
 
-// DefaultClassifier judges by the error's own Verdict if it has one (Judged); the
-// caller's cancellation is Ignored; a deadline and everything else is a Failure
-// that may be repeated if the call is idempotent. Whatever the classifier, the guard
-// takes a Failure for Ignored if it was the caller's own deadline that cut the attempt,
-// before the policy's timeouts would have.
+// DefaultClassifier judges by the error's own Verdict if it has one (Judged);
+// everything else is a Failure that may be repeated if the call is idempotent. It is
+// not asked about the end of the caller: whatever the classifier, the guard takes an
+// attempt for Ignored if its caller cancelled it, and a Failure for Ignored if it was
+// the caller's own deadline that cut the attempt, before the policy's timeouts would
+// have.
 func DefaultClassifier(err error) Verdict {
 	if err == nil {
 		return Verdict{}
 	}
 	var judged Judged
-	switch {
-	case errors.As(err, &judged):
+	if errors.As(err, &judged) {
 		return judged.Verdict()
-	case isCanceled(err):
-		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
 	}
 	return Verdict{Outcome: Failure}
 }

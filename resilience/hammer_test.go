@@ -61,7 +61,7 @@ func TestUpdateConcurrentSafe(t *testing.T) {
 				case chance == 0:
 					panic("bad call")
 				case chance == 1:
-					defer resilience.Hold(ctx)()
+					defer resilience.Hold(ctx)(nil)
 				case chance == 2:
 					return takes(5 * time.Millisecond)(ctx)
 				case chance < 8:

@@ -283,7 +283,7 @@ func TestPitfall16ContextLivesAsLongAsTheWork(t *testing.T) {
 		g := mustNew(t, p)
 		type body struct {
 			ctx   context.Context
-			close func()
+			close func(error)
 		}
 		res, err := resilience.Do(t.Context(), g, func(ctx context.Context) (body, error) {
 			return body{ctx, resilience.Hold(ctx)}, nil
@@ -300,7 +300,7 @@ func TestPitfall16ContextLivesAsLongAsTheWork(t *testing.T) {
 		if err := res.Value.ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v; want the deadline", err)
 		}
-		res.Value.close()
+		res.Value.close(nil)
 		wantIdle(t, g)
 	})
 }

@@ -54,7 +54,7 @@ const (
 // its token. It returns why not, or an empty text.
 func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	switch {
-	case v.Outcome == Ignored && !v.callerDeadlinePassed && r.ctx.Err() == nil:
+	case v.Outcome == Success, v.Outcome == Ignored && !v.callerDeadlinePassed && r.ctx.Err() == nil:
 		return gaveNever
 	case now >= r.deadline || isDeadline(r.ctx.Err()):
 		return gaveTimeout
@@ -116,11 +116,19 @@ func (r *run) sleep(err error) error {
 		r.emit(&Event{Kind: BackedOff, Attempt: r.attempts, Took: r.pause, Err: err})
 	}
 	if r.pause <= 0 {
-		return r.ctx.Err()
+		return endOf(r.ctx)
 	}
 	_, err = clock.Recv[struct{}](r.ctx, r.cfg.guard.clock, nil, r.pause)
 	if err == clock.ErrExpired {
 		return nil
 	}
-	return err
+	return endOf(r.ctx)
+}
+
+// returnToken puts back a token that was drawn for an attempt that is not made.
+func (r *run) returnToken() {
+	if r.token {
+		r.token = false
+		r.cfg.guard.budget.putBack()
+	}
 }

@@ -42,9 +42,9 @@ func (r *run) begin(now int64) {
 	}
 	c := r.cfg
 	r.begun, r.start = true, now
-	r.deadline = now + int64(c.Timeout)
+	r.deadline = later(now, c.Timeout)
 	if d, ok := r.ctx.Deadline(); ok {
-		if at := now + int64(c.guard.until(d, now)); at < r.deadline {
+		if at := c.guard.offset(d, now); at < r.deadline {
 			r.deadline, r.theirs = at, true
 		}
 	}
@@ -77,14 +77,19 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	if g.closed.Load() {
 		return nil, r.refused(c.refuse.closed, hedged)
 	}
-	p, no := g.ask(c.shared)
+	p, no := g.ask(c.shared, false)
+	if no == circuitOpen && g.isProbing(r.ctx, p.circuit) {
+		p, no = g.ask(c.shared, true)
+	}
+	var lender *attempt
 	switch no {
 	case circuitOpen:
 		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
 	case noToken:
 		return nil, r.refused(c.refuse.limited, hedged)
 	case noPermit:
-		if err := r.waitForPermit(hedged); err != nil {
+		var err error
+		if lender, err = r.waitForPermit(hedged); err != nil {
 			p.token.giveBack(&g.gate)
 			return nil, err
 		}
@@ -98,10 +103,15 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		r.begin(now)
 	}
 	r.fresh = false
-	if !g.enter(c.shared, &p, now, c.attemptBound(), true) {
+	if !g.enter(c.shared, &p, now, c.attemptBound(), lender == nil) {
+		if lender != nil {
+			lender.takeBack(now)
+		}
 		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
 	}
-	return r.newAttempt(p, hedged), nil
+	a := r.newAttempt(p, hedged)
+	a.lender = lender
+	return a, nil
 }
 
 // newAttempt counts and makes an attempt that has entered.
@@ -124,17 +134,35 @@ func (r *run) newAttempt(p pass, hedged bool) *attempt {
 	return a
 }
 
-// waitForPermit is what follows when no permit is free.
-func (r *run) waitForPermit(hedged bool) error {
-	if hedged || r.cfg.shared.Bulkhead.Queue == 0 {
-		return r.refused(r.cfg.refuse.full, hedged)
+// waitForPermit is what follows when no permit is free. A call that is made from
+// within an attempt of the same guard does not wait, because what it waits for may be
+// waiting for it: it uses the permit of that attempt, or is refused at once.
+func (r *run) waitForPermit(hedged bool) (lender *attempt, err error) {
+	if outer := r.cfg.guard.around(r.ctx); outer != nil {
+		if outer.lend() {
+			return outer, nil
+		}
+		return nil, r.refused(r.cfg.refuse.nested, hedged)
 	}
-	return r.queueUp()
+	if hedged || r.cfg.shared.Bulkhead.Queue == 0 {
+		return nil, r.refused(r.cfg.refuse.full, hedged)
+	}
+	return nil, r.queueUp()
+}
+
+// isProbing reports whether the call is made from within a probe of the circuit. It
+// may run then, and the probe's outcome speaks for both.
+func (g *Guard) isProbing(ctx context.Context, c *circuit) bool {
+	if c.kind != BreakerHalfOpen {
+		return false
+	}
+	outer := g.around(ctx)
+	return outer != nil && outer.probe != nil && outer.probe.circuit == c
 }
 
 // refusesAtOnce returns the refusal that admit would come to, if that is seen
 // without taking anything: the circuit is open, or no permit is free and none waits.
-func (c *opConfig) refusesAtOnce() *Refusal {
+func (c *opConfig) refusesAtOnce(ctx context.Context) *Refusal {
 	g := c.guard
 	if b := c.shared.Breaker; b != nil && !g.closed.Load() {
 		switch now := g.breaker.now.Load(); {
@@ -146,7 +174,7 @@ func (c *opConfig) refusesAtOnce() *Refusal {
 			return nil // admit says which of the two it is
 		}
 	}
-	if c.shared.Bulkhead.Queue == 0 && g.bulkhead.isFull() && !g.closed.Load() {
+	if c.shared.Bulkhead.Queue == 0 && g.bulkhead.isFull() && !g.closed.Load() && attemptOf(ctx) == nil {
 		return c.refuse.full
 	}
 	return nil
@@ -160,7 +188,7 @@ func (r *run) queueUp() error {
 	r.fresh = false
 	until := r.deadline
 	if w := c.shared.Bulkhead.MaxWait; w > 0 {
-		until = min(until, now+int64(w))
+		until = min(until, later(now, w))
 	}
 	if p := c.shared.Bulkhead.Adaptive; p != nil {
 		// The objective includes waiting. Half of what an attempt leaves of it is for
@@ -174,15 +202,19 @@ func (r *run) queueUp() error {
 	if c.listens() && end > now {
 		r.emitWait(time.Duration(end-now), err == nil)
 	}
+	if err == nil && isCanceled(r.ctx.Err()) { // the permit came as the caller left
+		g.bulkhead.giveBack(end)
+		err = context.Canceled
+	}
 	switch refusal := c.refuse.refuseWait(err); {
 	case err == nil:
 		return nil
 	case refusal != nil && err != errWaited, refusal != nil && until < r.deadline:
 		return r.refused(refusal, false)
 	case isCanceled(err):
-		return err
+		return endOf(r.ctx)
 	}
-	return &lateWait{r.refused(c.refuse.waited, false)}
+	return &lateWait{refusal: r.refused(c.refuse.waited, false), end: r.timeUp()}
 }
 
 // emitWait emits a wait. A listener that ends the goroutine leaves no permit behind.
@@ -197,27 +229,37 @@ func (r *run) emitWait(took time.Duration, permit bool) {
 	emitted = true
 }
 
+// timeUp is the error for the end of the call's time: the caller's own deadline with
+// its cause, or ours.
+func (r *run) timeUp() error {
+	if end := endOf(r.ctx); isDeadline(end) {
+		return end
+	}
+	return context.DeadlineExceeded
+}
+
 // lateWait is a refusal by the bulkhead after the call's whole time went into waiting.
-type lateWait struct{ refusal error }
+type lateWait struct{ refusal, end error }
 
-func (e *lateWait) Error() string { return e.refusal.Error() }
-
-func (e *lateWait) Unwrap() []error { return []error{e.refusal, context.DeadlineExceeded} }
+func (e *lateWait) Error() string   { return e.refusal.Error() }
+func (e *lateWait) Unwrap() []error { return []error{e.refusal, e.end} }
+func (e *lateWait) Timeout() bool   { return true }
+func (e *lateWait) Temporary() bool { return true }
 
 // failed returns the error of a call that is given up, after the attempts' errors
 // and what ended it, if it was not the last attempt's error.
 func (r *run) failed(last error, gave string) error {
 	r.ended = gave == gaveRefused || gave == gaveTimeout
-	switch {
+	switch n := len(r.errs); {
 	case last != nil && r.attempts == 0 && gave == gaveRefused:
 		return last // nothing to add
 	case last != nil:
 		r.errs = append(r.errs, last)
-	case gave == gaveTimeout && !isDeadline(r.errs[len(r.errs)-1]):
-		r.errs = append(r.errs, context.DeadlineExceeded)
-	case gave == gaveCanceled && !isCanceled(r.errs[len(r.errs)-1]):
-		r.errs = append(r.errs, context.Canceled)
-	case len(r.errs) == 1 && gave != gaveTimeout:
+	case gave == gaveTimeout && !isDeadline(r.errs[n-1]):
+		r.errs = append(r.errs, r.timeUp())
+	case gave == gaveCanceled && !isCanceled(r.errs[n-1]):
+		r.errs = append(r.errs, endOf(r.ctx))
+	case n == 1 && gave != gaveTimeout && (!isDeadline(r.errs[0]) || saysTimeout(r.errs[0])):
 		return r.errs[0]
 	}
 	return &CallError{Dependency: r.cfg.dependency(), Operation: r.cfg.name, Attempts: r.attempts, Errs: r.errs, Gave: gave}

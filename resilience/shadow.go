@@ -186,7 +186,7 @@ func (c *shadowCounts) refused(why reason) {
 // admit takes an attempt through the shadow's gate. A wait for a permit is counted,
 // and not waited.
 func (s *Shadow) admit(c *opConfig) (*shadowed, reason) {
-	p, no := s.gate.ask(c.shared)
+	p, no := s.gate.ask(c.shared, false)
 	w := &shadowed{pass: p, by: s, cfg: c, permit: no == admitted}
 	if no == noPermit {
 		if s.excess.Add(1) > int64(c.shared.Bulkhead.Queue) {

@@ -15,7 +15,9 @@ const (
 	// and is no failure for the breaker.
 	Overload
 	// Ignored counts neither way: the caller's own cancellation, its own deadline if
-	// that was shorter than what the policy grants, a wrong request, "not found".
+	// that was shorter than what the policy grants, a wrong request, "not found". A
+	// context.Canceled that the dependency returns while its caller waits is none of
+	// these; DefaultClassifier judges it as a Failure.
 	Ignored
 )
 
@@ -44,10 +46,15 @@ type Verdict struct {
 	// callerDeadlinePassed: the caller's own deadline cut the attempt before the policy's would
 	// have. It is Ignored, unless it was slow.
 	callerDeadlinePassed bool
+	// refused: the guard itself refused a call that was nested in the attempt.
+	refused bool
 }
 
-// isAnswer reports whether the dependency has answered, if not as was hoped.
-func (v Verdict) isAnswer() bool { return v.Outcome == Ignored && v.Repeat == RepeatNever }
+// isAnswer reports whether the dependency has answered, if not as was hoped: nothing
+// is to be repeated, and nothing may hide it.
+func (v Verdict) isAnswer() bool {
+	return v.Outcome == Success || v.Outcome == Ignored && v.Repeat == RepeatNever && !v.refused
+}
 
 // Classifier judges the error of an attempt. It must be safe for concurrent use. It
 // is called without locks, from the
@@ -58,3 +65,20 @@ type Classifier func(err error) Verdict
 // Judged is implemented by errors that bring their own verdict. DefaultClassifier
 // finds it in the chain.
 type Judged interface{ Verdict() Verdict }
+
+// WithVerdict returns err with a verdict of its own, for DefaultClassifier. A nil err
+// stays nil.
+func WithVerdict(err error, v Verdict) error {
+	if err == nil {
+		return nil
+	}
+	return &judgedError{err, v}
+}
+
+type judgedError struct {
+	error
+	verdict Verdict
+}
+
+func (e *judgedError) Unwrap() error    { return e.error }
+func (e *judgedError) Verdict() Verdict { return e.verdict }

@@ -39,18 +39,21 @@ func (t *Transport) stall() time.Duration {
 // body that nobody closes would never be collected.
 type held struct {
 	once    sync.Once
-	release func() // the permit; nil: none is held
+	release func(error) // the permit; nil: none is held
 	attempt *attempt
 	cleanup runtime.Cleanup
 }
 
 // end gives everything back. The connection, if the body was not read to its end, is cut.
-func (h *held) end() {
+func (h *held) end() { h.fail(nil) }
+
+// fail is end for a body that broke off with err, which the guard judges.
+func (h *held) fail(err error) {
 	h.once.Do(func() {
 		h.cleanup.Stop()
 		h.attempt.cancel(context.Canceled)
 		if h.release != nil {
-			h.release()
+			h.release(err)
 		}
 	})
 }
@@ -134,19 +137,21 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if err == io.EOF {
 		b.to.Trailer = b.from.Trailer
+		b.end(nil)
 	} else {
 		err = a.explain(err)
+		b.end(err)
 	}
 	b.failed = err
-	b.end()
 	return n, err
 }
 
-func (b *body) end() {
+// end ends the body; failed is why it broke off, nil if it did not.
+func (b *body) end(failed error) {
 	b.mu.Lock()
 	b.done = true
 	b.mu.Unlock()
-	b.held.end()
+	b.held.fail(failed)
 }
 
 // Close drains what is left, within bounds, so that the connection can be used again,
