@@ -167,6 +167,9 @@ func (c *Cache) serve(r *http.Request, next Next) (*http.Response, error) {
 		if want.onlyIfCached {
 			return unavailable(r), nil
 		}
+		if e == nil && isConditional(r) {
+			return c.pass(r, next) // its answer may be a confirmation of what only the caller has
+		}
 		l.entry, l.forward = e, why(e, known, want)
 		if want.noCache || want.maxAge == 0 || joined == maxJoins {
 			return c.fetch(nil, l, r, next) // what began before is not new enough
@@ -199,12 +202,12 @@ func (c *Cache) share(f *inflight, l lookup, r *http.Request, next Next) (*http.
 }
 
 // handles says whether a request is one that the cache may answer. What asks for parts,
-// or brings conditions or a body of its own, goes through.
+// or has conditions of a change or a body, goes through.
 func handles(r *http.Request) bool {
 	if r.Method != "" && r.Method != http.MethodGet || r.Body != nil && r.Body != http.NoBody {
 		return false
 	}
-	for _, name := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Upgrade"} {
+	for _, name := range []string{"Range", "If-Range", "If-Match", "If-Unmodified-Since", "Upgrade"} {
 		if len(r.Header[name]) > 0 {
 			return false
 		}
@@ -275,6 +278,9 @@ func why(e *entry, known bool, want directives) string {
 // answer is an answer from an entry, with its status.
 func answer(e *entry, r *http.Request, now time.Time, s Status) *http.Response {
 	resp := e.response(r, now)
+	if isConditional(r) && e.confirmed(r) {
+		notModified(resp)
+	}
 	s.TTL = e.lifetime - e.ageAt(now)
 	s.write(resp.Header)
 	return resp
@@ -299,7 +305,7 @@ func (c *Cache) refresh(key string, e *entry, r *http.Request, next Next) {
 		cancel()
 		return
 	}
-	own := r.Clone(ctx)
+	own := unconditional(r.Clone(ctx))
 	go func() {
 		defer c.tasks.Done()
 		defer cancel()

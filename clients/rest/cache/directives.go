@@ -40,6 +40,16 @@ func parse(h http.Header) directives {
 	return d
 }
 
+// directivesOf reads those of an answer. With must-understand, no-store is for those who
+// don't know the status (RFC 9111, section 5.2.2.3).
+func directivesOf(h http.Header, status int) directives {
+	d := parse(h)
+	if d.mustUnderstand {
+		d.noStore = http.StatusText(status) == ""
+	}
+	return d
+}
+
 func (d *directives) set(name, value string) {
 	switch name {
 	case "no-store":

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // entry is an answer that is kept. It does not change; a validated one is a new one.
@@ -56,22 +57,27 @@ const (
 	ofConnection = 2 << 10
 )
 
-// statuses are those that are kept (RFC 9110, section 15.1, without partial content).
+// statuses are those that are kept though they don't say for how long they are fresh (RFC
+// 9110, section 15.1, without partial content).
 var statuses = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 
 // keeps says whether an answer may be kept.
 func (c *Cache) keeps(r *http.Request, resp *http.Response, d directives) bool {
 	h := resp.Header
 	switch {
-	case !slices.Contains(statuses, resp.StatusCode),
-		d.noStore && !c.over("no-store") && !d.mustUnderstand,
+	case resp.StatusCode < 200, resp.StatusCode == http.StatusPartialContent, resp.StatusCode == http.StatusNotModified,
+		d.noStore && !c.over("no-store"),
 		d.private,
 		len(h["Set-Cookie"]) > 0,
 		c.credentialed(r) && !d.shared(),
 		slices.Contains(varies(h), "*"):
 		return false
+	case lifetime(h, d, c.now()) > 0:
+		return true
+	case !slices.Contains(statuses, resp.StatusCode):
+		return false
 	}
-	return lifetime(h, d, c.now()) > 0 || h.Get("Etag") != "" || h.Get("Last-Modified") != "" ||
+	return h.Get("Etag") != "" || h.Get("Last-Modified") != "" ||
 		resp.StatusCode == http.StatusOK && (c.cfg.StaleIfError > 0 || d.staleIfError > 0)
 }
 
@@ -142,8 +148,15 @@ func lifetime(h http.Header, d directives, now time.Time) time.Duration {
 	case d.maxAge >= 0:
 		return d.maxAge
 	}
-	expires, err := http.ParseTime(h.Get("Expires"))
-	if err != nil {
+	lines := h["Expires"]
+	if len(lines) == 0 {
+		return 0
+	}
+	expires, ok := parseDate(lines[0])
+	for _, other := range lines[1:] {
+		ok = ok && other == lines[0]
+	}
+	if !ok {
 		return 0
 	}
 	return max(0, expires.Sub(dateOf(h, now)))
@@ -156,10 +169,33 @@ func dateOf(h http.Header, now time.Time) time.Time {
 	return now
 }
 
+// dates are the three forms of a date (RFC 9110, section 5.6.7).
+var dates = []string{http.TimeFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC}
+
+// parseDate reads a date as the grammar has it, whatever its case: time.Parse takes sloppy
+// forms, and what is sloppy is stale.
+func parseDate(text string) (time.Time, bool) {
+	if n := len(text) - 3; n > 0 && strings.EqualFold(text[n:], "GMT") {
+		text = text[:n] + "GMT"
+	}
+	for _, layout := range dates {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, strings.EqualFold(afterWeekday(t.Format(layout)), afterWeekday(text))
+		}
+	}
+	return time.Time{}, false
+}
+
+// afterWeekday is a date without its weekday, which servers get wrong.
+func afterWeekday(text string) string {
+	return strings.TrimLeftFunc(text, unicode.IsLetter)
+}
+
 // initialAge is how old an answer is when it comes (RFC 9111, section 4.2.3).
 func initialAge(h http.Header, requestAt, responseAt time.Time) time.Duration {
 	apparent := max(0, responseAt.Sub(dateOf(h, responseAt)))
-	return max(apparent, seconds(strings.TrimSpace(h.Get("Age")))+max(0, responseAt.Sub(requestAt)))
+	said, _, _ := strings.Cut(h.Get("Age"), ",") // of several the first counts
+	return max(apparent, seconds(strings.TrimSpace(said))+max(0, responseAt.Sub(requestAt)))
 }
 
 // hops are fields of a connection, not of an answer (RFC 9110, section 7.6.1).
@@ -232,7 +268,7 @@ func (e *entry) validated(h http.Header, requestAt, responseAt time.Time) *entry
 	if h.Get("Date") == "" {
 		v.header.Del("Date")
 	}
-	v.date(parse(v.header), h, requestAt, responseAt)
+	v.date(directivesOf(v.header, v.status), h, requestAt, responseAt)
 	return v.with(e.body)
 }
 

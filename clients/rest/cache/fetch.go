@@ -26,7 +26,7 @@ func (c *Cache) fetch(f *inflight, l lookup, r *http.Request, next Next) (*http.
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
 	sent := c.now()
-	resp, conditional, err := c.ask(r.WithContext(ctx), l.entry, next)
+	resp, conditional, err := c.ask(unconditional(r.WithContext(ctx)), l.entry, next)
 	if err != nil {
 		cancel()
 		return c.failed(f, l, r, err)
@@ -44,7 +44,7 @@ func (c *Cache) fetch(f *inflight, l lookup, r *http.Request, next Next) (*http.
 		return c.revalidated(f, l, r, resp, sent), nil
 	}
 	s := Status{Forward: l.forward, ForwardStatus: resp.StatusCode}
-	d := parse(resp.Header)
+	d := directivesOf(resp.Header, resp.StatusCode)
 	if !c.keeps(r, resp, d) || resp.ContentLength > c.cfg.MaxEntry {
 		if l.entry != nil && !fails(resp.StatusCode) {
 			c.forget(l.entry)

@@ -64,7 +64,7 @@ func (c *Cache) staleNow(e *entry, want directives, now time.Time) stale {
 func (c *Cache) staleIfError(e *entry, want directives, now time.Time) bool {
 	age := e.ageAt(now)
 	limit := max(e.directives.staleIfError, c.cfg.StaleIfError, want.staleIfError, want.maxStale)
-	return limit >= 0 && age-e.lifetime <= limit && !c.forbids(e, want, age) && limit > 0
+	return !fails(e.status) && limit >= 0 && age-e.lifetime <= limit && !c.forbids(e, want, age) && limit > 0
 }
 
 // fails says whether a status is a failure that a stale answer may stand in for (RFC
