@@ -135,6 +135,9 @@ func (a *attempt) letGo(now int64) {
 		return
 	}
 	a.finish()
+	if held := now - a.start; a.cfg.shared.Bulkhead.Queue > 0 && (held&0x70 == 0 || a.cfg.op.held.Load() == 0) {
+		a.cfg.op.held.observe(held)
+	}
 	a.cfg.guard.leave(a, a.cfg.shared, &a.pass, now, a.lender == nil)
 	if a.shadow != nil {
 		a.shadow.leave(a)

@@ -177,7 +177,7 @@ func (b *breaker) enterLocked(from, to BreakerState) {
 		b.recoveries = 0
 	}
 	b.now.Store(next)
-	if b.policy.Mode == BreakerAuto {
+	if b.policy.Mode == BreakerAuto && from != to {
 		b.gate.queue(b.by, event)
 	}
 }
@@ -353,6 +353,24 @@ func (b *breaker) trip(ctx context.Context, c *circuit, now int64, err error) {
 	}
 	b.mu.Unlock()
 	b.gate.deliver()
+}
+
+// reset closes the circuit as if it had never been open, and forgets what was counted.
+// Attempts and probes that run belong to the state before and count for nothing.
+func (b *breaker) reset(ctx context.Context) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.machine == nil {
+		return
+	}
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	from := b.now.Load().kind
+	b.machine, b.stale = b.newMachine(b.policy), false
+	b.by = ctx
+	b.enterLocked(from, BreakerClosed)
+	b.by = nil
 }
 
 // close stops the timers. The state stays as it is.

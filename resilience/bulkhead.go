@@ -28,8 +28,9 @@ const maxPermits = 1 << 30
 // class. Overload is when the oldest has waited for more than half the time in which
 // a full queue drains.
 //
-// Observed: how long permits were held, as a moving average, which says how long a
-// wait will be. Not observed: refusals, waits, permits that were not used.
+// Observed: how long permits were held, which says how long a wait will be: for all
+// calls together, and for each operation by itself. Not observed: refusals, waits,
+// permits that were not used.
 //
 // Permits in use and waiters share one word, so that taking, giving back and
 // starting to wait are each one step: a permit can't come back unseen between a
@@ -41,8 +42,8 @@ type bulkhead struct {
 	word  atomic.Uint64 // low half: permits in use; high half: waiters
 	_     cacheLine     // every call writes word; what follows is mostly read
 	limit atomic.Int64
-	// service is a moving average of how long permits are held, in ns. 0: unknown.
-	service atomic.Int64
+	// service estimates how long permits are held, by all operations together.
+	service holdTime
 
 	clock  *clock.Clock
 	mu     sync.Mutex
@@ -92,7 +93,7 @@ func (b *bulkhead) isFull() bool { return b.word.Load() >= uint64(b.limit.Load()
 func (b *bulkhead) release(held, now int64) {
 	w := b.word.Add(^uint64(0))
 	if w >= oneWaiter || held&0x70 == 0 || b.service.Load() == 0 {
-		b.observe(held)
+		b.service.observe(held)
 	}
 	if w >= oneWaiter {
 		b.mu.Lock()
@@ -110,15 +111,27 @@ func (b *bulkhead) giveBack(now int64) {
 	}
 }
 
-// observe moves the average. Two at once may lose one: it is an estimate.
-func (b *bulkhead) observe(held int64) {
-	old := b.service.Load()
+// holdTime estimates how long permits are held, in ns: a moving average in which one
+// permit counts for at most longHold times the average so far. A single one that was
+// held for minutes (a body that is read slowly, a call that hung) does not make the
+// next calls look as if they would be late; many of them do. Zero: unknown. Safe for
+// concurrent use.
+type holdTime struct{ atomic.Int64 }
+
+const longHold = 4
+
+// observe moves the average. Of two calls at once one may be lost: it is an estimate.
+func (h *holdTime) observe(held int64) {
+	old := h.Load()
 	if old == 0 {
-		b.service.Store(max(1, held))
+		h.Store(max(1, held))
 		return
 	}
-	b.service.Store(max(1, old+(held-old)/8))
+	h.Store(max(1, old+(min(held, longHold*(old+holdStep))-old)/8))
 }
+
+// holdStep lets an average of next to nothing grow.
+const holdStep = int64(100 * time.Microsecond)
 
 // queueRules is what one wait keeps to.
 type queueRules struct {
@@ -128,6 +141,8 @@ type queueRules struct {
 	now, until int64
 	// deadline is the call's.
 	deadline int64
+	// service is how long the call's operation holds a permit. 0: unknown.
+	service int64
 }
 
 // wait queues for a permit until rules.until or until ctx is done. It returns nil
@@ -222,6 +237,9 @@ func (b *bulkhead) tooLateLocked(rules queueRules, limit int64) bool {
 		}
 	}
 	permit := rules.now + int64(float64(ahead+1)*float64(service)/float64(limit))
+	if rules.service > 0 {
+		service = rules.service
+	}
 	return permit >= rules.until || permit+service > rules.deadline
 }
 

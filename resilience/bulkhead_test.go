@@ -222,18 +222,18 @@ func TestBulkheadCountsTheWorkIntoTheDeadline(t *testing.T) {
 }
 
 // TestBulkheadIsLIFOUnderOverloadOnly: the oldest is served first until it has waited for
-// more than half the time in which a full queue drains; from then on the newest. A call of
-// 11 s moves the average from 1 s to 2.25 s, so that a queue of 10 drains in 22.5 s, one of
-// 12 s to 2.375 s and 23.75 s.
+// more than half the time in which a full queue drains; from then on the newest. A call that
+// takes more than 4 s moves the average from 1 s to 1.375 s, so that a queue of 10 drains in
+// 13.75 s.
 func TestBulkheadIsLIFOUnderOverloadOnly(t *testing.T) {
 	for _, c := range []struct {
 		lifo bool
 		hold time.Duration // until the permit comes back
 		want int           // who is served first
 	}{
-		{true, 11 * time.Second, 1},
-		{true, 12 * time.Second, 4},
-		{false, 12 * time.Second, 1},
+		{true, 6 * time.Second, 1},
+		{true, 7 * time.Second, 4},
+		{false, 7 * time.Second, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := queueing(1, 10)
@@ -313,4 +313,79 @@ func TestAPermitThatCameTooLateGoesToTheOldest(t *testing.T) {
 			wantIdle(t, g)
 		})
 	}
+}
+
+// TestALongHoldMakesNoCallLookLate: the time of one call that was held for very long says
+// little about the next ones, whichever way it was held.
+func TestALongHoldMakesNoCallLookLate(t *testing.T) {
+	for name, long := range map[string]func(context.Context) (int, error){
+		"a body that is read slowly": func(ctx context.Context) (int, error) {
+			release := resilience.Hold(ctx)
+			time.AfterFunc(10*time.Minute, func() { release(nil) })
+			return 1, nil
+		},
+		"a call that hung and returned": func(context.Context) (int, error) { time.Sleep(10 * time.Minute); return 1, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := policy()
+				p.Bulkhead = resilience.BulkheadPolicy{Limit: 4, Queue: 100}
+				p.Operations = map[string]resilience.OperationPolicy{"export": {Timeout: time.Hour}}
+				for _, on := range []string{resilience.DefaultOperation, "export"} {
+					g := mustNew(t, p)
+					burst := func() {
+						var wg sync.WaitGroup
+						for range 40 {
+							wg.Go(func() {
+								if _, err := resilience.Do(t.Context(), g, takes(2*time.Millisecond)); err != nil {
+									t.Error(err)
+								}
+							})
+						}
+						wg.Wait()
+					}
+					for range 20 {
+						burst()
+					}
+					if _, err := resilience.Do(t.Context(), g.Operation(on), long); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(11 * time.Minute)
+					for range 20 {
+						burst()
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestAnOperationIsHeldToItsOwnTimes: where one operation is slow and another is quick, a
+// wait is judged by the time of the one that waits.
+func TestAnOperationIsHeldToItsOwnTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: 20, Queue: 20}
+		p.Default.Timeout = 50 * time.Millisecond
+		p.Operations = map[string]resilience.OperationPolicy{"export": {Timeout: time.Minute}}
+		g := mustNew(t, p)
+		for range 50 {
+			if _, err := resilience.Do(t.Context(), g, takes(time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := resilience.Do(t.Context(), g.Operation("export"), takes(200*time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		release := occupy(t, g, 20)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := resilience.Do(t.Context(), g, answer); err != nil {
+				t.Errorf("a call of 1 ms with 50 ms left: %v", err)
+			}
+		})
+		synctest.Wait()
+		release()
+		wg.Wait()
+	})
 }

@@ -243,9 +243,7 @@ func (c *checker) breaker(b BreakerPolicy) {
 	}
 	c.count("breaker.probes", b.Probes)
 	c.notNegative("breaker.probe_timeout", b.ProbeTimeout)
-	switch b.Mode {
-	case BreakerAuto, BreakerForcedOpen, BreakerForcedClosed, BreakerDisabled:
-	default:
+	if !b.Mode.valid() {
 		c.err("breaker.mode", fmt.Sprintf("is %q", string(b.Mode)), "use open, closed, disabled, or leave it out")
 	}
 }

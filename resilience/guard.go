@@ -35,7 +35,8 @@ type Guard struct {
 	lostPanics atomic.Int64
 
 	mu         sync.Mutex
-	policy     Policy // as it was given
+	policy     Policy      // as it was given
+	forced     BreakerMode // by Force; BreakerAuto: not
 	shared     *shared
 	operations map[string]*Operation
 }
@@ -50,6 +51,7 @@ type Operation struct {
 	config  atomic.Pointer[opConfig]
 	flights flights
 	latency quantiles
+	held    holdTime // by its calls; measured only where calls may wait
 }
 
 // shared is the part of a policy in force that all operations share, defaults
@@ -232,7 +234,7 @@ func (g *Guard) task(f func(ending context.Context)) bool {
 // applyLocked puts a valid policy in force.
 func (g *Guard) applyLocked(p Policy) {
 	g.policy = p.clone()
-	full := g.policy.WithDefaults()
+	full := g.policy.force(g.forced).WithDefaults()
 	s := g.apply(full, g.shared)
 	g.shared = s
 	g.own.put(s, full.Default)

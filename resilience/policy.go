@@ -161,6 +161,14 @@ const (
 	BreakerDisabled BreakerMode = "disabled"
 )
 
+func (m BreakerMode) valid() bool {
+	switch m {
+	case BreakerAuto, BreakerForcedOpen, BreakerForcedClosed, BreakerDisabled:
+		return true
+	}
+	return false
+}
+
 // RetryPolicy repeats failed attempts of an idempotent call, and of any call
 // that was certainly not processed.
 type RetryPolicy struct {

@@ -196,7 +196,7 @@ func (r *run) queueUp() error {
 		until = min(until, now+max(0, int64(p.Objective)-g.bulkhead.service.Load())/2)
 	}
 	err := g.bulkhead.wait(r.ctx, queueRules{
-		class: int(classOf(r.ctx, c.Criticality) - Sheddable), now: now, until: until, deadline: r.deadline,
+		class: int(classOf(r.ctx, c.Criticality) - Sheddable), now: now, until: until, deadline: r.deadline, service: c.op.held.Load(),
 	})
 	end := g.now()
 	if c.listens() && end > now {

@@ -10,6 +10,8 @@ type Snapshot struct {
 	// OpenUntil is when an open breaker will admit a probe. Zero while it is in another
 	// state, or forced into one.
 	OpenUntil time.Time `json:"open_until,omitzero"`
+	// Forced is the mode that Force has set; BreakerAuto: none.
+	Forced BreakerMode `json:"forced,omitempty"`
 	// Window counts of the breaker.
 	Calls    int `json:"calls"`
 	Failures int `json:"failures"`
@@ -38,6 +40,7 @@ func (g *Guard) Snapshot() Snapshot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.snapshot(g.shared)
+	s.Forced = g.forced
 	s.ListenerPanics, s.LostPanics = g.listeners.panics.Load(), g.lostPanics.Load()
 	return s
 }

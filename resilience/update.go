@@ -20,21 +20,37 @@ func (g *Guard) Update(p Policy) error {
 	return g.change(func(Policy) (Policy, error) { return p, nil })
 }
 
-// Force sets the breaker's mode and nothing else: a kill switch for operators.
-// BreakerAuto ends it. It is an Update, and the next Update with another mode ends
-// it too. A guard without a breaker refuses it with ErrPolicy.
+// Force sets the breaker's mode, whatever the policy says: a switch for operators. It
+// lasts until Force(BreakerAuto) takes it back, also over updates and reloads; then the
+// policy's own mode is in force again. A guard whose policy has no breaker can be
+// forced as well. Snapshot.Forced shows it. Safe for concurrent use.
 func (g *Guard) Force(mode BreakerMode) error {
 	if g == nil || g.own == nil {
 		return errNilCaller
 	}
+	if !mode.valid() {
+		return fmt.Errorf("%w %q: Force with the mode %q; use open, closed, disabled or BreakerAuto", ErrPolicy, g.name, string(mode))
+	}
 	return g.change(func(p Policy) (Policy, error) {
-		if p.Breaker == nil {
-			return p, fmt.Errorf("%w %q: there is no breaker to force; set breaker in the policy", ErrPolicy, g.name)
-		}
-		p = p.clone()
-		p.Breaker.Mode = mode
+		g.forced = mode
 		return p, nil
 	})
+}
+
+// ResetBreaker closes the breaker and forgets what it has counted, for an operator who
+// knows that the dependency is well again. A mode that is forced, by the policy or by
+// Force, stays in force. Attempts that run count for nothing any more. Safe for
+// concurrent use.
+func (g *Guard) ResetBreaker() error {
+	if g == nil || g.own == nil {
+		return errNilCaller
+	}
+	if g.closed.Load() {
+		return g.own.config.Load().refuse.closed
+	}
+	g.breaker.reset(g.background())
+	g.deliver()
+	return nil
 }
 
 // change puts what f makes of the policy in force.
@@ -49,15 +65,15 @@ func (g *Guard) change(f func(Policy) (Policy, error)) error {
 func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed.Load() {
+		return g.own.config.Load().refuse.closed
+	}
 	p, err := f(g.policy)
 	if err != nil {
 		return err
 	}
 	if err := p.valid(); err != nil {
 		return err
-	}
-	if g.closed.Load() {
-		return g.own.config.Load().refuse.closed
 	}
 	from := g.visibleBreaker(g.shared)
 	g.applyLocked(p)
@@ -106,4 +122,18 @@ func copyOf[T any](p *T) *T {
 	}
 	c := *p
 	return &c
+}
+
+// force returns the policy with the breaker's mode that an operator wants.
+func (p Policy) force(mode BreakerMode) Policy {
+	if mode == BreakerAuto {
+		return p
+	}
+	b := BreakerPolicy{}
+	if p.Breaker != nil {
+		b = *p.Breaker
+	}
+	b.Mode = mode
+	p.Breaker = &b
+	return p
 }

@@ -174,3 +174,101 @@ func TestAGuardsPolicyIsItsOwn(t *testing.T) {
 	spoil(given)
 	same("what Update was given changed")
 }
+
+// TestForceLastsUntilItIsTakenBack: no update ends it, whatever else the update changes.
+func TestForceLastsUntilItIsTakenBack(t *testing.T) {
+	withBreaker := policy()
+	withBreaker.Breaker = &resilience.BreakerPolicy{}
+	disabled := withBreaker
+	disabled.Breaker = &resilience.BreakerPolicy{Mode: resilience.BreakerDisabled}
+	larger := withBreaker
+	larger.Bulkhead.Limit++
+	updates := map[string]resilience.Policy{"no breaker": policy(), "a breaker": withBreaker, "another mode": disabled, "another limit": larger}
+	for from, first := range updates {
+		for to, next := range updates {
+			g := mustNew(t, first)
+			if err := g.Force(resilience.BreakerForcedOpen); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Update(next); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := resilience.Do(t.Context(), g, answer); !errors.Is(err, resilience.ErrOpen) {
+				t.Errorf("from %s to %s: %v; want it refused", from, to, err)
+			}
+			if s := g.Snapshot(); s.Forced != resilience.BreakerForcedOpen || s.Breaker != resilience.BreakerOpen || !s.OpenUntil.IsZero() {
+				t.Errorf("from %s to %s: %+v", from, to, s)
+			}
+			if !reflect.DeepEqual(g.Policy(), next) {
+				t.Errorf("from %s to %s: the policy is %+v; want it as it was given", from, to, g.Policy())
+			}
+			if err := g.Force(resilience.BreakerAuto); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := resilience.Do(t.Context(), g, answer); err != nil || g.Snapshot().Forced != resilience.BreakerAuto {
+				t.Errorf("from %s to %s, taken back: %v, %+v", from, to, err, g.Snapshot())
+			}
+		}
+	}
+	if err := mustNew(t, policy()).Force("ajar"); !errors.Is(err, resilience.ErrPolicy) {
+		t.Errorf("an unknown mode: %v", err)
+	}
+}
+
+// TestResetBreaker closes a breaker from each of its states, and lets it decide anew.
+func TestResetBreaker(t *testing.T) {
+	for name, bring := range map[string]func(t *testing.T, g *resilience.Guard){
+		"open":                   func(*testing.T, *resilience.Guard) {},
+		"half-open":              func(*testing.T, *resilience.Guard) { time.Sleep(2 * time.Hour) },
+		"half-open, a probe out": func(t *testing.T, g *resilience.Guard) { time.Sleep(2 * time.Hour); t.Cleanup(occupy(t, g, 1)) },
+		"forced closed, all failed": func(t *testing.T, g *resilience.Guard) {
+			if err := g.Force(resilience.BreakerForcedClosed); err != nil {
+				t.Error(err)
+			}
+			for range 20 {
+				_, _ = resilience.Do(t.Context(), g, fail)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := policy()
+				p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 4, OpenFor: time.Hour, MaxOpenFor: time.Hour}
+				var l log
+				g := mustNew(t, p, resilience.WithListener(&l))
+				for range 4 {
+					_, _ = resilience.Do(t.Context(), g, fail)
+				}
+				bring(t, g)
+				if err := g.ResetBreaker(); err != nil {
+					t.Fatal(err)
+				}
+				if err := g.Force(resilience.BreakerAuto); err != nil {
+					t.Fatal(err)
+				}
+				if s := g.Snapshot(); s.Breaker != resilience.BreakerClosed || s.Calls != 0 || s.Failures != 0 {
+					t.Fatalf("%+v after a reset", s)
+				}
+				time.Sleep(3 * time.Hour) // no timer of the state before may open or probe
+				for i := range 5 {
+					if _, err := resilience.Do(t.Context(), g, fail); errors.Is(err, resilience.ErrOpen) != (i == 4) {
+						t.Errorf("failure %d after the reset: %v", i+1, err)
+					}
+				}
+				changes := l.of(resilience.BreakerChanged)
+				for i, e := range changes[1:] {
+					if e.From != changes[i].To {
+						t.Errorf("change %d goes on from %v; want %v", i+2, e.From, changes[i].To)
+					}
+				}
+			})
+		})
+	}
+	var none *resilience.Guard
+	if err := none.ResetBreaker(); !errors.Is(err, resilience.ErrPolicy) {
+		t.Error(err)
+	}
+	if err := mustNew(t, policy()).ResetBreaker(); err != nil {
+		t.Errorf("a guard that never had a breaker: %v", err)
+	}
+}
