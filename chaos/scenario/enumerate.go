@@ -141,6 +141,30 @@ type enumeration struct {
 
 func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	t := &Table{Request: e.cfg.Request}
+	rules, err := e.plan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	r := &runs{cells: t.Cells, rules: rules, ran: make([]bool, len(rules)), failed: make(chan error, 1)}
+	e.run(ctx, r)
+	if r.done == len(rules) {
+		return t, nil
+	}
+	t.Cells = nil
+	for i, c := range r.cells {
+		if r.ran[i] {
+			t.Cells = append(t.Cells, c)
+		}
+	}
+	if ctx.Err() != nil { // What the runs say then is a consequence.
+		return t, fmt.Errorf("scenario: interrupted after %d of %d runs: %w", r.done, len(rules), context.Cause(ctx))
+	}
+	return t, fmt.Errorf("scenario: failed after %d of %d runs: %w", r.done, len(rules), <-r.failed)
+}
+
+// plan makes the request once, without a fault, and fills in the calls that it makes and
+// the cells to run. It returns a rule for each cell.
+func (e *enumeration) plan(ctx context.Context, t *Table) (rules []chaos.Rule, err error) {
 	var seen recorder
 	probe, err := e.once(ctx, 0, seen.plan(), &seen)
 	if err != nil {
@@ -153,7 +177,6 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	if len(t.Points) == 0 {
 		return nil, fmt.Errorf("scenario: %q makes no call that can be harmed", e.cfg.Request)
 	}
-	var rules []chaos.Rule
 	for _, p := range t.Points {
 		for _, f := range faultsAt(p) {
 			if len(e.cfg.Faults) > 0 && !slices.Contains(e.cfg.Faults, f.kind) {
@@ -166,36 +189,40 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	if len(t.Cells) == 0 {
 		return nil, fmt.Errorf("%w: none of the faults %q applies to a call of %q; there are %q", ErrConfig, e.cfg.Faults, e.cfg.Request, faultNames(t.Points))
 	}
-	next, failed := make(chan int), make(chan error, 1)
+	return rules, nil
+}
+
+// runs are the runs of an enumeration.
+type runs struct {
+	rules  []chaos.Rule
+	failed chan error // the first failure
+
+	mu    sync.Mutex
+	cells []Cell
+	ran   []bool
+	done  int
+}
+
+// run runs every cell, on several workers, until one fails or the context ends.
+func (e *enumeration) run(ctx context.Context, r *runs) {
+	next := make(chan int)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	ran, done := make([]bool, len(t.Cells)), 0
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	for range max(1, e.cfg.Workers) {
 		wg.Go(func() {
 			for i := range next {
-				got, err := e.once(running, i+1, chaos.Plan{Seed: e.scenario.Seed, Rules: []chaos.Rule{rules[i]}}, nil)
-				if err != nil {
+				if err := e.cell(running, r, i); err != nil {
 					select {
-					case failed <- fmt.Errorf("%s, %s: %w", t.Cells[i].Point, t.Cells[i].Fault, err):
+					case r.failed <- err:
 					default:
 					}
 					stop()
-					continue
 				}
-				got.Point, got.Fault = t.Cells[i].Point, t.Cells[i].Fault
-				mu.Lock()
-				ran[i] = true
-				t.Cells[i] = got
-				if done++; e.cfg.OnRun != nil {
-					e.cfg.OnRun(done, len(t.Cells), got)
-				}
-				mu.Unlock()
 			}
 		})
 	}
-	for i := range t.Cells {
+	for i := range r.rules {
 		select {
 		case next <- i:
 		case <-running.Done():
@@ -203,21 +230,22 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 	}
 	close(next)
 	wg.Wait()
-	if done == len(t.Cells) {
-		return t, nil
+}
+
+// cell runs one cell.
+func (e *enumeration) cell(ctx context.Context, r *runs, i int) error {
+	got, err := e.once(ctx, i+1, chaos.Plan{Seed: e.scenario.Seed, Rules: []chaos.Rule{r.rules[i]}}, nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%s, %s: %w", r.cells[i].Point, r.cells[i].Fault, err)
 	}
-	all := len(t.Cells)
-	var cells []Cell
-	for i, c := range t.Cells {
-		if ran[i] {
-			cells = append(cells, c)
-		}
+	got.Point, got.Fault = r.cells[i].Point, r.cells[i].Fault
+	r.cells[i], r.ran[i] = got, true
+	if r.done++; e.cfg.OnRun != nil {
+		e.cfg.OnRun(r.done, len(r.rules), got)
 	}
-	t.Cells = cells
-	if ctx.Err() != nil { // What the runs say then is a consequence.
-		return t, fmt.Errorf("scenario: interrupted after %d of %d runs: %w", done, all, context.Cause(ctx))
-	}
-	return t, fmt.Errorf("scenario: failed after %d of %d runs: %w", done, all, <-failed)
+	return nil
 }
 
 // once starts a system, makes the request with the plan, and once more without.

@@ -73,6 +73,12 @@ func (h *HTTP) problems(c *checker) {
 	if len(h.Requests) == 0 {
 		c.add("http.requests", "is missing: say what clients ask")
 	}
+	h.checkRequests(c)
+	h.checkProxies(c)
+	h.checkAnswers(c)
+}
+
+func (h *HTTP) checkRequests(c *checker) {
 	for i, r := range h.Requests {
 		at := fmt.Sprintf("http.requests[%d]", i)
 		if r.Name == "" {
@@ -85,6 +91,9 @@ func (h *HTTP) problems(c *checker) {
 			c.add(at+".share", "is %d: give 1 or more, or leave it out", r.Share)
 		}
 	}
+}
+
+func (h *HTTP) checkProxies(c *checker) {
 	for i, p := range h.Proxies {
 		at := fmt.Sprintf("http.proxies[%d]", i)
 		if p.Dependency == "" {
@@ -99,6 +108,9 @@ func (h *HTTP) problems(c *checker) {
 			c.add(at+".listen", "is %q: give a port on loopback, such as 127.0.0.1:9000, which others can't reach", p.Listen)
 		}
 	}
+}
+
+func (h *HTTP) checkAnswers(c *checker) {
 	for i, a := range h.Answers {
 		at := fmt.Sprintf("http.answers[%d]", i)
 		if m := load.Meaning(a.Means); m == load.Late || !slices.Contains(load.Meanings(), m) {

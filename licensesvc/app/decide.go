@@ -20,84 +20,117 @@ type decideFunc func(state license.State) (license.Command, error)
 // run decides a command and appends what was decided. before, if not nil, runs
 // once a decision has events to append, before they are: what it gets is needed
 // for the answer.
-//
-// It begins with the remembered state, if there is one: an append proves that it
-// was the newest. A refusal, and a decision without events, have no append to
-// prove it, and are decided again on a fresh read.
 func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before func(license.Decision) error) (Answer, error) {
-	now, remembered := s.states.get(Stream(c.member))
-	fresh, won := false, 0
-	if !remembered {
-		var err error
-		if now, err = s.load(ctx, c.member); err != nil {
-			return Answer{}, err
-		}
-		fresh = true
+	w := &work{service: s, command: c, decide: decide, before: before}
+	if err := w.begin(ctx); err != nil {
+		return Answer{}, err
 	}
-	for n := 0; n < maxAttempts; n++ {
-		d, refusal, err := s.decide(now.state, decide)
+	for n := range maxAttempts {
+		d, err := w.decision(ctx)
 		switch {
 		case err != nil:
 			return Answer{}, err
-		case !fresh && (refusal != nil || len(d.Events) == 0):
-			if now, err = s.load(ctx, c.member); err != nil {
-				return Answer{}, err
-			}
-			fresh = true
-			n--
-			continue
-		case refusal != nil:
-			c.decidedOn(EventStore, resilience.Live, 0)
-			return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
 		case len(d.Events) == 0:
-			return s.repeated(ctx, c, now, d)
+			return s.repeated(ctx, c, w.now, d)
 		}
-		if before != nil {
-			if err := before(d); err != nil {
-				return Answer{}, err
-			}
-			before = nil
-		}
-		stored, err := s.encode(c, d.Events)
-		if err != nil {
-			return Answer{}, err
-		}
-		done, err := s.commit(ctx, eventstore.Commit{
-			ID: c.commit(n), Stream: Stream(c.member), Expected: now.version, Events: stored,
-		})
-		switch done.Outcome {
-		case eventstore.Applied:
-			return s.applied(ctx, c, now, d, done)
-		case eventstore.Conflict:
-			won++
-			if now, err = s.fold(c.member, now, done.Events); err != nil {
-				return Answer{}, err
-			}
-			// The winners may be more than one answer holds.
-			if now.version != done.Version {
-				if now, err = s.load(ctx, c.member); err != nil {
-					return Answer{}, err
-				}
-			}
-			fresh = true
-		case eventstore.Rejected:
-			if err != nil {
-				return Answer{}, err
-			}
+		done, err := w.append(ctx, n, d)
+		switch {
+		case done.Outcome == eventstore.Applied:
+			return s.applied(ctx, c, w.now, d, done)
+		case done.Outcome == eventstore.Conflict:
+			err = w.follow(ctx, done)
+		case done.Outcome == eventstore.Rejected && err == nil:
 			// The commit was closed while nobody knew what became of it; it is decided
 			// anew, under another id.
-			if now, err = s.load(ctx, c.member); err != nil {
-				return Answer{}, err
-			}
-			fresh = true
+			err = w.reload(ctx)
 		default:
 			return Answer{}, err
 		}
+		if err != nil {
+			return Answer{}, err
+		}
 	}
-	if won == 0 {
+	if w.lost == 0 {
 		return Answer{}, errClosed
 	}
 	return Answer{}, fmt.Errorf("%w: decided %d times, and each time another command of the member came first", errBusy, maxAttempts)
+}
+
+// work is a command that is being decided, again and again if need be.
+type work struct {
+	service *Service
+	command *command
+	decide  decideFunc
+	before  func(license.Decision) error // nil once it ran
+	// now is the state that is decided on; fresh says that it was read, or learnt from the
+	// store, for this command.
+	now   folded
+	fresh bool
+	// lost counts how often another command came first.
+	lost int
+}
+
+// begin takes the remembered state, if there is one: an append proves that it was the
+// newest.
+func (w *work) begin(ctx context.Context) error {
+	var remembered bool
+	if w.now, remembered = w.service.states.get(Stream(w.command.member)); remembered {
+		return nil
+	}
+	return w.reload(ctx)
+}
+
+// reload reads what is new.
+func (w *work) reload(ctx context.Context) (err error) {
+	w.now, err = w.service.load(ctx, w.command.member)
+	w.fresh = true
+	return err
+}
+
+// decision decides on the state. A refusal, and a decision without events, have no append
+// that proves that the state was the newest: they are decided on one that is fresh.
+func (w *work) decision(ctx context.Context) (license.Decision, error) {
+	for {
+		d, refusal, err := w.service.decide(w.now.state, w.decide)
+		switch {
+		case err != nil, refusal == nil && len(d.Events) > 0:
+			return d, err
+		case w.fresh && refusal != nil:
+			w.command.decidedOn(EventStore, resilience.Live, 0)
+			return d, &Refused{Refusal: refusal, DecidedOn: w.command.on, Version: w.now.version}
+		case w.fresh:
+			return d, nil
+		}
+		if err := w.reload(ctx); err != nil {
+			return d, err
+		}
+	}
+}
+
+// append appends the events of the nth decision. An outcome of Rejected without an error
+// means that the commit's id can't be used any more.
+func (w *work) append(ctx context.Context, n int, d license.Decision) (eventstore.Appended, error) {
+	if w.before != nil {
+		if err := w.before(d); err != nil {
+			return eventstore.Appended{}, err
+		}
+		w.before = nil
+	}
+	stored, err := w.service.encode(w.command, d.Events)
+	if err != nil {
+		return eventstore.Appended{}, err
+	}
+	return w.service.commit(ctx, eventstore.Commit{ID: w.command.commit(n), Stream: Stream(w.command.member), Expected: w.now.version, Events: stored})
+}
+
+// follow takes on what came first. There may be more of it than one answer holds.
+func (w *work) follow(ctx context.Context, done eventstore.Appended) (err error) {
+	w.lost++
+	w.fresh = true
+	if w.now, err = w.service.fold(w.command.member, w.now, done.Events); err != nil || w.now.version == done.Version {
+		return err
+	}
+	return w.reload(ctx)
 }
 
 // errClosed: no commit came through, and none that another won over.

@@ -236,34 +236,7 @@ func (c *clients) question(s *seen, owned held, rng *rand.Rand) (method, path st
 // ask sends the request and reads the answer.
 func (c *clients) ask(ctx context.Context, s *seen, method, path string, body any) {
 	s.outcome = gotError
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			s.detail = err.Error()
-			return
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
-	if err != nil {
-		s.detail = err.Error()
-		return
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	req.Header.Set("Idempotency-Key", s.id)
-	req.Header.Set("Baggage", chaos.RequestKey+"="+s.id)
-	if s.trace != "" {
-		req.Header.Set("Traceparent", scenario.Traceparent(s.trace))
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		s.detail = err.Error()
-		return
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	status, answer, err := c.exchange(ctx, s, method, path, body)
 	if err != nil {
 		s.detail = err.Error()
 		return
@@ -279,21 +252,50 @@ func (c *clients) ask(ctx context.Context, s *seen, method, path string, body an
 		} `json:"license"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
-		s.detail = fmt.Sprintf("status %d, no JSON: %v", resp.StatusCode, err)
+		s.detail = fmt.Sprintf("status %d, no JSON: %v", status, err)
 		return
 	}
-	s.status, s.outcome, s.detail, s.repeated, s.decidedOn = resp.StatusCode, a.Outcome, a.Detail, a.Repeated, a.DecidedOn
+	s.status, s.outcome, s.detail, s.repeated, s.decidedOn = status, a.Outcome, a.Detail, a.Repeated, a.DecidedOn
 	if s.kind == askRequest {
 		s.license = a.License.ID
 	}
 	switch {
-	case resp.StatusCode == http.StatusOK && s.outcome == "": // A story has no outcome.
+	case status == http.StatusOK && s.outcome == "": // A story has no outcome.
 		s.outcome = gotDone
-	case resp.StatusCode == http.StatusNotFound && a.Outcome == "not_found":
+	case status == http.StatusNotFound && a.Outcome == "not_found":
 		s.outcome = gotRefused
 	case !slices.Contains([]string{gotDone, gotPromised, gotAccepted, gotRefused, gotUnavailable, gotUnknown}, s.outcome):
 		s.outcome = gotError
 	}
+}
+
+// exchange sends the request, and returns the status and the body of the answer.
+func (c *clients) exchange(ctx context.Context, s *seen, method, path string, body any) (status int, answer []byte, err error) {
+	var text []byte
+	if body != nil {
+		if text, err = json.Marshal(body); err != nil {
+			return 0, nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
+	if err != nil {
+		return 0, nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Idempotency-Key", s.id)
+	req.Header.Set("Baggage", chaos.RequestKey+"="+s.id)
+	if s.trace != "" {
+		req.Header.Set("Traceparent", scenario.Traceparent(s.trace))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp.StatusCode, answer, err
 }
 
 // remember keeps the answer, and what the member holds after it.

@@ -116,33 +116,8 @@ func (t Target) Check(s scenario.Scenario) error {
 	var errs []error
 	add := func(field, format string, args ...any) { errs = append(errs, problem(field, format, args...)) }
 	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
-		at := "settings." + name
-		switch value := s.Settings[name]; name {
-		case SettingStore:
-			if value != "sqlite" && value != "cassandra" {
-				add(at, "is %q: there are sqlite and cassandra", value)
-			}
-		case SettingWarm:
-			if value != "yes" && value != "no" {
-				add(at, "is %q: give yes or no", value)
-			}
-		case SettingRegions:
-			switch {
-			case value != "1" && value != "2":
-				add(at, "is %q: give 1 or 2", value)
-			case value == "2" && s.Settings[SettingStore] != "cassandra":
-				add(at, "is 2: only the store cassandra has two")
-			}
-		case SettingMembers, SettingRetries:
-			least := 0
-			if name == SettingMembers {
-				least = 1
-			}
-			if n, err := strconv.Atoi(value); err != nil || n < least || n > 100_000 {
-				add(at, "is %q: give a number from %d to 100000", value, least)
-			}
-		default:
-			add(at, "there is no such setting; there are %s", strings.Join([]string{SettingStore, SettingRegions, SettingMembers, SettingRetries, SettingWarm}, ", "))
+		if wrong := wrongSetting(s, name); wrong != "" {
+			add("settings."+name, "%s", wrong)
 		}
 	}
 	for i, a := range s.Actions {
@@ -154,6 +129,39 @@ func (t Target) Check(s scenario.Scenario) error {
 		}
 	}
 	return errors.Join(append(errs, checkFaults(s, Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
+}
+
+// wrongSetting says what is wrong with a setting, or "".
+func wrongSetting(s scenario.Scenario, name string) string {
+	value := s.Settings[name]
+	switch name {
+	case SettingStore:
+		if value != "sqlite" && value != "cassandra" {
+			return fmt.Sprintf("is %q: there are sqlite and cassandra", value)
+		}
+	case SettingWarm:
+		if value != "yes" && value != "no" {
+			return fmt.Sprintf("is %q: give yes or no", value)
+		}
+	case SettingRegions:
+		switch {
+		case value != "1" && value != "2":
+			return fmt.Sprintf("is %q: give 1 or 2", value)
+		case value == "2" && s.Settings[SettingStore] != "cassandra":
+			return "is 2: only the store cassandra has two"
+		}
+	case SettingMembers, SettingRetries:
+		least := 0
+		if name == SettingMembers {
+			least = 1
+		}
+		if n, err := strconv.Atoi(value); err != nil || n < least || n > 100_000 {
+			return fmt.Sprintf("is %q: give a number from %d to 100000", value, least)
+		}
+	default:
+		return "there is no such setting; there are " + strings.Join([]string{SettingStore, SettingRegions, SettingMembers, SettingRetries, SettingWarm}, ", ")
+	}
+	return ""
 }
 
 // problem is one thing that is wrong in a scenario.

@@ -53,23 +53,10 @@ func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 		if err != nil {
 			return s.unanswered(sent, "read the head of "+c.Stream, err)
 		}
-		newest := buckets[len(buckets)-1]
-		if sent || len(buckets) > 1 {
-			// It may be in an older bucket, or have been applied without an answer.
-			look := buckets
-			if !sent {
-				look = buckets[:len(buckets)-1] // The batch itself looks into the newest.
-			}
-			if a, err := s.find(ctx, ProfileSettle, c.Stream, c.ID, look); err != nil {
-				return s.unanswered(sent, "look for "+c.ID, err)
-			} else if a.Outcome != eventstore.Unknown {
-				return a, fencedError(a)
-			}
-			if sent && newest.head > c.Expected {
-				// Not there, and the version is taken: no attempt can land any more.
-				return s.conflict(ctx, c, buckets)
-			}
+		if a, done, err := s.already(ctx, c, buckets, sent); done {
+			return a, err
 		}
+		newest := buckets[len(buckets)-1]
 		if newest.head < c.Expected && !sent && profile == ProfileRead {
 			profile = ProfileSettle // A quorum may not have the newest head yet.
 			continue
@@ -79,21 +66,9 @@ func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 		if !at.exists && newest.head != c.Expected {
 			return s.conflict(ctx, c, buckets)
 		}
-		res, err := s.batch(ctx, c, at).CAS()
-		switch {
-		case res.Outcome == client.Applied:
-			return applied(c, at), nil
-		case res.Outcome == client.NotApplied && !sent:
-			a, done, err := s.refused(ctx, c, buckets, res.Current)
-			if done || err != nil {
-				return a, err
-			}
-		case res.Outcome == client.NotApplied:
-		case res.Outcome == client.Unknown:
-			sent = true
-		case sent && (errors.Is(err, client.ErrUnavailable) || errors.Is(err, resilience.ErrRefused)):
-		default:
-			return s.unanswered(sent, "append "+c.ID, err)
+		a, done, err := s.try(ctx, c, buckets, at, &sent)
+		if done {
+			return a, err
 		}
 		profile = ProfileSettle
 		pause(ctx)
@@ -101,6 +76,53 @@ func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 			return s.unanswered(sent, "append "+c.ID, errors.Join(err, ctx.Err()))
 		}
 	}
+}
+
+// already looks for the commit where an attempt of it may have landed: in an older bucket,
+// or anywhere once an attempt was not answered. It is done if that decides the append.
+func (s *Store) already(ctx context.Context, c eventstore.Commit, buckets []bucket, sent bool) (a eventstore.Appended, done bool, err error) {
+	look := buckets
+	if !sent {
+		look = buckets[:len(buckets)-1] // The batch itself looks into the newest.
+	}
+	if len(look) == 0 {
+		return a, false, nil
+	}
+	a, err = s.find(ctx, ProfileSettle, c.Stream, c.ID, look)
+	switch {
+	case err != nil:
+		a, err = s.unanswered(sent, "look for "+c.ID, err)
+		return a, true, err
+	case a.Outcome != eventstore.Unknown:
+		return a, true, fencedError(a)
+	case sent && buckets[len(buckets)-1].head > c.Expected:
+		// Not there, and the version is taken: no attempt can land any more.
+		a, err = s.conflict(ctx, c, buckets)
+		return a, true, err
+	}
+	return a, false, nil
+}
+
+// try sends the batch once. It is not done if it must be sent again, which sent says
+// whether an attempt may have landed; the error then is that of this attempt.
+func (s *Store) try(ctx context.Context, c eventstore.Commit, buckets []bucket, at bucket, sent *bool) (a eventstore.Appended, done bool, err error) {
+	res, err := s.batch(ctx, c, at).CAS()
+	switch {
+	case res.Outcome == client.Applied:
+		return applied(c, at), true, nil
+	case res.Outcome == client.NotApplied && !*sent:
+		a, done, err = s.refused(ctx, c, buckets, res.Current)
+		return a, done || err != nil, err
+	case res.Outcome == client.NotApplied:
+		return a, false, nil
+	case res.Outcome == client.Unknown:
+		*sent = true
+		return a, false, err
+	case *sent && (errors.Is(err, client.ErrUnavailable) || errors.Is(err, resilience.ErrRefused)):
+		return a, false, err
+	}
+	a, err = s.unanswered(*sent, "append "+c.ID, err)
+	return a, true, err
 }
 
 // refused reads a refusal: the statics of the bucket, and the commit's row if there is

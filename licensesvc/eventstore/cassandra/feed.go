@@ -75,30 +75,32 @@ func (s *Store) sequence(ctx context.Context, slice int) error {
 			return err
 		}
 	}
-	for bucket := at.settled; bucket <= at.open; bucket++ {
-		for all := false; !all; {
-			var left []intent
-			if left, all, err = s.sequenceBucket(ctx, slice, bucket); err != nil {
-				return err
-			}
-			if bucket == at.open {
-				break
-			}
-			// What is still open moves on to the bucket that takes intents now, so that a
-			// writer that died holds up nothing.
-			for _, i := range left {
-				if err := s.carry(ctx, i); err != nil {
-					return err
-				}
-			}
+	for bucket := at.settled; bucket < at.open; bucket++ {
+		if err := s.sequenceClosed(ctx, slice, bucket); err != nil {
+			return err
 		}
-		if bucket < at.open {
-			if err := s.settleBucket(ctx, slice, bucket); err != nil {
+	}
+	_, _, err = s.sequenceBucket(ctx, slice, at.open)
+	return err
+}
+
+// sequenceClosed sequences a bucket that takes no intents any more, and settles it. What is
+// still open moves on to the bucket that takes intents now, so that a writer that died
+// holds up nothing.
+func (s *Store) sequenceClosed(ctx context.Context, slice int, bucket int64) error {
+	for all := false; !all; {
+		var left []intent
+		var err error
+		if left, all, err = s.sequenceBucket(ctx, slice, bucket); err != nil {
+			return err
+		}
+		for _, i := range left {
+			if err := s.carry(ctx, i); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return s.settleBucket(ctx, slice, bucket)
 }
 
 // sequenceBucket sequences the intents of one bucket, drops those that are over, and
@@ -112,53 +114,64 @@ func (s *Store) sequenceBucket(ctx context.Context, slice int, bucket int64) (le
 		if err != nil || len(intents) == 0 {
 			return nil, true, err
 		}
-		head, err := s.logHead(ctx, profile, slice)
-		if err != nil {
+		over, more, won, err := s.sequenceSome(ctx, profile, slice, intents)
+		switch {
+		case err != nil:
 			return nil, false, err
-		}
-		logged, err := s.tail(ctx, profile, slice, head)
-		if err != nil {
-			return nil, false, err
-		}
-		fresh, over, err := s.resolved(ctx, intents, logged)
-		if err != nil {
-			return nil, false, err
-		}
-		room := int(min(atOnce, (head.page+1)*pageEntries-head.next))
-		more := len(fresh) > room
-		if more {
-			// What is left out keeps its intents.
-			out := map[string]bool{}
-			for _, e := range fresh[room:] {
-				out[e.stream] = true
-			}
-			over = slices.DeleteFunc(over, func(i intent) bool { return out[i.stream] })
-			fresh = fresh[:room]
-		}
-		if len(fresh) > 0 {
-			won, err := s.log(ctx, slice, head, fresh)
-			if err != nil {
-				return nil, false, err
-			}
-			if !won {
-				profile = ProfileSettle
-				continue // Another reader was first: see what it did.
-			}
-		}
-		for _, e := range fresh {
-			if err := s.mark(ctx, e.stream, e.upto); err != nil {
-				return nil, false, err
-			}
-		}
-		for _, i := range over {
-			if err := s.drop(ctx, i); err != nil {
-				return nil, false, err
-			}
-		}
-		if !more {
+		case !won:
+			profile = ProfileSettle // Another reader was first: see what it did.
+		case !more:
 			return slices.DeleteFunc(intents, func(i intent) bool { return slices.Contains(over, i) }), all, nil
 		}
 	}
+}
+
+// sequenceSome logs what became of intents, as far as a page has room, marks it and drops
+// the intents that are over. It has not won if somebody else wrote the log first.
+func (s *Store) sequenceSome(ctx context.Context, profile string, slice int, intents []intent) (over []intent, more, won bool, err error) {
+	head, err := s.logHead(ctx, profile, slice)
+	if err != nil {
+		return nil, false, false, err
+	}
+	logged, err := s.tail(ctx, profile, slice, head)
+	if err != nil {
+		return nil, false, false, err
+	}
+	fresh, over, err := s.resolved(ctx, intents, logged)
+	if err != nil {
+		return nil, false, false, err
+	}
+	room := int(min(atOnce, (head.page+1)*pageEntries-head.next))
+	if more = len(fresh) > room; more {
+		// What is left out keeps its intents.
+		out := map[string]bool{}
+		for _, e := range fresh[room:] {
+			out[e.stream] = true
+		}
+		over = slices.DeleteFunc(over, func(i intent) bool { return out[i.stream] })
+		fresh = fresh[:room]
+	}
+	if len(fresh) > 0 {
+		if won, err := s.log(ctx, slice, head, fresh); err != nil || !won {
+			return nil, false, false, err
+		}
+	}
+	return over, more, true, s.finish(ctx, fresh, over)
+}
+
+// finish marks what was logged, then drops the intents that are over.
+func (s *Store) finish(ctx context.Context, fresh []entry, over []intent) error {
+	for _, e := range fresh {
+		if err := s.mark(ctx, e.stream, e.upto); err != nil {
+			return err
+		}
+	}
+	for _, i := range over {
+		if err := s.drop(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tail reads how far the last entries of the log went, by stream.
@@ -295,32 +308,39 @@ func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, li
 		if err != nil {
 			return eventstore.FeedPage{}, failed(fmt.Sprintf("read the log of slice %d", slice), err)
 		}
-		for _, e := range entries {
-			room := limit - len(out.Events)
-			if room == 0 {
-				break
-			}
-			if e.position != at.position {
-				break // A quorum does not have what comes before it yet.
-			}
-			from := max(e.after, at.version)
-			events, err := s.logged(ctx, e, from, room)
-			if err != nil {
-				return eventstore.FeedPage{}, err
-			}
-			out.Events = append(out.Events, events...)
-			if from+int64(len(events)) < e.upto {
-				at = place{e.position, from + int64(len(events))}
-				break
-			}
-			at = place{e.position + 1, 0}
+		events, next, err := s.expand(ctx, entries, at, limit-len(out.Events))
+		if err != nil {
+			return eventstore.FeedPage{}, err
 		}
+		out.Events, at = append(out.Events, events...), next
 		if len(entries) < limit && (len(entries) == 0 || at.position%pageEntries != 0) {
 			break
 		}
 	}
 	out.Next = s.cursor(slice, at)
 	return out, nil
+}
+
+// expand reads the events that entries of the log tell of, as far as there is room, and
+// says where to go on.
+func (s *Store) expand(ctx context.Context, entries []entry, at place, room int) (all []eventstore.Event, next place, err error) {
+	for _, e := range entries {
+		// A quorum may not have what comes before an entry yet.
+		if room == len(all) || e.position != at.position {
+			break
+		}
+		from := max(e.after, at.version)
+		events, err := s.logged(ctx, e, from, room-len(all))
+		if err != nil {
+			return nil, at, err
+		}
+		all = append(all, events...)
+		if from+int64(len(events)) < e.upto {
+			return all, place{e.position, from + int64(len(events))}, nil
+		}
+		at = place{e.position + 1, 0}
+	}
+	return all, at, nil
 }
 
 // logged reads versions of a stream that the log tells of.
