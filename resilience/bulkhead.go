@@ -143,6 +143,8 @@ type queueRules struct {
 	deadline int64
 	// service is how long the call's operation holds a permit. 0: unknown.
 	service int64
+	// shared is the coalesced call that waits, whose class may rise meanwhile; or nil.
+	shared *sharedCall
 }
 
 // wait queues for a permit until rules.until or until ctx is done. It returns nil
@@ -152,6 +154,11 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	w, err := b.enqueue(rules)
 	if w == nil {
 		return err
+	}
+	if c := rules.shared; c != nil {
+		c.queued.Store(w)
+		defer c.queued.Store(nil)
+		b.raise(w, int(Criticality(c.class.Load())-Sheddable)) // it may have risen before
 	}
 	began := b.clock.Now()
 	granted, err := clock.Recv(ctx, b.clock, w.told, time.Duration(rules.until-rules.now))
@@ -294,6 +301,18 @@ func (b *bulkhead) overloadedLocked(oldest *waiter, now int64) bool {
 func (b *bulkhead) removeLocked(w *waiter) {
 	b.queues[w.class].remove(w)
 	w.gone = true
+}
+
+// raise moves a waiter to the end of a higher class, if it still waits.
+func (b *bulkhead) raise(w *waiter, class int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.gone || class <= w.class {
+		return
+	}
+	b.queues[w.class].remove(w)
+	w.class = class
+	b.queues[class].push(w)
 }
 
 // configure sets the queue. Who waits goes on to.

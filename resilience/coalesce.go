@@ -2,182 +2,254 @@ package resilience
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"runtime"
 	"sync"
-
-	"golang.org/x/sync/singleflight"
+	"sync/atomic"
 )
 
-// Coalesce shares one call among all that run at the same time on the same
-// operation with the same key and type. golang.org/x/sync/singleflight finds them.
-// The shared call has a deadline of its own, the operation's timeout from its
-// start, and the values and the Dispose of its first caller. One caller's
-// cancellation does not fail the others; when all have gone, the call is cancelled
-// and what it still brings is disposed of. A panic or Goexit in it reaches every
-// caller that waits. Callers that wait for another's call hold no permit.
+// Coalesce shares one call among all that run at the same time on the same operation
+// with the same key and type.
+//
+// The shared call has a deadline of its own, the operation's timeout from its start,
+// and the values and the Dispose of its first caller. What else it has follows those
+// that wait for it: it has the best class among them, and may be repeated unless all
+// of them are repeats. One caller's cancellation or time-out does not fail the others;
+// when all have gone, the call is cancelled and what it still brings is disposed of. A
+// caller that joined, and whose own time is not up when the shared call ran out of
+// time or was refused, joins or makes another. A panic or Goexit in the call reaches
+// every caller that waits.
+//
+// Callers that wait for another's call hold no permit. A call that is made from within
+// the shared call of the same key is made for itself, as it would wait for its own end.
 func Coalesce[T any](key string) CallOption[T] { return CallOption[T]{key: key, coalesce: true} }
 
-// flights are an operation's shared calls.
-type flights struct {
-	group singleflight.Group
+// flightKey tells shared calls apart.
+type flightKey struct {
+	of  reflect.Type
+	key string
+}
 
+// inflight are an operation's shared calls.
+type inflight struct {
 	mu    sync.Mutex
-	inAir map[string]*flight
+	calls map[flightKey]*sharedCall
 }
 
-// flight is one shared call.
+// sharedCall is one shared call.
 //
-//	in the air ──(the call ended)──▶ landed
-//	in the air ──(nobody waits any more)──▶ cancelled, and lands later
+//	runs ──(the call ended)──▶ finished
+//	runs ──(nobody waits any more)──▶ cancelled, and finishes later
 //
-// Its fields are guarded by the flights' mu.
-type flight struct {
+// Fields without another comment are guarded by the inflight's mu.
+type sharedCall struct {
 	waiting int
+	ctx     context.Context // the call's own; never changes
 	cancel  context.CancelFunc
-	// unseen deals with what it brought, if nobody waited for it to the end. It is
-	// set when the flight lands.
+	// around is the shared call from within which this one is made, or nil; never changes.
+	around *sharedCall
+	// class is the best of those that ever waited, and original says that one of them was
+	// no repeat. Both are read without the lock.
+	class    atomic.Int32
+	original atomic.Bool
+	// queued is the call's place in the bulkhead's queue; read without the lock.
+	queued atomic.Pointer[waiter]
+	// attempts that were started; abandoned: no further one may.
+	attempts  int
+	abandoned bool
+	// unseen deals with what the call brought if nobody waited to the end. It is set when
+	// the call finishes.
 	unseen func()
+	// done is closed when it has finished; result, a *finished of its type, is
+	// set before.
+	done   chan struct{}
+	result any
 }
 
-// landed is what a flight brings to everybody.
-type landed[T any] struct {
-	result   Result[T]
-	err      error
-	judged   Verdict
-	ended    bool
-	doNotStore   bool
-	panicked *Panic
-	exited   bool
+// finished is what a shared call brings to everybody.
+type finished[T any] struct {
+	result     Result[T]
+	err        error
+	judged     Verdict
+	ended      bool
+	doNotStore bool
+	wonAt      int64
+	panicked   *Panic
+	exited     bool
 }
 
-// fly joins the flight under key, or starts it.
-func fly[T any](r *run, key string, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
+// refusalRounds is how often a caller joins another shared call after a refused one.
+const refusalRounds = 2
+
+// coalesced joins the shared call under key, or makes it.
+func coalesced[T any](r *run, key string, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
 	r.begin(r.cfg.guard.now())
-	fs := &r.cfg.op.flights
-	key = reflect.TypeFor[T]().String() + "\x00" + key
-	ctx, cfg, dispose := r.ctx, r.cfg, disposeOf(opts)
-	fs.mu.Lock()
-	f := fs.inAir[key]
-	if f == nil {
-		f = new(flight)
-		if fs.inAir == nil {
-			fs.inAir = map[string]*flight{}
+	r.fresh = false
+	id := flightKey{reflect.TypeFor[T](), key}
+	for round := 0; ; round++ {
+		if err := endOf(r.ctx); err != nil {
+			return Result[T]{Attempts: r.attempts}, r.failed(err, gaveBy(err))
 		}
-		fs.inAir[key] = f
-		shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		f.cancel, ctx = cancel, shared
+		c, leads, own := r.cfg.op.inflight.join(r, id)
+		if own {
+			v, from, err := attempts(r, call, opts)
+			return Result[T]{Value: v, Source: from, Attempts: r.attempts}, err
+		}
+		if leads {
+			go lead(c, id, r.cfg, call, disposeOf(opts))
+		}
+		if err := r.await(id, c); err != nil {
+			return Result[T]{Attempts: r.attempts}, err
+		}
+		f := c.result.(*finished[T])
+		refused := f.err != nil && errors.Is(f.err, ErrRefused)
+		if !leads && f.ended && r.cfg.guard.now() < r.deadline && (!refused || round < refusalRounds) && !errors.Is(f.err, ErrClosed) {
+			continue
+		}
+		switch {
+		case f.panicked != nil:
+			panic(f.panicked.value())
+		case f.exited:
+			runtime.Goexit()
+		}
+		r.judged, r.ended, r.doNotStore, r.attempts, r.wonAt = f.judged, f.ended, f.doNotStore, f.result.Attempts, f.wonAt
+		return f.result, f.err
 	}
-	f.waiting++
-	done := fs.group.DoChan(key, func() (any, error) {
-		l := board(ctx, cfg, call, dispose)
-		fs.land(key, f, func() { l.unseen(cfg.guard, dispose) })
-		return l, nil
-	})
-	fs.mu.Unlock()
-
-	err := r.await(done, fs, key, f)
-	if err.failed != nil {
-		return Result[T]{}, err.failed
-	}
-	l, ok := err.result.Val.(*landed[T])
-	if !ok { // two types of one name: not the same call after all
-		v, from, err := attempts(r, call, opts)
-		return Result[T]{Value: v, Source: from, Attempts: r.attempts}, err
-	}
-	switch {
-	case l.panicked != nil:
-		panic(l.panicked)
-	case l.exited:
-		runtime.Goexit()
-	}
-	r.judged, r.ended, r.doNotStore, r.attempts = l.judged, l.ended, l.doNotStore, l.result.Attempts
-	return l.result, l.err
 }
 
-// awaited is a flight's result, or the error of a caller that left before.
-type awaited struct {
-	result singleflight.Result
-	failed error
+// join returns the shared call under id, which the caller waits for from now on. leads:
+// it is new, and the caller must start it. own: it is one that the caller is part of.
+func (in *inflight) join(r *run, id flightKey) (c *sharedCall, leads, own bool) {
+	m := markOf(r.ctx)
+	class := r.cfg.Criticality
+	if m.classSet {
+		class = min(class, m.class)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	c = in.calls[id]
+	for around := m.shared; around != nil && c != nil; around = around.around {
+		if around == c {
+			return nil, false, true
+		}
+	}
+	if c == nil {
+		leads = true
+		c = &sharedCall{around: m.shared, done: make(chan struct{})}
+		c.class.Store(int32(class))
+		if in.calls == nil {
+			in.calls = map[flightKey]*sharedCall{}
+		}
+		in.calls[id] = c
+	}
+	c.waiting++
+	if !m.retried {
+		c.original.Store(true)
+	}
+	if int32(class) > c.class.Load() {
+		c.class.Store(int32(class))
+		if w := c.queued.Load(); w != nil {
+			r.cfg.guard.bulkhead.raise(w, int(class-Sheddable))
+		}
+	}
+	if leads {
+		m.shared, m.follows = c, true
+		ctx := context.WithValue(context.WithoutCancel(r.ctx), markKey{}, &m)
+		c.ctx, c.cancel = context.WithCancel(ctx)
+	}
+	return c, leads, false
 }
 
-// await waits for the flight, or until this caller's own time is up.
-func (r *run) await(done <-chan singleflight.Result, fs *flights, key string, f *flight) awaited {
+// await waits for the shared call, or until this caller's own time is up.
+func (r *run) await(id flightKey, c *sharedCall) error {
 	ctx, cancel := r.cfg.guard.clock.WithDeadline(r.ctx, r.cfg.guard.at(r.deadline))
 	defer cancel()
 	select {
-	case result := <-done:
-		return awaited{result: result}
+	case <-c.done:
+		return nil
 	case <-ctx.Done():
-		fs.leave(key, f)
-		return awaited{failed: r.failed(ctx.Err(), gaveBy(ctx.Err()))}
+		r.attempts = r.cfg.op.inflight.leave(id, c)
+		end := endOf(ctx)
+		return r.failed(end, gaveBy(end))
 	}
 }
 
-// leave is called by a caller that does not wait for the flight's end. The last one
-// cancels the call; if it has landed meanwhile, nobody saw what it brought.
-func (fs *flights) leave(key string, f *flight) {
-	fs.mu.Lock()
-	f.waiting--
+// leave is called by a caller that does not wait for the end. The last one cancels the
+// call; if it has finished meanwhile, nobody saw what it brought. It returns how many
+// attempts were started; after the last caller has left none is any more.
+func (in *inflight) leave(id flightKey, c *sharedCall) (attempts int) {
+	in.mu.Lock()
+	c.waiting--
 	var unseen func()
-	if f.waiting == 0 {
-		fs.endLocked(key, f)
-		unseen = f.unseen
+	if c.waiting == 0 {
+		c.abandoned = true
+		in.endLocked(id, c)
+		unseen = c.unseen
 	}
-	fs.mu.Unlock()
+	attempts = c.attempts
+	in.mu.Unlock()
 	if unseen != nil {
 		unseen()
 	}
+	return attempts
 }
 
-// land is called when the shared call is over; who comes next starts another.
-func (fs *flights) land(key string, f *flight, unseen func()) {
-	fs.mu.Lock()
-	fs.endLocked(key, f)
-	f.unseen = unseen
-	waiting := f.waiting
-	fs.mu.Unlock()
+// mayStart counts an attempt of the call, unless all callers have left.
+func (in *inflight) mayStart(c *sharedCall) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if c.abandoned {
+		return false
+	}
+	c.attempts++
+	return true
+}
+
+// finish is called when the shared call is over; whoever comes next starts another.
+func (in *inflight) finish(id flightKey, c *sharedCall, result any, unseen func()) {
+	in.mu.Lock()
+	in.endLocked(id, c)
+	c.result, c.unseen = result, unseen
+	close(c.done)
+	waiting := c.waiting
+	in.mu.Unlock()
 	if waiting == 0 {
 		unseen()
 	}
 }
 
-func (fs *flights) endLocked(key string, f *flight) {
-	f.cancel()
-	if fs.inAir[key] == f {
-		fs.group.Forget(key)
-		delete(fs.inAir, key)
+func (in *inflight) endLocked(id flightKey, c *sharedCall) {
+	c.cancel()
+	if in.calls[id] == c {
+		delete(in.calls, id)
 	}
+}
+
+// lead makes the shared call, on a goroutine of its own, and finishes it whatever way
+// it ends.
+func lead[T any](c *sharedCall, id flightKey, cfg *opConfig, call func(context.Context) (T, error), dispose func(T)) {
+	f := &finished[T]{exited: true}
+	defer func() {
+		cfg.op.inflight.finish(id, c, f, func() { f.unseen(cfg.guard, dispose) })
+	}()
+	defer func() {
+		if p := recover(); p != nil {
+			f.panicked, f.exited = panicOf(p), false
+		}
+	}()
+	r := run{ctx: c.ctx, cfg: cfg, apart: true, shared: c}
+	f.result.Value, f.result.Source, f.err = attempts(&r, call, []CallOption[T]{{dispose: dispose}})
+	f.result.Attempts, f.judged, f.ended, f.doNotStore, f.wonAt, f.exited = r.attempts, r.judged, r.ended, r.doNotStore, r.wonAt, false
 }
 
 // unseen disposes of what nobody waited for.
-func (l *landed[T]) unseen(g *Guard, dispose func(T)) {
+func (f *finished[T]) unseen(g *Guard, dispose func(T)) {
 	switch {
-	case l.panicked != nil:
+	case f.panicked != nil:
 		g.lostPanics.Add(1)
-	case l.exited, l.err != nil:
+	case f.exited, f.err != nil:
 	default:
-		discard(g, l.result.Value, dispose)
+		discard(g, f.result.Value, dispose)
 	}
-}
-
-// board makes the shared call. It always returns: singleflight must see neither a
-// panic nor a Goexit, of which the first would end the process and the second
-// leave callers without an answer.
-func board[T any](ctx context.Context, cfg *opConfig, call func(context.Context) (T, error), dispose func(T)) *landed[T] {
-	l := &landed[T]{exited: true}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if p := recover(); p != nil {
-				l.panicked, l.exited = panicOf(p), false
-			}
-		}()
-		r := run{ctx: ctx, cfg: cfg, apart: true}
-		l.result.Value, l.result.Source, l.err = attempts(&r, call, []CallOption[T]{{dispose: dispose}})
-		l.result.Attempts, l.judged, l.ended, l.doNotStore, l.exited = r.attempts, r.judged, r.ended, r.doNotStore, false
-	}()
-	<-done
-	return l
 }

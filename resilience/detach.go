@@ -38,6 +38,15 @@ func panicOf(recovered any) *Panic {
 	return &Panic{Value: recovered, Stack: debug.Stack()}
 }
 
+// value is what the caller panics with: the Panic, or what net/http knows by identity,
+// its request to end a response without a word.
+func (p *Panic) value() any {
+	if err, ok := p.Value.(error); ok && err.Error() == "net/http: abort Handler" {
+		return err // http.ErrAbortHandler, without importing net/http
+	}
+	return p
+}
+
 // outcome is how a call on another goroutine ended.
 type outcome[T any] struct {
 	attempt  *attempt
@@ -52,7 +61,7 @@ type outcome[T any] struct {
 func (o *outcome[T]) resume() {
 	switch {
 	case o.panicked != nil:
-		panic(o.panicked)
+		panic(o.panicked.value())
 	case o.exited:
 		runtime.Goexit()
 	}
@@ -133,7 +142,7 @@ func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), 
 	})
 	o, left := clock.Recv(r.ctx, a.cfg.guard.clock, result, time.Duration(a.end-a.start))
 	if left != nil { // nobody answered
-		if o.err = left; left == clock.ErrExpired {
+		if o.err = endOf(r.ctx); left == clock.ErrExpired {
 			o.err = context.DeadlineExceeded
 		}
 		if state.CompareAndSwap(waiting, gone) {

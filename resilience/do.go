@@ -71,8 +71,8 @@ func observed[T any](r *run, call func(context.Context) (T, error), opts []CallO
 // perform is Do without what surrounds it: fallback( cache( call )).
 func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
 	var last *CallOption[T]
-	var flight string
-	coalesced := false
+	var key string
+	shares := false
 	for i := range opts {
 		switch o := &opts[i]; {
 		case o.last != nil:
@@ -80,7 +80,7 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 				return Result[T]{}, errLastGood
 			}
 		case o.coalesce:
-			coalesced, flight = true, o.key
+			shares, key = true, o.key
 		}
 	}
 	if last != nil && r.cfg.Stale != nil && r.cfg.Stale.FreshFor > 0 {
@@ -90,8 +90,8 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 	}
 	var res Result[T]
 	var err error
-	if coalesced {
-		res, err = fly(r, flight, call, opts)
+	if shares {
+		res, err = coalesced(r, key, call, opts)
 	} else {
 		res.Value, res.Source, err = attempts(r, call, opts)
 		res.Attempts = r.attempts
@@ -128,7 +128,7 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 		}
 		if err == nil {
 			if r.cfg.Hedge == nil {
-				r.doNotStore = a.doNotStore.Load()
+				r.doNotStore, r.wonAt = a.doNotStore.Load(), a.start
 			}
 			if s := r.cfg.guard.shadow.Load(); s != nil {
 				s.succeeded(r)

@@ -48,10 +48,10 @@ type Operation struct {
 	guard *Guard
 	name  string
 	// config is nil while the guard's policy has no such operation.
-	config  atomic.Pointer[opConfig]
-	flights flights
-	latency quantiles
-	held    holdTime // by its calls; measured only where calls may wait
+	config   atomic.Pointer[opConfig]
+	inflight inflight
+	latency  quantiles
+	held     holdTime // by its calls; measured only where calls may wait
 }
 
 // shared is the part of a policy in force that all operations share, defaults
@@ -167,11 +167,27 @@ func (g *Guard) Policy() Policy {
 	return g.policy.clone()
 }
 
-// Close refuses new calls with ErrClosed and ends the guard's goroutines without
-// waiting for them: refreshes in the background are cancelled. Calls in flight go on.
-// It may be called from anywhere, also from a listener or a refresh, and closing twice
-// does nothing. Shutdown waits too.
+// closeWait is the longest time that Close waits.
+const closeWait = time.Second
+
+// Close refuses new calls with ErrClosed, ends the guard's goroutines (refreshes in the
+// background, the delivery of events) and waits for them, but not longer than a
+// second: a refresh may ignore its context, and Close may be called from within a
+// refresh or a listener, which then waits for itself. Calls in flight go on. Closing
+// twice does nothing. It returns nil; Shutdown has another bound, and says what is left.
 func (g *Guard) Close() error {
+	if g == nil || g.own == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.ending), closeWait)
+	defer cancel()
+	_ = g.Shutdown(ctx) // what is left ends when its call does
+	return nil
+}
+
+// Shutdown is Close with the caller's bound: it waits until the guard's goroutines have
+// ended or ctx has, and the error then says how many are left.
+func (g *Guard) Shutdown(ctx context.Context) error {
 	if g == nil || g.own == nil {
 		return nil
 	}
@@ -183,18 +199,6 @@ func (g *Guard) Close() error {
 		shadow.stop()
 	}
 	g.shut()
-	return nil
-}
-
-// Shutdown is Close, and then waits until the guard's goroutines have ended, or until
-// ctx has; the error then says how many are left. A refresh whose call ignores its
-// context runs on. Called from a refresh or from a listener, it waits for itself until
-// ctx ends.
-func (g *Guard) Shutdown(ctx context.Context) error {
-	if g == nil || g.own == nil {
-		return nil
-	}
-	_ = g.Close() // is always nil
 	return g.tasks.wait(ctx, g.name)
 }
 

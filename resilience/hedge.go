@@ -100,7 +100,7 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 			}
 			o.resume()
 			if winner != nil {
-				r.doNotStore = winner.doNotStore.Load()
+				r.doNotStore, r.wonAt = winner.doNotStore.Load(), winner.start
 				if winner.hedged {
 					from = Hedge
 				}

@@ -13,6 +13,8 @@ type mark struct {
 	single   bool
 	classSet bool
 	class    Criticality
+	shared   *sharedCall // the shared call that the context belongs to, or nil
+	follows  bool        // class and retried are those of shared, and change as callers join it
 }
 
 // WithCriticality gives calls under the context a class, as it came with a
@@ -47,7 +49,12 @@ func WithoutHedge(ctx context.Context) context.Context {
 func markOf(ctx context.Context) mark {
 	switch v := ctx.Value(markKey{}).(type) {
 	case *mark:
-		return *v
+		m := *v
+		if m.follows {
+			m.class, m.classSet = Criticality(m.shared.class.Load()), true
+			m.retried, m.follows = !m.shared.original.Load(), false
+		}
+		return m
 	case *attempt:
 		m := markOf(v.parent)
 		m.attempt = v

@@ -33,6 +33,10 @@ type run struct {
 	doNotStore bool
 	// apart: it is no caller's own: coalesced, or a refresh ahead.
 	apart bool
+	// shared is the coalesced call that this is the run of, or nil.
+	shared *sharedCall
+	// wonAt is when the attempt that brought the value began.
+	wonAt int64
 }
 
 // begin starts the clock, unless it runs.
@@ -108,6 +112,13 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 			lender.takeBack(now)
 		}
 		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
+	}
+	if r.shared != nil && !c.op.inflight.mayStart(r.shared) {
+		g.drop(&p, lender == nil)
+		if lender != nil {
+			lender.takeBack(now)
+		}
+		return nil, context.Canceled
 	}
 	a := r.newAttempt(p, hedged)
 	a.lender = lender
@@ -197,6 +208,7 @@ func (r *run) queueUp() error {
 	}
 	err := g.bulkhead.wait(r.ctx, queueRules{
 		class: int(classOf(r.ctx, c.Criticality) - Sheddable), now: now, until: until, deadline: r.deadline, service: c.op.held.Load(),
+		shared: r.shared,
 	})
 	end := g.now()
 	if c.listens() && end > now {
