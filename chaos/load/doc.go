@@ -3,8 +3,7 @@
 // when its answer came. Latency counts from the intended start, so that a stall
 // is seen by every request that it would have met (no coordinated omission).
 //
-// It may import the standard library and HdrHistogram. It knows nothing of
-// licenses.
+// It may import the standard library only.
 //
 // It promises: a schedule is a function of its stages and its seed; a generator
 // that fell behind its schedule says so, and its run is void; Run returns after

@@ -2,10 +2,9 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Result is what a run recorded. It is a value; nobody changes its samples.
@@ -55,7 +54,7 @@ func (r Result) Void() string {
 	return ""
 }
 
-// Latencies are quantiles of latency from the intended start.
+// Latencies are quantiles of latency from the intended start; they are exact.
 type Latencies struct {
 	Count int           `json:"count"`
 	P50   time.Duration `json:"p50_ns"`
@@ -66,25 +65,23 @@ type Latencies struct {
 
 // Quantiles returns the latencies of the samples that keep admits; nil admits all.
 func Quantiles(samples []Sample, keep func(Sample) bool) Latencies {
-	// 1 µs to 10 min with three significant figures.
-	h := hdrhistogram.New(1, (10 * time.Minute).Microseconds(), 3)
-	var l Latencies
+	all := make([]time.Duration, 0, len(samples))
 	for _, s := range samples {
-		if keep != nil && !keep(s) {
-			continue
-		}
-		l.Count++
-		l.Max = max(l.Max, s.Latency())
-		// Beyond ten minutes the histogram keeps ten minutes; Max stays exact.
-		if h.RecordValue(max(1, s.Latency().Microseconds())) != nil {
-			_ = h.RecordValue((10 * time.Minute).Microseconds())
+		if keep == nil || keep(s) {
+			all = append(all, s.Latency())
 		}
 	}
-	q := func(p float64) time.Duration {
-		return min(l.Max, time.Duration(h.ValueAtQuantile(p))*time.Microsecond)
+	slices.Sort(all)
+	return Latencies{Count: len(all), P50: Quantile(all, 0.5), P95: Quantile(all, 0.95), P99: Quantile(all, 0.99), Max: Quantile(all, 1)}
+}
+
+// Quantile returns the shortest of the durations that at least the share q of them keep
+// to. They must be sorted, the shortest first. Of none it is 0.
+func Quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
 	}
-	l.P50, l.P95, l.P99 = q(50), q(95), q(99)
-	return l
+	return sorted[min(max(int(math.Ceil(q*float64(len(sorted)))), 1), len(sorted))-1]
 }
 
 // Bucket is what happened in one slice of time.

@@ -30,12 +30,7 @@ func LatenciesOf(samples []load.Sample) Latencies {
 
 // Quantile is the shortest latency that at least the share q of the requests kept to; 0
 // if there are none.
-func (l Latencies) Quantile(q float64) time.Duration {
-	if len(l) == 0 {
-		return 0
-	}
-	return l[l.rank(math.Ceil(q*float64(len(l))))]
-}
+func (l Latencies) Quantile(q float64) time.Duration { return load.Quantile(l, q) }
 
 // Interval holds the quantile in 95 of 100 runs that differ by chance alone: the ranks of
 // a quantile are spread as a binomial distribution.
