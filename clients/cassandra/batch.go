@@ -3,22 +3,23 @@ package cassandra
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// BatchKind is the kind of a batch.
-type BatchKind = driver.BatchKind
+// BatchKind is the kind of a batch. The zero value is none.
+type BatchKind uint8
 
 // The kinds of batch.
 const (
 	// LoggedBatch is done as a whole in the end, or not at all.
-	LoggedBatch = driver.Logged
+	LoggedBatch = BatchKind(driver.Logged)
 	// UnloggedBatch may be done in part.
-	UnloggedBatch = driver.Unlogged
+	UnloggedBatch = BatchKind(driver.Unlogged)
 	// CounterBatch updates counters.
-	CounterBatch = driver.Counter
+	CounterBatch = BatchKind(driver.Counter)
 )
 
 // maxBatch is the protocol's bound on statements in a batch.
@@ -65,7 +66,7 @@ func (b *Batch) Query(cql string, args ...any) *Batch {
 // QueryStruct adds a statement with its values from a struct, as Query.BindStruct.
 func (b *Batch) QueryStruct(cql string, from any) *Batch {
 	b.Query(cql)
-	b.entries[len(b.entries)-1].Values = func(names []string) ([]any, error) { return valuesByName(from, names) }
+	b.entries[len(b.entries)-1].Values = byName(from)
 	return b
 }
 
@@ -141,36 +142,39 @@ func (b *Batch) execution() (*execution, error) {
 	one := &b.once
 	if b.ran {
 		one = new(combined)
+		// An attempt of the run before may still read them.
+		b.entries = slices.Clone(b.entries)
 	}
 	b.ran = true
-	b.sum(&one.sum)
 	x := &one.execution
 	x.session, x.profile, x.st = b.session, p, &one.sum
+	b.sum(x, &one.sum)
 	x.request = driver.Request{
-		Statements: b.entries, Batch: b.kind, Conditional: x.st.conditional,
+		Statements: b.entries, Batch: driver.BatchKind(b.kind), Conditional: x.st.conditional,
 		Consistency: uint16(or(b.consistency, p.Consistency)), Timestamp: b.timestamp, Trace: b.trace,
 	}
 	if x.st.conditional {
 		x.request.Serial = uint16(or(b.serial, p.SerialConsistency))
 	}
 	switch {
-	case b.kind == driver.NoBatch || b.kind > driver.Counter:
+	case b.kind < LoggedBatch || b.kind > CounterBatch:
 		return x, x.wrong("the kind of batch is unknown; use LoggedBatch, UnloggedBatch or CounterBatch")
 	case len(b.entries) == 0:
 		return x, x.wrong("the batch is empty; add a Query to it")
 	case len(b.entries) > maxBatch:
 		return x, x.wrong("the batch has more than 65535 statements")
-	case b.timestamp != 0 && x.st.conditional:
-		return x, x.wrong("a conditional batch can't have a timestamp of its own")
 	}
 	return x, x.mayRun()
 }
 
 // sum sums up the batch's statements.
-func (b *Batch) sum(sum *statement) {
+func (b *Batch) sum(x *execution, sum *statement) {
 	sum.write = true
-	for i, e := range b.entries {
+	for i := range b.entries {
+		e := &b.entries[i]
 		st := b.session.known.get(e.CQL)
+		e.CQL, e.Check = st.text, x.mayRepeat(st)
+		sum.literals = append(sum.literals, st.literals...)
 		if i == 0 {
 			sum.shown = st.shown
 		}
@@ -178,7 +182,7 @@ func (b *Batch) sum(sum *statement) {
 		sum.unrepeatable = or(sum.unrepeatable, st.unrepeatable)
 	}
 	if b.kind == CounterBatch {
-		sum.unrepeatable = "counters count each run"
+		sum.unrepeatable = counts
 	}
 }
 
@@ -189,9 +193,7 @@ func (x *execution) cas(ctx context.Context) (CASResult, error) {
 		res, err := casOf(page)
 		res.Info = info
 		if err != nil {
-			e := x.wrong(err.Error()).(*Error)
-			e.Kind, e.OutcomeUnknown = ErrOutcomeUnknown, true
-			return res, e
+			return res, x.noOutcome(err)
 		}
 		return res, nil
 	}

@@ -2,8 +2,10 @@ package cassandra
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // Outcome is what became of a conditional write.
@@ -39,7 +41,8 @@ func (o Outcome) String() string {
 type CASResult struct {
 	Outcome Outcome
 	// Current holds the values that made the conditions fail, a row each, by column,
-	// if the write was not applied. A row that does not exist has no columns.
+	// if the write was not applied; null is nil. A row that does not exist has no columns.
+	// A column that can't be read is left out.
 	Current []map[string]any
 	Info    Info
 }
@@ -76,28 +79,30 @@ func (q *Query) ScanCAS(dest ...any) (applied bool, err error) {
 		return false, err
 	}
 	page, info, err := x.run(q.context())
-	if q.info = info; err != nil {
+	q.info = info
+	if err != nil {
 		return false, err
 	}
-	it := &Iter{query: q, execution: x, page: page, info: q.info}
+	return x.scanApplied(page, dest)
+}
+
+// scanApplied reads whether the write was applied by itself, and then what dest wants: a
+// value that does not fit does not hide it.
+func (x *execution) scanApplied(page driver.Page, dest []any) (applied bool, err error) {
 	columns := len(page.Columns())
 	all := make([]any, columns)
-	for i := range all {
-		switch {
-		case i == 0:
-			all[i] = &applied
-		case i-1 < len(dest):
-			all[i] = dest[i-1]
-		}
+	if columns == 0 || page.Rows() == 0 {
+		return false, x.noOutcome(errNoRow)
 	}
 	if columns > 1 && len(dest) > 0 && len(dest) != columns-1 {
-		return false, x.wrong("ScanCAS has another number of values than there are columns")
+		return false, x.wrong(fmt.Sprintf("ScanCAS has %d values, and there are %d columns", len(dest), columns-1))
 	}
-	if !it.Scan(all...) {
-		if it.err != nil {
-			return false, it.err
-		}
-		return false, x.wrong("the answer has no row")
+	all[0] = &applied
+	for i := 1; i < columns && i <= len(dest); i++ {
+		all[i] = dest[i-1]
+	}
+	if !page.Next(all...) {
+		return applied, x.unreadable(page.Err())
 	}
 	return applied, nil
 }
@@ -114,7 +119,19 @@ func (q *Query) MapScanCAS(into map[string]any) (applied bool, err error) {
 	return res.Applied(), err
 }
 
-// casOf reads the answer of a conditional write.
+var (
+	errNoRow     = errors.New("the answer has no row")
+	errNoApplied = errors.New("the answer has no [applied]")
+)
+
+// noOutcome is the error of an answer that does not say whether the write was applied.
+func (x *execution) noOutcome(err error) error {
+	return &Error{Kind: ErrOutcomeUnknown, OutcomeUnknown: true, Sent: true, Code: -1, Message: err.Error(), Statement: x.st.shown,
+		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
+}
+
+// casOf reads the answer of a conditional write. Whether it was applied is read by
+// itself: a row of which something can't be read says that all the same.
 func casOf(page driver.Page) (CASResult, error) {
 	res := CASResult{Outcome: NotApplied}
 	first := true
@@ -125,22 +142,32 @@ func casOf(page driver.Page) (CASResult, error) {
 		}
 		applied, ok := row[appliedColumn].(bool)
 		if !ok && first {
-			return CASResult{Outcome: Unknown}, errors.New("the answer has no [applied]")
+			return CASResult{Outcome: Unknown}, errNoApplied
 		}
 		if first && applied {
 			res.Outcome = Applied
 		}
 		first = false
 		if !applied {
-			delete(row, appliedColumn)
-			res.Current = append(res.Current, row)
+			res.Current = append(res.Current, current(row))
 		}
 	}
-	if err := page.Err(); err != nil {
-		return CASResult{Outcome: Unknown}, err
-	}
-	if first {
-		return CASResult{Outcome: Unknown}, errors.New("the answer has no row")
+	switch {
+	case first && page.Err() != nil:
+		return CASResult{Outcome: Unknown}, page.Err()
+	case first:
+		return CASResult{Outcome: Unknown}, errNoRow
 	}
 	return res, nil
+}
+
+// current is a row of a conditional write's answer without the outcome.
+func current(row map[string]any) map[string]any {
+	values := make(map[string]any, len(row))
+	for name, v := range row {
+		if name != appliedColumn {
+			values[name] = v
+		}
+	}
+	return values
 }

@@ -52,12 +52,45 @@ var meanings = map[driver.Cause]meaning{
 	driver.Client:          {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
 }
 
+// refused is what it means that the server answered 0x000A, or something else that only
+// the request itself can be the reason of: it was not done, and will not be.
+var refused = meaning{ErrInvalid, resilience.Ignored, resilience.RepeatNever, false}
+
+// requestsFault says that the request is to blame for what the server answered. A token
+// that continues a result comes from users of an API, and may be stale or forged: one
+// caller must not open the breaker for all.
+func (x *execution) requestsFault(f *driver.Failure) bool {
+	switch {
+	case f.Code < 0:
+		return false
+	case f.Cause == driver.Protocol:
+		return true
+	}
+	return f.Cause == driver.Server && (x.token || strings.Contains(f.Message, "too large for the maximum size"))
+}
+
 // judge makes the error of a request from what the driver reported.
+func (x *execution) judge(f *driver.Failure) *Error {
+	if !x.requestsFault(f) {
+		return judge(f, x.st)
+	}
+	e := judgeAs(refused, f, x.st)
+	if x.token {
+		e.Message += "; the page state that the query was given may be stale or not one of this statement's"
+	}
+	return e
+}
+
 func judge(f *driver.Failure, st *statement) *Error {
 	m, ok := meanings[f.Cause]
 	if !ok {
 		m = meanings[driver.Server]
 	}
+	return judgeAs(m, f, st)
+}
+
+func judgeAs(m meaning, f *driver.Failure, st *statement) *Error {
+	f = redacted(f, st.literals)
 	e := &Error{
 		Kind: m.kind, Code: f.Code, Message: f.Message, Sent: f.Sent, Coordinator: f.Coordinator, Statement: st.shown,
 		Consistency: Consistency(f.Consistency), Received: f.Received, Required: f.Required, Alive: f.Alive,
@@ -137,4 +170,26 @@ func tombstones(f *driver.Failure) bool {
 func diskGuardrail(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "disk usage") && (strings.Contains(text, "guardrail") || strings.Contains(text, "exceeds") || strings.Contains(text, "fail"))
+}
+
+// redacted is the failure without the values of the statement's text, which the server
+// may repeat.
+func redacted(f *driver.Failure, literals []string) *driver.Failure {
+	text := f.Message
+	for _, l := range literals {
+		if len(l) >= 4 {
+			text = strings.ReplaceAll(text, l, "?")
+			continue
+		}
+		// A short one may be a part of the server's own words.
+		for _, around := range []string{"''", `""`, "[]", "()", "<>"} {
+			text = strings.ReplaceAll(text, around[:1]+l+around[1:], around[:1]+"?"+around[1:])
+		}
+	}
+	if text == f.Message {
+		return f
+	}
+	clean := *f
+	clean.Message = text
+	return &clean
 }

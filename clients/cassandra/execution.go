@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/structs"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -45,6 +47,8 @@ type execution struct {
 	st      *statement
 	request driver.Request
 	call    driver.Call
+	// token: the request continues a result by a token that the caller gave.
+	token bool
 	// decision: something is decided on the result, so nothing may stand in.
 	decision bool
 	// answerer is what answered; the call's own goroutine sets it.
@@ -57,7 +61,7 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	if x.profile.degraded != nil || x.profile.remote != nil {
 		opts = fallbacks(x, x.tell)
 	}
-	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
+	x.begin(ctx)
 	res, err := resilience.Do(ctx, x.profile.run, x.attempt, opts...)
 	info := Info{Profile: x.profile.name, Source: res.Source, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
 	if err != nil {
@@ -66,6 +70,29 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	info.answeredBy(x, res.Cause)
 	info.Coordinator, info.Warnings, info.TraceID = res.Value.Coordinator(), res.Value.Warnings(), res.Value.TraceID()
 	return res.Value, info, nil
+}
+
+// begin begins the execution. A write has one timestamp however often it is sent: with
+// another one for each attempt, a late one would win over what others wrote meanwhile.
+func (x *execution) begin(ctx context.Context) {
+	x.call.Caller, x.call.Begun, x.call.Repeatable = ctx, time.Now(), x.profile.Idempotent
+	if x.st.write && !x.st.conditional && x.request.Timestamp == 0 {
+		x.request.Timestamp = x.session.clock.next(x.call.Begun)
+	}
+}
+
+// timestamps gives each write a timestamp of its own, in microseconds since 1970, and
+// later writes of the session later ones.
+type timestamps struct{ last atomic.Int64 }
+
+func (t *timestamps) next(now time.Time) int64 {
+	for {
+		last := t.last.Load()
+		next := max(now.UnixMicro(), last+1)
+		if t.last.CompareAndSwap(last, next) {
+			return next
+		}
+	}
 }
 
 // attempt sends the request once.
@@ -97,7 +124,7 @@ func (x *execution) send(ctx context.Context, r *driver.Request, call *driver.Ca
 			f = &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Sent: true, Err: err}
 		}
 		if now := call.Nodes(); now == before || now >= maxNodes || !elsewhere(f) || ctx.Err() != nil {
-			return nil, judge(f, x.st)
+			return nil, x.judge(f)
 		}
 	}
 }
@@ -144,11 +171,17 @@ func (x *execution) mayRun() error {
 	if err := x.values(); err != nil {
 		return err
 	}
+	level := Consistency(x.request.Consistency)
+	_, known := consistencyNames[level]
 	switch {
+	case !known || level == 0:
+		return x.wrong(fmt.Sprintf("the consistency %d is none; use one of this package's constants", level))
+	case x.request.Serial != 0 && !Consistency(x.request.Serial).IsSerial():
+		return x.wrong(fmt.Sprintf("the serial consistency is %v; use Serial or LocalSerial", Consistency(x.request.Serial)))
+	case x.st.conditional && x.request.Timestamp != 0:
+		return x.wrong("a conditional write can't have a timestamp of its own: the server gives it one")
 	case x.st.unrepeatable != "" && x.profile.Idempotent && x.st.write:
 		return x.wrong(notIdempotent(x.profile.name, x.st.unrepeatable))
-	case x.profile.Idempotent && x.adds():
-		return x.wrong(notIdempotent(x.profile.name, addsEachTime))
 	case x.st.conditional && x.request.Serial == 0:
 		return x.wrong(fmt.Sprintf("profile %q has no SerialConsistency, and the statement is conditional; set it", x.profile.name))
 	}
@@ -156,30 +189,8 @@ func (x *execution) mayRun() error {
 }
 
 // byName takes values from a struct once the names are known.
-func (x *execution) byName(from any) func([]string) ([]any, error) {
-	return func(names []string) ([]any, error) {
-		values, err := valuesByName(from, names)
-		if err == nil && x.profile.Idempotent && x.st.counts(values) {
-			err = x.wrong(notIdempotent(x.profile.name, addsEachTime))
-		}
-		return values, err
-	}
-}
-
-const addsEachTime = "it adds a number each time"
-
-func notIdempotent(profile, why string) string {
-	return fmt.Sprintf("profile %q is idempotent, and the statement is not: %s; run it under a profile that is not", profile, why)
-}
-
-// adds says whether a statement of the request adds a bound number to a column.
-func (x *execution) adds() bool {
-	for _, s := range x.request.Statements {
-		if x.session.known.get(s.CQL).counts(s.Args) {
-			return true
-		}
-	}
-	return false
+func byName(from any) func([]string) ([]any, error) {
+	return func(names []string) ([]any, error) { return structs.Values(from, names) }
 }
 
 // values refuses another number of values than the texts ask for.
@@ -199,7 +210,7 @@ func (x *execution) unreadable(err error) error {
 		return err
 	}
 	f.Sent = true
-	e := judge(f, x.st)
+	e := x.judge(f)
 	e.OutcomeUnknown = false
 	return e
 }

@@ -15,7 +15,7 @@ import (
 // TestASickNodeIsSteeredAround: after a few failures in a row one node is asked only
 // by a trial now and then, until it is well.
 func TestASickNodeIsSteeredAround(t *testing.T) {
-	for name, suspects := range map[string]func(*cqltest.Request){
+	for name, fails := range map[string]func(*cqltest.Request){
 		"overloaded": func(r *cqltest.Request) { r.Send(&message.Overloaded{ErrorMessage: "full"}) },
 		"silent":     func(*cqltest.Request) {},
 	} {
@@ -26,7 +26,7 @@ func TestASickNodeIsSteeredAround(t *testing.T) {
 			node := cluster.Node(2)
 			cluster.On(selectV, cqltest.Statement{Columns: selects.Columns, Answer: func(r *cqltest.Request) {
 				if r.Node == node {
-					suspects(r)
+					fails(r)
 					return
 				}
 				one(r)
@@ -45,7 +45,7 @@ func TestASickNodeIsSteeredAround(t *testing.T) {
 			}
 			trials := int(time.Since(start)/(200*time.Millisecond)) + 1
 			if got := node.Requests() - before; got > trials {
-				t.Errorf("the suspects node got %d of %d requests, where %d trials were due", got, asked, trials)
+				t.Errorf("the suspect node got %d of %d requests, where %d trials were due", got, asked, trials)
 			}
 			cluster.On(selectV, selects)
 			eventually(t, "the node is well again", func() bool { ask(); return !suspect() })

@@ -7,17 +7,24 @@ import (
 )
 
 // Column describes a column of a result.
-type Column = driver.Column
+type Column struct {
+	// Keyspace and Table that the column is of.
+	Keyspace, Table string
+	// Name of the column, or what the query calls it.
+	Name string
+	// Type as CQL writes it, for example map<text, int>.
+	Type string
+}
 
 // Iter reads a query's rows. Each page is a guarded request of its own, made when
 // its first row is asked for. An Iter is not safe for concurrent use. Close tells
 // the error; leaving it out loses nothing else.
 type Iter struct {
-	query     *Query
-	execution *execution
-	page      driver.Page
-	info      Info
-	err       error
+	spec
+	running *execution
+	page    driver.Page
+	info    Info
+	err     error
 }
 
 // Scan reads the next row into dest, one pointer a column; false at the end and on
@@ -27,7 +34,7 @@ func (it *Iter) Scan(dest ...any) bool {
 }
 
 // MapScan reads the next row into the map, by column; false at the end and on an
-// error. Use a new map for each row, or values that are pointers are scanned into.
+// error. Null is nil. Values in the map that are pointers are scanned into.
 func (it *Iter) MapScan(into map[string]any) bool {
 	return it.advance(func(p driver.Page) bool { return p.NextMap(into) })
 }
@@ -39,18 +46,17 @@ func (it *Iter) advance(read func(driver.Page) bool) bool {
 			return true
 		}
 		if err := it.page.Err(); err != nil {
-			it.err = it.execution.unreadable(err)
+			it.err = it.running.unreadable(err)
 			return false
 		}
 		if it.err != nil {
 			return false
 		}
 		state := it.page.State()
-		if len(state) == 0 || it.query.onePage {
+		if len(state) == 0 || it.onePage {
 			return false
 		}
-		it.page, it.execution, it.err = it.query.fetch(state)
-		it.info = it.query.info
+		it.fetch(new(single), state)
 	}
 	return false
 }
@@ -60,7 +66,12 @@ func (it *Iter) Columns() []Column {
 	if it.page == nil {
 		return nil
 	}
-	return it.page.Columns()
+	columns := it.page.Columns()
+	all := make([]Column, len(columns))
+	for i, c := range columns {
+		all[i] = Column(c)
+	}
+	return all
 }
 
 // NumRows is the number of rows on the current page.
@@ -103,7 +114,8 @@ func (it *Iter) Close() error { return it.err }
 // Row is one row of a result, valid until the next one is asked for.
 type Row struct{ values map[string]any }
 
-// Get returns the value of a column, nil if it is null or not there.
+// Get returns the value of a column, nil if it is null or not there. Package cqltype has
+// the Go types for those of CQL that the standard library has none for.
 func (r Row) Get(column string) any { return r.values[column] }
 
 // Map returns the row by column.

@@ -71,8 +71,8 @@ func TestEachErrorOfTheProtocol(t *testing.T) {
 	}{
 		{name: "0x0000 server error", answer: &message.ServerError{ErrorMessage: "boom"}, kind: cassandra.ErrFailed,
 			read: again, write: unknownAgain, once: unknownOnce, cas: unknownOnce},
-		{name: "0x000A protocol error", answer: &message.ProtocolError{ErrorMessage: "what?"}, kind: cassandra.ErrFailed,
-			read: once, write: unknownOnce, once: unknownOnce, cas: unknownOnce},
+		{name: "0x000A protocol error", answer: &message.ProtocolError{ErrorMessage: "what?"}, kind: cassandra.ErrInvalid,
+			read: no, write: no, once: no, cas: no},
 		{name: "0x0100 bad credentials", answer: &message.AuthenticationError{ErrorMessage: "who?"}, kind: cassandra.ErrInvalid,
 			read: no, write: no, once: no, cas: no},
 		{name: "0x1000 unavailable", answer: &message.Unavailable{ErrorMessage: "alone", Consistency: quorum, Required: 2, Alive: 1}, kind: cassandra.ErrUnavailable,

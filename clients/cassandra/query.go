@@ -3,6 +3,9 @@ package cassandra
 import (
 	"context"
 	"errors"
+	"math/big"
+	"reflect"
+	"slices"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/backstay-go/backstay/resilience"
@@ -11,6 +14,18 @@ import (
 // Query is one statement with its values, to be run once or more. It is made by
 // Session.Query, is not safe for concurrent use, and needs no closing.
 type Query struct {
+	spec
+	info Info
+	// once and rows are what the first run needs; later ones have memory of their own,
+	// because an attempt that was left behind may still read it.
+	once single
+	rows Iter
+	ran  bool
+}
+
+// spec is what is asked for. An Iter has a copy, so that a query that is bound again
+// does not change the pages that are still to come.
+type spec struct {
 	session *Session
 	ctx     context.Context
 	profile string
@@ -24,18 +39,12 @@ type Query struct {
 	onePage             bool
 	timestamp           int64
 	trace, decision     bool
-
-	info Info
-	// once and rows are what the first run needs; later ones have memory of their own,
-	// because an attempt that was left behind may still read it.
-	once single
-	rows Iter
-	ran  bool
+	frozen              bool
 }
 
 // Query returns a query for the statement and its values.
 func (s *Session) Query(cql string, args ...any) *Query {
-	return &Query{session: s, cql: cql, args: args}
+	return &Query{spec: spec{session: s, cql: cql, args: args}}
 }
 
 // WithContext sets the context of the query's requests. Without one they end with
@@ -107,44 +116,89 @@ func (q *Query) MapScan(into map[string]any) error {
 
 func (q *Query) first(read func(driver.Page) bool) error {
 	it := q.Iter()
-	if it.advance(read) {
+	ok := it.advance(read)
+	q.info = it.info
+	switch {
+	case ok:
 		return nil
-	}
-	if it.err != nil {
+	case it.err != nil:
 		return it.err
 	}
 	return q.notFound(q.info.Coordinator)
 }
 
-func (q *Query) notFound(coordinator string) error {
+func (q *spec) notFound(coordinator string) error {
 	return &Error{Kind: ErrNotFound, Code: -1, Coordinator: coordinator, Statement: q.session.known.get(q.cql).shown,
 		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
 }
 
-// Iter runs the query and returns its rows. Errors are told by Iter.Close.
+// Iter runs the query and returns its rows. Errors are told by Iter.Close. The Iter keeps
+// the query's text, values and context as they are now.
 func (q *Query) Iter() *Iter {
-	it := &q.rows
+	it, one := &q.rows, &q.once
 	if q.ran {
-		it = new(Iter)
+		it, one = new(Iter), new(single)
 	}
-	it.query = q
-	it.page, it.execution, it.err = q.fetch(q.pageState)
-	it.info = q.info
+	q.ran = true
+	it.spec = q.spec
+	it.fetch(one, q.pageState)
+	q.info = it.info
 	return it
 }
 
 // fetch gets one page.
-func (q *Query) fetch(state []byte) (driver.Page, *execution, error) {
-	x, err := q.execution(state)
-	if err != nil {
-		return nil, nil, err
+func (it *Iter) fetch(one *single, state []byte) {
+	x, err := it.execution(one, state)
+	if err == nil {
+		it.page, it.info, err = x.run(it.context())
 	}
-	page, info, err := x.run(q.context())
-	q.info = info
-	return page, x, err
+	it.running, it.err = x, err
+	if err == nil && len(it.page.State()) > 0 {
+		it.freeze()
+	}
 }
 
-func (q *Query) context() context.Context {
+// freeze keeps the values as they are: the caller may change what they point to before
+// the next page is asked for.
+func (q *spec) freeze() {
+	if q.frozen {
+		return
+	}
+	q.frozen = true
+	q.args = slices.Clone(q.args)
+	for i, v := range q.args {
+		q.args[i] = pointedTo(v)
+	}
+	q.byName = pointedTo(q.byName)
+}
+
+// pointedTo is a copy of what a pointer points to; anything else is returned as it is.
+func pointedTo(v any) any {
+	for {
+		rv := reflect.ValueOf(v)
+		if rv.Kind() != reflect.Pointer || rv.IsNil() || !rv.Elem().CanInterface() || writesItself(v) {
+			return v
+		}
+		v = rv.Elem().Interface()
+	}
+}
+
+// writesItself says that a pointer has what its value lacks: a way of its own to be
+// written, or arithmetic's rule that it is not copied.
+func writesItself(v any) bool {
+	if _, is := v.(*big.Int); is {
+		return true
+	}
+	t := reflect.TypeOf(v)
+	for _, method := range []string{"MarshalCQL", "MarshalUDT"} {
+		if _, has := t.MethodByName(method); has {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *spec) context() context.Context {
 	if q.ctx != nil {
 		return q.ctx
 	}
@@ -159,6 +213,15 @@ type single struct {
 
 // execution makes what the guard runs.
 func (q *Query) execution(state []byte) (*execution, error) {
+	one := &q.once
+	if q.ran {
+		one = new(single)
+	}
+	q.ran = true
+	return q.spec.execution(one, state)
+}
+
+func (q *spec) execution(one *single, state []byte) (*execution, error) {
 	if q.session.isClosed() {
 		return nil, errClosed
 	}
@@ -166,16 +229,13 @@ func (q *Query) execution(state []byte) (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &q.once
-	if q.ran {
-		one = new(single)
-	}
-	q.ran = true
-	one.statement[0] = driver.Statement{CQL: q.cql, Args: q.args}
+	st := q.session.known.get(q.cql)
+	one.statement[0] = driver.Statement{CQL: st.text, Args: q.args}
 	x := &one.execution
-	x.session, x.profile, x.st = q.session, p, q.session.known.get(q.cql)
+	x.session, x.profile, x.st = q.session, p, st
+	one.statement[0].Check = x.mayRepeat(st)
 	if q.byName != nil {
-		one.statement[0].Values = x.byName(q.byName)
+		one.statement[0].Values = byName(q.byName)
 	}
 	x.decision = q.decision
 	x.request = driver.Request{
@@ -187,6 +247,8 @@ func (q *Query) execution(state []byte) (*execution, error) {
 		Timestamp:   q.timestamp,
 		Trace:       q.trace,
 	}
+	// A token that the caller gave may be anybody's, or forged.
+	x.token = q.onePage && len(state) > 0
 	if x.st.conditional {
 		x.request.Serial = uint16(or(q.serial, p.SerialConsistency))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -263,19 +264,37 @@ func TestForgottenStatementsHeal(t *testing.T) {
 	}
 }
 
-// A node that never keeps a statement costs one attempt's time and no more.
+// TestAStatementThatIsNeverKeptEnds: a node whose cache is too small says "unprepared" for
+// ever. gocql prepares and sends for ever, below every budget (scylladb#10440).
 func TestAStatementThatIsNeverKeptEnds(t *testing.T) {
-	cluster, s := scripted(t, cqltest.Config{}, func(c *cassandra.Config) {
-		p := c.Profiles["once"]
-		p.Timeout = 100 * time.Millisecond
-		c.Profiles["once"] = p
-	})
-	cluster.On(insertV, cqltest.Statement{Answer: func(r *cqltest.Request) {
+	cluster, s := scripted(t, cqltest.Config{Nodes: 5})
+	never := cqltest.Statement{Answer: func(r *cqltest.Request) {
 		r.Send(&message.Unprepared{ErrorMessage: "again", Id: []byte("0123456789abcdef")})
-	}})
-	err := s.Query(insertV, "a", "b").Profile("once").Exec()
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v", err)
+	}}
+	for name, run := range map[string]func() error{
+		"Exec":  s.Query(insertV, "a", "b").Profile("write").Exec,
+		"Scan":  func() error { return s.Query(selectV, "a").Scan(new(string)) },
+		"CAS":   func() error { _, err := s.Query(casV, "b", "a", "c").Profile("cas").CAS(); return err },
+		"batch": s.NewBatch(cassandra.LoggedBatch).Query(insertV, "a", "b").Query(insertV, "b", "b").Profile("write").Exec,
+		"batch CAS": func() error {
+			_, err := s.NewBatch(cassandra.LoggedBatch).Query(casV, "b", "a", "c").Profile("cas").CAS()
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, cql := range []string{insertV, selectV, casV} {
+				cluster.On(cql, never)
+			}
+			cluster.Forget()
+			err := run()
+			if !errors.Is(err, cassandra.ErrFailed) || errors.Is(err, cassandra.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "again and again") {
+				t.Errorf("%v", err)
+			}
+			// Two at each of three nodes.
+			if n := cluster.Count(insertV) + cluster.Count(selectV) + cluster.Count(casV); n == 0 || n > 6 {
+				t.Errorf("sent %d times", n)
+			}
+		})
 	}
 }
 

@@ -25,6 +25,7 @@ type Session struct {
 	search   search
 	profiles atomic.Pointer[map[string]*profile]
 	known    statements
+	clock    timestamps
 	// ctx is for requests that bring no context; it ends with the session.
 	ctx    context.Context
 	end    context.CancelFunc
@@ -329,7 +330,30 @@ func (s *Session) Guard() *resilience.Guard {
 }
 
 // NodeState is a node as the session sees it.
-type NodeState = driver.NodeState
+type NodeState struct {
+	// Address with the port, and the data centre.
+	Address string `json:"address"`
+	DC      string `json:"dc"`
+	// ID is its host id, "" while it is not known.
+	ID string `json:"id,omitempty"`
+	// Suspect says that the node is asked last.
+	Suspect bool `json:"suspect"`
+	// InFlight are the streams in use, Orphans those of them that nobody waits for any
+	// more, Available those that are left on the configured connections.
+	InFlight  int `json:"in_flight"`
+	Orphans   int `json:"orphans"`
+	Available int `json:"available"`
+	// Requests that were sent, ever.
+	Requests int64 `json:"requests"`
+	// Connections are open, the driver's control connection included; Replaced were
+	// closed because of orphans or silence, ever.
+	Connections int   `json:"connections"`
+	Replaced    int64 `json:"replaced"`
+	// Latency of late, and QueueDelay of late: the time from the caller's asking to
+	// the first sending, in the guard's queue for the most part. In nanoseconds in JSON.
+	Latency    time.Duration `json:"latency"`
+	QueueDelay time.Duration `json:"queue_delay"`
+}
 
 // Nodes returns the nodes that the session has connected to, by address.
 func (s *Session) Nodes() []NodeState {
@@ -339,7 +363,7 @@ func (s *Session) Nodes() []NodeState {
 	all := s.link.Load().nodes.All()
 	states := make([]NodeState, len(all))
 	for i, n := range all {
-		states[i] = n.State()
+		states[i] = NodeState(n.State())
 	}
 	return states
 }

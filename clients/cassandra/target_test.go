@@ -10,6 +10,10 @@ func TestWhatIsTracedHasNoValues(t *testing.T) {
 		{"DELETE FROM \"Odd\".t2 WHERE id = $$a ' b$$ /* 1234 */", "DELETE", `"Odd".t2`, `DELETE FROM "Odd".t2 WHERE id = ?`},
 		{"TRUNCATE TABLE t", "TRUNCATE", "t", "TRUNCATE TABLE t"},
 		{"CREATE TABLE t (a int PRIMARY KEY)", "CREATE", "", "CREATE TABLE t (a int PRIMARY KEY)"},
+		{"SELECT p1 FROM t WHERE d = P1Y2M3D AND e = PT5H", "SELECT", "t", "SELECT p1 FROM t WHERE d = ? AND e = ?"},
+		{"SELECT a FROM t WHERE s = 'never ends", "SELECT", "t", "SELECT a FROM t WHERE s = ?"},
+		{"BEGIN BATCH INSERT INTO t (a) VALUES (1); DELETE FROM t WHERE a = 2 APPLY BATCH", "BATCH", "t", "BEGIN BATCH INSERT INTO t (a) VALUES (?); DELETE FROM t WHERE a = ? APPLY BATCH"},
+		{"BEGIN BATCH INSERT INTO t (a) VALUES (1); DELETE FROM u WHERE a = 2 APPLY BATCH", "BATCH", "", "BEGIN BATCH INSERT INTO t (a) VALUES (?); DELETE FROM u WHERE a = ? APPLY BATCH"},
 		{"SELECT", "SELECT", "", "SELECT"},
 		{"SELECT * FROM", "SELECT", "", "SELECT * FROM"},
 	} {

@@ -2,12 +2,13 @@ package cassandra
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"reflect"
 	"sync"
-	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/structs"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -62,7 +63,7 @@ func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 	if x.profile.degraded != nil || x.profile.remote != nil {
 		opts = append(fallbacks(x, get), opts...)
 	}
-	x.call.Begun, x.call.Repeatable = time.Now(), x.profile.Idempotent
+	x.begin(q.context())
 	res, err := resilience.Do(q.context(), x.profile.run, func(ctx context.Context) (T, error) {
 		return get(ctx, &x.request, &x.call, primary)
 	}, opts...)
@@ -127,7 +128,7 @@ func next[T any](it *Iter) (v T, ok bool) {
 	ok = it.advance(func(p driver.Page) bool {
 		ok, err := read(p, &v)
 		if err != nil {
-			it.err = it.execution.wrong(err.Error())
+			it.err = it.running.wrong(err.Error())
 		}
 		return ok
 	})
@@ -141,7 +142,7 @@ func read[T any](p driver.Page, v *T) (ok bool, err error) {
 		*row, ok = p.Row()
 		return ok, nil
 	}
-	if fieldsFor(reflect.TypeFor[T]()) == nil {
+	if structs.Of(reflect.TypeFor[T]()) == nil {
 		return p.Next(v), nil
 	}
 	if p.Rows() == 0 {
@@ -152,4 +153,18 @@ func read[T any](p driver.Page, v *T) (ok bool, err error) {
 		return false, err
 	}
 	return p.Next(dest...), nil
+}
+
+// pointersByName returns where a struct keeps each column, in order.
+func pointersByName(v reflect.Value, columns []driver.Column) ([]any, error) {
+	fields := structs.Of(v.Type())
+	dest := make([]any, len(columns))
+	for i, c := range columns {
+		index, ok := fields[c.Name]
+		if !ok {
+			return nil, fmt.Errorf("%v has no field for column %q; name one so, tag it `cql:%q`, or leave the column out", v.Type(), c.Name, c.Name)
+		}
+		dest[i] = structs.Pointer(v, index).Interface()
+	}
+	return dest, nil
 }

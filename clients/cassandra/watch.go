@@ -17,7 +17,8 @@ var ping = driver.Request{
 // watch looks for nodes that have fallen silent, until the session ends. A request
 // tells that only when its own timeout is over, and by then many others wait there,
 // too; a node that owes an answer for long is asked something that takes no time, and if
-// it leaves that open as well, callers go elsewhere until it answers a ping.
+// it leaves that open as well, callers go elsewhere until it answers a ping. Connections
+// that are silent, or have too many requests without an answer, are replaced here too.
 func (s *Session) watch() {
 	var pings sync.WaitGroup
 	defer pings.Wait()
@@ -30,6 +31,7 @@ func (s *Session) watch() {
 		case <-tick.C:
 		}
 		l := s.link.Load()
+		l.nodes.Renew()
 		for _, n := range l.nodes.Doubtful() {
 			pings.Go(func() { s.ping(l, n) })
 		}

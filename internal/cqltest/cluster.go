@@ -1,6 +1,7 @@
 package cqltest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/datastax/go-cassandra-native-protocol/message"
+	"github.com/datastax/go-cassandra-native-protocol/primitive"
 )
 
 // Config says what a cluster looks like. A zero field has its default.
@@ -26,6 +28,11 @@ type Config struct {
 	Keyspaces map[string]int
 	// Username and Password that every connection must show. Default: none.
 	Username, Password string
+	// Authenticator is the class that nodes name. Default: the one of passwords.
+	Authenticator string
+	// Version is the newest of the protocol that nodes speak, 3 or 4. A connection that
+	// begins with a newer one is closed if it is 3, as by old nodes. Default: 4.
+	Version int
 	// TLS of every connection. Default: none.
 	TLS *tls.Config
 }
@@ -41,8 +48,43 @@ type Cluster struct {
 	mu         sync.Mutex
 	nodes      []*Node
 	lastIP     int
+	refuses    string
 	statements map[string]*Statement
 	received   map[string][]Received
+}
+
+func (c *Config) authenticator() string {
+	return cmp.Or(c.Authenticator, "org.apache.cassandra.auth.PasswordAuthenticator")
+}
+
+func (c *Cluster) newest() primitive.ProtocolVersion {
+	return primitive.ProtocolVersion(cmp.Or(c.config.Version, int(primitive.ProtocolVersion4)))
+}
+
+// Login changes the credentials that later connections must show.
+func (c *Cluster) Login(username, password string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.config.Username, c.config.Password = username, password
+}
+
+func (c *Cluster) credentials() Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.config
+}
+
+// Refuse refuses every login with these words; "" ends it.
+func (c *Cluster) Refuse(words string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuses = words
+}
+
+func (c *Cluster) refusal() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refuses
 }
 
 // Start starts a cluster that ends with the test.

@@ -22,6 +22,8 @@ type conn struct {
 	net        net.Conn
 	spoken     atomic.Uint32 // the client's version of the protocol
 	registered atomic.Bool
+	carried    atomic.Bool // requests for scripted statements
+	deaf       atomic.Bool
 	mu         sync.Mutex // for writers
 }
 
@@ -38,14 +40,17 @@ func (c *conn) serve() {
 		if err != nil || !c.thawed() {
 			return
 		}
-		if f.Header.Version > primitive.ProtocolVersion4 {
-			c.spoken.Store(uint32(primitive.ProtocolVersion4))
+		if newest := c.node.cluster.newest(); f.Header.Version > newest {
+			c.spoken.Store(uint32(newest))
 			c.send(f.Header.StreamId, &message.ProtocolError{ErrorMessage: fmt.Sprintf(
-				"Invalid or unsupported protocol version (%d); the lowest supported version is 3 and the greatest is 4", f.Header.Version)})
+				"Invalid or unsupported protocol version (%d); the lowest supported version is 3 and the greatest is %d", f.Header.Version, newest)})
+			if newest < primitive.ProtocolVersion4 {
+				return // as Cassandra before 4.0
+			}
 			continue
 		}
 		c.spoken.Store(uint32(f.Header.Version))
-		if c.node.silent.Load() {
+		if c.node.silent.Load() || c.deaf.Load() {
 			c.node.swallowed.Add(1)
 			continue
 		}
@@ -67,17 +72,22 @@ func (c *conn) thawed() bool {
 
 func (c *conn) handle(f *frame.Frame) {
 	stream := f.Header.StreamId
-	config := &c.node.cluster.config
+	config := c.node.cluster.credentials()
 	switch m := f.Body.Message.(type) {
 	case *message.Options:
 		c.send(stream, &message.Supported{Options: map[string][]string{"CQL_VERSION": {"3.4.5"}, "COMPRESSION": {}}})
 	case *message.Startup:
 		if config.Username != "" {
-			c.send(stream, &message.Authenticate{Authenticator: "org.apache.cassandra.auth.PasswordAuthenticator"})
+			c.send(stream, &message.Authenticate{Authenticator: config.authenticator()})
 			return
 		}
 		c.send(stream, &message.Ready{})
 	case *message.AuthResponse:
+		c.node.logins.Add(1)
+		if refusal := c.node.cluster.refusal(); refusal != "" {
+			c.send(stream, &message.AuthenticationError{ErrorMessage: refusal})
+			return
+		}
 		if string(m.Token) != "\x00"+config.Username+"\x00"+config.Password {
 			c.send(stream, &message.AuthenticationError{ErrorMessage: "Provided username " + config.Username + " and/or password are incorrect"})
 			return
@@ -126,7 +136,7 @@ func (c *conn) batch(f *frame.Frame, m *message.Batch) {
 			r.CQL = cql
 		}
 	}
-	options := &message.QueryOptions{Consistency: m.Consistency, SerialConsistency: m.SerialConsistency}
+	options := &message.QueryOptions{Consistency: m.Consistency, SerialConsistency: m.SerialConsistency, DefaultTimestamp: m.DefaultTimestamp}
 	c.scripted(f, r, options)
 }
 
@@ -135,6 +145,9 @@ func (c *conn) scripted(f *frame.Frame, r Received, o *message.QueryOptions) {
 	r.Node, r.Payload = c.node, f.Body.CustomPayload
 	if o != nil {
 		r.Consistency, r.PageSize, r.PageState = uint16(o.Consistency), int(o.PageSize), o.PagingState
+		if o.DefaultTimestamp != nil {
+			r.Timestamp = *o.DefaultTimestamp
+		}
 		if o.SerialConsistency != nil {
 			r.Serial = uint16(*o.SerialConsistency)
 		}
@@ -148,6 +161,7 @@ func (c *conn) scripted(f *frame.Frame, r Received, o *message.QueryOptions) {
 		return
 	}
 	c.node.requests.Add(1)
+	c.carried.Store(true)
 	req := &Request{Received: r, Nth: c.node.cluster.receive(r), Traced: f.Header.Flags.Contains(primitive.HeaderFlagTracing),
 		conn: c, stream: f.Header.StreamId, statement: s}
 	c.node.cluster.work.Go(func() { s.Answer(req) })
@@ -199,7 +213,7 @@ func (c *conn) sendFrame(f *frame.Frame) {
 
 // write ignores its error: a client that has gone needs no answer.
 func (c *conn) write(b []byte) {
-	if c.node.silent.Load() {
+	if c.node.silent.Load() || c.deaf.Load() {
 		return
 	}
 	c.mu.Lock()

@@ -18,6 +18,7 @@ type Node struct {
 	frozen  atomic.Pointer[chan struct{}]
 	opened  atomic.Int64
 	prepares,
+	logins,
 	requests,
 	swallowed atomic.Int64
 
@@ -54,6 +55,21 @@ func (n *Node) Freeze() (thaw func()) {
 		close(gate)
 	})
 }
+
+// Deafen makes those connections silent that have carried requests for scripted
+// statements, and returns their number. Later ones, and the client's control connection,
+// are well.
+func (n *Node) Deafen() (connections int) {
+	n.each(func(c *conn) {
+		if c.carried.Load() && !c.deaf.Swap(true) {
+			connections++
+		}
+	})
+	return connections
+}
+
+// Logins is the number of times that credentials were shown so far.
+func (n *Node) Logins() int { return int(n.logins.Load()) }
 
 // Stop closes the node's connections and refuses new ones.
 func (n *Node) Stop() {

@@ -35,7 +35,9 @@ type Received struct {
 	Consistency, Serial uint16
 	PageSize            int
 	PageState           []byte
-	Values              [][]byte
+	// Timestamp that the client gave, 0 if it gave none.
+	Timestamp int64
+	Values    [][]byte
 	// Payload is the frame's custom payload.
 	Payload map[string][]byte
 }

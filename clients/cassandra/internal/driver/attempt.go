@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,9 @@ type Call struct {
 	// Repeatable says that the call is worth risking on a suspect node: if it fails
 	// there it can go elsewhere.
 	Repeatable bool
+	// Caller is the caller's own context: what ends with it says nothing of the node. Nil:
+	// there is none.
+	Caller context.Context
 	// Begun is when the caller asked, for the time that requests wait to be sent.
 	Begun time.Time
 	// DC is the data centre whose nodes may be asked. "": the local one, or all if none
@@ -50,6 +54,9 @@ func (c *Call) Sent() bool {
 	return c.sent
 }
 
+// left reports whether the caller has gone, by cancelling or by its own deadline.
+func (c *Call) left() bool { return c.Caller != nil && c.Caller.Err() != nil }
+
 // tries notes a node; first says that it is the call's first to be sent.
 func (c *Call) tries(n *Node, sent bool) (first bool) {
 	c.mu.Lock()
@@ -74,6 +81,7 @@ type Attempt struct {
 	// streams counts those that are taken; gone: who waited has left.
 	mu      sync.Mutex
 	streams int
+	sent    int
 	gone    bool
 	start   int64 // offset; zero: nothing was sent
 }
@@ -102,6 +110,7 @@ func (a *Attempt) Started(n *Node) {
 	n.started(now)
 	a.mu.Lock()
 	a.streams++
+	a.sent++
 	a.start = now
 	a.mu.Unlock()
 	if a.Call.tries(n, true) && !a.Call.Begun.IsZero() {
@@ -133,6 +142,14 @@ func (a *Attempt) Sent() bool {
 	return a.start != 0
 }
 
+// Streams is how often the attempt was sent: more than once if the node asked for it to
+// be prepared anew.
+func (a *Attempt) Streams() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sent
+}
+
 // Left tells that the caller no longer waits, and how it went.
 func (a *Attempt) Left(err *Failure) {
 	n := a.node.Load()
@@ -148,6 +165,8 @@ func (a *Attempt) Left(err *Failure) {
 	}
 	now := n.all.now()
 	switch answered := start != 0 && (err == nil || err.Code >= 0); {
+	case err != nil && err.Cause == TimedOut && err.Code < 0 && a.Call.left():
+		// The caller had less time than the node was to have; silence shows elsewhere.
 	case err != nil && err.nodeAtFault():
 		n.report(false, 0, now)
 		if answered {

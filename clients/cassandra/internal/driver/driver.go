@@ -45,7 +45,16 @@ type Statement struct {
 	// Values, if not nil, gives the values in place of Args, by the names that the
 	// server has for them.
 	Values func(names []string) ([]any, error)
+	// Check, if not nil, may refuse the statement by what its preparation told of its
+	// values, before it is sent.
+	Check func(params []Column) error
 }
+
+// unset is the type of Unset.
+type unset struct{}
+
+// Unset as a value leaves the column as it is.
+var Unset any = unset{}
 
 // BatchKind is the kind of batch, the protocol's code plus one.
 type BatchKind uint8
@@ -58,7 +67,8 @@ const (
 	Counter
 )
 
-// Column describes one column of a result.
+// Column describes one column of a result, or one value of a statement. Type is as CQL
+// writes it.
 type Column struct {
 	Keyspace, Table, Name, Type string
 }
@@ -74,8 +84,9 @@ type Page interface {
 	Next(dest ...any) bool
 	// NextMap moves one row into the map; values there that are pointers are scanned into.
 	NextMap(into map[string]any) bool
-	// Row moves one row into a map that it makes; false as with Next. The row of an
-	// applied batch may not be changed.
+	// Row moves one row into a map that it makes, null as nil; false as with Next. The row
+	// of a batch's answer may not be changed. Of a conditional write's answer, what can't be
+	// read is left out.
 	Row() (row map[string]any, ok bool)
 	// Err is the first error of Next, NextMap and Row.
 	Err() error

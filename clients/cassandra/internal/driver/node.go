@@ -9,8 +9,16 @@ import (
 // streamsPerConnection is what the protocol offers from version 3 on.
 const streamsPerConnection = 32768
 
+// heartbeat is how often, at the latest, the driver asks something on each connection.
+const heartbeat = 5 * time.Second
+
 // Conn is a connection that can be closed.
-type Conn interface{ Close() error }
+type Conn interface {
+	Close() error
+	// Unanswered is since when something was written and nothing has been read; zero if
+	// something has.
+	Unanswered() time.Time
+}
 
 // Node is one node: what is in flight there, and whether it answers. It is safe
 // for concurrent use.
@@ -26,6 +34,7 @@ type Node struct {
 	heardAt            atomic.Int64 // offset of the last answer, or of the asking after a time without
 	pingedAt           atomic.Int64 // offset of the last ping in the present silence; zero: none
 	unresponsive       atomic.Bool  // suspect because it says nothing, to pings neither
+	drainingAt         atomic.Int64 // offset of when there were too many orphans; zero: there are not
 	latency, queued    average
 	gone               atomic.Bool // from the cluster
 
@@ -123,7 +132,9 @@ func (n *Node) Owes() (ended func(alive bool)) {
 	return func(alive bool) {
 		n.driverRequests.Add(-1)
 		if alive {
-			n.heard(n.all.now())
+			// It may be the control connection that has answered: that ends no
+			// unresponsiveness.
+			n.heardAt.Store(n.all.now())
 		}
 	}
 }
@@ -170,14 +181,70 @@ func (n *Node) doubt(now int64) (ping bool) {
 	return false
 }
 
-// left counts requests whose caller went without an answer, and replaces the
-// node's connections when there are too many, or it has said nothing for long.
+// left counts requests whose caller went without an answer. A node that has said nothing
+// for long gets new connections at once; where there are too many, what is waited for has
+// its time to be answered first, and new requests go elsewhere meanwhile.
 func (n *Node) left(requests int) {
-	orphans := n.orphans.Add(int64(requests))
+	orphans, now := n.orphans.Add(int64(requests)), n.all.now()
 	l := n.all.limits
-	silent := l.Silence > 0 && n.quiet(n.all.now()) >= l.Silence
-	if silent || l.Orphans > 0 && orphans > int64(l.Orphans)*int64(max(1, l.Connections)) {
+	switch {
+	case l.Silence > 0 && n.quiet(now) >= l.Silence:
 		n.Replace()
+	case l.Orphans > 0 && orphans > l.mostOrphans() && n.drainingAt.CompareAndSwap(0, now):
+		n.all.draining.Add(1)
+	}
+}
+
+// Draining reports whether the node's connections are to be replaced once the requests
+// that are waited for have their answers.
+func (n *Node) Draining() bool { return n.drainingAt.Load() != 0 }
+
+// renew replaces what is to be replaced: a connection that leaves what is written on it
+// without an answer for long, whatever others of the node say; and all of them when there
+// are too many orphans, as soon as nobody waits for an answer there, or after Silence.
+func (n *Node) renew(now int64) {
+	for _, c := range n.silent() {
+		n.replaced.Add(1)
+		_ = c.Close() // it is as gone as one that closes cleanly
+	}
+	since := n.drainingAt.Load()
+	if since == 0 {
+		return
+	}
+	l, orphans := n.all.limits, n.orphans.Load()
+	switch {
+	case orphans <= l.mostOrphans():
+		n.endDraining() // answers came after all
+	case n.inFlight.Load() <= orphans, now-since >= int64(l.Silence):
+		n.Replace()
+	}
+}
+
+// silent takes the silent connections out of those that the node has.
+func (n *Node) silent() (found []Conn) {
+	limit := n.all.limits.Silence
+	if limit <= 0 {
+		return nil
+	}
+	if n.all.limits.Connections > 1 {
+		// A ping goes to one connection; on the others only a heartbeat is sure to be
+		// answered beside a request that takes long.
+		limit += heartbeat
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		if since := c.Unanswered(); !since.IsZero() && time.Since(since) >= limit {
+			found = append(found, c)
+			delete(n.conns, c)
+		}
+	}
+	return found
+}
+
+func (n *Node) endDraining() {
+	if n.drainingAt.Swap(0) != 0 {
+		n.all.draining.Add(-1)
 	}
 }
 
@@ -187,6 +254,7 @@ func (n *Node) Replace() {
 	conns := n.conns
 	n.conns = map[Conn]struct{}{}
 	n.mu.Unlock()
+	n.endDraining()
 	n.heardAt.Store(n.all.now())
 	for c := range conns {
 		n.replaced.Add(1)

@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-type closer struct{ closed int }
+type closer struct {
+	closed int
+	owed   time.Time
+}
 
-func (c *closer) Close() error { c.closed++; return nil }
+func (c *closer) Close() error          { c.closed++; return nil }
+func (c *closer) Unanswered() time.Time { return c.owed }
 
 // ask sends an attempt to a node and ends it: with an answer after some time, or
 // with a failure.
@@ -114,7 +118,7 @@ func TestAMuteNode(t *testing.T) {
 			t.Fatal("not unresponsive though the ping was left open")
 		}
 		if time.Sleep(time.Hour); n.Try(lost.Call) {
-			t.Fatal("a caller may try a unresponsive node")
+			t.Fatal("a caller may try an unresponsive node")
 		}
 		doubtful(n)
 		doubtful()
@@ -198,10 +202,60 @@ func TestConnectionsAreReplaced(t *testing.T) {
 		if c.closed != 0 || n.State().Orphans != 8 {
 			t.Fatalf("closed at the limit: %+v", n.State())
 		}
+		// What is waited for is answered first, and others go elsewhere.
+		waited := &Attempt{Call: &Call{}}
+		waited.Started(n)
 		ask(n, time.Millisecond, timedOut)
-		if s := n.State(); c.closed != 1 || s.Replaced != 1 || s.Connections != 0 {
+		if ns.Renew(); c.closed != 0 || !n.Draining() || !ns.Steering() {
+			t.Fatal("closed while somebody waits")
+		}
+		waited.Ended(n, true)
+		waited.Left(nil)
+		ns.Renew()
+		if s := n.State(); c.closed != 1 || ns.Steering() || s.Replaced != 1 || s.Connections != 0 {
 			t.Errorf("above the limit: %+v", s)
 		}
+		// Answers that come after all end it, and time does where they do not.
+		n = ns.Node("c", "dc1")
+		n.Opened(c)
+		var lost []*Attempt
+		for range 10 {
+			a := &Attempt{Call: &Call{}}
+			a.Started(n)
+			lost = append(lost, a)
+		}
+		for _, a := range lost[1:] {
+			a.Left(timedOut)
+		}
+		lost[1].Ended(n, true)
+		if ns.Renew(); c.closed != 1 || n.Draining() {
+			t.Fatal("draining though answers came")
+		}
+		again := &Attempt{Call: &Call{}}
+		again.Started(n)
+		again.Left(timedOut)
+		time.Sleep(999 * time.Millisecond)
+		if ns.Renew(); c.closed != 1 || !n.Draining() {
+			t.Fatal("closed before its time")
+		}
+		time.Sleep(time.Millisecond)
+		if ns.Renew(); c.closed != 2 || n.Draining() {
+			t.Fatal("one request that is not answered keeps the connection for ever")
+		}
+		// A connection that answers nothing goes by itself.
+		deaf, well := &closer{owed: time.Now()}, &closer{}
+		n = ns.Node("d", "dc1")
+		n.Opened(deaf)
+		n.Opened(well)
+		time.Sleep(time.Second + heartbeat - time.Millisecond)
+		if ns.Renew(); deaf.closed != 0 {
+			t.Fatal("a connection had no time to answer")
+		}
+		time.Sleep(time.Millisecond)
+		if ns.Renew(); deaf.closed != 1 || well.closed != 0 || n.Connections() != 1 {
+			t.Fatalf("a silent connection: %+v, %+v", deaf, well)
+		}
+		c.closed = 1
 		// What is answered in between is no silence.
 		n = ns.Node("b", "dc1")
 		n.Opened(c)

@@ -22,10 +22,12 @@ type Limits struct {
 	// Orphans is the number of requests without an answer, for each of Connections,
 	// above which the node's connections are replaced.
 	Orphans int
-	// Silence is how long a node with orphans may say nothing before its connections
-	// are replaced.
+	// Silence is how long a node with orphans, or a connection, may say nothing before it
+	// is replaced, and how long a node with too many orphans may drain.
 	Silence time.Duration
 }
+
+func (l Limits) mostOrphans() int64 { return int64(l.Orphans) * int64(max(1, l.Connections)) }
 
 // Nodes is what the client knows of the cluster's nodes. It is safe for
 // concurrent use. The driver reports to it and closes connections when asked.
@@ -34,6 +36,8 @@ type Nodes struct {
 	base   time.Time
 	// suspects is the number of suspect nodes: while it is zero, nothing is steered.
 	suspects atomic.Int64
+	// draining is the number of those that are draining.
+	draining atomic.Int64
 
 	mu    sync.RWMutex
 	nodes map[string]*Node
@@ -76,6 +80,7 @@ func (ns *Nodes) Forget(address string) {
 		return
 	}
 	n.gone.Store(true)
+	n.endDraining()
 	if n.suspectUntil.Swap(0) != 0 {
 		ns.suspects.Add(-1)
 	}
@@ -122,8 +127,16 @@ func (ns *Nodes) Doubtful() (ping []*Node) {
 	return ping
 }
 
-// Steering reports whether any node is suspect.
-func (ns *Nodes) Steering() bool { return ns.suspects.Load() > 0 }
+// Renew replaces connections that are to be replaced. Call it as often as Doubtful.
+func (ns *Nodes) Renew() {
+	now := ns.now()
+	for _, n := range ns.All() {
+		n.renew(now)
+	}
+}
+
+// Steering reports whether any node is suspect or draining.
+func (ns *Nodes) Steering() bool { return ns.suspects.Load() > 0 || ns.draining.Load() > 0 }
 
 // now is the time as an offset, never zero.
 func (ns *Nodes) now() int64 { return ns.offset(time.Now()) }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
@@ -180,12 +181,41 @@ func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (addre
 	return ""
 }
 
-// connection tells when it is closed. It embeds the TCP connection, not an
-// interface, so that package net still sees its vectored writes: the driver writes
-// many requests in one system call.
+// connection tells when it is closed, and whether it is silent. It embeds the TCP
+// connection, not an interface, so that package net still sees its vectored writes: the
+// driver writes many requests in one system call.
 type connection struct {
 	*net.TCPConn
 	closed func()
+	// owed is since when something was written and nothing read, in ns since 1970; zero:
+	// nothing is.
+	owed atomic.Int64
+}
+
+// Read implements net.Conn.
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	if n > 0 && c.owed.Load() != 0 {
+		c.owed.Store(0)
+	}
+	return n, err
+}
+
+// SetWriteDeadline implements net.Conn. The driver calls it before each write, and is not
+// to be seen writing otherwise: a vectored write goes past Write.
+func (c *connection) SetWriteDeadline(t time.Time) error {
+	if c.owed.Load() == 0 {
+		c.owed.CompareAndSwap(0, time.Now().UnixNano())
+	}
+	return c.TCPConn.SetWriteDeadline(t)
+}
+
+// Unanswered implements driver.Conn.
+func (c *connection) Unanswered() time.Time {
+	if owed := c.owed.Load(); owed != 0 {
+		return time.Unix(0, owed)
+	}
+	return time.Time{}
 }
 
 // Close implements net.Conn.

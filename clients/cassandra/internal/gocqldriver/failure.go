@@ -51,12 +51,19 @@ func failure(err error) *driver.Failure {
 			f.Cause = driver.Server
 		}
 		facts(re, f)
+		f.Err = nil
 		return f
 	}
 	var netErr net.Error
 	var protocol gocql.ErrProtocol
 	var ours bindError
 	switch {
+	case errors.As(err, &ours):
+		f.Message, f.Err = ours.Error(), ours.error
+	case errors.Is(err, errUnprepared):
+		f.Cause, f.Message, f.Err = driver.Unprepared, errUnprepared.Error(), nil
+	case errors.Is(err, errNoApplied):
+		f.Cause, f.Err = driver.Protocol, nil
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, gocql.ErrTimeoutNoResponse), errors.Is(err, gocql.ErrTooManyTimeouts):
 		f.Cause = driver.TimedOut
 	case errors.Is(err, context.Canceled):
@@ -79,10 +86,19 @@ func failure(err error) *driver.Failure {
 	case strings.Contains(f.Message, "no host") || strings.Contains(f.Message, "unable to connect") || strings.Contains(f.Message, "unable to dial"):
 		// Failures to connect come as text made with %v.
 		f.Cause = driver.NoConnections
-	case errors.As(err, &ours):
-		f.Message, f.Err = ours.Error(), ours.error
+	}
+	if f.Err == err && !standard(err) {
+		f.Err = nil
 	}
 	return f
+}
+
+// standard says that an error means something without the driver: nothing of the driver's
+// own types crosses the seam.
+func standard(err error) bool {
+	var netErr net.Error
+	var errno syscall.Errno
+	return errors.As(err, &netErr) || errors.As(err, &errno) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 // facts copies what the error's own type knows.
@@ -111,35 +127,8 @@ func clientFailure(err error) error {
 	return &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Err: err}
 }
 
-// bindError is an error of ours that goes through the driver.
-type bindError struct{ error }
-
-var (
-	typesWords  = regexp.MustCompile(`^can ?not (un)?marshal ([^:,]+?) (?:in)?to ([^:,]+)`)
-	countsWords = regexp.MustCompile(`expected \d+ values send got \d+|not enough columns to scan into: have \d+ want \d+`)
-)
-
-// valueText says what is wrong with a value in words that do not hold it, which the
-// driver's do, and those of users' own marshalling may.
-func valueText(err error) string {
-	text := err.Error()
-	switch m := typesWords.FindStringSubmatch(text); {
-	case m != nil && m[1] == "":
-		return "a Go " + m[2] + " can't be written as the CQL type " + m[3]
-	case m != nil:
-		return "the CQL type " + m[2] + " can't be read into a Go " + m[3]
-	case countsWords.MatchString(text):
-		return countsWords.FindString(text)
-	case strings.Contains(text, "out of range"):
-		return "a value is out of the range of its type"
-	}
-	return fmt.Sprintf("a value can't be converted (%T)", err)
-}
-
-// valueFailure is the error of a value that can't be written or read.
-func valueFailure(err error) error {
-	return &driver.Failure{Cause: driver.Client, Code: -1, Message: valueText(err)}
-}
+// countsWords are the driver's of another number of values than the statement asks for.
+var countsWords = regexp.MustCompile(`expected \d+ values send got \d+`)
 
 // panicText is what may be shown of a panic: the runtime's own words hold no values.
 func panicText(p any) string {

@@ -2,6 +2,7 @@ package gocqldriver
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"sync"
@@ -202,7 +203,7 @@ func (c *choice) around() gocql.SelectedHost {
 		switch {
 		case c.attempt.Call.Tried(n):
 			c.tried = append(c.tried, h)
-		case n.Suspect() && !n.Try(c.attempt.Call):
+		case n.Draining(), n.Suspect() && !n.Try(c.attempt.Call):
 			c.suspects = append(c.suspects, h)
 		default:
 			return h
@@ -257,6 +258,7 @@ type attempt struct {
 	context.Context
 	driver.Attempt
 	session *session
+	request *driver.Request
 	routed  routed
 	choice  *choice // nil: none was made
 }
@@ -267,6 +269,31 @@ func (a *attempt) Value(key any) any {
 		return a
 	}
 	return a.Context.Value(key)
+}
+
+// errUnprepared: the node does not know the statement although it has just prepared it.
+var errUnprepared = errors.New("the node says again and again that the statement is not prepared; its cache of prepared statements is too small, or a proxy keeps one of its own")
+
+// Err implements context.Context. The driver asks before it sends: it would prepare and
+// send the statement for ever to a node that does not know it any more each time.
+func (a *attempt) Err() error {
+	if err := a.Context.Err(); err != nil {
+		return err
+	}
+	if sent := a.Streams(); sent > 1 && sent > a.texts() {
+		return errUnprepared
+	}
+	return nil
+}
+
+// texts is how many statements of the request a node may say that it does not know: it
+// names one of a batch at a time.
+func (a *attempt) texts() int {
+	texts := map[string]bool{}
+	for i := range a.request.Statements {
+		texts[a.request.Statements[i].CQL] = true
+	}
+	return len(texts)
 }
 
 // StreamStarted implements gocql.StreamObserverContext.

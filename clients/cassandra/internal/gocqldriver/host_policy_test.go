@@ -80,7 +80,7 @@ func TestACancelThatNobodyAskedFor(t *testing.T) {
 			cancel()
 		}
 		a := &attempt{}
-		a.begin(ctx, s, &driver.Call{})
+		a.begin(ctx, s, &driver.Request{}, &driver.Call{})
 		var f *driver.Failure
 		want := driver.Disconnected
 		if gone {

@@ -4,15 +4,23 @@ import (
 	"encoding/binary"
 
 	"github.com/gocql/gocql"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/codec"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// route is where a statement's partition key is among its values, and what the
-// values are called.
+// route is what a statement's preparation told: what its values are called and of which
+// types, and where the partition key is among them.
 type route struct {
-	places   []int
-	types    []gocql.TypeInfo
-	keyspace string
+	params   []driver.Column
 	names    []string
+	places   []int
+	types    []gocql.TypeInfo // of the key
+	keyspace string
+	// spread is the statement with a marker for each element of its tuples, "" if it has
+	// none, and widths how many each value then has. The driver can't bind a tuple.
+	spread string
+	widths []int
 }
 
 // key is the routing key of some values, nil if there is none.
@@ -25,7 +33,7 @@ func (r *route) key(values []any) []byte {
 		if place >= len(values) {
 			return nil
 		}
-		part, err := gocql.Marshal(r.types[i], values[place])
+		part, err := codec.Encode(r.types[i], values[place])
 		if err != nil {
 			return nil // the request itself will say so
 		}
@@ -38,12 +46,12 @@ func (r *route) key(values []any) []byte {
 	return key
 }
 
-// routes remembers the routes of statements. Safe for concurrent use.
-type routes struct{ known copyOnWrite[string, *route] }
-
-// learn takes a statement's route from how it was prepared.
-func (rs *routes) learn(cql string, info *gocql.QueryInfo) {
-	r := &route{names: namesOf(info)}
+// routeOf reads how a statement was prepared.
+func routeOf(cql string, info *gocql.QueryInfo) *route {
+	r := &route{names: make([]string, len(info.Args)), params: make([]driver.Column, len(info.Args))}
+	for i, c := range info.Args {
+		r.names[i], r.params[i] = c.Name, column(c)
+	}
 	for _, place := range info.PKeyColumns {
 		if place >= len(info.Args) {
 			r.places, r.types = nil, nil
@@ -53,13 +61,23 @@ func (rs *routes) learn(cql string, info *gocql.QueryInfo) {
 		r.types = append(r.types, info.Args[place].TypeInfo)
 		r.keyspace = info.Args[place].Keyspace
 	}
-	rs.known.put(cql, r)
+	r.spreads(cql, info)
+	return r
 }
 
-func namesOf(info *gocql.QueryInfo) []string {
-	names := make([]string, len(info.Args))
-	for i, c := range info.Args {
-		names[i] = c.Name
+// values are a statement's values, checked against what its preparation told.
+func (r *route) values(st *driver.Statement) ([]any, error) {
+	if st.Check != nil {
+		if err := st.Check(r.params); err != nil {
+			return nil, err
+		}
 	}
-	return names
+	if st.Values == nil {
+		return st.Args, nil
+	}
+	return st.Values(r.names)
+}
+
+func column(c gocql.ColumnInfo) driver.Column {
+	return driver.Column{Keyspace: c.Keyspace, Table: c.Table, Name: c.Name, Type: codec.Name(c.TypeInfo)}
 }

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/gocql/gocql"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/recent"
 )
 
 // session implements driver.Session.
@@ -18,7 +19,7 @@ type session struct {
 	gocql     *gocql.Session
 	hosts     *hosts
 	payload   func(context.Context) map[string][]byte // nil: none
-	routes    routes
+	routes    recent.Map[string, *route]
 	templates templates
 }
 
@@ -49,6 +50,9 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	cfg.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: 50 * time.Millisecond}
 	cfg.ReconnectInterval = time.Second
 	cfg.DefaultIdempotence = false
+	// What a result's columns are is asked for with each result: what a statement's
+	// preparation told is wrong once another client has altered the table.
+	cfg.DisableSkipMetadata = true
 	// A node's "down" reaches us as failures of its own; to act on the cluster's
 	// gossip too would take nodes out of use that still answer.
 	cfg.Events.DisableNodeStatusEvents = true
@@ -72,15 +76,18 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 type exchange struct {
 	attempt
 	rows
+	binding
 }
 
 // batchExchange is an exchange of a batch. Few is what its statements need as a rule.
 type batchExchange struct {
 	attempt
 	rows
-	cas casRows
-	few [4]gocql.BatchEntry
+	few     [fewStatements]gocql.BatchEntry
+	binding [fewStatements]binding
 }
+
+const fewStatements = 4
 
 // Do implements driver.Session.
 func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) (page driver.Page, err error) {
@@ -89,18 +96,47 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	}
 	x := new(exchange)
 	a := &x.attempt
-	a.begin(ctx, s, call)
+	a.begin(ctx, s, r, call)
 	defer a.caught(&page, &err)
-	st := &r.Statements[0]
-	var q *gocql.Query
-	values, known, err := a.routes(st)
+	it, tr, err := s.iter(ctx, r, x)
 	if err != nil {
-		return nil, clientFailure(err)
+		return nil, err
 	}
-	if known {
-		q = s.templates.query(s.gocql, st.CQL).WithContext(a).Bind(values...)
+	p := &x.rows
+	*p = rows{iter: it, count: it.NumRows(), state: it.PageState(), warnings: it.Warnings(), tracer: tr, node: a.Coordinator(), conditional: r.Conditional}
+	if p.count == 0 {
+		// Only closing tells the error; of an answer without rows nothing is lost by it.
+		err := it.Close()
+		if errors.Is(err, errAgain) {
+			return s.again(ctx, r, call)
+		}
+		if err != nil {
+			return nil, s.failed(err, a, it.Host())
+		}
+	}
+	a.Left(nil)
+	return p, nil
+}
+
+// again sends a request whose preparation has told how. What was learned is remembered,
+// so that it comes to this once.
+func (s *session) again(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
+	return s.Do(ctx, r, call)
+}
+
+// iter hands a statement to the driver.
+func (s *session) iter(ctx context.Context, r *driver.Request, x *exchange) (*gocql.Iter, *tracer, error) {
+	a := &x.attempt
+	st, err := s.prepare(&r.Statements[0], &x.binding)
+	if err != nil {
+		return nil, nil, clientFailure(err)
+	}
+	a.routed.key, a.routed.keyspace = st.key, st.keyspace
+	var q *gocql.Query
+	if st.learn == nil {
+		q = s.templates.query(s.gocql, st.cql).WithContext(a).Bind(st.values...)
 	} else {
-		q = s.gocql.Bind(st.CQL, s.learning(st)).WithContext(a)
+		q = s.gocql.Bind(st.cql, st.learn).WithContext(a)
 	}
 	q.Consistency(gocql.Consistency(r.Consistency)).PageSize(r.PageSize).PageState(r.PageState)
 	if r.Serial != 0 {
@@ -108,9 +144,6 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	}
 	if r.Timestamp != 0 {
 		q.WithTimestamp(r.Timestamp)
-	}
-	if r.Conditional {
-		q.NoSkipMetadata()
 	}
 	if s.payload != nil {
 		q.CustomPayload(s.payload(ctx))
@@ -120,54 +153,12 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 		tr = &tracer{}
 		q.Trace(tr)
 	}
-	it := q.Iter()
-	p := &x.rows
-	*p = rows{iter: it, count: it.NumRows(), state: it.PageState(), warnings: it.Warnings(), tracer: tr, node: a.Coordinator()}
-	if p.count == 0 {
-		// Only closing tells the error; of an answer without rows nothing is lost by it.
-		if err := it.Close(); err != nil {
-			return nil, s.failed(err, a, it.Host())
-		}
-	}
-	a.Left(nil)
-	return p, nil
+	return q.Iter(), tr, nil
 }
 
 // begin makes the attempt one of the call's.
-func (a *attempt) begin(ctx context.Context, s *session, call *driver.Call) {
-	a.Context, a.session, a.Call = ctx, s, call
-}
-
-// routes sets where the attempt goes by a statement's values, and returns these; not
-// known: the statement has not been prepared yet.
-func (a *attempt) routes(st *driver.Statement) (values []any, known bool, err error) {
-	r, known := a.session.routes.known.get(st.CQL)
-	if !known {
-		return st.Args, false, nil
-	}
-	values = st.Args
-	if st.Values != nil {
-		if values, err = st.Values(r.names); err != nil {
-			return nil, true, err
-		}
-	}
-	a.routed.key, a.routed.keyspace = r.key(values), r.keyspace
-	return values, true, nil
-}
-
-// learning binds a statement's values, and learns its route from how it was prepared.
-func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, error) {
-	return func(info *gocql.QueryInfo) ([]any, error) {
-		s.routes.learn(st.CQL, info)
-		if st.Values != nil {
-			values, err := st.Values(namesOf(info))
-			if err != nil {
-				err = bindError{err}
-			}
-			return values, err
-		}
-		return st.Args, nil
-	}
+func (a *attempt) begin(ctx context.Context, s *session, r *driver.Request, call *driver.Call) {
+	a.Context, a.session, a.request, a.Call = ctx, s, r, call
 }
 
 // caught makes an error of the driver's panic, and ends the attempt's choice of nodes.
@@ -185,8 +176,40 @@ func (a *attempt) caught(page *driver.Page, err *error) {
 func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Call) (page driver.Page, err error) {
 	x := new(batchExchange)
 	a := &x.attempt
-	a.begin(ctx, s, call)
+	a.begin(ctx, s, r, call)
 	defer a.caught(&page, &err)
+	b, tr, err := s.batchOf(ctx, r, x)
+	if err != nil {
+		return nil, clientFailure(err)
+	}
+	p := &x.rows
+	if r.Conditional {
+		applied, iter, err := s.gocql.ExecuteBatchCAS(b)
+		if err == nil {
+			err = batchRows(p, iter, applied)
+		}
+		if errors.Is(err, gocql.ErrNotFound) {
+			err = errNoApplied
+		}
+		if errors.Is(err, errAgain) {
+			return s.again(ctx, r, call)
+		}
+		if err != nil {
+			return nil, s.failed(err, a, nil)
+		}
+	} else if err := s.gocql.ExecuteBatch(b); errors.Is(err, errAgain) {
+		return s.again(ctx, r, call)
+	} else if err != nil {
+		return nil, s.failed(err, a, nil)
+	}
+	a.Left(nil)
+	p.tracer, p.node = tr, a.Coordinator()
+	return p, nil
+}
+
+// batchOf makes the driver's batch.
+func (s *session) batchOf(ctx context.Context, r *driver.Request, x *batchExchange) (*gocql.Batch, *tracer, error) {
+	a := &x.attempt
 	b := s.templates.batch(s.gocql, gocql.BatchType(r.Batch-1), r.Statements[0].CQL).WithContext(a)
 	b.Cons = gocql.Consistency(r.Consistency)
 	if r.Serial != 0 {
@@ -198,22 +221,27 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 	b.Entries = x.few[:0]
 	for i := range r.Statements {
 		st := &r.Statements[i]
-		values, known := st.Args, st.Values == nil
-		if i == 0 || !known {
-			// The first statement's key is the batch's.
-			key := a.routed.key
-			if values, known, err = a.routes(st); err != nil {
-				return nil, clientFailure(err)
-			}
-			if i > 0 {
-				a.routed.key = key
-			}
-		}
-		if !known && (len(st.Args) > 0 || st.Values != nil) {
-			b.Bind(st.CQL, s.learning(st))
+		if len(st.Args) == 0 && st.Values == nil {
+			b.Query(st.CQL)
 			continue
 		}
-		b.Query(st.CQL, values...)
+		var memory *binding
+		if i < len(x.binding) {
+			memory = &x.binding[i]
+		}
+		p, err := s.prepare(st, memory)
+		if err != nil {
+			return nil, nil, err
+		}
+		if i == 0 {
+			// The first statement's key is the batch's.
+			a.routed.key, a.routed.keyspace = p.key, p.keyspace
+		}
+		if p.learn != nil {
+			b.Bind(p.cql, p.learn)
+			continue
+		}
+		b.Query(p.cql, p.values...)
 	}
 	if s.payload != nil {
 		b.CustomPayload = s.payload(ctx)
@@ -223,47 +251,8 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 		tr = &tracer{}
 		b.Trace(tr)
 	}
-	if !r.Conditional {
-		if err := s.gocql.ExecuteBatch(b); err != nil {
-			return nil, s.failed(err, a, nil)
-		}
-		a.Left(nil)
-		x.rows = rows{tracer: tr, node: a.Coordinator()}
-		return &x.rows, nil
-	}
-	p := &x.cas
-	first := firsts.Get().(map[string]any)
-	applied, iter, err := s.cas(b, first)
-	switch {
-	case err != nil:
-		return nil, s.failed(err, a, nil)
-	case applied && len(first) == 0:
-		firsts.Put(first)
-		p.first = justApplied
-	default:
-		first[appliedColumn] = applied
-		p.first = first
-	}
-	p.tracer, p.iter, p.node = tr, iter, a.Coordinator()
-	a.Left(nil)
-	return p, nil
+	return b, tr, nil
 }
-
-// cas runs a conditional batch. The driver panics if the answer has no [applied].
-func (s *session) cas(b *gocql.Batch, first map[string]any) (applied bool, iter *gocql.Iter, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			applied, iter, err = false, nil, errNoApplied
-		}
-	}()
-	return s.gocql.MapExecuteBatchCAS(b, first)
-}
-
-// firsts are maps that first rows are read into. An applied batch leaves its own empty.
-var firsts = sync.Pool{New: func() any { return map[string]any{} }}
-
-// justApplied is the row of an applied batch. Nobody changes it.
-var justApplied = map[string]any{appliedColumn: true}
 
 func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	f := failure(err)
@@ -274,7 +263,7 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	case f.Cause != driver.NoConnections && a.choice != nil && a.choice.last != nil:
 		a.Chosen(s.hosts.node(a.choice.last))
 	}
-	if f.Cause == driver.Canceled && a.Err() == nil {
+	if f.Cause == driver.Canceled && a.Context.Err() == nil {
 		// The connection went while a statement was being prepared on it.
 		f.Cause = driver.Disconnected
 	}
@@ -282,12 +271,14 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	var ours bindError
 	switch {
 	case f.Cause != driver.Client || errors.As(err, &ours):
+	case countsWords.MatchString(err.Error()):
+		f.Message, f.Err = countsWords.FindString(err.Error()), nil
 	case f.Sent:
 		// The request was right, else it would not have left: it is the answer that
 		// can't be read.
 		f.Cause, f.Message = driver.Protocol, "the answer can't be read: "+f.Message
 	default:
-		f.Message, f.Err = valueText(err), nil
+		f.Message, f.Err = fmt.Sprintf("the request can't be built (%T)", err), nil
 	}
 	a.Left(f)
 	f.Coordinator = a.Coordinator()

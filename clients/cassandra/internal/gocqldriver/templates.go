@@ -1,20 +1,19 @@
 package gocqldriver
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"github.com/gocql/gocql"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/recent"
 )
 
-// templates keeps one of the driver's queries a statement, never run, from which
+// templates keeps one of the driver's queries for each statement, never run, from which
 // those that run are copied: the driver makes a new one with five pieces of memory
-// and what it counts a query with four more. What copies share is the driver's own
+// and what it counts for a query with four more. What copies share is the driver's own
 // count of attempts, which it locks, and the statement's keyspace and table. Safe
 // for concurrent use.
 type templates struct {
-	queries copyOnWrite[string, *gocql.Query]
-	batches copyOnWrite[batchKey, *gocql.Batch]
+	queries recent.Map[string, *gocql.Query]
+	batches recent.Map[batchKey, *gocql.Batch]
 }
 
 // batchKey: batches that begin with the same statement go to the same table.
@@ -24,54 +23,20 @@ type batchKey struct {
 }
 
 func (t *templates) query(s *gocql.Session, cql string) *gocql.Query {
-	if q, ok := t.queries.get(cql); ok {
+	if q, ok := t.queries.Get(cql); ok {
 		return q
 	}
 	q := s.Query(cql)
-	t.queries.put(cql, q)
+	t.queries.Put(cql, q)
 	return q
 }
 
 func (t *templates) batch(s *gocql.Session, kind gocql.BatchType, first string) *gocql.Batch {
 	key := batchKey{kind, first}
-	if b, ok := t.batches.get(key); ok {
+	if b, ok := t.batches.Get(key); ok {
 		return b
 	}
 	b := s.NewBatch(kind)
-	t.batches.put(key, b)
+	t.batches.Put(key, b)
 	return b
-}
-
-// maxRemembered bounds a copyOnWrite: statements that hold their values would
-// otherwise fill the memory.
-const maxRemembered = 2048
-
-// copyOnWrite is a map that is read without a lock or a piece of memory.
-type copyOnWrite[K comparable, V any] struct {
-	now atomic.Pointer[map[K]V]
-	mu  sync.Mutex // for writers
-}
-
-func (c *copyOnWrite[K, V]) get(key K) (v V, ok bool) {
-	if m := c.now.Load(); m != nil {
-		v, ok = (*m)[key]
-	}
-	return v, ok
-}
-
-// put remembers a value, unless there are too many.
-func (c *copyOnWrite[K, V]) put(key K, v V) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	after := map[K]V{}
-	if before := c.now.Load(); before != nil {
-		if _, known := (*before)[key]; !known && len(*before) >= maxRemembered {
-			return
-		}
-		for k, old := range *before {
-			after[k] = old
-		}
-	}
-	after[key] = v
-	c.now.Store(&after)
 }

@@ -1,0 +1,58 @@
+package recent
+
+import "sync"
+
+// Map remembers what was used of late: at least the last Limit keys, at most twice as
+// many. It is safe for concurrent use; the zero value is empty and ready.
+//
+// Two generations take the place of a list in the order of use, which readers would have
+// to change: what is asked for of the old one moves to the young one, and when the young
+// one is full it becomes the old one, and the old one goes.
+type Map[K comparable, V any] struct {
+	mu         sync.RWMutex
+	young, old map[K]V
+}
+
+// Limit is the number of keys that are remembered at least.
+const Limit = 2048
+
+// Get returns the value of a key.
+func (m *Map[K, V]) Get(key K) (V, bool) {
+	m.mu.RLock()
+	v, ok := m.young[key]
+	inOld := false
+	if !ok {
+		v, inOld = m.old[key]
+	}
+	m.mu.RUnlock()
+	if inOld {
+		m.Put(key, v)
+	}
+	return v, ok || inOld
+}
+
+// Put remembers a value in place of the one before.
+func (m *Map[K, V]) Put(key K, v V) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.young[key]; !known && len(m.young) >= Limit {
+		m.young, m.old = nil, m.young
+	}
+	if m.young == nil {
+		m.young = map[K]V{}
+	}
+	m.young[key] = v
+}
+
+// Len is the number of keys that are remembered.
+func (m *Map[K, V]) Len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := len(m.young)
+	for key := range m.old {
+		if _, again := m.young[key]; !again {
+			n++
+		}
+	}
+	return n
+}
