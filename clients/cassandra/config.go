@@ -32,12 +32,23 @@ type Config struct {
 	// a request that names none is an error.
 	DefaultProfile string `json:"default_profile,omitempty" yaml:"default_profile,omitempty"`
 	// Guard is what all requests share: bulkhead, breaker, budget, rate limit. Its
-	// Operations and Default are made from the profiles and must be empty. The zero
-	// value: DefaultGuard.
+	// Operations and Default are made from the profiles and must be empty. A name, limit,
+	// breaker or budget that it does not have is DefaultGuard's; a breaker with
+	// resilience.BreakerDisabled is none.
 	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
 	// Username and Password for password authentication. Default: none.
 	Username string `json:"username,omitempty" yaml:"username,omitempty"`
 	Password Secret `json:"password,omitempty" yaml:"password,omitempty"`
+	// Credentials returns the name and password for a connection that is about to be
+	// opened, in place of Username and Password: it is how passwords are rotated without a
+	// restart. It is called for each connection, from several goroutines, within
+	// ConnectTimeout; a panic in it is an error of that connection. Nil: Username and
+	// Password.
+	Credentials func(context.Context) (username string, password Secret, err error) `json:"-" yaml:"-"`
+	// Authenticators are the names of the server's classes that may be shown the password,
+	// besides those that are known: Cassandra's own, DataStax's, Scylla's and those of some
+	// hosters. Default: none besides.
+	Authenticators []string `json:"authenticators,omitempty" yaml:"authenticators,omitempty"`
 	// TLS secures the connections; ServerName defaults to the node's address. Nil: none.
 	TLS *tls.Config `json:"-" yaml:"-"`
 	// Connections to each node. Default: 1, which carries 32,768 requests at once.
@@ -79,13 +90,26 @@ type Config struct {
 type Secret string
 
 // String returns "(secret)".
-func (Secret) String() string { return "(secret)" }
+func (Secret) String() string { return hidden }
 
 // GoString returns "(secret)".
-func (Secret) GoString() string { return "(secret)" }
+func (Secret) GoString() string { return hidden }
 
-// MarshalText refuses: a secret is read from a file, and never written to one.
-func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
+// hidden is what is shown of a secret.
+const hidden = "(secret)"
+
+// MarshalText returns "(secret)", so that a configuration can be printed.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// UnmarshalText reads a secret. It refuses "(secret)": that is what a configuration says
+// that was printed, and the secret is not in it.
+func (s *Secret) UnmarshalText(text []byte) error {
+	if string(text) == hidden {
+		return fmt.Errorf("%w: a secret is %s, which is how secrets are printed; put the secret itself there", ErrConfig, hidden)
+	}
+	*s = Secret(text)
+	return nil
+}
 
 // The defaults, in one place.
 const (
@@ -140,15 +164,32 @@ func (c Config) withDefaults() Config {
 			c.DefaultProfile = name
 		}
 	}
-	if c.Guard.Name == "" && c.Guard.Bulkhead.Limit == 0 && c.Guard.Breaker == nil {
-		c.Guard = DefaultGuard()
-	}
-	orDefault(&c.Guard.Name, defaultName)
+	c.Guard = completed(c.Guard, DefaultGuard())
+	c.Keyspace = keyspaceName(c.Keyspace)
 	if c.Failover != nil {
 		f := c.Failover.withDefaults(c.Guard.Name)
 		c.Failover = &f
 	}
 	return c
+}
+
+// completed is the guard with the default's parts where it has none: a guard that has a
+// name or a limit alone keeps the default's breaker and budget. BreakerDisabled takes the
+// breaker away, BudgetPolicy.Ratio makes another budget.
+func completed(guard, byDefault resilience.Policy) resilience.Policy {
+	orDefault(&guard.Name, byDefault.Name)
+	if guard.Bulkhead.Limit == 0 && guard.Bulkhead.Adaptive == nil {
+		limit, queue := byDefault.Bulkhead.Limit, byDefault.Bulkhead.Queue
+		guard.Bulkhead.Limit = limit
+		orDefault(&guard.Bulkhead.Queue, queue)
+	}
+	if guard.Breaker == nil {
+		guard.Breaker = byDefault.Breaker
+	}
+	if guard.Budget == nil {
+		guard.Budget = byDefault.Budget
+	}
+	return guard
 }
 
 func orDefault[T comparable](field *T, value T) {
@@ -161,40 +202,89 @@ func orDefault[T comparable](field *T, value T) {
 // Check returns every problem of the configuration that can be known without
 // asking the cluster, as one *ConfigError; nil if there is none.
 func (c Config) Check() error {
-	var problems []ConfigProblem
-	add := func(field string, value any, advice string) {
-		problems = append(problems, ConfigProblem{Field: field, Problem: fmt.Sprintf("is %v", value), Change: advice})
+	ch := &checker{}
+	c.checkHosts(ch)
+	c.checkLogin(ch)
+	c.checkProfiles(ch)
+	c.checkFailover(ch.add)
+	c.checkLimits(ch)
+	c.checkGuards(ch)
+	if len(ch.problems) == 0 {
+		return nil
 	}
-	guard := func(field string, found []resilience.Finding) {
-		for _, f := range found {
-			// "default" is made here, and repeats what its profile's finding says.
-			if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
-				problems = append(problems, ConfigProblem{Field: field, Policy: f.Field, Problem: f.Problem, Change: f.Change})
-			}
+	slices.SortFunc(ch.problems, func(a, b ConfigProblem) int { return strings.Compare(a.String(), b.String()) })
+	return &ConfigError{Problems: ch.problems}
+}
+
+// checker collects problems.
+type checker struct{ problems []ConfigProblem }
+
+func (ch *checker) add(field string, value any, advice string) {
+	ch.problems = append(ch.problems, ConfigProblem{Field: field, Problem: fmt.Sprintf("is %v", value), Change: advice})
+}
+
+// guard adds the errors of a guard's policy. Its "default" is made here, and repeats what
+// its profile's finding says.
+func (ch *checker) guard(field string, found []resilience.Finding) {
+	for _, f := range found {
+		if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
+			ch.problems = append(ch.problems, ConfigProblem{Field: field, Policy: f.Field, Problem: f.Problem, Change: f.Change})
 		}
 	}
+}
+
+func (c Config) checkHosts(ch *checker) {
 	if len(c.Hosts) == 0 {
-		add("Hosts", "empty", "name at least one contact point")
+		ch.add("Hosts", "empty", "name at least one contact point")
 	}
 	for i, h := range c.Hosts {
-		if strings.TrimSpace(h) == "" {
-			add(fmt.Sprintf("Hosts[%d]", i), "empty", "name a contact point, or take it out")
+		field := fmt.Sprintf("Hosts[%d]", i)
+		switch {
+		case strings.TrimSpace(h) == "":
+			ch.add(field, "empty", "name a contact point, or take it out")
+		case strings.ContainsAny(h, "/ @,?#"):
+			ch.add(field, fmt.Sprintf("%q", h), "name a host alone, or host:port; a URL or a list of hosts is none")
 		}
 	}
 	if c.Port < 0 || c.Port > 65535 {
-		add("Port", c.Port, "use 1 to 65535, or 0 for 9042")
+		ch.add("Port", c.Port, "use 1 to 65535, or 0 for 9042")
 	}
+	if strings.Contains(keyspaceName(c.Keyspace), `"`) {
+		ch.add("Keyspace", fmt.Sprintf("%q", c.Keyspace), "name the keyspace without quotes; its case is kept")
+	}
+}
+
+// keyspaceName is the keyspace's name as the server has it: the driver puts the quotes.
+func keyspaceName(keyspace string) string {
+	if len(keyspace) > 2 && strings.HasPrefix(keyspace, `"`) && strings.HasSuffix(keyspace, `"`) {
+		return keyspace[1 : len(keyspace)-1]
+	}
+	return keyspace
+}
+
+func (c Config) checkLogin(ch *checker) {
+	switch {
+	case c.Credentials != nil && (c.Username != "" || c.Password != ""):
+		ch.add("Credentials", "set", "take Username and Password out: Credentials takes their place")
+	case c.Password != "" && c.Username == "":
+		ch.add("Username", "empty", "a password needs one")
+	case c.Username != "" && c.Password == "":
+		ch.add("Password", "empty", "give the password of "+c.Username+", or take Username out")
+	}
+}
+
+func (c Config) checkProfiles(ch *checker) {
 	if len(c.Profiles) == 0 {
-		add("Profiles", "empty", "say how requests run: at least one profile with a timeout and a consistency")
+		ch.add("Profiles", "empty", "say how requests run: at least one profile with a timeout and a consistency")
 	}
 	names := slices.Sorted(maps.Keys(c.Profiles))
 	serial := map[Consistency]string{}
 	for _, name := range names {
 		p := c.Profiles[name]
 		if name == "" {
-			add("Profiles", `named ""`, "give the profile a name")
+			ch.add("Profiles", `named ""`, "give the profile a name")
 		}
-		p.check(name, add)
+		p.check(name, ch.add)
 		for _, level := range []Consistency{p.SerialConsistency, p.Consistency} {
 			if level.IsSerial() && serial[level] == "" {
 				serial[level] = name
@@ -202,46 +292,42 @@ func (c Config) Check() error {
 		}
 	}
 	if serial[Serial] != "" && serial[LocalSerial] != "" {
-		add("Profiles["+serial[LocalSerial]+"].SerialConsistency", LocalSerial, "profile "+serial[Serial]+
+		ch.add("Profiles["+serial[LocalSerial]+"].SerialConsistency", LocalSerial, "profile "+serial[Serial]+
 			" uses SERIAL: the two do not see each other's writes, so no table may be used with both; use one, or a session each")
 	}
-	if c.DefaultProfile != "" {
-		if _, ok := c.Profiles[c.DefaultProfile]; !ok {
-			add("DefaultProfile", fmt.Sprintf("%q", c.DefaultProfile), "there is no such profile; there are: "+strings.Join(names, ", "))
-		}
+	if _, ok := c.Profiles[c.DefaultProfile]; c.DefaultProfile != "" && !ok {
+		ch.add("DefaultProfile", fmt.Sprintf("%q", c.DefaultProfile), "there is no such profile; there are: "+strings.Join(names, ", "))
 	}
-	c.checkFailover(add)
-	if len(c.Guard.Operations) > 0 {
-		add("Guard.Operations", "set", "leave it empty: the profiles are the operations")
-	}
-	if c.Password != "" && c.Username == "" {
-		add("Username", "empty", "a password needs one")
-	}
+}
+
+func (c Config) checkLimits(ch *checker) {
 	for field, v := range map[string]int{"Connections": c.Connections, "OrphanLimit": c.OrphanLimit, "SuspectAfter": c.SuspectAfter} {
 		if v < 0 {
-			add(field, v, "use a positive number, or 0 for the default")
+			ch.add(field, v, "use a positive number, or 0 for the default")
 		}
 	}
 	for field, v := range map[string]time.Duration{"ConnectTimeout": c.ConnectTimeout, "SilenceLimit": c.SilenceLimit, "QuietLimit": c.QuietLimit, "SuspectFor": c.SuspectFor} {
 		if v < 0 {
-			add(field, v, "use a positive duration, or 0 for the default")
+			ch.add(field, v, "use a positive duration, or 0 for the default")
 		}
 	}
 	if n := c.OrphanLimit; n >= maxOrphans {
-		add("OrphanLimit", n, fmt.Sprintf("a connection has 32768 streams; use less than %d", maxOrphans))
+		ch.add("OrphanLimit", n, fmt.Sprintf("a connection has 32768 streams; use less than %d", maxOrphans))
 	}
-	if len(c.Profiles) > 0 {
-		all := c.withDefaults()
-		guard("Guard", append(all.policy().Check(), onlyOperations(all.isolatedPolicy().Check())...))
+}
+
+func (c Config) checkGuards(ch *checker) {
+	if len(c.Guard.Operations) > 0 {
+		ch.add("Guard.Operations", "set", "leave it empty: the profiles are the operations")
 	}
-	if c.Failover != nil && len(problems) == 0 {
-		guard("Failover.Guard", c.withDefaults().remotePolicy().Check())
+	if len(c.Profiles) == 0 {
+		return
 	}
-	if len(problems) == 0 {
-		return nil
+	all := c.withDefaults()
+	ch.guard("Guard", append(all.policy().Check(), onlyOperations(all.isolatedPolicy().Check())...))
+	if c.Failover != nil && len(ch.problems) == 0 {
+		ch.guard("Failover.Guard", all.remotePolicy().Check())
 	}
-	slices.SortFunc(problems, func(a, b ConfigProblem) int { return strings.Compare(a.String(), b.String()) })
-	return &ConfigError{Problems: problems}
 }
 
 // onlyOperations are the findings about operations: what is shared was looked at before.

@@ -39,7 +39,7 @@ var (
 )
 
 // Error is what became of one request. It is a value to read; it holds the
-// statement's text and never its bound values.
+// statement's text and no value, bound or in the text.
 type Error struct {
 	// Kind is one of this package's sentinels.
 	Kind error
@@ -52,7 +52,8 @@ type Error struct {
 	Code int
 	// Message is the server's or the driver's.
 	Message string
-	// Statement is the CQL, the first of a batch, cut at 200 bytes.
+	// Statement is the CQL, the first of a batch, with "?" for each value that its text
+	// holds, cut at 200 bytes.
 	Statement string
 	// Coordinator is the node that was asked, "" if not known.
 	Coordinator string
@@ -116,10 +117,6 @@ func (e *Error) Unwrap() error {
 
 // Verdict says what the error means for the guard. It implements resilience.Judged.
 func (e *Error) Verdict() resilience.Verdict { return e.verdict }
-
-// Classify judges an attempt's error: use it for guards of your own that surround
-// calls of this package.
-func Classify(err error) resilience.Verdict { return resilience.DefaultClassifier(err) }
 
 // errClosed is the prebuilt error of a closed session.
 var errClosed = &Error{Kind: ErrClosed, Code: -1, Message: "make a new one with Connect",

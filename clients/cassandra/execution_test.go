@@ -198,9 +198,8 @@ func TestOneSilentConnection(t *testing.T) {
 				}
 				return in > 20
 			})
-			if s.Nodes()[0].Replaced == 0 {
-				t.Error("nothing was replaced")
-			}
+			// Of two connections the one that answers carries the requests meanwhile.
+			eventually(t, "the connection is replaced", func() bool { return !ask() || s.Nodes()[0].Replaced > 0 })
 		})
 	}
 }

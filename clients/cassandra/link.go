@@ -19,14 +19,14 @@ type link struct {
 }
 
 // open connects a driver, once.
-func (s *Session) open() (*link, error) {
+func (s *Session) open(ctx context.Context) (*link, error) {
 	c := &s.config
 	var said reason
 	nodes := driver.NewNodes(driver.Limits{Suspect: c.SuspectAfter, SuspectFor: c.SuspectFor, Connections: c.Connections,
 		Orphans: c.OrphanLimit, Silence: c.SilenceLimit, Quiet: c.QuietLimit})
 	cfg := s.driverConfig()
 	cfg.Nodes, cfg.Log = nodes, said.log(c.Log)
-	d, err := gocqldriver.Connect(cfg, c.TLS)
+	d, err := gocqldriver.Connect(ctx, cfg, c.TLS)
 	if err != nil {
 		return nil, s.connectError(said.of(err))
 	}
@@ -35,10 +35,18 @@ func (s *Session) open() (*link, error) {
 
 func (s *Session) driverConfig() driver.Config {
 	c := &s.config
-	return driver.Config{
+	cfg := driver.Config{
 		Hosts: c.Hosts, Port: c.Port, Keyspace: c.Keyspace, LocalDC: c.LocalDC, RemoteDCs: c.Failover != nil, Username: c.Username, Password: string(c.Password),
 		Connections: c.Connections, ConnectTimeout: c.ConnectTimeout, RequestTimeout: c.longest(), Payload: c.Payload,
+		Authenticators: c.Authenticators,
 	}
+	if c.Credentials != nil {
+		cfg.Credentials = func(ctx context.Context) (username, password string, err error) {
+			username, secret, err := c.Credentials(ctx)
+			return username, string(secret), err
+		}
+	}
+	return cfg
 }
 
 // do sends a request by the driver in use, and begins to search for the cluster
@@ -118,7 +126,7 @@ func (s *Session) find() {
 		if old.nodes.Connected() {
 			return
 		}
-		l, err := s.open()
+		l, err := s.open(s.ctx)
 		if err != nil {
 			s.note("looking for the cluster: " + err.Error())
 			continue

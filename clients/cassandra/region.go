@@ -17,7 +17,8 @@ type Failover struct {
 	// Guard is what the remote data centre is asked under: a bulkhead, a breaker, a
 	// budget and a rate limit of its own, so that one data centre's outage does not
 	// become the other's overload. Its Operations and Default are made from the
-	// profiles and must be empty. The zero value: DefaultFailoverGuard.
+	// profiles and must be empty. What it does not have is
+	// DefaultFailoverGuard's.
 	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
 	_     struct{}
 }
@@ -35,10 +36,9 @@ func DefaultFailoverGuard() resilience.Policy {
 // withDefaults fills in zero fields. The guard's name is the local one's and the data
 // centre.
 func (f Failover) withDefaults(local string) Failover {
-	if f.Guard.Name == "" && f.Guard.Bulkhead.Limit == 0 && f.Guard.Breaker == nil {
-		f.Guard = DefaultFailoverGuard()
-	}
-	orDefault(&f.Guard.Name, local+"."+f.DataCenter)
+	byDefault := DefaultFailoverGuard()
+	byDefault.Name = local + "." + f.DataCenter
+	f.Guard = completed(f.Guard, byDefault)
 	return f
 }
 

@@ -42,7 +42,7 @@ func scripted(t *testing.T, c cqltest.Config, change ...func(*cassandra.Config))
 func scriptedSession(t *testing.T, cluster *cqltest.Cluster, change ...func(*cassandra.Config)) *cassandra.Session {
 	t.Helper()
 	guard := cassandra.DefaultGuard()
-	guard.Breaker = nil
+	guard.Breaker = &resilience.BreakerPolicy{Mode: resilience.BreakerDisabled}
 	guard.Budget = &resilience.BudgetPolicy{Ratio: 1, Burst: 1000}
 	cfg := cassandra.Config{Hosts: cluster.Hosts(), Port: cluster.Port(), Keyspace: "ks", LocalDC: "dc1", Guard: guard,
 		Profiles: scriptedProfiles(), DefaultProfile: "read"}

@@ -102,7 +102,7 @@ const dialPause = 200 * time.Millisecond
 // dial connects the driver.
 func (s *Session) dial(ctx context.Context) error {
 	for {
-		l, final := s.open()
+		l, final := s.open(ctx)
 		if final == nil {
 			if err := s.verify(ctx, l); err != nil {
 				l.driver.Close()
@@ -111,7 +111,7 @@ func (s *Session) dial(ctx context.Context) error {
 			s.link.Store(l)
 			return nil
 		}
-		if !errors.Is(final, ErrUnavailable) && !errors.Is(final, ErrTimedOut) {
+		if !errors.Is(final, ErrUnavailable) && !errors.Is(final, ErrTimedOut) && ctx.Err() == nil {
 			return final
 		}
 		if !waited(ctx, dialPause) {
@@ -157,9 +157,13 @@ func (s *Session) connectError(err error) error {
 	text := strings.ToLower(f.Message)
 	at := strings.Join(s.config.Hosts, ", ")
 	switch {
-	case f.Cause == driver.Credentials, strings.Contains(text, "authentication"), strings.Contains(text, "and/or password"),
-		strings.Contains(text, "authenticator"):
-		e.Kind, e.Message = ErrInvalid, "the cluster at "+at+" refuses the credentials; check Username and Password"
+	case strings.Contains(text, "unexpected authenticator"):
+		e.Kind, e.Message = ErrInvalid, "the cluster at "+at+" wants a way to log in that this client does not know: "+plain(f.Message)+
+			"; if it takes a name and a password, name its class in Authenticators"
+	case strings.Contains(text, "credentials are not to be had"):
+		e.Kind, e.Message = ErrUnavailable, plain(f.Message)
+	case f.Cause == driver.Credentials, strings.Contains(text, "authentication"), strings.Contains(text, "and/or password"):
+		e.Kind, e.Message = ErrInvalid, "the cluster at "+at+" refuses the credentials: "+plain(f.Message)+"; check Username and Password, or what Credentials returns"
 	case f.Cause == driver.Invalid && strings.Contains(text, "keyspace"), strings.Contains(text, "keyspace") && strings.Contains(text, "does not exist"):
 		e.Kind, e.Message = ErrInvalid, fmt.Sprintf("keyspace %q does not exist; create it, or leave Keyspace empty", s.config.Keyspace)
 	case strings.Contains(text, "x509"), strings.Contains(text, "tls:"):

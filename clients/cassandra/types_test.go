@@ -50,7 +50,7 @@ func TestEachTypeGoesThereAndBack(t *testing.T) {
 	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
 	home := address{"Main", 12345, []string{"1", "2"}}
 	homeMap := map[string]any{"street": "Main", "zip_code": 12345, "phones": []string{"1", "2"}}
-	for i, c := range []struct {
+	all := []struct {
 		cql       string
 		bind      any
 		want      any // as its Go type; nil: bind
@@ -101,16 +101,21 @@ func TestEachTypeGoesThereAndBack(t *testing.T) {
 		{cql: "vector<varint, 2>", bind: []*big.Int{huge, big.NewInt(1)}},
 		{cql: "vector<frozen<list<int>>, 2>", bind: [][]int{{1}, {2, 3}}},
 		{cql: "vector<frozen<vector<int, 2>>, 2>", bind: [][]int{{1, 2}, {3, 4}}},
-	} {
+	}
+	create := "CREATE TABLE types (id int PRIMARY KEY, z text"
+	for i, c := range all {
+		create += fmt.Sprintf(", v%d %s", i, c.cql)
+	}
+	ddl(t, s, create+")")
+	for i, c := range all {
 		if c.want == nil {
 			c.want = c.bind
 		}
 		if c.asMap == nil {
 			c.asMap = c.want
 		}
-		name := fmt.Sprintf("types%d", i)
-		ddl(t, s, "CREATE TABLE "+name+" (id int PRIMARY KEY, v "+c.cql+", z text)")
-		insert, read := "INSERT INTO "+name+" (id, v, z) VALUES (?, ?, 'end')", "SELECT * FROM "+name+" WHERE id = ?"
+		name := fmt.Sprintf("v%d", i)
+		insert, read, scan := "INSERT INTO types (id, "+name+", z) VALUES (?, ?, 'end')", "SELECT * FROM types WHERE id = ?", "SELECT "+name+" FROM types WHERE id = ?"
 		for k, bind := range append([]any{c.bind}, c.otherwise...) {
 			if err := s.Query(insert, k, bind).Profile("write").Exec(); err != nil {
 				t.Errorf("%s: bind %T: %v", c.cql, bind, err)
@@ -121,12 +126,12 @@ func TestEachTypeGoesThereAndBack(t *testing.T) {
 				want = reflect.ValueOf(c.want)
 			}
 			into := reflect.New(want.Type())
-			if err := s.Query("SELECT v FROM "+name+" WHERE id = ?", k).Scan(into.Interface()); err != nil || !reflect.DeepEqual(into.Elem().Interface(), want.Interface()) {
+			if err := s.Query(scan, k).Scan(into.Interface()); err != nil || !reflect.DeepEqual(into.Elem().Interface(), want.Interface()) {
 				t.Errorf("%s: scanned %v, want %v: %v", c.cql, into.Elem(), want, err)
 			}
 			row := map[string]any{}
-			if err := s.Query(read, k).MapScan(row); err != nil || !reflect.DeepEqual(row["v"], c.asMap) || row["z"] != "end" {
-				t.Errorf("%s: the map has %#v, want %#v: %v", c.cql, row["v"], c.asMap, err)
+			if err := s.Query(read, k).MapScan(row); err != nil || !reflect.DeepEqual(row[name], c.asMap) || row["z"] != "end" {
+				t.Errorf("%s: the map has %#v, want %#v: %v", c.cql, row[name], c.asMap, err)
 			}
 		}
 		batch := s.NewBatch(cassandra.LoggedBatch).Profile("write").Query(insert, 100, nil).Query(insert, 101, c.bind)
@@ -137,23 +142,23 @@ func TestEachTypeGoesThereAndBack(t *testing.T) {
 		pointer := reflect.New(reflect.PointerTo(reflect.TypeOf(c.want)))
 		pointer.Elem().Set(reflect.New(reflect.TypeOf(c.want)))
 		row := map[string]any{}
-		err := errors.Join(s.Query("SELECT v FROM "+name+" WHERE id = ?", 100).Scan(pointer.Interface()), s.Query(read, 100).MapScan(row))
+		err := errors.Join(s.Query(scan, 100).Scan(pointer.Interface()), s.Query(read, 100).MapScan(row))
 		// The driver can't write a null tuple: its elements are null.
 		null := strings.HasPrefix(c.cql, "tuple")
-		if err != nil || row["v"] != nil && !null || !pointer.Elem().IsNil() && !null {
-			t.Errorf("%s: null is %v and %v: %v", c.cql, row["v"], pointer.Elem(), err)
+		if err != nil || row[name] != nil && !null || !pointer.Elem().IsNil() && !null {
+			t.Errorf("%s: null is %v and %v: %v", c.cql, row[name], pointer.Elem(), err)
 		}
 		for r := range s.Query(read, 100).Rows() {
-			if r.Get("v") != nil && !null {
-				t.Errorf("%s: Get has %v for null", c.cql, r.Get("v"))
+			if r.Get(name) != nil && !null {
+				t.Errorf("%s: Get has %v for null", c.cql, r.Get(name))
 			}
 		}
-		res, err := s.Query("INSERT INTO "+name+" (id, v) VALUES (101, ?) IF NOT EXISTS", c.bind).Profile("cas").CAS()
-		if err != nil || res.Outcome != cassandra.NotApplied || len(res.Current) != 1 || !reflect.DeepEqual(res.Current[0]["v"], c.asMap) {
+		res, err := s.Query("INSERT INTO types (id, "+name+") VALUES (101, ?) IF NOT EXISTS", c.bind).Profile("cas").CAS()
+		if err != nil || res.Outcome != cassandra.NotApplied || len(res.Current) != 1 || !reflect.DeepEqual(res.Current[0][name], c.asMap) {
 			t.Errorf("%s: a conditional write: %+v, %v", c.cql, res, err)
 		}
-		res, err = s.NewBatch(cassandra.LoggedBatch).Query("INSERT INTO "+name+" (id, v) VALUES (101, ?) IF NOT EXISTS", c.bind).Profile("cas").CAS()
-		if err != nil || res.Outcome != cassandra.NotApplied || len(res.Current) != 1 || !reflect.DeepEqual(res.Current[0]["v"], c.asMap) {
+		res, err = s.NewBatch(cassandra.LoggedBatch).Query("INSERT INTO types (id, "+name+") VALUES (101, ?) IF NOT EXISTS", c.bind).Profile("cas").CAS()
+		if err != nil || res.Outcome != cassandra.NotApplied || len(res.Current) != 1 || !reflect.DeepEqual(res.Current[0][name], c.asMap) {
 			t.Errorf("%s: a conditional batch: %+v, %v", c.cql, res, err)
 		}
 	}

@@ -107,9 +107,15 @@ type Config struct {
 	Keyspace string
 	LocalDC  string
 	// RemoteDCs says that calls may name another data centre than LocalDC.
-	RemoteDCs      bool
-	Username       string
-	Password       string
+	RemoteDCs bool
+	Username  string
+	Password  string
+	// Credentials returns a name and a password for a connection that is opened, in place
+	// of Username and Password. Nil: these.
+	Credentials func(context.Context) (username, password string, err error)
+	// Authenticators are classes of the server that may be shown the password besides
+	// those that the driver knows.
+	Authenticators []string
 	Connections    int
 	ConnectTimeout time.Duration
 	// RequestTimeout bounds what no attempt bounds: heartbeats, preparing.

@@ -26,7 +26,7 @@ func TestBothDrivers(t *testing.T) {
 		name    string
 		connect func(driver.Config) (driver.Session, error)
 	}{
-		{"gocql", func(c driver.Config) (driver.Session, error) { return gocqldriver.Connect(c, nil) }},
+		{"gocql", func(c driver.Config) (driver.Session, error) { return gocqldriver.Connect(t.Context(), c, nil) }},
 		{"apache", Connect},
 	} {
 		t.Run(d.name, func(t *testing.T) {

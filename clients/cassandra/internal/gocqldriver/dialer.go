@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,19 +24,62 @@ const redialAfter = 200 * time.Millisecond
 // dialer opens connections and keeps a handle on each, so that one can be closed
 // without the driver's help.
 type dialer struct {
-	nodes   *driver.Nodes
-	tls     *tls.Config
-	timeout time.Duration
+	nodes    *driver.Nodes
+	tls      *tls.Config
+	timeout  time.Duration
+	connects *connects
+
+	mu sync.Mutex
+	// connecting ends the driver's attempt to connect, which heeds no context of its
+	// caller's; nil once that has ended. Stops are for what waits for its end.
+	connecting context.Context
+	stops      []func() bool
+}
+
+// connected lets go of the context that Connect was given.
+func (d *dialer) connected() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, stop := range d.stops {
+		stop()
+	}
+	d.connecting, d.stops = nil, nil
+}
+
+// within binds a dial to the context that Connect was given, while it connects.
+func (d *dialer) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.connecting != nil {
+		d.stops = append(d.stops, context.AfterFunc(d.connecting, cancel))
+	}
+	return ctx, cancel
+}
+
+// binds closes a connection with the context that Connect was given, while it connects.
+func (d *dialer) binds(conn *dialed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.connecting != nil {
+		d.stops = append(d.stops, context.AfterFunc(d.connecting, func() { _ = conn.tcp.Close() }))
+	}
 }
 
 // DialHost implements gocql.HostDialer. The connection is one on which the node has
 // answered.
 func (d *dialer) DialHost(ctx context.Context, host *gocql.HostInfo) (*gocql.DialedHost, error) {
 	address := addressOf(host)
+	if err := d.connects.mayDial(address); err != nil {
+		return nil, err
+	}
+	ctx, cancel := d.within(ctx)
+	defer cancel()
 	conn, err := d.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
+	d.binds(conn)
 	conn.tcp.closed = d.nodes.Node(address, host.DataCenter()).Opened(conn.tcp)
 	return &gocql.DialedHost{Conn: conn.Conn}, nil
 }
@@ -44,7 +87,8 @@ func (d *dialer) DialHost(ctx context.Context, host *gocql.HostInfo) (*gocql.Dia
 // dialed is a connection, and the TCP connection below it.
 type dialed struct {
 	net.Conn
-	tcp *connection
+	tcp     *connection
+	version byte // of the protocol
 }
 
 // dial connects within the timeout: the first of several tries on which the node
@@ -97,15 +141,24 @@ func (d *dialer) dial(ctx context.Context, address string) (*dialed, error) {
 	return nil, first
 }
 
-// try opens one connection and greets the node.
+// try opens one connection and greets the node, once more in its own version if it is an
+// old one.
 func (d *dialer) try(ctx context.Context, address string) (*dialed, error) {
+	conn, err := d.open(ctx, address, newestVersion)
+	if errors.Is(err, errOldVersion) {
+		conn, err = d.open(ctx, address, oldestVersion)
+	}
+	return conn, err
+}
+
+func (d *dialer) open(ctx context.Context, address string, version byte) (*dialed, error) {
 	nd := net.Dialer{KeepAlive: 15 * time.Second}
 	raw, err := nd.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	tcp := &connection{TCPConn: raw.(*net.TCPConn)}
-	conn := &dialed{Conn: tcp, tcp: tcp}
+	conn := &dialed{Conn: tcp, tcp: tcp, version: version}
 	// What follows ends with the context.
 	stop := context.AfterFunc(ctx, func() { _ = tcp.Close() })
 	if d.tls != nil {
@@ -113,7 +166,7 @@ func (d *dialer) try(ctx context.Context, address string) (*dialed, error) {
 		conn.Conn, err = secured, secured.HandshakeContext(ctx)
 	}
 	if err == nil {
-		err = greet(conn)
+		err = greet(conn, version)
 	}
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -143,15 +196,24 @@ const (
 	maxGreeting = 64 << 10
 )
 
-// options is an OPTIONS frame of protocol version 4, on stream 0.
-var options = []byte{0x04, 0x00, 0x00, 0x00, 0x05, 0x00, 0x00, 0x00, 0x00}
+// The versions of the protocol that the driver speaks with nodes of today, and with those
+// before Cassandra 2.2.
+const (
+	newestVersion = 4
+	oldestVersion = 3
+)
 
-var errNotCQL = errors.New("what answers there does not speak Cassandra's native protocol")
+var (
+	errNotCQL     = errors.New("what answers there does not speak Cassandra's native protocol")
+	errOldVersion = errors.New("the node speaks an older version of the protocol")
+)
 
 // greet asks the node for its options and drops the answer, whatever it says: that
-// it says anything is what we want to know.
-func greet(conn io.ReadWriter) error {
-	if _, err := conn.Write(options); err != nil {
+// it says anything is what we want to know. An old node answers in its own version, and
+// closes the connection.
+func greet(conn io.ReadWriter, version byte) error {
+	const optionsCode, errorCode = 0x05, 0x00
+	if _, err := conn.Write([]byte{version, 0, 0, 0, optionsCode, 0, 0, 0, 0}); err != nil {
 		return err
 	}
 	var header [headerBytes]byte
@@ -162,23 +224,11 @@ func greet(conn io.ReadWriter) error {
 	if header[0]&0x80 == 0 || length > maxGreeting {
 		return errNotCQL
 	}
+	if header[4] == errorCode && header[0]&0x7f < version {
+		return errOldVersion
+	}
 	_, err := io.CopyN(io.Discard, conn, int64(length))
 	return err
-}
-
-// Answers returns the address of a contact point that speaks to us, "" if none does.
-func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (address string) {
-	d := &dialer{tls: tlsConfig, timeout: c.ConnectTimeout}
-	for _, host := range c.Hosts {
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			host = net.JoinHostPort(host, strconv.Itoa(c.Port))
-		}
-		if conn, err := d.dial(ctx, host); err == nil {
-			_ = conn.Close() // it was opened to see that it can be
-			return conn.tcp.RemoteAddr().String()
-		}
-	}
-	return ""
 }
 
 // connection tells when it is closed, and whether it is silent. It embeds the TCP

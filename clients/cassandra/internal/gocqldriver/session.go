@@ -18,6 +18,7 @@ import (
 type session struct {
 	gocql     *gocql.Session
 	hosts     *hosts
+	connects  *connects
 	payload   func(context.Context) map[string][]byte // nil: none
 	routes    recent.Map[string, *route]
 	templates templates
@@ -29,22 +30,60 @@ var _ driver.Session = (*session)(nil)
 // then given up: callers can't leave while the driver writes.
 const writeTimeout = 2 * time.Second
 
-// Connect opens a session. It tries once; the error is a *driver.Failure.
-func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
+// Connect opens a session. It tries once, within the context; the error is a
+// *driver.Failure. Values of the context carry over to c.Credentials.
+func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if c.Nodes == nil {
 		c.Nodes = driver.NewNodes(driver.Limits{})
 	}
-	session := &session{hosts: &hosts{nodes: c.Nodes}, payload: c.Payload}
+	cs := &connects{}
+	dialer := &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout, connects: cs, connecting: ctx}
+	defer dialer.connected()
+	found, err := dialer.contacts(ctx, c.Hosts, c.Port)
+	if err != nil {
+		return nil, err
+	}
+	c.Hosts = nil
+	version := byte(newestVersion)
+	for _, contact := range found {
+		c.Hosts = append(c.Hosts, contact.address)
+		version = min(version, contact.version)
+	}
+	session := &session{hosts: &hosts{nodes: c.Nodes}, connects: cs}
+	if version > oldestVersion {
+		session.payload = c.Payload
+	}
+	cfg := clusterConfig(c, version)
+	cfg.StreamObserver = observer{session.hosts}
+	cfg.ConnectObserver = cs
+	cfg.HostDialer = dialer
+	cfg.PoolConfig.HostSelectionPolicy = newHostPolicy(c, session.hosts)
+	cfg.AuthProvider = login(context.WithoutCancel(ctx), c)
+	s, err := cfg.CreateSession()
+	if err != nil {
+		f := failure(err)
+		if why := cs.reason.Load(); why != nil && why.Cause == driver.Credentials {
+			return nil, why
+		}
+		return nil, f
+	}
+	session.gocql = s
+	return session, nil
+}
+
+// clusterConfig is the driver's configuration. What the driver would do by itself is off:
+// the guard does it.
+func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	cfg := gocql.NewCluster(c.Hosts...)
 	if c.Port != 0 {
 		cfg.Port = c.Port
 	}
+	cfg.ProtoVersion = int(version)
 	cfg.Keyspace = c.Keyspace
 	cfg.Timeout = c.RequestTimeout
 	cfg.ConnectTimeout = c.ConnectTimeout
 	cfg.WriteTimeout = min(c.RequestTimeout, writeTimeout)
 	cfg.NumConns = c.Connections
-	// What the driver would do by itself is off: the guard does it.
 	cfg.RetryPolicy = nil
 	cfg.ConvictionPolicy = neverConvict{}
 	cfg.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: 50 * time.Millisecond}
@@ -56,20 +95,10 @@ func Connect(c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	// A node's "down" reaches us as failures of its own; to act on the cluster's
 	// gossip too would take nodes out of use that still answer.
 	cfg.Events.DisableNodeStatusEvents = true
-	cfg.MaxWaitSchemaAgreement = 10 * time.Second
-	cfg.StreamObserver = observer{session.hosts}
-	cfg.HostDialer = &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout}
-	cfg.PoolConfig.HostSelectionPolicy = newHostPolicy(c, session.hosts)
+	// The client waits for the schema by itself, and tells what came of it.
+	cfg.MaxWaitSchemaAgreement = time.Nanosecond
 	cfg.Logger = logger{log: c.Log}
-	if c.Username != "" {
-		cfg.Authenticator = gocql.PasswordAuthenticator{Username: c.Username, Password: c.Password}
-	}
-	s, err := cfg.CreateSession()
-	if err != nil {
-		return nil, failure(err)
-	}
-	session.gocql = s
-	return session, nil
+	return cfg
 }
 
 // exchange is a request and its answer, in one piece of memory.
@@ -280,6 +309,7 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	default:
 		f.Message, f.Err = fmt.Sprintf("the request can't be built (%T)", err), nil
 	}
+	s.connects.explain(f)
 	a.Left(f)
 	f.Coordinator = a.Coordinator()
 	return f
@@ -297,7 +327,7 @@ func (neverConvict) Reset(*gocql.HostInfo)                  {}
 type logger struct{ log func(string) }
 
 func (l logger) line(text string) {
-	if l.log != nil {
+	if l.log != nil && !strings.Contains(text, "schema versions not consistent") {
 		l.log(strings.TrimSpace(text))
 	}
 }

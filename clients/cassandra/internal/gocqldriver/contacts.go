@@ -1,0 +1,128 @@
+package gocqldriver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
+)
+
+// othersGrace is how long other contact points may take to answer after the first.
+const othersGrace = 20 * time.Millisecond
+
+// contact is a contact point that has answered.
+type contact struct {
+	address string
+	version byte // of the protocol
+}
+
+// contacts asks all contact points at the same time, each within the dialer's timeout, and
+// returns those that answer about as soon as the first does. One that hangs, or whose name
+// is not resolved, keeps nobody waiting, and the context ends it all.
+func (d *dialer) contacts(ctx context.Context, hosts []string, port int) ([]contact, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	type result struct {
+		contact contact
+		err     error
+	}
+	results := make(chan result)
+	var asked sync.WaitGroup
+	for _, host := range hosts {
+		asked.Go(func() {
+			addresses, err := lookUp(ctx, host, port)
+			if err != nil {
+				results <- result{err: err}
+				return
+			}
+			var each sync.WaitGroup
+			for _, address := range addresses {
+				each.Go(func() {
+					conn, err := d.dial(ctx, address)
+					if err != nil {
+						results <- result{err: err}
+						return
+					}
+					found := contact{conn.tcp.RemoteAddr().String(), conn.version}
+					_ = conn.Close() // it was opened to see that it can be
+					results <- result{contact: found}
+				})
+			}
+			each.Wait()
+		})
+	}
+	go func() {
+		asked.Wait()
+		close(results)
+	}()
+	var found []contact
+	var errs []error
+	for r := range results { // until all have ended
+		if r.err != nil {
+			errs = append(errs, r.err)
+			continue
+		}
+		if len(found) == 0 {
+			defer time.AfterFunc(othersGrace, cancel).Stop()
+		}
+		found = append(found, r.contact)
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	return nil, &driver.Failure{Cause: driver.NoConnections, Code: -1, Message: summed(errs), Err: errors.Join(errs...)}
+}
+
+// summed are the texts of some errors, each once.
+func summed(errs []error) string {
+	var texts []string
+	for _, err := range errs {
+		if !slices.Contains(texts, err.Error()) {
+			texts = append(texts, err.Error())
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// lookUp returns the addresses of a contact point: an address or a name, with or without a
+// port.
+func lookUp(ctx context.Context, host string, port int) ([]string, error) {
+	name, own, err := net.SplitHostPort(host)
+	if err != nil {
+		name, own = strings.Trim(host, "[]"), strconv.Itoa(port)
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return []string{net.JoinHostPort(name, own)}, nil
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("the name %s is not resolved in time: %w", name, ctx.Err())
+		}
+		return nil, err
+	}
+	var all []string
+	for _, ip := range ips {
+		all = append(all, net.JoinHostPort(ip.Unmap().String(), own))
+	}
+	return all, nil
+}
+
+// Answers returns the address of a contact point that speaks to us, "" if none does.
+func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (address string) {
+	d := &dialer{tls: tlsConfig, timeout: c.ConnectTimeout}
+	found, err := d.contacts(ctx, c.Hosts, c.Port)
+	if err != nil {
+		return ""
+	}
+	return found[0].address
+}
