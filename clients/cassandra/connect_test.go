@@ -116,7 +116,9 @@ func TestPasswordsRotate(t *testing.T) {
 	var secret atomic.Value
 	secret.Store(cassandra.Secret("old"))
 	s := scriptedSession(t, cluster, func(c *cassandra.Config) {
-		c.Credentials = func(ctx context.Context) (string, cassandra.Secret, error) { return "me", secret.Load().(cassandra.Secret), ctx.Err() }
+		c.Credentials = func(ctx context.Context) (string, cassandra.Secret, error) {
+			return "me", secret.Load().(cassandra.Secret), ctx.Err()
+		}
 	})
 	ask := func() error { return s.Query(selectV, "a").Profile("brief").Exec() }
 	if err := ask(); err != nil {
@@ -137,7 +139,9 @@ func TestPasswordsRotate(t *testing.T) {
 	eventually(t, "the new password is shown", func() bool { return ask() == nil })
 
 	for name, bad := range map[string]func(context.Context) (string, cassandra.Secret, error){
-		"error": func(context.Context) (string, cassandra.Secret, error) { return "", "", errors.New("the vault is shut") },
+		"error": func(context.Context) (string, cassandra.Secret, error) {
+			return "", "", errors.New("the vault is shut")
+		},
 		"panic": func(context.Context) (string, cassandra.Secret, error) { panic(errors.New("hunter2")) },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
