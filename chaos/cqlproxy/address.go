@@ -4,67 +4,123 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // addresses maps the nodes' own addresses to those that the proxy listens on. It does
 // not change.
-type addresses []struct{ node, listen netip.AddrPort }
+type addresses []pair
+
+// pair is a node's own address and that of its proxy.
+type pair struct{ node, listen netip.AddrPort }
 
 // find is where the proxy listens for the node. A port of 0 is one that isn't known.
-func (a addresses) find(ip netip.Addr, port uint16) (netip.AddrPort, bool) {
-	for _, pair := range a {
-		if pair.node.Addr() == ip && (port == 0 || pair.node.Port() == port) {
-			return pair.listen, true
+func (a addresses) find(ip netip.Addr, port uint16) (pair, bool) {
+	for _, p := range a {
+		if p.node.Addr() == ip && (port == 0 || p.node.Port() == port) {
+			return p, true
 		}
 	}
-	return netip.AddrPort{}, false
+	return pair{}, false
 }
 
-// rows rewrites an answer about nodes. Rows of nodes that no proxy stands before are
-// left out.
-func (a addresses) rows(in answer) (frame, error) {
+// dialed are the columns of what clients dial, in the order in which drivers look for it,
+// each with the column of its port.
+var dialed = [][2]string{{"native_address", "native_port"}, {"rpc_address", "rpc_port"}, {"broadcast_address", ""}, {"peer", ""}}
+
+// rows rewrites the answer to a statement about nodes. Rows of nodes that no proxy stands
+// before are left out. own is the node that answers, which system.local is about.
+func (a addresses) rows(in answer, s *statement, own pair) (frame, error) {
 	r, err := readRows(in)
 	if err != nil {
 		return nil, err
 	}
-	column := make(map[string]int)
-	for i, name := range r.columns {
-		column[name] = i
+	about := nodeRows{addresses: a, types: r.types, aliases: aliases(s.text)}
+	if s.table == "local" {
+		about.own = &own
 	}
-	r.data = slices.DeleteFunc(r.data, func(row [][]byte) bool { return !a.row(row, column) })
+	for _, name := range r.columns {
+		if expression, is := about.aliases[name]; is {
+			name = expression
+		}
+		about.names = append(about.names, strings.ToLower(name))
+	}
+	r.data = slices.DeleteFunc(r.data, func(row [][]byte) bool { return !about.rewrite(row) })
 	return in.with(r.encode()), nil
 }
 
-// row rewrites a node's row; false if no proxy stands before the node.
-func (a addresses) row(row [][]byte, column map[string]int) bool {
-	// What clients dial, in the order in which drivers look for it. The others, such as
-	// peer, are the node's names among nodes and keys of the table: they stay.
-	for _, pair := range [][2]string{{"native_address", "native_port"}, {"rpc_address", "rpc_port"}, {"broadcast_address", ""}, {"peer", ""}} {
-		i, ok := column[pair[0]]
-		if !ok {
-			continue
+// nodeRows is the columns of an answer about nodes.
+type nodeRows struct {
+	addresses
+	own     *pair    // the node that every row is about; nil: the row says
+	names   []string // what the columns are, whatever the statement calls them
+	types   []int
+	aliases map[string]string
+}
+
+// rewrite rewrites a node's row; false if no proxy stands before the node.
+func (n *nodeRows) rewrite(row [][]byte) bool {
+	by, p, known, named := n.node(row)
+	if named && !known {
+		return false
+	}
+	if !known {
+		if n.own == nil {
+			return true // nothing in it can be dialed
 		}
-		ip, ok := netip.AddrFromSlice(row[i])
+		p = *n.own
+	}
+	for i, value := range row {
+		switch n.types[i] {
+		case typeInet:
+			ip, ok := netip.AddrFromSlice(value)
+			if ok && ip.Unmap() == p.node.Addr() && n.replaces(n.names[i], by) {
+				row[i] = p.listen.Addr().AsSlice()
+			}
+		case typeInt:
+			if len(value) == 4 && (n.names[i] == "native_port" || n.names[i] == "rpc_port") {
+				row[i] = binary.BigEndian.AppendUint32(nil, uint32(p.listen.Port()))
+			}
+		case typeText, typeASCII:
+			row[i] = n.text(n.names[i], value, by, p)
+		}
+	}
+	return true
+}
+
+// replaces says whether an address in a column becomes the proxy's. Peer is the node's name
+// among nodes and a key of the table, by which drivers ask for the row: it stays, unless
+// the row has nothing else that clients dial.
+func (n *nodeRows) replaces(column, by string) bool { return column != "peer" || by == "peer" }
+
+// node finds the node that a row is about: by is the column that says it. named says that
+// there is one, known that a proxy stands before the node.
+func (n *nodeRows) node(row [][]byte) (by string, p pair, known, named bool) {
+	fields := make(map[string]netip.Addr)
+	ports := make(map[string]uint16)
+	for i, value := range row {
+		switch n.types[i] {
+		case typeInet:
+			if ip, ok := netip.AddrFromSlice(value); ok {
+				fields[n.names[i]] = ip.Unmap()
+			}
+		case typeInt:
+			if len(value) == 4 {
+				ports[n.names[i]] = uint16(binary.BigEndian.Uint32(value))
+			}
+		case typeText, typeASCII:
+			n.fields(n.names[i], value, fields, ports)
+		}
+	}
+	for _, names := range dialed {
+		ip, ok := fields[names[0]]
 		if !ok || ip.IsUnspecified() {
 			continue
 		}
-		port, hasPort := column[pair[1]]
-		hasPort = hasPort && len(row[port]) == 4
-		var known uint16
-		if hasPort {
-			known = uint16(binary.BigEndian.Uint32(row[port]))
-		}
-		listen, ok := a.find(ip.Unmap(), known)
-		if !ok {
-			return false
-		}
-		row[i] = listen.Addr().AsSlice()
-		if hasPort {
-			row[port] = binary.BigEndian.AppendUint32(nil, uint32(listen.Port()))
-		}
-		return true
+		p, known := n.find(ip, ports[names[1]])
+		return names[0], p, known, true
 	}
-	return true // nothing in it can be dialled
+	return "", pair{}, false, false
 }
 
 // event rewrites an event about a node; nil if no proxy stands before the node. Other
@@ -81,15 +137,15 @@ func (a addresses) event(in answer) frame {
 	if !ok || c.short {
 		return in.frame
 	}
-	listen, ok := a.find(ip.Unmap(), uint16(port))
+	p, ok := a.find(ip.Unmap(), uint16(port))
 	if !ok {
 		return nil
 	}
 	out := appendString(nil, kind)
 	out = appendString(out, change)
-	out = append(out, byte(len(listen.Addr().AsSlice())))
-	out = append(out, listen.Addr().AsSlice()...)
-	return in.with(binary.BigEndian.AppendUint32(out, uint32(listen.Port())))
+	out = append(out, byte(len(p.listen.Addr().AsSlice())))
+	out = append(out, p.listen.Addr().AsSlice()...)
+	return in.with(binary.BigEndian.AppendUint32(out, uint32(p.listen.Port())))
 }
 
 // appendString appends a [string].

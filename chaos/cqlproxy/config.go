@@ -34,7 +34,7 @@ type Config struct {
 	// protocol. It is called on the connection's goroutine, with no lock held; calls
 	// overlap. Optional.
 	OnError func(error)
-	_      struct{}
+	_       struct{}
 }
 
 // Node is one Cassandra node.

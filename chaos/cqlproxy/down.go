@@ -130,7 +130,7 @@ func (l *link) learn(m *mark, f frame) frame {
 			l.mu.Unlock()
 		}
 	case kind == resultRows && m.rewrite:
-		out, err := l.proxy.addresses.rows(a)
+		out, err := l.proxy.addresses.rows(a, r.statement, l.node.pair)
 		if err != nil {
 			l.failed(fmt.Errorf("cannot rewrite addresses in the answer to %q, which is passed as it is: %w", r.statement.text, err))
 			return f

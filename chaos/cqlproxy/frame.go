@@ -70,8 +70,11 @@ func newFrame(version byte, flags byte, stream int16, op byte, body []byte) fram
 // protocolError is what a peer did that no later byte can mend.
 type protocolError struct {
 	version int // that the peer spoke, if it is another one than ours; else 0
-	stream  int16
-	text    string
+	// offers says that it is the first request of a client that looks for a version that
+	// both speak, which is how drivers begin.
+	offers bool
+	stream int16
+	text   string
 }
 
 func (e *protocolError) Error() string { return e.text }
@@ -83,7 +86,7 @@ func split(b []byte, limit int, response bool) (f frame, need int, err *protocol
 		return nil, headerBytes, nil
 	}
 	if v := int(b[0] & 0x7f); v < minVersion || v > maxVersion {
-		return nil, 0, &protocolError{version: v, stream: streamOf(b), text: fmt.Sprintf("Invalid or unsupported protocol version (%d); supported versions are (3/v3, 4/v4, 5/v5)", v)}
+		return nil, 0, &protocolError{version: v, offers: offers(b), stream: streamOf(b), text: fmt.Sprintf("Invalid or unsupported protocol version (%d); supported versions are (3/v3, 4/v4, 5/v5)", v)}
 	}
 	if is := b[0]&0x80 != 0; is != response {
 		return nil, 0, &protocolError{stream: streamOf(b), text: fmt.Sprintf("Wrong protocol direction: the frame's version byte is 0x%02x", b[0])}
@@ -99,6 +102,16 @@ func split(b []byte, limit int, response bool) (f frame, need int, err *protocol
 		return nil, n, nil
 	}
 	return frame(b[:n:n]), 0, nil
+}
+
+// offers says whether a frame of whatever version is a request to begin with: OPTIONS or
+// STARTUP.
+func offers(b []byte) bool {
+	op := 4
+	if b[0] < minVersion {
+		op = 3
+	}
+	return b[0]&0x80 == 0 && len(b) > op && (b[op] == opOptions || b[op] == opStartup)
 }
 
 // streamOf is the stream id in a header that may be cut short, or of version 1 or 2,

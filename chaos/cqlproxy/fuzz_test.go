@@ -142,7 +142,7 @@ func FuzzRequest(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if _, err := (addresses{}).rows(a); err == nil && op != opResult {
+			if _, err := (addresses{}).rows(a, &statement{}, pair{}); err == nil && op != opResult {
 				continue
 			}
 			(addresses{}).event(a)

@@ -128,7 +128,9 @@ func (l *link) over(err error) {
 // refuse answers a client that broke the protocol as a node does, and ends the link.
 // version is that of the client's last frame.
 func (l *link) refuse(broken *protocolError, version byte, inSegments bool) {
-	l.failed(fmt.Errorf("a client broke the protocol: %w", broken))
+	if !broken.offers || l.started {
+		l.failed(fmt.Errorf("a client broke the protocol: %w", broken))
+	}
 	answer := errorFrame(version, broken.stream, codeProtocolError, broken.text)
 	var err error
 	if v := byte(broken.version); !inSegments && (v == 1 || v == 2) {

@@ -40,7 +40,8 @@ type Proxy struct {
 // node is a configured node and its listener.
 type node struct {
 	Node
-	listen *net.TCPListener
+	pair
+	listener *net.TCPListener
 }
 
 // Start listens and proxies until Close. The context bounds the look-up of nodes that
@@ -70,9 +71,10 @@ func Start(ctx context.Context, cfg Config) (_ *Proxy, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("cqlproxy: %s, %s: cannot listen on %s: %w; choose a free host:port", cfg.Dependency, n.name(), n.Listen, err)
 		}
-		p.nodes = append(p.nodes, &node{Node: n, listen: l.(*net.TCPListener)})
 		own, _ := netip.ParseAddrPort(l.Addr().String())
-		p.addresses = append(p.addresses, struct{ node, listen netip.AddrPort }{advertised, netip.AddrPortFrom(own.Addr().Unmap(), own.Port())})
+		both := pair{advertised, netip.AddrPortFrom(own.Addr().Unmap(), own.Port())}
+		p.nodes = append(p.nodes, &node{Node: n, pair: both, listener: l.(*net.TCPListener)})
+		p.addresses = append(p.addresses, both)
 	}
 	p.ctx, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	for _, n := range p.nodes {
@@ -109,7 +111,7 @@ func (n Node) advertised(ctx context.Context) (netip.AddrPort, error) {
 func (p *Proxy) Addrs() []string {
 	var addrs []string
 	for _, n := range p.nodes {
-		addrs = append(addrs, n.listen.Addr().String())
+		addrs = append(addrs, n.listener.Addr().String())
 	}
 	return addrs
 }
@@ -136,7 +138,7 @@ func (p *Proxy) Close() error {
 func (p *Proxy) unlisten() error {
 	var errs []error
 	for _, n := range p.nodes {
-		if err := n.listen.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := n.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -144,7 +146,7 @@ func (p *Proxy) unlisten() error {
 }
 
 func (p *Proxy) accept(n *node) {
-	accept.Loop(p.ctx, n.listen, func(err error) {
+	accept.Loop(p.ctx, n.listener, func(err error) {
 		p.cfg.OnError(fmt.Errorf("cqlproxy: %s, %s: accept: %w", p.cfg.Dependency, n.name(), err))
 	}, func(c *net.TCPConn) {
 		p.stats.accepted.Add(1)

@@ -13,9 +13,13 @@ const (
 	rowsMetadataChanged = 0x08
 )
 
-// Types of columns that hold others.
+// Types of columns.
 const (
 	typeCustom = 0x00
+	typeASCII  = 0x01
+	typeText   = 0x0D
+	typeInt    = 0x09
+	typeInet   = 0x10
 	typeList   = 0x20
 	typeMap    = 0x21
 	typeSet    = 0x22
@@ -31,6 +35,7 @@ const maxNesting = 64
 type rows struct {
 	head    []byte // of the message, up to the number of rows
 	columns []string
+	types   []int // of the columns, without what they hold
 	data    [][][]byte
 }
 
@@ -66,7 +71,7 @@ func readRows(a answer) (rows, error) {
 			table()
 		}
 		r.columns = append(r.columns, c.string())
-		c.skipType(0)
+		r.types = append(r.types, c.skipType(0))
 	}
 	r.head = a.message[:c.at]
 	for range c.int32() {
@@ -85,15 +90,16 @@ func readRows(a answer) (rows, error) {
 	return r, nil
 }
 
-// skipType reads over a column's type.
-func (c *cursor) skipType(nesting int) {
+// skipType reads over a column's type, and returns what it is first of all.
+func (c *cursor) skipType(nesting int) (of int) {
 	if nesting > maxNesting {
 		c.short = true
 	}
 	if c.short {
-		return
+		return 0
 	}
-	switch c.uint16() {
+	of = c.uint16()
+	switch of {
 	case typeCustom:
 		c.string()
 	case typeList, typeSet:
@@ -106,7 +112,7 @@ func (c *cursor) skipType(nesting int) {
 		c.string()
 		for range c.uint16() {
 			if c.short {
-				return
+				return of
 			}
 			c.string()
 			c.skipType(nesting + 1)
@@ -114,11 +120,12 @@ func (c *cursor) skipType(nesting int) {
 	case typeTuple:
 		for range c.uint16() {
 			if c.short {
-				return
+				return of
 			}
 			c.skipType(nesting + 1)
 		}
 	}
+	return of
 }
 
 // encode is the result's message.
