@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// answers passes on what the node sends, until the link ends.
-func (l *link) answers() {
+// answers passes on what the node sends, until the relay ends.
+func (l *relay) answers() {
 	src := newSource(l.mu.node, l.proxy.cfg.MaxFrameBytes, true)
 	for {
 		b, err := src.next()
@@ -57,7 +57,7 @@ func (l *link) answers() {
 }
 
 // settled lets requests go on after STARTUP.
-func (l *link) settled(a agree) {
+func (l *relay) settled(a agree) {
 	select {
 	case l.agreed <- a:
 	case <-l.ctx.Done():
@@ -65,7 +65,7 @@ func (l *link) settled(a agree) {
 }
 
 // settle is what an answer to STARTUP says of the framing.
-func (l *link) settle(r *request, f frame) *agree {
+func (l *relay) settle(r *request, f frame) *agree {
 	if f.op() != opReady && f.op() != opAuthenticate {
 		return &agree{}
 	}
@@ -79,7 +79,7 @@ func (l *link) settle(r *request, f frame) *agree {
 }
 
 // event rewrites the addresses of an event; nil if the client must not see it.
-func (l *link) event(f frame) frame {
+func (l *relay) event(f frame) frame {
 	a, err := l.readAnswer(f)
 	if err != nil {
 		l.failed(fmt.Errorf("cannot read an event of the node, which is passed as it is: %w", err))
@@ -88,7 +88,7 @@ func (l *link) event(f frame) frame {
 	return l.proxy.addresses.event(a)
 }
 
-func (l *link) readAnswer(f frame) (answer, error) {
+func (l *relay) readAnswer(f frame) (answer, error) {
 	algorithm, _ := l.agreement()
 	body, err := plainBody(f, algorithm, l.proxy.cfg.MaxFrameBytes)
 	if err != nil {
@@ -99,15 +99,15 @@ func (l *link) readAnswer(f frame) (answer, error) {
 
 // answer does with an answer what its mark says. It returns what to pass on at once,
 // which is f itself if nothing is to be changed, or nil.
-func (l *link) answer(m *mark, f frame) frame {
+func (l *relay) answer(m *mark, f frame) frame {
 	if m.first == nil {
 		f = l.learn(m, f)
 	}
-	return l.effect(m, f)
+	return l.answered(m, f)
 }
 
 // learn takes from an answer what later requests mean, and rewrites addresses in it.
-func (l *link) learn(m *mark, f frame) frame {
+func (l *relay) learn(m *mark, f frame) frame {
 	r := m.request
 	if r.op != opPrepare && r.statement.operation != "USE" && !m.rewrite || f.op() != opResult {
 		return f

@@ -8,23 +8,23 @@ import (
 
 // fits says whether a rule's fault can happen to a request, and whether the rule means
 // requests of its sort.
-func (l *link) fits(r *request, rule *chaos.Rule) bool {
-	kind, passed := rule.What.Kind, l.toClient
+func (l *relay) fits(r *request, rule *chaos.Rule) bool {
+	passed := l.toClient
 	if rule.What.Direction == chaos.Upstream {
 		passed = l.toNode
 	}
 	if time.Since(l.began) < rule.What.AfterUptime || passed.wrote.Load() < rule.What.AfterBytes {
 		return false
 	}
-	switch kind {
-	case chaos.HeartbeatLoss:
-		return r.op == opOptions && l.started
-	case chaos.Unprepared:
-		return r.prepared != nil
-	case chaos.StaleAnswer:
-		return r.statement.operation == "SELECT" && r.same != ""
+	if e := effects[rule.What.Kind]; e != nil {
+		return e.fits(l, r, rule.Where)
 	}
-	w := rule.Where
+	return r.meant(rule.Where)
+}
+
+// meant says whether a rule means requests of this sort: what a driver does for itself is
+// only meant by name.
+func (r *request) meant(w chaos.Where) bool {
 	switch {
 	case !r.runs():
 		return w.Operation != ""
@@ -34,22 +34,22 @@ func (l *link) fits(r *request, rule *chaos.Rule) bool {
 	return true
 }
 
-// sort puts waits on their sides of the node and keeps the first of the other faults.
-func (l *link) sort(faults []chaos.Fault, r *request) fate {
-	var sorted fate
+// sorted puts waits on their sides of the node and keeps the first of the other faults.
+func sorted(faults []chaos.Fault) fate {
+	var s fate
 	for _, f := range faults {
 		switch {
-		case f.What.Kind != chaos.Latency:
-			if sorted.main == nil {
-				sorted.main = &f
+		case !f.What.Kind.Waits():
+			if s.main == nil {
+				s.main = &f
 			}
 		case f.What.Direction == chaos.Both && f.What.At == "":
-			sorted.before, sorted.after = append(sorted.before, f), append(sorted.after, f)
+			s.before, s.after = append(s.before, f), append(s.after, f)
 		case before(&f):
-			sorted.before = append(sorted.before, f)
+			s.before = append(s.before, f)
 		default:
-			sorted.after = append(sorted.after, f)
+			s.after = append(s.after, f)
 		}
 	}
-	return sorted
+	return s
 }

@@ -33,8 +33,8 @@ type Proxy struct {
 	wg        sync.WaitGroup
 	stats     struct{ accepted, open, failed, up, down atomic.Int64 }
 
-	mu    sync.Mutex
-	links map[*link]struct{}
+	mu     sync.Mutex
+	relays map[*relay]struct{}
 }
 
 // node is a configured node and its listener.
@@ -52,7 +52,7 @@ func Start(ctx context.Context, cfg Config) (_ *Proxy, err error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	p := &Proxy{cfg: cfg, links: make(map[*link]struct{})}
+	p := &Proxy{cfg: cfg, relays: make(map[*relay]struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.unlisten())
@@ -127,7 +127,7 @@ func (p *Proxy) Close() error {
 	p.end()
 	err := p.unlisten()
 	p.mu.Lock()
-	for l := range p.links {
+	for l := range p.relays {
 		l.abort(false)
 	}
 	p.mu.Unlock()
@@ -157,15 +157,15 @@ func (p *Proxy) accept(n *node) {
 }
 
 func (p *Proxy) serve(n *node, client *net.TCPConn) {
-	l := newLink(p, n, client)
+	l := newRelay(p, n, client)
 	p.mu.Lock()
-	p.links[l] = struct{}{}
+	p.relays[l] = struct{}{}
 	p.mu.Unlock()
 	defer func() {
 		l.abort(false)
 		l.wg.Wait()
 		p.mu.Lock()
-		delete(p.links, l)
+		delete(p.relays, l)
 		p.mu.Unlock()
 	}()
 	if p.ctx.Err() != nil {

@@ -33,19 +33,12 @@ func errorFrame(version byte, stream int16, code int32, text string, fields ...b
 }
 
 // reply answers a request with an error.
-func (l *link) reply(f frame, code int32, text string, fields []byte) {
+func (l *relay) reply(f frame, code int32, text string, fields []byte) {
 	l.deliver(errorFrame(f[0], f.stream(), code, text, fields...))
 }
 
-// newError is the error that a fault answers a request with.
-func newError(r *request, f chaos.Fault) frame {
-	name := f.What.Code
-	switch f.What.Kind {
-	case chaos.Overloaded:
-		name = "overloaded"
-	case chaos.Unprepared:
-		name = "unprepared"
-	}
+// newError is the error of a name that a fault answers a request with.
+func newError(r *request, f chaos.Fault, name string) frame {
 	table := chaos.CQLErrorTable()
 	info := table[max(0, slices.IndexFunc(table, func(e chaos.CQLErrorInfo) bool { return e.Name == name }))]
 	text := f.What.Message

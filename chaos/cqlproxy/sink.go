@@ -41,16 +41,16 @@ func (s *sink) frames(frames ...frame) error {
 	return s.writeLocked(s.encodeLocked(frames...))
 }
 
-// harmed writes what harm makes of a frame's bytes on the wire. head is how many of
+// changed writes what change makes of a frame's bytes on the wire. head is how many of
 // them say how long it is.
-func (s *sink) harmed(f frame, harm func(wire []byte, head int) []byte) error {
+func (s *sink) changed(f frame, change func(wire []byte, head int) []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	head := headerBytes
 	if s.segments {
 		head = segmentHeaderBytes(s.packed)
 	}
-	return s.writeLocked(harm(s.encodeLocked(f), head))
+	return s.writeLocked(change(s.encodeLocked(f), head))
 }
 
 func (s *sink) encodeLocked(frames ...frame) []byte {

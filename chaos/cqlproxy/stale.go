@@ -86,7 +86,7 @@ func (s *stale) dropLocked(key string) int {
 }
 
 // keep marks a read whose answer is to be kept, or for which an old one is looked up.
-func (l *link) keep(r *request, m *mark) {
+func (l *relay) keep(r *request, m *mark) {
 	if r.statement.operation != "SELECT" || r.same == "" || !l.proxy.stale.wanted(l.proxy.cfg.Injector) {
 		return
 	}

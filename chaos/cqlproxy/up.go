@@ -6,8 +6,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// requests passes on what the client sends, until the link ends.
-func (l *link) requests() {
+// requests passes on what the client sends, until the relay ends.
+func (l *relay) requests() {
 	src := newSource(l.client, l.proxy.cfg.MaxFrameBytes, false)
 	version := byte(maxVersion)
 	for {
@@ -37,8 +37,8 @@ func (l *link) requests() {
 	}
 }
 
-// batch passes frames on; false means that the link ended.
-func (l *link) batch(b batch) bool {
+// batch passes frames on; false means that the relay ended.
+func (l *relay) batch(b batch) bool {
 	pass, changed := b.frames[:0:0], false
 	var pauses []chaos.Fault
 	for i, f := range b.frames {
@@ -74,15 +74,15 @@ func (l *link) batch(b batch) bool {
 }
 
 // pass writes a batch as it came.
-func (l *link) pass(to *sink, b batch) error {
+func (l *relay) pass(to *sink, b batch) error {
 	if b.raw != nil {
 		return to.raw(b.raw)
 	}
 	return to.frames(b.frames...)
 }
 
-// send writes to the node; false means that the link ended.
-func (l *link) send(frames ...frame) bool {
+// send writes to the node; false means that the relay ended.
+func (l *relay) send(frames ...frame) bool {
 	if err := l.toNode.frames(frames...); err != nil {
 		l.over(err)
 		return false
@@ -91,7 +91,7 @@ func (l *link) send(frames ...frame) bool {
 }
 
 // looks says whether a request has to be read, or can pass as it is.
-func (l *link) looks(f frame) bool {
+func (l *relay) looks(f frame) bool {
 	switch f.op() {
 	case opStartup, opQuery, opPrepare:
 		return true
@@ -103,7 +103,7 @@ func (l *link) looks(f frame) bool {
 
 // request looks at a request. It returns what to send to the node at once, which is f
 // itself if nothing is to be changed, or nil; and a fault that stops the reading.
-func (l *link) request(f frame) (out frame, pause *chaos.Fault) {
+func (l *relay) request(f frame) (out frame, pause *chaos.Fault) {
 	r, body := l.read(f)
 	m := &mark{request: r, rewrite: r.addresses() && r.runs()}
 	if m.rewrite && r.op == opExecute {
@@ -118,7 +118,7 @@ func (l *link) request(f frame) (out frame, pause *chaos.Fault) {
 }
 
 // expect marks the stream of a request that is about to be sent, if its answer matters.
-func (l *link) expect(f frame, m *mark) {
+func (l *relay) expect(f frame, m *mark) {
 	switch {
 	case m.rewrite, m.record != "", m.effect != nil, len(m.after) > 0, m.again != nil:
 	case m.request.op == opStartup, m.request.op == opPrepare, m.request.statement.operation == "USE":

@@ -14,15 +14,15 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// link is one client's connection and the one to its node. One goroutine reads
+// relay is one client's connection and the one to its node. One goroutine reads
 // requests, one answers; what waits has a goroutine of its own.
-type link struct {
+type relay struct {
 	proxy  *Proxy
 	node   *node
 	client *net.TCPConn
 	call   chaos.Call
 	began  time.Time
-	ctx    context.Context // ends with the link
+	ctx    context.Context // ends with the relay
 	end    context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -57,20 +57,21 @@ type mark struct {
 	again frame // the request, to be sent once more: execute twice
 	first frame // the answer to give when the second one comes
 
-	effect *chaos.Fault
-	after  []chaos.Fault // waits before it is passed on
+	effect   *chaos.Fault
+	reported bool          // listeners know of the effect
+	after    []chaos.Fault // waits before it is passed on
 }
 
-func newLink(p *Proxy, n *node, client *net.TCPConn) *link {
-	l := &link{proxy: p, node: n, client: client, call: p.call(n), began: time.Now(), agreed: make(chan agree, 1)}
+func newRelay(p *Proxy, n *node, client *net.TCPConn) *relay {
+	l := &relay{proxy: p, node: n, client: client, call: p.call(n), began: time.Now(), agreed: make(chan agree, 1)}
 	l.ctx, l.end = context.WithCancel(p.ctx)
 	l.toClient = &sink{to: client, count: &p.stats.down}
 	l.mu.marks = make(map[int16]*mark)
 	return l
 }
 
-// open adds the node's side; false means that the link has ended.
-func (l *link) open(up *net.TCPConn) bool {
+// open adds the node's side; false means that the relay has ended.
+func (l *relay) open(up *net.TCPConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.ended {
@@ -83,7 +84,7 @@ func (l *link) open(up *net.TCPConn) bool {
 }
 
 // abort closes both sides at once: with a reset, or as if both had ended.
-func (l *link) abort(reset bool) {
+func (l *relay) abort(reset bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.ended {
@@ -104,12 +105,12 @@ func (l *link) abort(reset bool) {
 }
 
 // failed tells of what somebody should know.
-func (l *link) failed(err error) {
+func (l *relay) failed(err error) {
 	l.proxy.cfg.OnError(fmt.Errorf("cqlproxy: %s, %s: %w", l.proxy.cfg.Dependency, l.node.name(), err))
 }
 
-// over ends the link because a side can't be read or written.
-func (l *link) over(err error) {
+// over ends the relay because a side can't be read or written.
+func (l *relay) over(err error) {
 	switch {
 	case l.ctx.Err() != nil, errors.Is(err, net.ErrClosed):
 	case errors.Is(err, io.EOF):
@@ -125,9 +126,9 @@ func (l *link) over(err error) {
 	}
 }
 
-// refuse answers a client that broke the protocol as a node does, and ends the link.
+// refuse answers a client that broke the protocol as a node does, and ends the relay.
 // version is that of the client's last frame.
-func (l *link) refuse(broken *protocolError, version byte, inSegments bool) {
+func (l *relay) refuse(broken *protocolError, version byte, inSegments bool) {
 	if !broken.offers || l.started {
 		l.failed(fmt.Errorf("a client broke the protocol: %w", broken))
 	}
@@ -146,10 +147,10 @@ func (l *link) refuse(broken *protocolError, version byte, inSegments bool) {
 	l.finish()
 }
 
-// finish ends the link so that the client gets what was written to it: it says that no
+// finish ends the relay so that the client gets what was written to it: it says that no
 // more comes, and reads what the client still sends for a moment, as closing with
 // unread bytes would reset the connection.
-func (l *link) finish() {
+func (l *relay) finish() {
 	if err := l.client.CloseWrite(); err == nil {
 		// Errors end the wait, which is all that matters.
 		_ = l.client.SetReadDeadline(time.Now().Add(time.Second))
@@ -159,7 +160,7 @@ func (l *link) finish() {
 }
 
 // mark says what to do with the answer on a stream.
-func (l *link) mark(stream int16, m *mark) {
+func (l *relay) mark(stream int16, m *mark) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.marks[stream] = m
@@ -167,7 +168,7 @@ func (l *link) mark(stream int16, m *mark) {
 }
 
 // marked takes what is to be done with the answer on a stream, or nil.
-func (l *link) marked(stream int16) *mark {
+func (l *relay) marked(stream int16) *mark {
 	if l.marks.Load() == 0 {
 		return nil
 	}
@@ -180,7 +181,7 @@ func (l *link) marked(stream int16) *mark {
 }
 
 // agreement is compression and keyspace at this moment.
-func (l *link) agreement() (algorithm, keyspace string) {
+func (l *relay) agreement() (algorithm, keyspace string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.algorithm, l.mu.keyspace
@@ -188,7 +189,7 @@ func (l *link) agreement() (algorithm, keyspace string) {
 
 // read reads a client's frame, and returns its body without compression. A body that
 // can't be decompressed is read as empty.
-func (l *link) read(f frame) (*request, []byte) {
+func (l *relay) read(f frame) (*request, []byte) {
 	algorithm, keyspace := l.agreement()
 	body, err := plainBody(f, algorithm, l.proxy.cfg.MaxFrameBytes)
 	if err != nil {
