@@ -23,7 +23,7 @@ func downloads(ctx context.Context, session *cassandra.Session, member string) (
 }
 
 func plan(ctx context.Context, client *rest.Client, guard *resilience.Guard, last *resilience.LastGood[Plan], member string) (Plan, error) {
-	res, err := rest.Get(ctx, client, guard, "/v1/members/"+member, last.For(member))
+	res, err := rest.Get[Plan](ctx, client, guard, "/v1/members/{id}", member, last.For(member))
 	if err == nil && res.Source == resilience.Stale {
 		fmt.Println("membership is down; its plan of", res.Age, "ago stands in:", res.Cause)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // attempt is one run of the call: the context it gets, and what it holds (a
@@ -24,6 +25,8 @@ type attempt struct {
 	doNotStore atomic.Bool
 	// lost: it was cancelled because another attempt won.
 	lost atomic.Bool
+	// excluded is the time that the caller cost, in ns: see ExcludeWait.
+	excluded atomic.Int64
 	// reportedAfter is the time until the report; set only for listeners.
 	reportedAfter atomic.Int64
 	// done: the call let go. Only its own goroutine looks.
@@ -104,6 +107,8 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 	if a.cfg.listens() {
 		a.reportedAfter.Store(took)
 	}
+	a.pass.excluded = min(a.excluded.Load(), took)
+	took -= a.pass.excluded
 	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && v.Outcome == Success {
 		a.cfg.op.latency.add(took)
 	}
@@ -111,6 +116,16 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 		a.shadow.learn(a, err, v)
 	}
 	a.cfg.guard.learn(a, a.cfg.shared, &a.pass, now, err, v)
+}
+
+// ExcludeWait takes a time out of the running attempt's latency, as breaker, adaptive
+// limit and hedge measure it: time that the attempt has waited for its own caller, such
+// as for a request's body that comes slowly. It says nothing about the dependency. The
+// last call counts. Outside a guarded call it does nothing.
+func ExcludeWait(ctx context.Context, d time.Duration) {
+	if a := attemptOf(ctx); a != nil && d > 0 {
+		a.excluded.Store(int64(d))
+	}
 }
 
 // abandon is called when a panic or Goexit ended the call.

@@ -87,7 +87,9 @@ type pass struct {
 	probe   *probe
 	token   rateToken
 	start   int64
-	took    int64 // until learn, for a probe
+	// excluded is the time of the attempt that its caller cost: it is no latency.
+	excluded int64
+	took     int64 // until learn, for a probe
 }
 
 // ask looks at the breaker and takes a token and a permit. After noPermit the
@@ -146,9 +148,9 @@ func (g *gate) drop(p *pass, permit bool) {
 // learn counts how the attempt went. The success of a probe waits for leave,
 // because work that is held can still fail.
 func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err error, v Verdict) {
-	took := now - p.start
+	took := now - p.start - p.excluded
 	if a := s.Bulkhead.Adaptive; a != nil {
-		g.adaptive.observe(ctx, a, p.start, now, err, v)
+		g.adaptive.observe(ctx, a, p.start+p.excluded, now, err, v)
 	}
 	switch {
 	case p.circuit == nil:

@@ -2,27 +2,13 @@ package rest
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
-	"net"
-	"net/http/httptrace"
-	"net/textproto"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/rest/internal/h1"
 	"github.com/backstay-go/backstay/resilience"
 )
-
-// errRepeated stops the standard transport's own repeats: they are not in the budget.
-var errRepeated = errors.New("rest: the connection died on use, and the guard decides about repeats")
-
-// errInformed ends an attempt whose server sends interim answers without end.
-var errInformed = errors.New("rest: too many 1xx answers")
-
-// maxInterim is how many 1xx answers an attempt takes. It counts only where the
-// caller's trace listens to them, because that switches the standard bound off.
-const maxInterim = 64
 
 // attempt is one request on its way: the context that it runs under, and what was
 // seen of it. The context has the values and the deadline of the guard's attempt. It
@@ -31,32 +17,37 @@ const maxInterim = 64
 // because it is made for every request. Safe for concurrent use.
 type attempt struct {
 	guarded, caller context.Context
-	trace           *heard // nil: nothing is to be heard
-	wired           wired
+	trace           *listener // nil: there is nothing to listen to
+	replays         replays
 	balancer        *Balancer // nil: there is one address
 	backend         *backend
 	timeout         [1]string // the value of a header
 	end1            [1]byte   // where the end of a body is read into
 	number          int32     // from 1, hedges included
 	hedged, raced   bool
-	quiet           bool // nothing of ours is sent
+	noHeaders       bool // nothing of ours is sent
+	observer        Observer
 	unzips          bool // a compressed answer was asked for here
 	retried         bool // the request around is itself a repeat
 	class           resilience.Criticality
 
 	conns atomic.Int32
 	// sent: the headers were written. unprocessed: and yet the server did nothing.
-	sent, unprocessed atomic.Bool
+	// waited: the attempt ended while it waited for a connection in use by others.
+	sent, unprocessed, waited atomic.Bool
+	// seesDials: a Base notes in dialled whether net/http has dialled for this attempt.
+	seesDials, dialled atomic.Bool
 	// reading is when the Read began that is under way, as an offset from epoch; 0: none.
 	reading atomic.Int64
+	upload  upload
 
 	mu   sync.Mutex
 	done chan struct{} // nil: nobody has asked for it
 	// err and cause are set before done is closed.
 	err, cause error
-	conn       *connection // of a pool; the attempt's end closes it
-	body       carriedBody
-	small      whole
+	conn       *h1.Conn // of a pool; the attempt's end closes it
+	body       pooledBody
+	small      bufferedBody
 	first      ending
 	more       []*ending
 	timer      *time.Timer
@@ -66,13 +57,7 @@ type attempt struct {
 	stall      time.Duration
 	stopCaller func() bool
 	stopGuard  func() bool
-}
-
-// heard is a trace and what it counts.
-type heard struct {
-	httptrace.ClientTrace
-	outer   *httptrace.ClientTrace // the caller's, or nil
-	interim atomic.Int32
+	silence    silence
 }
 
 // epoch is what offsets count from.
@@ -80,9 +65,9 @@ var epoch = time.Now()
 
 // begin makes an attempt from the guard's context, and the caller's, which a
 // response's body may live under. If the base pools, its connections watch the
-// deadline, and arm does until there is one.
-func (a *attempt) begin(guarded, caller context.Context, of wired, pools bool) {
-	a.guarded, a.caller, a.wired = guarded, caller, of
+// deadline, and Arm does until there is one.
+func (a *attempt) begin(guarded, caller context.Context, of replays, pools bool) {
+	a.guarded, a.caller, a.replays = guarded, caller, of
 	info, _ := resilience.AttemptFrom(guarded)
 	a.number, a.hedged, a.raced, a.retried, a.class = int32(info.Number), info.Hedged, info.Raced, info.Retried, info.Criticality
 	// What is started here may end the attempt at once: it waits for the lock.
@@ -92,7 +77,7 @@ func (a *attempt) begin(guarded, caller context.Context, of wired, pools bool) {
 	if deadline, ok := guarded.Deadline(); ok {
 		a.deadline, a.left = deadline, max(1, deadline.Sub(a.began))
 		if !pools {
-			a.timer = time.AfterFunc(a.left, a.expire)
+			a.timer = time.AfterFunc(a.left, a.expireByTimer)
 		}
 	}
 	if caller.Done() != nil {
@@ -103,93 +88,70 @@ func (a *attempt) begin(guarded, caller context.Context, of wired, pools bool) {
 	}
 }
 
-// wired is what has to be known to understand what net/http does.
-type wired struct {
-	// replayed: it takes it on itself to send the request again, also if it may have
-	// been processed.
-	replayed bool
-	// multiplexed: also a connection without TLS serves several requests at once.
-	multiplexed bool
+// Began implements h1.User.
+func (a *attempt) Began() time.Time { return a.began }
+
+// Cause is the cause of the end; nil before it. It implements h1.User.
+func (a *attempt) Cause() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cause
 }
 
-// listen makes the attempt's trace. The caller's, if there is one, hears all of it. On
-// the connections of a pool there is nothing else to hear.
-func (a *attempt) listen(pooled bool) {
-	outer := httptrace.ContextClientTrace(a.guarded)
-	if pooled && outer == nil {
-		return
+// causeOf is the cause of the end in place of an error that came of it.
+func (a *attempt) causeOf(err error) error {
+	if cause := a.Cause(); cause != nil {
+		return cause
 	}
-	a.trace = &heard{outer: outer}
-	if outer != nil {
-		a.trace.ClientTrace = *outer
-		if outer.Got1xxResponse != nil {
-			a.trace.Got1xxResponse = a.gotInterim
-		}
-	}
-	if !pooled {
-		a.trace.GotConn, a.trace.WroteHeaders = a.gotConn, a.wroteHeaders
-	}
+	return err
 }
 
-// tellConn tells the caller's trace which connection of a pool was found.
-func (a *attempt) tellConn(c *connection) {
-	if a.trace != nil && a.trace.outer.GotConn != nil {
-		i := httptrace.GotConnInfo{Conn: c.inner, Reused: c.used, WasIdle: c.used}
-		if c.used {
-			i.IdleTime = time.Since(c.since)
-		}
-		a.trace.outer.GotConn(i)
+// hold makes the attempt's end close a connection. It reports whether there is still
+// time.
+func (a *attempt) hold(c *h1.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return false
 	}
+	a.conn = c
+	due := a.deadline
+	if a.timer != nil {
+		due = time.Time{} // that timer does it
+	}
+	c.Watch(a, due)
+	return true
 }
 
-func (a *attempt) wroteHeaders() {
-	a.sent.Store(true)
-	if outer := a.trace.outer; outer != nil && outer.WroteHeaders != nil {
-		outer.WroteHeaders()
+// drop undoes hold. It reports whether the connection was not closed.
+func (a *attempt) drop() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	had := a.conn != nil
+	if had {
+		a.conn.Unwatch()
 	}
+	a.conn = nil
+	return had
 }
 
-// maxUnsent is how often the standard transport may look for another connection before
-// anything was written: nobody has seen the request.
-const maxUnsent = 4
-
-// gotConn is called when a connection was found.
-func (a *attempt) gotConn(i httptrace.GotConnInfo) {
-	if a.conns.Add(1) > 1 {
-		a.gotAnother(i.Conn)
-	}
-	if outer := a.trace.outer; outer != nil && outer.GotConn != nil {
-		outer.GotConn(i)
-	}
-}
-
-// gotAnother: another connection after the request was written means that net/http is
-// about to send it again.
-func (a *attempt) gotAnother(conn net.Conn) {
-	if !a.sent.Load() && a.conns.Load() <= maxUnsent {
-		return
-	}
-	two := a.wired.multiplexed || isHTTP2(conn)
-	if !a.wired.replayed || two {
-		// Then it does so only because the server can't have processed it.
-		a.unprocessed.Store(true)
-	}
-	a.cancel(errRepeated)
-	if !two {
-		// HTTP/1 writes before it looks whether the request is still wanted. The
-		// connection serves this request only.
-		_ = conn.Close()
+// leave takes the attempt from under the guard: from here on only the caller ends it,
+// or a stall.
+func (a *attempt) leave() {
+	a.mu.Lock()
+	stop := a.stopGuard
+	a.stopGuard, a.deadline = nil, time.Time{}
+	a.mu.Unlock()
+	if stop != nil {
+		stop()
 	}
 }
 
-func isHTTP2(conn net.Conn) bool {
-	c, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
-	return ok && c.ConnectionState().NegotiatedProtocol == "h2"
-}
+// attemptKey finds the attempt that a request or a dial of net/http is for.
+type attemptKey struct{}
 
-func (a *attempt) gotInterim(code int, header textproto.MIMEHeader) error {
-	if a.trace.interim.Add(1) > maxInterim {
-		return errInformed
-	}
-	return a.trace.outer.Got1xxResponse(code, header)
+// attemptOf is the attempt of a context; nil: there is none.
+func attemptOf(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	return a
 }

@@ -37,28 +37,31 @@ func (a *attempt) Err() error {
 
 // Value implements context.Context.
 func (a *attempt) Value(key any) any {
-	if key == traceKey && a.trace != nil {
+	switch {
+	case key == traceKey && a.trace != nil:
 		return &a.trace.ClientTrace
+	case key == attemptKey{}:
+		return a
 	}
 	return a.guarded.Value(key)
 }
 
-// pooled is an attempt as the context of a request on a connection of a pool. It is
-// never done for net/http: the attempt's end closes the connection, which costs
-// nothing as long as it does not come.
-type pooled attempt
+// undone is an attempt as the context of a request on a connection of a pool. It is
+// never done for net/http: the attempt's end closes the connection, which costs nothing
+// as long as it does not come.
+type undone attempt
 
 // Deadline implements context.Context.
-func (p *pooled) Deadline() (time.Time, bool) { return (*attempt)(p).Deadline() }
+func (u *undone) Deadline() (time.Time, bool) { return (*attempt)(u).Deadline() }
 
 // Done implements context.Context.
-func (p *pooled) Done() <-chan struct{} { return nil }
+func (u *undone) Done() <-chan struct{} { return nil }
 
 // Err implements context.Context.
-func (p *pooled) Err() error { return (*attempt)(p).Err() }
+func (u *undone) Err() error { return (*attempt)(u).Err() }
 
 // Value implements context.Context.
-func (p *pooled) Value(key any) any { return (*attempt)(p).Value(key) }
+func (u *undone) Value(key any) any { return (*attempt)(u).Value(key) }
 
 // String describes the context, as those of package context do.
 func (a *attempt) String() string { return "rest.attempt" }
@@ -108,7 +111,7 @@ func (a *attempt) end(err, cause error) {
 	if a.done != nil {
 		close(a.done)
 	}
-	timer, stopCaller, stopGuard, conn := a.timer, a.stopCaller, a.stopGuard, a.conn
+	timer, stopCaller, stopGuard, conn, silence := a.timer, a.stopCaller, a.stopGuard, a.conn, a.silence
 	a.conn = nil
 	first, more := a.first.f, a.more
 	a.first.f, a.more, a.timer = nil, nil, nil
@@ -121,7 +124,10 @@ func (a *attempt) end(err, cause error) {
 	}
 	a.mu.Unlock()
 	if conn != nil {
-		conn.pool.lose(conn)
+		conn.Close()
+	}
+	if err == context.DeadlineExceeded {
+		silence.report()
 	}
 	if timer != nil {
 		timer.Stop()
@@ -143,61 +149,6 @@ func (a *attempt) end(err, cause error) {
 	}
 }
 
-// why is the cause of the end; nil before it.
-func (a *attempt) why() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.cause
-}
-
-// causeOf is the cause of the end in place of an error that came of it.
-func (a *attempt) causeOf(err error) error {
-	if why := a.why(); why != nil {
-		return why
-	}
-	return err
-}
-
-// hold makes the attempt's end close a connection. It reports whether there is still
-// time.
-func (a *attempt) hold(c *connection) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.err != nil {
-		return false
-	}
-	a.conn = c
-	c.user.Store(a)
-	if a.timer == nil && !a.deadline.IsZero() {
-		c.alarm(a.deadline)
-	}
-	return true
-}
-
-// drop undoes hold. It reports whether the connection was not closed.
-func (a *attempt) drop() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	had := a.conn != nil
-	if had {
-		a.conn.user.Store(nil)
-	}
-	a.conn = nil
-	return had
-}
-
-// leave takes the attempt from under the guard: from here on only the caller ends it,
-// or a stall.
-func (a *attempt) leave() {
-	a.mu.Lock()
-	stop := a.stopGuard
-	a.stopGuard, a.deadline = nil, time.Time{}
-	a.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
-}
-
 // watch begins to look for stalls: reads that bring nothing for longer than this. Zero
 // and less mean no such bound. It reports whether reads are to be noted: not if the
 // deadline comes first.
@@ -210,28 +161,29 @@ func (a *attempt) watch(stall time.Duration) bool {
 	a.stall = stall
 	switch {
 	case a.conn != nil && a.timer == nil:
-		a.conn.alarm(time.Now().Add(stall))
+		a.conn.Alarm(time.Now().Add(stall))
 	case a.timer == nil:
-		a.timer = time.AfterFunc(stall, a.expire)
+		a.timer = time.AfterFunc(stall, a.expireByTimer)
 	case a.deadline.IsZero() || stall < time.Until(a.deadline):
 		a.timer.Reset(stall)
 	}
 	return true
 }
 
-// arm sets a timer for the deadline, for as long as no connection watches it.
-func (a *attempt) arm() {
+// Arm sets a timer for the deadline, for as long as no connection watches it. It
+// implements h1.User.
+func (a *attempt) Arm() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.timer == nil && a.err == nil && !a.deadline.IsZero() {
-		a.timer = time.AfterFunc(max(1, time.Until(a.deadline)), a.expire)
+		a.timer = time.AfterFunc(max(1, time.Until(a.deadline)), a.expireByTimer)
 	}
 }
 
-// expire is called when the deadline is due, or a stall may be. One timer serves both,
-// and a read does not touch it.
-func (a *attempt) expire() {
-	if next := a.expires(); next > 0 {
+// expireByTimer is called when the deadline is due, or a stall may be. One timer serves
+// both, and a read does not touch it.
+func (a *attempt) expireByTimer() {
+	if next := a.Expire(); next > 0 {
 		a.mu.Lock()
 		if a.timer != nil {
 			a.timer.Reset(next)
@@ -240,8 +192,9 @@ func (a *attempt) expire() {
 	}
 }
 
-// expires ends an attempt that is over. It returns when to look again; 0: never.
-func (a *attempt) expires() time.Duration {
+// Expire ends an attempt whose time is over. It returns after how long to look again; zero
+// means never. It implements h1.User.
+func (a *attempt) Expire() time.Duration {
 	a.mu.Lock()
 	next, cause := a.expiresLocked(time.Now())
 	a.mu.Unlock()

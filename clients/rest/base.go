@@ -3,41 +3,52 @@ package rest
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/h1"
+	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
 // maxAge is how long a Base opens requests on the same connections.
 const maxAge = 5 * time.Minute
 
+// endlessAge stands for ages that nobody lives to see, so that no sum overflows.
+const endlessAge = 100 * 365 * 24 * time.Hour
+
 // Base is a transport that suits a guard: NewBase says what it bounds. It is safe for
-// concurrent use. Who made it closes its idle connections in the end.
+// concurrent use. The caller that made it closes its idle connections in the end.
 type Base struct {
 	template *http.Transport
 	age      time.Duration // zero: connections have no age
-	pool     *pool         // of HTTP/1.1 without TLS, for attempts; nil: none
+	pool     *h1.Pool      // of HTTP/1.1 without TLS, for attempts; nil: none
 
 	mu      sync.Mutex
 	current *http.Transport
-	until   time.Time
+	since   time.Time // when current was made
+	until   time.Time // when the next one is made
+	suspect silence   // the connection that may lead nowhere
 }
 
 // NewBase returns a transport that suits a guard that admits limit calls at once:
 //
-//   - as many connections to a host, idle ones too, so that a burst neither dials
-//     beside connections that are about to be free nor closes what the next one needs;
+//   - as many connections to a host, idle ones too, so that a burst neither dials while
+//     connections are about to be free nor closes what the next one needs;
 //   - connections take new requests for five minutes and some seconds, so that
 //     addresses that a name got meanwhile are found, however busy a connection is;
 //   - of the addresses of a name the next is tried a quarter of a second after the last,
 //     or sooner where little time is left, so that a dead one costs no more than that;
-//   - HTTP/2 pings, so that a connection into nowhere is noticed within a second;
+//   - no HTTP/2 pings, which many servers punish. Instead, an attempt that times out while
+//     its HTTP/2 connection brings nothing sends new requests to a new connection; the
+//     requests on the old one go on. A server that only pauses loses no request;
 //   - bounds on dials, handshakes, header bytes, and 10 s from a request to its
 //     answer's headers.
 //
 // Timeouts of calls are the guard's. A proxy's refusal of a CONNECT is a *ProxyError.
 // Change adjusts the standard transport underneath before it is used, for example its
-// TLSClientConfig.
+// TLSClientConfig, or its HTTP2.SendPingTimeout where a server welcomes pings.
 func NewBase(limit int, change ...func(*http.Transport)) *Base {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -52,16 +63,36 @@ func NewBase(limit int, change ...func(*http.Transport)) *Base {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 		OnProxyConnectResponse: refusedByProxy,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 500 * time.Millisecond},
+		HTTP2:                  &http.HTTP2Config{},
 	}
 	for _, f := range change {
 		f(t)
 	}
 	b := &Base{template: t}
 	if !t.DisableKeepAlives && t.MaxIdleConnsPerHost >= 0 && (t.Protocols == nil || t.Protocols.HTTP1() && !t.Protocols.UnencryptedHTTP2()) {
-		b.pool = newPool(t)
+		b.pool = h1.New(t)
 	}
+	b.countDials()
 	return b.WithAge(0)
+}
+
+// countDials makes the connections of the standard transport count their reads, and
+// attempts know whether a connection was dialled for them.
+func (b *Base) countDials() {
+	dial := b.template.DialContext
+	if dial == nil {
+		return // then it has a Dial of its own, which has no context
+	}
+	b.template.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if a := attemptOf(ctx); a != nil {
+			a.dialled.Store(true)
+		}
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &countedConn{Conn: netconn.Conn{Conn: conn}, base: b, made: time.Now()}, nil
+	}
 }
 
 // WithAge sets how long connections take new requests, before the first use. Zero: 5
@@ -74,27 +105,44 @@ func (b *Base) WithAge(age time.Duration) *Base {
 	case age < 0:
 		age = 0
 	}
-	b.age = age
+	b.age = min(age, endlessAge)
 	if b.pool != nil {
-		b.pool.age = age
+		b.pool.SetAge(b.age)
 	}
 	return b
 }
 
 // RoundTrip sends a request on connections that are not too old.
 func (b *Base) RoundTrip(r *http.Request) (*http.Response, error) {
-	if p, ok := r.Context().(*pooled); ok {
-		a := (*attempt)(p)
-		if b.carries(r, a) {
-			a.listen(true)
-			return b.carry(r, a)
-		}
-		a.listen(false)
-		a.arm()
-		a.mark(r, nil)
-		r = r.WithContext(a)
+	if a := attemptOf(r.Context()); a != nil && b.template.DialContext != nil && b.template.DialTLSContext == nil {
+		a.seesDials.Store(true)
 	}
 	return b.transport().RoundTrip(r)
+}
+
+// send sends an attempt's request over base. A Base with a pool takes what it carries on
+// connections of its own.
+func (a *attempt) send(base http.RoundTripper, out *http.Request) (*http.Response, error) {
+	if b, ok := base.(*Base); ok && b.pool != nil {
+		if b.carries(out, a) {
+			a.listen(true)
+			return b.carry(out, a)
+		}
+		a.Arm()
+		out = out.WithContext(a)
+	}
+	a.listen(false)
+	a.mark(out, nil)
+	return base.RoundTrip(out)
+}
+
+// context is the attempt as the context of its request: for a base with connections of its
+// own, until that passes the request on.
+func (a *attempt) context(pools bool) context.Context {
+	if pools {
+		return (*undone)(a)
+	}
+	return a
 }
 
 // pools says whether a base has connections of its own for attempts.
@@ -103,27 +151,19 @@ func pools(rt http.RoundTripper) bool {
 	return ok && b.pool != nil
 }
 
-// context is the attempt as the context of its request.
-func (a *attempt) context(pools bool) context.Context {
-	if pools {
-		return (*pooled)(a)
-	}
-	a.listen(false)
-	return a
-}
-
 // transport is the one whose connections are young enough. Requests on older ones end
 // in peace: a connection of the former transport is closed when its request is done.
 func (b *Base) transport() *http.Transport {
 	now := time.Now()
 	b.mu.Lock()
 	before := b.current
-	if before != nil && (b.age == 0 || now.Before(b.until)) {
+	if before != nil && (b.age == 0 || now.Before(b.until)) && !b.isSilentLocked(now) {
 		b.mu.Unlock()
 		return before
 	}
-	b.until = now.Add(b.age + rand.N(b.age/10+1))
-	if b.current = b.template; before != nil {
+	b.since, b.until, b.suspect = now, now.Add(b.age+rand.N(b.age/10+1)), silence{}
+	b.current = b.template
+	if before != nil {
 		b.current = before.Clone()
 	}
 	t := b.current
@@ -143,7 +183,7 @@ func (b *Base) CloseIdleConnections() {
 		t.CloseIdleConnections()
 	}
 	if b.pool != nil {
-		b.pool.closeIdle()
+		b.pool.CloseIdle()
 	}
 }
 

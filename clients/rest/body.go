@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"runtime"
 	"sync"
@@ -21,18 +22,17 @@ const (
 	drainTime  = 50 * time.Millisecond
 )
 
-func (t *Transport) maxBytes() int64 {
-	if t.MaxBytes == 0 {
-		return defaultMaxBytes
+// bounds are what a Transport or Client says of answers, with their defaults.
+func (s *sender) setBounds(maxBytes int64, stall time.Duration) {
+	s.maxBytes, s.stall = maxBytes, stall
+	if maxBytes == 0 {
+		s.maxBytes = defaultMaxBytes
 	}
-	return t.MaxBytes
-}
-
-func (t *Transport) stall() time.Duration {
-	if t.Stall == 0 {
-		return defaultStall
+	// One byte more than the bound is asked for, to see whether there is more.
+	s.maxBytes = min(s.maxBytes, math.MaxInt64-1)
+	if stall == 0 {
+		s.stall = defaultStall
 	}
-	return t.Stall
 }
 
 // held is what a body gives back at its end. It must not reach the response, or a
@@ -61,13 +61,13 @@ func (h *held) fail(err error) {
 // guarded is a response as the caller of r gets it. If it has a body that is still to
 // come, the body holds the attempt, and with hold its permit, until its end. Then it is
 // a copy: the standard transport's own response stays reachable from its connection.
-func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, hold bool) *http.Response {
+func (s *sender) guarded(resp *http.Response, r *http.Request, a *attempt, hold bool) *http.Response {
 	resp.Request = r
 	if isBodiless(resp, r) && resp.Body != http.NoBody {
 		_ = resp.Body.Close() // HTTP/2 has a body of its own that is none
 		resp.Body = http.NoBody
 	}
-	if _, whole := resp.Body.(*whole); whole || resp.Body == http.NoBody {
+	if _, buffered := resp.Body.(*bufferedBody); buffered || resp.Body == http.NoBody {
 		a.cancel(context.Canceled)
 		return resp
 	}
@@ -76,14 +76,14 @@ func (t *Transport) guarded(resp *http.Response, r *http.Request, a *attempt, ho
 		h.release = resilience.Hold(a.guarded)
 	}
 	out := *resp
-	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: t.maxBytes()}
+	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: s.maxBytes}
 	if rw, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		// It goes on for as long as its user wants.
 		a.leave()
 		b.left = -1
 		out.Body = &both{body: b, w: rw}
 	} else {
-		b.watched = a.watch(t.stall())
+		b.watched = a.watch(s.stall)
 		out.Body = b
 	}
 	h.cleanup = runtime.AddCleanup(b, (*held).end, h)
@@ -104,6 +104,7 @@ type body struct {
 	left     int64 // below zero: no bound
 	watched  bool
 	read     atomic.Int64
+	closed   atomic.Bool
 	failed   error // what each further Read returns
 
 	mu   sync.Mutex
@@ -112,6 +113,9 @@ type body struct {
 
 // Read reads. A body that is too large, or brings nothing for too long, is an error.
 func (b *body) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if b.failed != nil {
 		return 0, b.failed
 	}
@@ -128,7 +132,8 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.read.Add(int64(n))
 	if b.left >= 0 {
-		if b.left -= int64(n); b.left < 0 {
+		b.left -= int64(n)
+		if b.left < 0 {
 			n, err = n-1, ErrTooLarge
 		}
 	}
@@ -157,6 +162,7 @@ func (b *body) end(failed error) {
 // Close drains what is left, within bounds, so that the connection can be used again,
 // and gives the permit back.
 func (b *body) Close() error {
+	b.closed.Store(true)
 	b.mu.Lock()
 	done := b.done
 	b.done = true

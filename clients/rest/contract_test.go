@@ -385,11 +385,11 @@ func TestTheCallersTraceHears(t *testing.T) {
 	})
 }
 
-func TestQuietAndForwarded(t *testing.T) {
+func TestNoHeadersAndForwarded(t *testing.T) {
 	got := make(chan http.Header, 1)
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
 	for _, quiet := range []bool{true, false} {
-		tr := &rest.Transport{Guard: guard(t), Quiet: quiet}
+		tr := &rest.Transport{Guard: guard(t), NoHeaders: quiet}
 		t.Cleanup(tr.CloseIdleConnections)
 		r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
 		r.Header.Set(rest.HeaderAttempt, "7") // of another hop

@@ -100,7 +100,7 @@ func TestCompressionIsThatOfNetHTTP(t *testing.T) {
 							resp.StatusCode, resp.Header, resp.ContentLength, resp.Uncompressed, resp.Trailer, err, text, len(text))
 					}
 					for _, quiet := range []bool{false, true} {
-						if want, got := get(bare), get(&rest.Transport{Guard: g, Base: base, Quiet: quiet}); got != want {
+						if want, got := get(bare), get(&rest.Transport{Guard: g, Base: base, NoHeaders: quiet}); got != want {
 							t.Errorf("%s, %s, off %t\nnet/http %s\nours     %s", asked, answer, off, want, got)
 						}
 					}

@@ -3,13 +3,14 @@ package rest
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
 // Hosts sends each request by the transport of its host, so that one http.Client serves
 // several dependencies, each with its own guard. Keys are hosts as they stand in URLs,
-// in lower case, with the port if there is one. A host that is not there is refused: no
-// call without a guard. The map is not changed after its first use.
+// in lower case, with the port if there is one; the scheme's own port (80, 443) may be
+// named or left out. A host that is not there is refused: no call without a guard. The map is not changed after its first use.
 type Hosts map[string]*Transport
 
 // RoundTrip sends a request by its host's transport.
@@ -18,12 +19,28 @@ func (h Hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, errNoHost
 	}
-	t := h[strings.ToLower(r.URL.Host)]
+	t := h.find(r.URL)
 	if t == nil {
 		closeBody(r)
 		return nil, fmt.Errorf("rest: no guard for the host %q: add it to Hosts", r.URL.Host)
 	}
 	return t.RoundTrip(r)
+}
+
+// find returns the transport of an address.
+func (h Hosts) find(u *url.URL) *Transport {
+	host := strings.ToLower(u.Host)
+	if t := h[host]; t != nil {
+		return t
+	}
+	port := defaultPorts[strings.ToLower(u.Scheme)]
+	if bare, ok := strings.CutSuffix(host, ":"+port); ok {
+		return h[bare]
+	}
+	if u.Port() == "" {
+		return h[strings.TrimSuffix(host, ":")+":"+port]
+	}
+	return nil
 }
 
 // CloseIdleConnections closes those of all transports.

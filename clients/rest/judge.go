@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,15 +10,14 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// judge says what an answer's status means for the guard. failed is false for a success
-// and for what is the caller's fault or the server's nature, which is no failure of the
-// dependency.
-func judge(status int, h http.Header, idempotent bool) (v resilience.Verdict, failed bool) {
+// judge says what an answer's status means for the guard. A success is Ignored, as is
+// what is the caller's fault or the server's nature.
+func judge(status int, h http.Header, idempotent bool) resilience.Verdict {
 	if status < http.StatusTooManyRequests || status == http.StatusNotImplemented || status == http.StatusHTTPVersionNotSupported ||
 		status > http.StatusTooManyRequests && status < http.StatusInternalServerError {
-		return answered, false
+		return answered
 	}
-	v = resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever, After: retryAfter(h, time.Now())}
+	v := resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever, After: retryAfter(h, time.Now())}
 	if idempotent {
 		v.Repeat = resilience.RepeatIfIdempotent
 	}
@@ -33,7 +33,7 @@ func judge(status int, h http.Header, idempotent bool) (v resilience.Verdict, fa
 	if refused {
 		v.Outcome = resilience.Overload
 	}
-	return v, true
+	return v
 }
 
 // mark is what a server says of a refusal beside its status.
@@ -66,22 +66,39 @@ func markOf(h http.Header) mark {
 // answered is an answer that is no failure of the dependency.
 var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 
-// retryAfter reads the header in both forms: seconds, or a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text == "" {
-		return 0
-	}
-	if s, err := strconv.ParseInt(text, 10, 32); err == nil {
-		return max(0, time.Duration(s)*time.Second)
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
+// maxRetryAfter stands for waits that nobody waits for, so that no sum overflows.
+const maxRetryAfter = 365 * 24 * time.Hour
+
+// retryAfter reads the header in both forms: seconds of any size, or a date. Of several
+// values, in one line or in several, the longest counts.
+func retryAfter(h http.Header, now time.Time) (longest time.Duration) {
 	// The server's clock counts, if it tells.
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date
 	}
-	return max(0, at.Sub(now))
+	for _, line := range h.Values("Retry-After") {
+		if at, err := http.ParseTime(strings.TrimSpace(line)); err == nil {
+			longest = max(longest, at.Sub(now))
+			continue
+		}
+		for text := range strings.SplitSeq(line, ",") {
+			longest = max(longest, parseSeconds(strings.TrimSpace(text)))
+		}
+	}
+	return min(longest, maxRetryAfter)
+}
+
+// parseSeconds reads a number of seconds, with or without a fraction; 0: it is none.
+func parseSeconds(text string) time.Duration {
+	if strings.Trim(text, "0123456789.") != "" {
+		return 0
+	}
+	s, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0
+	case s >= maxRetryAfter.Seconds():
+		return maxRetryAfter
+	}
+	return time.Duration(s * float64(time.Second))
 }

@@ -95,7 +95,8 @@ func (b *Balancer) observe(one *backend, failed bool) {
 		one.good++
 		return
 	}
-	if one.row++; b.outlier.Consecutive > 0 && one.row >= b.outlier.Consecutive {
+	one.row++
+	if b.outlier.Consecutive > 0 && one.row >= b.outlier.Consecutive {
 		b.ejectLocked(one, now)
 	}
 }
@@ -116,7 +117,11 @@ func (b *Balancer) ejectLocked(one *backend, now time.Time) {
 	}
 	one.times++
 	one.row = 0
-	one.until = now.Add(min(b.outlier.BaseEjection*time.Duration(one.times), b.outlier.MaxEjection))
+	ejection := b.outlier.MaxEjection
+	if b.outlier.BaseEjection <= ejection/time.Duration(one.times) { // else the product may overflow
+		ejection = b.outlier.BaseEjection * time.Duration(one.times)
+	}
+	one.until = now.Add(ejection)
 	one.calm = one.until
 }
 

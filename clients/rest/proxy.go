@@ -28,8 +28,8 @@ func (e *ProxyError) Error() string {
 
 // Verdict implements resilience.Judged. The proxy stands for the dependency.
 func (e *ProxyError) Verdict() resilience.Verdict {
-	v, failed := judge(e.Status, e.Header, true)
-	if failed {
+	v := judge(e.Status, e.Header, true)
+	if v != answered {
 		v.Repeat = resilience.RepeatAlways
 	}
 	return v

@@ -17,11 +17,14 @@ func KeepToOrigin(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// defaultPorts are the ports of the schemes.
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
+
 // origin is what RFC 6454 calls so.
 func origin(u *url.URL) string {
 	scheme, port := strings.ToLower(u.Scheme), u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[scheme]
+		port = defaultPorts[scheme]
 	}
 	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }

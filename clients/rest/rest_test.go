@@ -174,7 +174,7 @@ func TestWhatIsRepeated(t *testing.T) {
 		{"PUT with a stream", "PUT", func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, "", nil, 1},
 		{"POST", "POST", func() io.Reader { return strings.NewReader("x") }, "", nil, 1},
 		{"POST with a key", "POST", func() io.Reader { return strings.NewReader("x") }, "k", nil, 3},
-		{"POST that a route declares", "POST", func() io.Reader { return strings.NewReader("x") }, "", map[string]string{"POST /keys": "key"}, 3},
+		{"POST on a route of its own", "POST", func() io.Reader { return strings.NewReader("x") }, "", map[string]string{"POST /keys": "key"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var bodies sync.Map
@@ -554,7 +554,7 @@ func TestTypedCalls(t *testing.T) {
 				t.Errorf("%s: %v", path, err)
 			}
 		}
-		res, err := rest.Get(t.Context(), c, g, "/down", resilience.FallbackValue(plan{"free"}))
+		res, err := rest.Get[plan](t.Context(), c, g, "/down", resilience.FallbackValue(plan{"free"}))
 		if err != nil || res.Value.Name != "free" || res.Source != resilience.Static || !rest.IsStatus(res.Cause, 502) {
 			t.Errorf("fallback: %+v, %v", res, err)
 		}

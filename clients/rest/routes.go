@@ -34,15 +34,15 @@ func newRouter(guard *resilience.Guard, routes map[string]string) (router, error
 	return router{mux}, bad
 }
 
-// newTemplates is a router that knows names only.
-func newTemplates(patterns []string) (router, error) {
+// newPatterns is a router that knows patterns only, of the field that is named.
+func newPatterns(field string, patterns []string) (router, error) {
 	if len(patterns) == 0 {
 		return router{}, nil
 	}
 	var bad error
 	mux := http.NewServeMux()
 	for _, pattern := range patterns {
-		bad = errors.Join(bad, handle(mux, "ClientConfig.Templates", pattern, &route{pattern: pattern}))
+		bad = errors.Join(bad, handle(mux, field, pattern, &route{pattern: pattern}))
 	}
 	return router{mux}, bad
 }
@@ -62,15 +62,14 @@ func handle(mux *http.ServeMux, field, pattern string, r *route) (err error) {
 	return nil
 }
 
-// find returns the route of a request. declared says that its pattern has the method.
-func (m router) find(r *http.Request) (found route, declared bool) {
+// find returns the route of a request.
+func (m router) find(r *http.Request) route {
 	if m.mux == nil {
-		return route{}, false
+		return route{}
 	}
 	h, _ := m.mux.Handler(&http.Request{Method: r.Method, URL: r.URL, Host: r.URL.Host})
 	if h, ok := h.(*route); ok {
-		method, _, has := strings.Cut(h.pattern, " ")
-		return *h, has && method == r.Method
+		return *h
 	}
-	return route{}, false
+	return route{}
 }

@@ -100,7 +100,7 @@ func TestAnswersThatForbidItAreNotRemembered(t *testing.T) {
 		}
 		last := resilience.NewLastGood[int](1)
 		get := func(ctx context.Context) (resilience.Result[int], error) {
-			return rest.Get(ctx, cl, g, "/", last.For("k"))
+			return rest.Get[int](ctx, cl, g, "/", last.For("k"))
 		}
 		if _, err := get(t.Context()); err != nil {
 			t.Fatal(err)

@@ -11,20 +11,24 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Transport is an http.RoundTripper behind a guard. Its fields are not changed after
-// the first use. It is safe for concurrent use. The guard and the base belong to who
-// made them.
+// Transport is an http.RoundTripper behind a guard. Its fields must not be changed after
+// the first use. It is safe for concurrent use. Guard and Base are closed by the caller
+// that made them. A panic of the base or of the observer reaches the caller of RoundTrip.
 type Transport struct {
 	// Guard stands before the host. Required.
 	Guard *resilience.Guard
-	// Base sends the requests. Nil: NewBase(64), made with the first request. If it
-	// wraps a transport with unencrypted HTTP/2, net/http's own repeats on it are taken
-	// for those of HTTP/1.
+	// Base sends the requests. It must not be a Transport or Hosts: one guard per call. If
+	// it wraps a transport with unencrypted HTTP/2, net/http's own repeats on it are taken
+	// for those of HTTP/1. Nil: NewBase(64), made with the first request.
 	Base http.RoundTripper
 	// Routes names operations by pattern, as http.ServeMux has them: "GET /v1/members/{id}".
-	// Requests that match none run as the guard's default operation. A pattern with a
-	// method that is not idempotent declares that it is, if its operation says so.
+	// Requests that match none run as the guard's default operation.
 	Routes map[string]string
+	// RepeatWithoutKey lists patterns of requests that the server treats as idempotent
+	// though neither their method nor an Idempotency-Key says so, such as "POST /v1/search".
+	// Their operation must be idempotent as well. Nil: POST, PATCH and methods of your own
+	// are repeated only with an Idempotency-Key, or if they were certainly not processed.
+	RepeatWithoutKey []string
 	// Cache remembers answers, and serves stale ones when the host fails. It stands before
 	// the guard: a hit needs no permit. Nil: nothing is remembered.
 	Cache *cache.Cache
@@ -38,40 +42,49 @@ type Transport struct {
 	// Stall is how long a body may bring nothing while it is read. Default: 10 s; a
 	// negative value means for ever, within the operation's timeout.
 	Stall time.Duration
-	// Quiet sends no Backstay headers, for servers of others.
-	Quiet bool
-	// Observe is told of each attempt, on its goroutine and under its context; no lock is
-	// held. It must not panic. Package telemetry below has one. Nil: nobody wants to know.
-	Observe func(ctx context.Context, e Exchange)
+	// NoHeaders sends no Backstay headers, for servers of third parties.
+	NoHeaders bool
+	// Observer follows each attempt: spans, metrics, headers of traces. Nil: none does.
+	Observer Observer
 
 	once   sync.Once
-	base   http.RoundTripper
-	router router
+	sender sender
+	routes router
+	repeat router
 	bad    error
-	// multiplexed: see wired.
-	multiplexed bool
-	pools       bool // see the function
-	opened      openings
+	opened breakerWatch
 }
 
 func (t *Transport) init() {
-	t.base = t.Base
-	if t.base == nil {
-		t.base = NewBase(64)
-	}
-	t.multiplexed, t.pools = multiplexes(t.base), pools(t.base)
-	t.router, t.bad = newRouter(t.Guard, t.Routes)
+	s := &t.sender
+	s.setBase(t.Base)
+	s.setBounds(t.MaxBytes, t.Stall)
+	s.balancer, s.noHeaders, s.observer = t.Balancer, t.NoHeaders, t.Observer
+	var bad error
+	t.routes, t.bad = newRouter(t.Guard, t.Routes)
+	t.repeat, bad = newPatterns("Transport.RepeatWithoutKey", t.RepeatWithoutKey)
+	t.bad = errors.Join(t.bad, bad)
 	if t.Guard == nil {
 		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Guard is nil: make a guard for the host"))
 	}
+	if isGuarded(t.Base) {
+		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Base has a guard of its own, which would count each call twice: give NewBase(limit)"))
+	}
+}
+
+// isGuarded reports whether a base has guards itself.
+func isGuarded(base http.RoundTripper) bool {
+	switch base.(type) {
+	case *Transport, Hosts:
+		return true
+	}
+	return false
 }
 
 // CloseIdleConnections closes those of the base.
 func (t *Transport) CloseIdleConnections() {
 	t.once.Do(t.init)
-	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+	t.sender.closeIdle()
 }
 
 // RoundTrip sends a request under the guard. It returns the response of the last
@@ -90,17 +103,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // send is RoundTrip without the cache.
 func (t *Transport) send(r *http.Request) (*http.Response, error) {
-	found, declared := t.router.find(r)
-	trip := &trip{transport: t, request: r, route: found, repeatable: declared || idempotent(r)}
-	ctx := r.Context()
-	if !trip.repeatable || !resendable(r) {
-		ctx = resilience.WithoutHedge(ctx)
-	}
+	found := t.routes.find(r)
+	trip := &trip{sender: &t.sender, request: r, pattern: found.pattern, repeatable: idempotent(r) || t.repeat.find(r).pattern != ""}
 	on := resilience.Caller(t.Guard)
 	if found.on != nil {
 		on = found.on
 	}
-	res, err := resilience.Do(ctx, on, trip.attempt, disposal...)
+	res, err := resilience.Do(trip.context(r.Context()), on, trip.attempt, disposal...)
 	last := trip.finish()
 	if err == nil {
 		discard(last)
@@ -113,6 +122,24 @@ func (t *Transport) send(r *http.Request) (*http.Response, error) {
 		t.CloseIdleConnections()
 	}
 	return nil, err
+}
+
+// attempt sends the request once, for an http.Client.
+func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
+	r := t.request
+	resp, a, verdict, err := t.exchange(ctx, r.Context())
+	if err != nil {
+		return nil, err
+	}
+	a.observe(verdict)
+	if verdict == answered {
+		return t.guarded(resp, r, a, true), nil
+	}
+	// Nobody may need this answer, so it holds no permit. If it is handed over, it
+	// lives under the caller's context.
+	a.leave()
+	t.keep(t.guarded(resp, r, a, false))
+	return nil, &StatusError{Method: r.Method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, verdict: verdict}
 }
 
 // check says what is wrong with the transport, or with a request that can't be sent.

@@ -120,7 +120,7 @@ func (c *Clients) MemberToRenew(ctx context.Context, id string) (resilience.Resu
 
 func (c *Clients) member(ctx context.Context, op *resilience.Operation, id string) (resilience.Result[Member], error) {
 	return resilience.Do(ctx, op, func(ctx context.Context) (Member, error) {
-		m, err := rest.Attempt[Member](ctx, c.membership.client, http.MethodGet, "/v1/members/"+url.PathEscape(id), nil)
+		m, err := rest.Attempt[Member](ctx, c.membership.client, rest.Request{Path: "/v1/members/{id}", Args: []any{id}})
 		if rest.IsStatus(err, http.StatusNotFound) {
 			return Member{ID: id, Status: StatusUnknown}, nil
 		}
@@ -133,7 +133,7 @@ func (c *Clients) member(ctx context.Context, op *resilience.Operation, id strin
 // static: whether there is such a title is then not known.
 func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title], error) {
 	return resilience.Do(ctx, c.title, func(ctx context.Context) (Title, error) {
-		t, err := rest.Attempt[Title](ctx, c.catalog.client, http.MethodGet, "/v1/titles/"+url.PathEscape(id), nil)
+		t, err := rest.Attempt[Title](ctx, c.catalog.client, rest.Request{Path: "/v1/titles/{id}", Args: []any{id}})
 		if rest.IsStatus(err, http.StatusNotFound) {
 			return Title{ID: id, Studio: StudioOf(id), Unknown: true}, nil
 		}
@@ -143,7 +143,7 @@ func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title
 
 // Key returns the key of a license. There is no stand-in: an error matches ErrNoKey.
 func (c *Clients) Key(ctx context.Context, want KeyRequest) (resilience.Result[Key], error) {
-	res, err := rest.Send[Key](ctx, c.keys.client, c.key, http.MethodPost, "/v1/keys", want)
+	res, err := rest.Call[Key](ctx, c.keys.client, c.key, rest.Request{Method: http.MethodPost, Path: "/v1/keys", Body: want, RepeatWithoutKey: true})
 	if err != nil {
 		return res, fmt.Errorf("%w: %w", ErrNoKey, err)
 	}

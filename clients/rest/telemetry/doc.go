@@ -2,7 +2,7 @@
 // conventions for HTTP clients.
 //
 //	tel, err := telemetry.New(telemetry.Config{MeterProvider: meters})
-//	transport := &rest.Transport{Guard: guard, Routes: routes, Observe: tel.Observe}
+//	transport := &rest.Transport{Guard: guard, Routes: routes, Observer: tel}
 //
 // Each attempt is a point of http.client.request.duration, and describes the span that
 // is current: that of the attempt, which resilience/telemetry makes. Both have

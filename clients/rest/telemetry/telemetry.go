@@ -13,6 +13,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
 	"go.opentelemetry.io/otel/trace"
@@ -28,18 +29,25 @@ const other = "_OTHER"
 type Config struct {
 	// MeterProvider makes the metric. Nil: none is made, and spans are described only.
 	MeterProvider metric.MeterProvider
-	_             struct{}
+	// Propagator writes the current span into each attempt's header. Nil: W3C trace context
+	// (traceparent and tracestate). To send nothing, give an empty
+	// propagation.NewCompositeTextMapPropagator().
+	Propagator propagation.TextMapPropagator
+	_          struct{}
 }
 
 // Telemetry describes requests. One serves any number of transports and clients. It is
 // safe for concurrent use and needs no closing. Its zero value describes spans only.
 type Telemetry struct {
-	duration metric.Float64Histogram // nil: no metric
+	duration   metric.Float64Histogram       // nil: no metric
+	propagator propagation.TextMapPropagator // nil: W3C trace context
 }
+
+var _ rest.Observer = (*Telemetry)(nil)
 
 // New makes the instruments.
 func New(c Config) (*Telemetry, error) {
-	t := &Telemetry{}
+	t := &Telemetry{propagator: c.Propagator}
 	if c.MeterProvider == nil {
 		return t, nil
 	}
@@ -52,8 +60,17 @@ func New(c Config) (*Telemetry, error) {
 	return t, nil
 }
 
-// Observe is for the fields of that name in clients/rest.
-func (t *Telemetry) Observe(ctx context.Context, e rest.Exchange) {
+// OnRequest implements rest.Observer: it writes the trace's headers.
+func (t *Telemetry) OnRequest(ctx context.Context, header http.Header) {
+	p := t.propagator
+	if p == nil {
+		p = propagation.TraceContext{}
+	}
+	p.Inject(ctx, propagation.HeaderCarrier(header))
+}
+
+// OnExchange implements rest.Observer: it measures an attempt and describes its span.
+func (t *Telemetry) OnExchange(ctx context.Context, e rest.Exchange) {
 	span := trace.SpanFromContext(ctx)
 	if t.duration == nil && !span.IsRecording() {
 		return

@@ -64,14 +64,14 @@ func TestSpansAndMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	tr := &rest.Transport{Guard: g, Observe: tel.Observe, Routes: map[string]string{"GET /v1/members/{id}": resilience.DefaultOperation}}
+	tr := &rest.Transport{Guard: g, Observer: tel, Routes: map[string]string{"GET /v1/members/{id}": resilience.DefaultOperation}}
 	defer tr.CloseIdleConnections()
 	resp, err := tr.Client().Get(s.URL + "/v1/members/secret?q=secret")
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	c, err := rest.NewClient(rest.ClientConfig{BaseURL: s.URL, Observe: tel.Observe, Templates: []string{"/v1/titles/{title}/{$}"}})
+	c, err := rest.NewClient(rest.ClientConfig{BaseURL: s.URL, Observer: tel, Templates: []string{"/v1/titles/{title}/{$}"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,17 @@ func TestSpansAndMetrics(t *testing.T) {
 	}
 }
 
+// keeper keeps the last exchange.
+type keeper struct {
+	*telemetry.Telemetry
+	got *rest.Exchange
+}
+
+func (k *keeper) OnExchange(ctx context.Context, e rest.Exchange) {
+	*k.got = e
+	k.Telemetry.OnExchange(ctx, e)
+}
+
 // TestErrorsHaveAKind: an attempt without an answer says what kind of error it was.
 func TestErrorsHaveAKind(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
@@ -140,7 +151,7 @@ func TestErrorsHaveAKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tr := &rest.Transport{Guard: g, Observe: func(ctx context.Context, e rest.Exchange) { got = e; tel.Observe(ctx, e) }}
+		tr := &rest.Transport{Guard: g, Observer: &keeper{tel, &got}}
 		if resp, err := tr.Client().Get(url); err == nil {
 			resp.Body.Close()
 			t.Errorf("%s answered", url)

@@ -25,7 +25,7 @@ func guarded(g *resilience.Guard, _ *http.Transport) http.RoundTripper {
 }
 
 func quiet(g *resilience.Guard, _ *http.Transport) http.RoundTripper {
-	return &rest.Transport{Guard: g, Base: rest.NewBase(64), Quiet: true}
+	return &rest.Transport{Guard: g, Base: rest.NewBase(64), NoHeaders: true}
 }
 
 // over guards the bare transport itself.

@@ -7,30 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/backstay-go/backstay/clients/rest/internal/wire"
 	"github.com/backstay-go/backstay/resilience"
-)
-
-// Headers that travel between services of ours.
-const (
-	// HeaderTimeout is what is left of the caller's deadline, in milliseconds.
-	HeaderTimeout = wire.Timeout
-	// HeaderCriticality is the call's class: critical_plus, critical, sheddable_plus or
-	// sheddable.
-	HeaderCriticality = wire.Criticality
-	// HeaderAttempt counts from 1, with ";hedge" for a hedge; above 1 the request is
-	// itself a repeat.
-	HeaderAttempt = wire.Attempt
-	// HeaderRefused marks an answer to a request that was not processed: overload,
-	// deadline or draining.
-	HeaderRefused = wire.Refused
-)
-
-var (
-	// ErrTooLarge: the response has more bytes than the client takes.
-	ErrTooLarge = errors.New("rest: response too large")
-	// ErrStalled: nothing came for longer than the client waits.
-	ErrStalled = errors.New("rest: response stalled")
 )
 
 // StatusError is an answer that is not a success, of a typed call.
@@ -92,6 +69,6 @@ func Check(r *http.Response) error {
 		_ = r.Body.Close()
 	}
 	e.Problem = problemOf(r.Header, e.Body)
-	e.verdict, _ = judge(r.StatusCode, r.Header, false)
+	e.verdict = judge(r.StatusCode, r.Header, false)
 	return e
 }

@@ -28,12 +28,20 @@ type Exchange struct {
 	_    struct{}
 }
 
-// observe is called for each attempt; nil: nobody wants to know.
-type observe func(ctx context.Context, e Exchange)
+// Observer follows the attempts of a Transport or Client; package telemetry below has one.
+// Its methods are called on the attempt's goroutine and under its context; no lock is
+// held. They must be safe for concurrent use, and must not panic.
+type Observer interface {
+	// OnRequest is called before an attempt is sent. It may add to the header, for example
+	// traceparent; it must not change the values that are there.
+	OnRequest(ctx context.Context, header http.Header)
+	// OnExchange is called when an attempt has its answer, or an error.
+	OnExchange(ctx context.Context, e Exchange)
+}
 
-// tell tells of an attempt that began then.
-func (f observe) tell(ctx context.Context, a *attempt, out *http.Request, pattern string, resp *http.Response, err error, began time.Time) {
-	if f == nil {
+// observe tells the observer of an attempt that began then.
+func (s *sender) observe(ctx context.Context, a *attempt, out *http.Request, pattern string, resp *http.Response, err error, began time.Time) {
+	if s.observer == nil {
 		return
 	}
 	e := Exchange{Method: out.Method, Template: templateOf(pattern), Scheme: out.URL.Scheme, Host: out.URL.Host,
@@ -47,7 +55,7 @@ func (f observe) tell(ctx context.Context, a *attempt, out *http.Request, patter
 	if err != nil {
 		e.Err = a.explain(err)
 	}
-	f(ctx, e)
+	s.observer.OnExchange(ctx, e)
 }
 
 // templateOf is a pattern without its method and host, and without "{$}".

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// wholeBytes is the largest answer that is read within its attempt. Then an answer
+	// bufferedBytes is the largest answer that is read within its attempt. Then an answer
 	// that breaks off is a failed attempt, which may be repeated, and neither a permit nor
 	// a connection waits for the caller to read.
-	wholeBytes = 16 << 10
+	bufferedBytes = 16 << 10
 	// pageBytes is the size of buffers that are used again.
 	pageBytes = 4 << 10
 )
@@ -21,12 +21,12 @@ var pages = sync.Pool{New: func() any { return new([pageBytes]byte) }}
 // isSmall says whether an answer says that it is small.
 func isSmall(r *http.Response, limit int64) bool {
 	n := r.ContentLength
-	return n > 0 && n <= wholeBytes && (limit < 0 || n <= limit) && r.Body != http.NoBody &&
+	return n > 0 && n <= bufferedBytes && (limit < 0 || n <= limit) && r.Body != http.NoBody &&
 		r.StatusCode != http.StatusSwitchingProtocols
 }
 
-// readWhole replaces the answer's body by one in memory.
-func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
+// readBuffered replaces the answer's body by one in memory.
+func (a *attempt) readBuffered(r *http.Response, stall time.Duration) error {
 	watched := a.watch(stall)
 	w := &a.small
 	w.fill(int(r.ContentLength))
@@ -58,16 +58,18 @@ func (a *attempt) readWhole(r *http.Response, stall time.Duration) error {
 	return nil
 }
 
-// whole is a body in memory. Its buffer is used again once it is read or closed, so
+// bufferedBody is a body in memory. Its buffer is used again once it is read or closed, so
 // nothing of it is handed out that outlives a call.
-type whole struct {
+type bufferedBody struct {
 	mu   sync.Mutex
 	left []byte
 	page *[pageBytes]byte // nil: the buffer is too large to be used again
+	// closed: a Read is a mistake of the caller, which must not look like an empty answer.
+	closed bool
 }
 
 // fill gives a new body its buffer.
-func (w *whole) fill(n int) {
+func (w *bufferedBody) fill(n int) {
 	if n > pageBytes {
 		w.left = make([]byte, n)
 		return
@@ -77,22 +79,27 @@ func (w *whole) fill(n int) {
 }
 
 // freeLocked gives the buffer back.
-func (w *whole) freeLocked() {
-	if w.left = nil; w.page != nil {
+func (w *bufferedBody) freeLocked() {
+	w.left = nil
+	if w.page != nil {
 		pages.Put(w.page)
 		w.page = nil
 	}
 }
 
 // Read reads.
-func (w *whole) Read(p []byte) (int, error) {
+func (w *bufferedBody) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.left) == 0 {
+	switch {
+	case w.closed:
+		return 0, http.ErrBodyReadAfterClose
+	case len(w.left) == 0:
 		return 0, io.EOF
 	}
 	n := copy(p, w.left)
-	if w.left = w.left[n:]; len(w.left) == 0 {
+	w.left = w.left[n:]
+	if len(w.left) == 0 {
 		w.freeLocked()
 		return n, io.EOF
 	}
@@ -100,11 +107,14 @@ func (w *whole) Read(p []byte) (int, error) {
 }
 
 // WriteTo writes all that is left. The buffer belongs to it while it does.
-func (w *whole) WriteTo(to io.Writer) (int64, error) {
+func (w *bufferedBody) WriteTo(to io.Writer) (int64, error) {
 	w.mu.Lock()
-	left, page := w.left, w.page
+	left, page, closed := w.left, w.page, w.closed
 	w.left, w.page = nil, nil
 	w.mu.Unlock()
+	if closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if len(left) == 0 {
 		return 0, nil
 	}
@@ -123,9 +133,10 @@ func (w *whole) WriteTo(to io.Writer) (int64, error) {
 }
 
 // Close ends the body. What is not read is gone.
-func (w *whole) Close() error {
+func (w *bufferedBody) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.closed = true
 	w.freeLocked()
 	return nil
 }

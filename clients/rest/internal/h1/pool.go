@@ -1,4 +1,4 @@
-package rest
+package h1
 
 import (
 	"context"
@@ -12,14 +12,38 @@ import (
 	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
-// pool keeps connections of HTTP/1.1 without TLS and without a proxy. The standard
-// transport makes them and speaks on them; which request goes on which is decided
-// here. So nothing is repeated behind the guard's back, an attempt that ends closes
-// its connection itself, without a context that net/http must watch, and a connection's
-// age is its own. It is safe for concurrent use.
-type pool struct {
+// User is the request that uses a connection, as far as a pool must know it. It is the
+// context under which a connection is dialled or waited for.
+type User interface {
+	context.Context
+	// Began is when the request began.
+	Began() time.Time
+	// Arm starts a timer for the user's own deadline, which no connection watches yet.
+	Arm()
+	// Cause says why the user has ended; nil before that.
+	Cause() error
+	// Expire ends a user whose time is over. It returns after how long to call it again;
+	// zero means never.
+	Expire() time.Duration
+}
+
+// WaitError is the end of a user that waited for a connection, while all that the pool
+// may have were used by other requests. Nothing was asked of the host.
+type WaitError struct{ Err error }
+
+// Error says that no connection was free.
+func (e *WaitError) Error() string {
+	return "no connection came free, all are used by other requests: " + e.Err.Error()
+}
+
+// Unwrap returns what ended the wait.
+func (e *WaitError) Unwrap() error { return e.Err }
+
+// Pool keeps connections. A user that ends closes its connection itself, without a
+// context that net/http must watch. Safe for concurrent use.
+type Pool struct {
 	transport   *http.Transport // dials
-	limit, keep int             // connections to a host, at all and idle; 0: no limit
+	limit, keep int             // connections to a host: all, and idle ones; 0: no limit
 	age, idle   time.Duration   // zero: for ever
 
 	mu      sync.Mutex
@@ -29,17 +53,17 @@ type pool struct {
 
 // host is what a pool has of a host. The pool's lock guards it.
 type host struct {
-	name    string        // as it stands in URLs
-	open    int           // connections, idle or in use, and those being dialled
-	idle    []*connection // the newest last
+	name    string  // as it stands in URLs
+	open    int     // connections, idle or in use, and those being dialled
+	idle    []*Conn // the newest last
 	waiting []*waiter
 }
 
 // waiter is a request that waits for a connection; nil stands for the right to dial.
-type waiter struct{ got chan *connection }
+type waiter struct{ got chan *Conn }
 
-// newPool returns a pool whose connections are those of a transport.
-func newPool(t *http.Transport) *pool {
+// New returns a pool whose connections are dialled and bounded as a transport's are.
+func New(t *http.Transport) *Pool {
 	dial := t.Clone()
 	dial.Proxy, dial.ResponseHeaderTimeout = nil, 0
 	dial.MaxConnsPerHost = 0 // with it, net/http panics when such a connection closes
@@ -49,56 +73,61 @@ func newPool(t *http.Transport) *pool {
 	}
 	dial.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := inner(ctx, network, address)
-		if c, ok := ctx.Value(dialKey{}).(*connection); ok && err == nil {
+		if c, ok := ctx.Value(dialKey{}).(*Conn); ok && err == nil {
 			c.inner = nc
 			return &socket{netconn.Conn{Conn: nc}, c}, nil
 		}
 		return nc, err
 	}
-	return &pool{transport: dial, limit: t.MaxConnsPerHost, keep: t.MaxIdleConnsPerHost, idle: t.IdleConnTimeout, hosts: map[string]*host{}}
+	return &Pool{transport: dial, limit: t.MaxConnsPerHost, keep: t.MaxIdleConnsPerHost, idle: t.IdleConnTimeout, hosts: map[string]*host{}}
 }
 
-// take returns a connection that is free, or a new one. It waits for one, in turn, where
-// there are as many as may be.
-func (p *pool) take(a *attempt, to *url.URL) (*connection, error) {
+// SetAge sets how long connections take new requests, before the first use; each has up
+// to a tenth more. Zero: for ever.
+func (p *Pool) SetAge(age time.Duration) { p.age = age }
+
+// Take returns a connection that is free, or a new one. Where the host has as many as the
+// limit allows, users wait in the order in which they came; the end of such a wait is a
+// *WaitError.
+func (p *Pool) Take(u User, to *url.URL) (*Conn, error) {
 	p.mu.Lock()
 	h := p.hosts[to.Host]
 	if h == nil {
 		h = &host{name: to.Host}
 		p.hosts[to.Host] = h
 	}
-	if c := p.popLocked(h, a.began); c != nil {
+	if c := p.popLocked(h, u.Began()); c != nil {
 		p.mu.Unlock()
 		return c, nil
 	}
 	if p.limit > 0 && h.open >= p.limit {
-		w := &waiter{make(chan *connection, 1)}
+		w := &waiter{make(chan *Conn, 1)}
 		h.waiting = append(h.waiting, w)
 		p.mu.Unlock()
-		a.arm()
+		u.Arm()
 		select {
 		case c := <-w.got:
 			if c != nil {
 				return c, nil
 			}
-		case <-a.Done():
+		case <-u.Done():
 			p.leave(h, w)
-			return nil, a.why()
+			return nil, &WaitError{u.Cause()}
 		}
-		return p.dial(a, h, to)
+		return p.dial(u, h, to)
 	}
 	h.open++
 	p.mu.Unlock()
-	a.arm()
-	return p.dial(a, h, to)
+	u.Arm()
+	return p.dial(u, h, to)
 }
 
 // popLocked returns the newest connection that is still good.
-func (p *pool) popLocked(h *host, now time.Time) *connection {
+func (p *Pool) popLocked(h *host, now time.Time) *Conn {
 	for n := len(h.idle) - 1; n >= 0; n-- {
 		c := h.idle[n]
 		h.idle[n], h.idle = nil, h.idle[:n]
-		if c.good(now) {
+		if c.isGood(now) {
 			return c
 		}
 		p.closeLocked(c)
@@ -107,12 +136,12 @@ func (p *pool) popLocked(h *host, now time.Time) *connection {
 }
 
 // dial makes a connection in a place that is counted already.
-func (p *pool) dial(ctx context.Context, h *host, to *url.URL) (*connection, error) {
+func (p *Pool) dial(ctx context.Context, h *host, to *url.URL) (*Conn, error) {
 	port := to.Port()
 	if port == "" {
 		port = "80"
 	}
-	c := &connection{pool: p, host: h}
+	c := &Conn{pool: p, host: h}
 	if p.age > 0 {
 		c.until = time.Now().Add(p.age + rand.N(p.age/10+1))
 	}
@@ -127,15 +156,16 @@ func (p *pool) dial(ctx context.Context, h *host, to *url.URL) (*connection, err
 	return c, nil
 }
 
-// give takes a connection back that a request is done with.
-func (p *pool) give(c *connection) {
+// Give returns the connection to its pool after a request.
+func (c *Conn) Give() {
+	p, h := c.pool, c.host
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := c.host
-	switch c.used = true; {
+	c.used = true
+	switch {
 	case c.gone:
-	case !c.good(now):
+	case !c.isGood(now):
 		p.closeLocked(c)
 	case len(h.waiting) > 0:
 		h.next().got <- c
@@ -150,15 +180,15 @@ func (p *pool) give(c *connection) {
 	}
 }
 
-// lose closes a connection, once.
-func (p *pool) lose(c *connection) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closeLocked(c)
+// Close closes the connection. Only the first call counts.
+func (c *Conn) Close() {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.pool.closeLocked(c)
 }
 
 // closeLocked closes a connection that is not among the idle ones.
-func (p *pool) closeLocked(c *connection) {
+func (p *Pool) closeLocked(c *Conn) {
 	if c.gone {
 		return
 	}
@@ -166,34 +196,35 @@ func (p *pool) closeLocked(c *connection) {
 	p.forgetLocked(c)
 }
 
-// forget lets go of a connection that somebody else has from here on. It is not closed:
-// net/http may not have let it go yet, and would close it for good.
-func (p *pool) forget(c *connection) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// Detach takes the connection out of its pool, because it has changed its protocol and
+// belongs to somebody else. It is not closed: net/http may not have released it yet.
+func (c *Conn) Detach() {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
 	if !c.gone {
-		p.forgetLocked(c)
+		c.pool.forgetLocked(c)
 	}
 }
 
-func (p *pool) forgetLocked(c *connection) {
+func (p *Pool) forgetLocked(c *Conn) {
 	c.gone = true
-	c.quiet()
+	c.stopTimer()
 	p.freeLocked(c.host)
 }
 
-// freeLocked gives a place to who waits for one.
-func (p *pool) freeLocked(h *host) {
+// freeLocked gives the place of a connection to the user that waits longest.
+func (p *Pool) freeLocked(h *host) {
 	if len(h.waiting) > 0 {
 		h.next().got <- nil
 		return
 	}
-	if h.open--; h.open == 0 {
+	h.open--
+	if h.open == 0 {
 		delete(p.hosts, h.name)
 	}
 }
 
-// next is who waits longest.
+// next removes the waiter that waits longest.
 func (h *host) next() *waiter {
 	w := h.waiting[0]
 	h.waiting[0], h.waiting = nil, h.waiting[1:]
@@ -201,7 +232,7 @@ func (h *host) next() *waiter {
 }
 
 // leave ends a wait. What came meanwhile goes on to the next.
-func (p *pool) leave(h *host, w *waiter) {
+func (p *Pool) leave(h *host, w *waiter) {
 	p.mu.Lock()
 	for i, one := range h.waiting {
 		if one == w {
@@ -212,7 +243,7 @@ func (p *pool) leave(h *host, w *waiter) {
 	}
 	p.mu.Unlock()
 	if c := <-w.got; c != nil {
-		p.give(c)
+		c.Give()
 		return
 	}
 	p.mu.Lock()
@@ -221,7 +252,7 @@ func (p *pool) leave(h *host, w *waiter) {
 }
 
 // sweep closes the connections that were idle for too long.
-func (p *pool) sweep() {
+func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sweeper == nil {
@@ -245,8 +276,8 @@ func (p *pool) sweep() {
 	}
 }
 
-// closeIdle closes the connections that no request uses.
-func (p *pool) closeIdle() {
+// CloseIdle closes the connections that no request uses.
+func (p *Pool) CloseIdle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range p.hosts {

@@ -4,19 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"testing"
 )
 
-func newWhole(n int) *whole {
-	w := new(whole)
+func newBuffered(n int) *bufferedBody {
+	w := new(bufferedBody)
 	w.fill(n)
 	return w
 }
 
-func TestWhole(t *testing.T) {
+func TestBufferedBody(t *testing.T) {
 	for _, n := range []int{1, pageBytes, pageBytes + 1} {
 		want := bytes.Repeat([]byte("ab"), n)[:n]
-		fill := func() *whole { w := newWhole(n); copy(w.left, want); return w }
+		fill := func() *bufferedBody { w := newBuffered(n); copy(w.left, want); return w }
 		w := fill()
 		if got, err := io.ReadAll(io.LimitReader(struct{ io.Reader }{w}, int64(n)+1)); !bytes.Equal(got, want) || err != nil {
 			t.Errorf("%d: read %d, %v", n, len(got), err)
@@ -40,7 +41,7 @@ func TestWhole(t *testing.T) {
 		w = fill()
 		w.Close()
 		w.Close()
-		if got, err := w.Read(make([]byte, 1)); got != 0 || err != io.EOF {
+		if got, err := w.Read(make([]byte, 1)); got != 0 || err != http.ErrBodyReadAfterClose {
 			t.Errorf("%d: after Close %d, %v", n, got, err)
 		}
 	}
@@ -55,12 +56,12 @@ func (h half) Write(p []byte) (int, error) { return len(p) / 2, h.err }
 // gives its buffer back once.
 func TestBuffersAreNotShared(t *testing.T) {
 	for range 100 {
-		a := newWhole(3)
+		a := newBuffered(3)
 		copy(a.left, "aaa")
 		_, _ = io.ReadAll(a)
 		a.Close()
 		a.Close()
-		b, c := newWhole(3), newWhole(3)
+		b, c := newBuffered(3), newBuffered(3)
 		copy(b.left, "bbb")
 		copy(c.left, "ccc")
 		if got, _ := io.ReadAll(b); string(got) != "bbb" {

@@ -1,0 +1,83 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/wire"
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// Headers that travel between services of ours.
+const (
+	// HeaderTimeout is what is left of the caller's deadline, in milliseconds.
+	HeaderTimeout = wire.Timeout
+	// HeaderCriticality is the call's class: critical_plus, critical, sheddable_plus or
+	// sheddable.
+	HeaderCriticality = wire.Criticality
+	// HeaderAttempt counts from 1, with ";hedge" for a hedge; above 1 the request is
+	// itself a repeat.
+	HeaderAttempt = wire.Attempt
+	// HeaderRefused marks an answer to a request that was not processed: overload,
+	// deadline or draining.
+	HeaderRefused = wire.Refused
+)
+
+// attempts and classes are values of headers, shared by all requests: nobody may
+// change an element.
+var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality][]string) {
+	for n := range a {
+		a[n] = [2][1]string{{wire.FormatAttempt(n, false)}, {wire.FormatAttempt(n, true)}}
+	}
+	c = map[resilience.Criticality][]string{}
+	for class := resilience.Sheddable; class <= resilience.CriticalPlus; class++ {
+		c[class] = []string{wire.FormatCriticality(class)}
+	}
+	return a, c
+}()
+
+// mark writes what travels with a request. What goes without saying is not said: a
+// first attempt, and the class critical. Headers of this kind that the request came
+// with, from a proxy for example, were meant for another hop. The headers are written
+// to space, or to a new map.
+func (a *attempt) mark(out *http.Request, space http.Header) {
+	h := out.Header
+	if a.noHeaders && a.observer == nil && space == nil && h[HeaderTimeout] == nil && h[HeaderAttempt] == nil && h[HeaderCriticality] == nil && h != nil {
+		return
+	}
+	// Values are shared with the caller's headers: nothing below changes them.
+	out.Header = space
+	if space == nil {
+		out.Header = make(http.Header, len(h)+3)
+	}
+	for name, values := range h {
+		if name != HeaderTimeout && name != HeaderAttempt && name != HeaderCriticality {
+			out.Header[name] = values
+		}
+	}
+	if a.observer != nil {
+		a.observer.OnRequest(a.guarded, out.Header)
+	}
+	if a.noHeaders {
+		return
+	}
+	if a.left > 0 {
+		a.timeout[0] = wire.FormatTimeout(a.left)
+		out.Header[HeaderTimeout] = a.timeout[:]
+	}
+	number := int(a.number)
+	if a.retried {
+		number = max(2, number)
+	}
+	switch {
+	case number <= 1 && !a.hedged:
+	case number < len(attempts) && a.hedged:
+		out.Header[HeaderAttempt] = attempts[number][1][:]
+	case number < len(attempts):
+		out.Header[HeaderAttempt] = attempts[number][0][:]
+	default:
+		out.Header[HeaderAttempt] = []string{wire.FormatAttempt(number, a.hedged)}
+	}
+	if a.class != resilience.Critical {
+		out.Header[HeaderCriticality] = classes[a.class]
+	}
+}

@@ -1,0 +1,164 @@
+package h1
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
+)
+
+// Conn is a pool's connection to a host. The request that took it from the pool owns it
+// until it calls Give, Close or Detach. Its methods are safe for concurrent use, except
+// Begin and Header, which belong to the owner.
+type Conn struct {
+	pool   *Pool
+	host   *host
+	client *http.ClientConn
+	inner  net.Conn
+	until  time.Time // when it takes no more requests; zero: never
+	sent   atomic.Bool
+	header http.Header
+
+	watch sync.Mutex
+	user  User // the request whose time the connection watches; nil: none
+	timer *time.Timer
+	due   time.Time // when the timer rings; zero: it does not
+
+	// The pool's lock guards these.
+	used, gone bool
+	since      time.Time // when it became idle
+}
+
+// Begin prepares the connection for a request: nothing of it has been written yet.
+func (c *Conn) Begin() { c.sent.Store(false) }
+
+// RoundTrip sends a request on this connection, and never on another one.
+func (c *Conn) RoundTrip(r *http.Request) (*http.Response, error) { return c.client.RoundTrip(r) }
+
+// Sent reports whether anything was written since Begin.
+func (c *Conn) Sent() bool { return c.sent.Load() }
+
+// Used reports whether a request was on it before.
+func (c *Conn) Used() bool { return c.used }
+
+// Info describes the connection for a caller's httptrace.
+func (c *Conn) Info() httptrace.GotConnInfo {
+	i := httptrace.GotConnInfo{Conn: c.inner, Reused: c.used, WasIdle: c.used}
+	if c.used {
+		i.IdleTime = time.Since(c.since)
+	}
+	return i
+}
+
+// isGood reports whether a request can go on it.
+func (c *Conn) isGood(now time.Time) bool {
+	return c.client.Available() == 1 && (c.until.IsZero() || now.Before(c.until))
+}
+
+// maxHeader is how many headers a connection keeps space for.
+const maxHeader = 32
+
+// Header is an empty map for the header of the request that owns the connection. The
+// next owner gets the same map: a connection is taken again only after its request was
+// written.
+func (c *Conn) Header() http.Header {
+	if c.header == nil || len(c.header) > maxHeader {
+		c.header = make(http.Header, 8)
+	}
+	clear(c.header)
+	return c.header
+}
+
+// Watch makes the connection call the user's Expire at the time that is given, or
+// earlier. A zero time only names the user.
+func (c *Conn) Watch(u User, due time.Time) {
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	c.user = u
+	if !due.IsZero() {
+		c.alarmLocked(due)
+	}
+}
+
+// Alarm makes the connection call Expire of its user not later than this.
+func (c *Conn) Alarm(due time.Time) {
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	c.alarmLocked(due)
+}
+
+// Unwatch ends Watch.
+func (c *Conn) Unwatch() {
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	c.user = nil
+}
+
+// alarmLocked leaves a timer alone that rings early enough: it is set anew when it does.
+// So most requests touch neither the timer nor the clock.
+func (c *Conn) alarmLocked(due time.Time) {
+	if !c.due.IsZero() && !due.Before(c.due) {
+		return
+	}
+	in := time.Until(due)
+	c.due = due
+	if c.timer == nil {
+		c.timer = time.AfterFunc(in, c.ring)
+		return
+	}
+	c.timer.Reset(in)
+}
+
+// ring asks the user whether its time is over.
+func (c *Conn) ring() {
+	c.watch.Lock()
+	c.due = time.Time{}
+	u := c.user
+	c.watch.Unlock()
+	if u == nil {
+		return
+	}
+	if next := u.Expire(); next > 0 {
+		c.Alarm(time.Now().Add(next))
+	}
+}
+
+// stopTimer is called once the connection is closed or detached.
+func (c *Conn) stopTimer() {
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// dialKey finds the connection that a dial is for.
+type dialKey struct{}
+
+// socket notes that something was written.
+type socket struct {
+	netconn.Conn
+	of *Conn
+}
+
+// Write notes before it writes: whoever looks in the meantime must not take the request
+// for one that was never sent.
+func (w *socket) Write(p []byte) (int, error) {
+	before := w.of.sent.Swap(true)
+	n, err := w.Conn.Write(p)
+	if n == 0 && !before {
+		w.of.sent.Store(false)
+	}
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *socket) ReadFrom(src io.Reader) (int64, error) {
+	w.of.sent.Store(true)
+	return w.Conn.ReadFrom(src)
+}

@@ -1,0 +1,86 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// account says on whose account a request has no answer.
+//
+// Nothing that a caller sends, withholds or forgets counts against a dependency: a
+// request that can't be sent, a body that breaks off or is late, a request that the
+// caller took back, connections that other callers have not given back. (The end of the
+// caller's own context is the guard's to judge: it knows what time the policy grants.)
+// Everything else does, an error that only looks like a caller's included, such as a
+// context.Canceled of the dependency's own making.
+type account uint8
+
+const (
+	ofDependency account = iota // the usual case: DefaultClassifier looks at the error
+	ofCaller                    // the request is wrong, broke off, or was taken back
+	ofWaiting                   // nothing was asked of the dependency
+)
+
+// verdicts are what each account means.
+var verdicts = map[account]resilience.Verdict{
+	ofCaller:  {Outcome: resilience.Ignored, Repeat: resilience.RepeatNever},
+	ofWaiting: {Outcome: resilience.Ignored, Repeat: resilience.RepeatNever},
+}
+
+// account finds out why an attempt has ended without an answer.
+func (a *attempt) account(r *http.Request, err error) account {
+	switch {
+	case isMalformed(err), isTakenBack(r), a.upload.isCallers(a.began, isTimeout(err)):
+		return ofCaller
+	case a.hasWaited():
+		return ofWaiting
+	}
+	return ofDependency
+}
+
+// isTakenBack reports whether the caller has closed Request.Cancel.
+func isTakenBack(r *http.Request) bool {
+	//lint:ignore SA1019 callers still set it
+	cancel := r.Cancel
+	select {
+	case <-cancel:
+		return true
+	default:
+		return false
+	}
+}
+
+// hasWaited reports whether an attempt that has ended got no further than to wait for a
+// connection, or for a stream of HTTP/2, while others had them all.
+func (a *attempt) hasWaited() bool {
+	switch {
+	case a.waited.Load():
+		return true
+	case a.Cause() == nil || a.sent.Load() || !a.seesDials.Load():
+		return false
+	}
+	return !a.dialled.Load()
+}
+
+// failed judges a request without an answer. again says whether its body can be sent once
+// more, repeatable whether the request may be.
+func (a *attempt) failed(r *http.Request, err error, again, repeatable bool) *SendError {
+	err = a.explain(err)
+	e := &SendError{Method: r.Method, URL: shown(r), Sent: a.sent.Load() && !a.unprocessed.Load() && !notProcessed(err), Err: err}
+	v, known := verdicts[a.account(r, err)]
+	if !known {
+		v = resilience.DefaultClassifier(err)
+	}
+	switch {
+	case v.Repeat == resilience.RepeatNever:
+	case !again:
+		v.Repeat = resilience.RepeatNever
+	case !e.Sent && v.Outcome != resilience.Ignored:
+		v.Repeat = resilience.RepeatAlways
+	case !repeatable:
+		v.Repeat = resilience.RepeatNever
+	}
+	e.verdict = v
+	return e
+}

@@ -1,0 +1,234 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+)
+
+// sender is what a Transport or a Client sends requests with.
+type sender struct {
+	base        http.RoundTripper
+	multiplexed bool // also without TLS a connection of base serves several requests at once
+	pools       bool // see the function
+	balancer    *Balancer
+	noHeaders   bool
+	observer    Observer
+	maxBytes    int64
+	stall       time.Duration
+}
+
+// setBase takes a base transport; nil is NewBase(64).
+func (s *sender) setBase(base http.RoundTripper) {
+	if base == nil {
+		base = NewBase(64)
+	}
+	s.base, s.multiplexed, s.pools = base, multiplexes(base), pools(base)
+}
+
+// closeIdle closes the idle connections of the base.
+func (s *sender) closeIdle() {
+	if c, ok := s.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// trip is one call: its attempts, and the last answer that was a failure. Transport and
+// Client share it.
+type trip struct {
+	*sender
+	request    *http.Request
+	pattern    string // what the request matched; empty: nothing
+	repeatable bool
+
+	mu sync.Mutex
+	// claimed: the caller's own body was taken, to be sent or to be closed.
+	claimed bool
+	// over: the call has returned. An attempt that ends later cleans up after itself.
+	over   bool
+	last   *http.Response
+	single *singleUseBody // of the request, once an attempt has it; nil: it can be got again
+	went   tries
+	// first is the first attempt: one piece of memory less for most requests.
+	first attempt
+}
+
+// disposal is for answers that came too late to be used.
+var disposal = []resilience.CallOption[*http.Response]{resilience.Dispose(discard)}
+
+// context is the caller's, without hedges for a request that may not be sent twice.
+func (t *trip) context(ctx context.Context) context.Context {
+	if !t.repeatable || !canRewind(t.request) {
+		return resilience.WithoutHedge(ctx)
+	}
+	return ctx
+}
+
+// claim takes the caller's own body, once.
+func (t *trip) claim() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.claimed
+	t.claimed = true
+	return !before
+}
+
+// exchange makes one attempt: it sends the request, reads a small answer, and judges it.
+// An answer may be a failure. With an error there is none, and the attempt is over. What
+// is left of the answer lives under the context caller.
+func (t *trip) exchange(ctx, caller context.Context) (*http.Response, *attempt, resilience.Verdict, error) {
+	r := t.request
+	a, own := &t.first, t.claim()
+	if !own {
+		a = new(attempt)
+		t.keep(nil)
+	}
+	a.noHeaders, a.observer = t.noHeaders, t.observer
+	if t.balancer != nil {
+		a.balancer, a.backend = t.balancer, t.went.pick(t.balancer)
+	}
+	a.begin(ctx, caller, replays{replayed(r), t.multiplexed}, t.pools)
+	out, err := t.outgoing(a, own)
+	if err == nil {
+		var began time.Time
+		if t.observer != nil {
+			began = time.Now()
+		}
+		var resp *http.Response
+		resp, err = a.answer(t.base, out)
+		if err == nil && !isBodiless(resp, r) && isSmall(resp, t.maxBytes) {
+			err = a.readBuffered(resp, t.stall)
+		}
+		t.observe(ctx, a, out, t.pattern, resp, err, began)
+		if waited := a.upload.callerTime(); waited > 0 {
+			resilience.ExcludeWait(ctx, waited)
+		}
+		if err == nil {
+			return resp, a, t.judge(a, resp), nil
+		}
+	}
+	failed := a.failed(r, err, t.canSendAgain(), t.repeatable)
+	a.observe(failed.verdict)
+	a.cancel(context.Canceled)
+	return nil, a, failed.verdict, failed
+}
+
+// outgoing is the request of an attempt, with the caller's own body or another one that
+// reads the same. The caller's request is not changed.
+func (t *trip) outgoing(a *attempt, own bool) (*http.Request, error) {
+	out := t.request.WithContext(a.context(t.pools))
+	if out.Body != nil && out.Body != http.NoBody {
+		switch {
+		case out.GetBody != nil && !own:
+			body, err := out.GetBody()
+			if err != nil {
+				a.upload.failed.Store(true)
+				return nil, err
+			}
+			out.Body = body
+		case out.GetBody == nil && own:
+			t.single = &singleUseBody{inner: out.Body}
+		}
+		if err := a.upload.watch(out, t.single); err != nil {
+			return nil, err
+		}
+	}
+	out.Pattern = t.pattern
+	if a.backend != nil {
+		direct(out, a.backend.base)
+	}
+	return out, nil
+}
+
+// answer is base's answer, held to its contract: an answer with a body, or an error.
+func (a *attempt) answer(base http.RoundTripper, out *http.Request) (*http.Response, error) {
+	resp, err := a.send(base, out)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errNothing
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	return resp, nil
+}
+
+var errNothing = errors.New("the base transport returned neither an answer nor an error")
+
+// judge says what an answer means.
+func (t *trip) judge(a *attempt, resp *http.Response) resilience.Verdict {
+	v := judge(resp.StatusCode, resp.Header, t.repeatable)
+	if v.Outcome != resilience.Failure {
+		return v
+	}
+	if a.upload.isCallers(a.began, false) {
+		return verdicts[ofCaller]
+	}
+	if !t.canSendAgain() {
+		v.Repeat = resilience.RepeatNever
+	}
+	return v
+}
+
+// observe tells the balancer how the attempt went, unless nothing can be told from it:
+// the caller left, or another attempt won.
+func (a *attempt) observe(v resilience.Verdict) {
+	if a.backend == nil || v.Outcome == resilience.Ignored && a.Err() != nil {
+		return
+	}
+	a.balancer.observe(a.backend, v.Outcome == resilience.Failure)
+}
+
+// canRewind says whether a request's body can be got again.
+func canRewind(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// canSendAgain says whether the body can be sent again: got again, or it was not read.
+func (t *trip) canSendAgain() bool {
+	return canRewind(t.request) || t.single != nil && t.single.isUnread()
+}
+
+// keep remembers the last failure's answer; nil forgets it.
+func (t *trip) keep(r *http.Response) {
+	t.mu.Lock()
+	before, over := t.last, t.over
+	t.last = r
+	if over {
+		t.last = nil
+	}
+	t.mu.Unlock()
+	discard(before)
+	if over {
+		discard(r)
+	}
+}
+
+// finish ends the trip: it closes a body that no attempt has taken, and returns the
+// last failure's answer.
+func (t *trip) finish() *http.Response {
+	t.mu.Lock()
+	last, claimed := t.last, t.claimed
+	t.last, t.over, t.claimed = nil, true, true
+	t.mu.Unlock()
+	if t.single != nil {
+		t.single.settle()
+	}
+	if !claimed {
+		closeBody(t.request)
+	}
+	return last
+}
+
+// discard closes an answer that nobody needs.
+func discard(r *http.Response) {
+	if r != nil && r.Body != nil {
+		// An error means that its connection is not used again.
+		_ = r.Body.Close()
+	}
+}

@@ -1,0 +1,92 @@
+package rest
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
+)
+
+// Connections of HTTP/2 are shared, so the end of one attempt must not close them. And a
+// connection into nowhere must not be used by attempt after attempt. So a base counts the
+// reads on its connections. If an attempt times out and its connection has brought nothing
+// since the attempt began, new requests go to new connections; requests on the old one go
+// on. (Pings would find out as well, but many servers end connections that ping often or
+// while they are idle.)
+
+const (
+	// silenceGrace is how long a suspected connection has to prove that it is alive: when it
+	// cancels a request, net/http asks the server for an answer.
+	silenceGrace = 100 * time.Millisecond
+	// silencePause is the time between two changes of connections for silence.
+	silencePause = time.Second
+)
+
+// countedConn is a connection of net/http that counts its reads.
+type countedConn struct {
+	netconn.Conn
+	base  *Base
+	made  time.Time
+	reads atomic.Uint64
+}
+
+// Read reads.
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.reads.Add(1)
+	}
+	return n, err
+}
+
+// silence is what an attempt knows of its shared connection.
+type silence struct {
+	conn  *countedConn // nil: it has none
+	reads uint64       // when the attempt began to use it
+	at    time.Time    // when it was suspected
+}
+
+// watchSilence is called when an attempt gets a shared connection.
+func (a *attempt) watchSilence(conn net.Conn) {
+	for {
+		switch c := conn.(type) {
+		case *countedConn:
+			a.mu.Lock()
+			a.silence = silence{conn: c, reads: c.reads.Load()}
+			a.mu.Unlock()
+			return
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return
+		}
+	}
+}
+
+// report suspects the connection of an attempt that has timed out, if it brought nothing.
+func (s silence) report() {
+	if s.conn == nil || s.conn.reads.Load() != s.reads {
+		return
+	}
+	s.at = time.Now()
+	b := s.conn.base
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.suspect.conn != s.conn && s.conn.made.After(b.since) {
+		b.suspect = s
+	}
+}
+
+// isSilentLocked reports whether a suspected connection has brought nothing in its grace.
+func (b *Base) isSilentLocked(now time.Time) bool {
+	s := b.suspect
+	if s.conn == nil || now.Sub(s.at) < silenceGrace {
+		return false
+	}
+	if s.conn.reads.Load() != s.reads {
+		b.suspect = silence{}
+		return false
+	}
+	return now.Sub(b.since) >= silencePause
+}
