@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// An Event tells of one fault that was injected.
+// An Event is one fault that was injected.
 type Event struct {
 	Time    time.Time
 	Elapsed time.Duration // since the plan's start
@@ -17,18 +17,18 @@ type Event struct {
 	_ struct{}
 }
 
-// A Listener is told of every injected fault.
+// A Listener gets an event for every injected fault.
 //
 // It is called on the goroutine that applies the fault, before the fault's wait
 // or effect begins, with no lock held. Calls of several goroutines overlap;
 // those of one keep their order. It may use the Injector. A panic is kept from
 // the call and counted in Stats. The context is that of the call, and may be done.
 type Listener interface {
-	Injected(ctx context.Context, e Event)
+	Handle(ctx context.Context, e Event)
 }
 
 // ListenerFunc is a Listener made of a function.
 type ListenerFunc func(ctx context.Context, e Event)
 
-// Injected calls f.
-func (f ListenerFunc) Injected(ctx context.Context, e Event) { f(ctx, e) }
+// Handle calls f.
+func (f ListenerFunc) Handle(ctx context.Context, e Event) { f(ctx, e) }

@@ -249,9 +249,9 @@ func (i *Injector) Stats() Stats {
 	return s
 }
 
-// Injected tells the listeners that the fault is applied to the call. The place
-// that applies a fault calls it; faults that lost against another are not told.
-func (i *Injector) Injected(ctx context.Context, c Call, f Fault) {
+// Report passes a fault that is applied to the call on to the listeners. The place
+// that applies a fault calls it, but not for faults that lost against another.
+func (i *Injector) Report(ctx context.Context, c Call, f Fault) {
 	if i == nil {
 		return
 	}
@@ -261,17 +261,17 @@ func (i *Injector) Injected(ctx context.Context, c Call, f Fault) {
 	}
 	e := Event{Time: time.Now(), Elapsed: i.Elapsed(), Rule: f.Rule, Kind: f.What.Kind, Delay: f.Delay, Call: c}
 	for _, l := range i.config.Listeners {
-		i.tell(ctx, l, e)
+		i.notify(ctx, l, e)
 	}
 }
 
-func (i *Injector) tell(ctx context.Context, l Listener, e Event) {
+func (i *Injector) notify(ctx context.Context, l Listener, e Event) {
 	defer func() {
 		if recover() != nil {
 			i.stats.panics.Add(1)
 		}
 	}()
-	l.Injected(ctx, e)
+	l.Handle(ctx, e)
 }
 
 func (r *run) elapsed() time.Duration { return time.Since(r.start) }

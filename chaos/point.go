@@ -63,7 +63,7 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 		decided = decided || !f.What.Kind.Waits()
 		switch f.What.Kind {
 		case Latency:
-			i.Injected(ctx, p.call, f)
+			i.Report(ctx, p.call, f)
 			if f.What.At == "after" {
 				late = append(late, f)
 				continue
@@ -72,12 +72,12 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 				return zero, err
 			}
 		case Error:
-			i.Injected(ctx, p.call, f)
+			i.Report(ctx, p.call, f)
 			err := f.Err(p.call)
 			err.Err = p.errors[f.What.Code]
 			return zero, err
 		case Hang:
-			i.Injected(ctx, p.call, f)
+			i.Report(ctx, p.call, f)
 			if f.What.At == "after" {
 				late = append(late, f)
 				continue
@@ -86,10 +86,10 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 				return zero, err
 			}
 		case Panic:
-			i.Injected(ctx, p.call, f)
+			i.Report(ctx, p.call, f)
 			panic(f.Err(p.call))
 		case WrongResult:
-			i.Injected(ctx, p.call, f)
+			i.Report(ctx, p.call, f)
 			spoil = true
 		}
 	}
@@ -137,7 +137,7 @@ func (p *Point) Clock(ctx context.Context, now func() time.Time) func() time.Tim
 			if rule.What.Kind == ClockSkew && rule.open(elapsed) && rule.Where.matches(&call) {
 				t = t.Add(rule.What.Skew)
 				if rule.done.Add(1) == 1 {
-					p.injector.Injected(ctx, call, Fault{Rule: rule.name, What: rule.What, Ends: rule.to})
+					p.injector.Report(ctx, call, Fault{Rule: rule.name, What: rule.What, Ends: rule.to})
 				}
 			}
 		}

@@ -144,7 +144,7 @@ func (f *follower) step(ctx context.Context, faults []chaos.Fault) error {
 			continue
 		}
 		f.now[part] = want
-		f.injector.Injected(ctx, f.call, *want)
+		f.injector.Report(ctx, f.call, *want)
 		if err := f.do(ctx, want.What); err != nil {
 			return fmt.Errorf("cluster: rule %q: %w", want.Rule, err)
 		}

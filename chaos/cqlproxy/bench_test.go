@@ -18,7 +18,7 @@ type bench struct {
 	proxy    *cqlproxy.Proxy
 	injector *chaos.Injector
 	failed   failures
-	told     told
+	told     recorder
 }
 
 // failures keeps what the proxy told of.
@@ -39,21 +39,21 @@ func (f *failures) list() []string {
 	return slices.Clone(f.all)
 }
 
-// told keeps the faults that were injected, and in which traces.
-type told struct {
+// recorder keeps the faults that were injected, and in which traces.
+type recorder struct {
 	mu     sync.Mutex
 	all    []chaos.Event
 	traces []string
 }
 
-func (e *told) Injected(ctx context.Context, event chaos.Event) {
+func (e *recorder) Handle(ctx context.Context, event chaos.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, event)
 	e.traces = append(e.traces, trace.SpanContextFromContext(ctx).TraceID().String())
 }
 
-func (e *told) list() []chaos.Event {
+func (e *recorder) list() []chaos.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.all)

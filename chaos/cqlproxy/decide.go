@@ -46,7 +46,7 @@ func (l *relay) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fa
 	}
 	l.wg.Go(func() {
 		for _, w := range decided.before {
-			injector.Injected(ctx, call, w)
+			injector.Report(ctx, call, w)
 			if !l.wait(w, w.Delay) {
 				return
 			}
@@ -78,7 +78,7 @@ func (l *relay) report(m *mark) {
 		return
 	}
 	m.reported = true
-	l.proxy.cfg.Injector.Injected(m.request.ctx, m.request.asked, *m.effect)
+	l.proxy.cfg.Injector.Report(m.request.ctx, m.request.asked, *m.effect)
 }
 
 // start applies what happens instead of sending a request, or when it is sent.
@@ -175,7 +175,7 @@ func (l *relay) late(m *mark, f frame) frame {
 // waits waits before an answer; false means that the relay ended.
 func (l *relay) waits(m *mark) bool {
 	for _, w := range m.after {
-		l.proxy.cfg.Injector.Injected(m.request.ctx, m.request.asked, w)
+		l.proxy.cfg.Injector.Report(m.request.ctx, m.request.asked, w)
 		if !l.wait(w, w.Delay) {
 			return false
 		}

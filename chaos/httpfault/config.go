@@ -51,7 +51,7 @@ func (c Config) decide(r *http.Request) decided {
 }
 
 // tell marks a fault as applied.
-func (d decided) tell(f chaos.Fault) { d.injector.Injected(d.ctx, d.call, f) }
+func (d decided) tell(f chaos.Fault) { d.injector.Report(d.ctx, d.call, f) }
 
 // wait is a latency or a hang; an error means that the request is over.
 func (d decided) wait(f chaos.Fault, t time.Duration) error {

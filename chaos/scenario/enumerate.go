@@ -342,7 +342,7 @@ func (r *recorder) plan() chaos.Plan {
 }
 
 // Injected implements chaos.Listener.
-func (r *recorder) Injected(_ context.Context, e chaos.Event) {
+func (r *recorder) Handle(_ context.Context, e chaos.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, e.Call)

@@ -336,11 +336,11 @@ func (l *relay) to(s System) {
 }
 
 // Injected implements chaos.Listener.
-func (l *relay) Injected(ctx context.Context, e chaos.Event) {
+func (l *relay) Handle(ctx context.Context, e chaos.Event) {
 	l.mu.Lock()
 	to := l.system
 	l.mu.Unlock()
 	if to != nil {
-		to.Injected(ctx, e)
+		to.Handle(ctx, e)
 	}
 }

@@ -106,7 +106,7 @@ func (r *relay) report(f chaos.Fault) {
 	r.reported[f.Rule] = true
 	r.mu.Unlock()
 	if !before {
-		r.proxy.cfg.Injector.Injected(r.proxy.ctx, r.call, f)
+		r.proxy.cfg.Injector.Report(r.proxy.ctx, r.call, f)
 	}
 }
 

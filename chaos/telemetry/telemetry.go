@@ -53,8 +53,8 @@ func New(meters metric.MeterProvider, tracers trace.TracerProvider) (*Faults, er
 	return f, nil
 }
 
-// Injected implements chaos.Listener.
-func (f *Faults) Injected(ctx context.Context, e chaos.Event) {
+// Handle implements chaos.Listener.
+func (f *Faults) Handle(ctx context.Context, e chaos.Event) {
 	attributes := []attribute.KeyValue{RuleKey.String(e.Rule), KindKey.String(string(e.Kind)), DependencyKey.String(e.Call.Dependency)}
 	if e.Call.Node != "" {
 		attributes = append(attributes, NodeKey.String(e.Call.Node))

@@ -67,10 +67,10 @@ func TestAFaultOutsideOfSpansIsOne(t *testing.T) {
 	}
 	event := chaos.Event{Time: time.Now(), Rule: "gone", Kind: chaos.DropReply, Delay: time.Second, Call: chaos.Call{Dependency: "store", Node: "node1"}}
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, Remote: true})
-	faults.Injected(t.Context(), event)
-	faults.Injected(trace.ContextWithRemoteSpanContext(t.Context(), parent), event)
+	faults.Handle(t.Context(), event)
+	faults.Handle(trace.ContextWithRemoteSpanContext(t.Context(), parent), event)
 	ctx, mine := tracers.Tracer("t").Start(t.Context(), "call")
-	faults.Injected(ctx, event)
+	faults.Handle(ctx, event)
 	mine.End()
 	var names []string
 	for _, s := range spans.Ended() {

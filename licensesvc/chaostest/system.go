@@ -186,7 +186,7 @@ func (s *System) Recorder() *dashboard.Recorder { return s.service.Recorder() }
 func (s *System) Guards() []*resilience.Guard { return s.service.Guards() }
 
 // Injected implements chaos.Listener: a fault is an event of its span and a metric.
-func (s *System) Injected(ctx context.Context, e chaos.Event) { s.marks.Injected(ctx, e) }
+func (s *System) Handle(ctx context.Context, e chaos.Event) { s.marks.Handle(ctx, e) }
 
 // Legend implements scenario.System.
 func (s *System) Labels() scenario.Labels {
