@@ -70,7 +70,12 @@ type OperationPolicy struct {
 	// the deadline even if the call ignores its context. The permit stays with the
 	// work until it ends. Default: false, Do returns when the call does.
 	Detach bool `json:"detach,omitempty" yaml:"detach,omitempty"`
-	_      struct{}
+	// Calls names the operations of other guards that one attempt waits for, as
+	// GUARD.OPERATION, or GUARD for its default operation. It changes nothing at run
+	// time: package policyfile warns when the attempt has less time than they have.
+	// Default: none.
+	Calls []string `json:"calls,omitempty" yaml:"calls,omitempty"`
+	_     struct{}
 }
 
 // BulkheadPolicy bounds the calls that run at once, and those that wait to.

@@ -3,6 +3,7 @@ package resilience
 import (
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Update swaps the policy and keeps the state: an open breaker stays open, permits
@@ -113,6 +114,7 @@ func (p Policy) clone() Policy {
 
 func (o OperationPolicy) clone() OperationPolicy {
 	o.Retry, o.Hedge, o.Stale = copyOf(o.Retry), copyOf(o.Hedge), copyOf(o.Stale)
+	o.Calls = slices.Clone(o.Calls)
 	return o
 }
 

@@ -275,17 +275,9 @@ func waited(ctx context.Context, d time.Duration) bool {
 // Update swaps profiles and what the guard shares, and keeps all state. The hosts
 // and how to connect to them stay as they were.
 func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) error {
-	if s.isClosed() {
-		return errClosed
-	}
-	c := s.config
-	c.Profiles, c.Guard = profiles, guard
-	if err := c.Check(); err != nil {
+	c, err := s.updated(profiles, guard)
+	if err != nil {
 		return err
-	}
-	c = c.withDefaults()
-	if longest, bound := c.longest(), s.config.longest(); longest > bound {
-		return fmt.Errorf("%w: a profile's Timeout is %v, and Connect set the driver's to %v, which can't be changed; make a new session for it", ErrConfig, longest, bound)
 	}
 	if err := s.guard.Update(c.policy()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -313,6 +305,32 @@ func (s *Session) Profiles() map[string]Profile {
 		all[name] = p.Profile
 	}
 	return all
+}
+
+// CheckUpdate returns the error that Update would return, and changes nothing.
+func (s *Session) CheckUpdate(profiles map[string]Profile, guard resilience.Policy) error {
+	_, err := s.updated(profiles, guard)
+	return err
+}
+
+// updated is the session's configuration with other profiles and another guard, defaults filled in.
+func (s *Session) updated(profiles map[string]Profile, guard resilience.Policy) (Config, error) {
+	if s.isClosed() {
+		return Config{}, errClosed
+	}
+	c := s.config
+	c.Profiles, c.Guard = profiles, guard
+	if err := c.Check(); err != nil {
+		return Config{}, err
+	}
+	c = c.withDefaults()
+	if longest, bound := c.longest(), s.config.longest(); longest > bound {
+		return Config{}, fmt.Errorf("%w: a profile's Timeout is %v, and Connect set the driver's to %v, which can't be changed; make a new session for it", ErrConfig, longest, bound)
+	}
+	if c.Guard.Name != s.config.Guard.Name {
+		return Config{}, fmt.Errorf("%w: the guard is called %q, and the session's %q, which can't be changed; make a new session for it", ErrConfig, c.Guard.Name, s.config.Guard.Name)
+	}
+	return c, nil
 }
 
 // IsolatedGuard returns the guard of what runs isolated: profiles with Isolated, and degraded

@@ -12,16 +12,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const (
-	policyfile   = root + "/resilience/policyfile/"
-	sessionsfile = root + "/clients/cassandra/policyfile/"
-)
+const policyfile = root + "/resilience/policyfile/"
 
-// policySchema is a folder's schema as an editor's validator reads it: that of guards, or
-// of guards and Cassandra sessions.
-func policySchema(t *testing.T, folder string) *jsonschema.Schema {
+// policySchema is the schema of policy files as an editor's validator reads it.
+func policySchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	schema, err := jsonschema.NewCompiler().Compile(folder + "policy.schema.json")
+	schema, err := jsonschema.NewCompiler().Compile(root + "/clients/cassandra/policyfile/policy.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +54,9 @@ func plain(v any) any {
 }
 
 func TestThePolicySchemaAcceptsGoodFiles(t *testing.T) {
-	schema := policySchema(t, policyfile)
+	schema := policySchema(t)
 	good := map[string][]byte{}
 	for _, pattern := range []string{
-		policyfile + "testdata/every.yaml",
 		root + "/resilience/cmd/backstay/testdata/[^bcs]*.yaml", // not bad.yaml, syntax.yaml; those of sessions below
 		root + "/docs/how-to/replay-an-incident/[^cs]*.yaml",    // not slips.yaml; cassandra.yaml below
 	} {
@@ -107,7 +102,7 @@ var leftToParse = map[string]bool{
 
 // TestThePolicySchemaRefusesBadFiles: those that Parse refuses, by testdata/bad.txt.
 func TestThePolicySchemaRefusesBadFiles(t *testing.T) {
-	schema := policySchema(t, policyfile)
+	schema := policySchema(t)
 	text, err := os.ReadFile(policyfile + "testdata/bad.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -139,9 +134,9 @@ func TestThePolicySchemaRefusesBadFiles(t *testing.T) {
 
 // TestTheSchemaOfSessionsTellsGoodFilesFromBad: by the files that Parse was tried with.
 func TestTheSchemaOfSessionsTellsGoodFilesFromBad(t *testing.T) {
-	schema := policySchema(t, sessionsfile)
+	schema := policySchema(t)
 	for file, good := range map[string]bool{
-		policyfile + "testdata/every.yaml":                             true,
+		root + "/resilience/cmd/backstay/testdata/every.yaml":          true,
 		root + "/resilience/cmd/backstay/testdata/cassandra.yaml":      true,
 		root + "/resilience/cmd/backstay/testdata/cassandra-flow.yaml": true,
 		root + "/docs/how-to/replay-an-incident/cassandra.yaml":        false, // with slips

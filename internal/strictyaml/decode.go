@@ -443,3 +443,9 @@ func names(fields []Field) []string {
 // Keys are the names of the fields at the top of a text, by which kinds of files are told apart.
 // What can't be read has none; Parse says why.
 func Keys(text []byte) []string { return Format{}.Parse("", text).Keys() }
+
+// Written reports whether a field stands in the file, or was set by a variable.
+func (d *Document) Written(field string) bool {
+	_, ok := d.places[field]
+	return ok
+}

@@ -215,3 +215,6 @@ func closeJSON(b *strings.Builder, n int, indent string, end byte) {
 	}
 	b.WriteByte(end)
 }
+
+// Shown is a single value as it is written in a file.
+func Shown(v reflect.Value) string { return scalar(v, func(s string) string { return s }) }

@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,6 +37,22 @@ func (p Problem) Severity() string {
 		return "warning"
 	}
 	return "error"
+}
+
+// MarshalJSON writes the fields that are not empty, in snake_case, and the severity.
+func (p Problem) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		File       string `json:"file,omitempty"`
+		Line       int    `json:"line,omitempty"`
+		Column     int    `json:"column,omitempty"`
+		Variable   string `json:"variable,omitempty"`
+		Severity   string `json:"severity"`
+		Field      string `json:"field,omitempty"`
+		Name       string `json:"name,omitempty"`
+		Message    string `json:"message"`
+		Suggestion string `json:"suggestion,omitempty"`
+		Excerpt    string `json:"excerpt,omitempty"`
+	}{p.File, p.Line, p.Column, p.Variable, p.Severity(), p.Field, p.Name, p.Message, p.Suggestion, p.Excerpt})
 }
 
 // String is the problem as a linter prints it, in one line:

@@ -23,6 +23,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
 // System is a license service with all that it depends on. It is safe for concurrent use.
@@ -40,6 +41,8 @@ type System struct {
 	asked    counter
 
 	watching sync.WaitGroup
+	set      *policyfile.Set // of the file of policies; nil until one was deployed
+	watched  context.Context
 	unwatch  context.CancelFunc
 	deployed chan error
 }
@@ -124,14 +127,26 @@ func (s *System) watch(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(s.policies()), 0o700); err != nil {
 		return err
 	}
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.unwatch = stop
-	s.watching.Go(func() {
-		if err := s.service.WatchPolicies(watching, s.policies(), s.told); err != nil && watching.Err() == nil {
-			s.told(err)
-		}
-	})
+	s.watched, s.unwatch = context.WithCancel(context.WithoutCancel(ctx))
 	return nil
+}
+
+// deploy opens the file of policies, the first time that there is one, and watches it from then on.
+func (s *System) deploy() {
+	if s.set != nil {
+		return // It is watched.
+	}
+	set, err := s.service.OpenPolicies(s.policies())
+	if err == nil {
+		s.set = set
+		s.watching.Go(func() {
+			err := set.Watch(s.watched, func(_ []policyfile.Problem, err error) { s.told(err) })
+			if s.watched.Err() == nil {
+				s.told(err)
+			}
+		})
+	}
+	s.told(err)
 }
 
 // told keeps what came of the newest deployment.
@@ -160,6 +175,7 @@ func (s *System) Act(ctx context.Context, a scenario.Action) error {
 	if err := os.Rename(next, s.policies()); err != nil {
 		return err
 	}
+	s.deploy()
 	select {
 	case err := <-s.deployed:
 		if refused := a.With["refused"] == "yes"; refused != (err != nil) {
@@ -261,6 +277,9 @@ func (s *System) Close(ctx context.Context) error {
 	if s.unwatch != nil {
 		s.unwatch()
 		s.watching.Wait()
+		if s.set != nil {
+			errs = append(errs, s.set.Close())
+		}
 	}
 	if s.clients != nil {
 		s.clients.http.CloseIdleConnections()

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,59 +26,70 @@ func Policies(store resilience.Policy) map[string]resilience.Policy {
 	return own
 }
 
-// LoadPolicies reads a file of policies for the service, with the overrides of the
-// environment. Sections of sessions are refused: the store's promises hang on the
-// consistency of its own.
+// LoadPolicies reads a file of policies for a service with policies of its own, with the
+// overrides of the environment.
 func LoadPolicies(file string, own map[string]resilience.Policy) (map[string]resilience.Policy, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("policies: %w; the file must exist and be readable", err)
+	policies, _, err := policyConfig(own).Load(file)
+	return policies, err
+}
+
+// policyConfig is how a file of policies is read. Sections of sessions are refused: the store's
+// promises hang on the consistency of its own.
+func policyConfig(own map[string]resilience.Policy) policyfile.Config {
+	return policyfile.Config{
+		Environ: os.Environ(),
+		Check:   func(policies policyfile.Policies) []policyfile.Problem { return unknown(policies, own) },
+		Sections: []policyfile.Part{&policyfile.Section[sessions.Policy]{
+			Key: sessions.Key, Noun: "session", Prefix: "BACKSTAY_CASSANDRA_", Optional: true,
+			Check: func(string, *sessions.Policy) []resilience.Finding {
+				return []resilience.Finding{{Severity: resilience.Error, Problem: "the service keeps the profiles of its Cassandra session, as what it promises hangs on their consistency",
+					Change: "take the section out, and give guards." + app.EventStore + ", whose operations are the profiles"}}
+			},
+		}},
 	}
-	if slices.Contains(policyfile.Keys(text), sessions.Key) {
-		return nil, fmt.Errorf("%s: %s: the service keeps the profiles of its Cassandra session, as what it promises hangs on their consistency; take the section out, and give guards.%s, whose operations are the profiles", file, sessions.Key, app.EventStore)
-	}
-	policies, _, err := policyfile.Parse(file, text, os.Environ()...)
-	if err != nil {
-		return nil, err
-	}
-	return policies, CheckPolicies(policies, own)
 }
 
 // CheckPolicies returns every guard and operation that a service with policies of its own
 // does not have, and every operation that it needs and a policy leaves out.
 func CheckPolicies(policies, own map[string]resilience.Policy) error {
-	var errs []error
+	if found := unknown(policies, own); len(found) > 0 {
+		return &policyfile.Error{Kind: policyfile.ErrFile, Noun: "policies", Problems: found}
+	}
+	return nil
+}
+
+// unknown are the problems that CheckPolicies returns.
+func unknown(policies, own map[string]resilience.Policy) (found []policyfile.Problem) {
 	for _, name := range slices.Sorted(maps.Keys(policies)) {
 		mine, ok := own[name]
 		if !ok {
-			errs = append(errs, fmt.Errorf("guards.%s: there is no such guard; there are %s", name, strings.Join(slices.Sorted(maps.Keys(own)), ", ")))
+			found = append(found, policyfile.Problem{Field: "guards." + name, Message: "there is no such guard", Suggestion: "there are " + strings.Join(slices.Sorted(maps.Keys(own)), ", ")})
 			continue
 		}
 		needed := strings.Join(slices.Sorted(maps.Keys(mine.Operations)), ", ")
-		for op := range policies[name].Operations {
+		for _, op := range slices.Sorted(maps.Keys(policies[name].Operations)) {
 			if _, ok := mine.Operations[op]; !ok {
-				errs = append(errs, fmt.Errorf("guards.%s.operations.%s: there is no such operation; there are %s", name, op, needed))
+				found = append(found, policyfile.Problem{Field: "guards." + name + ".operations." + op, Message: "there is no such operation", Suggestion: "there are " + needed})
 			}
 		}
-		for op := range mine.Operations {
+		for _, op := range slices.Sorted(maps.Keys(mine.Operations)) {
 			if _, ok := policies[name].Operations[op]; !ok {
-				errs = append(errs, fmt.Errorf("guards.%s.operations: %s is missing; give all of %s", name, op, needed))
+				found = append(found, policyfile.Problem{Field: "guards." + name + ".operations", Message: op + " is missing", Suggestion: "give all of " + needed})
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return found
 }
 
-// WatchPolicies takes changes of a file of policies, as LoadPolicies reads it, until the
-// context ends. It tells what came of each: a bad file is an error, and changes nothing.
-func (in *Instance) WatchPolicies(ctx context.Context, file string, told func(error)) error {
-	return policyfile.Watch(ctx, file, func() {
-		policies, err := LoadPolicies(file, in.known())
-		if err == nil {
-			err = in.Update(policies)
-		}
-		told(err)
-	})
+// OpenPolicies puts the policies of a file, as LoadPolicies reads it, in force on the guards that
+// run; its Watch takes changes.
+func (in *Instance) OpenPolicies(file string) (*policyfile.Set, error) {
+	c := policyConfig(in.known())
+	c.Own = map[string]policyfile.Updater{app.EventStore: in.store}
+	for _, g := range append(in.clients.Guards(), in.own) {
+		c.Own[g.Name()] = g
+	}
+	return policyfile.Open(file, c)
 }
 
 // Update changes the policies of guards that run; they keep their state. On an error

@@ -1,7 +1,6 @@
 package policyfile
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,51 +9,57 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/backstay-go/backstay/internal/strictyaml"
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Set is the guards of one file. It is safe for concurrent use. Who opened it closes
-// it; Watch is its only goroutine, and the caller's own.
+// Set is the guards of one file. It is safe for concurrent use, and all its methods may be called
+// from a guard's listener: no lock is held while a listener, an option or a callback of the
+// configuration runs. The caller that opened it must close it; it has no goroutine but those of
+// Watch.
 type Set struct {
-	file    string
-	environ []string
-	options []resilience.Option
+	file   string
+	config Config
 
-	mu     sync.Mutex
-	guards map[string]*resilience.Guard
-	seen   string // what the file held when it was last read
-	closed bool
+	// reading makes a read and its number one step: what has the higher number is the newer
+	// content.
+	reading sync.Mutex
+	reads   int
+
+	mu       sync.Mutex
+	guards   map[string]*resilience.Guard
+	made     []*resilience.Guard // by the set, which closes them
+	seen     string              // a digest of what the file held when it was last read
+	accepted *reading            // the newest content that was taken
+	pending  *reading            // what is to be applied next
+	applying bool                // somebody applies, and takes what is pending too
+	closed   bool
 }
 
-// Open loads the file, with the overrides of environ (os.Environ's form; nil for
-// none), and makes its guards. The set keeps to these overrides.
-func Open(file string, environ []string, options ...resilience.Option) (*Set, error) {
-	s := &Set{file: file, environ: slices.Clone(environ), options: options, guards: map[string]*resilience.Guard{}}
-	policies, err := s.load()
-	if err != nil {
-		return nil, err
-	}
-	for name, p := range policies {
-		g, err := resilience.New(p, options...)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("policyfile: %s: guards.%s: %w", file, name, err), s.Close())
+// reading is what one read of the file brought.
+type reading struct {
+	number   int
+	text     []byte
+	err      error // of the read
+	doc      *strictyaml.Document
+	content  content
+	warnings []Problem
+}
+
+// Open loads the file and makes its guards, or puts its policies in force on those of the
+// configuration. Environ and Options of the configuration stay for as long as the set does.
+func Open(file string, config Config) (*Set, error) {
+	config.Environ, config.Sections, config.Own = slices.Clone(config.Environ), slices.Clone(config.Sections), maps.Clone(config.Own)
+	s := &Set{file: file, config: config, guards: map[string]*resilience.Guard{}}
+	for name, own := range config.Own {
+		if g, ok := own.(*resilience.Guard); ok {
+			s.guards[name] = g
 		}
-		s.guards[name] = g
+	}
+	if _, err := s.Reload(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// load reads the file, and keeps what it held.
-func (s *Set) load() (Policies, error) {
-	text, err := os.ReadFile(s.file)
-	s.mu.Lock()
-	s.seen = digest(text, err)
-	s.mu.Unlock()
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	policies, _, err := Parse(s.file, text, s.environ...)
-	return policies, err
 }
 
 // Guard returns the guard of that name, or an error that names those that exist.
@@ -67,60 +72,228 @@ func (s *Set) Guard(name string) (*resilience.Guard, error) {
 	return nil, fmt.Errorf("policyfile: %s has no guard %q; it has %s", s.file, name, strings.Join(slices.Sorted(maps.Keys(s.guards)), ", "))
 }
 
-// Reload reads the file again. A bad or missing file changes nothing. Guards keep
-// their state; one that is new in the file is made; one that is missing makes the file
-// bad, because callers hold it.
-func (s *Set) Reload() error {
-	policies, err := s.load()
-	if err != nil {
-		return err
+// Guards returns all guards, by name.
+func (s *Set) Guards() []*resilience.Guard {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*resilience.Guard
+	for _, name := range slices.Sorted(maps.Keys(s.guards)) {
+		all = append(all, s.guards[name])
 	}
+	return all
+}
+
+// Warnings returns what is doubtful in the file that is in force.
+func (s *Set) Warnings() []Problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.accepted == nil {
+		return nil
+	}
+	return slices.Clone(s.accepted.warnings)
+}
+
+// Reload reads the file again, and returns what is doubtful in it. A bad or missing file changes
+// nothing, in any section. Guards keep their state; one that is new in the file is made. A guard or
+// an operation that is missing makes the file bad, because callers hold it: take it out with a
+// restart.
+//
+// If another Reload is at work, such as the one that called the listener that calls this one, that
+// one puts the file in force too, before it returns. The content that was read last always wins.
+func (s *Set) Reload() ([]Problem, error) {
+	return s.take(s.read())
+}
+
+// read reads the file, and remembers what it held.
+func (s *Set) read() *reading {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	text, err := contentOf(s.file)
+	s.reads++
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = digest(text, err)
+	return &reading{number: s.reads, text: text, err: err}
+}
+
+// take checks a content and puts it in force.
+func (s *Set) take(r *reading) ([]Problem, error) {
+	if r.err != nil {
+		return nil, fmt.Errorf("policyfile: %w", r.err)
+	}
+	r.doc, r.content = s.config.read(s.file, r.text)
+	for _, part := range r.content.parts {
+		r.doc.Check(part.inUse()...)
+	}
+	r.doc.Check(s.refused(r.content.guards)...)
+	if err := s.accept(r); err != nil {
+		return r.doc.Problems(), err
+	}
+	return r.warnings, s.applyPending()
+}
+
+// refused are the policies that what the program made itself can't take.
+func (s *Set) refused(next Policies) (found []Problem) {
+	for _, name := range slices.Sorted(maps.Keys(next)) {
+		own, ok := s.config.Own[name].(interface {
+			CheckUpdate(resilience.Policy) error
+		})
+		if !ok {
+			continue
+		}
+		if err := own.CheckUpdate(next[name]); err != nil && !errors.Is(err, resilience.ErrClosed) {
+			found = append(found, Problem{Field: Key + "." + name, Message: "can't be put in force: " + err.Error(), Suggestion: "put it back, or restart"})
+		}
+	}
+	return found
+}
+
+// accept makes a content the one to be applied next, if it is good and nothing newer is there.
+func (s *Set) accept(r *reading) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return fmt.Errorf("policyfile: %s: %w", s.file, resilience.ErrClosed)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.guards)) {
-		if _, ok := policies[name]; !ok {
-			return fmt.Errorf("%w: %s: guard %q is in use and missing from the file: put it back, or restart", ErrFile, s.file, name)
+	if s.accepted != nil {
+		if s.accepted.number > r.number {
+			return nil
+		}
+		r.doc.Check(missing(s.accepted.content.guards, r.content.guards)...)
+	}
+	if err := r.doc.Err(); err != nil {
+		return err
+	}
+	r.warnings = r.doc.Problems()
+	s.accepted, s.pending = r, r
+	return nil
+}
+
+// missing are the guards and operations that are in use and not in the new policies.
+func missing(now, next Policies) (found []Problem) {
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		p, ok := next[name]
+		if !ok {
+			found = append(found, Problem{Field: Key + "." + name, Message: "is in use and missing from the file", Suggestion: "put it back, or restart"})
+			continue
+		}
+		for _, op := range slices.Sorted(maps.Keys(now[name].Operations)) {
+			if _, ok := p.Operations[op]; !ok {
+				found = append(found, Problem{Field: Key + "." + name + ".operations." + op, Message: "is in use and missing from the file", Suggestion: "put it back, or restart"})
+			}
 		}
 	}
-	// All were checked; what follows can't refuse one and take another.
+	return found
+}
+
+// applyPending puts what is pending in force, unless somebody else is at it, who then does.
+func (s *Set) applyPending() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.applying {
+		return nil
+	}
+	s.applying = true
+	defer func() { s.applying = false }()
 	var errs []error
-	for name, p := range policies {
-		if g := s.guards[name]; g != nil {
-			errs = append(errs, g.Update(p))
-			continue
-		}
-		g, err := resilience.New(p, s.options...)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		s.guards[name] = g
+	for s.pending != nil {
+		r := s.pending
+		s.pending = nil
+		func() {
+			s.mu.Unlock()
+			defer s.mu.Lock()
+			errs = append(errs, s.apply(r.content))
+		}()
 	}
 	return errors.Join(errs...)
 }
 
-// Watch reloads the file whenever it changes, until the context ends, and tells what
-// came of it: nil, or why the old policies stay. A change since the file was last read
-// is not missed. See the function Watch.
-func (s *Set) Watch(ctx context.Context, told func(error)) error {
-	return watch(ctx, s.file, func(now string) bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return now != s.seen
-	}, func() { told(s.Reload()) })
+// apply puts a content in force. It was checked: what follows can't refuse one part and take
+// another, but for what the program did to its guards. A guard that was closed is left alone.
+func (s *Set) apply(c content) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.guards)) {
+		switch u := s.updater(name); {
+		case u == nil:
+			errs = append(errs, s.add(name, c.guards[name]))
+		default:
+			if err := u.Update(c.guards[name]); !errors.Is(err, resilience.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	for _, part := range c.parts {
+		errs = append(errs, part.use())
+	}
+	return errors.Join(errs...)
 }
 
-// Close closes the guards.
-func (s *Set) Close() error {
+// updater is what has the policy of that name; nil if nothing has.
+func (s *Set) updater(name string) Updater {
+	if own := s.config.Own[name]; own != nil {
+		return own
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if g := s.guards[name]; g != nil {
+		return g
+	}
+	return nil
+}
+
+// add makes a guard. A set that was closed meanwhile does not keep it.
+func (s *Set) add(name string, p resilience.Policy) error {
+	var options []resilience.Option
+	if s.config.Options != nil {
+		options = s.config.Options(name)
+	}
+	g, err := resilience.New(p, options...)
+	if err != nil {
+		return fmt.Errorf("policyfile: %s: guards.%s: %w", s.file, name, err)
+	}
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.guards[name], s.made = g, append(s.made, g)
+	}
+	s.mu.Unlock()
+	if closed {
+		return g.Close()
+	}
+	return nil
+}
+
+// Close closes the guards that the set made.
+func (s *Set) Close() error {
+	s.mu.Lock()
 	s.closed = true
+	made := slices.Clone(s.made)
+	s.mu.Unlock()
 	var errs []error
-	for _, g := range s.guards {
+	for _, g := range made {
 		errs = append(errs, g.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// contentOf reads a file that can be read again: no pipe, no device. A file that changes while it
+// is read is read once more.
+func contentOf(file string) ([]byte, error) {
+	for try := 1; ; try++ {
+		before, err := os.Stat(file)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w; the file must exist and be readable", err)
+		case !before.Mode().IsRegular():
+			return nil, fmt.Errorf("%s is no regular file, and can't be watched; give a file", file)
+		}
+		text, err := strictyaml.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		after, err := os.Stat(file)
+		if try == 3 || err == nil && os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()) && before.Size() == after.Size() {
+			return text, nil
+		}
+	}
 }

@@ -32,7 +32,7 @@ func watch(t *testing.T, file string, prepare func(folder string)) *watched {
 	w := &watched{T: t, folder: t.TempDir(), told: make(chan error, 1000)}
 	w.file = filepath.Join(w.folder, file)
 	prepare(w.folder)
-	set, err := policyfile.Open(w.file, nil)
+	set, err := policyfile.Open(w.file, policyfile.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func watch(t *testing.T, file string, prepare func(folder string)) *watched {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- set.Watch(ctx, func(err error) { w.told <- err }) }()
+	go func() { ended <- set.Watch(ctx, func(_ []policyfile.Problem, err error) { w.told <- err }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -135,12 +135,12 @@ func TestAReplacedFileIsTaken(t *testing.T) {
 func TestARefusedFileKeepsTheOld(t *testing.T) {
 	w := watch(t, "policies.yaml", plain(limited(8)))
 	w.replace(limited(-1))
-	if err := w.next(); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), "policies.yaml:14:16: error: guards.catalog.bulkhead.limit is -1") {
+	if err := w.next(); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), "policies.yaml:14:16: error: guards.catalog.bulkhead.limit: is -1") {
 		t.Errorf("want ErrFile with its place, got %v", err)
 	}
 	gone, _, _ := strings.Cut(good, "  catalog:")
 	w.replace(gone)
-	if err := w.next(); err == nil || !strings.Contains(err.Error(), `"catalog" is in use`) {
+	if err := w.next(); err == nil || !strings.Contains(err.Error(), "guards.catalog: is in use") {
 		t.Errorf("a guard that is missing: %v", err)
 	}
 	if got := w.catalog.Snapshot().Limit; got != 8 {
@@ -241,7 +241,7 @@ func TestABurstIsOneChange(t *testing.T) {
 func TestAChangeBeforeTheWatchBeginsIsSeen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policies.yaml")
 	plain(limited(8))(filepath.Dir(file))
-	set, err := policyfile.Open(file, nil)
+	set, err := policyfile.Open(file, policyfile.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestAChangeBeforeTheWatchBeginsIsSeen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	told := make(chan error, 10)
-	if err := set.Watch(ctx, func(err error) { told <- err; cancel() }); !errors.Is(err, context.Canceled) {
+	if err := set.Watch(ctx, func(_ []policyfile.Problem, err error) { told <- err; cancel() }); !errors.Is(err, context.Canceled) {
 		t.Fatalf("watch ended with %v: the change was not seen", err)
 	}
 	if catalog, err := set.Guard("catalog"); err != nil || catalog.Snapshot().Limit != 9 || <-told != nil {
@@ -261,12 +261,12 @@ func TestAChangeBeforeTheWatchBeginsIsSeen(t *testing.T) {
 func TestOverridesStayWithTheSet(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policies.yaml")
 	plain(limited(8))(filepath.Dir(file))
-	set, err := policyfile.Open(file, []string{"BACKSTAY_POLICY_CATALOG_BULKHEAD_LIMIT=3"})
+	set, err := policyfile.Open(file, policyfile.Config{Environ: []string{"BACKSTAY_POLICY_CATALOG_BULKHEAD_LIMIT=3"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	plain(limited(9))(filepath.Dir(file))
-	if err := set.Reload(); err != nil {
+	if _, err := set.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	if catalog, err := set.Guard("catalog"); err != nil || catalog.Snapshot().Limit != 3 {
@@ -276,7 +276,7 @@ func TestOverridesStayWithTheSet(t *testing.T) {
 		t.Error(err)
 	}
 	plain(strings.TrimRight(limited(9), "\n") + "\n  another: {bulkhead: {limit: 1}, default: {timeout: 1s}}\n")(filepath.Dir(file))
-	if err := set.Reload(); !errors.Is(err, resilience.ErrClosed) {
+	if _, err := set.Reload(); !errors.Is(err, resilience.ErrClosed) {
 		t.Errorf("a closed set: %v", err)
 	}
 	if g, err := set.Guard("another"); err == nil {

@@ -1,6 +1,6 @@
 // Package policyfile reads the profiles of Cassandra sessions from the file that holds
-// the policies of all other guards (resilience/policyfile), and swaps them while the
-// session runs, only when the whole of them is valid.
+// the policies of all other guards (resilience/policyfile), together with those, and
+// swaps them while the session runs, only when the whole file is valid. See [Sessions].
 //
 //	x-cassandra:
 //	  licenses:

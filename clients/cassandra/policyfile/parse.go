@@ -2,9 +2,7 @@ package policyfile
 
 import (
 	"errors"
-	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -23,10 +21,11 @@ type Policy struct {
 	// Profiles say how each kind of request runs, by name. Required, at least one.
 	Profiles map[string]cassandra.Profile `json:"profiles" yaml:"profiles"`
 	// DefaultProfile is for requests that name none. Default: the only profile, if there is
-	// one.
+	// one. It can't be changed while the session runs.
 	DefaultProfile string `json:"default_profile,omitempty" yaml:"default_profile,omitempty"`
 	// Guard is what all requests share; its operations and default are made from the
-	// profiles. Default: cassandra.DefaultGuard.
+	// profiles. What it does not have is that of
+	// cassandra.DefaultGuard; its name is by default that of the session in the file.
 	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
 	// Failover declares a remote data centre. Default: none. It can't be changed while the
 	// session runs.
@@ -37,23 +36,6 @@ type Policy struct {
 // Apply puts the policy into a configuration.
 func (p Policy) Apply(c *cassandra.Config) {
 	c.Profiles, c.DefaultProfile, c.Guard, c.Failover = p.Profiles, p.DefaultProfile, p.Guard, p.Failover
-}
-
-// Operations is the policy of the session's guard as far as it can be told without the
-// cluster: what is shared, and an operation for each profile.
-func (p Policy) Operations(name string) resilience.Policy {
-	g := p.Guard
-	if g.Bulkhead.Limit == 0 && g.Breaker == nil {
-		g = cassandra.DefaultGuard()
-	}
-	g.Name, g.Operations = name, map[string]resilience.OperationPolicy{}
-	for profile, one := range p.Profiles {
-		g.Operations[profile] = one.OperationPolicy
-		if one.Timeout > g.Default.Timeout {
-			g.Default = resilience.OperationPolicy{Timeout: one.Timeout}
-		}
-	}
-	return g
 }
 
 // Guards are the policies of the guards that a session has, by which records and metrics
@@ -71,9 +53,11 @@ type Policies map[string]Policy
 const Key = "x-cassandra"
 
 // section is where they stand in the file.
-var section = policyfile.Section[Policy]{
-	Key: Key, Noun: "session", Prefix: "BACKSTAY_CASSANDRA_", Check: check,
-	Words: map[reflect.Type][]string{reflect.TypeFor[cassandra.Consistency](): levels()},
+func section() *policyfile.Section[Policy] {
+	return &policyfile.Section[Policy]{
+		Key: Key, Noun: "session", Prefix: "BACKSTAY_CASSANDRA_", Check: check, Policies: guards,
+		Words: map[reflect.Type][]string{reflect.TypeFor[cassandra.Consistency](): levels()},
+	}
 }
 
 // levels are the names of the consistency levels.
@@ -85,26 +69,51 @@ func levels() (names []string) {
 }
 
 // Load reads a file. See Parse.
-func Load(file string, environ ...string) (Policies, []policyfile.Finding, error) {
-	text, err := os.ReadFile(file)
+func Load(file string, environ ...string) (Policies, []policyfile.Problem, error) {
+	var read Policies
+	c := policyfile.Config{Environ: environ, Sections: []policyfile.Part{collect(&read)}}
+	_, found, err := c.Load(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cassandra policyfile: %w; the file must exist and be readable", err)
+		read = nil
 	}
-	return Parse(file, text, environ...)
+	return read, found, err
 }
 
-// Parse reads the policies of all sessions from YAML; file is its name in errors. Of
-// environ, lines as os.Environ returns them, those that begin with BACKSTAY_CASSANDRA_
-// override fields. Findings are all that is wrong or doubtful, in the order of the file.
-// If one of them is an error, there are no policies, and the error, a *policyfile.Error,
-// matches ErrFile.
-func Parse(file string, text []byte, environ ...string) (Policies, []policyfile.Finding, error) {
-	return section.Parse(file, text, environ...)
+// Parse reads the policies of all sessions from YAML; file is its name in problems. The guards of
+// the file are checked too: if any part is bad, there are no policies. Of environ, lines as
+// os.Environ returns them, those that begin with BACKSTAY_CASSANDRA_ or BACKSTAY_POLICY_ override
+// fields. Problems are all that is wrong or doubtful, in the order of the file. The error, a
+// *policyfile.Error, matches ErrFile.
+func Parse(file string, text []byte, environ ...string) (Policies, []policyfile.Problem, error) {
+	var sessions Policies
+	c := policyfile.Config{Environ: environ, Sections: []policyfile.Part{collect(&sessions)}}
+	_, found, err := c.Parse(file, text)
+	if err != nil {
+		sessions = nil
+	}
+	return sessions, found, err
 }
 
-// check returns what the client says of the policy. Where the cluster is does not matter
-// to it.
+// ParseAll reads the guards and the sessions of a file, as Parse does, and accepts one that has
+// guards only.
+func ParseAll(file string, text []byte, environ ...string) (policyfile.Policies, Policies, []policyfile.Problem, error) {
+	var sessions Policies
+	optional := collect(&sessions)
+	optional.Optional = true
+	c := policyfile.Config{Environ: environ, Sections: []policyfile.Part{optional}}
+	guards, found, err := c.Parse(file, text)
+	if err != nil {
+		sessions = nil
+	}
+	return guards, sessions, found, err
+}
+
+// check completes the policy, and returns what the client says of it. Where the cluster is does
+// not matter to it.
 func check(name string, p *Policy) (found []resilience.Finding) {
+	if p.Guard.Name == "" {
+		p.Guard.Name = name
+	}
 	c := cassandra.Config{Hosts: []string{"anywhere"}, LocalDC: "(the session's)"}
 	p.Apply(&c)
 	var bad *cassandra.ConfigError
@@ -114,13 +123,23 @@ func check(name string, p *Policy) (found []resilience.Finding) {
 		}
 		return found
 	}
-	for _, f := range p.Operations(name).Check() {
+	for _, f := range c.Policies()[0].Check() {
 		if f.Severity != resilience.Error && !strings.HasPrefix(f.Field, resilience.DefaultOperation) {
 			f.Field = below("guard", f.Field, p.Profiles)
 			found = append(found, f)
 		}
 	}
 	return found
+}
+
+// guards are the policies of a session's guards, with the places of their fields.
+func guards(name string, p Policy) (all []policyfile.GuardPolicy) {
+	for _, g := range p.Guards() {
+		all = append(all, policyfile.GuardPolicy{Policy: g, Field: func(field string) string {
+			return Key + "." + name + "." + below("guard", field, p.Profiles)
+		}})
+	}
+	return all
 }
 
 // fieldOf is the place of a problem in the file: what Go calls Profiles[a].PageSize is
@@ -156,4 +175,20 @@ func below(guard, field string, profiles map[string]cassandra.Profile) string {
 		}
 	}
 	return guard + "." + field
+}
+
+// collect is the section whose values are put into a variable.
+func collect(into *Policies) *policyfile.Section[Policy] {
+	*into = nil
+	s := section()
+	checkOne := s.Check
+	s.Check = func(name string, p *Policy) []resilience.Finding {
+		found := checkOne(name, p)
+		if *into == nil {
+			*into = Policies{}
+		}
+		(*into)[name] = *p
+		return found
+	}
+	return s
 }

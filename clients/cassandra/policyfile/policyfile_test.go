@@ -27,7 +27,7 @@ const good = `guards:
 x-cassandra:
   licenses:
     default_profile: show
-    guard: {bulkhead: {limit: 32, queue: 16}}
+    guard: {bulkhead: {limit: 32, queue: 16}, breaker: {}}
     failover: {data_center: dc2}
     profiles:
       append:
@@ -70,21 +70,21 @@ func TestProfilesComeFromThePolicyFile(t *testing.T) {
 
 func TestBadFilesSayWhere(t *testing.T) {
 	for _, c := range []struct{ name, old, new, says string }{
-		{"no section", "x-cassandra:", "x-other:", "p.yaml:1:1: error: x-cassandra is missing; name at least one session below it"},
-		{"a misspelt section", "x-cassandra:", "x-casandra:", "p.yaml:1:1: error: x-cassandra is missing; there is x-casandra"},
-		{"unknown field", "page_size: 50", "pagesize: 50", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.pagesize is not known; did you mean page_size?"},
-		{"unknown field of the operation", "idempotent: true", "idempotant: true", "p.yaml:18:9: error: x-cassandra.licenses.profiles.show.idempotant is not known; did you mean idempotent?"},
-		{"unknown level", "degraded: LOCAL_ONE", "degraded: NEAR", `p.yaml:22:19: error: x-cassandra.licenses.profiles.show.degraded is "NEAR"; give one of ONE, TWO, THREE, QUORUM`},
-		{"a misspelt level", "degraded: LOCAL_ONE", "degraded: local_on", "did you mean LOCAL_ONE?"},
-		{"a number for a duration", "timeout: 300ms", "timeout: soon", `p.yaml:17:18: error: x-cassandra.licenses.profiles.show.timeout is "soon"; give a duration with its unit`},
-		{"no stronger", "degraded: LOCAL_ONE", "degraded: ALL", "p.yaml:22:9: error: x-cassandra.licenses.profiles.show.degraded is ALL; it is no weaker than LOCAL_QUORUM"},
+		{"no section", "x-cassandra:", "x-other:", "p.yaml:1:1: error: x-cassandra: is missing; name at least one session below it"},
+		{"a misspelt section", "x-cassandra:", "x-casandra:", "p.yaml:1:1: error: x-cassandra: is missing; there is x-casandra"},
+		{"unknown field", "page_size: 50", "pagesize: 50", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.pagesize: is not known; did you mean \"page_size\"?"},
+		{"unknown field of the operation", "idempotent: true", "idempotant: true", "p.yaml:18:9: error: x-cassandra.licenses.profiles.show.idempotant: is not known; did you mean \"idempotent\"?"},
+		{"unknown level", "degraded: LOCAL_ONE", "degraded: NEAR", `p.yaml:22:19: error: x-cassandra.licenses.profiles.show.degraded: is "NEAR"; give one of ONE, TWO, THREE, QUORUM`},
+		{"a misspelt level", "degraded: LOCAL_ONE", "degraded: local_on", "did you mean \"LOCAL_ONE\"?"},
+		{"a number for a duration", "timeout: 300ms", "timeout: soon", `p.yaml:17:18: error: x-cassandra.licenses.profiles.show.timeout: is "soon"; give a duration with its unit`},
+		{"no stronger", "degraded: LOCAL_ONE", "degraded: ALL", "p.yaml:22:9: error: x-cassandra.licenses.profiles.show.degraded: is ALL; it is no weaker than LOCAL_QUORUM"},
 		{"both serial levels", "degraded: LOCAL_ONE", "serial_consistency: SERIAL", "do not see each other's writes"},
-		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serial_consistency", "consistency: QUORUM\n        serial_consistency", "p.yaml:15:9: error: x-cassandra.licenses.profiles.append.serial_consistency is LOCAL_SERIAL; "},
-		{"no such default", "default_profile: show", "default_profile: display", `p.yaml:7:5: error: x-cassandra.licenses.default_profile is "display"; there is no such profile; there are: append, show`},
-		{"fail-over without a place", "    failover: {data_center: dc2}\n", "", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.failover is true; Failover names no data centre"},
-		{"no timeout", "        timeout: 2s\n", "", "p.yaml:11:7: error: x-cassandra.licenses.profiles.append.timeout is 0"},
-		{"a guard that can't be", "queue: 16", "queue: -1", "p.yaml:8:35: error: x-cassandra.licenses.guard.bulkhead.queue is -1"},
-		{"operations of the guard", "queue: 16}", "queue: 16}, operations: {a: {timeout: 1s}}", "p.yaml:8:47: error: x-cassandra.licenses.guard.operations is set; leave it empty"},
+		{"LOCAL_SERIAL with QUORUM", "consistency: LOCAL_QUORUM\n        serial_consistency", "consistency: QUORUM\n        serial_consistency", "p.yaml:15:9: error: x-cassandra.licenses.profiles.append.serial_consistency: is LOCAL_SERIAL; "},
+		{"no such default", "default_profile: show", "default_profile: display", `p.yaml:7:5: error: x-cassandra.licenses.default_profile: is "display"; there is no such profile; there are: append, show`},
+		{"fail-over without a place", "    failover: {data_center: dc2}\n", "", "p.yaml:23:9: error: x-cassandra.licenses.profiles.show.failover: is true; Failover names no data centre"},
+		{"no timeout", "        timeout: 2s\n", "", "p.yaml:11:7: error: x-cassandra.licenses.profiles.append.timeout: is 0"},
+		{"a guard that can't be", "queue: 16", "queue: -1", "p.yaml:8:35: error: x-cassandra.licenses.guard.bulkhead.queue: is -1"},
+		{"operations of the guard", "queue: 16}", "queue: 16}, operations: {a: {timeout: 1s}}", "p.yaml:8:47: error: x-cassandra.licenses.guard.operations: is set; leave it empty"},
 		{"not YAML", "guards:", "guards: [", "p.yaml:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -114,6 +114,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestASessionFollowsItsFile: one reader and one watcher for guards and sessions.
 func TestASessionFollowsItsFile(t *testing.T) {
 	cluster := cqltest.Start(t, cqltest.Config{Nodes: 2, DCs: []string{"dc1", "dc2"}})
 	const read = "SELECT v FROM t"
@@ -125,12 +126,22 @@ func TestASessionFollowsItsFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	text := strings.ReplaceAll(good, "300ms", "20s")
+	text := strings.ReplaceAll(good, "300ms", "4s")
 	write(text)
-	if _, err := policyfile.Session(file, "billing"); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), "it has licenses") {
+	var sessions policyfile.Sessions
+	set, err := guards.Open(file, guards.Config{Sections: []guards.Part{sessions.Section()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := set.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := sessions.Policy("billing"); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), "there are licenses") {
 		t.Errorf("no such session: %v", err)
 	}
-	p, err := policyfile.Session(file, "licenses")
+	p, err := sessions.Policy("licenses")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,20 +151,9 @@ func TestASessionFollowsItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	ctx, stop := context.WithCancel(t.Context())
-	told, ended := make(chan error, 100), make(chan error)
-	go func() { ended <- policyfile.Watch(ctx, file, "licenses", s, func(err error) { told <- err }) }()
-	defer func() {
-		stop()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("Watch ended with %v", err)
-		}
-	}()
+	if err := sessions.Follow("licenses", s); err != nil {
+		t.Fatal(err)
+	}
 	level := func() cassandra.Consistency {
 		t.Helper()
 		var v string
@@ -163,32 +163,58 @@ func TestASessionFollowsItsFile(t *testing.T) {
 		}
 		return q.Info().Consistency
 	}
-	if got := level(); got != cassandra.LocalQuorum {
-		t.Errorf("at first %v", got)
+	limit := func() int {
+		g, err := set.Guard("catalog")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g.Snapshot().Limit
 	}
-	// The watch may begin after a write, so the file is written until it is seen.
-	change := func(text string, want func(error) bool) {
-		t.Helper()
-		tick := time.NewTicker(300 * time.Millisecond)
-		defer tick.Stop()
-		deadline := time.After(30 * time.Second)
-		for {
-			write(text)
-			select {
-			case err := <-told:
-				if want(err) {
-					return
-				}
-			case <-tick.C:
-			case <-deadline:
-				t.Fatal("the change was not told")
-			}
+	if name := s.Guard().Snapshot().Dependency; name != "licenses" || level() != cassandra.LocalQuorum {
+		t.Errorf("the guard is called %q, and the level is %v", name, level())
+	}
+	two := strings.NewReplacer("consistency: LOCAL_QUORUM\n        degraded", "consistency: TWO\n        degraded", "limit: 8", "limit: 9").Replace(text)
+	write(two)
+	if _, err := set.Reload(); err != nil || level() != cassandra.Two || limit() != 9 {
+		t.Errorf("%v; level %v, limit %d", err, level(), limit())
+	}
+	// A mistake in one section changes nothing in the other, whichever it is.
+	for name, c := range map[string]struct{ old, new, says string }{
+		"of a guard":              {"timeout: 1s}", "timout: 1s}", `guards.catalog.default.timout: is not known; did you mean "timeout"?`},
+		"of a session":            {"idempotent: true", "idempotant: true", `x-cassandra.licenses.profiles.show.idempotant: is not known; did you mean "idempotent"?`},
+		"a profile that is gone":  {"      append:", "      apend:", "x-cassandra.licenses.profiles.append: is in use and missing from the file"},
+		"a session that is gone":  {"  licenses:", "  licences:", "x-cassandra.licenses: is in use and missing from the file"},
+		"another data centre":     {"dc2", "dc3", "x-cassandra.licenses.failover: can't be changed while the session runs"},
+		"another default":         {"default_profile: show", "default_profile: append", "x-cassandra.licenses.default_profile: can't be changed"},
+		"a timeout of the driver": {"timeout: 2s", "timeout: 20s", "which can't be changed; make a new session for it"},
+		"no sections any more":    {"x-cassandra:", "x-others:", "x-cassandra: is missing"},
+	} {
+		bad := strings.NewReplacer("TWO", "ONE", "limit: 9", "limit: 10", c.old, c.new).Replace(two)
+		write(bad)
+		if _, err := set.Reload(); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if level() != cassandra.Two || limit() != 9 {
+			t.Errorf("%s: level %v, limit %d", name, level(), limit())
 		}
 	}
-	change(strings.Replace(text, "consistency: LOCAL_QUORUM\n        degraded: LOCAL_ONE", "consistency: TWO\n        degraded: LOCAL_ONE", 1), func(err error) bool { return err == nil && level() == cassandra.Two })
-	change("x-cassandra: nonsense", func(err error) bool { return errors.Is(err, policyfile.ErrFile) })
-	if got := level(); got != cassandra.Two {
-		t.Errorf("after a bad file %v", got)
+	write(text)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	err = set.Watch(ctx, func(_ []guards.Problem, err error) {
+		if err == nil && level() == cassandra.LocalQuorum {
+			stop()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	write(two)
+	if _, err := set.Reload(); err != nil || limit() != 9 {
+		t.Errorf("after the session was closed: %v", err)
 	}
 }
 
@@ -206,9 +232,9 @@ func TestVariablesOverrideProfiles(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for variable, says := range map[string]string{
-		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADET=ONE":      "environment: error: BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADET: names no field of the file's x-cassandra; did you mean BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED?",
-		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=LOCAL_ON": `x-cassandra.licenses.profiles.show.degraded is "LOCAL_ON"; did you mean LOCAL_ONE? Give that, or unset the variable`,
-		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=ALL":      "environment: error: BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED: x-cassandra.licenses.profiles.show.degraded is ALL; it is no weaker",
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADET=ONE":      "environment: error: BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADET: names no field of the file's x-cassandra; did you mean \"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED\"?",
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=LOCAL_ON": `x-cassandra.licenses.profiles.show.degraded: is "LOCAL_ON"; did you mean "LOCAL_ONE", or unset the variable`,
+		"BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED=ALL":      "environment: error: BACKSTAY_CASSANDRA_LICENSES_PROFILES_SHOW_DEGRADED: x-cassandra.licenses.profiles.show.degraded: is ALL; it is no weaker",
 	} {
 		if _, _, err := policyfile.Parse("p.yaml", []byte(good), variable); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v; want it to say %q", variable, err, says)
@@ -220,7 +246,7 @@ func TestVariablesOverrideProfiles(t *testing.T) {
 func TestDoubtsAreWarnings(t *testing.T) {
 	text := strings.Replace(good, "retry: {max_attempts: 2}", "attempt_timeout: 200ms\n        retry: {max_attempts: 3}", 1)
 	policies, findings, err := policyfile.Parse("p.yaml", []byte(text))
-	if err != nil || len(policies) != 1 || len(findings) == 0 || !strings.Contains(findings[0].String(), "p.yaml:20:9: warning: x-cassandra.licenses.profiles.show.attempt_timeout is 200ms") {
+	if err != nil || len(policies) != 1 || len(findings) == 0 || !strings.Contains(findings[0].String(), "p.yaml:20:9: warning: x-cassandra.licenses.profiles.show.attempt_timeout: is 200ms") {
 		t.Errorf("%v, %v", findings, err)
 	}
 }

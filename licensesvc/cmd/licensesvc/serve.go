@@ -23,6 +23,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
 // serveFlags are the flags of serve.
@@ -233,14 +234,31 @@ func loadPolicies(file string, own map[string]resilience.Policy) (map[string]res
 // watchPolicies takes changes of the file until the context ends. A bad file is logged
 // and changes nothing.
 func watchPolicies(ctx context.Context, file string, in *service.Instance, log *slog.Logger) {
-	err := in.WatchPolicies(ctx, file, func(err error) {
+	set, err := in.OpenPolicies(file)
+	if err != nil {
+		log.Error("policies are not watched", "error", err)
+		return
+	}
+	doubts(log, set.Warnings())
+	err = set.Watch(ctx, func(warnings []policyfile.Problem, err error) {
 		if err != nil {
 			log.Error("policies stay as they are", "error", err)
 			return
 		}
+		doubts(log, warnings)
 		log.Info("policies changed", "file", file)
 	})
+	if err := set.Close(); err != nil {
+		log.Error("close policies", "error", err)
+	}
 	if ctx.Err() == nil {
 		log.Error("policies are not watched any more", "error", err)
+	}
+}
+
+// doubts logs what is doubtful in a file of policies.
+func doubts(log *slog.Logger, warnings []policyfile.Problem) {
+	for _, w := range warnings {
+		log.Warn("doubtful policy", "problem", w.String())
 	}
 }

@@ -16,7 +16,7 @@ func (t tool) check() *cobra.Command {
 	var format cli.Format
 	c := &cobra.Command{
 		Use: "check FILE...", Short: "print what is wrong or doubtful, as a linter does",
-		Long: "Print one line per finding: file:line:column: severity: field problem; change.\n" +
+		Long: "Print one line per finding: file:line:column: severity: field: problem; change.\n" +
 			"The status is 1 if there is an error. Warnings alone are no failure.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error { return t.checkFiles(files, env, format) },
@@ -27,7 +27,7 @@ func (t tool) check() *cobra.Command {
 }
 
 func (t tool) checkFiles(files []string, env bool, format cli.Format) error {
-	all, status := []policyfile.Finding{}, cli.OK
+	all, status := []policyfile.Problem{}, cli.OK
 	for _, file := range files {
 		_, findings, err := t.load(file, env)
 		var refused *policyfile.Error

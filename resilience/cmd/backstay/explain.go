@@ -45,7 +45,9 @@ func (t tool) explain() *cobra.Command {
 
 // explainSession says what a Cassandra session's policy does.
 func explainSession(out io.Writer, name string, p sessions.Policy) {
-	explain(out, p.Operations(name+" (Cassandra)").WithDefaults())
+	guard := p.Guards()[0]
+	guard.Name = name + " (Cassandra)"
+	explain(out, guard.WithDefaults())
 	fmt.Fprintln(out, "  Of Cassandra it asks")
 	for _, profile := range slices.Sorted(maps.Keys(p.Profiles)) {
 		o := p.Profiles[profile]

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,30 +16,14 @@ type policies struct {
 	sessions sessions.Policies
 }
 
-// load reads a file: the guards, and Cassandra's sessions if it has some. A finding of both
-// readers is returned once.
-func (t tool) load(file string, env bool) (all policies, findings []policyfile.Finding, err error) {
+// load reads a file: the guards, and Cassandra's sessions if it has some.
+func (t tool) load(file string, env bool) (all policies, found []policyfile.Problem, err error) {
 	file, text, err := t.ReadFile(file)
 	if err != nil {
 		return all, nil, err
 	}
-	environ := t.overrides(env)
-	var bad, alsoBad error
-	keys := policyfile.Keys(text)
-	cassandra := slices.Contains(keys, sessions.Key)
-	if !cassandra || slices.Contains(keys, policyfile.Key) {
-		all.guards, findings, bad = policyfile.Parse(file, text, environ...)
-	}
-	if cassandra {
-		var more []policyfile.Finding
-		all.sessions, more, alsoBad = sessions.Parse(file, text, environ...)
-		for _, f := range more {
-			if !slices.ContainsFunc(findings, func(o policyfile.Finding) bool { return o.String() == f.String() }) {
-				findings = append(findings, f)
-			}
-		}
-	}
-	return all, findings, errors.Join(bad, alsoBad)
+	all.guards, all.sessions, found, err = sessions.ParseAll(file, text, t.overrides(env)...)
+	return all, found, err
 }
 
 // guarding are the policies of all guards by name: those of the file, and those that its
