@@ -77,20 +77,23 @@ type Record struct {
 	Dropped int64
 }
 
-// causeOf is the kind of an error.
-func causeOf(err error) Cause {
-	switch {
-	case err == nil:
+// causeOf is the kind of an error of a dependency's call. The refusal of another guard,
+// which the call met further down, is a failure.
+func causeOf(dependency string, err error) Cause {
+	if err == nil {
 		return None
-	case errors.Is(err, resilience.ErrOpen):
+	}
+	refusal, refused := resilience.RefusalOf(err, dependency)
+	switch {
+	case refused && refusal.By == resilience.ErrOpen:
 		return Open
 	case errors.Is(err, context.DeadlineExceeded):
 		return Timeout
-	case errors.Is(err, resilience.ErrFull):
+	case refused && refusal.By == resilience.ErrFull:
 		return Full
-	case errors.Is(err, resilience.ErrRateLimited):
+	case refused && refusal.By == resilience.ErrRateLimited:
 		return RateLimited
-	case errors.Is(err, resilience.ErrClosed):
+	case refused:
 		return Closed
 	case errors.Is(err, context.Canceled):
 		return Canceled

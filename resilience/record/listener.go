@@ -111,10 +111,10 @@ func (c *entry) call(e resilience.Event, now time.Duration) Call {
 	}
 	call := Call{
 		Start: c.start, Dependency: e.Dependency, Operation: e.Operation, Criticality: c.class,
-		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Err), Took: e.Took, Patience: c.patience, Attempts: attempts,
+		Answered: e.Err == nil, Source: e.Source, Cause: causeOf(e.Dependency, e.Err), Took: e.Took, Patience: c.patience, Attempts: attempts,
 	}
 	if e.Err == nil {
-		call.Cause = causeOf(e.Cause)
+		call.Cause = causeOf(e.Dependency, e.Cause)
 	}
 	return call
 }

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -72,8 +71,7 @@ func (t *Telemetry) refused(c *call, e *resilience.Event) {
 	} else {
 		c.span.SetAttributes(told...)
 	}
-	var r *resilience.Refusal
-	if errors.As(e.Err, &r) && !r.Until.IsZero() {
+	if r, ok := resilience.RefusalOf(e.Err, e.Dependency); ok && !r.Until.IsZero() {
 		told = append(told, RefusedUntilKey.String(r.Until.Format(time.RFC3339Nano)))
 	}
 	if by == byBreaker {

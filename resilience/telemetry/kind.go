@@ -24,13 +24,13 @@ func (r refuser) String() string {
 	return [refusers]string{"guard", "breaker", "bulkhead", "rate_limit"}[r]
 }
 
-func refuserOf(err error) refuser {
+func refuserOf(refusal error) refuser {
 	switch {
-	case errors.Is(err, resilience.ErrOpen):
+	case errors.Is(refusal, resilience.ErrOpen):
 		return byBreaker
-	case errors.Is(err, resilience.ErrFull):
+	case errors.Is(refusal, resilience.ErrFull):
 		return byBulkhead
-	case errors.Is(err, resilience.ErrRateLimited):
+	case errors.Is(refusal, resilience.ErrRateLimited):
 		return byRateLimit
 	}
 	return byGuard
@@ -48,28 +48,23 @@ const (
 	callResults    = failedOther + 1
 )
 
-// callResult is where a call's end belongs.
+// callResult is where a call's end belongs. Only a refusal of the guard itself is one;
+// that of another guard, which the call met further down, is a failure.
 func callResult(e *resilience.Event) int {
-	switch err := e.Err; {
-	case err == nil:
+	err := e.Err
+	if err == nil {
 		return min(int(e.Source), sources-1)
-	case isRefusal(err):
-		return failedRefused + int(refuserOf(err))
+	}
+	if r, ok := resilience.RefusalOf(err, e.Dependency); ok {
+		return failedRefused + int(refuserOf(r))
+	}
+	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return failedTimeout
 	case errors.Is(err, context.Canceled):
 		return failedCanceled
 	}
 	return failedOther
-}
-
-// isRefusal reports whether a refusal is what ended the call, with or without
-// attempts before it.
-func isRefusal(err error) bool {
-	if _, ok := err.(*resilience.Refusal); ok {
-		return true
-	}
-	return errors.Is(err, resilience.ErrRefused)
 }
 
 // errorKind is the error.type of one of the results above.
@@ -87,8 +82,8 @@ func errorKind(result int) string {
 
 // errorType is the error.type of a span: the guard's own kinds, else what the
 // error says of itself, else its Go type.
-func errorType(err error) attribute.KeyValue {
-	if kind := errorKind(callResult(&resilience.Event{Err: err})); kind != other {
+func errorType(dependency string, err error) attribute.KeyValue {
+	if kind := errorKind(callResult(&resilience.Event{Dependency: dependency, Err: err})); kind != other {
 		return semconv.ErrorTypeKey.String(kind)
 	}
 	var call *resilience.CallError

@@ -70,7 +70,7 @@ func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) c
 		t.refused(c, e)
 	case resilience.FellBack:
 		note(c.span, eventFellBack, SourceKey.String(e.Source.String()), AgeKey.Float64(e.Age.Seconds()),
-			CauseKey.String(errorType(e.Err).Value.AsString()))
+			CauseKey.String(errorType(e.Dependency, e.Err).Value.AsString()))
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (c *call) end(e *resilience.Event) {
 		c.mu.Lock()
 		unwelcome := isAnswer(c.last, c.lastErr) && errors.Is(e.Err, c.lastErr)
 		c.mu.Unlock()
-		fail(c.span, e.Err, unwelcome)
+		fail(c.span, e, unwelcome)
 	}
 	c.span.End()
 }
@@ -139,10 +139,11 @@ func isAnswer(v resilience.Verdict, err error) bool {
 
 // fail marks a span as failed. An answer that is merely unwelcome ("not found")
 // and the caller's own cancellation are no errors.
-func fail(span trace.Span, err error, unwelcome bool) {
-	span.SetAttributes(errorType(err))
+func fail(span trace.Span, e *resilience.Event, unwelcome bool) {
+	err := e.Err
+	span.SetAttributes(errorType(e.Dependency, err))
 	switch {
-	case errors.Is(err, context.Canceled) && !isRefusal(err) && !errors.Is(err, context.DeadlineExceeded):
+	case callResult(e) == failedCanceled:
 		span.SetAttributes(CanceledKey.Bool(true))
 	case !unwelcome:
 		span.SetStatus(codes.Error, shorten(err.Error()))
@@ -189,7 +190,7 @@ func (t *Telemetry) endAttempt(a *attempt, e *resilience.Event) {
 		a.span.SetAttributes(RaceKey.String("lost"))
 	}
 	if e.Err != nil {
-		fail(a.span, e.Err, lost || isAnswer(e.Verdict, e.Err))
+		fail(a.span, e, lost || isAnswer(e.Verdict, e.Err))
 		if e.Verdict.Outcome == resilience.Failure {
 			t.breaker(e.Dependency).failed(a.span.SpanContext())
 		}
@@ -212,7 +213,7 @@ func processed(e *resilience.Event) string {
 // call: the pause may be cut short.
 func (t *Telemetry) startPause(ctx context.Context, c *call, e *resilience.Event) {
 	_, span := t.tracer.Start(ctx, c.series.backoffName, trace.WithAttributes(c.series.identity...),
-		trace.WithAttributes(PauseKey.Float64(e.Took.Seconds()), CauseKey.String(errorType(e.Err).Value.AsString())))
+		trace.WithAttributes(PauseKey.Float64(e.Took.Seconds()), CauseKey.String(errorType(e.Dependency, e.Err).Value.AsString())))
 	c.mu.Lock()
 	c.pause = span
 	c.mu.Unlock()
