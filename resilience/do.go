@@ -10,7 +10,8 @@ import (
 // in it may. Its zero value does nothing.
 type CallOption[T any] struct {
 	fallback func(ctx context.Context, cause error) (T, error)
-	value    *T
+	value    T
+	hasValue bool
 	last     *LastGood[T]
 	key      string
 	coalesce bool
@@ -70,23 +71,29 @@ func observed[T any](r *run, call func(context.Context) (T, error), opts []CallO
 
 // perform is Do without what surrounds it: fallback( cache( call )).
 func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
-	var last *CallOption[T]
 	var key string
 	shares := false
+	remembers := false
 	for i := range opts {
 		switch o := &opts[i]; {
 		case o.last != nil:
-			if last = o; o.last.limit < 1 {
+			remembers = true
+			if o.last.limit < 1 {
 				return Result[T]{}, errLastGood
 			}
 		case o.coalesce:
 			shares, key = true, o.key
 		}
 	}
-	if last != nil && r.cfg.Stale != nil && r.cfg.Stale.FreshFor > 0 {
-		if res, ok := fresh(r, last, call, opts); ok {
+	if remembers && r.cfg.Stale != nil && r.cfg.Stale.FreshFor > 0 {
+		if res, ok := fresh(r, call, opts); ok {
 			return res, nil
 		}
+	}
+	var room [2]uint64
+	var turns []uint64
+	if remembers {
+		turns = turnsOf(opts, room[:0])
 	}
 	var res Result[T]
 	var err error
@@ -97,8 +104,8 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 		res.Attempts = r.attempts
 	}
 	if err == nil {
-		if last != nil {
-			last.last.remember(last.key, res.Value, r.cfg.guard.clock.Now(), r.doNotStore)
+		if remembers {
+			storeAll(r, opts, turns, res.Value)
 		}
 		return res, nil
 	}

@@ -17,7 +17,7 @@ func Fallback[T any](f func(ctx context.Context, cause error) (T, error)) CallOp
 }
 
 // FallbackValue stands in with a fixed value, source Static.
-func FallbackValue[T any](v T) CallOption[T] { return CallOption[T]{value: &v} }
+func FallbackValue[T any](v T) CallOption[T] { return CallOption[T]{value: v, hasValue: true} }
 
 // Dispose is given values that nobody will see: a hedge's loser, a result that
 // came after the caller had gone. It runs on the goroutine of that attempt; a
@@ -41,12 +41,12 @@ func fallBack[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Re
 		switch {
 		case o.last != nil:
 			if s := r.cfg.Stale; s != nil {
-				if v, age, found := o.last.get(o.key, r.cfg.guard.clock); found && age <= s.MaxAge {
-					res.Value, res.Age, res.Source, ok = v, age, Stale, true
+				if m, age, found := o.last.get(o.key, r.cfg.guard.clock); found && age <= s.MaxAge {
+					res.Value, res.Age, res.Source, ok = m.value, age, Stale, true
 				}
 			}
-		case o.value != nil:
-			res.Value, res.Source, ok = *o.value, Static, true
+		case o.hasValue:
+			res.Value, res.Source, ok = o.value, Static, true
 		case o.fallback != nil:
 			v, refused := o.fallback(r.ctx, err)
 			if refused == nil {

@@ -1,47 +1,97 @@
 package resilience
 
 import (
-	"container/list"
 	"context"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/lru"
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// LastGood remembers the last good value a key, and serves it, by the operation's
-// StalePolicy, when the call fails or while it is fresh. Safe for concurrent use.
-// It holds at most the number of values it was made for, and drops the least
-// recently used. It needs no closing. Its zero value is refused by Do. Values are
-// shared, not copied: don't change what a value refers to.
+// LastGood remembers the last good value per key, and serves it, by the operation's
+// StalePolicy, when the call fails or while it is fresh. It drops the least recently
+// used values beyond its bounds, and those that are older than the MaxAge of the
+// operation that stored them. Of two calls for a key, the value of the one that began
+// later is kept.
+//
+// It is safe for concurrent use and needs no closing. Its zero value is refused by Do.
+// Values are shared, not copied: do not change what a value refers to.
 type LastGood[T any] struct {
 	limit int
+	size  func(T) int64 // nil: only the number is bounded
 
 	mu      sync.Mutex
-	entries map[string]*list.Element // of *remembered[T]
-	used    list.List                // newest use first
+	entries *lru.Cache[string, *remembered[T]]
+	// turn counts the calls of Forget; forgotten says at which turn and when a key was
+	// forgotten last. What began before that is not kept. floor holds for all keys that
+	// are in it no more.
+	turn      uint64
+	forgotten *lru.Cache[string, forgetting]
+	floor     forgetting
+}
+
+// forgetting is one call of Forget.
+type forgetting struct {
+	turn uint64
+	at   time.Time
 }
 
 // remembered is one value.
 //
 //	fresh ──(older than RefreshAhead, on use)──▶ fresh, and one call refreshes it
+//	fresh ──(a refresh failed)──▶ fresh, and no other begins during a pause
 //	fresh ──(older than FreshFor)──▶ serves only if the call fails
-//	serves if the call fails ──(older than MaxAge)──▶ serves no more
-//	any ──(a call succeeded)──▶ fresh
+//	serves if the call fails ──(older than MaxAge)──▶ dropped
+//	any ──(a later call succeeded)──▶ fresh
 type remembered[T any] struct {
-	key        string
-	value      T
-	at         time.Time
+	value T
+	at    time.Time // when the attempt that brought it began
+	// spread in [0, 1) is this value's share of freshSpread, so that values that were
+	// stored together are not refreshed together.
+	spread     float64
 	refreshing bool
+	failures   int       // refreshes that failed in a row
+	notBefore  time.Time // no refresh begins earlier
 }
 
-// NewLastGood returns a memory of at most limit values. A limit below 1 is
-// refused by the first Do that uses it, with ErrPolicy.
+// The pause after a failed refresh is drawn from the upper half of a bound that doubles
+// from firstRefreshPause to longestRefreshPause.
+const (
+	firstRefreshPause   = 100 * time.Millisecond
+	longestRefreshPause = 30 * time.Second
+	// freshSpread is how much earlier than FreshFor, or, with RefreshAhead, later than
+	// that, a value may be refreshed.
+	freshSpread = 0.1
+)
+
+// NewLastGood returns a memory of at most limit values. A limit below 1 is refused by
+// the first Do that uses it, with ErrPolicy.
 func NewLastGood[T any](limit int) *LastGood[T] {
-	return &LastGood[T]{limit: limit, entries: map[string]*list.Element{}}
+	l := &LastGood[T]{limit: limit}
+	l.LimitBytes(0, nil)
+	return l
 }
 
-// For ties one call to the value remembered under key. A nil memory is refused by Do.
+// LimitBytes bounds the sum of the sizes of all values as well, in the unit of size,
+// and returns the memory. A value that is larger by itself is not kept. Zero: no bound.
+// Call it before the memory is used. Size is called without locks and must be safe for
+// concurrent use.
+func (l *LastGood[T]) LimitBytes(most int64, size func(T) int64) *LastGood[T] {
+	if size == nil {
+		most = 0
+	}
+	l.size = size
+	l.entries = lru.New[string, *remembered[T]](lru.Bounds{Entries: max(l.limit, 1), Size: most}, nil)
+	l.forgotten = lru.New(lru.Bounds{Entries: max(l.limit, 1)}, func(_ string, f forgetting) { l.floor = f })
+	return l
+}
+
+// For ties one call to the value remembered under key. Several may be given to one
+// call: all are filled, and the first that has a value serves it. A nil memory is
+// refused by Do.
 func (l *LastGood[T]) For(key string) CallOption[T] {
 	if l == nil {
 		l = &LastGood[T]{}
@@ -49,17 +99,36 @@ func (l *LastGood[T]) For(key string) CallOption[T] {
 	return CallOption[T]{last: l, key: key}
 }
 
-// Forget drops the value under key, for example because it was deleted.
+// Put stores a value that did not come from a call: to begin with what another process
+// or an earlier run of this one knew. At is when it was known to be good. A value that
+// is remembered already is replaced only by a later one. How long it is served is up
+// to the policy of the operation that asks for it.
+func (l *LastGood[T]) Put(key string, v T, at time.Time) {
+	if l == nil || l.limit < 1 {
+		return
+	}
+	now := time.Now()
+	if at.After(now) {
+		at = now
+	}
+	size := l.sizeOf(v)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.putLocked(key, &remembered[T]{value: v, at: at}, size, time.Time{}, now)
+}
+
+// Forget drops the value under key, for example because it was deleted. What calls and
+// refreshes bring that began before is not remembered.
 func (l *LastGood[T]) Forget(key string) {
-	if l == nil {
+	if l == nil || l.limit < 1 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		l.used.Remove(e)
-		delete(l.entries, key)
-	}
+	l.entries.Delete(key)
+	l.turn++
+	now := time.Now()
+	l.forgotten.Put(key, forgetting{l.turn, now}, 0, time.Time{}, now)
 }
 
 // DoNotStore says, from within a call, that the value it is about to return must not
@@ -72,98 +141,170 @@ func DoNotStore(ctx context.Context) {
 	}
 }
 
-// remember keeps a value, or drops what is kept if the value must not be.
-func (l *LastGood[T]) remember(key string, v T, now time.Time, doNotStore bool) {
-	if doNotStore {
+// now is the turn for calls that begin.
+func (l *LastGood[T]) now() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.turn
+}
+
+// store keeps a value of a call that began at the given turn, or drops what is kept if
+// the value must not be.
+func (l *LastGood[T]) store(key string, r *run, v T, turn uint64) {
+	if r.doNotStore {
 		l.Forget(key)
 		return
 	}
-	l.put(key, v, now)
-}
-
-func (l *LastGood[T]) put(key string, v T, now time.Time) {
+	s, g := r.cfg.Stale, r.cfg.guard
+	if s == nil {
+		return // nobody would ever be served
+	}
+	m := &remembered[T]{value: v, at: g.at(r.wonAt), spread: g.clock.Float64()}
+	size := l.sizeOf(v)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		*e.Value.(*remembered[T]) = remembered[T]{key: key, value: v, at: now}
-		l.used.MoveToFront(e)
+	f, ok := l.forgotten.Peek(key)
+	if !ok {
+		f = l.floor
+	}
+	if turn < f.turn || m.at.Before(f.at) && g.clock == nil {
 		return
 	}
-	l.entries[key] = l.used.PushFront(&remembered[T]{key: key, value: v, at: now})
-	if l.used.Len() > l.limit {
-		oldest := l.used.Back()
-		l.used.Remove(oldest)
-		delete(l.entries, oldest.Value.(*remembered[T]).key)
-	}
+	l.putLocked(key, m, size, m.at.Add(s.MaxAge), g.clock.Now())
 }
 
-// get returns the value under key and its age.
-func (l *LastGood[T]) get(key string, c *clock.Clock) (v T, old time.Duration, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.entries[key]
-	if e == nil {
-		return v, 0, false
+func (l *LastGood[T]) putLocked(key string, m *remembered[T], size int64, expires, now time.Time) {
+	if before, ok := l.entries.Peek(key); ok && before.at.After(m.at) {
+		return
 	}
-	l.used.MoveToFront(e)
-	m := e.Value.(*remembered[T])
-	return m.value, max(0, c.Since(m.at)), true
+	l.entries.Put(key, m, size, expires, now)
 }
 
-// startRefresh marks the value as being refreshed; false if it is already.
-func (l *LastGood[T]) startRefresh(key string) bool {
+func (l *LastGood[T]) sizeOf(v T) int64 {
+	if l.size == nil {
+		return 0
+	}
+	return l.size(v)
+}
+
+// get returns a copy of what is remembered under key, and its age.
+func (l *LastGood[T]) get(key string, c *clock.Clock) (m remembered[T], age time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.entries[key]
-	if e == nil || e.Value.(*remembered[T]).refreshing {
+	l.entries.Expire(c.Now())
+	found, ok := l.entries.Get(key)
+	if !ok {
+		return m, 0, false
+	}
+	return *found, max(0, c.Since(found.at)), true
+}
+
+// startRefresh marks the value as being refreshed; false if it is already, or if the
+// last refresh failed and its pause is not over.
+func (l *LastGood[T]) startRefresh(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m, ok := l.entries.Peek(key)
+	if !ok || m.refreshing || now.Before(m.notBefore) {
 		return false
 	}
-	e.Value.(*remembered[T]).refreshing = true
+	m.refreshing = true
 	return true
 }
 
-func (l *LastGood[T]) endRefresh(key string) {
+// endRefresh ends a refresh. If it failed, the value that it was to replace is still
+// there, and the next refresh waits.
+func (l *LastGood[T]) endRefresh(key string, failed bool, c *clock.Clock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		e.Value.(*remembered[T]).refreshing = false
+	m, ok := l.entries.Peek(key)
+	if !ok {
+		return
 	}
+	m.refreshing = false
+	if failed {
+		bound := min(firstRefreshPause<<min(m.failures, 16), longestRefreshPause)
+		m.failures++
+		m.notBefore = c.Now().Add(bound/2 + time.Duration(c.Float64()*float64(bound/2)))
+	}
+}
+
+// turnsOf are the turns of all memories among the options, appended to turns.
+func turnsOf[T any](opts []CallOption[T], turns []uint64) []uint64 {
+	for i := range opts {
+		if l := opts[i].last; l != nil {
+			turns = append(turns, l.now())
+		}
+	}
+	return turns
+}
+
+// storeAll fills all memories among the options of a call that began at these turns.
+func storeAll[T any](r *run, opts []CallOption[T], turns []uint64, v T) {
+	for i := range opts {
+		if o := &opts[i]; o.last != nil {
+			o.last.store(o.key, r, v, turns[0])
+			turns = turns[1:]
+		}
+	}
+}
+
+// times are until which age the value is fresh, and from which it is refreshed ahead.
+func (m *remembered[T]) times(s *StalePolicy) (fresh, ahead time.Duration) {
+	if s.RefreshAhead <= 0 {
+		return s.FreshFor - time.Duration(m.spread*freshSpread*float64(s.FreshFor)), math.MaxInt64
+	}
+	spread := min(freshSpread*float64(s.RefreshAhead), float64(s.FreshFor-s.RefreshAhead)/2)
+	return s.FreshFor, s.RefreshAhead + time.Duration(m.spread*spread)
 }
 
 // fresh serves a remembered value that is fresh by policy, and starts a refresh
 // if it will soon not be.
-func fresh[T any](r *run, o *CallOption[T], call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], ok bool) {
-	s := r.cfg.Stale
-	v, old, found := o.last.get(o.key, r.cfg.guard.clock)
-	if !found || old > s.FreshFor {
-		return res, false
+func fresh[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], ok bool) {
+	s, c := r.cfg.Stale, r.cfg.guard.clock
+	for i := range opts {
+		o := &opts[i]
+		if o.last == nil {
+			continue
+		}
+		m, age, found := o.last.get(o.key, c)
+		until, ahead := m.times(s)
+		if !found || age > until {
+			continue
+		}
+		if age > ahead && o.last.startRefresh(o.key, c.Now()) {
+			refresh(r, o, call, opts)
+		}
+		return Result[T]{Value: m.value, Source: Cache, Age: age}, true
 	}
-	if s.RefreshAhead > 0 && old > s.RefreshAhead && o.last.startRefresh(o.key) {
-		refresh(r, o.last, o.key, call, disposeOf(opts))
-	}
-	return Result[T]{Value: v, Source: Cache, Age: old}, true
+	return res, false
 }
 
 // refresh makes the call in the background, under the guard's policies, with the
 // caller's values but not its deadline. The guard owns the goroutine.
-func refresh[T any](r *run, l *LastGood[T], key string, call func(context.Context) (T, error), dispose func(T)) {
-	ctx, cfg := context.WithoutCancel(r.ctx), r.cfg
+func refresh[T any](r *run, o *CallOption[T], call func(context.Context) (T, error), opts []CallOption[T]) {
+	ctx, cfg, last, key := context.WithoutCancel(r.ctx), r.cfg, o.last, o.key
+	kept := slices.Clone(opts)
+	turns := turnsOf(kept, nil)
 	started := cfg.guard.task(func(ending context.Context) {
-		defer l.endRefresh(key)
+		failed := true // also if it panics
+		defer func() { last.endRefresh(key, failed, cfg.guard.clock) }()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(ending, cancel)()
 		r := run{ctx: ctx, cfg: cfg, apart: true}
-		v, _, err := attempts(&r, call, []CallOption[T]{{dispose: dispose}})
+		v, _, err := attempts(&r, call, kept)
 		if err == nil {
-			l.remember(key, v, cfg.guard.clock.Now(), r.doNotStore)
+			failed = false
+			storeAll(&r, kept, turns, v)
 		}
 	})
 	if !started {
-		l.endRefresh(key)
+		last.endRefresh(key, false, cfg.guard.clock)
 	}
 }
 
+// disposeOf finds the Dispose among the options.
 func disposeOf[T any](opts []CallOption[T]) func(T) {
 	for i := range opts {
 		if opts[i].dispose != nil {
