@@ -50,7 +50,9 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		"negative probe timeout":       {"breaker.probe_timeout", func(x *p) { x.Breaker.ProbeTimeout = -1 }},
 		"unknown mode":                 {"breaker.mode", func(x *p) { x.Breaker.Mode = "ajar" }},
 		"ratio above 1":                {"budget.ratio", func(x *p) { x.Budget = &resilience.BudgetPolicy{Ratio: 2} }},
-		"negative tokens":              {"budget.burst", func(x *p) { x.Budget = &resilience.BudgetPolicy{Burst: -1} }},
+		"negative tokens by time":      {"budget.per_second", func(x *p) { x.Budget = &resilience.BudgetPolicy{PerSecond: -1} }},
+		"tokens without end":           {"budget.per_second", func(x *p) { x.Budget = &resilience.BudgetPolicy{PerSecond: math.Inf(1)} }},
+		"ratio is no number":           {"budget.ratio", func(x *p) { x.Budget = &resilience.BudgetPolicy{Ratio: math.NaN()} }},
 		"tokens that wrap around":      {"budget.burst", func(x *p) { x.Budget = &resilience.BudgetPolicy{Burst: math.MaxInt} }},
 		"more calls than are counted":  {"breaker.minimum_calls", func(x *p) { x.Breaker.MinimumCalls = 1<<20 + 1 }},
 		"minimum beyond sense":         {"breaker.minimum_calls", func(x *p) { x.Breaker.MinimumCalls = math.MaxInt }},
@@ -64,8 +66,7 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		"negative attempt":             {"default.attempt_timeout", func(x *p) { x.Default.AttemptTimeout = -1 }},
 		"attempt above total":          {"default.attempt_timeout", func(x *p) { x.Default.AttemptTimeout = time.Hour }},
 		"unknown class":                {"default.criticality", func(x *p) { x.Default.Criticality = 9 }},
-		"one attempt":                  {"default.retry.max_attempts", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{MaxAttempts: 1} }},
-		"negative pause":               {"default.retry.base_delay", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{BaseDelay: -1} }},
+		"negative attempts":            {"default.retry.max_attempts", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{MaxAttempts: -1} }},
 		"longest pause below first":    {"default.retry.max_delay", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{BaseDelay: 2, MaxDelay: 1} }},
 		"shrinking pauses":             {"default.retry.multiplier", func(x *p) { x.Default.Retry = &resilience.RetryPolicy{Multiplier: 0.5} }},
 		"hedge never":                  {"default.hedge", func(x *p) { x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{} }},
@@ -78,9 +79,6 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		}},
 		"hedges without end": {"default.hedge.max_hedges", func(x *p) {
 			x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{Delay: 1, MaxHedges: math.MaxInt}
-		}},
-		"negative hedges": {"default.hedge.max_hedges", func(x *p) {
-			x.Default.Idempotent, x.Default.Hedge = true, &resilience.HedgePolicy{Delay: 1, MaxHedges: -1}
 		}},
 		"no age":                 {"default.stale.max_age", func(x *p) { x.Default.Stale = &resilience.StalePolicy{} }},
 		"fresh longer than good": {"default.stale.fresh_for", func(x *p) { x.Default.Stale = &resilience.StalePolicy{MaxAge: 1, FreshFor: 2} }},

@@ -181,8 +181,7 @@ func (c *checker) policy(p Policy) {
 		c.breaker(*p.Breaker)
 	}
 	if b := p.Budget; b != nil {
-		c.rate("budget.ratio", b.Ratio)
-		c.count("budget.burst", b.Burst)
+		c.budget(*b)
 	}
 	c.operation("default", p.Default)
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
@@ -198,6 +197,19 @@ func (c *checker) policy(p Policy) {
 		}
 		c.notNegative("expect.latency", e.Latency)
 		c.count("expect.retrying_layers", e.RetryingLayers)
+	}
+}
+
+func (c *checker) budget(b BudgetPolicy) {
+	if !(b.Ratio <= 1) || math.IsInf(b.Ratio, 0) {
+		c.err("budget.ratio", fmt.Sprintf("is %v", b.Ratio), "use a share above 0 and up to 1, or a negative value for none")
+	}
+	c.count("budget.burst", max(0, b.Burst))
+	if !(b.PerSecond >= 0 && b.PerSecond <= 1e6) {
+		c.err("budget.per_second", fmt.Sprintf("is %v", b.PerSecond), "use 0 to 1000000 tokens for each second")
+	}
+	if b.Burst < 0 && b.PerSecond > 0 {
+		c.warn("budget.per_second", fmt.Sprintf("is %v, and budget.burst forbids all retries and hedges", b.PerSecond), "set budget.burst, or drop per_second")
 	}
 }
 
@@ -261,11 +273,11 @@ func (c *checker) operation(field string, o OperationPolicy) {
 		c.err(field+".criticality", fmt.Sprintf("is %d", o.Criticality), "use critical_plus, critical, sheddable_plus or sheddable")
 	}
 	if r := o.Retry; r != nil {
-		if r.MaxAttempts != 0 && r.MaxAttempts < 2 {
-			c.err(field+".retry.max_attempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or drop retry")
+		if r.MaxAttempts < 0 {
+			c.err(field+".retry.max_attempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or 1 for no retries")
 		}
 		c.count(field+".retry.max_attempts", max(0, r.MaxAttempts))
-		c.notNegative(field+".retry.base_delay", r.BaseDelay)
+		c.notEndless(field+".retry.base_delay", r.BaseDelay)
 		c.notNegative(field+".retry.max_delay", r.MaxDelay)
 		base := r.BaseDelay
 		orDefault(&base, defaultBaseDelay)
@@ -309,7 +321,6 @@ func (c *checker) hedge(field string, o OperationPolicy, h HedgePolicy) {
 	case h.Delay >= o.Timeout && o.Timeout > 0:
 		c.err(field+".hedge.delay", fmt.Sprintf("is %v, not below %s.timeout %v, so that no hedge can start", h.Delay, field, o.Timeout), "lower delay or drop hedge")
 	}
-	c.count(field+".hedge.max_hedges", h.MaxHedges)
 	if h.MaxHedges > maxHedges {
 		c.err(field+".hedge.max_hedges", fmt.Sprintf("is %d", h.MaxHedges), fmt.Sprintf("use at most %d", maxHedges))
 	}

@@ -73,8 +73,7 @@ func (p Policy) WithDefaults() Policy {
 		if p.Budget != nil {
 			b = *p.Budget
 		}
-		orDefault(&b.Ratio, defaultBudgetRatio)
-		orDefault(&b.Burst, defaultBudgetBurst)
+		b = b.withDefaults()
 		p.Budget = &b
 	}
 	if p.Expect != nil {
@@ -82,6 +81,45 @@ func (p Policy) WithDefaults() Policy {
 		p.Expect = &e
 	}
 	return p
+}
+
+func (b BudgetPolicy) withDefaults() BudgetPolicy {
+	orDefault(&b.Ratio, defaultBudgetRatio)
+	orDefault(&b.Burst, defaultBudgetBurst)
+	return b
+}
+
+// inForce is WithDefaults with zero for what is negative to say "none": what a gate
+// works with.
+func (p Policy) inForce() Policy {
+	p = p.WithDefaults()
+	if p.Breaker != nil {
+		p.Breaker.Jitter = max(0, p.Breaker.Jitter)
+	}
+	if p.Budget != nil {
+		*p.Budget = p.Budget.inForce()
+	}
+	p.Default.dropNegative()
+	for name, o := range p.Operations {
+		o.dropNegative()
+		p.Operations[name] = o
+	}
+	return p
+}
+
+func (b BudgetPolicy) inForce() BudgetPolicy {
+	b.Ratio, b.Burst = max(0, b.Ratio), max(0, b.Burst)
+	return b
+}
+
+// dropNegative is for an operation whose parts are its own.
+func (o *OperationPolicy) dropNegative() {
+	if o.Retry != nil {
+		o.Retry.BaseDelay = max(0, o.Retry.BaseDelay)
+	}
+	if o.Hedge != nil {
+		o.Hedge.MaxHedges = max(0, o.Hedge.MaxHedges)
+	}
 }
 
 func (o OperationPolicy) repeats() bool { return o.Retry != nil || o.Hedge != nil }

@@ -23,13 +23,15 @@ type gate struct {
 	base  time.Time    // origin of all offsets
 	clock *clock.Clock // nil: real time
 	listeners
-	bulkhead bulkhead
-	adaptive adaptive
-	breaker  breaker
-	budget   budget
-	closed   atomic.Bool
-	ending   context.Context // done once the gate is closed
-	end      context.CancelFunc
+	bulkhead  bulkhead
+	adaptive  adaptive
+	breaker   breaker
+	budget    *budget     // the gate's own, unless it shares one
+	shares    *Budget     // nil: it does not
+	noRepeats atomic.Bool // by ForbidRepeats
+	closed    atomic.Bool
+	ending    context.Context // done once the gate is closed
+	end       context.CancelFunc
 }
 
 // open makes the gate ready for apply.
@@ -39,6 +41,12 @@ func (g *gate) open(name string, c *clock.Clock, l []Listener) {
 	// The gate belongs to no call, so its context begins here.
 	g.ending, g.end = context.WithCancel(context.Background())
 	g.breaker.gate, g.adaptive.gate, g.bulkhead.clock = g, g, c
+	if g.shares != nil {
+		g.budget = &g.shares.budget
+		return
+	}
+	g.budget = new(budget)
+	g.budget.open(c)
 }
 
 // now is the time as an offset from the gate's base: monotonic, and cheaper than
@@ -54,11 +62,14 @@ func (g *gate) background() context.Context { return g.ending }
 // apply puts a policy with its defaults in force and keeps the state. before is
 // what was in force; nil for the first.
 func (g *gate) apply(full Policy, before *shared) *shared {
+	if g.shares != nil {
+		full.Budget = g.shares.policy.Load()
+	}
 	s := &shared{Policy: full, amplification: full.Amplification()}
 	if full.Breaker != nil {
 		g.breaker.configure(*full.Breaker)
 	}
-	if full.Budget != nil {
+	if full.Budget != nil && g.shares == nil {
 		g.budget.configure(*full.Budget, before == nil || g.budget.size.Load() == 0)
 	}
 	if r := full.RateLimit; r != nil {

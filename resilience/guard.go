@@ -90,6 +90,7 @@ type options struct {
 	listeners []Listener
 	classify  Classifier
 	clock     *clock.Clock
+	budget    *Budget
 }
 
 // WithListener adds a listener. Several are told in the order they were added.
@@ -122,6 +123,12 @@ func New(p Policy, opts ...Option) (*Guard, error) {
 		return nil, fmt.Errorf("%w %q: a listener is nil", ErrPolicy, p.Name)
 	}
 	g := &Guard{classify: o.classify, operations: map[string]*Operation{}}
+	if g.shares = o.budget; g.shares != nil && g.shares.policy.Load() == nil {
+		return nil, fmt.Errorf("%w %q: the shared budget is empty; make one with NewBudget", ErrPolicy, p.Name)
+	}
+	if err := g.fits(p); err != nil {
+		return nil, err
+	}
 	g.open(p.Name, o.clock, o.listeners)
 	g.own = &Operation{guard: g, name: DefaultOperation}
 	g.mu.Lock()
@@ -238,7 +245,7 @@ func (g *Guard) task(f func(ending context.Context)) bool {
 // applyLocked puts a valid policy in force.
 func (g *Guard) applyLocked(p Policy) {
 	g.policy = p.clone()
-	full := g.policy.force(g.forced).WithDefaults()
+	full := g.policy.force(g.forced).inForce()
 	s := g.apply(full, g.shared)
 	g.shared = s
 	g.own.put(s, full.Default)

@@ -164,7 +164,7 @@ func (r *run) hedgeDue() int64 {
 // hedge returns another attempt that may start at once, or nil.
 func (r *run) hedge() *attempt {
 	g := r.cfg.guard
-	if !g.budget.take() {
+	if !g.takeRepeat() {
 		return nil
 	}
 	a, err := r.admit(true)

@@ -137,9 +137,9 @@ type BreakerPolicy struct {
 	// MaxOpenFor bounds the open period, which doubles with every failed recovery.
 	// Default: 6 x OpenFor.
 	MaxOpenFor time.Duration `json:"max_open_for,omitempty" yaml:"max_open_for,omitempty"`
-	// Jitter spreads open periods by up to this share either way, in [0, 1). A
-	// negative value means none. Default: 0.2.
-	Jitter float64 `json:"jitter,omitempty" yaml:"jitter,omitempty"`
+	// Jitter spreads open periods by up to this share either way, in [0, 1). A negative
+	// value, which is what a 0 in a file means, is none. Default: 0.2.
+	Jitter float64 `json:"jitter,omitempty" yaml:"jitter,omitempty" zero:"-1"`
 	// Probes is the number of successful probes that closes a half-open circuit;
 	// at most 1, 2, 4, ... of them run at once. Default: 5.
 	Probes int `json:"probes,omitempty" yaml:"probes,omitempty"`
@@ -177,11 +177,12 @@ func (m BreakerMode) valid() bool {
 // RetryPolicy repeats failed attempts of an idempotent call, and of any call
 // that was certainly not processed.
 type RetryPolicy struct {
-	// MaxAttempts counts the first attempt too; at least 2. Default: 3.
+	// MaxAttempts counts the first attempt too; 1 switches retries off. Default: 3.
 	MaxAttempts int `json:"max_attempts,omitempty" yaml:"max_attempts,omitempty"`
 	// BaseDelay is the upper bound of the first pause, which is drawn evenly from
-	// zero to it (full jitter). Default: 50 ms.
-	BaseDelay time.Duration `json:"base_delay,omitempty" yaml:"base_delay,omitempty"`
+	// zero to it (full jitter). A negative value, which is what a 0 in a file means, is
+	// no pause. Default: 50 ms.
+	BaseDelay time.Duration `json:"base_delay,omitempty" yaml:"base_delay,omitempty" zero:"-1"`
 	// MaxDelay bounds a pause. Default: 2 s.
 	MaxDelay time.Duration `json:"max_delay,omitempty" yaml:"max_delay,omitempty"`
 	// Multiplier grows the bound from pause to pause, at least 1. Default: 2.
@@ -190,14 +191,20 @@ type RetryPolicy struct {
 }
 
 // BudgetPolicy is the token bucket that retries and hedges draw on together. The
-// dependency gets at most (1 + Ratio) x first attempts + Burst attempts
-// (Policy.Amplification).
+// dependency gets at most (1 + Ratio) x first attempts + Burst attempts, and PerSecond
+// more for each second (Policy.Amplification).
 type BudgetPolicy struct {
-	// Ratio is what one first attempt adds to the bucket, in (0, 1]. Default: 0.2.
-	Ratio float64 `json:"ratio,omitempty" yaml:"ratio,omitempty"`
-	// Burst is the bucket's size, and what it starts with. Default: 10.
-	Burst int `json:"burst,omitempty" yaml:"burst,omitempty"`
-	_     struct{}
+	// Ratio is what one first attempt adds to the bucket, in (0, 1]. A negative value,
+	// which is what a 0 in a file means, adds nothing. Default: 0.2.
+	Ratio float64 `json:"ratio,omitempty" yaml:"ratio,omitempty" zero:"-1"`
+	// Burst is the bucket's size in tokens, and what it starts with. A negative value,
+	// which is what a 0 in a file means, forbids all retries and hedges of the guard.
+	// Default: 10.
+	Burst int `json:"burst,omitempty" yaml:"burst,omitempty" zero:"-1"`
+	// PerSecond is what each second adds to the bucket, calls or not, up to a million, so
+	// that a guard with few calls can repeat some of them. Zero: time adds nothing.
+	PerSecond float64 `json:"per_second,omitempty" yaml:"per_second,omitempty"`
+	_         struct{}
 }
 
 // HedgePolicy starts another attempt when one is slow. The first success wins;
@@ -207,8 +214,9 @@ type HedgePolicy struct {
 	Delay time.Duration `json:"delay,omitempty" yaml:"delay,omitempty"`
 	// Quantile waits for this quantile of measured latency, in (0, 1), for example 0.95.
 	Quantile float64 `json:"quantile,omitempty" yaml:"quantile,omitempty"`
-	// MaxHedges is the number of hedges a call may start, up to 100. Default: 1.
-	MaxHedges int `json:"max_hedges,omitempty" yaml:"max_hedges,omitempty"`
+	// MaxHedges is the number of hedges that one call may start, up to 100. A negative
+	// value, which is what a 0 in a file means, switches hedges off. Default: 1.
+	MaxHedges int `json:"max_hedges,omitempty" yaml:"max_hedges,omitempty" zero:"-1"`
 	_         struct{}
 }
 

@@ -43,6 +43,7 @@ const (
 	gaveNever         = "repeating would not help"
 	gaveAttempts      = "no attempts left"
 	gaveBudget        = "retry budget empty"
+	gaveForbidden     = "retries are forbidden"
 	gaveDeadline      = "the next attempt would not finish in time"
 	gaveIsRepeat      = "the request is itself a retry"
 	gaveCanceled      = "canceled by the caller"
@@ -77,7 +78,10 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	if int64(pause) >= r.deadline-now {
 		return gaveDeadline
 	}
-	if !r.cfg.guard.budget.take() {
+	if r.cfg.guard.noRepeats.Load() {
+		return gaveForbidden
+	}
+	if !r.cfg.guard.takeRepeat() {
 		return gaveBudget
 	}
 	r.pause, r.token = pause, true

@@ -85,7 +85,7 @@ func (g *Guard) Shadow(p Policy) (*Shadow, error) {
 	}
 	s := &Shadow{guard: g, since: time.Now(), configs: map[string]*opConfig{}}
 	s.gate.open(g.name, g.clock, nil)
-	full := p.clone().WithDefaults()
+	full := p.clone().inForce()
 	s.shared = s.gate.apply(full, nil)
 	s.configs[DefaultOperation] = &opConfig{OperationPolicy: full.Default, name: DefaultOperation, shared: s.shared}
 	for name, o := range full.Operations {

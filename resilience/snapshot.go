@@ -12,6 +12,8 @@ type Snapshot struct {
 	OpenUntil time.Time `json:"open_until,omitzero"`
 	// Forced is the mode that Force has set; BreakerAuto: none.
 	Forced BreakerMode `json:"forced,omitempty"`
+	// RepeatsForbidden says that ForbidRepeats is in force.
+	RepeatsForbidden bool `json:"repeats_forbidden,omitempty"`
 	// Window counts of the breaker.
 	Calls    int `json:"calls"`
 	Failures int `json:"failures"`
@@ -40,7 +42,7 @@ func (g *Guard) Snapshot() Snapshot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.snapshot(g.shared)
-	s.Forced = g.forced
+	s.Forced, s.RepeatsForbidden = g.forced, g.noRepeats.Load()
 	s.ListenerPanics, s.LostPanics = g.listeners.panics.Load(), g.lostPanics.Load()
 	return s
 }

@@ -54,6 +54,28 @@ func (g *Guard) ResetBreaker() error {
 	return nil
 }
 
+// fits says what of a valid policy contradicts the options that the guard was made with.
+func (g *Guard) fits(p Policy) error {
+	if g.shares != nil && p.Budget != nil {
+		return fmt.Errorf("%w %q: budget is set, and the guard shares a budget with others (WithBudget); drop one of the two", ErrPolicy, p.Name)
+	}
+	return nil
+}
+
+// ForbidRepeats forbids retries and hedges of the guard, whatever the policy says, or
+// takes that back: a switch for operators. It lasts over updates. Calls that fail end
+// with what their first attempt brought. Safe for concurrent use.
+func (g *Guard) ForbidRepeats(forbid bool) error {
+	if g == nil || g.own == nil {
+		return errNilCaller
+	}
+	g.noRepeats.Store(forbid)
+	return nil
+}
+
+// takeRepeat draws the token for a retry or hedge.
+func (g *gate) takeRepeat() bool { return !g.noRepeats.Load() && g.budget.take() }
+
 // change puts what f makes of the policy in force.
 func (g *Guard) change(f func(Policy) (Policy, error)) error {
 	if err := g.changeState(f); err != nil {
@@ -74,6 +96,9 @@ func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
 		return err
 	}
 	if err := p.valid(); err != nil {
+		return err
+	}
+	if err := g.fits(p); err != nil {
 		return err
 	}
 	from := g.visibleBreaker(g.shared)

@@ -17,7 +17,8 @@ type WorstCase struct {
 	Waiting int `json:"waiting"`
 	// Pausing is the most calls that pause before a retry. Each holds a token of the
 	// budget, so these are at most Burst, and what first attempts earn during the
-	// longest timeout; without Expect.PerSecond the latter is not known and left out.
+	// longest timeout; without Expect.PerSecond the latter is not known and left out. What
+	// Budget.PerSecond adds meanwhile is counted.
 	Pausing int `json:"pausing"`
 	// Goroutines is the most goroutines that the guard keeps busy or blocked: those
 	// of its callers, and one more for each attempt that is hedged or detached.
@@ -27,6 +28,8 @@ type WorstCase struct {
 	// are zero if no operation retries or hedges.
 	Ratio float64 `json:"ratio"`
 	Burst int     `json:"burst"`
+	// RepeatsPerSecond is what Budget.PerSecond lets repeats add for each second.
+	RepeatsPerSecond float64 `json:"repeats_per_second,omitempty"`
 	// PerSecond is the most attempts a second that the dependency gets over a long
 	// time, of what is known: the rate limit, and (1 + Ratio) x Expect.PerSecond.
 	// Zero: neither is stated.
@@ -54,9 +57,10 @@ type OperationWorst struct {
 }
 
 // Worst returns the policy's worst case. It is meaningful for policies that New
-// accepts.
+// accepts. Sums that no number holds are the largest there is: nothing in it is
+// negative or infinite.
 func (p Policy) Worst() WorstCase {
-	p = p.WithDefaults()
+	p = p.inForce()
 	w := WorstCase{Running: p.Bulkhead.Limit, Waiting: p.Bulkhead.Queue}
 	if a := p.Bulkhead.Adaptive; a != nil {
 		w.Running = a.Max
@@ -79,16 +83,17 @@ func (p Policy) Worst() WorstCase {
 		add(name, p.Operations[name])
 	}
 	if w.repeats() {
-		w.Ratio, w.Burst = p.Budget.Ratio, p.Budget.Burst
+		w.Ratio, w.Burst, w.RepeatsPerSecond = p.Budget.Ratio, p.Budget.Burst, p.Budget.PerSecond
 	}
-	if longest > 0 {
-		w.Pausing = w.Burst + int(math.Ceil(w.Ratio*expect.PerSecond*longest.Seconds()))
+	if longest > 0 && w.Burst > 0 {
+		w.Pausing = wholeAtMost(float64(w.Burst) + (w.Ratio*expect.PerSecond+w.RepeatsPerSecond)*longest.Seconds())
 	}
-	w.Goroutines = w.Running + w.Waiting + w.Pausing
+	goroutines := float64(w.Running) + float64(w.Waiting) + float64(w.Pausing)
 	if apart {
-		w.Goroutines += w.Running
+		goroutines += float64(w.Running)
 	}
-	w.PerSecond = (1 + w.Ratio) * expect.PerSecond
+	w.Goroutines = wholeAtMost(goroutines)
+	w.PerSecond = finite((1+w.Ratio)*expect.PerSecond + w.RepeatsPerSecond*min(1, expect.PerSecond))
 	if r := p.RateLimit; r != nil && (w.PerSecond == 0 || r.PerSecond < w.PerSecond) {
 		w.PerSecond = r.PerSecond
 	}
@@ -96,10 +101,23 @@ func (p Policy) Worst() WorstCase {
 }
 
 // Attempts is the most attempts that the given number of calls make together:
-// (1 + Ratio) x calls + Burst.
+// (1 + Ratio) x calls + Burst. RepeatsPerSecond come on top for each second that the
+// calls take.
 func (w WorstCase) Attempts(calls int) int {
-	return int(float64(calls)*(1+w.Ratio)) + w.Burst
+	// The sum is rounded down, because there are no parts of attempts.
+	return wholeAtMost(math.Floor(float64(max(0, calls))*(1+w.Ratio)) + float64(w.Burst))
 }
+
+// wholeAtMost is the next whole number from x on, or the largest there is.
+func wholeAtMost(x float64) int {
+	if x >= math.MaxInt {
+		return math.MaxInt
+	}
+	return int(math.Ceil(x))
+}
+
+// finite is x, or the largest number there is.
+func finite(x float64) float64 { return min(x, math.MaxFloat64) }
 
 func (w WorstCase) repeats() bool {
 	return slices.ContainsFunc(w.Operations, func(o OperationWorst) bool { return o.Attempts > 1 })
@@ -123,6 +141,6 @@ func (o OperationPolicy) worst(name string, p Policy, layers int) OperationWorst
 	if p.Budget != nil && w.Attempts > 1 {
 		w.Attempts = min(w.Attempts, 1+p.Budget.Burst)
 	}
-	w.Layered = math.Pow(float64(w.Attempts), float64(layers+1))
+	w.Layered = finite(math.Pow(float64(w.Attempts), float64(layers)+1))
 	return w
 }
