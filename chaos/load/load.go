@@ -24,7 +24,8 @@ type Config struct {
 	// MaxLag is how late a request may start. Default: 50 ms.
 	MaxLag time.Duration
 	// LagShare is the share of requests, in [0, 1), that may start later than
-	// MaxLag before the run is void. Default: 0.01; a negative value means none.
+	// MaxLag before the run is void; it ends as soon as more have. Default: 0.01; a
+	// negative value means none.
 	LagShare float64
 	_        struct{}
 }
@@ -165,29 +166,39 @@ func (r *Run) Play(ctx context.Context, send Send) (Result, error) {
 	r.start = time.Now()
 	r.mu.Unlock()
 
+	interrupted, behind := r.send(ctx, send)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	res := newResult(r.cfg, r.start, r.samples, interrupted)
+	res.Abandoned = behind
+	return res, nil
+}
+
+// send sends every request at its time, and returns when the last has ended. It stops
+// sending when the context ends, or so many have started late that the run is void.
+func (r *Run) send(ctx context.Context, send Send) (interrupted, behind bool) {
 	room := make(chan struct{}, r.cfg.MaxInFlight)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var wg sync.WaitGroup
-	interrupted := false
-loop:
+	defer wg.Wait()
+	late := 0
 	for n, at := range r.cfg.Schedule {
 		timer.Reset(time.Until(r.start.Add(at)))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			interrupted = true
-			break loop
+			return true, false
 		}
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():
-			interrupted = true
-			break loop
+			return true, false
 		}
+		sent := time.Since(r.start)
 		wg.Go(func() {
 			s := Sample{Outcome: "ended"}
-			sent := time.Since(r.start)
 			r.sent.Add(1)
 			defer func() {
 				s.N, s.Intended, s.Sent, s.Done = n, at, sent, time.Since(r.start)
@@ -196,12 +207,14 @@ loop:
 			}()
 			s = send(ctx, n)
 		})
+		if sent-at > r.cfg.MaxLag {
+			late++
+		}
+		if float64(late) > r.cfg.LagShare*float64(len(r.cfg.Schedule)) {
+			return false, true
+		}
 	}
-	wg.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ended = true
-	return newResult(r.cfg, r.start, r.samples, interrupted), nil
+	return false, false
 }
 
 // Since returns the samples that ended after the first n did, for a live view.

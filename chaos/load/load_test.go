@@ -116,7 +116,9 @@ func TestLatencyCountsFromTheIntendedStart(t *testing.T) {
 	})
 }
 
-func TestAGeneratorThatFellBehindVoidsTheRun(t *testing.T) {
+// TestAGeneratorThatFellBehindEndsTheRun: what follows could not make the run worth anything,
+// and would only take time.
+func TestAGeneratorThatFellBehindEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := load.New(load.Config{Schedule: make([]time.Duration, 200), MaxInFlight: 10})
 		if err != nil {
@@ -129,8 +131,12 @@ func TestAGeneratorThatFellBehindVoidsTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(res.Void(), "190 of 200") {
+		// One in a hundred may be late: the third is one too many.
+		if !res.Abandoned || !strings.Contains(res.Void(), "ended after 13 of 200 requests: 3 started") {
 			t.Errorf("not void: %q", res.Void())
+		}
+		if took := time.Since(res.Start); took > 300*time.Millisecond {
+			t.Errorf("it took %s", took)
 		}
 	})
 }

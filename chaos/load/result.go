@@ -17,6 +17,9 @@ type Result struct {
 	Planned int `json:"planned"`
 	// Interrupted says that the context ended before the schedule did.
 	Interrupted bool `json:"interrupted"`
+	// Abandoned says that the generator fell so far behind that the run could prove
+	// nothing any more, and ended it.
+	Abandoned bool `json:"abandoned,omitempty"`
 	// MaxLag is the latest start, Late the number of starts later than LagBound.
 	MaxLag   time.Duration `json:"max_lag_ns"`
 	Late     int           `json:"late"`
@@ -47,6 +50,9 @@ func (r Result) Void() string {
 	switch {
 	case r.Interrupted:
 		return fmt.Sprintf("interrupted after %d of %d requests", len(r.Samples), r.Planned)
+	case r.Abandoned:
+		return fmt.Sprintf("the generator fell behind, and the run was ended after %d of %d requests: %d started more than %s late, the latest by %s; use a faster or quieter machine, or a lower rate",
+			len(r.Samples), r.Planned, r.Late, r.LagBound, r.MaxLag.Round(time.Millisecond))
 	case float64(r.Late) > r.LagShare*float64(len(r.Samples)):
 		return fmt.Sprintf("the generator fell behind: %d of %d requests started more than %s late, the latest by %s; use a faster or quieter machine, or a lower rate",
 			r.Late, len(r.Samples), r.LagBound, r.MaxLag.Round(time.Millisecond))

@@ -7,42 +7,57 @@ import (
 	"strings"
 )
 
+// The elements and attributes stand in the order, and are all there, that the schema of
+// Ant's JUnit task asks for; Jenkins' schema allows them.
 type junitSuite struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Time     string      `xml:"time,attr"`
-	Stamp    string      `xml:"timestamp,attr"`
-	Cases    []junitCase `xml:"testcase"`
-	Out      string      `xml:"system-out"`
+	XMLName    xml.Name        `xml:"testsuite"`
+	Name       string          `xml:"name,attr"`
+	Stamp      string          `xml:"timestamp,attr"`
+	Host       string          `xml:"hostname,attr"`
+	Tests      int             `xml:"tests,attr"`
+	Failures   int             `xml:"failures,attr"`
+	Errors     int             `xml:"errors,attr"`
+	Time       string          `xml:"time,attr"`
+	Properties []junitProperty `xml:"properties>property"`
+	Cases      []junitCase     `xml:"testcase"`
+	Out        string          `xml:"system-out"`
+	Err        string          `xml:"system-err"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
 }
 
 type junitCase struct {
-	Class   string    `xml:"classname,attr"`
 	Name    string    `xml:"name,attr"`
-	Failure *junitWhy `xml:"failure,omitempty"`
+	Class   string    `xml:"classname,attr"`
+	Time    string    `xml:"time,attr"`
 	Error   *junitWhy `xml:"error,omitempty"`
+	Failure *junitWhy `xml:"failure,omitempty"`
 }
 
 type junitWhy struct {
 	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr"`
 	Text    string `xml:",chardata"`
 }
 
 // WriteJUnit writes the checks as a JUnit test suite: a check that failed is a failure;
-// one that is undecided, or a precondition that did not hold, is an error.
+// one that is undecided, or a precondition that did not hold, is an error. A check takes no
+// time of its own; the suite's is that of the run. The host is always "localhost", so that
+// two reports of the same run are equal.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	name := r.Name
 	if name == "" {
 		name = r.Title
 	}
-	s := junitSuite{Name: name, Tests: len(r.Checks), Time: fmt.Sprintf("%.3f", r.Length.Seconds()), Stamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
-		Out: fmt.Sprintf("verdict %s, seed %d; run it again: %s\n", r.Verdict, r.Seed, r.Command)}
+	s := junitSuite{Name: name, Host: "localhost", Tests: len(r.Checks), Time: fmt.Sprintf("%.3f", r.Length.Seconds()), Stamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
+		Properties: []junitProperty{{"verdict", string(r.Verdict)}, {"seed", fmt.Sprint(r.Seed)}, {"command", r.Command}},
+		Out:        fmt.Sprintf("verdict %s, seed %d; run it again: %s\n", r.Verdict, r.Seed, r.Command)}
 	for _, c := range r.Checks {
-		one := junitCase{Class: "scenario." + name, Name: c.Name}
-		why := &junitWhy{Message: c.Seen, Text: strings.Join(append([]string{"promised: " + c.Promised, "seen: " + c.Seen}, c.Details...), "\n")}
+		one := junitCase{Class: "scenario." + name, Name: c.Name, Time: "0"}
+		why := &junitWhy{Message: c.Seen, Type: string(c.Verdict), Text: strings.Join(append([]string{"promised: " + c.Promised, "seen: " + c.Seen}, c.Details...), "\n")}
 		switch {
 		case c.Verdict == Passed:
 		case c.Verdict == Failed && !c.Precondition:

@@ -35,7 +35,7 @@ func newCanvas(height float64, length time.Duration, label string) *canvas {
 
 func (c *canvas) done() template.HTML {
 	c.b.WriteString(`<line class="cross" y1="0" y2="` + fmt.Sprint(c.height) + `" x1="-9999" x2="-9999"/></svg>`)
-	return template.HTML(c.b.String()) // Every text in it was escaped by text and rect.
+	return template.HTML(c.b.String()) // Every text and class in it was escaped by text, rect and line.
 }
 
 func (c *canvas) x(at time.Duration) float64 {
@@ -43,11 +43,11 @@ func (c *canvas) x(at time.Duration) float64 {
 }
 
 func (c *canvas) text(x, y float64, class, anchor, s string) {
-	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor, template.HTMLEscapeString(s))
+	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, template.HTMLEscapeString(class), anchor, template.HTMLEscapeString(s))
 }
 
 func (c *canvas) rect(x, y, w, h float64, class, title string) {
-	fmt.Fprintf(&c.b, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" class="%s">`, x, y, max(w, 0), max(h, 0), class)
+	fmt.Fprintf(&c.b, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" class="%s">`, x, y, max(w, 0), max(h, 0), template.HTMLEscapeString(class))
 	if title != "" {
 		fmt.Fprintf(&c.b, `<title>%s</title>`, template.HTMLEscapeString(title))
 	}
@@ -58,7 +58,7 @@ func (c *canvas) line(class string, points [][2]float64) {
 	if len(points) == 0 {
 		return
 	}
-	fmt.Fprintf(&c.b, `<polyline class="%s" points="`, class)
+	fmt.Fprintf(&c.b, `<polyline class="%s" points="`, template.HTMLEscapeString(class))
 	for _, p := range points {
 		fmt.Fprintf(&c.b, "%.1f,%.1f ", p[0], p[1])
 	}

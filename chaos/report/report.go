@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/backstay-go/backstay/chaos/load"
 )
@@ -34,9 +34,11 @@ type Check struct {
 	// pass, the run is undecided at best.
 	Precondition bool `json:"precondition,omitempty"`
 	// Promised is what was promised, in one sentence. Seen is what was seen, with
-	// the figures.
+	// the figures. Bound is what Seen is held against, in a few words such as "at least
+	// 30 %"; empty if there is no figure.
 	Promised string  `json:"promised"`
 	Seen     string  `json:"seen"`
+	Bound    string  `json:"bound,omitempty"`
 	Verdict  Verdict `json:"verdict"`
 	// Details are the first cases that broke the promise.
 	Details []string `json:"details,omitempty"`
@@ -224,17 +226,24 @@ func ReadJSON(file string) (*Report, error) {
 	return r, nil
 }
 
-// Text is the verdict and the checks, for a terminal.
+// Text is the checks, for a terminal: a line for each, with what was seen and the bound
+// that it was held against, and the first cases that broke it below.
 func (r *Report) Text() string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	width := 0
 	for _, c := range r.Checks {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(string(c.Verdict)), c.Name, c.Seen)
+		width = max(width, utf8.RuneCountInString(c.Name))
+	}
+	var b strings.Builder
+	for _, c := range r.Checks {
+		seen := c.Seen
+		if c.Bound != "" {
+			seen += " (bound: " + c.Bound + ")"
+		}
+		fmt.Fprintf(&b, "%-9s  %-*s  %s\n", strings.ToUpper(string(c.Verdict)), width, c.Name, seen)
 		for _, d := range c.Details {
-			fmt.Fprintf(w, "\t  %s\t\n", d)
+			fmt.Fprintf(&b, "             %s\n", d)
 		}
 	}
-	_ = w.Flush() // A strings.Builder takes everything.
 	return b.String()
 }
 

@@ -3,9 +3,13 @@ package report_test
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +186,93 @@ func TestJUnitTellsFailuresFromErrors(t *testing.T) {
 	}
 	if suite.Cases[0].Failure != nil || suite.Cases[0].Error != nil || suite.Cases[2].Error == nil || suite.Cases[3].Error == nil {
 		t.Errorf("%+v", suite.Cases)
+	}
+}
+
+// TestJUnitIsValid holds a suite against what the schemas of Ant's JUnit task and of Jenkins
+// ask for: which elements come in which order, and which attributes must be there.
+func TestJUnitIsValid(t *testing.T) {
+	r := sample()
+	r.Checks = []report.Check{{Name: "held", Verdict: report.Passed}, {Name: "broke \x01 & <b>", Seen: "<seen>", Verdict: report.Failed}, {Name: "open", Verdict: report.Undecided}}
+	var b strings.Builder
+	if err := r.WriteJUnit(&b); err != nil {
+		t.Fatal(err)
+	}
+	required := map[string][]string{
+		"testsuite": {"name", "timestamp", "hostname", "tests", "failures", "errors", "time"}, "property": {"name", "value"},
+		"testcase": {"name", "classname", "time"}, "failure": {"type"}, "error": {"type"}, "properties": nil, "system-out": nil, "system-err": nil,
+	}
+	var path, top []string
+	dec := xml.NewDecoder(strings.NewReader(b.String()))
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch e := token.(type) {
+		case xml.StartElement:
+			if path = append(path, e.Name.Local); len(path) == 2 {
+				top = append(top, e.Name.Local)
+			}
+			want, known := required[e.Name.Local]
+			if !known {
+				t.Errorf("no schema has <%s>", e.Name.Local)
+			}
+			for _, name := range want {
+				if !slices.ContainsFunc(e.Attr, func(a xml.Attr) bool { return a.Name.Local == name }) {
+					t.Errorf("<%s> has no %s", e.Name.Local, name)
+				}
+			}
+			for _, a := range e.Attr {
+				if a.Name.Local == "time" {
+					if _, err := strconv.ParseFloat(a.Value, 64); err != nil {
+						t.Errorf("time: %v", err)
+					}
+				}
+				if a.Name.Local == "timestamp" && !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$`).MatchString(a.Value) {
+					t.Errorf("timestamp %q", a.Value)
+				}
+			}
+		case xml.EndElement:
+			path = path[:len(path)-1]
+		}
+	}
+	if want := []string{"properties", "testcase", "testcase", "testcase", "system-out", "system-err"}; !slices.Equal(top, want) {
+		t.Errorf("the suite holds %q, want %q", top, want)
+	}
+}
+
+// TestClassesAreEscaped: tones and states are the target's words.
+func TestClassesAreEscaped(t *testing.T) {
+	r := sample()
+	evil := report.Tone(`x"><script>alert(1)</script>`)
+	r.Outcomes[0].Tone, r.Sources[0].Tone = evil, evil
+	r.Lanes = append(r.Lanes, report.Lane{Name: "lane", Spans: []report.Span{{State: string(evil), To: time.Second}}})
+	var b strings.Builder
+	if err := r.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "<script>alert") {
+		t.Error("a tone or a state is markup")
+	}
+}
+
+// TestTextShowsTheBoundNextToTheFigure, and a long detail does not push the figures away.
+func TestTextShowsTheBoundNextToTheFigure(t *testing.T) {
+	r := sample()
+	r.Checks = []report.Check{
+		{Name: "promised", Seen: "38.9 % of 208", Bound: "at least 30 %", Verdict: report.Passed},
+		{Name: "no answer was wrong", Seen: "1 of 208", Verdict: report.Failed, Details: []string{strings.Repeat("long ", 40)}},
+	}
+	lines := strings.Split(r.Text(), "\n")
+	if want := "PASSED     promised             38.9 % of 208 (bound: at least 30 %)"; lines[0] != want {
+		t.Errorf("have %q\nwant %q", lines[0], want)
+	}
+	if want := "FAILED     no answer was wrong  1 of 208"; lines[1] != want {
+		t.Errorf("have %q\nwant %q", lines[1], want)
 	}
 }
 

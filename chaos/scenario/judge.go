@@ -34,7 +34,21 @@ func (r *result) judge() []report.Check {
 	if _, _, ok := r.scenario.Disturbed(); ok {
 		checks = append(checks, r.cameBack())
 	}
+	if r.interrupted {
+		return interruptedChecks(checks)
+	}
 	return append(checks, r.domain...)
+}
+
+// interruptedChecks are those of a run that was interrupted: a promise that was broken
+// stays broken, and nothing else can be told.
+func interruptedChecks(checks []report.Check) []report.Check {
+	for i, c := range checks {
+		if broken := c.Verdict == report.Failed && strings.HasPrefix(c.Name, "no answer was"); !broken {
+			checks[i].Verdict = report.Undecided
+		}
+	}
+	return checks
 }
 
 func (r *result) loadCame() report.Check {
@@ -164,7 +178,7 @@ func (r *result) check(c Check) report.Check {
 	if c.Kind != "" {
 		what += " of " + c.Kind
 	}
-	out := report.Check{Name: c.Name, Promised: fmt.Sprintf("%s (%s, %s to %s): %s", what, where, in.from, in.to, c.bound()), Seen: m.text}
+	out := report.Check{Name: c.Name, Promised: fmt.Sprintf("%s (%s, %s to %s): %s", what, where, in.from, in.to, c.bound()), Seen: m.text, Bound: c.bound()}
 	ok := true
 	if c.AtLeast != nil {
 		ok = ok && m.value >= *c.AtLeast

@@ -29,13 +29,16 @@ type result struct {
 	// stopped says why the run ended early, halted that it was for want of a steady
 	// state.
 	stopped, halted string
-	problems        []string
+	// interrupted says that the context ended before the run did.
+	interrupted bool
+	problems    []string
 }
 
 // Play plays a scenario and returns what came of it. An error means that there is no
-// verdict: the scenario is wrong, the system did not start, or the context ended. What
-// was started has ended when Play returns.
-func Play(ctx context.Context, s Scenario, cfg Config) (_ *report.Report, err error) {
+// verdict: the scenario is wrong, the system did not start, or the context ended. If the
+// context ended after the load had begun, a report of what was seen until then stands
+// next to the error; its verdict is undecided. What was started has ended when Play returns.
+func Play(ctx context.Context, s Scenario, cfg Config) (*report.Report, error) {
 	if cfg.Target == nil {
 		return nil, fmt.Errorf("%w: Target is nil: give the system under test", ErrConfig)
 	}
@@ -57,22 +60,18 @@ func Play(ctx context.Context, s Scenario, cfg Config) (_ *report.Report, err er
 	if err != nil {
 		return nil, err
 	}
-	passed := false
-	defer func() {
-		switch {
-		case !temporary:
-		case passed || err != nil:
-			err = errors.Join(err, os.RemoveAll(dir))
-		default:
+	rep, err := play(ctx, s, told, cfg, dir)
+	if !temporary {
+		return rep, err
+	}
+	if err == nil && rep.Verdict != report.Passed {
+		// An empty folder says nothing.
+		if os.Remove(dir) != nil {
 			fmt.Fprintf(cfg.Out, "The run's data is kept in %s\n", dir)
 		}
-	}()
-	rep, err := play(ctx, s, told, cfg, dir)
-	if err != nil {
-		return nil, err
+		return rep, nil
 	}
-	passed = rep.Verdict == report.Passed
-	return rep, nil
+	return rep, errors.Join(err, os.RemoveAll(dir))
 }
 
 func folder(dir, name string) (string, bool, error) {
@@ -119,19 +118,22 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 	}
 	relay.to(system)
 	r := &result{scenario: s, watch: newWatch(system), labels: system.Labels()}
-	if err := r.perform(ctx, cfg, system, injector); err != nil {
+	if err := r.perform(ctx, cfg, system, injector); err != nil && ctx.Err() == nil {
 		return nil, err
 	}
-	if err := interrupted(ctx); err != nil {
+	if err := interrupted(ctx); err != nil && len(r.load.Samples) == 0 {
 		return nil, err
 	}
 	r.injected = injector.Stats().ByRule
 	if err := endFaults(injector); err != nil {
 		return nil, err
 	}
-	r.domain, err = system.Judge(ctx, r.load.Samples)
+	if ctx.Err() == nil {
+		r.domain, err = system.Judge(ctx, r.load.Samples)
+	}
 	if e := interrupted(ctx); e != nil {
-		return nil, e // What Judge says then is a consequence.
+		r.interrupted, r.domain = true, nil // What Judge says then is a consequence.
+		return r.report(told, cfg.Command), e
 	}
 	if err != nil {
 		return nil, fmt.Errorf("scenario: the system can't be judged: %w", err)

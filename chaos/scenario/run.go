@@ -27,6 +27,8 @@ func Run(t T, target Target, s Scenario) *report.Report {
 	rep, err := Play(t.Context(), s, Config{Target: target, Command: fmt.Sprintf("go test -run '^%s$'", strings.ReplaceAll(t.Name(), "/", "$/^"))})
 	if err != nil {
 		t.Errorf("scenario %s: %v", s.Name, err)
+	}
+	if rep == nil {
 		return nil
 	}
 	page, err := rep.Save(t.ArtifactDir(), s.Name)

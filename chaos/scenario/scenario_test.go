@@ -312,17 +312,66 @@ func TestWhatNobodyHasIsNoPromise(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheContextLeavesNoVerdict(t *testing.T) {
+// TestTheEndOfTheContextLeavesAReport of what was seen, whenever it comes, and no verdict.
+func TestTheEndOfTheContextLeavesAReport(t *testing.T) {
+	for name, at := range map[string]time.Duration{"before a fault": 2 * time.Second, "during it": 4 * time.Second, "after it": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), at)
+				defer cancel()
+				closed := false
+				rep, err := scenario.Play(ctx, parse(t, text), scenario.Config{Target: &simpleTarget{system: &simple{closed: &closed}}, Dir: dir})
+				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "interrupted") || !closed {
+					t.Fatalf("%v, closed %t", err, closed)
+				}
+				if rep == nil || rep.Verdict != report.Undecided || rep.Metrics["requests"] < 10 || len(rep.Latencies["all"]) == 0 {
+					t.Fatalf("report %+v", rep)
+				}
+				for _, c := range rep.Checks {
+					if c.Verdict != report.Undecided {
+						t.Errorf("%s is %s", c.Name, c.Verdict)
+					}
+				}
+				if c := check(t, rep, "the load came", report.Undecided); !strings.Contains(c.Seen, "interrupted after") {
+					t.Errorf("it does not say why: %s", c.Seen)
+				}
+			})
+		})
+	}
+}
+
+// TestAnInterruptedRunKeepsWhatWasBroken: a wrong answer is one, however the run ended.
+func TestAnInterruptedRunKeepsWhatWasBroken(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		closed := false
-		rep, err := scenario.Play(ctx, parse(t, text), scenario.Config{Target: &simpleTarget{system: &simple{closed: &closed}}, Dir: dir})
-		if rep != nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "interrupted") || !closed {
-			t.Errorf("%v, %v, closed %t", rep, err, closed)
+		rep, err := scenario.Play(ctx, parse(t, text), scenario.Config{Target: &simpleTarget{system: &simple{wrong: true}}, Dir: dir})
+		if err == nil || rep == nil || rep.Verdict != report.Undecided {
+			t.Fatalf("%v, %v", rep, err)
 		}
+		check(t, rep, "no answer was wrong", report.Failed)
 	})
+}
+
+// TestARunLeavesNoEmptyFolder: data is kept for a look, if there is any.
+func TestARunLeavesNoEmptyFolder(t *testing.T) {
+	for name, wrong := range map[string]bool{"passed": false, "failed": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Setenv("TMPDIR", dir)
+			synctest.Test(t, func(t *testing.T) {
+				if _, err := scenario.Play(t.Context(), parse(t, text), scenario.Config{Target: &simpleTarget{system: &simple{wrong: wrong, fallback: !wrong}}}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			left, err := os.ReadDir(dir)
+			if err != nil || len(left) != 0 {
+				t.Errorf("left %v, %v", left, err)
+			}
+		})
+	}
 }
 
 // TestChecksAreToldWithTheirLines: a target's problems stand where the file has them.

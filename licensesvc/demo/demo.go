@@ -54,11 +54,13 @@ func Run(ctx context.Context, cfg Config) error {
 		Watch: func(ctx context.Context, v scenario.View) { newLive(cfg, v).run(ctx) },
 	}
 	var page string
-	demo.OnReport = func(ctx context.Context, v scenario.View, rep *report.Report) error {
-		var err error
+	save := func(rep *report.Report) (err error) {
 		page, err = rep.Save(cfg.Report, "demo")
 		fmt.Fprintf(cfg.Out, "\n%s\nVerdict: %s. Report: %s\n", rep.Text(), rep.Verdict, page)
-		if err != nil {
+		return err
+	}
+	demo.OnReport = func(ctx context.Context, v scenario.View, rep *report.Report) error {
+		if err := save(rep); err != nil {
 			return err
 		}
 		if cfg.Terminal {
@@ -68,6 +70,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	}
 	rep, err := scenario.Play(ctx, cfg.Scenario, demo)
+	if err != nil && rep != nil { // It was interrupted; this is what was seen until then.
+		err = errors.Join(err, save(rep))
+	}
 	if err != nil {
 		return err
 	}

@@ -195,9 +195,10 @@ func (t tool) play(ctx context.Context, s scenario.Scenario, p playing, command 
 	switch {
 	case errors.As(err, &bad), errors.Is(err, scenario.ErrConfig):
 		return cli.BadInput(err)
-	case err != nil:
+	case err != nil && rep == nil:
 		return cli.Failed(err)
 	}
+	ended := err // Of a run that was interrupted there is a report of what was seen until then.
 	// Saved before it is printed, as nobody may read the output any more, and printed whatever
 	// came of saving it.
 	page, err := rep.Save(p.dir, s.Name)
@@ -206,8 +207,8 @@ func (t tool) play(ctx context.Context, s scenario.Scenario, p playing, command 
 		return cli.Failed(err)
 	}
 	switch {
-	case ctx.Err() != nil: // The report holds what was seen until then.
-		return cli.Failed(ctx.Err())
+	case ended != nil:
+		return cli.Failed(ended)
 	case rep.Verdict == report.Passed:
 		return nil
 	case rep.Verdict == report.Undecided:

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/backstay-go/backstay/chaos/report"
@@ -163,5 +167,36 @@ func TestScenarioCommandsSayWhatIsWrong(t *testing.T) {
 				t.Errorf("status %d, want %d, and %q in\n%s", status, c.want, c.says, out)
 			}
 		})
+	}
+}
+
+// TestAnInterruptedRunLeavesItsReport ends a run by its context, as Ctrl-C does, once some
+// requests have come.
+func TestAnInterruptedRunLeavesItsReport(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var requests atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if requests.Add(1) == 20 {
+			cancel()
+		}
+	}))
+	defer server.Close()
+	file, dir := write(t, `name: mine
+load: [{for: 60s, per_second: 50}]
+http:
+  base: `+server.URL+`
+  requests: [{name: look, path: /}]
+`), filepath.Join(t.TempDir(), "reports")
+	var out bytes.Buffer
+	if status := run(ctx, []string{"run", file, "--report", dir}, &out, &out); status != 130 {
+		t.Errorf("status %d\n%s", status, out.String())
+	}
+	rep, err := report.ReadJSON(filepath.Join(dir, "mine.json"))
+	if err != nil || rep.Verdict != report.Undecided || rep.Metrics["requests"] < 20 {
+		t.Fatalf("%+v, %v\n%s", rep, err, out.String())
+	}
+	if !strings.Contains(out.String(), "interrupted after") || !strings.Contains(out.String(), "Verdict: undecided") {
+		t.Errorf("it says\n%s", out.String())
 	}
 }
