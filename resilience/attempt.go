@@ -31,6 +31,9 @@ type attempt struct {
 	reportedAfter atomic.Int64
 	// done: the call let go. Only its own goroutine looks.
 	done bool
+	// gone: it has ended, or is not waited for; guarded by its race's mu. judged: the
+	// caller has given it up.
+	gone, judged bool
 	// lender is the attempt around, of the same guard, whose permit this one uses; nil:
 	// it has a permit of its own. lent: another attempt uses this one's.
 	lender *attempt
@@ -109,8 +112,8 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 	}
 	a.pass.excluded = min(a.excluded.Load(), took)
 	took -= a.pass.excluded
-	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && v.Outcome == Success {
-		a.cfg.op.latency.add(took)
+	if v.Outcome == Success && !a.lost.Load() || err != nil && !v.callerDeadlinePassed && now >= a.end {
+		a.measure(took)
 	}
 	if a.shadow != nil {
 		a.shadow.learn(a, err, v)
@@ -125,6 +128,14 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 func ExcludeWait(ctx context.Context, d time.Duration) {
 	if a := attemptOf(ctx); a != nil && d > 0 {
 		a.excluded.Store(int64(d))
+	}
+}
+
+// measure adds to the latencies of which hedges take a quantile. Hedges are not
+// measured: those that win are quicker than most.
+func (a *attempt) measure(took int64) {
+	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && !a.hedged {
+		a.cfg.op.latency.add(took)
 	}
 }
 

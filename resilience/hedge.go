@@ -3,44 +3,116 @@ package resilience
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// race runs the attempt and, when it is slow, hedges beside it.
+// racing is one race: an attempt and, when it is slow, hedges.
 //
 //	runs ──(an attempt succeeded)──▶ won: the others are cancelled
 //	runs ──(an attempt panicked)──▶ the caller panics: the others are cancelled
 //	runs ──(an answer that repeating can't change)──▶ ended with it
-//	runs ──(the delay is over, hedges are left, the budget has a token, a permit is free)──▶ one more runs
+//	runs ──(the delay is over, hedges are left, nobody asked for a pause, the budget has a token, a permit is free)──▶ one more runs
+//	runs ──(an attempt's own deadline came)──▶ that attempt has failed, whether it keeps to its context or not
 //	runs ──(the last one failed)──▶ failed, and may be retried
 //	runs ──(the deadline came, or the caller left)──▶ left
 //
 // Observed: each attempt's outcome, by breaker and limit, as if it were alone; a
 // loser's only if it ended before it was cancelled. With Quantile the latency of
-// successes is measured. The first success
-// wins; the losers are cancelled and their results disposed of. If all fail, the
-// race fails with the last one's error; an answer that repeating can't change ("not
-// found") ends it too. Each attempt runs on a goroutine of its
-// own, holds its own permit until it really ends, and needs a token of the budget
-// if it is a hedge. A hedge that would have to wait for a permit is not started.
-// At the deadline the caller returns even if attempts ignore their context.
+// attempts that are no hedges is measured; one that lost or ran out of time took at
+// least as long as it had until then.
+//
+// The first success wins; the losers are cancelled and their results disposed of. If
+// all fail, the race fails with the last one's error; an answer that repeating can't
+// change ("not found") ends it too. Each attempt runs on a goroutine of its own, holds
+// its own permit until it really ends, and needs a token of the budget if it is a
+// hedge. A hedge that would have to wait for a permit is not started.
 type racing[T any] struct {
 	dispose func(T)
-	results chan outcome[T] // with room for every attempt
+	clock   *clock.Clock
 
 	mu   sync.Mutex
 	over bool
+	// ended are outcomes that the caller has not seen yet.
+	ended []outcome[T]
+	// wake has room for every attempt; nil until the caller waits.
+	wake chan struct{}
+
+	// The rest belongs to the caller.
+	runners  []*attempt
+	running  int
+	most     int // attempts
+	failed   error
+	verdict  Verdict
+	due      int64 // when the next hedge starts
+	firstEnd [1]outcome[T]
+	first    [2]*attempt
+}
+
+// spins is how often the caller lets others run before it makes a timer and a channel
+// to wait with: a call that needs no waiting itself has then ended.
+const spins = 2
+
+func race[T any](r *run, first *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, from Source, verdict Verdict, err error) {
+	rc := &racing[T]{dispose: dispose, clock: r.cfg.guard.clock, most: 1 + r.cfg.Hedge.MaxHedges}
+	rc.ended, rc.runners = rc.firstEnd[:0], rc.first[:0]
+	var winner *attempt
+	defer func() { rc.stop(winner) }()
+	rc.start(first, call)
+	rc.due = r.hedgeDue()
+	for rc.running > 0 {
+		o, ok := rc.next()
+		if !ok {
+			switch left := rc.wait(r); {
+			case left != nil:
+				return rc.leave(r, left)
+			default:
+				rc.step(r, call)
+			}
+			continue
+		}
+		if o.err == nil && o.panicked == nil && !o.exited {
+			winner = o.attempt
+		}
+		if r.cfg.listens() {
+			o.attempt.emitEnd(o.failure(), o.verdict, true)
+		}
+		o.resume()
+		if winner != nil {
+			r.doNotStore, r.wonAt = winner.doNotStore.Load(), winner.start
+			if winner.hedged {
+				from = Hedge
+			}
+			return o.value, from, o.verdict, nil
+		}
+		rc.lost(r, o.err, o.verdict)
+		if o.verdict.isAnswer() {
+			break
+		}
+	}
+	return v, Live, rc.verdict, rc.failed
+}
+
+// start runs an attempt of the race.
+func (rc *racing[T]) start(a *attempt, call func(context.Context) (T, error)) {
+	rc.runners = append(rc.runners, a)
+	rc.running++
+	spawn(a, call, rc.finish)
 }
 
 // finish is called on each attempt's goroutine when it ends.
 func (rc *racing[T]) finish(o outcome[T]) {
 	rc.mu.Lock()
-	late := rc.over
+	late := rc.over || o.attempt.gone
 	if !late {
-		clock.Send(o.attempt.cfg.guard.clock, rc.results, o)
+		rc.ended = append(rc.ended, o)
+		o.attempt.gone = true
+		if rc.wake != nil {
+			clock.Send(rc.clock, rc.wake, struct{}{})
+		}
 	}
 	rc.mu.Unlock()
 	if late {
@@ -55,93 +127,151 @@ func (rc *racing[T]) lose(o outcome[T]) {
 	}
 }
 
-// stop ends the race: who is still running loses.
-func (rc *racing[T]) stop(runners []*attempt, winner *attempt) {
+// next takes an outcome that the caller has not seen.
+func (rc *racing[T]) next() (o outcome[T], ok bool) {
 	rc.mu.Lock()
-	rc.over = true
-	rc.mu.Unlock()
-	for _, a := range runners {
-		if a != winner {
-			a.lost.Store(true)
-			a.finish()
+	defer rc.mu.Unlock()
+	if len(rc.ended) == 0 {
+		return o, false
+	}
+	o = rc.ended[0]
+	rc.ended = rc.ended[1:]
+	return o, true
+}
+
+// wait waits until an attempt has ended or something is due. It returns why the
+// caller must go, or nil.
+func (rc *racing[T]) wait(r *run) error {
+	if rc.wake == nil {
+		for i := 0; i < spins && rc.clock == nil; i++ {
+			runtime.Gosched()
+			if rc.hasEnded() {
+				return nil
+			}
+		}
+		rc.mu.Lock()
+		rc.wake = make(chan struct{}, rc.most)
+		ended := len(rc.ended) > 0
+		rc.mu.Unlock()
+		if ended {
+			return nil
 		}
 	}
-	for {
-		select {
-		case o := <-rc.results:
-			rc.lose(o)
-		default:
-			return
+	until := min(rc.due, r.deadline)
+	for _, a := range rc.runners {
+		if !a.judged {
+			until = min(until, a.end)
 		}
+	}
+	_, left := clock.Recv(r.ctx, rc.clock, rc.wake, time.Duration(until-r.cfg.guard.now()))
+	switch {
+	case left == nil, rc.hasEnded():
+		return nil
+	case left != clock.ErrExpired:
+		return endOf(r.ctx)
+	case until >= r.deadline:
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (rc *racing[T]) hasEnded() bool {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return len(rc.ended) > 0
+}
+
+// step does what is due now: it gives up attempts whose time is up, and starts a hedge.
+func (rc *racing[T]) step(r *run, call func(context.Context) (T, error)) {
+	if rc.hasEnded() {
+		return
+	}
+	now := r.cfg.guard.now()
+	for _, a := range rc.runners {
+		if now >= a.end && !a.judged && rc.abandon(a) {
+			v := a.judge(context.DeadlineExceeded, now)
+			a.report(now, context.DeadlineExceeded, v)
+			rc.lost(r, context.DeadlineExceeded, v)
+		}
+	}
+	if rc.running == 0 || now < rc.due {
+		return
+	}
+	if a := r.hedge(); a != nil {
+		rc.start(a, call)
+	}
+	rc.due = math.MaxInt64
+	if len(rc.runners) < rc.most {
+		rc.due = r.hedgeDue()
 	}
 }
 
-func race[T any](r *run, first *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, from Source, verdict Verdict, err error) {
-	h := r.cfg.Hedge
-	rc := &racing[T]{dispose: dispose, results: make(chan outcome[T], 1+h.MaxHedges)}
-	runners := append(make([]*attempt, 0, 1+h.MaxHedges), first)
-	var winner *attempt
-	defer func() { rc.stop(runners, winner) }()
+// abandon gives up an attempt, unless it has ended meanwhile.
+func (rc *racing[T]) abandon(a *attempt) bool {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	a.judged = true
+	if a.gone {
+		return false
+	}
+	a.gone = true
+	return true
+}
 
-	spawn(first, call, rc.finish)
-	running, lastErr, lastVerdict := 1, error(nil), Verdict{}
-	due := r.hedgeDue()
-	for g := r.cfg.guard; running > 0; {
-		until := min(due, r.deadline)
-		o, none := clock.Recv(r.ctx, g.clock, rc.results, time.Duration(until-g.now()))
-		switch {
-		case none == nil:
-			running--
-			if o.err == nil && o.panicked == nil && !o.exited {
-				winner = o.attempt
-			}
-			if r.cfg.listens() {
-				o.attempt.emitEnd(o.failure(), o.verdict, true)
-			}
-			o.resume()
-			if winner != nil {
-				r.doNotStore, r.wonAt = winner.doNotStore.Load(), winner.start
-				if winner.hedged {
-					from = Hedge
-				}
-				return o.value, from, o.verdict, nil
-			}
-			if lastErr != nil {
-				r.errs = append(r.errs, lastErr)
-			}
-			lastErr, lastVerdict = o.err, o.verdict
-			if lastVerdict.isAnswer() {
-				return v, Live, lastVerdict, lastErr
-			}
-		case none != clock.ErrExpired:
-			return rc.leave(r, runners, lastErr, none)
-		case until == r.deadline:
-			return rc.leave(r, runners, lastErr, context.DeadlineExceeded)
-		default:
-			if a := r.hedge(); a != nil {
-				runners = append(runners, a)
-				running++
-				spawn(a, call, rc.finish)
-			}
-			if due = math.MaxInt64; len(runners) <= h.MaxHedges {
-				due = r.hedgeDue()
+// lost notes an attempt that failed. If the dependency asked for a pause, no more
+// hedges start, and a retry waits as long.
+func (rc *racing[T]) lost(r *run, err error, v Verdict) {
+	rc.running--
+	if rc.failed != nil {
+		r.errs = append(r.errs, rc.failed)
+	}
+	v.After = max(v.After, rc.verdict.After)
+	rc.failed, rc.verdict = err, v
+	if v.After > 0 {
+		rc.due = math.MaxInt64
+	}
+}
+
+// stop ends the race: whatever is still running loses.
+func (rc *racing[T]) stop(winner *attempt) {
+	rc.mu.Lock()
+	rc.over = true
+	ended := rc.ended
+	rc.ended = nil
+	rc.mu.Unlock()
+	if rc.running > 1 || winner == nil {
+		now := rc.first[0].cfg.guard.now()
+		for _, a := range rc.runners {
+			if a != winner {
+				a.lose(now)
 			}
 		}
 	}
-	return v, Live, lastVerdict, lastErr
+	for _, o := range ended {
+		rc.lose(o)
+	}
+}
+
+// lose cancels an attempt because another one won, or the race is over.
+func (a *attempt) lose(now int64) {
+	if !a.reported.Load() {
+		a.measure(now - a.start)
+	}
+	a.lost.Store(true)
+	a.finish()
 }
 
 // leave ends a race that nobody has won, because the caller goes. What is running
-// is judged now: it may never return. failed is the last attempt's error, if one
-// has ended.
-func (rc *racing[T]) leave(r *run, runners []*attempt, failed, err error) (v T, from Source, verdict Verdict, _ error) {
-	if failed != nil {
-		r.errs = append(r.errs, failed)
+// is judged now: it may never return.
+func (rc *racing[T]) leave(r *run, err error) (v T, from Source, verdict Verdict, _ error) {
+	if rc.failed != nil {
+		r.errs = append(r.errs, rc.failed)
 	}
-	for _, a := range runners {
+	for _, a := range rc.runners {
 		now := a.cfg.guard.now()
-		verdict = a.judge(err, now)
-		a.report(now, err, verdict)
+		if verdict = a.judge(err, now); !a.reported.Load() {
+			a.report(now, err, verdict)
+		}
 	}
 	return v, Live, verdict, err
 }
@@ -158,7 +288,7 @@ func (r *run) hedgeDue() int64 {
 	if delay <= 0 || isRepeat(r.ctx) || isSingle(r.ctx) {
 		return math.MaxInt64
 	}
-	return now + int64(delay)
+	return later(now, delay)
 }
 
 // hedge returns another attempt that may start at once, or nil.

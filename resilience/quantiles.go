@@ -16,12 +16,24 @@ type quantiles struct {
 
 	mu     sync.Mutex
 	halved int64 // when it was last halved, as an offset from the guard's base
+	answer quantileAnswer
+}
+
+// quantileAnswer is the last answer, which is good for a while.
+type quantileAnswer struct {
+	share    float64
+	at       int64 // when it was made
+	count    int64 // of how many calls
+	duration time.Duration
 }
 
 const (
 	quantileBuckets = 40 * 8
 	// enoughMeasured is how many calls must have been seen before there is an answer.
 	enoughMeasured = 50
+	// An answer is made anew after so long, or after so many calls.
+	answerFor   = 100 * time.Millisecond
+	answerCalls = 16
 	// halveEvery is how fast old times fade, unless there are few calls.
 	halveEvery = 10 * time.Second
 	fewCalls   = 1000
@@ -57,9 +69,18 @@ func (q *quantiles) quantile(share float64, now int64) time.Duration {
 	if n < enoughMeasured {
 		return 0
 	}
-	if n > fewCalls {
-		q.fade(now)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if a := &q.answer; a.share != share || now-a.at >= int64(answerFor) || n-a.count >= answerCalls || n < a.count {
+		if n > fewCalls {
+			q.fadeLocked(now)
+		}
+		*a = quantileAnswer{share: share, at: now, count: n, duration: q.find(share)}
 	}
+	return q.answer.duration
+}
+
+func (q *quantiles) find(share float64) time.Duration {
 	var total int64
 	for i := range q.buckets {
 		total += int64(q.buckets[i].Load())
@@ -74,9 +95,7 @@ func (q *quantiles) quantile(share float64, now int64) time.Duration {
 	return 0
 }
 
-func (q *quantiles) fade(now int64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+func (q *quantiles) fadeLocked(now int64) {
 	if now-q.halved < int64(halveEvery) {
 		return
 	}
