@@ -62,7 +62,7 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 	var winner *attempt
 	defer func() { rc.stop(winner) }()
 	rc.start(first, call)
-	rc.due = r.hedgeDue()
+	rc.due = r.hedgeDue(first.start)
 	for rc.running > 0 {
 		o, ok := rc.next()
 		if !ok {
@@ -202,7 +202,7 @@ func (rc *racing[T]) step(r *run, call func(context.Context) (T, error)) {
 	}
 	rc.due = math.MaxInt64
 	if len(rc.runners) < rc.most {
-		rc.due = r.hedgeDue()
+		rc.due = r.hedgeDue(now)
 	}
 }
 
@@ -277,15 +277,15 @@ func (rc *racing[T]) leave(r *run, err error) (v T, from Source, verdict Verdict
 }
 
 // hedgeDue is when the next hedge is due; at the end of time, if the call may have none.
-func (r *run) hedgeDue() int64 {
-	h, now := r.cfg.Hedge, r.cfg.guard.now()
+func (r *run) hedgeDue(now int64) int64 {
+	h := r.cfg.Hedge
 	delay := h.Delay
 	if h.Quantile > 0 {
 		if measured := r.cfg.op.latency.quantile(h.Quantile, now); measured > 0 {
 			delay = measured
 		}
 	}
-	if delay <= 0 || isRepeat(r.ctx) || isSingle(r.ctx) {
+	if m := markOf(r.ctx); delay <= 0 || m.retried || m.single {
 		return math.MaxInt64
 	}
 	return later(now, delay)

@@ -75,9 +75,6 @@ func attemptOf(ctx context.Context) *attempt {
 	return nil
 }
 
-// isSingle reports whether calls under the context may not be hedged.
-func isSingle(ctx context.Context) bool { return markOf(ctx).single }
-
 // isRepeat reports whether the request around is itself a retry or hedge.
 func isRepeat(ctx context.Context) bool { return markOf(ctx).retried }
 
