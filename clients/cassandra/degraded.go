@@ -30,7 +30,8 @@ func fallbacks[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 			if !x.mayFailOver(cause) {
 				return v, cause
 			}
-			there := &driver.Call{DC: x.session.config.Failover.DataCenter, Begun: time.Now(), Repeatable: x.profile.Idempotent}
+			there := &driver.Call{DC: x.session.config.Failover.DataCenter, Caller: x.call.Caller, Begun: time.Now(), Repeatable: x.profile.Idempotent}
+			x.remote = there
 			return stand(ctx, x, x.profile.remote, run, &x.request, there, atRemote)
 		}))
 	}

@@ -78,7 +78,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Error())
 	if e.OutcomeUnknown && e.Kind != ErrOutcomeUnknown {
-		b.WriteString(" (outcome unknown)")
+		b.WriteString(" (outcome unknown: the write may have been done, or be done later)")
 	}
 	if e.Message != "" {
 		b.WriteString(": ")

@@ -29,6 +29,10 @@ type Info struct {
 	// Cause is why.
 	FailedOver bool
 	Cause      error
+	// SchemaAgreed says, of a statement that changes the schema, that all nodes to which the
+	// session is connected have the same schema. It is waited for within the profile's
+	// Timeout; if it is false, Session.AwaitSchemaAgreement waits longer.
+	SchemaAgreed bool
 	// Coordinator is the node that answered.
 	Coordinator string
 	// Attempts that were started, hedges included, degraded ones not.
@@ -51,6 +55,9 @@ type execution struct {
 	token bool
 	// decision: something is decided on the result, so nothing may stand in.
 	decision bool
+	// remote is the call to the other data centre; nil: there was none. The call's own
+	// goroutine sets it.
+	remote *driver.Call
 	// answerer is what answered; the call's own goroutine sets it.
 	answerer responder
 }
@@ -66,6 +73,9 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	info := Info{Profile: x.profile.name, Source: res.Source, Consistency: Consistency(x.request.Consistency), Attempts: res.Attempts}
 	if err != nil {
 		return nil, info, x.settle(err)
+	}
+	if x.st.schema {
+		info.SchemaAgreed = x.session.agrees(ctx, x.profile.Timeout)
 	}
 	info.answeredBy(x, res.Cause)
 	info.Coordinator, info.Warnings, info.TraceID = res.Value.Coordinator(), res.Value.Warnings(), res.Value.TraceID()
@@ -140,31 +150,45 @@ func elsewhere(f *driver.Failure) bool {
 	return false
 }
 
-// settle makes sure that the error of a write that was sent says so if nobody can
-// know what came of it: a caller may have left an attempt before it had an error.
+// settle gives the error a kind where the call ended without an answer: a caller may have
+// left an attempt before it had an error, or have left before there was one. Of a write
+// that was sent it says that nobody knows what came of it.
 func (x *execution) settle(err error) error {
-	if !x.st.write || errors.Is(err, ErrOutcomeUnknown) || !x.call.Sent() {
+	sent := x.call.Sent() || x.remote != nil && x.remote.Sent()
+	if errors.Is(err, resilience.ErrRefused) && !sent {
 		return err
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		kind := ErrTimedOut
-		if errors.Is(err, context.Canceled) {
-			kind = ErrCanceled
-		}
-		return &abandonedError{err: err, unknown: &Error{Kind: kind, OutcomeUnknown: true, Sent: true, Code: -1,
-			Message: "left before an answer came", Statement: x.st.shown}}
+	kind := ErrTimedOut
+	switch {
+	case errors.Is(err, context.Canceled):
+		kind = ErrCanceled
+	case !errors.Is(err, context.DeadlineExceeded):
+		return err
 	}
-	return err
+	unknown := x.st.write && sent
+	var e *Error
+	if errors.As(err, &e) && (!unknown || errors.Is(err, ErrOutcomeUnknown)) {
+		return err
+	}
+	message := "the caller's context ended before an answer came"
+	switch {
+	case kind == ErrTimedOut && sent:
+		message = "no answer in time"
+	case !sent:
+		message = "nothing was sent"
+	}
+	return &abandonedError{err: err, what: &Error{Kind: kind, OutcomeUnknown: unknown, Sent: sent, Code: -1, Message: message, Statement: x.st.shown,
+		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}}
 }
 
-// abandonedError is the error of a write whose caller left an attempt behind.
+// abandonedError is the error of a call that ended without an answer.
 type abandonedError struct {
-	unknown *Error
-	err     error
+	what *Error
+	err  error
 }
 
-func (e *abandonedError) Error() string   { return e.unknown.Error() + "; " + e.err.Error() }
-func (e *abandonedError) Unwrap() []error { return []error{e.unknown, e.err} }
+func (e *abandonedError) Error() string   { return e.what.Error() + "; " + e.err.Error() }
+func (e *abandonedError) Unwrap() []error { return []error{e.what, e.err} }
 
 // mayRun refuses what the statement's text and the profile say can't be right.
 func (x *execution) mayRun() error {

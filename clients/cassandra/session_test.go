@@ -16,11 +16,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// TestMain looks for leaks. The driver's own wait for schema agreement goes on after
-// Close, for a bounded time.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/gocql/gocql.(*Conn).awaitSchemaAgreement"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // profiles are those of the tests on real nodes.
 func profiles() map[string]cassandra.Profile {

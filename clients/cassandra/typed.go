@@ -72,6 +72,9 @@ func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 		from.into(&q.info)
 		q.info.answeredBy(x, res.Cause)
 	}
+	if err != nil {
+		err = x.settle(err)
+	}
 	return Result[T]{res.Value, q.info}, err
 }
 

@@ -15,6 +15,7 @@ type Node struct {
 	dc      string
 	token   int64
 	silent  atomic.Bool
+	schema  atomic.Int64
 	frozen  atomic.Pointer[chan struct{}]
 	opened  atomic.Int64
 	prepares,
@@ -67,6 +68,9 @@ func (n *Node) Deafen() (connections int) {
 	})
 	return connections
 }
+
+// Alter gives the node a newer schema.
+func (n *Node) Alter() { n.schema.Add(1) }
 
 // Logins is the number of times that credentials were shown so far.
 func (n *Node) Logins() int { return int(n.logins.Load()) }

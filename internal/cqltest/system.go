@@ -26,7 +26,7 @@ var peerColumns = []Column{
 }
 
 func (n *Node) common() []any {
-	return []any{n.ID(), n.dc, "r1", releaseVersion, []string{strconv.FormatInt(n.token, 10)}, [16]byte{15: 1}}
+	return []any{n.ID(), n.dc, "r1", releaseVersion, []string{strconv.FormatInt(n.token, 10)}, [16]byte{15: byte(1 + n.schema.Load())}}
 }
 
 var (

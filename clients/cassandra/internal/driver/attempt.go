@@ -55,7 +55,17 @@ func (c *Call) Sent() bool {
 }
 
 // left reports whether the caller has gone, by cancelling or by its own deadline.
-func (c *Call) left() bool { return c.Caller != nil && c.Caller.Err() != nil }
+func (c *Call) left() bool {
+	if c.Caller == nil {
+		return false
+	}
+	if c.Caller.Err() != nil {
+		return true
+	}
+	// An attempt has the caller's deadline, and may see it first.
+	deadline, ok := c.Caller.Deadline()
+	return ok && !time.Now().Before(deadline)
+}
 
 // tries notes a node; first says that it is the call's first to be sent.
 func (c *Call) tries(n *Node, sent bool) (first bool) {
