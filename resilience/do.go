@@ -62,8 +62,12 @@ func observed[T any](r *run, call func(context.Context) (T, error), opts []CallO
 		if end == 0 || err != nil {
 			end = r.cfg.guard.now()
 		}
-		r.emit(&Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
-			Cause: res.Cause, Criticality: class, Took: time.Duration(end - r.start)})
+		e := Event{Kind: CallEnded, Attempt: r.attempts, Source: res.Source, Age: res.Age, Err: err,
+			Cause: res.Cause, Criticality: class, Took: time.Duration(end - r.start)}
+		if err != nil && !r.ended {
+			e.Verdict = r.judged
+		}
+		r.emit(&e)
 	}()
 	res, err = perform(r, call, opts)
 	return res, err

@@ -32,8 +32,8 @@ type EventKind uint8
 const (
 	// CallStarted: Do begins. Has Criticality.
 	CallStarted EventKind = iota + 1
-	// CallEnded: Do is about to return. Has Source, Age, Cause, Err, Attempt (their
-	// number), Took, Criticality.
+	// CallEnded: Do is about to return. Has Source, Age, Cause, Err, Verdict (of the attempt
+	// whose error it is), Attempt (their number), Took, Criticality.
 	CallEnded
 	// AttemptStarted: an attempt has its permit and begins. Has Attempt, Hedged, Apart.
 	AttemptStarted

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/internal/oteltext"
 )
 
 // EventName is the name of the span event.
@@ -59,6 +60,7 @@ func (f *Faults) Handle(ctx context.Context, e chaos.Event) {
 	if e.Call.Node != "" {
 		attributes = append(attributes, NodeKey.String(e.Call.Node))
 	}
+	oteltext.Attributes(attributes)
 	if f.injected != nil {
 		f.injected.Add(ctx, 1, metric.WithAttributes(attributes...))
 	}

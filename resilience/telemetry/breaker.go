@@ -64,7 +64,7 @@ var linkOpened = []attribute.KeyValue{LinkKey.String("opened the breaker")}
 // refused tells on the call's span who refused, and leads to what opened the breaker.
 // The span itself is marked only if that ended the call, which a refused hedge does not.
 func (t *Telemetry) refused(c *call, e *resilience.Event) {
-	by := refuserOf(e.Err)
+	by := refuserOf(e)
 	told := []attribute.KeyValue{RefusedByKey.String(by.String())}
 	if e.Hedged {
 		told = append(told, AttemptTypeKey.String(hedge.String()))

@@ -12,8 +12,8 @@
 //
 // # What this package may import
 //
-// The standard library, resilience, and the API of OpenTelemetry: not its SDK,
-// which is the program's choice.
+// The standard library, resilience, internal/oteltext, and the API of OpenTelemetry: not
+// its SDK, which is the program's choice.
 //
 // # What it promises
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/backstay-go/backstay/internal/oteltext"
 	"github.com/backstay-go/backstay/resilience"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -24,13 +25,16 @@ func (r refuser) String() string {
 	return [refusers]string{"guard", "breaker", "bulkhead", "rate_limit"}[r]
 }
 
-func refuserOf(refusal error) refuser {
+// refuserOf says which policy of the event's own guard refused.
+func refuserOf(e *resilience.Event) refuser {
+	r, ok := resilience.RefusalOf(e.Err, e.Dependency)
 	switch {
-	case errors.Is(refusal, resilience.ErrOpen):
+	case !ok:
+	case errors.Is(r, resilience.ErrOpen):
 		return byBreaker
-	case errors.Is(refusal, resilience.ErrFull):
+	case errors.Is(r, resilience.ErrFull):
 		return byBulkhead
-	case errors.Is(refusal, resilience.ErrRateLimited):
+	case errors.Is(r, resilience.ErrRateLimited):
 		return byRateLimit
 	}
 	return byGuard
@@ -44,25 +48,39 @@ const (
 	failedTimeout  = sources
 	failedCanceled = sources + 1
 	failedRefused  = sources + 2 // + refuser
-	failedOther    = failedRefused + int(refusers)
+	failedInner    = failedRefused + int(refusers)
+	failedIgnored  = failedInner + 1
+	failedOverload = failedInner + 2
+	failedOther    = failedInner + 3
 	callResults    = failedOther + 1
 )
 
-// callResult is where a call's end belongs. Only a refusal of the guard itself is one;
-// that of another guard, which the call met further down, is a failure.
+// callResult is where a call's end belongs.
 func callResult(e *resilience.Event) int {
-	err := e.Err
-	if err == nil {
+	if e.Err == nil {
 		return min(int(e.Source), sources-1)
 	}
-	if r, ok := resilience.RefusalOf(err, e.Dependency); ok {
-		return failedRefused + int(refuserOf(r))
+	return failure(e)
+}
+
+// failure is what kind of failure an event's error is. A refusal of the guard itself is
+// what ended the call, with or without attempts before it. One of a guard further in is
+// a failure of what was called.
+func failure(e *resilience.Event) int {
+	if _, ok := resilience.RefusalOf(e.Err, e.Dependency); ok {
+		return failedRefused + int(refuserOf(e))
 	}
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(e.Err, context.DeadlineExceeded):
 		return failedTimeout
-	case errors.Is(err, context.Canceled):
+	case errors.Is(e.Err, context.Canceled):
 		return failedCanceled
+	case errors.Is(e.Err, resilience.ErrRefused):
+		return failedInner
+	case e.Verdict.Outcome == resilience.Ignored:
+		return failedIgnored
+	case e.Verdict.Outcome == resilience.Overload:
+		return failedOverload
 	}
 	return failedOther
 }
@@ -74,23 +92,32 @@ func errorKind(result int) string {
 		return "timeout"
 	case result == failedCanceled:
 		return "canceled"
-	case result >= failedRefused && result < failedOther:
+	case result >= failedRefused && result < failedInner:
 		return "refused." + refuser(result-failedRefused).String()
+	case result == failedInner:
+		return "refused.inner"
+	case result == failedIgnored:
+		return "ignored"
+	case result == failedOverload:
+		return "overload"
 	}
 	return other
 }
 
 // errorType is the error.type of a span: the guard's own kinds, else what the
 // error says of itself, else its Go type.
-func errorType(dependency string, err error) attribute.KeyValue {
-	if kind := errorKind(callResult(&resilience.Event{Dependency: dependency, Err: err})); kind != other {
-		return semconv.ErrorTypeKey.String(kind)
+func errorType(e *resilience.Event) attribute.KeyValue {
+	switch result := failure(e); result {
+	case failedIgnored, failedOverload, failedOther:
+	default:
+		return semconv.ErrorTypeKey.String(errorKind(result))
 	}
+	err := e.Err
 	var call *resilience.CallError
 	if errors.As(err, &call) && len(call.Errs) > 0 {
 		err = call.Errs[len(call.Errs)-1]
 	}
-	return semconv.ErrorType(err)
+	return semconv.ErrorTypeKey.String(oteltext.Valid(semconv.ErrorType(err).Value.AsString()))
 }
 
 // How an attempt can end, as its metric tells: by type and outcome.

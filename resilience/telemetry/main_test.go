@@ -84,6 +84,21 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// newRigBounded has metrics only, tells few apart, and watches nothing yet.
+func newRigBounded(t testing.TB, operations int) *rig {
+	t.Helper()
+	r := &rig{reader: metric.NewManualReader()}
+	meters := metric.NewMeterProvider(metric.WithReader(r.reader))
+	var err error
+	r.tel, err = telemetry.New(telemetry.Config{MeterProvider: meters, MaxOperations: operations})
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, r.tel.Close())
+		must(t, meters.Shutdown(context.WithoutCancel(t.Context())))
+	})
+	return r
+}
+
 // named returns the ended spans of that name, in the order they ended.
 func (r *rig) named(name string) []sdktrace.ReadOnlySpan {
 	var found []sdktrace.ReadOnlySpan

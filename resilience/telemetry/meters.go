@@ -48,7 +48,7 @@ func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*mete
 	counter(&in.refusals, metricRefusals, "{refusal}", "Calls and attempts that a policy refused.")
 	counter(&in.transitions, metricTransitions, "{transition}", "Changes of a breaker's state, by the state entered.")
 	counter(&in.updates, metricUpdates, "{update}", "Policies swapped at run time.")
-	gauge(&in.state, metricState, "1", "1 for the state that a breaker is in, 0 for the others.")
+	gauge(&in.state, metricState, "{breaker}", "1 for the state that a breaker is in, 0 for the others.")
 	gauge(&in.window, metricWindow, "{attempt}", "Attempts in the breaker's rolling window.")
 	gauge(&in.inFlight, metricInFlight, "{permit}", "Permits in use.")
 	gauge(&in.waiting, metricWaiting, "{call}", "Calls that wait for a permit.")
@@ -83,11 +83,7 @@ func (m *meters) record(ctx context.Context, s *series, e *resilience.Event) {
 	case resilience.BackedOff:
 		s.backoff.record(ctx, e.Took.Seconds())
 	case resilience.Refused:
-		m.refusals.Add(ctx, 1, s.refusals[refuserOf(e.Err)]...)
-	case resilience.BreakerChanged:
-		m.transitions.Add(ctx, 1, s.states[min(int(e.To), states-1)]...)
-	case resilience.PolicyUpdated:
-		m.updates.Add(ctx, 1, s.updates...)
+		m.refusals.Add(ctx, 1, s.refusals[refuserOf(e)]...)
 	}
 }
 
@@ -99,7 +95,6 @@ func (m *meters) prepare(s *series) {
 	add := func(attributes ...attribute.KeyValue) []metric.AddOption {
 		return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
 	}
-	dependency := s.identity[0]
 	s.wait, s.backoff = m.wait.of(s.identity...), m.backoff.of(s.identity...)
 	for i := range s.calls {
 		if i < sources {
@@ -114,9 +109,5 @@ func (m *meters) prepare(s *series) {
 	}
 	for i := range s.refusals {
 		s.refusals[i] = add(with(RefusedByKey.String(refuser(i).String()))...)
-	}
-	s.updates = add(dependency)
-	for i := range s.states {
-		s.states[i] = add(dependency, BreakerKey.String(resilience.BreakerState(i).String()))
 	}
 }

@@ -42,6 +42,10 @@ const (
 	BreakerKey = attribute.Key("backstay.breaker.state")
 	// BreakerFromKey is the state that a breaker left.
 	BreakerFromKey = attribute.Key("backstay.breaker.from")
+	// WindowKey says which attempts of a breaker's window are counted: all, failed, slow.
+	WindowKey = attribute.Key("backstay.breaker.window.kind")
+	// PanicKey says what panicked: listener, call.
+	PanicKey = attribute.Key("backstay.panic.of")
 	// OpenedByTraceKey is the id of the trace whose failure opened the breaker. The
 	// span has a link to it too, which few user interfaces show.
 	OpenedByTraceKey = attribute.Key("backstay.breaker.opened_by.trace_id")

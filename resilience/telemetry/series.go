@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/backstay-go/backstay/internal/oteltext"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -24,13 +25,12 @@ type series struct {
 	attempts      [attemptResults]histogram
 	ages          [sources]histogram
 	refusals      [refusers][]metric.AddOption
-	// Of the dependency only.
-	updates []metric.AddOption
-	states  [states][]metric.AddOption
 }
 
 func newSeries(dependency, operation string, m *meters) *series {
-	s := &series{dependency: dependency, operation: operation, name: dependency + "/" + operation}
+	s := &series{dependency: dependency, operation: operation}
+	dependency, operation = oteltext.Valid(dependency), oteltext.Valid(operation)
+	s.name = dependency + "/" + operation
 	s.identity = []attribute.KeyValue{DependencyKey.String(dependency), OperationKey.String(operation)}
 	s.attemptName, s.hedgeName = s.name+" attempt", s.name+" hedge"
 	s.waitName, s.backoffName = s.name+" wait", s.name+" backoff"

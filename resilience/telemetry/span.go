@@ -3,10 +3,11 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
+	"github.com/backstay-go/backstay/internal/oteltext"
 	"github.com/backstay-go/backstay/resilience"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -37,12 +38,8 @@ type attempt struct {
 
 // trace makes spans of one event, and returns the context that the call goes on with.
 func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) context.Context {
-	switch e.Kind {
-	case resilience.CallStarted:
+	if e.Kind == resilience.CallStarted {
 		return t.startCall(ctx, s)
-	case resilience.BreakerChanged:
-		t.breakerChanged(ctx, e)
-		return nil
 	}
 	if e.Kind == resilience.AttemptEnded {
 		if a, _ := ctx.Value(&t.attemptKey).(*attempt); a != nil && a.series == s {
@@ -70,7 +67,7 @@ func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) c
 		t.refused(c, e)
 	case resilience.FellBack:
 		note(c.span, eventFellBack, SourceKey.String(e.Source.String()), AgeKey.Float64(e.Age.Seconds()),
-			CauseKey.String(errorType(e.Dependency, e.Err).Value.AsString()))
+			CauseKey.String(errorType(e).Value.AsString()))
 	}
 	return nil
 }
@@ -140,24 +137,27 @@ func isAnswer(v resilience.Verdict, err error) bool {
 // fail marks a span as failed. An answer that is merely unwelcome ("not found")
 // and the caller's own cancellation are no errors.
 func fail(span trace.Span, e *resilience.Event, unwelcome bool) {
-	err := e.Err
-	span.SetAttributes(errorType(e.Dependency, err))
+	span.SetAttributes(errorType(e))
 	switch {
-	case callResult(e) == failedCanceled:
+	case failure(e) == failedCanceled:
 		span.SetAttributes(CanceledKey.Bool(true))
 	case !unwelcome:
-		span.SetStatus(codes.Error, shorten(err.Error()))
+		span.SetStatus(codes.Error, shorten(e.Err.Error()))
 	}
 }
 
-// maxDescription bounds a status: a panic's has a stack.
+// maxDescription bounds a status, in bytes: a panic's has a stack.
 const maxDescription = 500
 
 func shorten(text string) string {
 	if len(text) <= maxDescription {
-		return text
+		return oteltext.Valid(text)
 	}
-	return strings.ToValidUTF8(text[:maxDescription], "") + " …"
+	end := maxDescription
+	for end > maxDescription-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return oteltext.Valid(text[:end]) + " …"
 }
 
 func (t *Telemetry) startAttempt(ctx context.Context, c *call, e *resilience.Event) context.Context {
@@ -213,7 +213,7 @@ func processed(e *resilience.Event) string {
 // call: the pause may be cut short.
 func (t *Telemetry) startPause(ctx context.Context, c *call, e *resilience.Event) {
 	_, span := t.tracer.Start(ctx, c.series.backoffName, trace.WithAttributes(c.series.identity...),
-		trace.WithAttributes(PauseKey.Float64(e.Took.Seconds()), CauseKey.String(errorType(e.Dependency, e.Err).Value.AsString())))
+		trace.WithAttributes(PauseKey.Float64(e.Took.Seconds()), CauseKey.String(errorType(e).Value.AsString())))
 	c.mu.Lock()
 	c.pause = span
 	c.mu.Unlock()

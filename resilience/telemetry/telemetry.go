@@ -30,7 +30,9 @@ type Config struct {
 	// below an attempt makes one.
 	AttemptKind trace.SpanKind
 	// MaxOperations bounds the pairs of dependency and operation that are told
-	// apart in names and metrics; those beyond are counted as "_OTHER". Default: 200.
+	// apart in names and metrics, and the dependencies in what belongs to no operation
+	// (gauges, changes of breakers, updates of policies). Those beyond are counted as
+	// "_OTHER", their gauges summed. Default: 200.
 	MaxOperations int
 	_             struct{}
 }
@@ -66,6 +68,8 @@ type Telemetry struct {
 	meters      *meters      // nil: no metrics
 	attemptKind trace.SpanKind
 	series      seriesTable
+	// dependencies are for what belongs to no operation.
+	dependencies dependencyTable
 	// The addresses of callKey and attemptKey find what a context carries for us.
 	callKey, attemptKey byte
 
@@ -86,6 +90,7 @@ func New(c Config) (*Telemetry, error) {
 	if t.series.max == 0 {
 		t.series.max = defaultMaxOperations
 	}
+	t.dependencies.max = t.series.max
 	if c.TracerProvider != nil {
 		t.tracer = c.TracerProvider.Tracer(Scope, trace.WithSchemaURL(semconv.SchemaURL))
 	}
@@ -108,6 +113,11 @@ func (t *Telemetry) Handle(ctx context.Context, e resilience.Event) context.Cont
 	if !traces && (t.meters == nil || e.Kind == resilience.CallStarted || e.Kind == resilience.AttemptStarted) {
 		return nil
 	}
+	switch e.Kind {
+	case resilience.BreakerChanged, resilience.PolicyUpdated, resilience.LimitChanged:
+		t.changed(ctx, &e, traces)
+		return nil
+	}
 	s := t.series.of(e.Dependency, e.Operation)
 	if t.meters != nil {
 		t.meters.record(ctx, s, &e)
@@ -116,6 +126,21 @@ func (t *Telemetry) Handle(ctx context.Context, e resilience.Event) context.Cont
 		return nil
 	}
 	return t.trace(ctx, s, &e)
+}
+
+// changed handles what belongs to a dependency and to no operation.
+func (t *Telemetry) changed(ctx context.Context, e *resilience.Event, traces bool) {
+	if t.meters != nil {
+		switch e.Kind {
+		case resilience.BreakerChanged:
+			t.meters.transitions.Add(ctx, 1, t.dependencies.of(e.Dependency).states[min(int(e.To), states-1)]...)
+		case resilience.PolicyUpdated:
+			t.meters.updates.Add(ctx, 1, t.dependencies.of(e.Dependency).updates...)
+		}
+	}
+	if traces && e.Kind == resilience.BreakerChanged {
+		t.breakerChanged(ctx, e)
+	}
 }
 
 // Close stops the gauges. Closing twice does nothing. Spans and other metrics of

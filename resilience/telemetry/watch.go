@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/backstay-go/backstay/resilience"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -46,39 +46,61 @@ func (t *Telemetry) Unwatch(g *resilience.Guard) {
 // observe is called by the SDK for each collection.
 func (t *Telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.mu.Lock()
-	guards := slices.Collect(maps.Values(t.watched))
+	guards := slices.SortedFunc(maps.Values(t.watched), func(a, b *resilience.Guard) int { return strings.Compare(a.Name(), b.Name()) })
 	t.mu.Unlock()
+	seen := map[*dependency]*gauges{}
 	for _, g := range guards {
-		t.meters.observe(o, g.Snapshot())
+		d := t.dependencies.of(g.Name())
+		if seen[d] == nil {
+			seen[d] = &gauges{}
+		}
+		seen[d].add(g.Snapshot())
+	}
+	for d, g := range seen {
+		t.meters.observe(o, d, g)
 	}
 	return nil
 }
 
-func (m *meters) observe(o metric.Observer, s resilience.Snapshot) {
-	dependency := DependencyKey.String(s.Dependency)
-	all := metric.WithAttributes(dependency)
-	for state := range resilience.BreakerState(states) {
-		var in int64
-		if s.Breaker == state {
-			in = 1
-		}
-		o.ObserveInt64(m.state, in, metric.WithAttributes(dependency, BreakerKey.String(state.String())))
+// gauges are what one dependency shows, or all that are beyond the bound together.
+type gauges struct {
+	resilience.Snapshot
+	states [states]int64
+}
+
+func (g *gauges) add(s resilience.Snapshot) {
+	g.states[min(int(s.Breaker), states-1)]++
+	g.Calls += s.Calls
+	g.Failures += s.Failures
+	g.Slow += s.Slow
+	g.InFlight += s.InFlight
+	g.Waiting += s.Waiting
+	g.Limit += s.Limit
+	g.Budget += s.Budget
+	g.Amplification = max(g.Amplification, s.Amplification)
+	g.ListenerPanics += s.ListenerPanics
+	g.LostPanics += s.LostPanics
+}
+
+func (m *meters) observe(o metric.Observer, d *dependency, s *gauges) {
+	for state, n := range s.states {
+		o.ObserveInt64(m.state, n, d.with(BreakerKey.String(resilience.BreakerState(state).String())))
 	}
 	for _, w := range []struct {
 		kind string
 		n    int
 	}{{"all", s.Calls}, {"failed", s.Failures}, {"slow", s.Slow}} {
-		o.ObserveInt64(m.window, int64(w.n), metric.WithAttributes(dependency, attribute.String("backstay.breaker.window.kind", w.kind)))
+		o.ObserveInt64(m.window, int64(w.n), d.with(WindowKey.String(w.kind)))
 	}
-	o.ObserveInt64(m.inFlight, int64(s.InFlight), all)
-	o.ObserveInt64(m.waiting, int64(s.Waiting), all)
-	o.ObserveInt64(m.limit, int64(s.Limit), all)
-	o.ObserveFloat64(m.budget, s.Budget, all)
-	o.ObserveFloat64(m.amplification, s.Amplification, all)
+	o.ObserveInt64(m.inFlight, int64(s.InFlight), d.all)
+	o.ObserveInt64(m.waiting, int64(s.Waiting), d.all)
+	o.ObserveInt64(m.limit, int64(s.Limit), d.all)
+	o.ObserveFloat64(m.budget, s.Budget, d.all)
+	o.ObserveFloat64(m.amplification, s.Amplification, d.all)
 	for _, p := range []struct {
 		of string
 		n  int64
 	}{{"listener", s.ListenerPanics}, {"call", s.LostPanics}} {
-		o.ObserveInt64(m.panics, p.n, metric.WithAttributes(dependency, attribute.String("backstay.panic.of", p.of)))
+		o.ObserveInt64(m.panics, p.n, d.with(PanicKey.String(p.of)))
 	}
 }

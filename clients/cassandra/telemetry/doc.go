@@ -11,7 +11,7 @@
 //
 // # What this package may import
 //
-// The standard library, clients/cassandra, and the API of OpenTelemetry: not its SDK.
+// The standard library, clients/cassandra, internal/oteltext, and the API of OpenTelemetry: not its SDK.
 //
 // # What it promises
 //

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/internal/oteltext"
 	"github.com/backstay-go/backstay/resilience"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -121,16 +122,16 @@ func (t *Telemetry) RequestStarted(ctx context.Context, r *cassandra.Request) co
 	if r.Degraded {
 		attributes = append(attributes, DegradedKey.Bool(true))
 	}
-	span.SetAttributes(attributes...)
+	span.SetAttributes(oteltext.Attributes(attributes)...)
 	return ctx
 }
 
 // summary is the request in few words, which are the span's name.
 func summary(r *cassandra.Request) string {
 	if r.Table == "" {
-		return r.Operation
+		return oteltext.Valid(r.Operation)
 	}
-	return r.Operation + " " + r.Table
+	return oteltext.Valid(r.Operation + " " + r.Table)
 }
 
 // RequestEnded implements cassandra.Observer.
@@ -183,7 +184,7 @@ func coordinator(a *cassandra.Answer) []attribute.KeyValue {
 	if a.DataCenter != "" {
 		attributes = append(attributes, semconv.CassandraCoordinatorDC(a.DataCenter))
 	}
-	return attributes
+	return oteltext.Attributes(attributes)
 }
 
 // labels are the attributes of the duration. The driver's text of an error is not
@@ -205,7 +206,7 @@ func (t *Telemetry) labels(r *cassandra.Request, a *cassandra.Answer) []attribut
 			labels = append(labels, semconv.DBResponseStatusCode(code))
 		}
 	}
-	return labels
+	return oteltext.Attributes(labels)
 }
 
 func (t *Telemetry) bounded(at target) target {

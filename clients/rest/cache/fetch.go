@@ -106,7 +106,8 @@ func readSmall(resp *http.Response) ([]byte, error) {
 	}
 	body := make([]byte, resp.ContentLength)
 	_, err := io.ReadFull(resp.Body, body)
-	if closed := resp.Body.Close(); err == nil {
+	closed := resp.Body.Close()
+	if err == nil {
 		err = closed
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

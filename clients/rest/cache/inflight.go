@@ -170,7 +170,8 @@ func (c *Cache) finish(f *inflight, o outcome, e *entry, err error) {
 		return
 	}
 	clear(c.inflight[f.key][len(rest):])
-	if c.inflight[f.key] = rest; len(rest) == 0 {
+	c.inflight[f.key] = rest
+	if len(rest) == 0 {
 		delete(c.inflight, f.key)
 	}
 	if o == unshared {

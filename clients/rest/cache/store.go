@@ -143,7 +143,8 @@ func (s *store) remove(el *list.Element) {
 		return
 	}
 	r.choices = slices.DeleteFunc(r.choices, func(other *choice) bool { return other == c })
-	if r.list(); len(r.choices) == 0 {
+	r.list()
+	if len(r.choices) == 0 {
 		delete(s.at, e.key)
 	}
 }

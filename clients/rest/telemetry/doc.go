@@ -8,9 +8,13 @@
 // is current: that of the attempt, which resilience/telemetry makes. Both have
 // url.template, the pattern that the request matched, and never a path or a query.
 //
+// Answers of a cache (clients/rest/cache) are counted and put on the caller's span:
+//
+//	kept, err := cache.New(cache.Config{OnAnswer: tel.Cache("catalog")})
+//
 // # What this package may import
 //
-// The standard library, clients/rest, and the API of OpenTelemetry: not its SDK.
+// The standard library, clients/rest and its cache, and the API of OpenTelemetry: not its SDK.
 //
 // # What it promises
 //

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/backstay-go/backstay/clients/rest"
+	"github.com/backstay-go/backstay/internal/oteltext"
 	"github.com/backstay-go/backstay/resilience"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -41,6 +42,7 @@ type Config struct {
 type Telemetry struct {
 	duration   metric.Float64Histogram       // nil: no metric
 	propagator propagation.TextMapPropagator // nil: W3C trace context
+	cache      *cacheMeters                  // nil: no metrics
 }
 
 var _ rest.Observer = (*Telemetry)(nil)
@@ -57,6 +59,9 @@ func New(c Config) (*Telemetry, error) {
 		return nil, fmt.Errorf("rest telemetry: make the instruments: %w", err)
 	}
 	t.duration = d.Inst()
+	if t.cache, err = newCacheMeters(c.MeterProvider.Meter(Scope, metric.WithSchemaURL(semconv.SchemaURL))); err != nil {
+		return nil, fmt.Errorf("rest telemetry: make the instruments: %w", err)
+	}
 	return t, nil
 }
 
@@ -114,7 +119,7 @@ func describe(e *rest.Exchange) []attribute.KeyValue {
 	case e.Status >= 400:
 		attributes = append(attributes, semconv.ErrorTypeKey.String(strconv.Itoa(e.Status)))
 	}
-	return attributes
+	return oteltext.Attributes(attributes)
 }
 
 // address takes a host apart; the port is the scheme's if it names none.
