@@ -1,6 +1,8 @@
 package eventstore
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -38,28 +40,34 @@ const (
 
 // Commit is one append: events that are stored together or not at all.
 type Commit struct {
-	// ID makes the append safe to repeat: a commit whose ID is in the stream is
-	// answered with what was stored then, whatever else it holds. Required.
+	// ID makes the append safe to repeat: a commit whose ID is in the stream already is answered
+	// with what was stored then, if it has the same content, and refused with ErrMismatch if not.
+	// Required.
 	ID     string
 	Stream string
 	// Expected is the stream's version that the events were decided on; 0: the
 	// stream is new.
 	Expected int64
 	Events   []Event
-	Mode     Mode
+	// Content identifies what the commit was asked to do, so that another use of the same ID is
+	// noticed: a hash of the command that led to it. The events themselves are no good measure
+	// where a repeat decides anew and comes to others. Default: the events' types and data.
+	Content string
 }
 
-// Mode is how sure an append has to be of what came before.
-type Mode int
-
-const (
-	// Linearizable: the append happens only if the stream's version is Expected.
-	Linearizable Mode = iota
-	// Relaxed: on stores of several nodes, the append may happen beside others,
-	// which is found and settled later. A store with one writer treats it as
-	// Linearizable.
-	Relaxed
-)
+// Fingerprint returns what is compared when a commit's ID is known already: Content, or a hash of
+// the events' types, schemas and data.
+func (c Commit) Fingerprint() string {
+	if c.Content != "" {
+		return c.Content
+	}
+	h := sha256.New()
+	for _, e := range c.Events {
+		fmt.Fprintf(h, "%d:%s %d %d:", len(e.Type), e.Type, e.Schema, len(e.Data))
+		h.Write(e.Data) // never fails
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
 
 // Check returns every problem of the commit at once; the error matches ErrInvalid.
 func (c Commit) Check() error {
@@ -77,6 +85,9 @@ func (c Commit) Check() error {
 	}
 	name("commit id", c.ID)
 	name("stream", c.Stream)
+	if len(c.Content) > MaxNameBytes {
+		add("content has %d bytes, %d are allowed: give a hash", len(c.Content), MaxNameBytes)
+	}
 	if c.Expected < 0 {
 		add("expected version is %d: give 0 for a new stream, or the version that was loaded", c.Expected)
 	}

@@ -21,6 +21,9 @@ var (
 	// ErrFenced: the commit was settled as not applied, so its id can't be used again.
 	// Decide anew, under another id. Also matches ErrInvalid.
 	ErrFenced = fmt.Errorf("%w: the commit was settled as not applied: use a new commit id", ErrInvalid)
+	// ErrMismatch: the commit's id belongs to a commit with another content. Nothing was stored.
+	// Also matches ErrInvalid.
+	ErrMismatch = fmt.Errorf("%w: the commit id was used for another content: use a new commit id", ErrInvalid)
 	// ErrFull: there is no room. Nothing was stored.
 	ErrFull = errors.New("eventstore: the disk is full: free space, then repeat")
 	// ErrUnavailable: the store could not be asked. Nothing was stored.

@@ -2,8 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+	"database/sql/driver"
 	"fmt"
 	"math"
 	"time"
@@ -19,9 +18,7 @@ func (s *file) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appe
 	return s.writer.do(ctx, &job{
 		answer: make(chan answer, 1),
 		run:    func(ctx context.Context, w *writer) (eventstore.Appended, error) { return w.append(ctx, c) },
-		settle: func(ctx context.Context, w *writer) (eventstore.Appended, error) {
-			return w.stored(ctx, c.Stream, c.ID)
-		},
+		settle: func(ctx context.Context, w *writer) (eventstore.Appended, error) { return w.stored(ctx, c) },
 	})
 }
 
@@ -34,17 +31,18 @@ func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.A
 	a, err := s.writer.do(ctx, &job{
 		answer: make(chan answer, 1),
 		run: func(ctx context.Context, w *writer) (eventstore.Appended, error) {
-			found, err := w.stored(ctx, stream, commit)
+			found, _, err := w.lookUp(ctx, stream, commit)
 			if err != nil || found.Outcome != eventstore.Unknown {
 				return found, err
 			}
-			if _, err := w.stmts.insertCommit.ExecContext(ctx, stream, commit, 0, 0, 1); err != nil {
+			if _, err := w.stmts.insertCommit.exec(ctx, stream, commit, 0, 0, 1, ""); err != nil {
 				return eventstore.Appended{}, err
 			}
 			return eventstore.Appended{Outcome: eventstore.Rejected}, nil
 		},
 		settle: func(ctx context.Context, w *writer) (eventstore.Appended, error) {
-			return w.stored(ctx, stream, commit)
+			found, _, err := w.lookUp(ctx, stream, commit)
+			return found, err
 		},
 	})
 	if err != nil { // the question failed, which says nothing about the commit
@@ -53,25 +51,33 @@ func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.A
 	return a, nil
 }
 
-// append stores a commit in the open transaction.
+// append stores a commit in the open transaction. It writes nothing unless it stores the commit.
 func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
-	found, err := w.stored(ctx, c.Stream, c.ID)
-	switch {
-	case err != nil:
-		return found, err
-	case found.Outcome == eventstore.Applied:
-		return found, nil
-	case found.Outcome == eventstore.Rejected:
-		return found, eventstore.ErrFenced
-	}
-	var version int64
-	if err := w.stmts.version.QueryRowContext(ctx, c.Stream).Scan(&version); err != nil {
+	version, err := w.head(ctx, c.Stream)
+	if err != nil {
 		return eventstore.Appended{}, err
 	}
-	if version != c.Expected {
-		won, err := w.events(ctx, c.Stream, c.Expected, math.MaxInt64)
-		return eventstore.Appended{Outcome: eventstore.Conflict, Version: version, Events: won}, err
+	if version == c.Expected {
+		last := version + int64(len(c.Events))
+		added, err := w.stmts.insertCommit.exec(ctx, c.Stream, c.ID, version+1, last, 0, c.Fingerprint())
+		if err != nil {
+			return eventstore.Appended{}, err
+		}
+		if added == 1 {
+			placed, err := w.place(ctx, c, version)
+			return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: placed}, err
+		}
 	}
+	found, err := w.stored(ctx, c)
+	if err != nil || found.Outcome != eventstore.Unknown {
+		return found, err
+	}
+	won, err := w.events(ctx, c.Stream, c.Expected, math.MaxInt64)
+	return eventstore.Appended{Outcome: eventstore.Conflict, Version: version, Events: won}, err
+}
+
+// place stores a commit's events after a version.
+func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) ([]eventstore.Event, error) {
 	placed := c.Placed(version)
 	slice := eventstore.SliceOf(c.Stream)
 	for i := range placed {
@@ -79,43 +85,77 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 		if e.Data == nil {
 			e.Data = []byte{}
 		}
-		if _, err := w.stmts.insert.ExecContext(ctx, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
-			nanos(e.Occurred), nanos(e.Recorded), e.Cause, e.Correlation, e.Trace, e.Actor, e.Data); err != nil {
-			return eventstore.Appended{}, err
+		occurred, recorded := nanos(e.Occurred), nanos(e.Recorded)
+		e.Occurred, e.Recorded = instant(occurred), instant(recorded)
+		if _, err := w.stmts.insert.exec(ctx, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
+			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e)); err != nil {
+			return nil, err
 		}
-		e.Occurred, e.Recorded = instant(nanos(e.Occurred)), instant(nanos(e.Recorded))
 	}
-	last := placed[len(placed)-1].Version
-	if _, err := w.stmts.insertCommit.ExecContext(ctx, c.Stream, c.ID, version+1, last, 0); err != nil {
-		return eventstore.Appended{}, err
+	if len(w.heads) >= maxHeads {
+		clear(w.heads)
 	}
-	return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: placed}, nil
+	w.heads[c.Stream] = version + int64(len(placed))
+	return placed, nil
 }
 
-// stored looks a commit up: Applied with its events, Rejected if fenced, Unknown if
-// it is not there.
-func (w *writer) stored(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
-	var first, last int64
-	var fenced bool
-	err := w.stmts.commit.QueryRowContext(ctx, stream, commit).Scan(&first, &last, &fenced)
+// head returns a stream's version.
+func (w *writer) head(ctx context.Context, stream string) (version int64, err error) {
+	version, known := w.heads[stream]
+	if known {
+		return version, nil
+	}
+	err = w.stmts.version.query(ctx, func(row []driver.Value) error {
+		version = row[0].(int64)
+		return nil
+	}, stream)
+	return version, err
+}
+
+// stored looks a commit up: Applied with its events, Rejected if it is fenced or the id belongs to
+// a commit with another content, Unknown if it is not there.
+func (w *writer) stored(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
+	a, fingerprint, err := w.lookUp(ctx, c.Stream, c.ID)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return eventstore.Appended{}, nil
-	case err != nil:
-		return eventstore.Appended{}, err
-	case fenced:
-		return eventstore.Appended{Outcome: eventstore.Rejected}, nil
+	case err != nil || a.Outcome == eventstore.Unknown:
+		return a, err
+	case a.Outcome == eventstore.Rejected:
+		return a, eventstore.ErrFenced
+	case fingerprint != c.Fingerprint() && fingerprint != "":
+		return eventstore.Appended{Outcome: eventstore.Rejected}, eventstore.ErrMismatch
+	}
+	return a, nil
+}
+
+// lookUp finds what is stored under a commit's id, and its fingerprint.
+func (w *writer) lookUp(ctx context.Context, stream, commit string) (a eventstore.Appended, fingerprint string, err error) {
+	var first, last, fenced int64
+	found := false
+	err = w.stmts.commit.query(ctx, func(row []driver.Value) error {
+		found = true
+		first, last, fenced, fingerprint = row[0].(int64), row[1].(int64), row[2].(int64), row[3].(string)
+		return nil
+	}, stream, commit)
+	switch {
+	case err != nil || !found:
+		return eventstore.Appended{}, "", err
+	case fenced != 0:
+		return eventstore.Appended{Outcome: eventstore.Rejected}, fingerprint, nil
 	}
 	events, err := w.events(ctx, stream, first-1, last)
-	return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: events, Repeated: true}, err
+	if err == nil && int64(len(events)) != min(last-first+1, eventstore.MaxEvents) {
+		err = fmt.Errorf("%w: commit %s of stream %s has %d events of %d", eventstore.ErrCorrupt, commit, stream, len(events), last-first+1)
+	}
+	return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: events, Repeated: true}, fingerprint, err
 }
 
-func (w *writer) events(ctx context.Context, stream string, after, until int64) ([]eventstore.Event, error) {
-	rows, err := w.stmts.tail.QueryContext(ctx, stream, after, until, eventstore.MaxEvents)
-	if err != nil {
-		return nil, err
-	}
-	return scanEvents(rows)
+func (w *writer) events(ctx context.Context, stream string, after, until int64) (events []eventstore.Event, err error) {
+	err = w.stmts.tail.query(ctx, func(row []driver.Value) error {
+		e, err := eventOf(row)
+		events = append(events, e)
+		return err
+	}, stream, after, until, eventstore.MaxEvents)
+	return events, err
 }
 
 // SaveSnapshot implements eventstore.Store.
@@ -124,9 +164,14 @@ func (s *file) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error
 		return fmt.Errorf("%w: a snapshot needs a stream and a version", eventstore.ErrInvalid)
 	}
 	run := func(ctx context.Context, w *writer) (eventstore.Appended, error) {
-		_, err := w.conn.ExecContext(ctx, `INSERT INTO snapshots (stream, fold, version, data) VALUES (?, ?, ?, ?)
-			ON CONFLICT (stream, fold) DO UPDATE SET version = excluded.version, data = excluded.data
-			WHERE excluded.version > snapshots.version`, snap.Stream, snap.Fold, snap.Version, snap.Data)
+		version, err := w.head(ctx, snap.Stream)
+		if err != nil {
+			return eventstore.Appended{}, err
+		}
+		if snap.Version > version {
+			return eventstore.Appended{}, fmt.Errorf("%w: a snapshot at version %d of stream %s, which has %d", eventstore.ErrInvalid, snap.Version, snap.Stream, version)
+		}
+		_, err = w.stmts.saveAt.exec(ctx, snap.Stream, snap.Fold, snap.Version, snap.Data)
 		return eventstore.Appended{Outcome: eventstore.Applied}, err
 	}
 	_, err := s.writer.do(ctx, &job{answer: make(chan answer, 1), run: run, settle: run})

@@ -3,29 +3,51 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// columns are what scanEvents reads, in order.
-const columns = "stream, version, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data"
+// columns are those of an event, in the order in which eventOf and scan read them.
+const columns = "stream, version, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum"
+
+// eventOf is an event from the values of the driver. A value of another type than the column's
+// comes from a damaged file, and is found by the checksum.
+func eventOf(row []driver.Value) (eventstore.Event, error) {
+	text := func(i int) string { s, _ := row[i].(string); return s }
+	number := func(i int) int64 { n, _ := row[i].(int64); return n }
+	data, _ := row[12].([]byte)
+	e := eventstore.Event{Stream: text(0), Version: number(1), ID: text(2), Type: text(3), Schema: int(number(4)), Commit: text(5),
+		Occurred: instant(number(6)), Recorded: instant(number(7)), Cause: text(8), Correlation: text(9), Trace: text(10), Actor: text(11), Data: slices.Clone(data)}
+	return e, undamaged(&e, row[13])
+}
+
+// scan reads an event from a row, after further columns.
+func scan(rows *sql.Rows, before ...any) (e eventstore.Event, err error) {
+	var occurred, recorded int64
+	var sum any
+	if err := rows.Scan(append(before, &e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
+		&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data, &sum)...); err != nil {
+		return e, fmt.Errorf("%w: %w", eventstore.ErrCorrupt, err)
+	}
+	e.Occurred, e.Recorded = instant(occurred), instant(recorded)
+	return e, undamaged(&e, sum)
+}
 
 // scanEvents reads and closes rows.
 func scanEvents(rows *sql.Rows) (events []eventstore.Event, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var e eventstore.Event
-		var occurred, recorded int64
-		if err := rows.Scan(&e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
-			&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data); err != nil {
+		e, err := scan(rows)
+		if err != nil {
 			return nil, err
 		}
-		e.Occurred, e.Recorded = instant(occurred), instant(recorded)
 		events = append(events, e)
 	}
 	return events, rows.Err()
@@ -63,6 +85,8 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 	}
 	page := eventstore.Page{Events: events, Version: q.After + int64(len(events))}
 	switch {
+	case len(events) == 0 && q.After == 0:
+		return page, s.reallyEmpty(ctx, q.Stream)
 	case len(events) > limit:
 		page.Events, page.More = events[:limit], true
 		fallthrough
@@ -73,6 +97,22 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 		}
 	}
 	return page, nil
+}
+
+// reallyEmpty returns an error if a stream without events has commits: its events were lost, and
+// a decision on the empty state would be wrong.
+func (s *file) reallyEmpty(ctx context.Context, stream string) error {
+	var lost bool
+	// Both conditions are of one statement, so that an append that happens now is no loss.
+	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM commits WHERE stream = ?1 AND fenced = 0)
+		AND NOT EXISTS (SELECT 1 FROM events WHERE stream = ?1)`, stream).Scan(&lost)
+	switch {
+	case err != nil:
+		return s.readError("load", err)
+	case lost:
+		return fmt.Errorf("%w: stream %s has commits and no events: restore a backup, or see licensesvc verify", eventstore.ErrCorrupt, stream)
+	}
+	return nil
 }
 
 // Feed implements eventstore.Store. One writer gives positions in the order in which
@@ -114,13 +154,10 @@ func scanFeed(rows *sql.Rows, position int64) (events []eventstore.Event, last i
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	last = position
 	for rows.Next() {
-		var e eventstore.Event
-		var occurred, recorded int64
-		if err := rows.Scan(&last, &e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
-			&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data); err != nil {
+		e, err := scan(rows, &last)
+		if err != nil {
 			return nil, position, err
 		}
-		e.Occurred, e.Recorded = instant(occurred), instant(recorded)
 		events = append(events, e)
 	}
 	return events, last, rows.Err()

@@ -2,21 +2,19 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 )
 
-// version is that of the schema below, kept in user_version.
-const version = 1
-
-// A position is AUTOINCREMENT, so that none is given twice.
-const schema = `
-CREATE TABLE IF NOT EXISTS meta (
+// steps make the schema, in order. A step that was released is never changed: a change is a
+// further step. The number of steps that a file has is kept in its user_version.
+var steps = []string{
+	// A position is AUTOINCREMENT, so that none is given twice.
+	`CREATE TABLE meta (
 	id    INTEGER PRIMARY KEY CHECK (id = 1),
 	epoch TEXT    NOT NULL,
 	fence INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS events (
+CREATE TABLE events (
 	position    INTEGER PRIMARY KEY AUTOINCREMENT,
 	stream      TEXT    NOT NULL,
 	version     INTEGER NOT NULL,
@@ -34,8 +32,8 @@ CREATE TABLE IF NOT EXISTS events (
 	data        BLOB    NOT NULL,
 	UNIQUE (stream, version)
 );
-CREATE INDEX IF NOT EXISTS feed ON events (slice, position);
-CREATE TABLE IF NOT EXISTS commits (
+CREATE INDEX feed ON events (slice, position);
+CREATE TABLE commits (
 	stream    TEXT    NOT NULL,
 	commit_id TEXT    NOT NULL,
 	first     INTEGER NOT NULL,
@@ -43,58 +41,93 @@ CREATE TABLE IF NOT EXISTS commits (
 	fenced    INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (stream, commit_id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshots (
+CREATE TABLE snapshots (
 	stream  TEXT    NOT NULL,
 	fold    INTEGER NOT NULL,
 	version INTEGER NOT NULL,
 	data    BLOB    NOT NULL,
 	PRIMARY KEY (stream, fold)
-) WITHOUT ROWID;
-`
+) WITHOUT ROWID;`,
+	// The fingerprint tells a repeated commit from another one under the same id. The checksum
+	// finds damaged events; it is null in events that were stored before it existed.
+	`ALTER TABLE commits ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN checksum INTEGER;`,
+}
 
-// settings are read back when the file is opened: a setting that did not take is
-// a promise that would not be kept.
+// settings are read back when the file is opened: a setting that did not take effect is a promise
+// that would not be kept.
 var settings = []struct{ pragma, want string }{
 	{"journal_mode", "wal"},
 	{"synchronous", "2"},
 	{"foreign_keys", "1"},
 }
 
-// prepare makes or checks the schema, on the writer's connection.
-func prepare(ctx context.Context, conn *sql.Conn, epoch string) error {
+// prepareFile checks settings and schema, and takes the steps that the file lacks, each in a
+// transaction: after a crash the next start goes on where this one ended. It returns the file's
+// epoch; a new file gets the given one.
+func prepareFile(ctx context.Context, c *connection, epoch string) (string, error) {
 	for _, s := range settings {
-		var got string
-		if err := conn.QueryRowContext(ctx, "PRAGMA "+s.pragma).Scan(&got); err != nil {
-			return fmt.Errorf("read setting %s: %w", s.pragma, err)
+		got, err := c.row(ctx, "PRAGMA "+s.pragma)
+		if err != nil {
+			return "", fmt.Errorf("read setting %s: %w", s.pragma, err)
 		}
-		if got != s.want {
-			return fmt.Errorf("setting %s is %q, not %q: the file system may not support it", s.pragma, got, s.want)
+		if text := fmt.Sprint(got[0]); text != s.want {
+			return "", fmt.Errorf("setting %s is %q, not %q: the file system may not support it", s.pragma, text, s.want)
 		}
 	}
-	var found int
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&found); err != nil {
-		return fmt.Errorf("not an event store: %w", err)
+	for {
+		done, err := step(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		if done {
+			break
+		}
 	}
-	if found > version {
-		return fmt.Errorf("the file has schema %d, this program knows %d: run a newer one", found, version)
+	if err := c.script(ctx, "INSERT OR IGNORE INTO meta (id, epoch, fence) VALUES (1, ?, 0)", epoch); err != nil {
+		return "", err
+	}
+	row, err := c.row(ctx, "SELECT epoch FROM meta")
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprint(row[0]), nil
+}
+
+// step takes the next step, or says that the file has all.
+func step(ctx context.Context, c *connection) (done bool, err error) {
+	if err := c.script(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return false, fmt.Errorf("not an event store: %w", err)
+	}
+	defer func() {
+		if done || err != nil {
+			_ = c.script(ctx, "ROLLBACK") // SQLite may have ended the transaction itself.
+		}
+	}()
+	row, err := c.row(ctx, "PRAGMA user_version")
+	if err != nil {
+		return false, fmt.Errorf("not an event store: %w", err)
+	}
+	found := row[0].(int64)
+	if found > int64(len(steps)) {
+		return false, fmt.Errorf("the file has schema %d, this program knows %d: run a newer one", found, len(steps))
 	}
 	if found == 0 {
-		var tables int
-		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
-			return err
+		tables, err := c.row(ctx, "SELECT count(*) FROM sqlite_master")
+		if err != nil {
+			return false, err
 		}
-		if tables > 0 {
-			return fmt.Errorf("the file is another program's database: give a file of its own")
-		}
-	}
-	for _, do := range []string{"BEGIN IMMEDIATE", schema, fmt.Sprintf("PRAGMA user_version = %d", version)} {
-		if _, err := conn.ExecContext(ctx, do); err != nil {
-			return err
+		if tables[0].(int64) > 0 {
+			return false, fmt.Errorf("the file is another program's database: name a file that only the event store uses")
 		}
 	}
-	if _, err := conn.ExecContext(ctx, "INSERT OR IGNORE INTO meta (id, epoch, fence) VALUES (1, ?, 0)", epoch); err != nil {
-		return err
+	if found == int64(len(steps)) {
+		return true, nil
 	}
-	_, err := conn.ExecContext(ctx, "COMMIT")
-	return err
+	for _, do := range []string{steps[found], fmt.Sprintf("PRAGMA user_version = %d", found+1), "COMMIT"} {
+		if err := c.script(ctx, do); err != nil {
+			return false, fmt.Errorf("schema step %d: %w", found+1, err)
+		}
+	}
+	return false, nil
 }

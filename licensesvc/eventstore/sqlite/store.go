@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	// The driver, under the name "sqlite".
 	_ "modernc.org/sqlite"
@@ -30,9 +29,6 @@ type Config struct {
 	Queue int
 	// Readers is the most concurrent reads. Default: 4.
 	Readers int
-	// CheckpointEvery is the pause between checkpoints, which run beside the writer
-	// and never wait for readers. Default: 1 s.
-	CheckpointEvery time.Duration
 	// Policy is that of the store's guard. Nil: the function Policy's.
 	Policy *resilience.Policy
 	// Listeners hear what the guard does.
@@ -60,12 +56,6 @@ func (c Config) withDefaults() (Config, error) {
 			*n.value = n.or
 		}
 	}
-	if c.CheckpointEvery < 0 {
-		errs = append(errs, fmt.Errorf("sqlite: CheckpointEvery is %s: give a duration above zero, or 0 for 1s", c.CheckpointEvery))
-	}
-	if c.CheckpointEvery == 0 {
-		c.CheckpointEvery = time.Second
-	}
 	return c, errors.Join(errs...)
 }
 
@@ -73,11 +63,8 @@ func (c Config) withDefaults() (Config, error) {
 type file struct {
 	path    string
 	epoch   string
-	write   *sql.DB // one connection
 	read    *sql.DB
 	writer  *writer
-	stop    context.CancelFunc // ends the checkpoints
-	tasks   sync.WaitGroup
 	closing sync.Once
 	closed  error
 }
@@ -99,35 +86,33 @@ func openFile(ctx context.Context, cfg Config) (*file, error) {
 }
 
 func (s *file) open(ctx context.Context, cfg Config) error {
-	var err error
-	if s.write, err = sql.Open("sqlite", dsn(cfg.Path, "_txlock=immediate&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)")); err != nil {
-		return err
-	}
-	s.write.SetMaxOpenConns(1)
-	conn, err := s.write.Conn(ctx)
+	conn, err := connect(ctx, dsn(cfg.Path, fmt.Sprintf("_pragma=wal_autocheckpoint(%d)&_pragma=journal_size_limit(%d)", checkpointPages, maxIdleLog)))
 	if err != nil {
 		return err
 	}
-	if err := prepare(ctx, conn, rand.Text()); err != nil {
-		return errors.Join(err, conn.Close())
-	}
-	if err := conn.QueryRowContext(ctx, "SELECT epoch FROM meta").Scan(&s.epoch); err != nil {
-		return errors.Join(err, conn.Close())
+	if s.epoch, err = prepareFile(ctx, conn, rand.Text()); err != nil {
+		return errors.Join(err, conn.close())
 	}
 	if s.read, err = sql.Open("sqlite", dsn(cfg.Path, "_pragma=query_only(1)")); err != nil {
-		return errors.Join(err, conn.Close())
+		return errors.Join(err, conn.close())
 	}
 	s.read.SetMaxOpenConns(cfg.Readers)
 	s.read.SetMaxIdleConns(cfg.Readers)
 	// The writer outlives the opening, and every caller.
-	life := context.WithoutCancel(ctx)
-	if s.writer, err = startWriter(life, conn, cfg); err != nil {
-		return errors.Join(err, conn.Close())
+	if s.writer, err = startWriter(context.WithoutCancel(ctx), conn, cfg); err != nil {
+		return errors.Join(err, conn.close())
 	}
-	life, s.stop = context.WithCancel(life)
-	s.tasks.Go(func() { s.checkpoints(life, cfg.CheckpointEvery) })
 	return nil
 }
+
+// The writer moves the log into the file as soon as it has this many pages of 4 KiB, as part of a
+// commit. It does not wait for readers: what a reader still needs is moved the next time. On
+// another connection a checkpoint never reaches the end of the log while the writer appends, so
+// that the log grows for as long as the load lasts.
+const checkpointPages = 2000
+
+// maxIdleLog is the size in bytes that a log which grew while a reader held it back is cut to.
+const maxIdleLog = 16 << 20
 
 // dsn is the driver's name for the file. The driver sets busy_timeout before
 // everything else.
@@ -136,41 +121,22 @@ func dsn(path, more string) string {
 		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + more
 }
 
-// checkpoints moves the log into the file, passively: it waits for nobody.
-func (s *file) checkpoints(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			// A checkpoint that did not happen is made up for by the next; Stats shows
-			// the log's size.
-			_, _ = s.read.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
-		}
-	}
-}
-
-// Close ends the writer after what it has begun, and closes the file.
+// Close ends the writer after what it has begun, moves the log into the file, which is then
+// complete by itself, and closes it.
 func (s *file) Close() error {
 	s.closing.Do(func() {
-		s.writer.stop()
-		s.stop()
-		s.tasks.Wait()
-		s.closed = s.closeFiles()
+		// Readers first: the last checkpoint takes the whole log only if nobody reads.
+		s.writer.refuse()
+		s.closed = errors.Join(s.closeFiles(), s.writer.stop())
 	})
 	return s.closed
 }
 
 func (s *file) closeFiles() error {
-	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if s.read == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return s.read.Close()
 }
 
 // Stats counts events and measures the files.

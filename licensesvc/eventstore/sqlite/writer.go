@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,42 +29,57 @@ type answer struct {
 
 func (j *job) tell(a eventstore.Appended, err error) { j.answer <- answer{a, err} }
 
-// writer owns the one connection that writes. Its goroutine is the only user of
-// the connection and ends in stop.
+// maxHeads bounds the streams whose versions the writer remembers, about 8 MB.
+const maxHeads = 1 << 16
+
+// writer owns the one connection that writes. Its goroutine is the only user of the connection
+// and ends in stop, which also closes it.
 type writer struct {
-	conn     *sql.Conn
+	conn     *connection
 	maxBatch int
 	jobs     chan *job
 	quit     chan struct{}
 	ended    chan struct{}
 	once     sync.Once
 	stopped  atomic.Bool
+	closed   error // of the connection; valid once ended is closed
 
 	// doubtful: the last commit failed, and no fence has held since.
 	doubtful bool
-	stmts    statements
+	// heads are versions of streams that this connection wrote or read. They hold until the file
+	// was changed by somebody else, or a transaction was rolled back.
+	heads       map[string]int64
+	dataVersion int64
+	stmts       statements
 }
 
 // statements are prepared once, on the writer's connection.
 type statements struct {
-	commit, insertCommit, insert, version, tail, fence *sql.Stmt
+	begin, end, rollback, dataVersion                          *statement
+	commit, insertCommit, insert, version, tail, fence, saveAt *statement
 }
 
-func startWriter(ctx context.Context, conn *sql.Conn, cfg Config) (*writer, error) {
-	w := &writer{conn: conn, maxBatch: cfg.MaxBatch, jobs: make(chan *job, cfg.Queue), quit: make(chan struct{}), ended: make(chan struct{})}
+func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, error) {
+	w := &writer{conn: conn, maxBatch: cfg.MaxBatch, jobs: make(chan *job, cfg.Queue), quit: make(chan struct{}), ended: make(chan struct{}), heads: map[string]int64{}}
 	for _, p := range []struct {
-		to  **sql.Stmt
+		to  **statement
 		sql string
 	}{
-		{&w.stmts.commit, "SELECT first, last, fenced FROM commits WHERE stream = ? AND commit_id = ?"},
-		{&w.stmts.insertCommit, "INSERT INTO commits (stream, commit_id, first, last, fenced) VALUES (?, ?, ?, ?, ?)"},
-		{&w.stmts.insert, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+		{&w.stmts.begin, "BEGIN IMMEDIATE"},
+		{&w.stmts.end, "COMMIT"},
+		{&w.stmts.rollback, "ROLLBACK"},
+		{&w.stmts.dataVersion, "PRAGMA data_version"},
+		{&w.stmts.commit, "SELECT first, last, fenced, fingerprint FROM commits WHERE stream = ? AND commit_id = ?"},
+		{&w.stmts.insertCommit, "INSERT INTO commits (stream, commit_id, first, last, fenced, fingerprint) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
+		{&w.stmts.insert, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
 		{&w.stmts.version, "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"},
 		{&w.stmts.tail, "SELECT " + columns + " FROM events WHERE stream = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"},
 		{&w.stmts.fence, "UPDATE meta SET fence = fence + 1"},
+		{&w.stmts.saveAt, `INSERT INTO snapshots (stream, fold, version, data) VALUES (?, ?, ?, ?)
+			ON CONFLICT (stream, fold) DO UPDATE SET version = excluded.version, data = excluded.data WHERE excluded.version > snapshots.version`},
 	} {
 		var err error
-		if *p.to, err = conn.PrepareContext(ctx, p.sql); err != nil {
+		if *p.to, err = conn.prepare(ctx, p.sql); err != nil {
 			return nil, err
 		}
 	}
@@ -74,13 +89,18 @@ func startWriter(ctx context.Context, conn *sql.Conn, cfg Config) (*writer, erro
 
 func (w *writer) isStopped() bool { return w.stopped.Load() }
 
-// stop ends the loop after the batch that it is at. Jobs that wait are told.
-func (w *writer) stop() {
+// refuse ends the admission of jobs, and of reads, which ask isStopped.
+func (w *writer) refuse() { w.stopped.Store(true) }
+
+// stop ends the loop after the batch that it is at, and closes the connection. Jobs that wait are
+// refused.
+func (w *writer) stop() error {
 	w.once.Do(func() {
-		w.stopped.Store(true)
+		w.refuse()
 		close(w.quit)
 	})
 	<-w.ended
+	return w.closed
 }
 
 // do queues a job and waits for its answer. When ctx ends, the wait does.
@@ -118,11 +138,21 @@ func (w *writer) loop(ctx context.Context) {
 		select {
 		case <-w.quit:
 			w.drain()
+			w.closed = w.finish(ctx)
 			return
 		case first := <-w.jobs:
 			w.batch(ctx, w.collect(first))
 		}
 	}
+}
+
+// finish moves the whole log into the file, which is then complete by itself, and closes the
+// connection.
+func (w *writer) finish(ctx context.Context) error {
+	// Readers of this process are gone by now. One of another process may keep a part of the log,
+	// which stays beside the file then.
+	_, err := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return errors.Join(err, w.conn.close())
 }
 
 // drain refuses what waits. Nothing of it was begun.
@@ -163,20 +193,25 @@ func (w *writer) batch(ctx context.Context, jobs []*job) {
 		}
 	}
 	answers := make([]answer, len(jobs))
-	err := w.exec(ctx, "BEGIN IMMEDIATE")
-	if err == nil {
-		for i, j := range jobs {
-			if answers[i], err = w.inSavepoint(ctx, j); err != nil {
-				break
-			}
+	err := w.begin(ctx)
+	for i := 0; err == nil && i < len(jobs); i++ {
+		// A job that is refused has written nothing, so the others go on. An error of SQLite's ends
+		// the whole transaction.
+		a, rerr := jobs[i].run(ctx, w)
+		switch {
+		case rerr != nil && isStorage(rerr):
+			err = rerr
+		case rerr != nil:
+			a = eventstore.Appended{Outcome: eventstore.Rejected}
 		}
+		answers[i] = answer{a, rerr}
 	}
 	if err != nil { // before COMMIT, so nothing is stored
 		w.rollback(ctx)
 		w.retryAlone(ctx, jobs, err)
 		return
 	}
-	if err := w.exec(ctx, "COMMIT"); err != nil {
+	if _, err := w.stmts.end.exec(ctx); err != nil {
 		w.afterFailedCommit(ctx, jobs, err)
 		return
 	}
@@ -185,28 +220,22 @@ func (w *writer) batch(ctx context.Context, jobs []*job) {
 	}
 }
 
-// inSavepoint runs one job so that it can fail alone. The error is for what ends
-// the whole transaction.
-func (w *writer) inSavepoint(ctx context.Context, j *job) (answer, error) {
-	if err := w.exec(ctx, "SAVEPOINT job"); err != nil {
-		return answer{}, err
+// begin begins a transaction, and forgets the streams' versions if another connection, of
+// another process or of a tool, changed the file.
+func (w *writer) begin(ctx context.Context) error {
+	if _, err := w.stmts.begin.exec(ctx); err != nil {
+		return err
 	}
-	appended, err := j.run(ctx, w)
-	if err != nil && isStorage(err) {
-		return answer{}, err
+	found := w.dataVersion
+	err := w.stmts.dataVersion.query(ctx, func(row []driver.Value) error {
+		found = row[0].(int64)
+		return nil
+	})
+	if found != w.dataVersion {
+		w.dataVersion = found
+		clear(w.heads)
 	}
-	if err != nil {
-		if rerr := w.exec(ctx, "ROLLBACK TO job"); rerr != nil {
-			return answer{}, rerr
-		}
-		if appended.Outcome != eventstore.Conflict {
-			appended = eventstore.Appended{Outcome: eventstore.Rejected}
-		}
-	}
-	if rerr := w.exec(ctx, "RELEASE job"); rerr != nil {
-		return answer{}, rerr
-	}
-	return answer{appended, err}, nil
+	return err
 }
 
 // retryAlone gives each job a transaction of its own, after a batch that could not
@@ -250,17 +279,17 @@ func (w *writer) afterFailedCommit(ctx context.Context, jobs []*job, cause error
 	}
 }
 
-// fence commits a change of its own, after which a failed commit's frames are
-// either overwritten or part of the database for good.
+// fence commits a change of its own, after which a failed commit's frames are either overwritten
+// or part of the database for good.
 func (w *writer) fence(ctx context.Context) error {
-	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
+	err := w.begin(ctx)
+	if err == nil {
+		_, err = w.stmts.fence.exec(ctx)
 	}
-	if _, err := w.stmts.fence.ExecContext(ctx); err != nil {
-		w.rollback(ctx)
-		return err
+	if err == nil {
+		_, err = w.stmts.end.exec(ctx)
 	}
-	if err := w.exec(ctx, "COMMIT"); err != nil {
+	if err != nil {
 		w.rollback(ctx)
 		return err
 	}
@@ -268,13 +297,12 @@ func (w *writer) fence(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) exec(ctx context.Context, statement string) error {
-	_, err := w.conn.ExecContext(ctx, statement)
-	return err
+// rollback ends a transaction if there is one: SQLite may have ended it itself. The versions that
+// it gave are forgotten.
+func (w *writer) rollback(ctx context.Context) {
+	clear(w.heads)
+	_, _ = w.stmts.rollback.exec(ctx)
 }
-
-// rollback ends a transaction if there is one: SQLite may have ended it itself.
-func (w *writer) rollback(ctx context.Context) { _ = w.exec(ctx, "ROLLBACK") }
 
 func codeOf(err error) int {
 	var e *sqlitelib.Error

@@ -1,0 +1,34 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// castagnoli is the polynomial that processors have an instruction for.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum covers all that is stored of an event, each text after its length, so that nothing can
+// move from one field to the next.
+func checksum(e *eventstore.Event) int64 {
+	buffer := make([]byte, 0, 512)
+	for _, n := range []int64{e.Version, int64(e.Schema), nanos(e.Occurred), nanos(e.Recorded)} {
+		buffer = binary.BigEndian.AppendUint64(buffer, uint64(n))
+	}
+	for _, text := range []string{e.Stream, e.ID, e.Type, e.Commit, e.Cause, e.Correlation, e.Trace, e.Actor} {
+		buffer = binary.BigEndian.AppendUint32(buffer, uint32(len(text)))
+		buffer = append(buffer, text...)
+	}
+	return int64(crc32.Update(crc32.Checksum(buffer, castagnoli), castagnoli, e.Data))
+}
+
+// undamaged compares an event with its checksum, which is nil for events that have none.
+func undamaged(e *eventstore.Event, stored any) error {
+	if sum, ok := stored.(int64); ok && sum != checksum(e) {
+		return fmt.Errorf("%w: event %d of stream %s does not match its checksum: restore a backup, or see licensesvc verify", eventstore.ErrCorrupt, e.Version, e.Stream)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+
+	sqlitelib "modernc.org/sqlite"
+)
+
+// connection is the writer's connection. It speaks to the driver directly: database/sql takes
+// locks and copies for each statement, and here a single goroutine uses a single connection.
+type connection struct {
+	conn       driver.Conn
+	statements []*statement
+}
+
+func connect(ctx context.Context, dsn string) (*connection, error) {
+	connector, err := sqlitelib.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{conn: conn}, nil
+}
+
+// statement is one prepared statement. It is not safe for concurrent use.
+type statement struct {
+	stmt driver.Stmt
+	args []driver.NamedValue // reused
+}
+
+// prepare prepares a statement, which ends with the connection.
+func (c *connection) prepare(ctx context.Context, sql string) (*statement, error) {
+	stmt, err := c.conn.(driver.ConnPrepareContext).PrepareContext(ctx, sql)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", sql, err)
+	}
+	s := &statement{stmt: stmt}
+	c.statements = append(c.statements, s)
+	return s, nil
+}
+
+// script runs statements that are used once.
+func (c *connection) script(ctx context.Context, sql string, args ...any) error {
+	_, err := c.conn.(driver.ExecerContext).ExecContext(ctx, sql, named(nil, args))
+	return err
+}
+
+// row returns the only row of a query that is used once.
+func (c *connection) row(ctx context.Context, sql string, args ...any) ([]driver.Value, error) {
+	rows, err := c.conn.(driver.QueryerContext).QueryContext(ctx, sql, named(nil, args))
+	if err != nil {
+		return nil, err
+	}
+	var found []driver.Value
+	err = eachRow(rows, func(row []driver.Value) error {
+		found = append([]driver.Value(nil), row...)
+		return nil
+	})
+	if err == nil && found == nil {
+		err = fmt.Errorf("%s: no row", sql)
+	}
+	return found, err
+}
+
+func (c *connection) close() error {
+	var errs []error
+	for _, s := range c.statements {
+		errs = append(errs, s.stmt.Close())
+	}
+	return errors.Join(append(errs, c.conn.Close())...)
+}
+
+// exec runs the statement and returns how many rows it changed.
+func (s *statement) exec(ctx context.Context, args ...any) (changed int64, err error) {
+	s.args = named(s.args, args)
+	result, err := s.stmt.(driver.StmtExecContext).ExecContext(ctx, s.args)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// query hands on each row, whose values are valid until the function returns.
+func (s *statement) query(ctx context.Context, each func(row []driver.Value) error, args ...any) error {
+	s.args = named(s.args, args)
+	rows, err := s.stmt.(driver.StmtQueryContext).QueryContext(ctx, s.args)
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, each)
+}
+
+func eachRow(rows driver.Rows, each func(row []driver.Value) error) (err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, len(rows.Columns()))
+	for {
+		switch err := rows.Next(row); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := each(row); err != nil {
+			return err
+		}
+	}
+}
+
+// named are arguments as the driver takes them.
+func named(space []driver.NamedValue, args []any) []driver.NamedValue {
+	space = space[:0]
+	for i, a := range args {
+		if n, ok := a.(int); ok {
+			a = int64(n)
+		}
+		space = append(space, driver.NamedValue{Ordinal: i + 1, Value: a})
+	}
+	return space
+}
