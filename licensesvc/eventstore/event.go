@@ -131,3 +131,19 @@ func SliceOf(stream string) int {
 	h.Write([]byte(stream)) // never fails
 	return int(h.Sum32() % Slices)
 }
+
+// Nanos and Instant are how stores keep a time: as nanoseconds since 1970, UTC. The zero time is 0.
+func Nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// Instant is the time that Nanos kept.
+func Instant(nanos int64) time.Time {
+	if nanos == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nanos).UTC()
+}

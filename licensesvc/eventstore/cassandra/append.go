@@ -88,13 +88,13 @@ func (s *Store) already(ctx context.Context, c eventstore.Commit, buckets []buck
 	if len(look) == 0 {
 		return a, false, nil
 	}
-	a, err = s.find(ctx, ProfileSettle, c.Stream, c.ID, look)
+	a, err = s.same(ctx, ProfileSettle, c, look)
 	switch {
+	case a.Outcome != eventstore.Unknown:
+		return a, true, err
 	case err != nil:
 		a, err = s.unanswered(sent, "look for "+c.ID, err)
 		return a, true, err
-	case a.Outcome != eventstore.Unknown:
-		return a, true, fencedError(a)
 	case sent && buckets[len(buckets)-1].head > c.Expected:
 		// Not there, and the version is taken: no attempt can land any more.
 		a, err = s.conflict(ctx, c, buckets)
@@ -132,13 +132,13 @@ func (s *Store) refused(ctx context.Context, c eventstore.Commit, buckets []buck
 	sealed := false
 	for _, row := range current {
 		if id, _ := row["commit_id"].(string); id == c.ID {
-			if a, err = s.find(ctx, ProfileRead, c.Stream, c.ID, buckets); err == nil && a.Outcome == eventstore.Unknown {
-				a, err = s.find(ctx, ProfileSettle, c.Stream, c.ID, buckets)
+			if a, err = s.same(ctx, ProfileRead, c, buckets); err == nil && a.Outcome == eventstore.Unknown {
+				a, err = s.same(ctx, ProfileSettle, c, buckets)
 			}
-			if err != nil {
+			if err != nil && a.Outcome == eventstore.Unknown {
 				return eventstore.Appended{Outcome: eventstore.Rejected}, true, failed("look for "+c.ID, err)
 			}
-			return a, true, fencedError(a)
+			return a, true, err
 		}
 		if head, ok := row["head"].(int64); ok && head > 0 {
 			newest.exists, newest.head = true, head
@@ -183,52 +183,64 @@ func (s *Store) batch(ctx context.Context, c eventstore.Commit, b bucket) *clien
 	} else {
 		q.Query("UPDATE streams SET head = ?, sealed = ?, base = ?, size = ? WHERE store = ? AND stream = ? AND bucket = ? IF head = null", last, seal, b.base, size, s.name, c.Stream, b.number)
 	}
-	q.Query("INSERT INTO streams (store, stream, bucket, kind, commit_id, version, first, last) VALUES (?, ?, ?, 1, ?, 0, ?, ?) IF NOT EXISTS",
-		s.name, c.Stream, b.number, c.ID, b.head+1, last)
+	q.Query("INSERT INTO streams (store, stream, bucket, kind, commit_id, version, first, last, fingerprint) VALUES (?, ?, ?, 1, ?, 0, ?, ?, ?) IF NOT EXISTS",
+		s.name, c.Stream, b.number, c.ID, b.head+1, last, c.Fingerprint())
 	for _, e := range c.Placed(b.head) {
 		q.Query(`INSERT INTO streams (store, stream, bucket, kind, commit_id, version, id, type, schema_version, by_commit, occurred, recorded, cause, correlation, trace, actor, data)
 			VALUES (?, ?, ?, 0, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			s.name, c.Stream, b.number, e.Version, e.ID, e.Type, e.Schema, e.Commit, e.Occurred.UnixNano(), e.Recorded.UnixNano(), e.Cause, e.Correlation, e.Trace, e.Actor, e.Data)
+			s.name, c.Stream, b.number, e.Version, e.ID, e.Type, e.Schema, e.Commit, eventstore.Nanos(e.Occurred), eventstore.Nanos(e.Recorded), e.Cause, e.Correlation, e.Trace, e.Actor, e.Data)
 	}
 	return q
 }
 
+// same looks for a commit, as find does, and holds what is stored under its id against it: an id
+// that was fenced, or that belongs to another content, is Rejected with the reason.
+func (s *Store) same(ctx context.Context, profile string, c eventstore.Commit, buckets []bucket) (eventstore.Appended, error) {
+	a, fingerprint, err := s.find(ctx, profile, c.Stream, c.ID, buckets)
+	switch {
+	case err != nil:
+		return a, err
+	case a.Outcome == eventstore.Rejected:
+		return a, eventstore.ErrFenced
+	case a.Outcome == eventstore.Applied && fingerprint != "" && fingerprint != c.Fingerprint():
+		return eventstore.Appended{Outcome: eventstore.Rejected}, eventstore.ErrMismatch
+	}
+	return a, nil
+}
+
 // find looks a commit up in buckets: Applied, Rejected if it was fenced, or Unknown if
-// there is no row of it, which proves nothing.
-func (s *Store) find(ctx context.Context, profile, stream, commit string, buckets []bucket) (eventstore.Appended, error) {
+// there is no row of it, which proves nothing. It also returns the commit's fingerprint.
+func (s *Store) find(ctx context.Context, profile, stream, commit string, buckets []bucket) (a eventstore.Appended, fingerprint string, err error) {
 	for i := len(buckets) - 1; i >= 0; i-- {
 		var first, last *int64
 		var fenced *bool
-		err := s.scan(ctx, profile, "SELECT first, last, fenced FROM streams WHERE store = ? AND stream = ? AND bucket = ? AND kind = 1 AND commit_id = ? AND version = 0",
-			[]any{s.name, stream, buckets[i].number, commit}, &first, &last, &fenced)
+		var content *string
+		err := s.scan(ctx, profile, "SELECT first, last, fenced, fingerprint FROM streams WHERE store = ? AND stream = ? AND bucket = ? AND kind = 1 AND commit_id = ? AND version = 0",
+			[]any{s.name, stream, buckets[i].number, commit}, &first, &last, &fenced, &content)
 		switch {
 		case errors.Is(err, client.ErrNotFound):
 			continue
 		case err != nil:
-			return eventstore.Appended{}, err
+			return eventstore.Appended{}, "", err
 		case fenced != nil && *fenced:
 			// A fence in one bucket and the commit in another: the commit counts.
-			if a, err := s.find(ctx, profile, stream, commit, buckets[:i]); err != nil || a.Outcome == eventstore.Applied {
-				return a, err
+			if a, fingerprint, err := s.find(ctx, profile, stream, commit, buckets[:i]); err != nil || a.Outcome == eventstore.Applied {
+				return a, fingerprint, err
 			}
-			return eventstore.Appended{Outcome: eventstore.Rejected}, nil
+			return eventstore.Appended{Outcome: eventstore.Rejected}, "", nil
+		}
+		if content != nil {
+			fingerprint = *content
 		}
 		b := buckets[i]
 		b.exists, b.head = true, max(b.head, *last)
 		events, err := s.stretch(ctx, stream, []bucket{b}, *first-1, *last, int(*last-*first+1))
 		if err != nil {
-			return eventstore.Appended{}, err
+			return eventstore.Appended{}, "", err
 		}
-		return eventstore.Appended{Outcome: eventstore.Applied, Version: *last, Events: events, Repeated: true}, nil
+		return eventstore.Appended{Outcome: eventstore.Applied, Version: *last, Events: events, Repeated: true}, fingerprint, nil
 	}
-	return eventstore.Appended{}, nil
-}
-
-func fencedError(a eventstore.Appended) error {
-	if a.Outcome == eventstore.Rejected {
-		return eventstore.ErrFenced
-	}
-	return nil
+	return eventstore.Appended{}, "", nil
 }
 
 // conflict tells who won.
@@ -263,7 +275,7 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 		if err != nil {
 			return unknown(err)
 		}
-		a, err := s.find(ctx, ProfileSettle, stream, commit, buckets)
+		a, _, err := s.find(ctx, ProfileSettle, stream, commit, buckets)
 		switch {
 		case err != nil:
 			return unknown(err)

@@ -226,7 +226,7 @@ func (s *Store) resolved(ctx context.Context, intents []intent, logged map[strin
 				over = append(over, i)
 				continue
 			}
-			a, err := s.find(ctx, ProfileRead, stream, i.commit, buckets)
+			a, _, err := s.find(ctx, ProfileRead, stream, i.commit, buckets)
 			if err != nil {
 				return nil, nil, err
 			}

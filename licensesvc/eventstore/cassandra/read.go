@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -77,7 +76,7 @@ func (s *Store) events(ctx context.Context, profile, stream string, buckets []bu
 			if !it.Scan(&e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded, &e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data) {
 				break
 			}
-			e.Occurred, e.Recorded = time.Unix(0, occurred).UTC(), time.Unix(0, recorded).UTC()
+			e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)
 			// A read repair brings a lagging replica the columns that were asked for, so one
 			// replica alone may show a row without its content.
 			if want := after + int64(len(all)) + 1; e.Version != want || e.Type == "" {

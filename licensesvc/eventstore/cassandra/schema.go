@@ -22,7 +22,7 @@ var tables = []string{
 		head bigint static, base bigint static, sealed boolean static, size int static,
 		id text, type text, schema_version int, by_commit text, occurred bigint, recorded bigint,
 		cause text, correlation text, trace text, actor text, data blob,
-		first bigint, last bigint, fenced boolean,
+		first bigint, last bigint, fenced boolean, fingerprint text,
 		PRIMARY KEY ((store, stream, bucket), kind, commit_id, version))
 		WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
 	// A deletion that a replica missed brings an intent back, which is harmless: so

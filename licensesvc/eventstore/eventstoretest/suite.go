@@ -196,17 +196,37 @@ func sameCommitAgain(t *testing.T, h Harness, s eventstore.Store) {
 	for i := range h.scaled(50) {
 		mustAppend(t, s, commit(fmt.Sprint("x", i), "m-1", int64(2+i), 1))
 	}
-	// With the old version, a newer one, and other contents.
-	for _, c := range []eventstore.Commit{commit("c1", "m-1", 0, 2), commit("c1", "m-1", 5, 2), commit("c1", "m-1", 0, 9)} {
+	// With the old version, and a newer one. The content is the caller's word, where there is one.
+	for _, c := range []eventstore.Commit{commit("c1", "m-1", 0, 2), commit("c1", "m-1", 5, 2)} {
 		a := mustAppend(t, s, c)
 		if !a.Repeated || a.Version != first.Version || len(a.Events) != 2 || a.Events[0].ID != first.Events[0].ID {
 			t.Errorf("again: %+v, want the first answer %+v", a, first)
 		}
 	}
+	// Another content under the id is no repeat, wherever the stream is by now.
+	for _, c := range []eventstore.Commit{commit("c1", "m-1", 0, 9), commit("c1", "m-1", 5, 1), commit("c1", "m-1", int64(2+h.scaled(50)), 9), withContent(commit("c1", "m-1", 0, 2), "another")} {
+		a, err := s.Append(t.Context(), c)
+		if !errors.Is(err, eventstore.ErrMismatch) || a.Outcome != eventstore.Rejected || len(a.Events) > 0 {
+			t.Errorf("another content, expected version %d: %+v, %v; want rejected with ErrMismatch", c.Expected, a, err)
+		}
+	}
+	if n := len(loadAll(t, s, "m-1")); n != 2+h.scaled(50) {
+		t.Errorf("%d events, want %d", n, 2+h.scaled(50))
+	}
+	// With Content the events need not be the same: a repeat may decide to others.
+	mustAppend(t, s, withContent(commit("c2", "m-3", 0, 1), "the command"))
+	if a := mustAppend(t, s, withContent(commit("c2", "m-3", 1, 4), "the command")); !a.Repeated || len(a.Events) != 1 {
+		t.Errorf("the same command, decided to other events: %+v", a)
+	}
 	// The id is the stream's: another stream may use it.
 	if a := mustAppend(t, s, commit("c1", "m-2", 0, 1)); a.Repeated {
 		t.Error("another stream's commit was taken for this one's")
 	}
+}
+
+func withContent(c eventstore.Commit, content string) eventstore.Commit {
+	c.Content = content
+	return c
 }
 
 func sameCommitConcurrently(t *testing.T, _ Harness, s eventstore.Store) {

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
@@ -53,10 +52,14 @@ func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.A
 
 // append stores a commit in the open transaction. It writes nothing unless it stores the commit.
 func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
-	version, err := w.head(ctx, c.Stream)
-	if err != nil {
-		return eventstore.Appended{}, err
+	version, known := w.heads[c.Stream]
+	if !known && c.Expected > 0 {
+		var err error
+		if version, err = w.head(ctx, c.Stream); err != nil {
+			return eventstore.Appended{}, err
+		}
 	}
+	// A stream that is expected to be new is not looked up: its first event has no other place.
 	if version == c.Expected {
 		last := version + int64(len(c.Events))
 		added, err := w.stmts.insertCommit.exec(ctx, c.Stream, c.ID, version+1, last, 0, c.Fingerprint())
@@ -64,9 +67,18 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 			return eventstore.Appended{}, err
 		}
 		if added == 1 {
-			placed, err := w.place(ctx, c, version)
-			return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: placed}, err
+			placed, free, err := w.place(ctx, c, version)
+			if err != nil || free {
+				return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: placed}, err
+			}
+			if _, err := w.stmts.dropCommit.exec(ctx, c.Stream, c.ID); err != nil {
+				return eventstore.Appended{}, err
+			}
 		}
+	}
+	version, err := w.head(ctx, c.Stream)
+	if err != nil {
+		return eventstore.Appended{}, err
 	}
 	found, err := w.stored(ctx, c)
 	if err != nil || found.Outcome != eventstore.Unknown {
@@ -76,27 +88,34 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	return eventstore.Appended{Outcome: eventstore.Conflict, Version: version, Events: won}, err
 }
 
-// place stores a commit's events after a version.
-func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) ([]eventstore.Event, error) {
-	placed := c.Placed(version)
+// place stores a commit's events after a version. It is not free, and nothing is stored, if the
+// stream has an event there.
+func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) (placed []eventstore.Event, free bool, err error) {
+	placed = c.Placed(version)
 	slice := eventstore.SliceOf(c.Stream)
 	for i := range placed {
 		e := &placed[i]
 		if e.Data == nil {
 			e.Data = []byte{}
 		}
-		occurred, recorded := nanos(e.Occurred), nanos(e.Recorded)
-		e.Occurred, e.Recorded = instant(occurred), instant(recorded)
-		if _, err := w.stmts.insert.exec(ctx, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
-			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e)); err != nil {
-			return nil, err
+		occurred, recorded := eventstore.Nanos(e.Occurred), eventstore.Nanos(e.Recorded)
+		e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)
+		added, err := w.stmts.insert.exec(ctx, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
+			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e))
+		switch {
+		case err != nil:
+			return nil, false, err
+		case added == 0 && i == 0:
+			return nil, false, nil
+		case added == 0: // The version before was free, so this one can't be taken.
+			return nil, false, fmt.Errorf("%w: stream %s has version %d already, but not the one before", eventstore.ErrCorrupt, e.Stream, e.Version)
 		}
 	}
 	if len(w.heads) >= maxHeads {
 		clear(w.heads)
 	}
 	w.heads[c.Stream] = version + int64(len(placed))
-	return placed, nil
+	return placed, true, nil
 }
 
 // head returns a stream's version.
@@ -176,19 +195,4 @@ func (s *file) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error
 	}
 	_, err := s.writer.do(ctx, &job{answer: make(chan answer, 1), run: run, settle: run})
 	return err
-}
-
-// nanos and instant keep a time as nanoseconds since 1970, UTC; the zero time is 0.
-func nanos(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-func instant(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
 }

@@ -15,7 +15,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // move from one field to the next.
 func checksum(e *eventstore.Event) int64 {
 	buffer := make([]byte, 0, 512)
-	for _, n := range []int64{e.Version, int64(e.Schema), nanos(e.Occurred), nanos(e.Recorded)} {
+	for _, n := range []int64{e.Version, int64(e.Schema), eventstore.Nanos(e.Occurred), eventstore.Nanos(e.Recorded)} {
 		buffer = binary.BigEndian.AppendUint64(buffer, uint64(n))
 	}
 	for _, text := range []string{e.Stream, e.ID, e.Type, e.Commit, e.Cause, e.Correlation, e.Trace, e.Actor} {

@@ -24,7 +24,7 @@ func eventOf(row []driver.Value) (eventstore.Event, error) {
 	number := func(i int) int64 { n, _ := row[i].(int64); return n }
 	data, _ := row[12].([]byte)
 	e := eventstore.Event{Stream: text(0), Version: number(1), ID: text(2), Type: text(3), Schema: int(number(4)), Commit: text(5),
-		Occurred: instant(number(6)), Recorded: instant(number(7)), Cause: text(8), Correlation: text(9), Trace: text(10), Actor: text(11), Data: slices.Clone(data)}
+		Occurred: eventstore.Instant(number(6)), Recorded: eventstore.Instant(number(7)), Cause: text(8), Correlation: text(9), Trace: text(10), Actor: text(11), Data: slices.Clone(data)}
 	return e, undamaged(&e, row[13])
 }
 
@@ -36,7 +36,7 @@ func scan(rows *sql.Rows, before ...any) (e eventstore.Event, err error) {
 		&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data, &sum)...); err != nil {
 		return e, fmt.Errorf("%w: %w", eventstore.ErrCorrupt, err)
 	}
-	e.Occurred, e.Recorded = instant(occurred), instant(recorded)
+	e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)
 	return e, undamaged(&e, sum)
 }
 

@@ -29,6 +29,9 @@ type Config struct {
 	Queue int
 	// Readers is the most concurrent reads. Default: 4.
 	Readers int
+	// MustExist refuses to make a new file, for callers who know that there was one: an empty store
+	// in its place would answer that nobody has a license.
+	MustExist bool
 	// Policy is that of the store's guard. Nil: the function Policy's.
 	Policy *resilience.Policy
 	// Listeners hear what the guard does.
@@ -86,14 +89,17 @@ func openFile(ctx context.Context, cfg Config) (*file, error) {
 }
 
 func (s *file) open(ctx context.Context, cfg Config) error {
-	conn, err := connect(ctx, dsn(cfg.Path, fmt.Sprintf("_pragma=wal_autocheckpoint(%d)&_pragma=journal_size_limit(%d)", checkpointPages, maxIdleLog)))
+	if err := expect(cfg); err != nil {
+		return err
+	}
+	conn, err := connect(ctx, dsn(cfg.Path, fmt.Sprintf("_pragma=wal_autocheckpoint(%d)&_pragma=journal_size_limit(%d)", checkpointPages, maxIdleLog), "WAL"))
 	if err != nil {
 		return err
 	}
 	if s.epoch, err = prepareFile(ctx, conn, rand.Text()); err != nil {
 		return errors.Join(err, conn.close())
 	}
-	if s.read, err = sql.Open("sqlite", dsn(cfg.Path, "_pragma=query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(cfg.Path, "_pragma=query_only(1)", "WAL")); err != nil {
 		return errors.Join(err, conn.close())
 	}
 	s.read.SetMaxOpenConns(cfg.Readers)
@@ -114,11 +120,33 @@ const checkpointPages = 2000
 // maxIdleLog is the size in bytes that a log which grew while a reader held it back is cut to.
 const maxIdleLog = 16 << 20
 
-// dsn is the driver's name for the file. The driver sets busy_timeout before
-// everything else.
-func dsn(path, more string) string {
-	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + more
+// expect refuses a file that is missing, or empty, where there must be one, and makes a new one
+// that nobody else can read.
+func expect(cfg Config) error {
+	info, err := os.Stat(cfg.Path)
+	switch {
+	case cfg.MustExist && err != nil:
+		return fmt.Errorf("%w: restore the store from a backup", err)
+	case cfg.MustExist && info.Size() == 0:
+		return fmt.Errorf("%w: it is empty: restore the store from a backup", eventstore.ErrCorrupt)
+	case errors.Is(err, os.ErrNotExist):
+		f, err := os.OpenFile(cfg.Path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		return f.Close() // Before SQLite opens it: closing any descriptor drops the process's locks.
+	}
+	return nil
+}
+
+// dsn is the driver's name for the file, in a journal mode if one is named. The driver sets
+// busy_timeout before everything else.
+func dsn(path, more, journal string) string {
+	name := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String() + "?_pragma=busy_timeout(10000)"
+	if journal != "" {
+		name += "&_pragma=journal_mode(" + journal + ")"
+	}
+	return name + "&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + more
 }
 
 // Close ends the writer after what it has begun, moves the log into the file, which is then

@@ -55,8 +55,8 @@ type writer struct {
 
 // statements are prepared once, on the writer's connection.
 type statements struct {
-	begin, end, rollback, dataVersion                          *statement
-	commit, insertCommit, insert, version, tail, fence, saveAt *statement
+	begin, end, rollback, dataVersion                                      *statement
+	commit, insertCommit, dropCommit, insert, version, tail, fence, saveAt *statement
 }
 
 func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, error) {
@@ -71,7 +71,8 @@ func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, er
 		{&w.stmts.dataVersion, "PRAGMA data_version"},
 		{&w.stmts.commit, "SELECT first, last, fenced, fingerprint FROM commits WHERE stream = ? AND commit_id = ?"},
 		{&w.stmts.insertCommit, "INSERT INTO commits (stream, commit_id, first, last, fenced, fingerprint) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
-		{&w.stmts.insert, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+		{&w.stmts.insert, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"},
+		{&w.stmts.dropCommit, "DELETE FROM commits WHERE stream = ? AND commit_id = ?"},
 		{&w.stmts.version, "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"},
 		{&w.stmts.tail, "SELECT " + columns + " FROM events WHERE stream = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"},
 		{&w.stmts.fence, "UPDATE meta SET fence = fence + 1"},
@@ -199,7 +200,7 @@ func (w *writer) batch(ctx context.Context, jobs []*job) {
 		// the whole transaction.
 		a, rerr := jobs[i].run(ctx, w)
 		switch {
-		case rerr != nil && isStorage(rerr):
+		case rerr != nil && (isStorage(rerr) || errors.Is(rerr, eventstore.ErrCorrupt)):
 			err = rerr
 		case rerr != nil:
 			a = eventstore.Appended{Outcome: eventstore.Rejected}
@@ -320,6 +321,9 @@ func isStorage(err error) bool {
 
 // storageError is an error after which nothing is stored.
 func storageError(err error) error {
+	if errors.Is(err, eventstore.ErrCorrupt) {
+		return err
+	}
 	switch codeOf(err) {
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%w (%w)", eventstore.ErrFull, err)

@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
+)
+
+// maxProblems bounds what Verify returns.
+const maxProblems = 100
+
+// Verify reads a whole store and returns what is wrong with it, at most 100 sentences: damaged
+// pages and indexes, events that do not match their checksum, gaps in streams, commits without
+// their events and events without their commit. It can run while a service writes to the file. It
+// reads everything, about 100 MB per second.
+func Verify(ctx context.Context, path string) (problems []string, err error) {
+	db, err := openExisting(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return verify(ctx, db)
+}
+
+func verify(ctx context.Context, db *sql.DB) (problems []string, err error) {
+	// One transaction: what is appended meanwhile is not seen by halves.
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: verify: %w", err)
+	}
+	defer func() { err = errors.Join(err, ended(tx.Rollback())) }()
+	for _, q := range []struct{ says, query string }{
+		{"%s", "PRAGMA integrity_check(100)"},
+		{"stream %s has a gap", "SELECT stream FROM events GROUP BY stream HAVING min(version) <> 1 OR max(version) <> count(*)"},
+		{"stream %s has a commit whose events are not all there", `SELECT stream FROM commits c WHERE fenced = 0 AND last - first + 1 <>
+			(SELECT count(*) FROM events e WHERE e.stream = c.stream AND e.version BETWEEN c.first AND c.last AND e.commit_id = c.commit_id)`},
+		{"stream %s has an event without its commit", "SELECT stream FROM events e WHERE NOT EXISTS (SELECT 1 FROM commits c WHERE c.stream = e.stream AND c.commit_id = e.commit_id AND c.fenced = 0)"},
+	} {
+		found, err := texts(ctx, tx, q.query, maxProblems-len(problems))
+		if err != nil {
+			return problems, fmt.Errorf("sqlite: verify: %w", err)
+		}
+		for _, text := range found {
+			if text == "ok" { // integrity_check's word for nothing
+				continue
+			}
+			problems = append(problems, fmt.Sprintf(q.says, text))
+		}
+	}
+	damaged, err := verifyEvents(ctx, tx, maxProblems-len(problems))
+	return append(problems, damaged...), err
+}
+
+func texts(ctx context.Context, tx *sql.Tx, query string, limit int) (all []string, err error) {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for len(all) < limit && rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}
+
+// verifyEvents holds each event against its checksum.
+func verifyEvents(ctx context.Context, tx *sql.Tx, limit int) (problems []string, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM events ORDER BY position")
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: verify: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for len(problems) < limit && rows.Next() {
+		if _, err := scan(rows); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	return problems, rows.Err()
+}
+
+// Backup writes a copy of a store to a file that does not exist yet. The copy is one file,
+// complete by itself, as of one moment. A service may write to the store meanwhile.
+func Backup(ctx context.Context, path, to string) error { return copyTo(ctx, path, to, false) }
+
+// Restore makes a store from a backup, in a file that does not exist yet. A damaged backup is
+// refused with ErrCorrupt. The store begins a new epoch: a reader that goes on with a cursor from
+// before gets ErrEpoch, and so never misses what the backup lacks.
+func Restore(ctx context.Context, backup, path string) error { return copyTo(ctx, backup, path, true) }
+
+// copyTo copies a file through a temporary one beside the target.
+func copyTo(ctx context.Context, from, to string, newEpoch bool) (err error) {
+	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("sqlite: %s: %w: name a file that does not exist", to, errors.Join(os.ErrExist, err))
+	}
+	db, err := openExisting(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	part := to + ".part-" + rand.Text()[:8]
+	defer func() {
+		if rerr := os.Remove(part); err != nil && !errors.Is(rerr, os.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}()
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
+		return fmt.Errorf("sqlite: copy %s: %w", from, err)
+	}
+	if err := settle(ctx, part, newEpoch); err != nil {
+		return fmt.Errorf("sqlite: copy %s: %w", from, err)
+	}
+	// Not Rename: another process may have made the target by now.
+	if err := os.Link(part, to); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return nil
+}
+
+// settle checks a copy, gives it a new epoch if asked, and makes it durable.
+func settle(ctx context.Context, part string, newEpoch bool) (err error) {
+	db, err := sql.Open("sqlite", dsn(part, "", "DELETE"))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	problems, err := verify(ctx, db)
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %s (and %d more)", eventstore.ErrCorrupt, problems[0], len(problems)-1)
+	}
+	if newEpoch {
+		if _, err := db.ExecContext(ctx, "UPDATE meta SET epoch = ?", rand.Text()); err != nil {
+			return err
+		}
+	}
+	// VACUUM INTO does not sync what it wrote; any write with synchronous=FULL does.
+	_, err = db.ExecContext(ctx, "UPDATE meta SET fence = fence + 1")
+	return err
+}
+
+// openExisting opens a file for reading.
+func openExisting(path string) (*sql.DB, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("sqlite: %w", err)
+	case info.IsDir() || info.Size() == 0:
+		return nil, fmt.Errorf("sqlite: %s: %w: it is empty", path, eventstore.ErrCorrupt)
+	}
+	return sql.Open("sqlite", dsn(path, "mode=ro", ""))
+}
+
+// ended ignores that a transaction had ended already.
+func ended(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
