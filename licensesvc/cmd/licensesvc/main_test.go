@@ -353,7 +353,7 @@ func TestExitStatus(t *testing.T) {
 		{"a local data centre of files", []string{"serve", "--data", "x", "--listen", "127.0.0.1:0", "--local-dc", "dc1"}, 2, "--store cassandra"},
 		{"a data centre of files", []string{"serve", "--data", "x", "--remote-dc", "dc2"}, 2, "--store cassandra"},
 		{"nobody there", []string{"serve", "--data", "x", "--store", "cassandra", "--cassandra", "127.9.9.9", "--connect-for", "300ms"}, 1, "127.9.9.9"},
-		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules is not known"},
+		{"bad policies", []string{"serve", "--data", "x", "--policies", nobody}, 2, "rules: is not known"},
 		{"policies of a session", []string{"serve", "--data", "x", "--policies", session}, 2, "x-cassandra"},
 		{"an upstream that is no address", []string{"serve", "--data", "x", "--membership", "here", "--catalog", "http://x", "--keys", "http://x"}, 2, "--membership \"here\""},
 		{"bad plan", []string{"demo", "--plan", plan}, 2, plan},
