@@ -3,8 +3,10 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,15 +42,16 @@ type HTTPProxy struct {
 	_ struct{}
 }
 
-// HTTPRequest is a kind of request. {n} in path, headers and body is the request's
-// number, {id} its identity.
+// HTTPRequest is a kind of request. In path, headers and body {n} stands for the request's
+// number, {id} for its identity, and {key} for one of a number of keys.
 type HTTPRequest struct {
 	Name    string            `yaml:"name" doc:"kind of request in checks and reports"`
 	Share   int               `yaml:"share" doc:"how often, against the others; default 1"`
 	Method  string            `yaml:"method" doc:"default GET"`
-	Path    string            `yaml:"path" doc:"below base"`
-	Headers map[string]string `yaml:"headers" doc:"besides Baggage, which carries the identity"`
-	Body    string            `yaml:"body" doc:"what is sent"`
+	Path    string            `yaml:"path" doc:"below base; {n} is the request's number from 0, {id} its identity, {key} one of keys"`
+	Keys    int               `yaml:"keys" doc:"how many keys clients ask for: {key} is a number from 1 to keys, which the seed decides"`
+	Headers map[string]string `yaml:"headers" doc:"besides Baggage, which carries the identity; with {n}, {id} and {key}"`
+	Body    string            `yaml:"body" doc:"what is sent; with {n}, {id} and {key}"`
 
 	_ struct{}
 }
@@ -87,10 +90,31 @@ func (h *HTTP) checkRequests(c *checker) {
 		if !strings.HasPrefix(r.Path, "/") {
 			c.add(at+".path", "is %q: give a path that begins with /", r.Path)
 		}
+		for _, name := range placeholder.FindAllString(r.Path, -1) {
+			if !slices.Contains([]string{"{n}", "{id}", "{key}"}, name) {
+				c.add(at+".path", "holds %s: there are {n}, {id} and {key}", name)
+			}
+		}
+		switch uses := r.uses("{key}"); {
+		case r.Keys < 0:
+			c.add(at+".keys", "is %d: give 1 or more, or leave it out", r.Keys)
+		case uses && r.Keys == 0:
+			c.add(at+".keys", "is missing: say how many keys {key} stands for")
+		case !uses && r.Keys > 0:
+			c.add(at+".keys", "is %d, and nothing holds {key}", r.Keys)
+		}
 		if r.Share < 0 {
 			c.add(at+".share", "is %d: give 1 or more, or leave it out", r.Share)
 		}
 	}
+}
+
+var placeholder = regexp.MustCompile(`\{[^{}/]*\}`)
+
+// uses says whether the request holds a text that is filled in.
+func (r HTTPRequest) uses(text string) bool {
+	return strings.Contains(r.Path, text) || strings.Contains(r.Body, text) ||
+		slices.ContainsFunc(slices.Collect(maps.Values(r.Headers)), func(v string) bool { return strings.Contains(v, text) })
 }
 
 func (h *HTTP) checkProxies(c *checker) {

@@ -136,7 +136,12 @@ func (d *httpSystem) Send(ctx context.Context, n int) load.Sample {
 	r := pick(s.HTTP.Requests, chance)
 	sample := load.Sample{ID: fmt.Sprintf("%s-%d-%d", s.Name, s.Seed, n), Kind: r.Name, Means: load.Wrong}
 	sample.Trace = TraceID(chance)
-	answer, err := d.ask(ctx, r, sample, n)
+	key := ""
+	if r.Keys > 0 {
+		key = strconv.Itoa(1 + chance.IntN(r.Keys))
+	}
+	fill := strings.NewReplacer("{n}", strconv.Itoa(n), "{id}", sample.ID, "{key}", key)
+	answer, err := d.ask(ctx, r, sample, fill.Replace)
 	if err != nil {
 		sample.Outcome, sample.Detail = string(load.Wrong), err.Error()
 		return sample
@@ -177,8 +182,7 @@ type answered struct {
 	body   string
 }
 
-func (d *httpSystem) ask(ctx context.Context, r HTTPRequest, s load.Sample, n int) (answered, error) {
-	fill := strings.NewReplacer("{n}", strconv.Itoa(n), "{id}", s.ID).Replace
+func (d *httpSystem) ask(ctx context.Context, r HTTPRequest, s load.Sample, fill func(string) string) (answered, error) {
 	method := r.Method
 	if method == "" {
 		method = http.MethodGet

@@ -5,10 +5,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
@@ -110,6 +113,53 @@ func TestASystemThatIsDescribed(t *testing.T) {
 		if !c.fallback {
 			check(t, rep, "no answer was wrong", report.Failed)
 		}
+	}
+}
+
+// TestRequestsAreFilledIn: each request has its number and its identity, and asks for one of
+// the keys, the same in each run of a seed.
+func TestRequestsAreFilledIn(t *testing.T) {
+	asked := func() (paths map[string]int, all []string) {
+		var mu sync.Mutex
+		paths = map[string]int{}
+		system := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body) // Part of what was sent shows in the test.
+			mu.Lock()
+			defer mu.Unlock()
+			paths[r.URL.Path]++
+			all = append(all, r.Header.Get("X-Number")+" "+r.URL.Path+" "+string(body))
+		}))
+		defer system.Close()
+		s := parse(t, "name: keys\nseed: 4\nload: [{for: 10s, per_second: 1}]\nhttp:\n  base: "+system.URL+`
+  requests: [{name: look, method: POST, path: "/things/{key}", keys: 5, headers: {X-Number: "{n}"}, body: "{id} {key}"}]
+`)
+		injector, err := chaos.New(s.Plan(), chaos.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sys, err := scenario.HTTPTarget{}.Start(t.Context(), scenario.Setup{Scenario: s, Injector: injector})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 60 {
+			sys.Send(t.Context(), n)
+		}
+		if err := sys.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return paths, all
+	}
+	paths, all := asked()
+	if len(paths) != 5 || paths["/things/1"] == 0 || paths["/things/5"] == 0 {
+		t.Errorf("asked for %v", paths)
+	}
+	number, rest, _ := strings.Cut(all[7], " ")
+	path, body, _ := strings.Cut(rest, " ")
+	if number != "7" || body != "keys-4-7 "+strings.TrimPrefix(path, "/things/") {
+		t.Errorf("the eighth request is %q", all[7])
+	}
+	if _, again := asked(); !slices.Equal(all, again) {
+		t.Errorf("the same seed asked for other things:\n%q\n%q", all, again)
 	}
 }
 
