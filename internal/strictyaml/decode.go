@@ -124,11 +124,7 @@ func (d *Document) entries(n *yaml.Node, path string, known []string) ([]entry, 
 		if len(known) > 0 {
 			suggestion = "write its fields below it: " + strings.Join(known, ", ")
 		}
-		message := "is " + shown(n)
-		if path == "" {
-			message = "the " + d.format.Noun + " " + message
-		}
-		d.wrong(at(n), path, message, suggestion)
+		d.wrong(at(n), path, "is "+shown(n), suggestion)
 		return nil, false
 	}
 	var merged, own []entry
@@ -147,10 +143,10 @@ func (d *Document) entries(n *yaml.Node, path string, known []string) ([]entry, 
 		e := entry{name: k.Value, at: at(n.Content[i]), value: n.Content[i+1]}
 		switch {
 		case k.Kind != yaml.ScalarNode:
-			d.wrong(e.at, path, "a name is "+shown(k), "a name is plain text")
+			d.wrong(e.at, path, "has a name that is "+shown(k), "a name is plain text")
 			continue
 		case k.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 && k.ShortTag() == "!!null":
-			d.wrong(e.at, path, "a name is empty", "a name is plain text")
+			d.wrong(e.at, path, "has a name that is empty", "a name is plain text")
 			continue
 		case seen[e.name]:
 			d.wrong(e.at, Join(path, e.name), "is there twice", "keep one")

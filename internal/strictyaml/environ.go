@@ -41,6 +41,9 @@ func (d *Document) Override(prefix, key string, below any, environ []string) {
 		name := prefix + variable(strings.TrimPrefix(t.field, key+"."))
 		targets[name] = append(targets[name], t)
 	})
+	for _, several := range targets { // maps have no order
+		slices.SortFunc(several, func(a, b target) int { return strings.Compare(a.field, b.field) })
+	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		d.override(place{variable: name}, key, values[name], targets)
 	}

@@ -15,8 +15,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxBytes bounds a file, so that one that is none does not fill memory.
-const maxBytes = 1 << 20
+const (
+	// maxBytes bounds a file, so that one that is none does not fill memory.
+	maxBytes = 1 << 20
+	// maxProblems bounds what is reported of a file.
+	maxProblems = 100
+)
 
 // A Format says how one kind of file is read. It is plain data.
 type Format struct {
@@ -93,10 +97,13 @@ func (f Format) Parse(file string, text []byte) *Document {
 		d.add(at, Problem{Message: "the text is not UTF-8", Suggestion: "save the file as UTF-8"})
 		return d
 	}
-	d.lines = strings.Split(string(text), "\n")
+	d.lines = strings.Split(breaks.Replace(string(text)), "\n")
 	d.parse(withoutVersion(text))
 	return d
 }
+
+// breaks are what ends a line in YAML.
+var breaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func firstBad(line []byte) int {
 	for i := 0; i < len(line); {
@@ -156,7 +163,7 @@ func (d *Document) parse(text []byte) {
 	case err != nil:
 		d.syntax(err)
 	default:
-		d.add(at(&second), Problem{Message: "a second document begins here", Suggestion: fmt.Sprintf("keep one %s per file", d.format.Noun)})
+		d.add(at(&second), Problem{Message: "a second document begins here", Suggestion: "keep one per file"})
 	}
 }
 
@@ -208,8 +215,14 @@ func (d *Document) remedy(load *yaml.LoadError, where place) string {
 
 func at(n *yaml.Node) place { return place{line: max(1, n.Line), column: max(1, n.Column)} }
 
-// add reports a problem at a place.
+// add reports a problem at a place, but not more of them than anybody reads.
 func (d *Document) add(at place, p Problem) {
+	switch n := len(d.problems); {
+	case n > maxProblems:
+		return
+	case n == maxProblems:
+		p = Problem{Message: "here and below there are more problems than are shown", Suggestion: "correct those above first"}
+	}
 	p.File, p.Line, p.Column, p.Variable = d.file, at.line, at.column, at.variable
 	if at.variable == "" && at.line >= 1 && at.line <= len(d.lines) {
 		p.Excerpt = excerpt(d.lines[at.line-1], at.line, at.column)
@@ -220,6 +233,9 @@ func (d *Document) add(at place, p Problem) {
 // wrong reports that a field could not be read.
 func (d *Document) wrong(at place, field, message, suggestion string) {
 	d.unread[field] = true
+	if field == "" {
+		message = "the " + d.format.Noun + " " + message
+	}
 	d.add(at, Problem{Field: field, Message: message, Suggestion: suggestion})
 }
 

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 // Scope is something that a token's bearer may do.
@@ -40,32 +43,59 @@ type Grant struct {
 // Tokens knows who may do what. It is safe for concurrent use. Nil admits everybody.
 type Tokens struct{ grants []Grant }
 
-// NewTokens checks the grants; the error names every problem.
+// ErrTokens is the kind of the error about grants.
+var ErrTokens = errors.New("api: bad tokens")
+
+// NewTokens checks the grants; the error, which matches ErrTokens, names every problem.
 func NewTokens(grants []Grant) (*Tokens, error) {
-	var errs []error
+	if found := problems(grants); len(found) > 0 {
+		return nil, &strictyaml.Error{Kind: ErrTokens, Noun: "grants", Problems: found}
+	}
+	return &Tokens{grants: slices.Clone(grants)}, nil
+}
+
+// ParseTokens reads a list of grants from YAML or JSON text; file is its name in errors. The error
+// about the content, which matches ErrTokens, names every problem with its line.
+func ParseTokens(file string, text []byte) (*Tokens, error) {
+	d := strictyaml.Format{
+		Noun: "list of tokens", Kind: ErrTokens, Example: "[{actor: NAME, sha256: HASH, scopes: [read]}]",
+		Values: map[reflect.Type][]string{reflect.TypeFor[Scope](): {string(Read), string(Write), string(Admin)}},
+	}.Parse(file, text)
+	var grants []Grant
+	d.Decode(&grants)
+	d.Check(problems(grants)...)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return &Tokens{grants: grants}, nil
+}
+
+// problems are what is wrong with grants.
+func problems(grants []Grant) (found []strictyaml.Problem) {
+	add := func(field, message, suggestion string) {
+		found = append(found, strictyaml.Problem{Field: field, Message: message, Suggestion: suggestion})
+	}
 	if len(grants) == 0 {
-		errs = append(errs, errors.New("api: no token is granted anything: give at least one grant, or no tokens at all"))
+		add("", "no token is granted anything", "give at least one grant, or no tokens at all")
 	}
 	for i, g := range grants {
+		at := fmt.Sprintf("[%d].", i)
 		if g.Actor == "" {
-			errs = append(errs, fmt.Errorf("api: grants[%d].actor is empty: name the bearer", i))
+			add(at+"actor", "is empty", "name the bearer")
 		}
 		if b, err := hex.DecodeString(g.SHA256); err != nil || len(b) != sha256.Size {
-			errs = append(errs, fmt.Errorf("api: grants[%d].sha256 is no SHA-256 in hex: give the output of `printf %%s TOKEN | sha256sum`", i))
+			add(at+"sha256", "is no SHA-256 in hex", "give the output of `printf %s TOKEN | sha256sum`")
 		}
 		if len(g.Scopes) == 0 {
-			errs = append(errs, fmt.Errorf("api: grants[%d].scopes is empty: give some of %s, %s, %s", i, Read, Write, Admin))
+			add(at+"scopes", "is empty", fmt.Sprintf("give some of %s, %s, %s", Read, Write, Admin))
 		}
-		for _, s := range g.Scopes {
+		for j, s := range g.Scopes {
 			if s != Read && s != Write && s != Admin {
-				errs = append(errs, fmt.Errorf("api: grants[%d].scopes has %q: there are %s, %s, %s", i, s, Read, Write, Admin))
+				add(fmt.Sprintf("%sscopes[%d]", at, j), fmt.Sprintf("is %q", s), fmt.Sprintf("there are %s, %s, %s", Read, Write, Admin))
 			}
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return &Tokens{grants: slices.Clone(grants)}, nil
+	return found
 }
 
 type actorKey struct{}

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	restserver "github.com/backstay-go/backstay/clients/rest/server"
@@ -205,19 +204,12 @@ func (t tool) loadTokens(file string) (*api.Tokens, error) {
 	if file == "" {
 		return nil, nil
 	}
-	_, text, err := t.ReadFile(file)
+	shown, text, err := t.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("--tokens: %w", err)
 	}
-	var grants []api.Grant
-	if err := yaml.UnmarshalWithOptions(text, &grants, yaml.Strict()); err != nil {
-		return nil, cli.BadInput(fmt.Errorf("--tokens %s: %w", file, err))
-	}
-	tokens, err := api.NewTokens(grants)
-	if err != nil {
-		return nil, cli.BadInput(fmt.Errorf("--tokens %s: %w", file, err))
-	}
-	return tokens, nil
+	tokens, err := api.ParseTokens(shown, text)
+	return tokens, cli.BadInput(err)
 }
 
 func loadPolicies(file string, own map[string]resilience.Policy) (map[string]resilience.Policy, error) {
