@@ -31,6 +31,11 @@ func (s Severity) String() string {
 // MarshalText makes a severity readable in JSON and YAML.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText writes.
+func (s *Severity) UnmarshalText(text []byte) error {
+	return unmarshalName(s, text, "severity", Warning, Error)
+}
+
 // Finding is one thing that Check noticed. It is a value.
 type Finding struct {
 	Severity Severity `json:"severity"`

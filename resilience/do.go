@@ -16,6 +16,7 @@ type CallOption[T any] struct {
 	key      string
 	coalesce bool
 	dispose  func(T)
+	check    func(T) error
 }
 
 // Do runs the call under the guard's policies, in their fixed order. The error is
@@ -50,10 +51,41 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	return perform(&r, call, opts)
 }
 
+// Run is Do for a call without a value.
+func Run(ctx context.Context, on Caller, call func(context.Context) error, opts ...CallOption[struct{}]) error {
+	if call == nil {
+		return errNilCall
+	}
+	_, err := Do(ctx, on, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) }, opts...)
+	return err
+}
+
+// CheckResult judges values, as the classifier judges errors: an error that f returns
+// for a value is the attempt's error, as if the call had returned it. WithVerdict gives
+// it a verdict of its own; otherwise it is a Failure. The value is disposed of. F runs
+// where the call does and must be safe for concurrent use; its panic is the call's.
+func CheckResult[T any](f func(T) error) CallOption[T] { return CallOption[T]{check: f} }
+
+// checked is the call with a check of its value.
+func checked[T any](call func(context.Context) (T, error), check func(T) error, g *Guard, dispose func(T)) func(context.Context) (T, error) {
+	return func(ctx context.Context) (T, error) {
+		v, err := call(ctx)
+		if err != nil {
+			return v, err
+		}
+		if err := check(v); err != nil {
+			discard(g, v, dispose)
+			var zero T
+			return zero, err
+		}
+		return v, nil
+	}
+}
+
 // observed is perform with events at its beginning and end, whatever the end is.
 func observed[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
 	class := classOf(r.ctx, r.cfg.Criticality)
-	r.ctx = r.emit(&Event{Kind: CallStarted, Criticality: class})
+	r.ctx = r.cfg.emitStart(r.ctx, &Event{Kind: CallStarted, Criticality: class})
 	r.begin(r.cfg.guard.now())
 	r.fresh = true
 	err = errAbandoned // unless perform returns
@@ -87,6 +119,8 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 			}
 		case o.coalesce:
 			shares, key = true, o.key
+		case o.check != nil:
+			call = checked(call, o.check, r.cfg.guard, disposeOf(opts))
 		}
 	}
 	if remembers && r.cfg.Stale != nil && r.cfg.Stale.FreshFor > 0 {
@@ -197,7 +231,7 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 // emitStart emits that an attempt begins, and takes on the context that listeners
 // want. Nobody else may look at the attempt yet.
 func (a *attempt) emitStart() {
-	a.parent = a.cfg.emit(a.parent, &Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart})
+	a.parent = a.cfg.emitStart(a.parent, &Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart})
 }
 
 // emitEnd emits that an attempt has ended. Its context may be over by now.

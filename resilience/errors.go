@@ -26,7 +26,8 @@ var (
 
 // Refusal is the error of a call that was not started. It is made when the
 // refusing policy changes state, not when it refuses, so that refusing allocates
-// nothing. It matches ErrRefused and its kind.
+// nothing; all callers that are refused get the same one, so do not change its fields.
+// It matches ErrRefused and its kind.
 type Refusal struct {
 	// Dependency and Operation name what was called.
 	Dependency, Operation string
@@ -35,6 +36,7 @@ type Refusal struct {
 	// Until is when a call is worth trying again; the zero time if not known.
 	Until time.Time
 	text  string
+	kind  error // as By, and safe from whoever changes that
 	guard *Guard
 }
 
@@ -42,14 +44,14 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.text }
 
 // Is matches ErrRefused and the refusal's kind.
-func (r *Refusal) Is(target error) bool { return target == ErrRefused || target == r.By }
+func (r *Refusal) Is(target error) bool { return target == ErrRefused || target == r.kind }
 
 // RefusalOf returns the refusal in err's chain that the guard of the named dependency
 // made. The refusals of other guards, which a call met further down, are not looked at:
 // they are failures of what was called.
 func RefusalOf(err error, dependency string) (*Refusal, bool) {
 	for err != nil {
-		if r, ok := err.(*Refusal); ok && r.Dependency == dependency {
+		if r, ok := err.(*Refusal); ok && r.guard != nil && r.guard.name == dependency {
 			return r, true
 		}
 		switch u := err.(type) {
@@ -126,7 +128,7 @@ type refusals struct {
 func makeRefusals(g *Guard, operation string) refusals {
 	who := g.name + "/" + operation + ": "
 	make := func(by error, why string) *Refusal {
-		return &Refusal{Dependency: g.name, Operation: operation, By: by, guard: g, text: by.Error() + ": " + who + why}
+		return &Refusal{Dependency: g.name, Operation: operation, By: by, kind: by, guard: g, text: by.Error() + ": " + who + why}
 	}
 	return refusals{
 		forced:  make(ErrOpen, "the breaker is forced open, by breaker.mode or Force; calls go on once that is taken back"),
@@ -159,7 +161,7 @@ func (c *opConfig) refuseOpen(now *circuit) *Refusal {
 	if now.kind == BreakerHalfOpen {
 		why = "it is half-open and being probed; try again soon"
 	}
-	r := &Refusal{Dependency: c.dependency(), Operation: c.name, By: ErrOpen, Until: now.until, guard: c.guard,
+	r := &Refusal{Dependency: c.dependency(), Operation: c.name, By: ErrOpen, kind: ErrOpen, Until: now.until, guard: c.guard,
 		text: ErrOpen.Error() + ": " + c.dependency() + "/" + c.name + ": " + why}
 	c.open.Store(&openRefusal{circuit: now, refusal: r})
 	return r

@@ -2,6 +2,8 @@ package resilience
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,9 +20,10 @@ import (
 //   - context: the call's or attempt's that the event belongs to, also if another
 //     goroutine tells it; it may be done. The guard's own for what no call caused.
 //
-// The context that it returns for CallStarted and AttemptStarted is the one that
-// the call goes on with, so that spans nest; for other kinds it is ignored.
-// Returning nil means the context as given.
+// The context that it returns for CallStarted and AttemptStarted brings the values
+// that the call goes on with, so that spans nest; its deadline and its end are those
+// of the context as given. For other kinds it is ignored. Returning nil means the
+// context as given.
 type Listener interface {
 	Handle(ctx context.Context, e Event) context.Context
 }
@@ -110,3 +113,20 @@ func (s BreakerState) String() string {
 
 // MarshalText makes a state readable in JSON and YAML.
 func (s BreakerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (s *BreakerState) UnmarshalText(text []byte) error {
+	return unmarshalName(s, text, "breaker state", BreakerClosed, BreakerHalfOpen, BreakerOpen)
+}
+
+// unmarshalName sets to to the one among the values whose name is text.
+func unmarshalName[T fmt.Stringer](to *T, text []byte, what string, values ...T) error {
+	names := make([]string, len(values))
+	for i, v := range values {
+		if names[i] = v.String(); names[i] == string(text) {
+			*to = v
+			return nil
+		}
+	}
+	return fmt.Errorf("resilience: %s %q is none of %s", what, text, strings.Join(names, ", "))
+}

@@ -1,6 +1,10 @@
 package resilience
 
-import "time"
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
 
 // Source says where a result's value came from.
 type Source uint8
@@ -40,6 +44,11 @@ func (s Source) String() string {
 // MarshalText makes a source readable in JSON and YAML.
 func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText writes.
+func (s *Source) UnmarshalText(text []byte) error {
+	return unmarshalName(s, text, "source", Live, Hedge, Cache, Stale, Static)
+}
+
 // Result is the outcome of a guarded call: the value, and how it was come by. It
 // is a value; copies are independent as far as T is.
 type Result[T any] struct {
@@ -53,6 +62,38 @@ type Result[T any] struct {
 	// Nil for Live, Hedge and Cache.
 	Cause error
 	// Attempts is the number of times the call was started, hedges included. Zero:
-	// it was refused, or a remembered value was fresh.
+	// it was refused, or a remembered value was fresh. Of a coalesced call it is the
+	// number of the shared one's attempts by then.
 	Attempts int
+}
+
+// resultJSON is a Result as JSON; a cause is its text.
+type resultJSON[T any] struct {
+	Value    T             `json:"value"`
+	Source   Source        `json:"source"`
+	Age      time.Duration `json:"age_ns,omitempty"`
+	Cause    string        `json:"cause,omitempty"`
+	Attempts int           `json:"attempts"`
+}
+
+// MarshalJSON writes the cause as its text.
+func (r Result[T]) MarshalJSON() ([]byte, error) {
+	out := resultJSON[T]{Value: r.Value, Source: r.Source, Age: r.Age, Attempts: r.Attempts}
+	if r.Cause != nil {
+		out.Cause = r.Cause.Error()
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Of a cause only the text is left.
+func (r *Result[T]) UnmarshalJSON(text []byte) error {
+	var in resultJSON[T]
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	*r = Result[T]{Value: in.Value, Source: in.Source, Age: in.Age, Attempts: in.Attempts}
+	if in.Cause != "" {
+		r.Cause = errors.New(in.Cause)
+	}
+	return nil
 }

@@ -62,6 +62,26 @@ func (c *opConfig) emit(ctx context.Context, e *Event) context.Context {
 	return c.guard.emit(ctx, e)
 }
 
+// emitStart emits the beginning of a call or an attempt, and returns the context with
+// which it goes on.
+func (c *opConfig) emitStart(ctx context.Context, e *Event) context.Context {
+	next := c.emit(ctx, e)
+	if next.Done() != ctx.Done() {
+		return &listenersContext{Context: ctx, values: next}
+	}
+	return next
+}
+
+// listenersContext is a context with the values that a listener wants, and the end of
+// the one that it was given: a listener can't take the caller's deadline away.
+type listenersContext struct {
+	context.Context
+	values context.Context
+}
+
+// Value implements context.Context.
+func (c *listenersContext) Value(key any) any { return c.values.Value(key) }
+
 // refused emits a refusal and returns it as an error.
 func (r *run) refused(refusal *Refusal, hedged bool) error {
 	if s := r.cfg.guard.shadow.Load(); s != nil {

@@ -17,6 +17,7 @@ type Step[T any] struct {
 	value    T
 	err      error
 	panics   any
+	unwinds  bool // it panics with panics, which may be nil
 	takes    time.Duration
 	hangs    bool
 	stubborn bool
@@ -30,7 +31,7 @@ func Answer[T any](v T) Step[T] { return Step[T]{value: v, times: 1} }
 func Fail[T any](err error) Step[T] { return Step[T]{err: err, times: 1} }
 
 // Panic is a step that panics with v.
-func Panic[T any](v any) Step[T] { return Step[T]{panics: v, times: 1} }
+func Panic[T any](v any) Step[T] { return Step[T]{panics: v, unwinds: true, times: 1} }
 
 // Hang is a step that waits until its context ends, or until Release, and then
 // returns the context's error, or the zero value.
@@ -86,10 +87,18 @@ func (d *Dependency[T]) Release() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	select {
-	case <-d.released:
+	case <-d.releasedLocked():
 	default:
 		close(d.released)
 	}
+}
+
+// releasedLocked is closed by Release. The zero value makes it on demand.
+func (d *Dependency[T]) releasedLocked() chan struct{} {
+	if d.released == nil {
+		d.released = make(chan struct{})
+	}
+	return d.released
 }
 
 // Call is the guarded function: pass it to resilience.Do.
@@ -119,7 +128,7 @@ func (d *Dependency[T]) Call(ctx context.Context) (v T, err error) {
 			return v, err
 		}
 	}
-	if s.panics != nil {
+	if s.unwinds {
 		panic(s.panics)
 	}
 	v, err = s.value, s.err
@@ -138,7 +147,7 @@ func (d *Dependency[T]) begin(ctx context.Context) (s Step[T], n int, released c
 	d.running++
 	d.most = max(d.most, d.running)
 	if len(d.steps) == 0 {
-		return Fail[T](ErrScript), len(d.calls) - 1, d.released
+		return Fail[T](ErrScript), len(d.calls) - 1, d.releasedLocked()
 	}
 	s = d.steps[0]
 	if s.times > 0 && len(d.steps) > 1 {
@@ -146,7 +155,7 @@ func (d *Dependency[T]) begin(ctx context.Context) (s Step[T], n int, released c
 			d.steps = d.steps[1:]
 		}
 	}
-	return s, len(d.calls) - 1, d.released
+	return s, len(d.calls) - 1, d.releasedLocked()
 }
 
 func (d *Dependency[T]) end(n int, err error) {
