@@ -227,6 +227,16 @@ func (c *checker) what(r Rule) {
 		return
 	}
 	c.place(r, info)
+	c.parameters(info, w)
+	c.delay(info, w)
+	c.values(w)
+	if w.Kind == CQLError {
+		c.cqlError(w)
+	}
+}
+
+// parameters finds those that the kind needs and lacks, or does not take.
+func (c *checker) parameters(info KindInfo, w What) {
 	v := reflect.ValueOf(w)
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
@@ -245,12 +255,15 @@ func (c *checker) what(r Rule) {
 			c.add("what."+tag, "is negative")
 		}
 	}
+}
+
+// values finds parameters whose values can't be, whatever the kind.
+func (c *checker) values(w What) {
 	for i, peer := range w.Peers {
 		if peer == "" {
 			c.add(fmt.Sprintf("what.peers[%d]", i), "is empty; name a node, * for all others, or clients")
 		}
 	}
-	c.delay(info, w)
 	c.oneOf("what.at", w.At, "before", "after")
 	c.oneOf("what.direction", w.Direction, Downstream, Upstream, Both)
 	if w.At != "" && w.Direction != "" {
@@ -266,9 +279,6 @@ func (c *checker) what(r Rule) {
 	}
 	if w.RetryAfter > 0 && w.RetryAfter%time.Second != 0 {
 		c.add("what.retry_after", "is %v; the header has whole seconds", w.RetryAfter)
-	}
-	if w.Kind == CQLError {
-		c.cqlError(w)
 	}
 }
 

@@ -242,7 +242,8 @@ func (e *enumeration) cell(ctx context.Context, r *runs, i int) error {
 	}
 	got.Point, got.Fault = r.cells[i].Point, r.cells[i].Fault
 	r.cells[i], r.ran[i] = got, true
-	if r.done++; e.cfg.OnRun != nil {
+	r.done++
+	if e.cfg.OnRun != nil {
 		e.cfg.OnRun(r.done, len(r.rules), got)
 	}
 	return nil

@@ -86,7 +86,8 @@ func (t *Table) block(b *strings.Builder, protocol string) {
 				if c.Point != p || c.Fault != fault {
 					continue
 				}
-				if word = string(c.Means); !c.Happened {
+				word = string(c.Means)
+				if !c.Happened {
 					word = "(" + word + ")"
 				}
 			}
