@@ -31,7 +31,7 @@ func control(ctx context.Context, flags proxyFlags, out io.Writer) (err error) {
 		return cli.Failed(err)
 	}
 	defer func() {
-		if e := api.Close(); e != nil && err == nil {
+		if e := end("proxies", api.Close); e != nil && err == nil {
 			err = cli.Failed(e)
 		}
 	}()

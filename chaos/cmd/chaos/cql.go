@@ -121,7 +121,7 @@ func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Conf
 	<-ctx.Done()
 	chosen := injector.Stats().ByRule
 	injector.Stop()
-	if err := proxy.Close(); err != nil {
+	if err := end(f.dependency, proxy.Close); err != nil {
 		return cli.Failed(err)
 	}
 	s := proxy.Stats()

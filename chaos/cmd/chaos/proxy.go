@@ -180,7 +180,7 @@ func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pag
 	fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, proxy.Addr(), cfg.Upstream)
 	<-ctx.Done()
 	injector.Stop()
-	if err := proxy.Close(); err != nil {
+	if err := end(cfg.Dependency, proxy.Close); err != nil {
 		return cli.Failed(err)
 	}
 	s := proxy.Stats()
