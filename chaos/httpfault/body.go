@@ -2,9 +2,7 @@ package httpfault
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"syscall"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
@@ -221,7 +219,7 @@ func (c *cut) lost(call chaos.Call) error {
 	switch c.fault.What.Kind {
 	case chaos.Reset:
 		err := c.fault.Err(call)
-		err.Err = fmt.Errorf("read tcp: %w", syscall.ECONNRESET)
+		err.Err = reset()
 		return err
 	case chaos.Drop:
 		err := c.fault.Err(call)

@@ -39,7 +39,7 @@ func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 		for _, f := range course.after {
 			d.tell(f)
 		}
-		w = l
+		w = expose(l)
 		defer l.end()
 	}
 	if len(course.body) == 0 {
@@ -47,7 +47,7 @@ func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 		return
 	}
 	s := &spoiled{ResponseWriter: w, damage: d.damage(course.body)}
-	next.ServeHTTP(s, r)
+	next.ServeHTTP(expose(s), r)
 	s.end()
 }
 

@@ -1,9 +1,11 @@
 package httpfault
 
 import (
-	"fmt"
+	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -67,7 +69,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if len(course.body) == 0 {
+	if len(course.body) == 0 || !hasBody(r, resp.StatusCode) {
 		return resp, nil
 	}
 	body, length := spoilBody(resp.Body, resp.ContentLength, d.damage(course.body))
@@ -98,22 +100,43 @@ func (d decided) refusal(f chaos.Fault, r *http.Request) (*http.Response, error)
 	case chaos.Reset:
 		err.Err = reset()
 	case chaos.Refuse:
-		err.Err = fmt.Errorf("dial tcp: %w", syscall.ECONNREFUSED)
+		err.Err = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	case chaos.Drop:
 		err.Err = io.EOF
 	case chaos.TLSFailure:
-		err.Err = fmt.Errorf("remote error: tls: handshake failure")
+		err.Err = &net.OpError{Op: "remote error", Err: tls.AlertError(handshakeFailure)}
 	}
 	return nil, err
 }
 
-func reset() error { return fmt.Errorf("read tcp: %w", syscall.ECONNRESET) }
+// handshakeFailure is the alert of that name in TLS (RFC 8446, section 6.2).
+const handshakeFailure = 40
 
+// reset is the error of a connection that is reset while an answer is read.
+func reset() error {
+	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+}
+
+// hasBody says whether an answer has a body that faults could act on. What is switched to
+// another protocol has none.
+func hasBody(r *http.Request, status int) bool {
+	return r.Method != http.MethodHead && status >= http.StatusOK && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// answer is an answer as a server would give it: without a body where there can't be one.
 func answer(r *http.Request, f chaos.Fault, status int) *http.Response {
 	text := body(f)
 	resp := &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text)), Request: r,
+		Header: http.Header{}, Body: http.NoBody, Request: r,
+	}
+	if hasBody(r, status) {
+		resp.Body = io.NopCloser(strings.NewReader(text))
+	}
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		resp.ContentLength = int64(len(text))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(text)))
+		resp.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	}
 	headers(resp.Header, f)
 	return resp

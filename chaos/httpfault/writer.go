@@ -15,9 +15,10 @@ import (
 type lateWriter struct {
 	http.ResponseWriter
 	decided
-	faults []chaos.Fault
-	held   bool
-	lost   chaos.Kind // how the answer is lost; empty: it is not
+	faults   []chaos.Fault
+	held     bool
+	lost     chaos.Kind // how the answer is lost; empty: it is not
+	hijacked bool       // the handler has taken the connection
 }
 
 func (l *lateWriter) hold() {
@@ -62,6 +63,9 @@ func (l *lateWriter) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
 // end is called when the handler has ended.
 func (l *lateWriter) end() {
+	if l.hijacked {
+		return
+	}
 	if l.hold(); l.lost != "" {
 		hangUp(l.ResponseWriter, l.lost == chaos.Reset)
 	}
@@ -70,12 +74,17 @@ func (l *lateWriter) end() {
 // spoiled is a ResponseWriter whose body is damaged.
 type spoiled struct {
 	http.ResponseWriter
-	damage *damage
-	wrote  bool
+	damage   *damage
+	wrote    bool
+	hijacked bool // the handler has taken the connection
 }
 
 func (s *spoiled) WriteHeader(status int) {
 	if s.wrote {
+		return
+	}
+	if status < http.StatusOK && status != http.StatusSwitchingProtocols {
+		s.ResponseWriter.WriteHeader(status) // one of several
 		return
 	}
 	s.wrote = true
@@ -123,6 +132,9 @@ func (s *spoiled) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // end is called when the handler has ended.
 func (s *spoiled) end() {
+	if s.hijacked {
+		return
+	}
 	if !s.wrote {
 		s.WriteHeader(http.StatusOK)
 	}
