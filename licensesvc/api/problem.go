@@ -99,7 +99,7 @@ func refusedStatus(c license.Code) int {
 		return http.StatusNotFound
 	case license.MembershipUnknown, license.MembershipSuspended, license.PlanWithoutDownload, license.TitleNotOffline:
 		return http.StatusForbidden
-	case license.Invalid:
+	case license.Invalid, license.IDTaken:
 		return http.StatusUnprocessableEntity
 	}
 	return http.StatusConflict

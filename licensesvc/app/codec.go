@@ -47,7 +47,7 @@ func (s *Service) encode(c *command, events []license.Event) ([]eventstore.Event
 			return nil, fmt.Errorf("app: %w", err)
 		}
 		stored[i].Occurred, stored[i].Recorded = e.When(), c.at
-		stored[i].Cause, stored[i].Correlation = c.name, c.key
+		stored[i].Cause, stored[i].Correlation = c.Name, c.Key
 		stored[i].Trace, stored[i].Actor = c.meta.Trace, c.meta.Actor
 	}
 	return stored, nil

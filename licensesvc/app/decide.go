@@ -43,6 +43,8 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 			// The commit was closed while nobody knew what became of it; it is decided
 			// anew, under another id.
 			err = w.reload(ctx)
+		case errors.Is(err, eventstore.ErrMismatch):
+			return Answer{}, c.keyTaken("this Idempotency-Key was used for the same command with another content", w.now.version)
 		default:
 			return Answer{}, err
 		}
@@ -54,6 +56,11 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 		return Answer{}, errClosed
 	}
 	return Answer{}, fmt.Errorf("%w: decided %d times, and each time another command of the member came first", errBusy, maxAttempts)
+}
+
+// keyTaken is the refusal of a command whose key belongs to another content.
+func (c *command) keyTaken(detail string, version int64) error {
+	return &Refused{Refusal: &license.Refusal{Code: license.IDTaken, Detail: detail + "; use another key for another request"}, DecidedOn: c.on, Version: version}
 }
 
 // work is a command that is being decided, again and again if need be.
@@ -74,7 +81,7 @@ type work struct {
 // newest.
 func (w *work) begin(ctx context.Context) error {
 	var remembered bool
-	if w.now, remembered = w.service.states.get(Stream(w.command.member)); remembered {
+	if w.now, remembered = w.service.states.get(Stream(w.command.Member)); remembered {
 		return nil
 	}
 	return w.reload(ctx)
@@ -82,7 +89,7 @@ func (w *work) begin(ctx context.Context) error {
 
 // reload reads what is new.
 func (w *work) reload(ctx context.Context) (err error) {
-	w.now, err = w.service.load(ctx, w.command.member)
+	w.now, err = w.service.load(ctx, w.command.Member)
 	w.fresh = true
 	return err
 }
@@ -120,14 +127,15 @@ func (w *work) append(ctx context.Context, n int, d license.Decision) (eventstor
 	if err != nil {
 		return eventstore.Appended{}, err
 	}
-	return w.service.commit(ctx, eventstore.Commit{ID: w.command.commit(n), Stream: Stream(w.command.member), Expected: w.now.version, Events: stored})
+	return w.service.commit(ctx, eventstore.Commit{
+		ID: w.command.commit(n), Content: w.command.fingerprint(), Stream: Stream(w.command.Member), Expected: w.now.version, Events: stored})
 }
 
 // follow takes on what came first. There may be more of it than one answer holds.
 func (w *work) follow(ctx context.Context, done eventstore.Appended) (err error) {
 	w.lost++
 	w.fresh = true
-	if w.now, err = w.service.fold(w.command.member, w.now, done.Events); err != nil || w.now.version == done.Version {
+	if w.now, err = w.service.fold(w.command.Member, w.now, done.Events); err != nil || w.now.version == done.Version {
 		return err
 	}
 	return w.reload(ctx)
@@ -160,9 +168,9 @@ func (s *Service) applied(ctx context.Context, c *command, before folded, d lice
 	var err error
 	// A commit that had been stored before may lie further back, or ahead.
 	if done.Repeated || done.Version != before.version+int64(len(d.Events)) {
-		after, err = s.load(ctx, c.member)
+		after, err = s.load(ctx, c.Member)
 	} else {
-		after, err = s.fold(c.member, before, done.Events)
+		after, err = s.fold(c.Member, before, done.Events)
 	}
 	if err != nil {
 		return Answer{}, err

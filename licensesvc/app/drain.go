@@ -77,9 +77,9 @@ func (s *Service) keep(ctx context.Context, e journal.Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	name := k.Name
-	c := &command{member: k.Member, name: name, key: k.Key, meta: k.Meta, at: s.now()}
+	c := &command{identity: k.identity, license: k.Object, meta: k.Meta, at: s.now()}
 	if k.Promise != nil {
-		c.name, c.license, c.on = "promise", k.Promise.License, slices.Clone(k.Promise.Basis)
+		c.identity, c.license, c.on = k.promised(), k.Promise.License, slices.Clone(k.Promise.Basis)
 	}
 	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
 	var refused *Refused

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"time"
 	"unicode/utf8"
 )
 
@@ -17,17 +16,6 @@ const (
 // licenseID is the id of the license that a request makes. It follows from the
 // member and the client's key, so that the same request finds it again.
 func licenseID(member, key string) string { return "lic-" + digest("license", member, key) }
-
-// commit names an append. The first one follows from the client's key, so that the same
-// request finds it again. A command that decides anew is another commit; its id is of
-// this time alone: if it followed from the key too, a store that closes commits for a
-// while would use up all that a command can have, and it could never be stored.
-func (c *command) commit(attempt int) string {
-	if attempt == 0 {
-		return digest("commit", c.member, c.name, c.key, "0")
-	}
-	return digest("commit", c.member, c.name, c.key, fmt.Sprint(attempt), fmt.Sprint(time.Now().UnixNano()))
-}
 
 func digest(parts ...string) string {
 	h := sha256.New()

@@ -23,10 +23,8 @@ const keptVersion = 1
 
 // kept is a command that the store will get later. One of the last four is set.
 type kept struct {
-	Version  int                     `json:"v"`
-	Member   string                  `json:"member"`
-	Name     string                  `json:"name"`
-	Key      string                  `json:"key"`
+	Version int `json:"v"`
+	identity
 	Meta     Meta                    `json:"meta"`
 	Promise  *license.Promise        `json:"promise,omitempty"`
 	Play     *license.ReportPlay     `json:"play,omitempty"`
@@ -57,7 +55,15 @@ func (k kept) id() string {
 	if k.Promise != nil {
 		return k.Promise.License
 	}
-	return digest("kept", k.Member, k.Name, k.Key)
+	return k.entry()
+}
+
+// promised is the identity under which a promise is stored: the request that it answered may be
+// under way still.
+func (k kept) promised() identity {
+	i := k.identity
+	i.Name = "promise"
+	return i
 }
 
 func parseKept(b []byte) (kept, error) {
@@ -73,7 +79,7 @@ func parseKept(b []byte) (kept, error) {
 
 // put makes a command durable in the journal.
 func (s *Service) put(ctx context.Context, c *command, k kept) error {
-	k.Version, k.Member, k.Name, k.Key, k.Meta = keptVersion, c.member, c.name, c.key, c.meta
+	k.Version, k.identity, k.Meta = keptVersion, c.identity, c.meta
 	b, err := json.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("app: %w", err)
@@ -98,19 +104,18 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 			return Answer{}, fmt.Errorf("app: journal entry %s: %w", e.ID, err)
 		}
 		if k.Promise.Device != want.Device || k.Promise.Title.ID != want.Title.ID {
-			return Answer{}, &Refused{Refusal: &license.Refusal{Code: license.IDTaken,
-				Detail: "this Idempotency-Key was used for another device or title; use another key for another request"}, DecidedOn: c.on}
+			return Answer{}, c.keyTaken("this Idempotency-Key was used for another device or title", 0)
 		}
 		c.on = slices.Clone(k.Promise.Basis)
 		return s.promised(c, *k.Promise, Answer{Repeated: true})
 	}
-	now, ok := s.states.get(Stream(c.member))
+	now, ok := s.states.get(Stream(c.Member))
 	if ok {
 		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}
-	state := s.withPending(now.state, c.member, c.at)
+	state := s.withPending(now.state, c.Member, c.at)
 	d, refusal, err := s.decide(state, func(license.State) (license.Command, error) { return want, nil })
 	switch {
 	case err != nil:
@@ -135,12 +140,12 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 
 // promised makes the answer of a promise that is in the journal.
 func (s *Service) promised(c *command, p license.Promise, a Answer) (Answer, error) {
-	b, err := json.Marshal(kept{Version: keptVersion, Member: c.member, Name: c.name, Key: c.key, Meta: c.meta, Promise: &p})
+	b, err := json.Marshal(kept{Version: keptVersion, identity: c.identity, Meta: c.meta, Promise: &p})
 	if err != nil {
 		return Answer{}, fmt.Errorf("app: %w", err)
 	}
 	a.Token, err = s.signer.Sign(token.Claims{
-		Member: c.member, License: p.License, Device: p.Device, Title: p.Title.ID, Issued: p.At, Expires: p.Until, Promise: b,
+		Member: c.Member, License: p.License, Device: p.Device, Title: p.Title.ID, Issued: p.At, Expires: p.Until, Promise: b,
 	})
 	if err != nil {
 		return Answer{}, err
@@ -200,7 +205,7 @@ func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) 
 	case k.Member != member || k.Promise == nil:
 		return Answer{}, fmt.Errorf("%w: it belongs to another member", ErrToken)
 	}
-	c := &command{member: member, name: "promise", key: k.Key, license: k.Promise.License, meta: meta, at: s.now(), on: slices.Clone(k.Promise.Basis)}
+	c := &command{identity: k.promised(), license: k.Promise.License, meta: meta, at: s.now(), on: slices.Clone(k.Promise.Basis)}
 	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)

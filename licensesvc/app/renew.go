@@ -30,12 +30,12 @@ func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
-	c := &command{member: in.Member, name: "renew", key: in.Key, license: in.License, meta: in.Meta, at: s.now()}
+	c := &command{identity: identity{Member: in.Member, Name: "renew", Object: in.License, Key: in.Key}, license: in.License, meta: in.Meta, at: s.now()}
 	err := s.settle(ctx, in.Member)
 	if err != nil {
 		return Answer{}, c.storeUnavailable(err)
 	}
-	want := license.Renew{License: in.License, At: c.at, Request: digest("renew", in.Member, in.Key)}
+	want := license.Renew{License: in.License, At: c.at, Request: c.report()}
 	asked := false
 	answer, err := s.run(ctx, c, func(state license.State) (license.Command, error) {
 		l, ok := state.License(in.License)

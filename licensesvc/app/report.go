@@ -30,7 +30,7 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
 		return Answer{}, err
 	}
-	report := digest("play", in.Member, in.Key)
+	report := c.report()
 	if !in.Occurred.IsZero() {
 		return s.report(ctx, c, kept{Play: &license.ReportPlay{License: in.License, Report: report, Occurred: in.Occurred, At: c.at}})
 	}
@@ -69,7 +69,7 @@ func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) 
 		return Answer{}, err
 	}
 	return s.report(ctx, c, kept{Download: &license.ReportDownload{
-		License: in.License, Report: digest("download", in.Member, in.Key), Occurred: in.occurred(c), At: c.at}})
+		License: in.License, Report: c.report(), Occurred: in.occurred(c), At: c.at}})
 }
 
 // Release gives a license back.
@@ -91,6 +91,7 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 		return Answer{}, &InputError{"reason", "is empty: say why, the member will be told"}
 	}
 	c := s.reported("revoke", in)
+	c.Content = contentOf(reason)
 	answer, err := s.decided(ctx, c, license.Revoke{License: in.License, Reason: reason, At: c.at})
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)
@@ -99,7 +100,11 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 }
 
 func (s *Service) reported(name string, in ReportInput) *command {
-	return &command{member: in.Member, name: name, key: in.Key, license: in.License, meta: in.Meta, at: s.now()}
+	c := &command{identity: identity{Member: in.Member, Name: name, Object: in.License, Key: in.Key}, license: in.License, meta: in.Meta, at: s.now()}
+	if !in.Occurred.IsZero() {
+		c.Content = contentOf(in.Occurred.UTC().Format(time.RFC3339Nano))
+	}
+	return c
 }
 
 func (in ReportInput) occurred(c *command) time.Time {
@@ -125,7 +130,7 @@ func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error
 		return Answer{}, c.storeUnavailable(err)
 	}
 	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
-	if now, ok := s.states.get(Stream(c.member)); ok {
+	if now, ok := s.states.get(Stream(c.Member)); ok {
 		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
 		a.License, _ = now.state.License(c.license)
 	} else {
@@ -143,7 +148,7 @@ func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error
 
 // decided runs a command that needs nothing but the store.
 func (s *Service) decided(ctx context.Context, c *command, want license.Command) (Answer, error) {
-	if err := s.settle(ctx, c.member); err != nil {
+	if err := s.settle(ctx, c.Member); err != nil {
 		return Answer{}, err
 	}
 	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, nil)

@@ -38,7 +38,8 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
-	c := &command{member: in.Member, name: "request", key: in.Key, license: licenseID(in.Member, in.Key), meta: in.Meta, at: s.now()}
+	c := &command{identity: identity{Member: in.Member, Name: "request", Key: in.Key, Content: contentOf(in.Device, in.Title)},
+		license: licenseID(in.Member, in.Key), meta: in.Meta, at: s.now()}
 	if err := s.room(c); err != nil {
 		return Answer{}, err
 	}
@@ -64,7 +65,12 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	if err != nil {
 		return Answer{}, err
 	}
-	if key == nil { // Answered before: the same key again.
+	switch {
+	case answer.License.Device != in.Device || answer.License.Title != title.ID:
+		return Answer{}, c.keyTaken("this Idempotency-Key was used for another device or title", answer.Version)
+	case !mayPlay(answer, member): // Answered before, and the license ended since.
+		return answer, nil
+	case key == nil: // Answered before: the same key again.
 		if err := fetch(license.Decision{}); err != nil {
 			return Answer{}, err
 		}
@@ -74,6 +80,12 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	return answer, nil
 }
 
+// mayPlay says whether a content key may be handed out: the license is in force, and the member
+// is not suspended.
+func mayPlay(a Answer, m license.Member) bool {
+	return (a.Status == license.StatusActive || a.Status == license.StatusProvisional) && m.Status == license.MemberActive
+}
+
 // request decides on the store, within what time a promise leaves.
 func (s *Service) request(ctx context.Context, c *command, want license.Request, fetch func(license.Decision) error) (Answer, error) {
 	if deadline, ok := ctx.Deadline(); ok {
@@ -81,7 +93,7 @@ func (s *Service) request(ctx context.Context, c *command, want license.Request,
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
 	}
-	if err := s.settle(ctx, c.member); err != nil {
+	if err := s.settle(ctx, c.Member); err != nil {
 		return Answer{}, err
 	}
 	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, fetch)
@@ -103,7 +115,7 @@ func (s *Service) ask(ctx context.Context, c *command, plan func(context.Context
 	var title resilience.Result[upstream.Title]
 	var noMember, noTitle error
 	var wg sync.WaitGroup
-	wg.Go(func() { member, noMember = plan(ctx, c.member) })
+	wg.Go(func() { member, noMember = plan(ctx, c.Member) })
 	wg.Go(func() { title, noTitle = s.upstream.Title(ctx, titleID) })
 	wg.Wait()
 	switch {

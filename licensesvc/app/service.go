@@ -141,12 +141,11 @@ type Meta struct {
 
 // command is a command on its way.
 type command struct {
-	member string
-	// name and key make the commit's id; license is what the command is about.
-	name, key, license string
-	meta               Meta
-	at                 time.Time
-	on                 []license.Basis
+	identity
+	license string // that the command is about, or makes
+	meta    Meta
+	at      time.Time
+	on      []license.Basis
 }
 
 // now is the time as it is recorded.

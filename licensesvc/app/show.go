@@ -26,7 +26,7 @@ func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err := checkID("member", member); err != nil {
 		return View{}, err
 	}
-	c := &command{member: member, name: "show", at: s.now()}
+	c := &command{identity: identity{Member: member, Name: "show"}, at: s.now()}
 	now, err := s.view(ctx, c)
 	if err != nil {
 		return View{}, err
@@ -39,7 +39,7 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
 		return Answer{}, err
 	}
-	c := &command{member: member, name: "show", license: id, at: s.now()}
+	c := &command{identity: identity{Member: member, Name: "show"}, license: id, at: s.now()}
 	now, err := s.view(ctx, c)
 	if err != nil {
 		return Answer{}, err
@@ -52,8 +52,8 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 }
 
 func (s *Service) view(ctx context.Context, c *command) (folded, error) {
-	remembered, ok := s.states.get(Stream(c.member))
-	now, source, err := s.readOn(ctx, c.member, remembered, eventstore.ForDisplay)
+	remembered, ok := s.states.get(Stream(c.Member))
+	now, source, err := s.readOn(ctx, c.Member, remembered, eventstore.ForDisplay)
 	switch {
 	case err == nil:
 		c.shownBy(source)
@@ -67,7 +67,7 @@ func (s *Service) view(ctx context.Context, c *command) (folded, error) {
 		now = remembered
 		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(remembered.at))
 	}
-	now.state = s.withPending(now.state, c.member, c.at)
+	now.state = s.withPending(now.state, c.Member, c.at)
 	return now, nil
 }
 
@@ -97,7 +97,7 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
 		return Story{}, err
 	}
-	c := &command{member: member, name: "explain", license: id, at: s.now()}
+	c := &command{identity: identity{Member: member, Name: "explain"}, license: id, at: s.now()}
 	var story Story
 	var state license.State
 	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
