@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,10 +24,9 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// TestTheSessionsBreakerSeesASilentCluster sends requests to a service whose Cassandra
-// cluster answers nothing any more. An outer guard with a shorter deadline would hide every
-// hang from the breaker of the session.
-func TestTheSessionsBreakerSeesASilentCluster(t *testing.T) {
+// onScripted starts a service whose events are in a scripted Cassandra cluster.
+func onScripted(t *testing.T) (*service.Instance, *cqltest.Cluster) {
+	t.Helper()
 	ctx := t.Context()
 	must := func(err error) {
 		t.Helper()
@@ -44,23 +45,31 @@ func TestTheSessionsBreakerSeesASilentCluster(t *testing.T) {
 		Columns: []cqltest.Column{{Name: "next", Type: datatype.Bigint}, {Name: "events", Type: datatype.Bigint}}, Answer: func(r *cqltest.Request) { r.Rows() }})
 	servers, err := server.Start(ctx, server.Config{})
 	must(err)
-	defer func() { must(servers.Shutdown(context.WithoutCancel(ctx))) }()
+	t.Cleanup(func() { must(servers.Shutdown(context.WithoutCancel(ctx))) })
 	observed, err := observe.Start(ctx, "test", func(string) string { return "" })
 	must(err)
-	defer func() { must(observed.Shutdown(context.WithoutCancel(ctx))) }()
+	t.Cleanup(func() { must(observed.Shutdown(context.WithoutCancel(ctx))) })
 	in, err := service.Start(ctx, service.Config{
 		Listen: "127.0.0.1:0", Data: t.TempDir(), Observed: observed, Log: slog.New(slog.DiscardHandler),
 		Membership: servers.URL("membership"), Catalog: servers.URL("catalog"), Keys: servers.URL("key-service"),
 		Store: service.Cassandra{Client: client.Config{Hosts: cluster.Hosts(), Port: cluster.Port(), Keyspace: "ks", LocalDC: "dc1"}},
 	})
 	must(err)
-	defer func() { must(in.Shutdown(context.WithoutCancel(ctx))) }()
+	t.Cleanup(func() { must(in.Shutdown(context.WithoutCancel(ctx))) })
+	return in, cluster
+}
+
+// TestTheSessionsBreakerSeesASilentCluster sends requests to a service whose Cassandra
+// cluster answers nothing any more. An outer guard with a shorter deadline would hide every
+// hang from the breaker of the session.
+func TestTheSessionsBreakerSeesASilentCluster(t *testing.T) {
+	in, cluster := onScripted(t)
 	guard := in.Guards()[0]
 	if guard.Name() != app.EventStore {
 		t.Fatalf("the first guard is that of %s", guard.Name())
 	}
 	cluster.Silence(true)
-	asking, stop := context.WithCancel(ctx)
+	asking, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	// The driver closes at once if its connections are gone, and else waits for them.
 	defer cluster.Stop()
@@ -91,6 +100,67 @@ func TestTheSessionsBreakerSeesASilentCluster(t *testing.T) {
 		case <-deadline.C:
 			t.Fatalf("the cluster answers nothing, and the breaker did not open: %+v", guard.Snapshot())
 		case <-tick.C:
+		}
+	}
+}
+
+// TestAFileSetsThePolicyOfACassandraStore as it does that of a file: one section, whose
+// operations are the store's.
+func TestAFileSetsThePolicyOfACassandraStore(t *testing.T) {
+	in, _ := onScripted(t)
+	if err := in.Update(service.Policies(service.Cassandra{}.Policy())); err != nil {
+		t.Errorf("the service's own policies: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "policies.yaml")
+	const text = `guards:
+  event-store:
+    bulkhead: {limit: 33}
+    breaker: {}
+    default: {timeout: 900ms}
+    operations:
+      schema: {timeout: 30s}
+      append: {timeout: 700ms}
+      write: {timeout: 900ms, attempt_timeout: 400ms, idempotent: true}
+      read: {timeout: 900ms, attempt_timeout: ATTEMPT, idempotent: true}
+      settle: {timeout: 900ms, idempotent: true}
+      show: {timeout: 900ms, attempt_timeout: 400ms, idempotent: true}
+`
+	if err := os.WriteFile(file, []byte(strings.Replace(text, "ATTEMPT", "300ms", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := in.OpenPolicies(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := set.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for i, g := range in.Guards()[:2] { // Both guards of the session.
+		if limit := g.Snapshot().Limit; limit != 33 {
+			t.Errorf("guard %d, %s, has the limit %d, want 33", i, g.Name(), limit)
+		}
+	}
+	if got := in.Guards()[0].Policy().Operations[cassandra.ProfileRead].AttemptTimeout; got != 300*time.Millisecond {
+		t.Errorf("an attempt of a read has %s", got)
+	}
+	for _, c := range []struct{ text, says string }{
+		{strings.Replace(text, "read: {timeout: 900ms, attempt_timeout: ATTEMPT", "read: {timeout: 5s, attempt_timeout: 4s", 1), "would never see an attempt time out"},
+		{"guards: {event-store: {bulkhead: {limit: 3}, default: {timeout: 1s}, operations: {load: {timeout: 1s}}}}\n", "append, read, schema, settle, show, write"},
+		{"x-cassandra: {main: {profiles: {}}}\n", "guards.event-store"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if set, err := in.OpenPolicies(file); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("want %q, have %v", c.says, err)
+			if err == nil {
+				_ = set.Close() // The test has failed.
+			}
+		}
+		if limit := in.Guards()[0].Snapshot().Limit; limit != 33 {
+			t.Errorf("what was refused made the limit %d", limit)
 		}
 	}
 }

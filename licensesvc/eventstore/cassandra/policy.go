@@ -70,6 +70,7 @@ func Policy() resilience.Policy {
 	for name, profile := range Profiles() {
 		p.Operations[name] = profile.OperationPolicy
 	}
+	p.Default = p.Operations[ProfileRead]
 	return p
 }
 
@@ -80,7 +81,8 @@ func Configured(cfg client.Config, p resilience.Policy) client.Config {
 	return cfg
 }
 
-// withPolicy splits a policy into profiles and what they share.
+// withPolicy splits a policy into profiles and what they share. Its default is for operations
+// that it does not name; every profile is named.
 func withPolicy(profiles map[string]client.Profile, p resilience.Policy) (map[string]client.Profile, resilience.Policy) {
 	profiles = maps.Clone(profiles)
 	for name, op := range p.Operations {
@@ -134,10 +136,11 @@ func (s *Store) Guards() []*resilience.Guard {
 // Policy implements eventstore.GuardedStore. Its operations are the profiles.
 func (s *Store) Policy() resilience.Policy {
 	p := s.session.Guard().Policy()
-	p.Operations, p.Default = map[string]resilience.OperationPolicy{}, resilience.OperationPolicy{}
+	p.Operations = map[string]resilience.OperationPolicy{}
 	for name, profile := range s.session.Profiles() {
 		p.Operations[name] = profile.OperationPolicy
 	}
+	p.Default = p.Operations[ProfileRead]
 	return p
 }
 
