@@ -71,8 +71,11 @@ func (b *Balancer) Update(addresses []string) error {
 	var bases []*url.URL
 	for _, address := range addresses {
 		u, err := url.Parse(address)
+		if err == nil { // one form of each address, so that none is there twice
+			u.Host, u.Path = strings.ToLower(u.Host), strings.TrimRight(u.Path, "/")
+		}
 		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil:
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil || strings.Contains(address, "#"):
 			bad = errors.Join(bad, fmt.Errorf("rest: Balancer: %q is no base address: give one such as http://10.0.0.1:8080", address))
 		case slices.ContainsFunc(bases, func(o *url.URL) bool { return *o == *u }):
 			bad = errors.Join(bad, fmt.Errorf("rest: Balancer: %q is there twice", address))

@@ -30,6 +30,8 @@ type Base struct {
 	since   time.Time // when current was made
 	until   time.Time // when the next one is made
 	suspect silence   // the connection that may lead nowhere
+	// silentAt is when connections were last changed for a silent one.
+	silentAt time.Time
 }
 
 // NewBase returns a transport that suits a guard that admits limit calls at once:

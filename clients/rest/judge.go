@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ func judge(status int, h http.Header, idempotent bool) resilience.Verdict {
 		status > http.StatusTooManyRequests && status < http.StatusInternalServerError {
 		return answered
 	}
-	v := resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever, After: retryAfter(h, time.Now())}
+	v := resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever, After: spread(retryAfter(h, time.Now()))}
 	if idempotent {
 		v.Repeat = resilience.RepeatIfIdempotent
 	}
@@ -65,6 +66,15 @@ func markOf(h http.Header) mark {
 
 // answered is an answer that is no failure of the dependency.
 var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
+
+// spread adds up to a fifth to what a server asked for, so that all that were refused at
+// one time do not come back at one time.
+func spread(after time.Duration) time.Duration {
+	if after <= 0 {
+		return 0
+	}
+	return after + rand.N(after/5+1)
+}
 
 // maxRetryAfter stands for waits that nobody waits for, so that no sum overflows.
 const maxRetryAfter = 365 * 24 * time.Hour

@@ -70,6 +70,10 @@ func (e *SendError) Unwrap() error { return e.Err }
 // Verdict implements resilience.Judged.
 func (e *SendError) Verdict() resilience.Verdict { return e.verdict }
 
+// ErrorType is the error.type of OpenTelemetry: timeout, stalled, too_large, canceled,
+// unusable_answer, or what package net calls the operation that failed.
+func (e *SendError) ErrorType() string { return errorType(e.Err, e.Status) }
+
 // Timeout implements net.Error: it says whether the time was up, the caller's or the
 // guard's, or the answer stalled.
 func (e *SendError) Timeout() bool { return isTimeout(e.Err) }
@@ -81,6 +85,30 @@ func (e *SendError) Temporary() bool { return e.Timeout() }
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// errorType names the kind of an error that came without an answer, or with one that can't
+// be used.
+func errorType(err error, status int) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return "too_large"
+	case errors.Is(err, ErrStalled):
+		return "stalled"
+	case isTimeout(err):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.As(err, &dns):
+		return "dns"
+	case errors.As(err, &op):
+		return op.Op
+	case status != 0:
+		return "unusable_answer"
+	}
+	return "_OTHER"
 }
 
 // endedError is an error that came of the end of an attempt, and why it ended.
@@ -135,7 +163,7 @@ var malformed = []string{
 	"net/http: invalid ", "http: nil ", "http: no Host", "http: invalid", "http: ContentLength=", "http: Request.ContentLength=",
 	"http: Request.Header", "unsupported protocol scheme", "http2: unsupported scheme", "http2: request body larger",
 	"http2: invalid ", "invalid Upgrade request header", "invalid Connection request header", "invalid Transfer-Encoding request header",
-	"invalid request :path", "invalid HTTP header", "invalid HTTP trailer",
+	"invalid request :path", "invalid Trailer key", "invalid HTTP header", "invalid HTTP trailer",
 }
 
 // isMalformed knows the errors of requests that can't be sent at all.

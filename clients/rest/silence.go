@@ -88,5 +88,9 @@ func (b *Base) isSilentLocked(now time.Time) bool {
 		b.suspect = silence{}
 		return false
 	}
-	return now.Sub(b.since) >= silencePause
+	if now.Sub(b.silentAt) < silencePause {
+		return false
+	}
+	b.silentAt = now
+	return true
 }

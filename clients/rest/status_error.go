@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/backstay-go/backstay/resilience"
@@ -43,6 +44,9 @@ func (e *StatusError) Unwrap() error {
 	}
 	return e.Problem
 }
+
+// ErrorType is the error.type of OpenTelemetry: the status.
+func (e *StatusError) ErrorType() string { return strconv.Itoa(e.Status) }
 
 // Verdict implements resilience.Judged.
 func (e *StatusError) Verdict() resilience.Verdict { return e.verdict }
