@@ -182,7 +182,7 @@ type RetryPolicy struct {
 	// BaseDelay is the upper bound of the first pause, which is drawn evenly from
 	// zero to it (full jitter). A negative value, which is what a 0 in a file means, is
 	// no pause. Default: 50 ms.
-	BaseDelay time.Duration `json:"base_delay,omitempty" yaml:"base_delay,omitempty" zero:"-1"`
+	BaseDelay time.Duration `json:"base_delay,omitempty" yaml:"base_delay,omitempty" zero:"-1ns"`
 	// MaxDelay bounds a pause. Default: 2 s.
 	MaxDelay time.Duration `json:"max_delay,omitempty" yaml:"max_delay,omitempty"`
 	// Multiplier grows the bound from pause to pause, at least 1. Default: 2.

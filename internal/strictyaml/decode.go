@@ -201,6 +201,7 @@ func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
 		name := Join(path, e.name)
 		d.places[name] = e.at
 		d.value(e.value, v.FieldByIndex(fields[i].Index), name, e.at)
+		d.writtenZero(v.FieldByIndex(fields[i].Index), fields[i])
 	}
 }
 
@@ -399,12 +400,21 @@ func Join(path, name string) string {
 	return path + "." + name
 }
 
+// writtenZero replaces a zero that was written by what the field's zero tag says it means. In Go
+// such a field is at its default while it is zero.
+func (d *Document) writtenZero(v reflect.Value, f Field) {
+	if f.Zero != "" && v.IsZero() {
+		d.set(v, f.Zero)
+	}
+}
+
 // A Field is a field of a struct as files name it.
 type Field struct {
 	Name  string
 	Index []int
 	Doc   string // the doc tag: what the field is, for editors
 	Type  reflect.Type
+	Zero  string // the zero tag: what a written zero stands for; empty: zero
 }
 
 // FieldsOf lists the fields of a struct that have a yaml tag, with those of structs that it
@@ -417,7 +427,7 @@ func FieldsOf(t reflect.Type) []Field {
 		switch {
 		case name == "-":
 		case name != "":
-			fields = append(fields, Field{name, f.Index, f.Tag.Get("doc"), f.Type})
+			fields = append(fields, Field{name, f.Index, f.Tag.Get("doc"), f.Type, f.Tag.Get("zero")})
 		case how == "inline":
 			for _, inner := range FieldsOf(f.Type) {
 				inner.Index = append(slices.Clone(f.Index), inner.Index...)

@@ -119,7 +119,11 @@ func (d *Document) targets(now reflect.Value, field string, to reach, each func(
 	case t.Kind() == reflect.Struct:
 		for _, f := range FieldsOf(t) {
 			d.targets(now.FieldByIndex(f.Index), Join(field, f.Name), func(use func(reflect.Value) bool) bool {
-				return to(func(v reflect.Value) bool { return use(v.FieldByIndex(f.Index)) })
+				return to(func(v reflect.Value) bool {
+					ok := use(v.FieldByIndex(f.Index))
+					d.writtenZero(v.FieldByIndex(f.Index), f)
+					return ok
+				})
 			}, each)
 		}
 	case t.Kind() == reflect.Map:
