@@ -2,6 +2,8 @@ package resilience
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +51,8 @@ type bulkhead struct {
 	mu     sync.Mutex
 	queues [classes]waiters // least important first
 	queue  int              // how many may wait
+	by     map[string]int   // how many of them wait by key; none is zero
+	shares shares
 	lifo   bool
 }
 
@@ -66,6 +70,7 @@ type cacheLine [64]byte
 type waiter struct {
 	next, prev *waiter
 	class      int
+	key, share string
 	since      int64
 	// told gets one answer: true with the permit, false if evicted.
 	told chan bool
@@ -73,11 +78,16 @@ type waiter struct {
 	gone bool
 }
 
-// tryAcquire takes a permit if one is free and nobody waits for it.
-func (b *bulkhead) tryAcquire() bool {
+// tryAcquire takes a permit if one is free, nobody waits for it, and the key's share has
+// room.
+func (b *bulkhead) tryAcquire(key string) bool {
+	if !b.shares.take(key, b.limit.Load()) {
+		return false
+	}
 	for {
 		w := b.word.Load()
 		if w >= uint64(b.limit.Load()) { // a waiter makes w larger than any limit
+			b.shares.put(key)
 			return false
 		}
 		if b.word.CompareAndSwap(w, w+1) {
@@ -90,7 +100,8 @@ func (b *bulkhead) tryAcquire() bool {
 func (b *bulkhead) isFull() bool { return b.word.Load() >= uint64(b.limit.Load()) }
 
 // release gives a permit back at now. It was held for the given time, in ns.
-func (b *bulkhead) release(held, now int64) {
+func (b *bulkhead) release(held, now int64, key string) {
+	b.shares.put(key)
 	w := b.word.Add(^uint64(0))
 	if w >= oneWaiter || held&0x70 == 0 || b.service.Load() == 0 {
 		b.service.observe(held)
@@ -103,7 +114,8 @@ func (b *bulkhead) release(held, now int64) {
 }
 
 // giveBack returns a permit that was never used.
-func (b *bulkhead) giveBack(now int64) {
+func (b *bulkhead) giveBack(now int64, key string) {
+	b.shares.put(key)
 	if b.word.Add(^uint64(0)) >= oneWaiter {
 		b.mu.Lock()
 		b.handOverLocked(now)
@@ -136,6 +148,9 @@ const holdStep = int64(100 * time.Microsecond)
 // queueRules is what one wait keeps to.
 type queueRules struct {
 	class int
+	// key is on whose account the call waits, and share the key in whose share the permit
+	// will be counted; empty: in none.
+	key, share string
 	// now and until are offsets from the guard's base: the start of the wait, and
 	// when it ends without a permit.
 	now, until int64
@@ -172,7 +187,7 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	if w.gone {
 		b.mu.Unlock()
 		if <-w.told {
-			b.giveBack(rules.now + int64(b.clock.Since(began)))
+			b.giveBack(rules.now+int64(b.clock.Since(began)), rules.share)
 		}
 		return err
 	}
@@ -197,7 +212,7 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 	limit := max(1, b.limit.Load())
 	if b.tooLateLocked(rules, limit) {
 		// Even so a permit may be free just now.
-		if b.tryAcquire() {
+		if b.tryAcquire(rules.share) {
 			return nil, nil
 		}
 		return nil, errTooLate
@@ -205,14 +220,15 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 	for {
 		word := b.word.Load()
 		inUse, waiting := word&inUseMask, int(word>>32)
-		if waiting == 0 && int64(inUse) < limit {
+		if waiting == 0 && int64(inUse) < limit && b.shares.take(rules.share, limit) {
 			if b.word.CompareAndSwap(word, word+1) {
 				return nil, nil
 			}
+			b.shares.put(rules.share)
 			continue
 		}
 		if waiting >= b.queue {
-			victim := b.leastLocked(rules.class)
+			victim := b.victimLocked(rules)
 			if victim == nil {
 				return nil, errQueueFull
 			}
@@ -224,8 +240,15 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 			break
 		}
 	}
-	w := &waiter{class: rules.class, since: rules.now, told: make(chan bool, 1)}
+	w := &waiter{class: rules.class, key: rules.key, share: rules.share, since: rules.now, told: make(chan bool, 1)}
 	b.queues[w.class].push(w)
+	if b.by == nil {
+		b.by = map[string]int{}
+	}
+	b.by[w.key]++
+	if b.shares.on() { // those before it may wait for their share only
+		b.handOverLocked(rules.now)
+	}
 	return w, nil
 }
 
@@ -260,34 +283,69 @@ func (b *bulkhead) leastLocked(class int) *waiter {
 	return nil
 }
 
-// handOverLocked gives free permits to who waits.
+// victimLocked returns the waiter that makes room in a full queue: the newest of a lower
+// class; else the newest of the same class on whose account most places are taken, if
+// those are at least two more than the newcomer's key has. So one runaway operation or
+// tenant can't keep the others out.
+func (b *bulkhead) victimLocked(rules queueRules) *waiter {
+	if w := b.leastLocked(rules.class); w != nil {
+		return w
+	}
+	own := b.by[rules.key]
+	if 2*(own+1) >= b.queue+1 { // nobody has that much more
+		return nil
+	}
+	for w := b.queues[rules.class].last; w != nil; w = w.prev {
+		if b.by[w.key] > own+1 && b.by[w.key] == slices.Max(slices.Collect(maps.Values(b.by))) {
+			return w
+		}
+	}
+	return nil
+}
+
+// handOverLocked gives free permits to those that wait.
 func (b *bulkhead) handOverLocked(now int64) {
 	for {
 		word := b.word.Load()
 		if word < oneWaiter || int64(word&inUseMask) >= b.limit.Load() {
 			return
 		}
+		w := b.nextLocked(now)
+		if w == nil {
+			return // all of them wait for their share
+		}
 		if !b.word.CompareAndSwap(word, word+1-oneWaiter) {
+			b.shares.put(w.share)
 			continue
 		}
-		w := b.nextLocked(now)
 		b.removeLocked(w)
 		clock.Send(b.clock, w.told, true)
 	}
 }
 
-// nextLocked returns who gets the next permit.
+// nextLocked returns the waiter that gets the next permit, with its share taken; nil if
+// the shares of all are used up.
 func (b *bulkhead) nextLocked(now int64) *waiter {
+	limit := b.limit.Load()
 	for class := classes - 1; class >= 0; class-- {
-		switch q := &b.queues[class]; {
-		case q.first == nil:
-		case b.lifo && b.overloadedLocked(q.first, now):
-			return q.last
-		default:
-			return q.first
+		q := &b.queues[class]
+		newest := b.lifo && q.first != nil && b.overloadedLocked(q.first, now)
+		w := q.first
+		if newest {
+			w = q.last
+		}
+		for w != nil && !b.shares.take(w.share, limit) {
+			if newest {
+				w = w.prev
+			} else {
+				w = w.next
+			}
+		}
+		if w != nil {
+			return w
 		}
 	}
-	return nil // not reached: the word counts who is in the queues
+	return nil
 }
 
 // overloadedLocked reports whether the oldest has waited for more than half the
@@ -301,6 +359,9 @@ func (b *bulkhead) overloadedLocked(oldest *waiter, now int64) bool {
 func (b *bulkhead) removeLocked(w *waiter) {
 	b.queues[w.class].remove(w)
 	w.gone = true
+	if b.by[w.key]--; b.by[w.key] == 0 {
+		delete(b.by, w.key)
+	}
 }
 
 // raise moves a waiter to the end of a higher class, if it still waits.
@@ -315,11 +376,12 @@ func (b *bulkhead) raise(w *waiter, class int) {
 	b.queues[class].push(w)
 }
 
-// configure sets the queue. Who waits goes on to.
-func (b *bulkhead) configure(queue int, lifo bool) {
+// configure sets the queue and the shares. Calls that wait go on waiting.
+func (b *bulkhead) configure(p BulkheadPolicy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue, b.lifo = queue, lifo
+	b.queue, b.lifo = p.Queue, p.LIFO
+	b.shares.configure(p.MaxShare)
 }
 
 // setLimit changes the limit. Permits in use stay; more free ones are handed out.

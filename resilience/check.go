@@ -173,6 +173,7 @@ func (c *checker) policy(p Policy) {
 	if b.Queue == 0 && b.LIFO {
 		c.warn("bulkhead.lifo", "is true, and bulkhead.queue is 0, so that no call waits", "set bulkhead.queue, or drop lifo")
 	}
+	c.rate("bulkhead.max_share", b.MaxShare)
 	if a := b.Adaptive; a != nil {
 		c.adaptive(b, *a)
 	}
@@ -181,6 +182,7 @@ func (c *checker) policy(p Policy) {
 			c.err("rate_limit.per_second", fmt.Sprintf("is %v", r.PerSecond), "state calls a second, above 0")
 		}
 		c.count("rate_limit.burst", r.Burst)
+		c.notNegative("rate_limit.max_wait", r.MaxWait)
 	}
 	if p.Breaker != nil {
 		c.breaker(*p.Breaker)

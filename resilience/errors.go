@@ -122,7 +122,7 @@ func (e *CallError) Temporary() bool { return e.Timeout() }
 
 // refusals are an operation's prebuilt refusals.
 type refusals struct {
-	forced, full, nested, late, waited, evicted, limited, closed *Refusal
+	forced, full, share, nested, late, waited, evicted, limited, closed *Refusal
 }
 
 func makeRefusals(g *Guard, operation string) refusals {
@@ -133,6 +133,7 @@ func makeRefusals(g *Guard, operation string) refusals {
 	return refusals{
 		forced:  make(ErrOpen, "the breaker is forced open, by breaker.mode or Force; calls go on once that is taken back"),
 		full:    make(ErrFull, "all permits are taken, and no more calls may wait; back off"),
+		share:   make(ErrFull, "it holds its whole share of the permits, bulkhead.max_share; back off"),
 		nested:  make(ErrFull, "all permits are taken, and the caller, which holds one of this guard, has lent it already; make nested calls one after the other, or before the outer one"),
 		late:    make(ErrFull, "the wait for a permit would outlast the deadline; back off, or allow more time"),
 		waited:  make(ErrFull, "no permit came free in time; back off"),

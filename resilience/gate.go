@@ -75,7 +75,7 @@ func (g *gate) apply(full Policy, before *shared) *shared {
 	if r := full.RateLimit; r != nil {
 		s.limiter = limiterFor(*r, before)
 	}
-	g.bulkhead.configure(full.Bulkhead.Queue, full.Bulkhead.LIFO)
+	g.bulkhead.configure(full.Bulkhead)
 	g.adaptive.configure(full.Bulkhead.Adaptive, g.now())
 	g.bulkhead.setLimit(full.Bulkhead.startLimit(before, int(g.bulkhead.limit.Load())), g.now())
 	return s
@@ -87,8 +87,9 @@ type reason uint8
 const (
 	admitted reason = iota
 	circuitOpen
-	noToken  // of the rate limit
-	noPermit // of the bulkhead; waiting may help
+	noToken    // of the rate limit
+	tokenLater // a token of the rate limit is taken, and comes after pass.wait
+	noPermit   // of the bulkhead; waiting may help
 )
 
 // pass is what one attempt holds of a gate.
@@ -97,29 +98,50 @@ type pass struct {
 	circuit *circuit
 	probe   *probe
 	token   rateToken
+	wait    time.Duration // for the token
+	key     string        // whose share of the bulkhead the permit is counted in
 	start   int64
 	// excluded is the time of the attempt that its caller cost: it is no latency.
 	excluded int64
 	took     int64 // until learn, for a probe
 }
 
-// ask looks at the breaker and takes a token and a permit. After noPermit the
-// caller may wait for a permit and go on with enter, or drop the pass. unobserved:
-// the breaker is neither asked nor learns anything.
-func (g *gate) ask(s *shared, unobserved bool) (p pass, no reason) {
-	if b := s.Breaker; b != nil && !unobserved {
+// wish is what an attempt asks a gate for.
+type wish struct {
+	// key is on whose account the permit is held.
+	key string
+	// patience is how long it would wait for a token of the rate limit.
+	patience time.Duration
+	// token was taken before, and waited for.
+	token rateToken
+	// unobserved: the breaker is neither asked nor learns anything.
+	unobserved bool
+}
+
+// ask looks at the breaker and takes a token and a permit. After tokenLater the caller
+// waits, and asks again with the token. After noPermit it may wait for a permit and go on
+// with enter, or drop the pass.
+func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
+	if b := s.Breaker; b != nil && !w.unobserved {
 		var ok bool
 		if p.circuit, ok = g.breaker.admits(b.Mode); !ok {
+			w.token.giveBack(g)
 			return p, circuitOpen
 		}
 	}
-	if s.limiter != nil {
+	if p.token = w.token; s.limiter != nil && p.token.limiter == nil {
 		var ok bool
-		if p.token, ok = takeToken(s.limiter, g.at(g.now())); !ok {
+		if p.token, p.wait, ok = takeToken(s.limiter, g.at(g.now()), w.patience); !ok {
 			return p, noToken
 		}
+		if p.wait > 0 {
+			return p, tokenLater
+		}
 	}
-	if !g.bulkhead.tryAcquire() {
+	if s.Bulkhead.MaxShare > 0 {
+		p.key = w.key
+	}
+	if !g.bulkhead.tryAcquire(p.key) {
 		return p, noPermit
 	}
 	return p, admitted
@@ -151,7 +173,7 @@ func (g *gate) drop(p *pass, permit bool) {
 		g.breaker.finish(g.background(), p.probe, errNotCount, nil)
 	}
 	if permit {
-		g.bulkhead.giveBack(g.now())
+		g.bulkhead.giveBack(g.now(), p.key)
 	}
 	p.token.giveBack(g)
 }
@@ -199,7 +221,7 @@ func (s *shared) watchCuts(g *gate, ctx context.Context, v Verdict, counted bool
 // has not failed by then has succeeded, if it was not slow.
 func (g *gate) leave(ctx context.Context, s *shared, p *pass, now int64, permit bool) {
 	if permit {
-		g.bulkhead.release(now-p.start, now)
+		g.bulkhead.release(now-p.start, now, p.key)
 	}
 	if p.probe != nil {
 		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(Verdict{}, p.took), nil)

@@ -78,6 +78,8 @@ type opConfig struct {
 	refuse refusals
 	// open is the refusal of the newest open period.
 	open atomic.Pointer[openRefusal]
+	// limited is the refusal until the next token of the rate limit.
+	limited atomic.Pointer[Refusal]
 }
 
 func (c *opConfig) dependency() string { return c.guard.name }

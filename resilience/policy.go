@@ -91,6 +91,10 @@ type BulkheadPolicy struct {
 	// waits for more than half of what a full queue takes to drain), and first come
 	// first served otherwise. Default: FIFO always.
 	LIFO bool `json:"lifo,omitempty" yaml:"lifo,omitempty"`
+	// MaxShare is the share of the limit, in (0, 1], that one operation may hold, or one key
+	// of WithShareKey, but always one permit; so that a runaway neighbour leaves room for the
+	// others. Zero: no bound.
+	MaxShare float64 `json:"max_share,omitempty" yaml:"max_share,omitempty"`
 	// Adaptive moves the limit to keep a latency objective. Nil: the limit is fixed.
 	Adaptive *AdaptivePolicy `json:"adaptive,omitempty" yaml:"adaptive,omitempty"`
 	_        struct{}
@@ -117,7 +121,10 @@ type RateLimitPolicy struct {
 	PerSecond float64 `json:"per_second" yaml:"per_second"`
 	// Burst is the bucket's size. Default: PerSecond rounded up, at least 1.
 	Burst int `json:"burst,omitempty" yaml:"burst,omitempty"`
-	_     struct{}
+	// MaxWait bounds how long an attempt may wait for a token. Hedges never wait. Zero: it
+	// is refused at once.
+	MaxWait time.Duration `json:"max_wait,omitempty" yaml:"max_wait,omitempty"`
+	_       struct{}
 }
 
 // BreakerPolicy opens a circuit when too many calls fail or are slow.

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
 // limiterFor returns the rate limiter of the policy before, set to the new rate,
@@ -11,7 +13,8 @@ import (
 // is the bucket.
 //
 //	at least one token ──(an attempt asks)──▶ one less
-//	less than one token ──(an attempt asks)──▶ refused: nobody waits for a token
+//	less than one token ──(an attempt asks, and the next one comes within MaxWait)──▶ waits, the token is its own
+//	less than one token ──(an attempt asks)──▶ refused
 //	any ──(time passes)──▶ PerSecond more, up to Burst
 //
 // Observed: each attempt, retries and hedges too; one that is then refused by
@@ -29,12 +32,63 @@ func limiterFor(p RateLimitPolicy, before *shared) *rate.Limiter {
 // rateToken is one taken token. The zero value is none.
 type rateToken struct{ limiter *rate.Limiter }
 
-// takeToken takes a token, or reports that there is none just now.
-func takeToken(l *rate.Limiter, at time.Time) (rateToken, bool) {
-	if !l.AllowN(at, 1) {
-		return rateToken{}, false
+// takeToken takes a token, and returns how long to wait for it, at most patience. It
+// reports false if there is none in that time.
+func takeToken(l *rate.Limiter, at time.Time, patience time.Duration) (t rateToken, wait time.Duration, ok bool) {
+	if l.AllowN(at, 1) {
+		return rateToken{l}, 0, true
 	}
-	return rateToken{l}, true
+	if patience <= 0 || untilToken(l, at) > patience {
+		return rateToken{}, 0, false
+	}
+	r := l.ReserveN(at, 1)
+	if wait = r.DelayFrom(at); wait > patience {
+		r.CancelAt(at)
+		return rateToken{}, 0, false
+	}
+	return rateToken{l}, wait, true
+}
+
+// untilToken is the time from now until a token that nobody waits for.
+func untilToken(l *rate.Limiter, at time.Time) time.Duration {
+	missing := 1 - l.TokensAt(at)
+	return time.Duration(min(max(0, missing)/float64(l.Limit())*float64(time.Second), float64(maxDuration)))
+}
+
+// refuseLimited returns the refusal of the rate limit. It says when the next token comes,
+// and is made once for each token, but not oftener than each millisecond.
+func (c *opConfig) refuseLimited() *Refusal {
+	g := c.guard
+	now := g.at(g.now())
+	if r := c.limited.Load(); r != nil && r.Until.After(now) {
+		return r
+	}
+	r := *c.refuse.limited
+	r.Until = now.Add(max(untilToken(c.shared.limiter, now), time.Millisecond))
+	c.limited.Store(&r)
+	return &r
+}
+
+// awaitToken waits until the token that the attempt holds is there. If the caller goes
+// first, or its time is up, the token goes back.
+func (r *run) awaitToken(t rateToken, wait time.Duration) error {
+	g := r.cfg.guard
+	r.fresh = false
+	_, err := clock.Recv[struct{}](r.ctx, g.clock, nil, wait)
+	if err == clock.ErrExpired {
+		err = nil
+	}
+	took := false
+	defer func() {
+		if !took { // also if a listener ends the goroutine
+			t.giveBack(&g.gate)
+		}
+	}()
+	if r.cfg.listens() {
+		r.emit(&Event{Kind: Waited, Took: wait})
+	}
+	took = err == nil
+	return err
 }
 
 // giveBack returns the token. (A cancelled rate.Reservation would not: it gives back only

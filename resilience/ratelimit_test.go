@@ -1,6 +1,7 @@
 package resilience_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -95,4 +96,73 @@ func TestRateLimitCountsWhatTheDependencyGets(t *testing.T) {
 			t.Errorf("%d ran; want 79: those that were refused have had no token", got)
 		}
 	})
+}
+
+// TestARateLimitLetsAttemptsWait up to a time, each for its own token, and says when the
+// next one comes.
+func TestARateLimitLetsAttemptsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.RateLimit = &resilience.RateLimitPolicy{PerSecond: 1, Burst: 1, MaxWait: 2500 * time.Millisecond}
+		p.Default.Timeout = time.Minute
+		g := mustNew(t, p)
+		began := time.Now()
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var ends []time.Duration
+		var refused []error
+		for range 5 {
+			all.Go(func() {
+				_, err := resilience.Do(t.Context(), g, answer)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					refused = append(refused, err)
+				} else {
+					ends = append(ends, time.Since(began))
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		if len(ends) != 3 || ends[0] != 0 || ends[1] != time.Second || ends[2] != 2*time.Second {
+			t.Errorf("ran after %v; want 0, 1 s and 2 s", ends)
+		}
+		for _, err := range refused {
+			var r *resilience.Refusal
+			if !errors.Is(err, resilience.ErrRateLimited) || !errors.As(err, &r) || r.Until.Sub(began) != 3*time.Second {
+				t.Errorf("%v, until %v; want the token that comes after 3 s", err, r.Until.Sub(began))
+			}
+		}
+		// A caller that leaves gives its token back; a deadline bounds the wait.
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if _, err := resilience.Do(ctx, g, answer); !errors.Is(err, resilience.ErrRateLimited) {
+			t.Errorf("a wait beyond the deadline: %v", err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		if _, err := resilience.Do(ctx, g, answer); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		time.Sleep(900 * time.Millisecond)
+		if _, err := resilience.Do(t.Context(), g, answer); err != nil || time.Since(began) != 3*time.Second {
+			t.Errorf("%v after %v; want the token that was given back", err, time.Since(began))
+		}
+		wantIdle(t, g)
+	})
+}
+
+// TestRefusalsOfTheRateLimitAllocateNothing while the next token is the same.
+func TestRefusalsOfTheRateLimitAllocateNothing(t *testing.T) {
+	p := policy()
+	p.RateLimit = &resilience.RateLimitPolicy{PerSecond: 0.001, Burst: 1, MaxWait: time.Millisecond}
+	g := mustNew(t, p)
+	if _, err := resilience.Do(t.Context(), g, answer); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(1000, func() { _, _ = resilience.Do(ctx, g, answer) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
 }

@@ -85,7 +85,7 @@ func (c *listenersContext) Value(key any) any { return c.values.Value(key) }
 // refused emits a refusal and returns it as an error.
 func (r *run) refused(refusal *Refusal, hedged bool) error {
 	if s := r.cfg.guard.shadow.Load(); s != nil {
-		s.compare(r.cfg.name, false, false)
+		s.compare(r, false, false)
 	}
 	if r.cfg.listens() {
 		r.emit(&Event{Kind: Refused, Err: refusal, Hedged: hedged})
@@ -101,19 +101,18 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	if g.closed.Load() {
 		return nil, r.refused(c.refuse.closed, hedged)
 	}
-	p, no := g.ask(c.shared, false)
-	if no == circuitOpen && g.isProbing(r.ctx, p.circuit) {
-		p, no = g.ask(c.shared, true)
+	p, no, err := r.ask(hedged)
+	if err != nil {
+		return nil, err
 	}
 	var lender *attempt
 	switch no {
 	case circuitOpen:
 		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
 	case noToken:
-		return nil, r.refused(c.refuse.limited, hedged)
+		return nil, r.refused(c.refuseLimited(), hedged)
 	case noPermit:
-		var err error
-		if lender, err = r.waitForPermit(hedged); err != nil {
+		if lender, err = r.waitForPermit(p.key, hedged); err != nil {
 			p.token.giveBack(&g.gate)
 			return nil, err
 		}
@@ -145,6 +144,33 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	return a, nil
 }
 
+// ask asks the gate, and waits for a token of the rate limit if the policy lets it.
+func (r *run) ask(hedged bool) (p pass, no reason, err error) {
+	c, g := r.cfg, r.cfg.guard
+	var w wish
+	if c.shared.Bulkhead.MaxShare > 0 {
+		w.key = r.shareKey()
+	}
+	if l := c.shared.RateLimit; l != nil && l.MaxWait > 0 && !hedged {
+		now := g.now()
+		r.begin(now)
+		w.patience = min(l.MaxWait, time.Duration(r.deadline-now))
+	}
+	p, no = g.ask(c.shared, w)
+	if no == tokenLater {
+		if err := r.awaitToken(p.token, p.wait); err != nil {
+			return p, no, err
+		}
+		w.token = p.token
+		p, no = g.ask(c.shared, w)
+	}
+	if no == circuitOpen && g.isProbing(r.ctx, p.circuit) {
+		w.unobserved, w.token = true, rateToken{}
+		p, no = g.ask(c.shared, w)
+	}
+	return p, no, nil
+}
+
 // newAttempt counts and makes an attempt that has entered.
 func (r *run) newAttempt(p pass, hedged bool) *attempt {
 	c, g := r.cfg, r.cfg.guard
@@ -160,7 +186,7 @@ func (r *run) newAttempt(p pass, hedged bool) *attempt {
 	}
 	a.holders.Store(1)
 	if s := g.shadow.Load(); s != nil {
-		a.shadow = s.compare(c.name, a.number == 1 && !isRepeat(r.ctx), true)
+		a.shadow = s.compare(r, a.number == 1 && !isRepeat(r.ctx), true)
 	}
 	return a
 }
@@ -168,7 +194,7 @@ func (r *run) newAttempt(p pass, hedged bool) *attempt {
 // waitForPermit is what follows when no permit is free. A call that is made from
 // within an attempt of the same guard does not wait, because what it waits for may be
 // waiting for it: it uses the permit of that attempt, or is refused at once.
-func (r *run) waitForPermit(hedged bool) (lender *attempt, err error) {
+func (r *run) waitForPermit(key string, hedged bool) (lender *attempt, err error) {
 	if outer := r.cfg.guard.around(r.ctx); outer != nil {
 		if outer.lend() {
 			return outer, nil
@@ -176,9 +202,12 @@ func (r *run) waitForPermit(hedged bool) (lender *attempt, err error) {
 		return nil, r.refused(r.cfg.refuse.nested, hedged)
 	}
 	if hedged || r.cfg.shared.Bulkhead.Queue == 0 {
+		if key != "" && !r.cfg.guard.bulkhead.isFull() {
+			return nil, r.refused(r.cfg.refuse.share, hedged)
+		}
 		return nil, r.refused(r.cfg.refuse.full, hedged)
 	}
-	return nil, r.queueUp()
+	return nil, r.queueUp(key)
 }
 
 // isProbing reports whether the call is made from within a probe of the circuit. It
@@ -212,7 +241,7 @@ func (c *opConfig) refusesAtOnce(ctx context.Context) *Refusal {
 }
 
 // queueUp waits for a permit.
-func (r *run) queueUp() error {
+func (r *run) queueUp(key string) error {
 	c, g := r.cfg, r.cfg.guard
 	now := g.now()
 	r.begin(now)
@@ -227,15 +256,15 @@ func (r *run) queueUp() error {
 		until = min(until, now+max(0, int64(p.Objective)-g.bulkhead.service.Load())/2)
 	}
 	err := g.bulkhead.wait(r.ctx, queueRules{
-		class: int(classOf(r.ctx, c.Criticality) - Sheddable), now: now, until: until, deadline: r.deadline, service: c.op.held.Load(),
+		class: int(classOf(r.ctx, c.Criticality) - Sheddable), key: r.shareKey(), share: key, now: now, until: until, deadline: r.deadline, service: c.op.held.Load(),
 		shared: r.shared,
 	})
 	end := g.now()
 	if c.listens() && end > now {
-		r.emitWait(time.Duration(end-now), err == nil)
+		r.emitWait(time.Duration(end-now), err == nil, key)
 	}
 	if err == nil && isCanceled(r.ctx.Err()) { // the permit came as the caller left
-		g.bulkhead.giveBack(end)
+		g.bulkhead.giveBack(end, key)
 		err = context.Canceled
 	}
 	switch refusal := c.refuse.refuseWait(err); {
@@ -250,11 +279,11 @@ func (r *run) queueUp() error {
 }
 
 // emitWait emits a wait. A listener that ends the goroutine leaves no permit behind.
-func (r *run) emitWait(took time.Duration, permit bool) {
+func (r *run) emitWait(took time.Duration, permit bool, key string) {
 	emitted := false
 	defer func() {
 		if permit && !emitted {
-			r.cfg.guard.bulkhead.giveBack(r.cfg.guard.now())
+			r.cfg.guard.bulkhead.giveBack(r.cfg.guard.now(), key)
 		}
 	}()
 	r.emit(&Event{Kind: Waited, Took: took})

@@ -47,8 +47,8 @@ type ShadowReport struct {
 	WouldRefuseLimited int64 `json:"would_refuse_limited"`
 	// WouldAdmit counts attempts that were refused.
 	WouldAdmit int64 `json:"would_admit"`
-	// WouldWait counts attempts that ran at once and would have waited for a permit;
-	// they are among Same.
+	// WouldWait counts attempts that ran and would have waited for a permit or for a
+	// token of the rate limit; they are among Same.
 	WouldWait int64 `json:"would_wait"`
 	// WouldCut counts attempts that succeeded after the shadow's attempt timeout.
 	WouldCut int64 `json:"would_cut"`
@@ -137,19 +137,20 @@ type shadowed struct {
 	by     *Shadow
 	cfg    *opConfig
 	permit bool // else it is one of the excess
+	waits  bool // for a token, or for a permit
 }
 
 // compare decides on an attempt that runs (ran), or that was refused, as the
 // shadow would have. earns: it adds to the budget. It returns what the shadow holds
 // of an attempt that runs.
-func (s *Shadow) compare(operation string, earns, ran bool) *shadowed {
+func (s *Shadow) compare(r *run, earns, ran bool) *shadowed {
 	s.counts.attempts.Add(1)
-	c := s.configs[operation]
+	c := s.configs[r.cfg.name]
 	if c == nil {
 		s.counts.unknown.Add(1)
 		return nil
 	}
-	w, no := s.admit(c)
+	w, no := s.admit(c, r.shareKey())
 	switch {
 	case no != admitted && ran:
 		s.counts.refused(no)
@@ -163,7 +164,7 @@ func (s *Shadow) compare(operation string, earns, ran bool) *shadowed {
 		return nil
 	}
 	s.counts.same.Add(1)
-	if !w.permit {
+	if w.waits {
 		s.counts.wait.Add(1)
 	}
 	if earns && c.shared.Budget != nil {
@@ -185,9 +186,18 @@ func (c *shadowCounts) refused(why reason) {
 
 // admit takes an attempt through the shadow's gate. A wait for a permit is counted,
 // and not waited.
-func (s *Shadow) admit(c *opConfig) (*shadowed, reason) {
-	p, no := s.gate.ask(c.shared, false)
-	w := &shadowed{pass: p, by: s, cfg: c, permit: no == admitted}
+func (s *Shadow) admit(c *opConfig, key string) (*shadowed, reason) {
+	wants := wish{key: key}
+	if l := c.shared.RateLimit; l != nil {
+		wants.patience = min(l.MaxWait, c.Timeout)
+	}
+	p, no := s.gate.ask(c.shared, wants)
+	waits := no == tokenLater
+	if waits {
+		wants.token = p.token
+		p, no = s.gate.ask(c.shared, wants)
+	}
+	w := &shadowed{pass: p, by: s, cfg: c, permit: no == admitted, waits: waits || no == noPermit}
 	if no == noPermit {
 		if s.excess.Add(1) > int64(c.shared.Bulkhead.Queue) {
 			s.excess.Add(-1)
