@@ -31,8 +31,8 @@ type attempt struct {
 	reportedAfter atomic.Int64
 	// done: the call let go. Only its own goroutine looks.
 	done bool
-	// gone: it has ended, or is not waited for; guarded by its race's mu. judged: the
-	// caller has given it up.
+	// gone: it has ended or was given up. judged: it was given up. Both are guarded by
+	// the mu of its race.
 	gone, judged bool
 	// lender is the attempt around, of the same guard, whose permit this one uses; nil:
 	// it has a permit of its own. lent: another attempt uses this one's.
@@ -42,6 +42,9 @@ type attempt struct {
 
 // errAbandoned is what the breaker is told of a call that did not return.
 var errAbandoned = errors.New("resilience: the call ended by a panic or runtime.Goexit")
+
+// abandoned is the verdict on a call that did not return.
+var abandoned = Verdict{Outcome: Failure, Repeat: RepeatNever}
 
 // Value implements context.Context. It shows the attempt to AttemptFrom and Hold,
 // and the standard library's own context to package context.
@@ -143,7 +146,7 @@ func (a *attempt) measure(took int64) {
 func (a *attempt) abandon() {
 	now := a.cfg.guard.now()
 	defer a.callDone(now)
-	a.report(now, errAbandoned, Verdict{Outcome: Failure, Repeat: RepeatNever})
+	a.report(now, errAbandoned, abandoned)
 }
 
 // callDone lets go for the call itself, once.

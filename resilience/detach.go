@@ -81,7 +81,7 @@ func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(o
 	}
 	launched = true
 	a.cfg.guard.clock.Go(func() {
-		o := outcome[T]{attempt: a, exited: true}
+		o := outcome[T]{attempt: a, exited: true, verdict: abandoned}
 		defer func() { done(o) }()
 		defer func() {
 			if p := recover(); p != nil {

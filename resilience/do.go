@@ -198,7 +198,7 @@ func inline[T any](a *attempt, call func(context.Context) (T, error)) (v T, verd
 	if !a.cfg.listens() {
 		return invoke(a, call, true)
 	}
-	err, verdict = errAbandoned, Verdict{Outcome: Failure, Repeat: RepeatNever} // unless invoke returns
+	err, verdict = errAbandoned, abandoned // unless invoke returns
 	defer func() { a.emitEnd(err, verdict, true) }()
 	v, verdict, err = invoke(a, call, true)
 	return v, verdict, err

@@ -13,3 +13,6 @@ func (g *Guard) StepWallClock(d time.Duration) {
 	wall := (*uint64)(unsafe.Pointer(&g.base))
 	*wall -= uint64(int64(d/time.Second)) << 30
 }
+
+// Measured is how many attempts of the default operation the quantile of hedges counts.
+func (g *Guard) Measured() int64 { return g.own.latency.count.Load() }

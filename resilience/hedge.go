@@ -106,7 +106,7 @@ func (rc *racing[T]) start(a *attempt, call func(context.Context) (T, error)) {
 // finish is called on each attempt's goroutine when it ends.
 func (rc *racing[T]) finish(o outcome[T]) {
 	rc.mu.Lock()
-	late := rc.over || o.attempt.gone
+	late, judged := rc.over || o.attempt.gone, o.attempt.judged
 	if !late {
 		rc.ended = append(rc.ended, o)
 		o.attempt.gone = true
@@ -115,7 +115,10 @@ func (rc *racing[T]) finish(o outcome[T]) {
 		}
 	}
 	rc.mu.Unlock()
-	if late {
+	switch {
+	case judged: // its end has been emitted
+		o.lose(rc.dispose)
+	case late:
 		rc.lose(o)
 	}
 }
@@ -158,11 +161,13 @@ func (rc *racing[T]) wait(r *run) error {
 		}
 	}
 	until := min(rc.due, r.deadline)
+	rc.mu.Lock()
 	for _, a := range rc.runners {
-		if !a.judged {
+		if !a.gone {
 			until = min(until, a.end)
 		}
 	}
+	rc.mu.Unlock()
 	_, left := clock.Recv(r.ctx, rc.clock, rc.wake, time.Duration(until-r.cfg.guard.now()))
 	switch {
 	case left == nil, rc.hasEnded():
@@ -188,9 +193,10 @@ func (rc *racing[T]) step(r *run, call func(context.Context) (T, error)) {
 	}
 	now := r.cfg.guard.now()
 	for _, a := range rc.runners {
-		if now >= a.end && !a.judged && rc.abandon(a) {
-			v := a.judge(context.DeadlineExceeded, now)
-			a.report(now, context.DeadlineExceeded, v)
+		if now < a.end {
+			continue
+		}
+		if v, ok := rc.giveUp(a, context.DeadlineExceeded, now); ok {
 			rc.lost(r, context.DeadlineExceeded, v)
 		}
 	}
@@ -206,16 +212,24 @@ func (rc *racing[T]) step(r *run, call func(context.Context) (T, error)) {
 	}
 }
 
-// abandon gives up an attempt, unless it has ended meanwhile.
-func (rc *racing[T]) abandon(a *attempt) bool {
+// giveUp ends the wait for an attempt with err, which is judged now: the attempt may
+// never return. It does nothing for one that has ended.
+func (rc *racing[T]) giveUp(a *attempt, err error, now int64) (v Verdict, ok bool) {
 	rc.mu.Lock()
-	defer rc.mu.Unlock()
-	a.judged = true
-	if a.gone {
-		return false
+	ok = !a.gone
+	if ok {
+		a.gone, a.judged = true, true
 	}
-	a.gone = true
-	return true
+	rc.mu.Unlock()
+	if !ok {
+		return v, false
+	}
+	v = a.judge(err, now)
+	a.report(now, err, v)
+	if a.cfg.listens() {
+		a.emitEnd(err, v, false)
+	}
+	return v, true
 }
 
 // lost notes an attempt that failed. If the dependency asked for a pause, no more
@@ -267,10 +281,10 @@ func (rc *racing[T]) leave(r *run, err error) (v T, from Source, verdict Verdict
 	if rc.failed != nil {
 		r.errs = append(r.errs, rc.failed)
 	}
+	verdict = rc.verdict
 	for _, a := range rc.runners {
-		now := a.cfg.guard.now()
-		if verdict = a.judge(err, now); !a.reported.Load() {
-			a.report(now, err, verdict)
+		if v, ok := rc.giveUp(a, err, r.cfg.guard.now()); ok {
+			verdict = v
 		}
 	}
 	return v, Live, verdict, err
