@@ -113,6 +113,7 @@ func coalesced[T any](r *run, key string, call func(context.Context) (T, error),
 		case f.exited:
 			runtime.Goexit()
 		}
+		r.joined = !leads
 		r.judged, r.ended, r.doNotStore, r.attempts, r.wonAt = f.judged, f.ended, f.doNotStore, f.result.Attempts, f.wonAt
 		return f.result, f.err
 	}

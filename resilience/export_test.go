@@ -16,3 +16,10 @@ func (g *Guard) StepWallClock(d time.Duration) {
 
 // Measured is how many attempts of the default operation the quantile of hedges counts.
 func (g *Guard) Measured() int64 { return g.own.latency.count.Load() }
+
+// Len is how many values are held.
+func (l *LastGood[T]) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.entries.Len()
+}

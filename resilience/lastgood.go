@@ -167,8 +167,8 @@ func (l *LastGood[T]) store(key string, r *run, v T, turn uint64) {
 	if !ok {
 		f = l.floor
 	}
-	if turn < f.turn || m.at.Before(f.at) && g.clock == nil {
-		return
+	if turn < f.turn || r.joined && !m.at.After(f.at) {
+		return // it began before, or the shared call did
 	}
 	l.putLocked(key, m, size, m.at.Add(s.MaxAge), g.clock.Now())
 }

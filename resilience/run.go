@@ -35,6 +35,8 @@ type run struct {
 	apart bool
 	// shared is the coalesced call that this is the run of, or nil.
 	shared *sharedCall
+	// joined: the value came from a shared call that another caller began.
+	joined bool
 	// wonAt is when the attempt that brought the value began.
 	wonAt int64
 }
