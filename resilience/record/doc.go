@@ -35,5 +35,8 @@
 //	    that how long it would have taken is not known. - for none.
 //
 // A line "dropped 12" says that at its place 12 calls are missing, for want of room.
-// A last line without its line feed was cut off by a crash.
+// A last line without its line feed was cut off by a crash. The header comes again before
+// each piece that was written, so that a file may be continued after a restart, shared by
+// processes, or emptied by a log rotation. Empty lines and lines that begin with # are
+// ignored.
 package record

@@ -3,9 +3,13 @@ package record
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/backstay-go/backstay/resilience"
 )
 
-// header is what a record begins with; a space and the time follow.
+// header is what a record, and each further part of it, begins with; a space and the time
+// that starts count from follow.
 const header = "backstay-record 1"
 
 // gap begins the line that says how many calls were dropped at this place.
@@ -39,7 +43,7 @@ func appendCall(b []byte, c Call) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, letters[a.Outcome])
+		b = append(b, letterOf(a.Outcome))
 		b = strconv.AppendInt(b, a.Start.Microseconds(), 10)
 		b = strconv.AppendInt(append(b, '+'), a.Took.Microseconds(), 10)
 		if a.After > 0 {
@@ -61,8 +65,16 @@ func appendCall(b []byte, c Call) []byte {
 	return append(b, '\n')
 }
 
+// letterOf is an outcome's letter. One that is none of the constants counts neither way.
+func letterOf(o resilience.Outcome) byte {
+	if int(o) >= len(letters) {
+		o = resilience.Ignored
+	}
+	return letters[o]
+}
+
 func appendName(b []byte, name string) []byte {
-	plain := name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '"' || !strconv.IsPrint(r) })
+	plain := name != "" && utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '"' || !strconv.IsPrint(r) })
 	if plain {
 		return append(b, name...)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,11 +35,16 @@ type Reader struct {
 	Dropped int64
 	in      *bufio.Reader
 	line    int
+	// shift is from Began to the time that the part being read counts from.
+	shift time.Duration
 }
 
 // NewReader reads the first line of a record.
 func NewReader(r io.Reader) (*Reader, error) {
 	rec := &Reader{in: bufio.NewReaderSize(r, 64<<10)}
+	if err := rec.skipHole(); err != nil {
+		return nil, fmt.Errorf("record: read line 1: %w", err)
+	}
 	line, err := rec.next()
 	if err == io.EOF {
 		return nil, fmt.Errorf("%w: line 1: empty; a record begins with %q", ErrFormat, header)
@@ -46,40 +52,89 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	began, ok := strings.CutPrefix(line, header+" ")
-	if !ok {
-		return nil, fmt.Errorf("%w: line 1: begins with %.40q; want %q and a time", ErrFormat, line, header)
+	if !strings.HasPrefix(line, header+" ") {
+		return nil, fmt.Errorf("%w: line %d: begins with %.40q; want %q and a time", ErrFormat, rec.line, line, header)
 	}
-	if rec.Began, err = time.Parse(time.RFC3339Nano, began); err != nil {
-		return nil, fmt.Errorf("%w: line 1: %v", ErrFormat, err)
+	if rec.Began, err = rec.base(line); err != nil {
+		return nil, err
 	}
 	return rec, nil
+}
+
+// base reads a header.
+func (r *Reader) base(line string) (time.Time, error) {
+	began, err := time.Parse(time.RFC3339Nano, line[len(header)+1:])
+	if err != nil {
+		return began, fmt.Errorf("%w: line %d: %v", ErrFormat, r.line, err)
+	}
+	return began, nil
+}
+
+// skipHole skips the zeros that a file begins with if it was emptied while its writer went
+// on at its old place.
+func (r *Reader) skipHole() error {
+	for {
+		b, err := r.in.ReadByte()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case b != 0:
+			return r.in.UnreadByte()
+		}
+	}
 }
 
 // Next returns the next call, and io.EOF after the last. Calls come in the order
 // in which they ended.
 func (r *Reader) Next() (Call, error) {
-	line, err := r.next()
-	for err == nil && strings.HasPrefix(line, gap) {
-		n, bad := strconv.ParseInt(line[len(gap):], 10, 32)
-		if bad != nil || n < 1 {
-			return Call{}, fmt.Errorf("%w: line %d: %q is no number of dropped calls", ErrFormat, r.line, line[len(gap):])
+	for {
+		line, err := r.next()
+		if err != nil {
+			return Call{}, err
 		}
-		r.Dropped += n
-		line, err = r.next()
+		switch {
+		case strings.HasPrefix(line, header+" "):
+			began, err := r.base(line)
+			if err != nil {
+				return Call{}, err
+			}
+			r.shift = began.Sub(r.Began)
+		case strings.HasPrefix(line, gap):
+			n, err := strconv.ParseInt(line[len(gap):], 10, 64)
+			if err != nil || n < 1 {
+				return Call{}, fmt.Errorf("%w: line %d: %q is no number of dropped calls", ErrFormat, r.line, line[len(gap):])
+			}
+			r.drop(n)
+		default:
+			c, err := parse(line)
+			if err != nil {
+				return Call{}, fmt.Errorf("%w: line %d: %w", ErrFormat, r.line, err)
+			}
+			if c.Start, err = r.since(c.Start); err != nil {
+				return Call{}, err
+			}
+			return c, nil
+		}
 	}
-	if err != nil {
-		return Call{}, err
-	}
-	c, err := parse(line)
-	if err != nil {
-		return Call{}, fmt.Errorf("%w: line %d: %w", ErrFormat, r.line, err)
-	}
-	return c, nil
 }
 
-// ReadAll reads a record whole. With an error that matches ErrCut, what came before
-// the cut is returned too.
+// since is a start, counted from the record's beginning. A part may begin before it: its
+// writer's clock was set back.
+func (r *Reader) since(start time.Duration) (time.Duration, error) {
+	if r.shift > 0 && start > math.MaxInt64-r.shift {
+		return 0, fmt.Errorf("%w: line %d: start: it is more than 292 years after the record's beginning", ErrFormat, r.line)
+	}
+	return max(0, start+r.shift), nil
+}
+
+func (r *Reader) drop(n int64) {
+	r.Dropped += min(n, math.MaxInt64-r.Dropped)
+}
+
+// ReadAll reads a record whole. With an error that matches ErrFormat, as that of a record
+// that was cut off does, what came before its place is returned too.
 func ReadAll(in io.Reader) (Record, error) {
 	r, err := NewReader(in)
 	if err != nil {
@@ -94,7 +149,7 @@ func ReadAll(in io.Reader) (Record, error) {
 			continue
 		case err == io.EOF:
 			err = nil
-		case !errors.Is(err, ErrCut):
+		case !errors.Is(err, ErrFormat):
 			return Record{}, err
 		}
 		slices.SortStableFunc(rec.Calls, func(a, b Call) int { return cmp.Compare(a.Start, b.Start) })
@@ -103,8 +158,29 @@ func ReadAll(in io.Reader) (Record, error) {
 	}
 }
 
-// next returns a line without its end.
+// next returns a line without its end. Empty lines, and those that begin with #, are none.
+// A line that was cut off by a crash, and goes on with the header of the part that was
+// begun after it, is a dropped call and that header.
 func (r *Reader) next() (string, error) {
+	for {
+		line, err := r.read()
+		if err != nil {
+			return "", err
+		}
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if i := strings.Index(line, header+" "); i > 0 {
+			r.drop(1)
+			line = line[i:]
+		}
+		return line, nil
+	}
+}
+
+// read returns a line without its line feed.
+func (r *Reader) read() (string, error) {
 	r.line++
 	var line []byte
 	for {

@@ -27,8 +27,8 @@ const (
 	// writeFrom is how much is collected before it is written, unless writeEvery passes first.
 	writeFrom  = 32 << 10
 	writeEvery = time.Second
-	// gapRoom is kept free of calls, so that a record can end with what it dropped.
-	gapRoom = 32
+	// gapRoom is kept free of calls, so that a record can end with a header and what it dropped.
+	gapRoom = 96
 )
 
 // Options says how a Writer writes.
@@ -45,8 +45,8 @@ type Options struct {
 // Writer writes one line for each call that its guards make. Add it to guards with
 // resilience.WithListener. It is safe for concurrent use and never makes a call
 // wait for the underlying writer: a goroutine of its own writes, at the latest a
-// second after a call. What does not fit into the buffer meanwhile is dropped, and
-// the record says how many calls that were. Who made it closes it, which ends the
+// second after a call. A write that failed is tried again. What does not fit into the
+// buffer meanwhile is dropped, and the record says how many calls that were. Who made it closes it, which ends the
 // goroutine; calls that end later are dropped. The zero value is not of use.
 type Writer struct {
 	resilience.Listener
@@ -58,12 +58,18 @@ type Writer struct {
 	done    chan struct{}
 	stop    sync.Once
 
+	// unwritten is what a failed write left, with its calls. The goroutine that writes has it.
+	unwritten      []byte
+	unwrittenLines int64
+	head           []byte // the header's line
+
 	mu      sync.Mutex
-	pending []byte
-	lines   int64 // calls in pending
-	left    int64 // of MaxBytes
-	full    bool  // MaxBytes is reached
-	missing int64 // dropped since the last line
+	pending []byte // begins with the header
+	lines   int64  // calls in pending
+	begun   bool   // the first header was taken to be written
+	left    int64  // of MaxBytes
+	full    bool   // MaxBytes is reached
+	missing int64  // dropped since the last line
 	written int64
 	dropped int64
 	err     error
@@ -91,8 +97,8 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 		out: w, buffer: o.Buffer, left: o.MaxBytes,
 		filled: make(chan struct{}, 1), flushes: make(chan chan error), quit: make(chan struct{}), done: make(chan struct{}),
 	}
-	rec.pending = append(rec.pending, header+" "+base.UTC().Format(time.RFC3339Nano)+"\n"...)
-	rec.left -= int64(len(rec.pending))
+	rec.head = []byte(header + " " + base.UTC().Format(time.RFC3339Nano) + "\n")
+	rec.begin(nil)
 	rec.Listener = Listen(base, func() time.Duration { return time.Since(base) }, rec.add)
 	go rec.run()
 	return rec, nil
@@ -107,7 +113,7 @@ func (w *Writer) Handle(ctx context.Context, e resilience.Event) context.Context
 func (w *Writer) add(c Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || w.err != nil {
+	if w.closed {
 		w.dropped++
 		return
 	}
@@ -155,38 +161,70 @@ func (w *Writer) run() {
 			continue
 		case <-w.quit:
 			w.write(spare)
+			w.giveUp()
 			return
 		}
 		spare = w.write(spare)
 	}
 }
 
-// write passes on what is pending, and swaps its buffer for spare.
+// begin begins a chunk: with the header again, so that what follows can be read whatever
+// became of the file before it, and whoever else writes to it.
+func (w *Writer) begin(buffer []byte) {
+	w.pending = append(buffer[:0], w.head...)
+	w.left -= int64(len(w.head))
+}
+
+// write passes on what a failed write left, then what is pending, whose buffer it swaps
+// for spare. While the first can't be written the second is kept, up to its bound.
 func (w *Writer) write(spare []byte) []byte {
+	if len(w.unwritten) > 0 && !w.pass() {
+		return spare
+	}
 	w.mu.Lock()
 	if w.closed && w.missing > 0 {
 		w.pending = appendGap(w.pending, w.missing)
 		w.missing = 0
 	}
-	chunk, lines := w.pending, w.lines
-	w.pending, w.lines = spare[:0], 0
-	err := w.err
-	w.mu.Unlock()
-	if err == nil && len(chunk) > 0 {
-		_, err = w.out.Write(chunk)
+	if w.begun && len(w.pending) == len(w.head) {
+		w.mu.Unlock()
+		return spare // nothing but the header
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case err == nil:
-		w.written += lines
-	case w.err == nil:
-		w.err = fmt.Errorf("record: write: %w", err)
-		fallthrough
-	default:
-		w.dropped += lines
+	w.begun = true
+	w.unwritten, w.unwrittenLines = w.pending, w.lines
+	w.begin(spare)
+	w.lines = 0
+	w.mu.Unlock()
+	chunk := w.unwritten
+	if !w.pass() {
+		return nil // the chunk is still needed
 	}
 	return chunk
+}
+
+// pass writes what is unwritten, and reports whether it did. What is left of a failed
+// write is tried again with the next.
+func (w *Writer) pass() bool {
+	n, err := w.out.Write(w.unwritten)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.unwritten = w.unwritten[min(max(n, 0), len(w.unwritten)):]
+		w.err = fmt.Errorf("record: write: %w", err)
+		return false
+	}
+	w.written += w.unwrittenLines
+	w.unwritten, w.unwrittenLines, w.err = nil, 0, nil
+	return true
+}
+
+// giveUp counts what could not be written until the end.
+func (w *Writer) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		w.dropped += w.unwrittenLines + w.lines
+	}
 }
 
 func (w *Writer) failure() error {
@@ -195,8 +233,8 @@ func (w *Writer) failure() error {
 	return w.err
 }
 
-// Flush passes on what is buffered and waits until that is written. It returns the
-// first error of writing.
+// Flush passes on what is buffered and waits until that is written. Its error is that of
+// the write that failed, which is tried again with the next.
 func (w *Writer) Flush() error {
 	answer := make(chan error, 1)
 	select {
@@ -207,8 +245,8 @@ func (w *Writer) Flush() error {
 	}
 }
 
-// Close ends the record, waits until it is written, and returns the first error of
-// writing. It does not close the underlying writer. Closing twice does nothing more.
+// Close ends the record, waits until it is written, and returns the error of the last
+// write if that failed. It does not close the underlying writer. Closing twice does nothing more.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	w.closed = true

@@ -12,6 +12,9 @@ import (
 // maxLoad bounds Options.Load, so that a slip of the pen does not fill memory.
 const maxLoad = 100
 
+// maxWorkers bounds Options.Workers, for the same reason.
+const maxWorkers = 1_000_000
+
 // offer is a call that a replay makes.
 type offer struct {
 	record.Call

@@ -151,7 +151,7 @@ func (m *model) continued(operation string, s sample, chance uint64) sample {
 		return sample{took: never, outcome: resilience.Failure}
 	}
 	m.drawn.Continued++
-	return longer[int(chance>>32)%len(longer)]
+	return longer[(chance>>32)%uint64(len(longer))]
 }
 
 // workers is a queue before so many workers, first come first served. It holds when

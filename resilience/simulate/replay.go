@@ -38,8 +38,8 @@ type Options struct {
 
 func (o Options) check() error {
 	switch {
-	case o.Workers < 0:
-		return fmt.Errorf("%w: workers is %d; use 0 (any load) or more", ErrReplay, o.Workers)
+	case o.Workers < 0 || o.Workers > maxWorkers:
+		return fmt.Errorf("%w: workers is %d; use 0 (any load) to %d", ErrReplay, o.Workers, maxWorkers)
 	case !(o.Load >= 0 && o.Load <= maxLoad):
 		return fmt.Errorf("%w: load is %v; use a factor above 0, up to %d, or 0 for as much as was", ErrReplay, o.Load, maxLoad)
 	case o.Within < 0:

@@ -195,6 +195,7 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 		{"ages", "9000000000000000 dep default critical live - 9000000000000000 s0+1000\n", simulate.Options{}, "call 1, which starts at"},
 		{"a long attempt", good + "1 dep default critical live - 1 s0+9000000000000000\n", simulate.Options{}, "call 2, which starts at"},
 		{"workers", good, simulate.Options{Workers: -1}, "workers is -1"},
+		{"workers without bound", good, simulate.Options{Workers: 100_000_000}, "workers is 100000000"},
 		{"load", good, simulate.Options{Load: -1}, "load is -1"},
 		{"much load", good, simulate.Options{Load: 101}, "load is 101"},
 		{"no load", good, simulate.Options{Load: math.NaN()}, "load is NaN"},
@@ -272,4 +273,26 @@ func TestEachCallHasOneOutcome(t *testing.T) {
 			rt.Fatalf("%d attempts of %d calls; at most %d by the budget", s.Attempts, n, most)
 		}
 	})
+}
+
+// TestAReportIsReadBackFromJSON.
+func TestAReportIsReadBackFromJSON(t *testing.T) {
+	for name, text := range map[string]string{
+		"one call of no length": "0 catalog default critical live - 0 s0+0\n",
+		"refused":               "0 catalog default critical none open 1 -\n9 catalog default critical live - 1 s0+1\n",
+		"a breaker that opens":  strings.Repeat("0 catalog default critical none failed 1 f0+1\n", 200),
+	} {
+		r := replay(t, parse(t, strings.ReplaceAll(text, "catalog", "dep")), one(nil), simulate.Options{Load: 1.5, Workers: 2})
+		first, err := json.Marshal(r)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var back simulate.Report
+		if err := json.Unmarshal(first, &back); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if second, err := json.Marshal(back); err != nil || !bytes.Equal(first, second) {
+			t.Errorf("%s: %s\nis not\n%s\n%v", name, second, first, err)
+		}
+	}
 }

@@ -114,8 +114,12 @@ func (t tool) readRecord(file string) (record.Record, error) {
 	return rec, err
 }
 
-// writeWhole writes a file that appears when it is whole.
+// writeWhole writes a file that appears when it is whole. What is there and no plain file (a
+// link, a device, a pipe) is written through, and stays what it is.
 func writeWhole(file string, write func(io.Writer) error) (err error) {
+	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		return writeThrough(file, write)
+	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".backstay-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
@@ -129,4 +133,15 @@ func writeWhole(file string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), file)
+}
+
+func writeThrough(file string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
 }
