@@ -114,7 +114,9 @@ func (c Config) read(file string, text []byte) (*strictyaml.Document, content) {
 	guards := c.guards(d, policies)
 	var all content
 	for _, part := range append([]Part{guards}, c.Sections...) {
-		all.parts = append(all.parts, part.read(d, c.Environ))
+		v := part.read(d, c.Environ)
+		d.Check(written(d, v.policies())...)
+		all.parts = append(all.parts, v)
 	}
 	all.guards = policies
 	if d.Err() == nil {
@@ -137,7 +139,6 @@ func (c Config) guards(d *strictyaml.Document, policies Policies) *Section[resil
 				found = append(found, resilience.Finding{Field: "name", Severity: resilience.Error, Problem: fmt.Sprintf("is %q", p.Name), Change: "leave it out; the key is the name"})
 			}
 			p.Name = name
-			d.Check(written(d, Key+"."+name, *p)...)
 			policies[name] = *p
 			return append(found, p.Check()...)
 		},

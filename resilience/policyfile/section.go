@@ -90,6 +90,7 @@ func (s *Section[T]) read(d *strictyaml.Document, environ []string) values {
 	d.Override(s.Prefix, s.Key, &byName, environ)
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		v := byName[name]
+		none(d, s.Key+"."+name, reflect.ValueOf(&v).Elem())
 		if s.Check != nil {
 			d.Check(problems(s.Key+"."+name, s.Check(name, &v))...)
 		}
@@ -129,33 +130,4 @@ func (v *valuesOf[T]) use() error {
 		return nil
 	}
 	return v.section.Use(v.byName)
-}
-
-// written returns a warning for each number of a policy that is written as zero, where zero stands
-// for a default that is none.
-func written(d *strictyaml.Document, path string, p resilience.Policy) (found []Problem) {
-	var walk func(path string, v, filled reflect.Value)
-	walk = func(path string, v, filled reflect.Value) {
-		switch v.Kind() {
-		case reflect.Pointer:
-			if !v.IsNil() {
-				walk(path, v.Elem(), filled.Elem())
-			}
-		case reflect.Struct:
-			for _, f := range strictyaml.FieldsOf(v.Type()) {
-				walk(strictyaml.Join(path, f.Name), v.FieldByIndex(f.Index), filled.FieldByIndex(f.Index))
-			}
-		case reflect.Map:
-			for i := v.MapRange(); i.Next(); {
-				walk(strictyaml.Join(path, i.Key().String()), i.Value(), filled.MapIndex(i.Key()))
-			}
-		default:
-			if v.IsZero() && !filled.IsZero() && d.Written(path) {
-				found = append(found, Problem{Field: path, Warning: true, Message: "is 0, which stands for the default",
-					Suggestion: "leave it out, or give the number that is meant; in force is " + strictyaml.Shown(filled)})
-			}
-		}
-	}
-	walk(path, reflect.ValueOf(p), reflect.ValueOf(p.WithDefaults()))
-	return found
 }
