@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
@@ -19,7 +20,7 @@ const (
 )
 
 // AwaitSchemaAgreement waits until all nodes to which the session is connected have the
-// same schema, as the node that is asked sees it. Statements that change the schema wait
+// same schema. Statements that change the schema wait
 // for it by themselves, within their profile's Timeout (Info.SchemaAgreed). The error
 // matches ErrTimedOut or ErrCanceled when the context ends first, and names the versions.
 func (s *Session) AwaitSchemaAgreement(ctx context.Context) error {
@@ -52,43 +53,53 @@ func (s *Session) agrees(ctx context.Context, timeout time.Duration) bool {
 	return s.AwaitSchemaAgreement(ctx) == nil
 }
 
-// schemaVersions asks one node which versions of the schema the nodes have to which the
-// session is connected.
+// schemaVersions asks each node to which the session is connected for the version of its
+// own schema: what a node says of the others comes late.
 func (s *Session) schemaVersions(ctx context.Context) ([]string, error) {
 	l := s.link.Load()
-	connected := map[string]bool{}
-	var ask *driver.Node
+	type result struct {
+		version string
+		err     error
+	}
+	results := make(chan result)
+	var asked sync.WaitGroup
 	for _, n := range l.nodes.All() {
 		if n.Connections() > 0 {
-			connected[n.ID()] = true
-			if ask == nil || ask.Suspect() {
-				ask = n
-			}
+			asked.Go(func() {
+				version, err := schemaVersion(ctx, l.driver, n)
+				results <- result{version, err}
+			})
 		}
 	}
-	if ask == nil {
+	go func() {
+		asked.Wait()
+		close(results)
+	}()
+	var versions []string
+	var errs []error
+	for r := range results {
+		switch {
+		case r.err != nil:
+			errs = append(errs, r.err)
+		case !slices.Contains(versions, r.version):
+			versions = append(versions, r.version)
+		}
+	}
+	if len(versions) == 0 && len(errs) == 0 {
 		return nil, fmt.Errorf("%w: no node is connected", ErrUnavailable)
 	}
-	var versions []string
-	for _, table := range []string{"system.local", "system.peers"} {
-		page, err := l.driver.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: "SELECT host_id, schema_version FROM " + table}},
-			Consistency: uint16(LocalOne), PageSize: defaultPageSize}, &driver.Call{Only: ask})
-		if err != nil {
-			return nil, err
-		}
-		for {
-			row, ok := page.Row()
-			if !ok {
-				break
-			}
-			id, version := fmt.Sprint(row["host_id"]), fmt.Sprint(row["schema_version"])
-			if row["schema_version"] != nil && (table == "system.local" || connected[id]) && !slices.Contains(versions, version) {
-				versions = append(versions, version)
-			}
-		}
-		if err := page.Err(); err != nil {
-			return nil, err
-		}
+	return versions, errors.Join(errs...)
+}
+
+func schemaVersion(ctx context.Context, d driver.Session, n *driver.Node) (string, error) {
+	page, err := d.Do(ctx, &driver.Request{Statements: []driver.Statement{{CQL: "SELECT schema_version FROM system.local"}},
+		Consistency: uint16(LocalOne), PageSize: 1}, &driver.Call{Only: n})
+	if err != nil {
+		return "", err
 	}
-	return versions, nil
+	row, ok := page.Row()
+	if !ok {
+		return "", fmt.Errorf("%w: %s does not tell its schema's version", ErrFailed, n.Address)
+	}
+	return fmt.Sprint(row["schema_version"]), nil
 }
