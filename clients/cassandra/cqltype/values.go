@@ -71,3 +71,7 @@ func (d Decimal) String() string {
 
 // Entry is one entry of a map whose keys Go can't use as keys, such as map<list<int>, text>.
 type Entry struct{ Key, Value any }
+
+// Unset as a bound value leaves its column as it is, where nil would delete it. It needs
+// Cassandra 2.2 (protocol 4) or later, and does not stand inside another value.
+type Unset struct{}

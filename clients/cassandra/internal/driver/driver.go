@@ -50,12 +50,6 @@ type Statement struct {
 	Check func(params []Column) error
 }
 
-// unset is the type of Unset.
-type unset struct{}
-
-// Unset as a value leaves the column as it is.
-var Unset any = unset{}
-
 // BatchKind is the kind of batch, the protocol's code plus one.
 type BatchKind uint8
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gocql/gocql"
 
+	"github.com/backstay-go/backstay/clients/cassandra/cqltype"
 	"github.com/backstay-go/backstay/clients/cassandra/internal/codec"
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
@@ -17,7 +18,7 @@ type bindError struct{ error }
 func (e bindError) Unwrap() error { return e.error }
 
 // errAgain: how the statement was prepared says that it must be sent another way.
-var errAgain = bindError{errors.New("the statement is sent once more in another form")}
+var errAgain error = bindError{errors.New("the statement is sent once more in another form")}
 
 // bound is a value on its way to the driver, which asks it for its bytes.
 type bound struct {
@@ -60,7 +61,7 @@ func (b *binding) wrap(values []any, params []driver.Column) []any {
 		all, out = make([]bound, 0, len(values)), make([]any, 0, len(values))
 	}
 	for i, v := range values {
-		if v == driver.Unset {
+		if _, unset := v.(cqltype.Unset); unset {
 			out = append(out, gocql.UnsetValue)
 			continue
 		}
