@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -36,9 +37,13 @@ func checkID(field, id string) error {
 	case len(id) > maxID:
 		return &InputError{field, fmt.Sprintf("has %d bytes: at most %d are taken", len(id), maxID)}
 	}
+	if id == "." || id == ".." {
+		return &InputError{field, fmt.Sprintf("is %q, which changes an address instead of naming something", id)}
+	}
 	for _, r := range id {
-		if r <= ' ' || r == 0x7f || r == utf8.RuneError {
-			return &InputError{field, fmt.Sprintf("is %q: give letters, digits and signs, no spaces", id)}
+		// Format characters, such as zero width spaces, make two names that look alike.
+		if r <= ' ' || r == utf8.RuneError || unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
+			return &InputError{field, fmt.Sprintf("is %q: give letters, digits and signs, no spaces and nothing invisible", id)}
 		}
 	}
 	return nil

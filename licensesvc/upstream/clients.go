@@ -119,33 +119,50 @@ func (c *Clients) MemberToRenew(ctx context.Context, id string) (resilience.Resu
 }
 
 func (c *Clients) member(ctx context.Context, op *resilience.Operation, id string) (resilience.Result[Member], error) {
-	return resilience.Do(ctx, op, func(ctx context.Context) (Member, error) {
+	res, err := resilience.Do(ctx, op, func(ctx context.Context) (Member, error) {
 		m, err := rest.Attempt[Member](ctx, c.membership.client, rest.Request{Path: "/v1/members/{id}", Args: []any{id}})
-		if rest.IsStatus(err, http.StatusNotFound) {
-			return Member{ID: id, Status: StatusUnknown}, nil
+		if err != nil {
+			return m, judged(err)
 		}
-		return m, err
+		return m, checkMember(m, id)
 	}, c.members.For(id))
+	if errors.Is(err, errAbsent) {
+		// Whoever left must not come back as remembered.
+		c.members.Forget(id)
+		res.Value, err = Member{ID: id, Status: StatusUnknown}, nil
+	}
+	return res, err
 }
 
 // Title returns a title and its terms. If the catalog fails and nothing is
 // remembered, the terms are the strictest of the title's studio, with source
 // static: whether there is such a title is then not known.
 func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title], error) {
-	return resilience.Do(ctx, c.title, func(ctx context.Context) (Title, error) {
+	res, err := resilience.Do(ctx, c.title, func(ctx context.Context) (Title, error) {
 		t, err := rest.Attempt[Title](ctx, c.catalog.client, rest.Request{Path: "/v1/titles/{id}", Args: []any{id}})
-		if rest.IsStatus(err, http.StatusNotFound) {
-			return Title{ID: id, Studio: StudioOf(id), Unknown: true}, nil
+		if err != nil {
+			return t, judged(err)
 		}
-		return t, err
+		return t, checkTitle(t, id)
 	}, c.titles.For(id), resilience.FallbackValue(standIn(id)))
+	if errors.Is(err, errAbsent) {
+		c.titles.Forget(id)
+		res.Value, err = Title{ID: id, Studio: StudioOf(id), Unknown: true}, nil
+	}
+	return res, err
 }
 
 // Key returns the key of a license. There is no stand-in: an error matches ErrNoKey.
 func (c *Clients) Key(ctx context.Context, want KeyRequest) (resilience.Result[Key], error) {
-	res, err := rest.Call[Key](ctx, c.keys.client, c.key, rest.Request{Method: http.MethodPost, Path: "/v1/keys", Body: want, RepeatWithoutKey: true})
+	res, err := resilience.Do(ctx, c.key, func(ctx context.Context) (Key, error) {
+		k, err := rest.Attempt[Key](ctx, c.keys.client, rest.Request{Method: http.MethodPost, Path: "/v1/keys", Body: want, RepeatWithoutKey: true})
+		if err != nil {
+			return k, judged(err)
+		}
+		return k, checkKey(k, want)
+	})
 	if err != nil {
-		return res, fmt.Errorf("%w: %w", ErrNoKey, err)
+		return resilience.Result[Key]{Attempts: res.Attempts}, fmt.Errorf("%w: %w", ErrNoKey, err)
 	}
 	return res, nil
 }
