@@ -34,6 +34,9 @@ func scan(rows *sql.Rows, before ...any) (e eventstore.Event, err error) {
 	var sum any
 	if err := rows.Scan(append(before, &e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
 		&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data, &sum)...); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return e, err // The caller left between two rows, which says nothing of the file.
+		}
 		return e, fmt.Errorf("%w: %w", eventstore.ErrCorrupt, err)
 	}
 	e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,12 +11,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/eventstoretest"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // TestMain runs the writer that TestKillNineLosesNothing kills, or the tests.
@@ -29,12 +32,53 @@ func TestMain(m *testing.M) {
 
 func open(t *testing.T, path string) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Policy: patient()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// patient is the store's policy with the time that a busy machine needs, and room for all that a
+// test does at once.
+func patient() *resilience.Policy {
+	p := sqlite.Policy()
+	p.Bulkhead, p.Breaker = resilience.BulkheadPolicy{Limit: 4096, Queue: 4096}, nil
+	for name, op := range p.Operations {
+		op.Timeout, op.AttemptTimeout, op.Retry = time.Minute, 0, nil
+		p.Operations[name] = op
+	}
+	return &p
+}
+
+// TestALateCallerIsNoDamage reads with deadlines that end at any moment, also between two rows:
+// the store says that it was not asked in time, never that it is damaged.
+func TestALateCallerIsNoDamage(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "events.db"))
+	for v := range int64(20) {
+		c := one(fmt.Sprint("c", v), "m-1", v)
+		c.Events[0].Data = make([]byte, 64<<10)
+		if _, err := s.Append(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := 0
+	for i := range 300 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(7*i)*time.Microsecond)
+		_, err := s.Load(ctx, eventstore.Query{Stream: "m-1"})
+		cancel()
+		if err == nil {
+			continue
+		}
+		ended++
+		if errors.Is(err, eventstore.ErrCorrupt) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("after %d µs: %v", 7*i, err)
+		}
+	}
+	if ended == 0 {
+		t.Error("no deadline ended a read")
+	}
 }
 
 func TestConformance(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // writeUntilKilled appends on eight streams and prints what was acknowledged.
 func writeUntilKilled(path string) {
 	ctx := context.Background()
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: path, Policy: patient()})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
