@@ -60,7 +60,7 @@ type nodeRows struct {
 
 // rewrite rewrites a node's row; false if no proxy stands before the node.
 func (n *nodeRows) rewrite(row [][]byte) bool {
-	by, p, known, named := n.node(row)
+	p, known, named := n.node(row)
 	if named && !known {
 		return false
 	}
@@ -74,7 +74,7 @@ func (n *nodeRows) rewrite(row [][]byte) bool {
 		switch n.types[i] {
 		case typeInet:
 			ip, ok := netip.AddrFromSlice(value)
-			if ok && ip.Unmap() == p.node.Addr() && n.replaces(n.names[i], by) {
+			if ok && ip.Unmap() == p.node.Addr() {
 				row[i] = p.listen.Addr().AsSlice()
 			}
 		case typeInt:
@@ -82,20 +82,15 @@ func (n *nodeRows) rewrite(row [][]byte) bool {
 				row[i] = binary.BigEndian.AppendUint32(nil, uint32(p.listen.Port()))
 			}
 		case typeText, typeASCII:
-			row[i] = n.text(n.names[i], value, by, p)
+			row[i] = n.text(n.names[i], value, p)
 		}
 	}
 	return true
 }
 
-// replaces says whether an address in a column becomes the proxy's. Peer is the node's name
-// among nodes and a key of the table, by which drivers ask for the row: it stays, unless
-// the row has nothing else that clients dial.
-func (n *nodeRows) replaces(column, by string) bool { return column != "peer" || by == "peer" }
-
-// node finds the node that a row is about: by is the column that says it. named says that
-// there is one, known that a proxy stands before the node.
-func (n *nodeRows) node(row [][]byte) (by string, p pair, known, named bool) {
+// node finds the node that a row is about. named says that the row names one, known that a
+// proxy stands before it.
+func (n *nodeRows) node(row [][]byte) (p pair, known, named bool) {
 	fields := make(map[string]netip.Addr)
 	ports := make(map[string]uint16)
 	for i, value := range row {
@@ -118,9 +113,9 @@ func (n *nodeRows) node(row [][]byte) (by string, p pair, known, named bool) {
 			continue
 		}
 		p, known := n.find(ip, ports[names[1]])
-		return names[0], p, known, true
+		return p, known, true
 	}
-	return "", pair{}, false, false
+	return pair{}, false, false
 }
 
 // event rewrites an event about a node; nil if no proxy stands before the node. Other

@@ -58,13 +58,13 @@ func (n *nodeRows) fields(column string, value []byte, addresses map[string]neti
 }
 
 // text is a text with the addresses and ports of a node replaced.
-func (n *nodeRows) text(column string, value []byte, by string, p pair) []byte {
+func (n *nodeRows) text(column string, value []byte, p pair) []byte {
 	if value == nil {
 		return nil
 	}
 	replace := func(name, value string) string {
 		if ip, err := netip.ParseAddr(value); err == nil && ip.Unmap() == p.node.Addr() {
-			if of := columnIn(name, addressColumns); of != "" && n.replaces(of, by) {
+			if columnIn(name, addressColumns) != "" {
 				return p.listen.Addr().String()
 			}
 		}

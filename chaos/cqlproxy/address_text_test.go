@@ -53,7 +53,7 @@ func TestNoNodesAddressLeaves(t *testing.T) {
 		{"SELECT toJson(rpc_address) AS a, CAST(rpc_port AS text) AS p FROM system.local", []string{"a:text", "p:text"}, [][]byte{[]byte(`"10.0.0.1"`), []byte("9042")}, []string{`"127.1.0.1"`, "7001"}},
 		{"SELECT CAST(rpc_address AS ascii) FROM system.local", []string{"cast(rpc_address as ascii):ascii"}, [][]byte{[]byte("10.0.0.1")}, []string{"127.1.0.1"}},
 		{"SELECT toJson(native_address) AS a FROM system.peers_v2", []string{"a:text"}, [][]byte{[]byte(`"fd00:0:0:0:0:0:0:3"`)}, []string{`"127.1.0.3"`}},
-		{"SELECT JSON peer, rpc_address FROM system.peers", []string{"[json]:text"}, [][]byte{[]byte(`{"peer": "10.0.0.1", "rpc_address": "10.0.0.1"}`)}, []string{`{"peer": "10.0.0.1", "rpc_address": "127.1.0.1"}`}},
+		{"SELECT JSON peer, rpc_address FROM system.peers", []string{"[json]:text"}, [][]byte{[]byte(`{"peer": "10.0.0.1", "rpc_address": "10.0.0.1"}`)}, []string{`{"peer": "127.1.0.1", "rpc_address": "127.1.0.1"}`}},
 		{"SELECT JSON peer FROM system.peers", []string{"[json]:text"}, [][]byte{[]byte(`{"peer": "10.0.0.1"}`)}, []string{`{"peer": "127.1.0.1"}`}},
 		{"SELECT toJson(rpc_address) FROM system.peers", []string{"system.tojson(rpc_address):text"}, [][]byte{[]byte(`"10.0.0.9"`)}, nil},
 		{"SELECT rpc_address AS a FROM system.peers", []string{"a:inet"}, [][]byte{netip.MustParseAddr("10.0.0.9").AsSlice()}, nil},
@@ -80,6 +80,40 @@ func TestNoNodesAddressLeaves(t *testing.T) {
 		}
 		if strings.Join(got, "|") != strings.Join(c.want, "|") {
 			t.Errorf("%s: %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+// TestADriverFindsAPeerByTheKeyThatItRead: what it asks for by a proxy's address is asked for
+// by the node's, as a literal and as a value.
+func TestADriverFindsAPeerByTheKeyThatItRead(t *testing.T) {
+	all := addresses{{netip.MustParseAddrPort("10.0.0.1:9042"), netip.MustParseAddrPort("127.1.0.1:7001")}, {netip.MustParseAddrPort("[fd00::3]:9042"), netip.MustParseAddrPort("127.1.0.3:7003")}}
+	long := func(text string) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)
+	}
+	const by = "SELECT * FROM system.peers WHERE peer = "
+	tail := []byte{0, 1, 0}
+	value := func(ip string) []byte {
+		return append([]byte{0, 1, 1, 0, 1, 0, 0, 0, 4}, netip.MustParseAddr(ip).AsSlice()...)
+	}
+	for _, c := range []struct {
+		op         byte
+		body, want []byte
+	}{
+		{opQuery, append(long(by+"'127.1.0.1'"), tail...), append(long(by+"'10.0.0.1'"), tail...)},
+		{opQuery, append(long(by+"'127.1.0.3'"), tail...), append(long(by+"'fd00::3'"), tail...)},
+		{opPrepare, long(by + "'127.1.0.1'"), long(by + "'10.0.0.1'")},
+		{opQuery, append(long(by+"?"), value("127.1.0.1")...), append(long(by+"?"), value("10.0.0.1")...)},
+		{opQuery, append(long(by+"'10.0.0.9'"), tail...), append(long(by+"'10.0.0.9'"), tail...)},
+	} {
+		f := newFrame(4, 0, 1, c.op, c.body)
+		r := readRequest(f, c.body, nil)
+		if !r.runs() && r.op != opPrepare {
+			t.Fatal("not read")
+		}
+		out, body := all.asked(f, r, c.body)
+		if string(body) != string(c.want) || string(out.body()) != string(c.want) {
+			t.Errorf("%q, want %q", out.body(), c.want)
 		}
 	}
 }

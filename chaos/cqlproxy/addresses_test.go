@@ -84,8 +84,8 @@ func TestAddressesOfNodesBecomeTheProxys(t *testing.T) {
 		in, want      []string
 	}{
 		{"SELECT * FROM system.local", "rpc_address rpc_port broadcast_address listen_address", []string{"10.0.0.1 9042 10.0.0.1 10.0.0.1"}, []string{"127.1.0.1 " + port(1) + " 127.1.0.1 127.1.0.1"}},
-		{"SELECT * FROM system.peers", "peer rpc_address preferred_ip", []string{"10.0.0.2 10.0.0.2 -", "10.9.9.9 fd00::3 -", "10.0.0.4 10.0.0.4 -"}, []string{"10.0.0.2 127.1.0.2 -", "10.9.9.9 127.1.0.3 -"}},
-		{"SELECT * FROM system.peers_v2", "peer peer_port native_address native_port", []string{"10.0.0.2 7000 10.0.0.2 9042", "10.0.0.2 7001 10.0.0.2 9043"}, []string{"10.0.0.2 7000 127.1.0.2 " + port(2)}},
+		{"SELECT * FROM system.peers", "peer rpc_address preferred_ip", []string{"10.0.0.2 10.0.0.2 -", "10.9.9.9 fd00::3 -", "10.0.0.4 10.0.0.4 -"}, []string{"127.1.0.2 127.1.0.2 -", "10.9.9.9 127.1.0.3 -"}},
+		{"SELECT * FROM system.peers_v2", "peer peer_port native_address native_port", []string{"10.0.0.2 7000 10.0.0.2 9042", "10.0.0.2 7001 10.0.0.2 9043"}, []string{"127.1.0.2 7000 127.1.0.2 " + port(2)}},
 		{"SELECT * FROM system.peers", "peer rpc_address", []string{"10.0.0.2 0.0.0.0", "10.0.0.2 -", "- -"}, []string{"127.1.0.2 0.0.0.0", "127.1.0.2 -", "- -"}},
 		{"select peer from \"system\".peers", "peer", []string{"10.0.0.2", "10.0.0.4"}, []string{"127.1.0.2"}},
 		{"SELECT * FROM k.peers", "peer", []string{"10.0.0.2"}, []string{"10.0.0.2"}},

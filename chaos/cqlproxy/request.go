@@ -35,6 +35,7 @@ type request struct {
 	batchType byte
 
 	flagsAt     int // where in the body the byte of a query's low flags is; 0: unknown
+	textAt      int // where a text stands in the body
 	consistency int
 	keyspace    string                 // that version 5 names in the request
 	startup     map[string]string      // options of STARTUP
@@ -73,11 +74,13 @@ func readRequest(f frame, body []byte, find lookup) *request {
 	case opStartup:
 		r.startup = c.stringMap()
 	case opPrepare:
+		r.textAt = c.at
 		r.prepares = parseStatement(c.longString())
 		if f.version() >= 5 && c.int32()&0x01 != 0 {
 			r.keyspace = c.string()
 		}
 	case opQuery:
+		r.textAt = c.at
 		begin := c.at
 		r.statement = parseStatement(c.longString())
 		r.parameters(c, begin, c.at)

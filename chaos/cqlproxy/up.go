@@ -105,6 +105,9 @@ func (l *relay) looks(f frame) bool {
 // itself if nothing is to be changed, or nil; and a fault that stops the reading.
 func (l *relay) request(f frame) (out frame, pause *chaos.Fault) {
 	r, body := l.read(f)
+	if r.addresses() {
+		f, body = l.proxy.addresses.asked(f, r, body)
+	}
 	m := &mark{request: r, rewrite: r.addresses() && r.runs()}
 	if m.rewrite && r.op == opExecute {
 		// Without column names the addresses in the answer could not be found.
