@@ -51,7 +51,7 @@ func Play(ctx context.Context, s Scenario, cfg Config) (*report.Report, error) {
 	if err := s.Check(); err != nil {
 		return nil, errors.Join(ErrConfig, err)
 	}
-	told := s
+	given := s
 	s = s.withDefaults()
 	if err := cfg.Target.Check(s); err != nil {
 		return nil, errors.Join(ErrConfig, err)
@@ -60,7 +60,7 @@ func Play(ctx context.Context, s Scenario, cfg Config) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep, err := play(ctx, s, told, cfg, dir)
+	rep, err := play(ctx, s, given, cfg, dir)
 	if !temporary {
 		return rep, err
 	}
@@ -92,9 +92,9 @@ func folder(dir, name string) (string, bool, error) {
 	return dir, true, nil
 }
 
-// play starts the system, plays, judges, tells, and ends the system. told is the
-// scenario as it was given, for the report.
-func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *report.Report, err error) {
+// play starts the system, plays, judges, reports, and ends the system. given is the
+// scenario without its defaults, for the report.
+func play(ctx context.Context, s, given Scenario, cfg Config, dir string) (_ *report.Report, err error) {
 	relay := &relay{}
 	injector, err := chaos.New(s.Plan(), chaos.Config{Listeners: append([]chaos.Listener{relay}, cfg.Listeners...)})
 	if err != nil {
@@ -133,12 +133,12 @@ func play(ctx context.Context, s, told Scenario, cfg Config, dir string) (_ *rep
 	}
 	if e := interrupted(ctx); e != nil {
 		r.interrupted, r.domain = true, nil // What Judge says then is a consequence.
-		return r.report(told, cfg.Command), e
+		return r.report(given, cfg.Command), e
 	}
 	if err != nil {
 		return nil, fmt.Errorf("scenario: the system can't be judged: %w", err)
 	}
-	rep := r.report(told, cfg.Command)
+	rep := r.report(given, cfg.Command)
 	if cfg.OnReport != nil {
 		if err := cfg.OnReport(ctx, View{System: system, Scenario: s, Injector: injector}, rep); err != nil {
 			return nil, err

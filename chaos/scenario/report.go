@@ -11,8 +11,8 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// report tells the run.
-func (r *result) report(told Scenario, command string) *report.Report {
+// report makes the report of the run. given is the scenario as its author wrote it.
+func (r *result) report(given Scenario, command string) *report.Report {
 	s := r.scenario
 	length := s.Length()
 	width := max(250*time.Millisecond, (length / 60).Round(250*time.Millisecond))
@@ -21,7 +21,7 @@ func (r *result) report(told Scenario, command string) *report.Report {
 		about = r.labels.About
 	}
 	rep := &report.Report{
-		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Source: told.String(), Started: r.load.Start, Length: length,
+		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Source: given.String(), Started: r.load.Start, Length: length,
 		Checks: r.judge(), Faults: Timeline(s.Plan()), Width: width, Buckets: r.load.Buckets(width),
 		Lanes: r.watch.lanes(length), Permits: r.watch.permits(width, length),
 		Rows: report.RowsOf(r.load.Samples, r.labels.Kinds), Outcomes: r.labels.Outcomes, Sources: r.labels.Sources,

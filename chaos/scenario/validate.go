@@ -16,7 +16,7 @@ import (
 // contradictions are problems, all of them reported at once in a *chaos.PlanError.
 //
 // Checks are what else must hold of a scenario that is well in itself, such as a target's
-// Check: what they find is told with its line too.
+// Check: what they find is reported with its line too.
 func Parse(file string, text []byte, checks ...func(Scenario) error) (Scenario, error) {
 	var s Scenario
 	check := func() error {
@@ -56,20 +56,20 @@ func (s Scenario) Check() error {
 }
 
 // CheckFaults holds the faults against a check of plans, such as one of their names: the
-// rules of a plan are the faults of a scenario, and its problems are told so.
+// rules of a plan are the faults of a scenario, and its problems are reported as such.
 func (s Scenario) CheckFaults(check func(chaos.Plan) error) error {
 	var bad *chaos.PlanError
 	err := check(s.Plan())
 	if !errors.As(err, &bad) {
 		return err
 	}
-	told := chaos.NewPlanError(slices.Clone(bad.Problems)...)
-	for i, p := range told.Problems {
+	renamed := chaos.NewPlanError(slices.Clone(bad.Problems)...)
+	for i, p := range renamed.Problems {
 		if rest, ok := strings.CutPrefix(p.Field, "rules"); ok {
-			told.Problems[i].Field = "faults" + rest
+			renamed.Problems[i].Field = "faults" + rest
 		}
 	}
-	return told
+	return renamed
 }
 
 // checker collects problems.

@@ -81,16 +81,6 @@ func (b *Browser) Script(tb testing.TB, script string) {
 	}
 }
 
-// Screenshot is the whole page as PNG.
-func (b *Browser) Screenshot(tb testing.TB) []byte {
-	tb.Helper()
-	png, err := chromedp.Run(b.Context, chromedp.FullScreenshot(100))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return png
-}
-
 func (b *Browser) complain(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -140,17 +140,17 @@ func (s *System) deploy() {
 	if err == nil {
 		s.set = set
 		s.watching.Go(func() {
-			err := set.Watch(s.watched, func(_ []policyfile.Problem, err error) { s.told(err) })
+			err := set.Watch(s.watched, func(_ []policyfile.Problem, err error) { s.keepOutcome(err) })
 			if s.watched.Err() == nil {
-				s.told(err)
+				s.keepOutcome(err)
 			}
 		})
 	}
-	s.told(err)
+	s.keepOutcome(err)
 }
 
-// told keeps what came of the newest deployment.
-func (s *System) told(err error) {
+// keepOutcome keeps what came of the newest deployment.
+func (s *System) keepOutcome(err error) {
 	select {
 	case <-s.deployed:
 	default:

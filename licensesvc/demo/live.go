@@ -29,7 +29,7 @@ type live struct {
 	guards   []*resilience.Guard
 	progress *mpb.Progress
 	bar      *mpb.Bar
-	told     int
+	shown    int
 }
 
 const every = 2 * time.Second
@@ -88,8 +88,8 @@ func (l *live) end() {
 
 // tell writes one line.
 func (l *live) tell(now time.Time) {
-	samples := l.play.Since(l.told)
-	l.told += len(samples)
+	samples := l.play.Since(l.shown)
+	l.shown += len(samples)
 	good := 0
 	for _, s := range samples {
 		if s.Good {
