@@ -171,7 +171,10 @@ func (r *run) await(id flightKey, c *sharedCall) error {
 		return nil
 	case <-ctx.Done():
 		r.attempts = r.cfg.op.inflight.leave(id, c)
-		end := endOf(ctx)
+		end := endOf(r.ctx)
+		if end == nil {
+			end = r.timeUp()
+		}
 		return r.failed(end, gaveBy(end))
 	}
 }

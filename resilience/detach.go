@@ -142,7 +142,12 @@ func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), 
 	})
 	o, left := clock.Recv(r.ctx, a.cfg.guard.clock, result, time.Duration(a.end-a.start))
 	if left != nil { // nobody answered
-		if o.err = endOf(r.ctx); left == clock.ErrExpired {
+		o.err = endOf(r.ctx)
+		switch {
+		case left != clock.ErrExpired:
+		case a.theirs:
+			o.err = r.timeUp()
+		default:
 			o.err = context.DeadlineExceeded
 		}
 		if state.CompareAndSwap(waiting, gone) {

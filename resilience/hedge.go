@@ -175,7 +175,7 @@ func (rc *racing[T]) wait(r *run) error {
 	case left != clock.ErrExpired:
 		return endOf(r.ctx)
 	case until >= r.deadline:
-		return context.DeadlineExceeded
+		return r.timeUp()
 	}
 	return nil
 }

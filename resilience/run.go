@@ -293,8 +293,17 @@ func (r *run) emitWait(took time.Duration, permit bool, key string) {
 }
 
 // timeUp is the error for the end of the call's time: the caller's own deadline with
-// its cause, or ours.
+// its cause, or ours. A context ends a moment after its deadline; that is waited for,
+// because only then it has a cause.
 func (r *run) timeUp() error {
+	if r.theirs && r.cfg.guard.clock == nil && r.ctx.Err() == nil {
+		moment := time.NewTimer(time.Millisecond)
+		defer moment.Stop()
+		select {
+		case <-r.ctx.Done():
+		case <-moment.C:
+		}
+	}
 	if end := endOf(r.ctx); isDeadline(end) {
 		return end
 	}
