@@ -232,9 +232,30 @@ func (ch *checker) guard(field string, profiles map[string]Profile, found []resi
 			continue // its profile's own check says so
 		}
 		if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
-			ch.problems = append(ch.problems, ConfigProblem{Field: field, Policy: f.Field, Problem: f.Problem, Change: f.Change})
+			ch.problems = append(ch.problems, inGo(field, f))
 		}
 	}
+}
+
+// inGo names the field of a finding as Go has it, where it is a profile's: what YAML calls
+// operations.read.attempt_timeout is Profiles[read].AttemptTimeout.
+func inGo(field string, f resilience.Finding) ConfigProblem {
+	p := ConfigProblem{Field: field, Policy: f.Field, Problem: f.Problem, Change: f.Change}
+	rest, ok := strings.CutPrefix(f.Field, "operations.")
+	name, path, below := strings.Cut(rest, ".")
+	if field != "Guard" || !ok || !below || strings.Contains(path, degradedSuffix) {
+		return p
+	}
+	var parts []string
+	for part := range strings.SplitSeq(path, ".") {
+		var words strings.Builder
+		for word := range strings.SplitSeq(part, "_") {
+			words.WriteString(strings.ToUpper(word[:min(1, len(word))]) + word[min(1, len(word)):])
+		}
+		parts = append(parts, words.String())
+	}
+	p.Field, p.Policy = "Profiles["+name+"]."+strings.Join(parts, "."), ""
+	return p
 }
 
 func (c Config) checkHosts(ch *checker) {

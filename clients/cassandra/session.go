@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -194,10 +195,27 @@ func plain(message string) string {
 	return message
 }
 
+// warnOfLocalLevels writes a line to Log for profiles whose level means a data centre that
+// Config does not name.
+func (s *Session) warnOfLocalLevels() {
+	if s.config.Log == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.config.Profiles)) {
+		p := s.config.Profiles[name]
+		for _, level := range []Consistency{p.Consistency, p.SerialConsistency} {
+			if level == LocalQuorum || level == LocalOne || level == LocalSerial {
+				s.config.Log(fmt.Sprintf("cassandra: profile %s asks for %v, and LocalDC is not set: it means the data centre of whichever node is asked; set LocalDC", name, level))
+			}
+		}
+	}
+}
+
 // verify asks the cluster about what the configuration supposes. A node that has just
 // started may not know yet where another stands: it is asked again.
 func (s *Session) verify(ctx context.Context, l *link) error {
 	if s.config.LocalDC == "" {
+		s.warnOfLocalLevels()
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -42,22 +42,26 @@ func (s *Streams) Getenv(name string) string {
 // ReadFile reads a file, or standard input if the name is "-". It returns the name by which
 // messages call the file. Errors have status 2.
 func (s *Streams) ReadFile(file string) (shown string, text []byte, err error) {
-	if file != Stdin {
-		text, err = os.ReadFile(file)
+	shown = file
+	var from io.Reader
+	if file == Stdin {
+		shown, from = "standard input", s.In
+	} else {
+		f, err := os.Open(file)
 		if err != nil {
-			err = BadInput(fmt.Errorf("%w; give a file that exists and can be read, or - for standard input", err))
+			return shown, nil, BadInput(fmt.Errorf("%w; give a file that exists and can be read, or - for standard input", err))
 		}
-		return file, text, err
+		defer f.Close()
+		from = f
 	}
-	const name = "standard input"
-	text, err = io.ReadAll(io.LimitReader(s.In, maxInput+1))
+	text, err = io.ReadAll(io.LimitReader(from, maxInput+1))
 	switch {
 	case err != nil:
-		return name, nil, BadInput(fmt.Errorf("read standard input: %w", err))
+		return shown, nil, BadInput(fmt.Errorf("read %s: %w", shown, err))
 	case len(text) > maxInput:
-		return name, nil, BadInput(fmt.Errorf("standard input is longer than %d MiB", maxInput>>20))
+		return shown, nil, BadInput(fmt.Errorf("%s is longer than %d MiB", shown, maxInput>>20))
 	}
-	return name, text, nil
+	return shown, text, nil
 }
 
 // WriteJSON writes a value, indented, for programs to read.

@@ -47,7 +47,11 @@ func (t tool) explain() *cobra.Command {
 func explainSession(out io.Writer, name string, p sessions.Policy) {
 	guard := p.Guards()[0]
 	guard.Name = name + " (Cassandra)"
-	explain(out, guard.WithDefaults())
+	guard = guard.WithDefaults()
+	w := guard.Worst()
+	// Only profiles are asked for: the default is none of the file.
+	w.Operations = slices.DeleteFunc(w.Operations, func(o resilience.OperationWorst) bool { return o.Name == resilience.DefaultOperation })
+	explainAs(out, guard, w)
 	fmt.Fprintln(out, "  Of Cassandra it asks")
 	for _, profile := range slices.Sorted(maps.Keys(p.Profiles)) {
 		o := p.Profiles[profile]
@@ -75,8 +79,9 @@ func explainSession(out io.Writer, name string, p sessions.Policy) {
 }
 
 // explain says what one policy does, in words, and the most that it admits.
-func explain(out io.Writer, p resilience.Policy) {
-	w := p.Worst()
+func explain(out io.Writer, p resilience.Policy) { explainAs(out, p, p.Worst()) }
+
+func explainAs(out io.Writer, p resilience.Policy, w resilience.WorstCase) {
 	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
 	fmt.Fprintln(out, p.Name)
 	say("%s", bulkhead(p.Bulkhead))
@@ -141,7 +146,7 @@ func bulkhead(b resilience.BulkheadPolicy) string {
 func breaker(b *resilience.BreakerPolicy) string {
 	switch {
 	case b == nil:
-		return "There is no breaker: a dependency that is down is asked every time."
+		return "There is no breaker: calls are made however many have failed."
 	case b.Mode == resilience.BreakerForcedOpen:
 		return "The breaker is forced open: every call is refused."
 	case b.Mode == resilience.BreakerForcedClosed:
