@@ -114,7 +114,7 @@ func TestToxicsThatEndHoldNothing(t *testing.T) {
 	}{
 		{"latency", client.Attributes{"latency": 3_600_000}, client.Attributes{"latency": 0}},
 		{"bandwidth", client.Attributes{"rate": 1}, client.Attributes{"rate": 1_000_000}},
-		{"slicer", client.Attributes{"average_size": 1, "delay": 3_600_000_000}, client.Attributes{"delay": 0}},
+		{"slicer", client.Attributes{"average_size": 1, "delay": 1_000_000_000}, client.Attributes{"delay": 0}},
 		{"hang", nil, nil},
 	} {
 		for _, stream := range []string{"upstream", "downstream"} {
