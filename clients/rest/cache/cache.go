@@ -113,7 +113,7 @@ func (c *Cache) Close() error {
 	for _, fs := range c.inflight {
 		all = append(all, fs...)
 	}
-	c.store = newStore(0)
+	c.store = newStore(1)
 	c.mu.Unlock()
 	for _, f := range all {
 		c.finish(f, apart, nil, nil)
@@ -129,7 +129,7 @@ func (c *Cache) Close() error {
 func (c *Cache) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.store.size
+	return c.store.size()
 }
 
 // Next sends a request to the server. It is as an http.RoundTripper's RoundTrip.

@@ -7,7 +7,7 @@
 //
 // # What this package may import
 //
-// The standard library and package resilience.
+// The standard library, package resilience and internal/lru.
 //
 // # What it promises
 //

@@ -1,20 +1,25 @@
 package cache
 
 import (
-	"container/list"
 	"slices"
+	"strings"
+	"time"
+
+	"github.com/backstay-go/backstay/internal/lru"
 )
 
 // store keeps entries, by address and variant, within a bound of bytes; the least recently
 // used goes first. The cache's lock guards it. A look-up costs the same however many
 // variants there are.
 type store struct {
-	limit, size int64
-	used        list.List // of *entry, newest use first
-	at          map[string]*resource
+	entries *lru.Cache[variant, *entry]
+	at      map[string]*resource
 }
 
-// resource is what is kept for one address.
+// variant is the name of an entry.
+type variant struct{ address, vary, values string }
+
+// resource is what is known of the entries of one address.
 type resource struct {
 	// choices are the lists of field names by which its answers were chosen (Vary), the
 	// newest first. A server that keeps changing them loses the oldest.
@@ -23,16 +28,29 @@ type resource struct {
 	varies [][]string
 }
 
-// choice is the answers that one list of fields has chosen, by the values of those fields.
+// choice is the answers that one list of fields has chosen.
 type choice struct {
-	vary     []string
-	variants map[string]*list.Element
+	vary   []string
+	values map[string]struct{} // of those fields, for which there is an entry
 }
 
 // maxChoices is how many lists of fields are told apart for an address.
 const maxChoices = 4
 
-func newStore(limit int64) store { return store{limit: limit, at: map[string]*resource{}} }
+func newStore(limit int64) store {
+	s := store{at: map[string]*resource{}}
+	s.entries = lru.New(lru.Bounds{Size: limit}, func(v variant, e *entry) { unlink(s.at, v, e) })
+	return s
+}
+
+func nameOf(address string, vary []string, values string) variant {
+	return variant{address, strings.Join(vary, ","), values}
+}
+
+func (e *entry) variant() variant { return nameOf(e.key, e.vary, e.values) }
+
+// size is how many bytes are kept.
+func (s *store) size() int64 { return s.entries.Size() }
 
 // varies returns the lists of fields by which answers of an address were chosen, and
 // whether there are any answers.
@@ -46,39 +64,25 @@ func (s *store) varies(key string) (lists [][]string, known bool) {
 // find returns the newest entry that answers a request for an address and may be used
 // (RFC 9111, section 4.1). values are what the request has in the lists of fields.
 func (s *store) find(key string, lists [][]string, values []string, use func(*entry) bool) *entry {
-	at := s.at[key]
-	if at == nil {
-		return nil
-	}
-	var newest *list.Element
+	var newest *entry
 	for i, vary := range lists {
-		c := at.choice(vary)
-		if c == nil {
-			continue // it has gone meanwhile
-		}
-		el := c.variants[values[i]]
-		if el != nil && use(el.Value.(*entry)) && (newest == nil || el.Value.(*entry).newer(newest.Value.(*entry))) {
-			newest = el
+		e, ok := s.entries.Peek(nameOf(key, vary, values[i]))
+		if ok && use(e) && (newest == nil || e.newer(newest)) {
+			newest = e
 		}
 	}
-	if newest == nil {
-		return nil
+	if newest != nil {
+		s.entries.Get(newest.variant()) // it is used now
 	}
-	s.used.MoveToFront(newest)
-	return newest.Value.(*entry)
+	return newest
 }
 
 // put keeps an entry in place of the one that answered the same requests, and reports
 // whether it did: it does not if that one is newer, or if the entry is too large.
 func (s *store) put(e *entry) bool {
-	if e.size > s.limit {
+	name := e.variant()
+	if old, ok := s.entries.Peek(name); ok && old.newer(e) {
 		return false
-	}
-	if el := s.element(e); el != nil {
-		if el.Value.(*entry).newer(e) {
-			return false
-		}
-		s.remove(el)
 	}
 	r := s.at[e.key]
 	if r == nil {
@@ -88,15 +92,16 @@ func (s *store) put(e *entry) bool {
 	c := r.choice(e.vary)
 	if c == nil {
 		if len(r.choices) == maxChoices {
-			s.removeAll(r.choices[maxChoices-1])
+			s.forgetAll(e.key, r.choices[maxChoices-1])
 		}
-		c = &choice{vary: e.vary, variants: map[string]*list.Element{}}
+		c = &choice{vary: e.vary, values: map[string]struct{}{}}
 		r.choices = slices.Insert(r.choices, 0, c)
 		r.list()
 	}
-	c.variants[e.values] = s.used.PushFront(e)
-	for s.size += e.size; s.size > s.limit; {
-		s.remove(s.used.Back())
+	c.values[e.values] = struct{}{}
+	if !s.entries.Put(name, e, e.size, time.Time{}, time.Time{}) {
+		unlink(s.at, name, e)
+		return false
 	}
 	return true
 }
@@ -105,47 +110,40 @@ func (s *store) put(e *entry) bool {
 func (s *store) drop(key string) {
 	if r := s.at[key]; r != nil {
 		for _, c := range slices.Clone(r.choices) {
-			s.removeAll(c)
+			s.forgetAll(key, c)
 		}
 	}
 }
 
 // forget drops one entry, if it is still kept.
 func (s *store) forget(e *entry) {
-	if el := s.element(e); el != nil && el.Value.(*entry) == e {
-		s.remove(el)
+	name := e.variant()
+	if kept, ok := s.entries.Peek(name); ok && kept == e {
+		s.entries.Delete(name)
+		unlink(s.at, name, e)
 	}
 }
 
-// element is where the entry of the same requests is.
-func (s *store) element(e *entry) *list.Element {
-	if r := s.at[e.key]; r != nil {
-		if c := r.choice(e.vary); c != nil {
-			return c.variants[e.values]
+func (s *store) forgetAll(key string, c *choice) {
+	for values := range c.values {
+		if e, ok := s.entries.Peek(nameOf(key, c.vary, values)); ok {
+			s.forget(e)
 		}
 	}
-	return nil
 }
 
-func (s *store) removeAll(c *choice) {
-	for _, el := range c.variants {
-		s.remove(el)
-	}
-}
-
-func (s *store) remove(el *list.Element) {
-	e := s.used.Remove(el).(*entry)
-	s.size -= e.size
-	r := s.at[e.key]
+// unlink forgets the name of an entry that is kept no more.
+func unlink(at map[string]*resource, name variant, e *entry) {
+	r := at[name.address]
 	c := r.choice(e.vary)
-	delete(c.variants, e.values)
-	if len(c.variants) > 0 {
+	delete(c.values, name.values)
+	if len(c.values) > 0 {
 		return
 	}
 	r.choices = slices.DeleteFunc(r.choices, func(other *choice) bool { return other == c })
 	r.list()
 	if len(r.choices) == 0 {
-		delete(s.at, e.key)
+		delete(at, name.address)
 	}
 }
 
