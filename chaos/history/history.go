@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Outcome is what a client was told of an operation.
+// Outcome is what a client knows of an operation.
 type Outcome string
 
 // The outcomes.

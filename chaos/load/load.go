@@ -125,7 +125,7 @@ func (s Sample) Latency() time.Duration { return s.Done - s.Intended }
 func (s Sample) Lag() time.Duration { return s.Sent - s.Intended }
 
 // Send makes one request and says what came of it; Run fills in N and the times.
-// It runs on a goroutine of its own. A panic in it ends the program, as it would
+// It runs on its own goroutine. A panic in it ends the program, as it would
 // in any goroutine; Goexit counts as an outcome "ended".
 type Send func(ctx context.Context, n int) Sample
 

@@ -11,7 +11,7 @@ import (
 
 // Comparison is what changed from one run to another.
 type Comparison struct {
-	// Better, Worse and Other hold what changed; Other is neither or can't be told.
+	// Better, Worse and Other hold what changed; Other is neither, or can't be compared.
 	Better, Worse, Other []Change
 	// Same counts what did not change beyond what chance does.
 	Same int

@@ -3,7 +3,7 @@
 // states against the faults. It writes one HTML page that needs nothing else, and
 // the same as JSON.
 //
-// It may import the standard library and chaos/load. It knows nothing of licenses.
+// It may import the standard library and chaos/load.
 //
 // It promises: a verdict is passed only if every check passed, and undecided if a
 // precondition did not hold; text from outside is escaped; the page loads nothing.

@@ -95,7 +95,8 @@ type Row struct {
 	Latency  load.Latencies `json:"latency"`
 }
 
-// Report is a run, told. Fill it in, then Decide, then write it.
+// Report describes a run. Fill it in, then call Decide, then write it. It is not safe for
+// concurrent use.
 type Report struct {
 	// Name is a word for the run, Title a line.
 	Name  string `json:"name,omitempty"`
@@ -247,8 +248,8 @@ func (r *Report) Text() string {
 	return b.String()
 }
 
-// Writable returns nil if reports can be saved in the folder, which it makes if need be:
-// who asks before a run does not lose what it found.
+// Writable returns nil if reports can be saved in the folder, which it makes if necessary.
+// Call it before a run, so that its results are not lost.
 func Writable(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return unwritable(err)

@@ -5,7 +5,7 @@
 // what recovery means, and checks. It comes from YAML (as strict as a plan of faults)
 // or Go, and prints as text that parses to it. A [Target] starts the system under test
 // with the faults before its dependencies, sends its requests, says what each answer is
-// worth, and adds checks of its own domain. [Play] plays a scenario and returns a
+// worth, and adds checks for its domain. [Play] plays a scenario and returns a
 // report; [Run] does so in one line of a test:
 //
 //	scenario.Run(t, target, s)
@@ -16,7 +16,7 @@
 // It may import the standard library, chaos and what lies below it.
 //
 // It promises: a verdict is passed only if the steady state held, the load came, each
-// fault harmed something and every check held; what can't be told is undecided; the
+// fault harmed something and every check held; what can't be decided is undecided; the
 // faults end with the run; a report names the seed and holds the scenario, so that it
 // can be run again.
 package scenario

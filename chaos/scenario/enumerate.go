@@ -90,7 +90,7 @@ type EnumerateConfig struct {
 // Enumerate makes one run to see which calls the request makes, then one for each
 // applicable fault at each call, once and for good, and says what the caller got. After
 // each the fault ends, the same request is made again, and the system is judged: an
-// answer that turns out untrue is wrong. A table beside an error has the runs until then.
+// answer that turns out untrue is wrong. A table that is returned with an error holds the runs until then.
 func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 	if cfg.Target == nil || cfg.Request == "" {
 		return nil, fmt.Errorf("%w: Target and Request are required", ErrConfig)

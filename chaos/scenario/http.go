@@ -158,7 +158,7 @@ func (h *HTTP) carried(c *checker, faults []chaos.Rule) {
 			}
 		}
 		if len(places) == 0 || len(found) == 0 || slices.ContainsFunc(found, func(protocol string) bool { return slices.Contains(places, protocol) }) {
-			continue // no place at all is told already
+			continue // no place at all is reported already
 		}
 		c.add(fmt.Sprintf("faults[%d]", i), "happens at %s, and its proxy is %s: change the proxy's protocol, or the fault", strings.Join(places, ", "), strings.Join(found, ", "))
 	}

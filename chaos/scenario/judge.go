@@ -41,7 +41,7 @@ func (r *result) judge() []report.Check {
 }
 
 // interruptedChecks are those of a run that was interrupted: a promise that was broken
-// stays broken, and nothing else can be told.
+// stays broken, and everything else is undecided.
 func interruptedChecks(checks []report.Check) []report.Check {
 	for i, c := range checks {
 		if broken := c.Verdict == report.Failed && strings.HasPrefix(c.Name, "no answer was"); !broken {

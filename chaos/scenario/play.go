@@ -325,7 +325,7 @@ func (r *result) stop(all []load.Sample, now time.Duration) string {
 	return ""
 }
 
-// relay tells a system of the faults, once it is there.
+// relay passes the events of the faults on to the system, once it has started.
 type relay struct {
 	mu     sync.Mutex
 	system chaos.Listener

@@ -69,8 +69,8 @@ type Steady struct {
 	_ struct{}
 }
 
-// Action is something that is done to the system besides faults. The target knows what
-// its words mean.
+// Action is something that is done to the system in addition to faults. The target defines
+// the actions that it knows.
 type Action struct {
 	At   time.Duration     `yaml:"at" doc:"when, from the start"`
 	Do   string            `yaml:"do" doc:"what; a word of the target's"`

@@ -13,8 +13,8 @@ import (
 // Target makes systems under test. It must be safe for concurrent use.
 type Target interface {
 	// Check says what the scenario asks for and the target does not have: settings,
-	// dependencies, nodes, actions. Problems of a *chaos.PlanError, of several joined too, are
-	// told with their lines in a file.
+	// dependencies, nodes, actions. Problems in a *chaos.PlanError, also in several that are
+	// joined, are reported with their lines in the file.
 	Check(Scenario) error
 	// Start starts a system, with the faults of the injector before each of its
 	// dependencies. On an error nothing is left running.
@@ -27,12 +27,12 @@ type Setup struct {
 	Scenario Scenario
 	// Injector decides which faults happen; it is started with the load.
 	Injector *chaos.Injector
-	// Dir is the system's own folder; who plays the scenario removes it.
+	// Dir is a folder for the system alone; the player removes it after the run.
 	Dir string
-	// Out is where the system may tell what it does.
+	// Out gets what the system wants to report while it starts and runs.
 	Out io.Writer
-	// Protocols are those that faults may come from besides the scenario's own: what is
-	// needed for them must stand between the system and what it depends on.
+	// Protocols are those that faults may use in addition to the scenario's: the proxies for
+	// them must stand between the system and its dependencies.
 	Protocols []string
 	_         struct{}
 }
@@ -51,7 +51,7 @@ type System interface {
 	Labels() Labels
 	// Send makes the nth request, waits for its answer, and says what came of it: ID,
 	// Kind, Outcome, Means, Sources. It must not give up before the scenario's deadline
-	// and margin have passed. Whether the answer was late is found out by who calls.
+	// and margin have passed. The caller finds out whether the answer was late.
 	Send(ctx context.Context, n int) load.Sample
 	// Judge waits until the system has settled and holds it against its promises. The
 	// samples are all that were sent, as they are reported.
@@ -73,12 +73,13 @@ type Labels struct {
 	_            struct{}
 }
 
-// DependencyReporter is a System that tells how its dependencies are doing, ten times a second.
+// DependencyReporter is a System that reports the state of its dependencies; it is asked
+// ten times per second.
 type DependencyReporter interface {
 	Dependencies() []Dependency
 }
 
-// Dependency is how a dependency, or a node of one, is doing at a moment.
+// Dependency is the state of a dependency, or of a node of one, at a moment.
 type Dependency struct {
 	Name string
 	// State is that of its circuit breaker (closed, half-open, open), or of a node
@@ -122,11 +123,12 @@ type Config struct {
 	// Dir is where the run keeps its data. Empty: a temporary folder, which is removed
 	// unless the run did not pass.
 	Dir string
-	// Out is where the run is told. Nil: it is not.
+	// Out gets the progress of the run. Nil: nothing is written.
 	Out io.Writer
-	// Listeners are told of each fault.
+	// Listeners receive each fault that is injected.
 	Listeners []chaos.Listener
-	// Watch runs beside the load, until the context ends. Nil: nobody watches.
+	// Watch is called on another goroutine when the load begins, and must return when its
+	// context ends. Nil: nothing is called.
 	Watch func(ctx context.Context, v View)
 	// OnReport is called with the report while the system still runs and its faults can
 	// still be changed. Play returns its error. Nil: the system ends at once.

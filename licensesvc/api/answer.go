@@ -16,7 +16,7 @@ type OfMember struct {
 	Key    string `header:"Idempotency-Key" doc:"New for a new command, the same when it is sent again. Required."`
 }
 
-// OfLicense names a license besides.
+// OfLicense also names a license.
 type OfLicense struct {
 	OfMember
 	License string `path:"license" doc:"The license's id."`

@@ -36,7 +36,7 @@ type Config struct {
 	App App
 	// Guard is that of the service itself: how many requests run and wait, and how long
 	// each may take, which a caller's Backstay-Timeout-Ms shortens. Make it with Policy.
-	// Required; who made it closes it.
+	// Required; the caller that made it must close it.
 	Guard *resilience.Guard
 	// Trust says whose Backstay headers count. Default: callers on loopback.
 	Trust func(*http.Request) bool
@@ -46,9 +46,10 @@ type Config struct {
 	// Ready says why the service should get no requests, or returns "". Default:
 	// always ready.
 	Ready func() string
-	// OnRequest is called with each answered request, for a dashboard; concurrently, so it must not block.
+	// OnRequest is called with each answered request, for a dashboard. It is called
+	// concurrently and must not block. Nil: nothing is called.
 	OnRequest func(RequestLog)
-	// Log tells what went wrong inside. Default: nothing is told.
+	// Log gets internal errors. Default: nothing is logged.
 	Log *slog.Logger
 	_   struct{}
 }
@@ -125,8 +126,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.guarded.ServeHTTP(w, r)
 }
 
-// health tells live from ready: who is not live is restarted, who is not ready gets
-// no requests.
+// health distinguishes live from ready: an instance that is not live is restarted, and one
+// that is not ready gets no requests.
 func (a *API) health() {
 	answer := func(w http.ResponseWriter, status int, text string) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

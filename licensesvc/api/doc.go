@@ -27,6 +27,6 @@
 // clients/rest/server, and huma. It decides nothing.
 //
 // It promises: every answer of the rules, also a refusal, says what it was decided on;
-// no request lives longer than its deadline; an error of ours never tells what is
-// inside.
+// no request lives longer than its deadline; an internal error never shows what is
+// inside the service.
 package api

@@ -9,7 +9,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ReportInput tells what happens or happened to a license on its device.
+// ReportInput reports what happens, or happened, to a license on its device.
 type ReportInput struct {
 	Member, License string
 	// Key is the client's Idempotency-Key, or the device's own id of the report.

@@ -46,7 +46,7 @@ type Config struct {
 	DrainEvery time.Duration
 	// Clock is the time as it is recorded. Nil: time.Now.
 	Clock func() time.Time
-	// Log tells what an operator should know. Default: none is told.
+	// Log gets what an operator should know. Default: nothing is logged.
 	Log *slog.Logger
 	_   struct{}
 }
@@ -133,7 +133,7 @@ func (s *Service) Pending() int {
 	return s.journal.Len()
 }
 
-// Meta is what is recorded with a command, besides what it says.
+// Meta is recorded with a command in addition to its content.
 type Meta struct {
 	// Trace is the trace id, Actor who asked. Both optional.
 	Trace, Actor string

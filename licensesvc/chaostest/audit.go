@@ -38,8 +38,8 @@ func readHistory(ctx context.Context, store eventstore.Store, members []string) 
 	return all, nil
 }
 
-// patience is how long a store that was harmed, on a busy machine, may be unavailable to
-// who judges it.
+// patience is how long a store that was harmed, on a busy machine, may be unavailable while
+// it is being judged.
 const patience = time.Minute
 
 // patiently calls f again while the store is unavailable.

@@ -97,7 +97,7 @@ func (s *System) single(member, kind string, has held) func(context.Context, str
 	}
 }
 
-// acknowledged says that the client was told that it is done.
+// acknowledged says that the answer to the client was "done".
 func acknowledged(s seen) bool {
 	return s.outcome == gotDone || s.outcome == gotPromised || s.outcome == gotAccepted
 }

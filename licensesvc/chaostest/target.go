@@ -35,8 +35,8 @@ const (
 	SettingRegions = "regions"
 	// SettingMembers is how many members ask. Default: 240.
 	SettingMembers = "members"
-	// SettingRetries is how often a client asks again, at once, when it is told that
-	// something failed. Default: 0.
+	// SettingRetries is how often a client asks again, at once, when the answer says
+	// that something failed. Default: 0.
 	SettingRetries = "retries"
 	// SettingWarm is no if members are not to ask once before the load. Default: yes.
 	SettingWarm = "warm"
@@ -61,7 +61,7 @@ type Target struct {
 	Faults func(*chaos.Injector) dashboard.Faults
 	// Getenv reads the environment, for where spans go. Nil: nowhere.
 	Getenv func(string) string
-	// Log tells what an operator should know of the service. Nil: nothing is told.
+	// Log gets what an operator should know about the service. Nil: nothing is logged.
 	Log *slog.Logger
 	// Cassandra is a cluster to use for the store cassandra, which stays the caller's.
 	// Nil, or without what a scenario needs: nodes are started, and ended with the system.

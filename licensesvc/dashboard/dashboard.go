@@ -14,7 +14,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// tick is how often the page is told.
+// tick is how often the page gets the state.
 const tick = 500 * time.Millisecond
 
 // history is how many seconds the page shows.
@@ -26,7 +26,7 @@ const maxWatchers = 64
 //go:embed page
 var files embed.FS
 
-// Dependency is what is known of one dependency besides its guard.
+// Dependency is what the page shows of one dependency in addition to its guard.
 type Dependency struct {
 	// Name is the guard's.
 	Name string
@@ -131,8 +131,8 @@ type Decision struct {
 	On []string `json:"on,omitempty"`
 }
 
-// Dashboard serves the page below /dashboard. It is safe for concurrent use. Who
-// made it closes it.
+// Dashboard serves the page below /dashboard. It is safe for concurrent use. The caller
+// that made it must close it.
 type Dashboard struct {
 	cfg      Config
 	mux      *http.ServeMux

@@ -31,7 +31,7 @@ func WithPlan(s scenario.Scenario, file string, known chaos.Known) (scenario.Sce
 	s.Checks = nil
 	_, err := chaos.Load(file, func(p chaos.Plan) error {
 		if p.Check() != nil {
-			return nil // That is told already.
+			return nil // That is reported already.
 		}
 		s.Faults, s.Seed = p.Rules, cmp.Or(p.Seed, s.Seed)
 		err := p.CheckNames(known)

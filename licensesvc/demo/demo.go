@@ -29,11 +29,11 @@ type Config struct {
 	Report string
 	// Seed decides load and faults. Zero: that of the scenario.
 	Seed uint64
-	// Out is where it is told, Terminal says that a person watches: the page stays
-	// up until the context ends.
+	// Out gets the progress and the verdict. Terminal says that a person watches: the
+	// page stays up until the context ends.
 	Out      io.Writer
 	Terminal bool
-	// Log tells what an operator should know of the service. Default: nothing is told.
+	// Log gets what an operator should know about the service. Default: nothing is logged.
 	Log *slog.Logger
 	// Getenv reads the environment.
 	Getenv func(string) string

@@ -1,5 +1,5 @@
 // Package demo runs the demonstration: a scenario of chaos/scenario with the license
-// service as its target, told on the terminal and on a live page whose buttons inject
+// service as its target, shown on the terminal and on a live page whose buttons inject
 // faults.
 //
 // It may import everything of licensesvc, resilience and chaos.

@@ -19,8 +19,8 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// live tells a run while it goes on: a line every two seconds, and on a terminal a
-// bar below.
+// live shows the progress of a run: a line every two seconds, and on a terminal a bar
+// below.
 type live struct {
 	out      io.Writer
 	play     *load.Run

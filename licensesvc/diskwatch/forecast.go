@@ -87,7 +87,7 @@ type Forecast struct {
 	DaysLeft float64 `json:"days_left"`
 }
 
-// minSpan is how long samples must reach before days are told from them.
+// minSpan is the time that samples must span before days are forecast from them.
 const minSpan = time.Minute
 
 // Predict makes a forecast from samples in the order of time. It takes bytes an

@@ -72,7 +72,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// Look takes a sample now. What goes wrong is told by Err; the forecast before it
+// Look takes a sample now. Err returns what went wrong; the forecast before it
 // stays.
 func (m *Monitor) Look(ctx context.Context) {
 	free, used, err := m.cfg.Disk()

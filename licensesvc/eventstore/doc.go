@@ -2,7 +2,7 @@
 // version, load a stream, read the feed, keep snapshots. Its folders hold the
 // stores; eventstoretest is the suite that each of them passes.
 //
-// It imports the standard library only.
+// It imports the standard library and resilience.
 //
 // It promises, of every store: an acknowledged event is there for ever, exactly
 // once, in one place of its stream's order. An append that may or may not have

@@ -143,8 +143,8 @@ type Stats struct {
 	LogBytes int64
 }
 
-// Store keeps events. It is safe for concurrent use. Who opened it closes it; after
-// that every call answers ErrClosed.
+// Store keeps events. It is safe for concurrent use. The caller that opened it
+// must close it; after that every call answers ErrClosed.
 type Store interface {
 	// Append stores a commit. The error is nil if Applied or Conflict, matches
 	// ErrUnknown if Unknown, and says why if Rejected. When ctx ends the wait ends,

@@ -47,7 +47,7 @@ type Play struct {
 	At     time.Time
 }
 
-// ReportPlay tells of a play that began while the device was offline, perhaps long
+// ReportPlay reports a play that began while the device was offline, perhaps long
 // ago. It happened: it is recorded even if it went over a limit, and says so.
 type ReportPlay struct {
 	License  string
@@ -56,7 +56,7 @@ type ReportPlay struct {
 	At       time.Time
 }
 
-// ReportDownload tells that the device has the title's file.
+// ReportDownload reports that the device has the title's file.
 type ReportDownload struct {
 	License  string
 	Report   string

@@ -12,11 +12,11 @@ type Decision struct {
 	Events []Event
 	// License is the license after the decision.
 	License License
-	// Warnings tell the member what to expect, such as a last download.
+	// Warnings say what the member should expect, such as a last download.
 	Warnings []Warning
 }
 
-// Warning tells a member of a bound that comes near.
+// Warning is about a bound that is near.
 type Warning struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
@@ -155,7 +155,7 @@ func (u usage) hold(l Limits, device, studio string) []*Refusal {
 	return broken
 }
 
-// downloadWarnings is what a member is told with a grant.
+// downloadWarnings are the warnings that come with a grant.
 func (u usage) downloadWarnings(l Limits, title string) []Warning {
 	switch left := l.TitleDownloads - u.title - 1; left {
 	case 1:

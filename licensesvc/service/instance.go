@@ -74,9 +74,9 @@ type Config struct {
 	Clock func() time.Time
 	// Observed is where spans and metrics go. Required.
 	Observed *observe.Providers
-	// Listeners are told what the guards do, besides the service's own.
+	// Listeners receive the events of the guards, in addition to the service's own.
 	Listeners []resilience.Listener
-	// Log tells what an operator should know. Required.
+	// Log gets what an operator should know. Required.
 	Log *slog.Logger
 	_   struct{}
 }
@@ -278,7 +278,7 @@ func (t *traced) CloseIdleConnections() {
 	}
 }
 
-// handler is the API and what is beside it.
+// handler serves the API, the dashboard and the metrics.
 func (in *Instance) handler() (http.Handler, error) {
 	cfg := in.cfg
 	handler, err := api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Tokens: cfg.Tokens, Ready: in.notReady, OnRequest: in.traffic.record, Log: cfg.Log})
@@ -319,7 +319,7 @@ func (in *Instance) notReady() string {
 	return ""
 }
 
-// ended tells why something that runs in the background ended, if it was not told to.
+// ended logs why a background task ended, unless it was cancelled.
 func (in *Instance) ended(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		in.cfg.Log.Error("ended", "task", what, "error", err)

@@ -28,7 +28,7 @@ type Config struct {
 	// Policies replaces the policy of a dependency, by its name. Default:
 	// MembershipPolicy, CatalogPolicy and KeyServicePolicy.
 	Policies map[string]resilience.Policy
-	// Listeners are told what the guards do.
+	// Listeners receive the events of the guards.
 	Listeners []resilience.Listener
 	// Transport returns what carries the requests to a dependency. Default: a
 	// transport with as many idle connections as the bulkhead admits.
@@ -53,8 +53,8 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Clients calls the three services. It is safe for concurrent use. Who made it
-// closes it. The zero value is not usable.
+// Clients calls the three services. It is safe for concurrent use. The caller that
+// made it must close it. The zero value is not usable.
 type Clients struct {
 	membership, catalog, keys *service
 

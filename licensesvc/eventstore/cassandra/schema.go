@@ -47,7 +47,7 @@ var tables = []string{
 func Schema() []string { return slices.Clone(tables) }
 
 // Migrate makes the tables in the session's keyspace, which must exist. It can run
-// again, and beside a running service.
+// again, also while a service runs.
 func Migrate(ctx context.Context, session *client.Session) error {
 	for _, cql := range tables {
 		if err := session.Query(cql).WithContext(ctx).Profile(ProfileSchema).Exec(); err != nil {

@@ -15,7 +15,7 @@ import (
 // Config says where the store lies.
 type Config struct {
 	// Session reaches the cluster, on a keyspace with the tables, with Profiles.
-	// Required; who connected it closes it, after the store.
+	// Required; the caller that connected it must close it, after the store.
 	Session *client.Session
 	// Name tells stores of one keyspace apart. Default: main.
 	Name string

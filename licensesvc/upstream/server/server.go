@@ -41,8 +41,8 @@ type Config struct {
 	_      struct{}
 }
 
-// Set is the three running servers. It is safe for concurrent use. Who started it
-// shuts it down. A panic in a handler ends that connection only.
+// Set is the three running servers. It is safe for concurrent use. The caller that
+// started it must shut it down. A panic in a handler ends that connection only.
 type Set struct {
 	servers map[string]*running
 	names   []string
