@@ -86,7 +86,7 @@ func (l *relay) start(f frame, m *mark) (out frame, pause *chaos.Fault) {
 	if fault := m.effect; fault != nil {
 		if effectOf(fault).instead(l, f, m, *fault) {
 			if m.request.op == opStartup {
-				l.settled(agree{})
+				l.proceed(framing{})
 			}
 			return nil, nil
 		}

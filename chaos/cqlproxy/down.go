@@ -20,14 +20,14 @@ func (l *relay) answers() {
 			return
 		}
 		pass, changed := b.frames[:0:0], false
-		var settled *agree
+		var settled *framing
 		for i, f := range b.frames {
 			out := f
 			if f.op() == opEvent {
 				out = l.event(f)
 			} else if m := l.marked(f.stream()); m != nil {
 				if m.request.op == opStartup {
-					settled = l.settle(m.request, f)
+					settled = l.framingOf(m.request, f)
 				}
 				out = l.answer(m, f)
 			}
@@ -51,31 +51,31 @@ func (l *relay) answers() {
 			l.toClient.agree(settled.segments, settled.packed)
 			l.toNode.agree(settled.segments, settled.packed)
 			src.segments, src.packed = settled.segments, settled.packed
-			l.settled(*settled)
+			l.proceed(*settled)
 		}
 	}
 }
 
-// settled lets requests go on after STARTUP.
-func (l *relay) settled(a agree) {
+// proceed lets requests go on after STARTUP.
+func (l *relay) proceed(a framing) {
 	select {
 	case l.agreed <- a:
 	case <-l.ctx.Done():
 	}
 }
 
-// settle is what an answer to STARTUP says of the framing.
-func (l *relay) settle(r *request, f frame) *agree {
+// framingOf is what an answer to STARTUP says of the framing.
+func (l *relay) framingOf(r *request, f frame) *framing {
 	if f.op() != opReady && f.op() != opAuthenticate {
-		return &agree{}
+		return &framing{}
 	}
 	l.mu.Lock()
 	l.mu.algorithm = r.startup["COMPRESSION"]
 	defer l.mu.Unlock()
 	if f.version() < 5 {
-		return &agree{}
+		return &framing{}
 	}
-	return &agree{segments: true, packed: l.mu.algorithm == algorithmLZ4}
+	return &framing{segments: true, packed: l.mu.algorithm == algorithmLZ4}
 }
 
 // event rewrites the addresses of an event; nil if the client must not see it.

@@ -31,7 +31,7 @@ type relay struct {
 	// Of the goroutine that reads requests.
 	injecting bool       // faults may be open
 	started   bool       // STARTUP was answered
-	agreed    chan agree // what the answer to STARTUP settled
+	agreed    chan framing // what the answer to STARTUP settled
 
 	marks atomic.Int32 // len(mu.marks), to pass answers without the lock
 
@@ -45,8 +45,8 @@ type relay struct {
 	}
 }
 
-// agree is the framing that the answer to STARTUP settled.
-type agree struct{ segments, packed bool }
+// framing is what the answer to STARTUP settled.
+type framing struct{ segments, packed bool }
 
 // mark is what to do with the answer on a stream.
 type mark struct {
@@ -63,7 +63,7 @@ type mark struct {
 }
 
 func newRelay(p *Proxy, n *node, client *net.TCPConn) *relay {
-	l := &relay{proxy: p, node: n, client: client, call: p.call(n), began: time.Now(), agreed: make(chan agree, 1)}
+	l := &relay{proxy: p, node: n, client: client, call: p.call(n), began: time.Now(), agreed: make(chan framing, 1)}
 	l.ctx, l.end = context.WithCancel(p.ctx)
 	l.toClient = &sink{to: client, count: &p.stats.down}
 	l.mu.marks = make(map[int16]*mark)
