@@ -16,7 +16,7 @@ import (
 
 // breaker refuses calls while the dependency fails.
 //
-//	closed ──(rate over the limit, enough calls)──▶ open
+//	closed ──(rate over the limit, enough calls; or enough failures in a row)──▶ open
 //	open ──(open period over)──▶ half-open
 //	half-open ──(a probe failed, was slow, or hung)──▶ open, for twice as long
 //	half-open ──(Probes successes in a row)──▶ closed
@@ -63,6 +63,8 @@ type breaker struct {
 type circuit struct {
 	kind   BreakerState
 	window atomic.Pointer[window]
+	// streak is the number of failures since the last success.
+	streak atomic.Int64
 	// until is when an open circuit admits a probe.
 	until time.Time
 	// running and good are a half-open circuit's probes: those that run, and those
@@ -96,10 +98,10 @@ func (b *breaker) configure(p BreakerPolicy) {
 	case !had:
 		b.machine = b.newMachine(p)
 		first := &circuit{kind: BreakerClosed}
-		first.window.Store(newWindow(p.Window, now))
+		first.window.Store(p.window(now))
 		b.now.Store(first)
-	case old.Window != p.Window:
-		c.window.Store(c.window.Load().resized(p.Window, now))
+	case old.Window != p.Window || old.WindowCalls != p.WindowCalls:
+		c.window.Store(c.window.Load().changed(&p, now))
 	}
 	if had && old.Probes != p.Probes {
 		b.rebuildLocked()
@@ -160,7 +162,7 @@ func (b *breaker) tellLocked(outcome error) {
 // enterLocked begins a stay in a state, as gobreaker decided.
 func (b *breaker) enterLocked(from, to BreakerState) {
 	next := &circuit{kind: to}
-	next.window.Store(newWindow(b.policy.Window, b.gate.now()))
+	next.window.Store(b.policy.window(b.gate.now()))
 	event := Event{Kind: BreakerChanged, Dependency: b.gate.name, From: from, To: to}
 	switch to {
 	case BreakerOpen:
@@ -312,7 +314,13 @@ func (b *breaker) observe(ctx context.Context, c *circuit, p *BreakerPolicy, now
 	}
 	w := c.window.Load()
 	w.add(now, bad, slow)
-	if (bad || slow) && c.kind == BreakerClosed && p.Mode == BreakerAuto && p.trips(w.sum(now)) {
+	switch {
+	case bad:
+		c.streak.Add(1)
+	case c.streak.Load() != 0:
+		c.streak.Store(0)
+	}
+	if (bad || slow) && c.kind == BreakerClosed && p.Mode == BreakerAuto && p.trips(w.sum(now), c.streak.Load()) {
 		b.trip(ctx, c, now, err)
 	}
 }
@@ -334,8 +342,11 @@ func (p *BreakerPolicy) weighProbe(v Verdict, took int64) error {
 	return nil
 }
 
-// trips reports whether counts open the circuit.
-func (p *BreakerPolicy) trips(t tally) bool {
+// trips reports whether counts open the circuit, or the failures in a row.
+func (p *BreakerPolicy) trips(t tally, streak int64) bool {
+	if p.ConsecutiveFailures > 0 && streak >= int64(p.ConsecutiveFailures) {
+		return true
+	}
 	if t.calls < p.MinimumCalls {
 		return false
 	}
@@ -346,7 +357,7 @@ func (p *BreakerPolicy) trips(t tally) bool {
 // trip tells gobreaker of the failure that opens the circuit.
 func (b *breaker) trip(ctx context.Context, c *circuit, now int64, err error) {
 	b.mu.Lock()
-	if b.now.Load() == c && b.policy.Mode == BreakerAuto && b.policy.trips(c.window.Load().sum(now)) {
+	if b.now.Load() == c && b.policy.Mode == BreakerAuto && b.policy.trips(c.window.Load().sum(now), c.streak.Load()) {
 		b.cause, b.by = err, ctx
 		b.tellLocked(errBad)
 		b.by = nil

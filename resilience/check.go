@@ -187,6 +187,15 @@ func (c *checker) policy(p Policy) {
 	if p.Breaker != nil {
 		c.breaker(*p.Breaker)
 	}
+	if t := p.Throttle; t != nil {
+		if t.K != 0 && !(t.K >= 1 && t.K <= 1e6) {
+			c.err("throttle.k", fmt.Sprintf("is %v", t.K), "use 1 to 1000000 requests for each that is accepted, for example 2")
+		}
+		c.notNegative("throttle.window", t.Window)
+		if t.Window > 0 && t.Window < windowBuckets*time.Millisecond {
+			c.err("throttle.window", fmt.Sprintf("is %v", t.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
+		}
+	}
 	if b := p.Budget; b != nil {
 		c.budget(*b)
 	}
@@ -239,6 +248,18 @@ func (c *checker) breaker(b BreakerPolicy) {
 	c.notNegative("breaker.window", b.Window)
 	if b.Window > 0 && b.Window < windowBuckets*time.Millisecond {
 		c.err("breaker.window", fmt.Sprintf("is %v", b.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
+	}
+	c.count("breaker.window_calls", b.WindowCalls)
+	c.count("breaker.consecutive_failures", b.ConsecutiveFailures)
+	minimum := b.MinimumCalls
+	orDefault(&minimum, defaultMinimumCalls)
+	switch {
+	case b.WindowCalls > maxWindowCalls && b.WindowCalls <= maxPermits:
+		c.err("breaker.window_calls", fmt.Sprintf("is %d", b.WindowCalls), fmt.Sprintf("use at most %d", maxWindowCalls))
+	case b.WindowCalls > 0 && b.WindowCalls < minimum:
+		c.err("breaker.window_calls", fmt.Sprintf("is %d, below breaker.minimum_calls %d, so that the rates never open the circuit", b.WindowCalls, minimum), "raise window_calls or lower minimum_calls")
+	case b.WindowCalls > 0 && b.Window > 0:
+		c.warn("breaker.window", fmt.Sprintf("is %v, and breaker.window_calls counts calls in its place", b.Window), "drop one of the two")
 	}
 	c.count("breaker.minimum_calls", b.MinimumCalls)
 	if b.MinimumCalls > maxMinimumCalls && b.MinimumCalls <= maxPermits {

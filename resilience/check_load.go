@@ -60,7 +60,7 @@ func about(d time.Duration) time.Duration {
 // window asks whether the breaker can ever see its minimum of calls.
 func (c *checker) window(p Policy, slowest time.Duration) {
 	b := p.Breaker
-	if b == nil || b.Mode == BreakerDisabled || b.Mode == BreakerForcedOpen {
+	if b == nil || b.Mode == BreakerDisabled || b.Mode == BreakerForcedOpen || b.WindowCalls > 0 || b.ConsecutiveFailures > 0 {
 		return
 	}
 	if b.SlowCall > slowest {
@@ -83,7 +83,7 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 
 // expectation holds the policy against the load it is made for.
 func (c *checker) expectation(p Policy, e Expectation) {
-	if b := p.Breaker; b != nil && e.PerSecond > 0 {
+	if b := p.Breaker; b != nil && e.PerSecond > 0 && b.WindowCalls == 0 && b.ConsecutiveFailures == 0 {
 		if most := e.PerSecond * b.Window.Seconds(); most < float64(b.MinimumCalls) {
 			c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; expect.per_second %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, atMost(most, "call"), b.Window), "lower minimum_calls or lengthen window")
 		}

@@ -28,6 +28,9 @@ const (
 	defaultBudgetBurst = 10
 
 	defaultMaxHedges = 1
+
+	defaultThrottleK      = 2
+	defaultThrottleWindow = 2 * time.Minute
 )
 
 // WithDefaults returns a copy of the policy in which every zero field of a policy
@@ -57,6 +60,12 @@ func (p Policy) WithDefaults() Policy {
 		orDefault(&b.Jitter, defaultJitter)
 		orDefault(&b.Probes, defaultProbes)
 		p.Breaker = &b
+	}
+	if p.Throttle != nil {
+		t := *p.Throttle
+		orDefault(&t.K, defaultThrottleK)
+		orDefault(&t.Window, defaultThrottleWindow)
+		p.Throttle = &t
 	}
 	repeats := p.Default.repeats()
 	p.Default = p.Default.withDefaults()

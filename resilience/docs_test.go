@@ -21,6 +21,7 @@ func everything() resilience.Policy {
 		RateLimit: &resilience.RateLimitPolicy{PerSecond: 2.5},
 		Breaker:   &resilience.BreakerPolicy{SlowCall: time.Second},
 		Budget:    &resilience.BudgetPolicy{},
+		Throttle:  &resilience.ThrottlePolicy{},
 		Default: resilience.OperationPolicy{
 			Timeout: time.Second, Idempotent: true, Retry: &resilience.RetryPolicy{}, Hedge: &resilience.HedgePolicy{Delay: time.Millisecond},
 			Stale: &resilience.StalePolicy{MaxAge: time.Second},
@@ -145,7 +146,7 @@ func TestReferenceHasEachPolicyInOneShape(t *testing.T) {
 			at += i
 		}
 	}
-	if len(sections) != 11 {
+	if len(sections) != 13 {
 		t.Errorf("%d sections", len(sections))
 	}
 }

@@ -18,6 +18,9 @@ var (
 	ErrFull = errors.New("resilience: bulkhead full")
 	// ErrRateLimited: the rate limit has no token. Also matches ErrRefused.
 	ErrRateLimited = errors.New("resilience: rate limited")
+	// ErrThrottled: the dependency does not take all calls just now, and Policy.Throttle
+	// spares it a part of them. Also matches ErrRefused.
+	ErrThrottled = errors.New("resilience: throttled")
 	// ErrClosed: the guard was closed. Also matches ErrRefused.
 	ErrClosed = errors.New("resilience: guard closed")
 	// ErrPolicy: the policy, or the way the guard was used, is not valid.
@@ -31,7 +34,7 @@ var (
 type Refusal struct {
 	// Dependency and Operation name what was called.
 	Dependency, Operation string
-	// By is the kind: ErrOpen, ErrFull, ErrRateLimited or ErrClosed.
+	// By is the kind: ErrOpen, ErrFull, ErrRateLimited, ErrThrottled or ErrClosed.
 	By error
 	// Until is when a call is worth trying again; the zero time if not known.
 	Until time.Time
@@ -122,7 +125,7 @@ func (e *CallError) Temporary() bool { return e.Timeout() }
 
 // refusals are an operation's prebuilt refusals.
 type refusals struct {
-	forced, full, share, nested, late, waited, evicted, limited, closed *Refusal
+	forced, full, share, nested, late, waited, evicted, limited, throttled, closed *Refusal
 }
 
 func makeRefusals(g *Guard, operation string) refusals {
@@ -131,15 +134,16 @@ func makeRefusals(g *Guard, operation string) refusals {
 		return &Refusal{Dependency: g.name, Operation: operation, By: by, kind: by, guard: g, text: by.Error() + ": " + who + why}
 	}
 	return refusals{
-		forced:  make(ErrOpen, "the breaker is forced open, by breaker.mode or Force; calls go on once that is taken back"),
-		full:    make(ErrFull, "all permits are taken, and no more calls may wait; back off"),
-		share:   make(ErrFull, "it holds its whole share of the permits, bulkhead.max_share; back off"),
-		nested:  make(ErrFull, "all permits are taken, and the caller, which holds one of this guard, has lent it already; make nested calls one after the other, or before the outer one"),
-		late:    make(ErrFull, "the wait for a permit would outlast the deadline; back off, or allow more time"),
-		waited:  make(ErrFull, "no permit came free in time; back off"),
-		evicted: make(ErrFull, "a more important call took its place in the queue; back off"),
-		limited: make(ErrRateLimited, "the rate limit has no token left; back off"),
-		closed:  make(ErrClosed, "the guard was closed; make a new one"),
+		forced:    make(ErrOpen, "the breaker is forced open, by breaker.mode or Force; calls go on once that is taken back"),
+		full:      make(ErrFull, "all permits are taken, and no more calls may wait; back off"),
+		share:     make(ErrFull, "it holds its whole share of the permits, bulkhead.max_share; back off"),
+		nested:    make(ErrFull, "all permits are taken, and the caller, which holds one of this guard, has lent it already; make nested calls one after the other, or before the outer one"),
+		late:      make(ErrFull, "the wait for a permit would outlast the deadline; back off, or allow more time"),
+		waited:    make(ErrFull, "no permit came free in time; back off"),
+		evicted:   make(ErrFull, "a more important call took its place in the queue; back off"),
+		limited:   make(ErrRateLimited, "the rate limit has no token left; back off"),
+		throttled: make(ErrThrottled, "the dependency takes only a part of the calls, and this is one of the others; back off"),
+		closed:    make(ErrClosed, "the guard was closed; make a new one"),
 	}
 }
 

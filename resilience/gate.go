@@ -26,6 +26,7 @@ type gate struct {
 	bulkhead  bulkhead
 	adaptive  adaptive
 	breaker   breaker
+	throttle  throttle
 	budget    *budget     // the gate's own, unless it shares one
 	shares    *Budget     // nil: it does not
 	noRepeats atomic.Bool // by ForbidRepeats
@@ -72,6 +73,13 @@ func (g *gate) apply(full Policy, before *shared) *shared {
 	if full.Budget != nil && g.shares == nil {
 		g.budget.configure(*full.Budget, before == nil || g.budget.size.Load() == 0)
 	}
+	if t := full.Throttle; t != nil {
+		var old *ThrottlePolicy
+		if before != nil {
+			old = before.Throttle
+		}
+		g.throttle.configure(*t, old, g.now())
+	}
 	if r := full.RateLimit; r != nil {
 		s.limiter = limiterFor(*r, before)
 	}
@@ -87,6 +95,7 @@ type reason uint8
 const (
 	admitted reason = iota
 	circuitOpen
+	throttled
 	noToken    // of the rate limit
 	tokenLater // a token of the rate limit is taken, and comes after pass.wait
 	noPermit   // of the bulkhead; waiting may help
@@ -128,6 +137,9 @@ func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
 			w.token.giveBack(g)
 			return p, circuitOpen
 		}
+	}
+	if t := s.Throttle; t != nil && w.token.limiter == nil && g.throttle.refuses(t, g.now(), g.clock.Float64) {
+		return p, throttled
 	}
 	if p.token = w.token; s.limiter != nil && p.token.limiter == nil {
 		var ok bool
@@ -184,6 +196,9 @@ func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err err
 	took := now - p.start - p.excluded
 	if a := s.Bulkhead.Adaptive; a != nil {
 		g.adaptive.observe(ctx, a, p.start+p.excluded, now, err, v)
+	}
+	if s.Throttle != nil {
+		g.throttle.learn(v, now)
 	}
 	switch {
 	case p.circuit == nil:

@@ -21,6 +21,8 @@ type Policy struct {
 	RateLimit *RateLimitPolicy `json:"rate_limit,omitempty" yaml:"rate_limit,omitempty"`
 	// Breaker refuses calls while the dependency fails. Nil: no breaker.
 	Breaker *BreakerPolicy `json:"breaker,omitempty" yaml:"breaker,omitempty"`
+	// Throttle refuses a part of the calls while the dependency does not take them. Nil: none.
+	Throttle *ThrottlePolicy `json:"throttle,omitempty" yaml:"throttle,omitempty"`
 	// Budget bounds what retries and hedges may add. Nil: the defaults of
 	// BudgetPolicy, if any operation retries or hedges.
 	Budget *BudgetPolicy `json:"budget,omitempty" yaml:"budget,omitempty"`
@@ -127,10 +129,28 @@ type RateLimitPolicy struct {
 	_       struct{}
 }
 
+// ThrottlePolicy refuses a part of the calls while the dependency refuses, or fails, a
+// part of them, in proportion: with fewer than 1 of K calls accepted the rest is not sent.
+// A breaker knows only all or nothing.
+type ThrottlePolicy struct {
+	// K is how many requests are sent for each one that is accepted, at least 1. The larger,
+	// the more is sent in vain, and the sooner a recovery is seen. Default: 2.
+	K float64 `json:"k,omitempty" yaml:"k,omitempty"`
+	// Window is the length of the rolling window. Default: 2 m.
+	Window time.Duration `json:"window,omitempty" yaml:"window,omitempty"`
+	_      struct{}
+}
+
 // BreakerPolicy opens a circuit when too many calls fail or are slow.
 type BreakerPolicy struct {
 	// Window is the length of the rolling window. Default: 10 s.
 	Window time.Duration `json:"window,omitempty" yaml:"window,omitempty"`
+	// WindowCalls makes the window the newest calls, this many, however old they are, in
+	// place of those within Window; up to 100000. Zero: the window is a time.
+	WindowCalls int `json:"window_calls,omitempty" yaml:"window_calls,omitempty"`
+	// ConsecutiveFailures opens the circuit after this many failures in a row, whatever
+	// MinimumCalls and the rates say. Zero: failures in a row are not looked at.
+	ConsecutiveFailures int `json:"consecutive_failures,omitempty" yaml:"consecutive_failures,omitempty"`
 	// MinimumCalls is the number of observations below which nothing trips. Default: 20.
 	MinimumCalls int `json:"minimum_calls,omitempty" yaml:"minimum_calls,omitempty"`
 	// FailureRate trips when this share of calls failed, in (0, 1]. Default: 0.5.

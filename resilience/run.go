@@ -111,6 +111,8 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	switch no {
 	case circuitOpen:
 		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
+	case throttled:
+		return nil, r.refused(c.refuse.throttled, hedged)
 	case noToken:
 		return nil, r.refused(c.refuseLimited(), hedged)
 	case noPermit:

@@ -28,7 +28,7 @@ type Shadow struct {
 
 // shadowCounts are the counters of a ShadowReport.
 type shadowCounts struct {
-	attempts, same, open, full, limited, admit, wait, cut, late, repeat, noRepeat, unknown atomic.Int64
+	attempts, same, open, full, limited, throttled, admit, wait, cut, late, repeat, noRepeat, unknown atomic.Int64
 }
 
 // ShadowReport is what a shadow has counted. It is a value.
@@ -45,6 +45,9 @@ type ShadowReport struct {
 	WouldRefuseOpen    int64 `json:"would_refuse_open"`
 	WouldRefuseFull    int64 `json:"would_refuse_full"`
 	WouldRefuseLimited int64 `json:"would_refuse_limited"`
+	// WouldRefuseThrottled counts attempts that ran and that the shadow's throttle would
+	// have refused.
+	WouldRefuseThrottled int64 `json:"would_refuse_throttled,omitempty"`
 	// WouldAdmit counts attempts that were refused.
 	WouldAdmit int64 `json:"would_admit"`
 	// WouldWait counts attempts that ran and would have waited for a permit or for a
@@ -68,7 +71,7 @@ type ShadowReport struct {
 
 // Differences is the number of decisions that would have been different.
 func (r ShadowReport) Differences() int64 {
-	return r.WouldRefuseOpen + r.WouldRefuseFull + r.WouldRefuseLimited + r.WouldAdmit + r.WouldCut + r.WouldTimeOut + r.WouldRepeat + r.WouldNotRepeat
+	return r.WouldRefuseOpen + r.WouldRefuseFull + r.WouldRefuseLimited + r.WouldRefuseThrottled + r.WouldAdmit + r.WouldCut + r.WouldTimeOut + r.WouldRepeat + r.WouldNotRepeat
 }
 
 // Shadow lets a second policy watch the guard's calls, in place of the one before.
@@ -124,7 +127,7 @@ func (s *Shadow) Report() ShadowReport {
 	return ShadowReport{
 		Dependency: s.guard.name, Since: s.since,
 		Attempts: c.attempts.Load(), Same: c.same.Load(),
-		WouldRefuseOpen: c.open.Load(), WouldRefuseFull: c.full.Load(), WouldRefuseLimited: c.limited.Load(),
+		WouldRefuseOpen: c.open.Load(), WouldRefuseFull: c.full.Load(), WouldRefuseLimited: c.limited.Load(), WouldRefuseThrottled: c.throttled.Load(),
 		WouldAdmit: c.admit.Load(), WouldWait: c.wait.Load(), WouldCut: c.cut.Load(), WouldTimeOut: c.late.Load(),
 		WouldRepeat: c.repeat.Load(), WouldNotRepeat: c.noRepeat.Load(), Unknown: c.unknown.Load(),
 		Breaker: state.Breaker, OpenUntil: state.OpenUntil, Limit: state.Limit, Budget: state.Budget,
@@ -179,6 +182,8 @@ func (c *shadowCounts) refused(why reason) {
 		c.open.Add(1)
 	case noPermit:
 		c.full.Add(1)
+	case throttled:
+		c.throttled.Add(1)
 	default:
 		c.limited.Add(1)
 	}

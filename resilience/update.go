@@ -128,6 +128,7 @@ func (p Policy) clone() Policy {
 	p.RateLimit = copyOf(p.RateLimit)
 	p.Breaker = copyOf(p.Breaker)
 	p.Budget = copyOf(p.Budget)
+	p.Throttle = copyOf(p.Throttle)
 	p.Expect = copyOf(p.Expect)
 	p.Default = p.Default.clone()
 	p.Operations = maps.Clone(p.Operations)

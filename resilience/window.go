@@ -24,6 +24,7 @@ type window struct {
 	period atomic.Int64
 	mu     sync.Mutex // held while the window moves on
 	shards []windowShard
+	ring   *ring // not nil: it counts in place of the buckets
 }
 
 // windowShard is padded to whole cache lines.
@@ -72,6 +73,10 @@ func mod(period int64) int {
 
 // add counts one call that ended at now.
 func (w *window) add(now int64, bad, slow bool) {
+	if w.ring != nil {
+		w.ring.add(bad, slow)
+		return
+	}
 	period := now / w.bucket
 	if period > w.period.Load() {
 		w.moveTo(period)
@@ -126,6 +131,34 @@ func (w *window) shard() uint {
 	return uint(uint64(uintptr(unsafe.Pointer(&here)))*0x9E3779B97F4A7C15>>48) & uint(len(w.shards)-1)
 }
 
+// window returns an empty window as the policy wants it.
+func (p *BreakerPolicy) window(now int64) *window {
+	if p.WindowCalls > 0 {
+		return &window{ring: newRing(p.WindowCalls)}
+	}
+	return newWindow(p.Window, now)
+}
+
+// changed returns a window as the policy wants it, with the counts of the one before as
+// far as they fit.
+func (w *window) changed(p *BreakerPolicy, now int64) *window {
+	switch {
+	case w.ring == nil && p.WindowCalls == 0:
+		return w.resized(p.Window, now)
+	case w.ring != nil && p.WindowCalls > 0:
+		return &window{ring: w.ring.resized(p.WindowCalls)}
+	}
+	next := p.window(now)
+	if t := w.sum(now); next.ring != nil {
+		next.ring.fill(t)
+	} else if t.calls > 0 {
+		slot := &next.shards[0].slots[mod(now/next.bucket)]
+		slot.calls.Add(uint64(t.bad)<<countBits | uint64(t.calls))
+		slot.slow.Add(uint64(t.slow))
+	}
+	return next
+}
+
 // moveTo empties the buckets that fall out when the given period begins.
 func (w *window) moveTo(period int64) {
 	w.mu.Lock()
@@ -146,6 +179,9 @@ func (w *window) moveTo(period int64) {
 
 // sum counts the window that ends now.
 func (w *window) sum(now int64) tally {
+	if w.ring != nil {
+		return w.ring.sum()
+	}
 	if period := now / w.bucket; period > w.period.Load() {
 		w.moveTo(period)
 	}

@@ -15,7 +15,7 @@ type Cause string
 const (
 	// None: the value is live, of a hedge, or fresh from a cache.
 	None Cause = "-"
-	// Open, Full, RateLimited and Closed are refusals.
+	// Open, Full, RateLimited and Closed are refusals; RateLimited is the throttle's too.
 	Open        Cause = "open"
 	Full        Cause = "full"
 	RateLimited Cause = "rate_limited"
@@ -91,7 +91,7 @@ func causeOf(dependency string, err error) Cause {
 		return Timeout
 	case refused && refusal.By == resilience.ErrFull:
 		return Full
-	case refused && refusal.By == resilience.ErrRateLimited:
+	case refused && (refusal.By == resilience.ErrRateLimited || refusal.By == resilience.ErrThrottled):
 		return RateLimited
 	case refused:
 		return Closed

@@ -18,11 +18,12 @@ const (
 	byBreaker
 	byBulkhead
 	byRateLimit
+	byThrottle
 	refusers
 )
 
 func (r refuser) String() string {
-	return [refusers]string{"guard", "breaker", "bulkhead", "rate_limit"}[r]
+	return [refusers]string{"guard", "breaker", "bulkhead", "rate_limit", "throttle"}[r]
 }
 
 // refuserOf says which policy of the event's own guard refused.
@@ -36,6 +37,8 @@ func refuserOf(e *resilience.Event) refuser {
 		return byBulkhead
 	case errors.Is(r, resilience.ErrRateLimited):
 		return byRateLimit
+	case errors.Is(r, resilience.ErrThrottled):
+		return byThrottle
 	}
 	return byGuard
 }

@@ -1,0 +1,195 @@
+package resilience_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/backstay-go/backstay/resilience"
+	"pgregory.net/rapid"
+)
+
+// TestBreakerByCountAgreesWithAModel opens on the rate of the newest calls, however much
+// time lies between them, and on failures in a row.
+func TestBreakerByCountAgreesWithAModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		size := rapid.IntRange(1, 12).Draw(rt, "calls")
+		row := rapid.IntRange(0, 6).Draw(rt, "in a row")
+		minimum := rapid.IntRange(1, size).Draw(rt, "minimum")
+		fails := rapid.SliceOfN(rapid.Bool(), 1, 60).Draw(rt, "fails")
+		synctest.Test(t, func(t *testing.T) {
+			p := policy()
+			p.Breaker = &resilience.BreakerPolicy{WindowCalls: size, MinimumCalls: minimum, ConsecutiveFailures: row, FailureRate: 0.6, OpenFor: 24 * time.Hour, MaxOpenFor: 24 * time.Hour}
+			g := mustNew(t, p)
+			var all []bool
+			streak := 0
+			for i, bad := range fails {
+				time.Sleep(time.Hour / 10)
+				call := answer
+				streak++
+				if bad {
+					call = fail
+				} else {
+					streak = 0
+				}
+				_, _ = resilience.Do(t.Context(), g, call)
+				all = append(all, bad)
+				newest := all[max(0, len(all)-size):]
+				n := 0
+				for _, b := range newest {
+					if b {
+						n++
+					}
+				}
+				want := bad && (len(newest) >= minimum && float64(n) >= 0.6*float64(len(newest)) || row > 0 && streak >= row)
+				if got := g.Snapshot().Breaker == resilience.BreakerOpen; got != want {
+					t.Errorf("call %d of %v, window %d, minimum %d, row %d: open %v; want %v", i, fails[:i+1], size, minimum, row, got, want)
+					return
+				}
+				if want {
+					return
+				}
+			}
+		})
+		if t.Failed() {
+			rt.FailNow()
+		}
+	})
+}
+
+// TestBreakerWindowsAreKeptOverUpdates, from each kind of window to each.
+func TestBreakerWindowsAreKeptOverUpdates(t *testing.T) {
+	kinds := map[string]resilience.BreakerPolicy{"time": {}, "10 calls": {WindowCalls: 10, MinimumCalls: 10}, "40 calls": {WindowCalls: 40}, "a longer time": {Window: time.Minute}}
+	for from, first := range kinds {
+		for to, next := range kinds {
+			synctest.Test(t, func(t *testing.T) {
+				p := policy()
+				first.FailureRate, next.FailureRate = 0.9, 0.9
+				p.Breaker = &first
+				g := mustNew(t, p)
+				for i := range 10 {
+					if i%2 == 0 {
+						_, _ = resilience.Do(t.Context(), g, fail)
+					} else {
+						_, _ = resilience.Do(t.Context(), g, answer)
+					}
+				}
+				p.Breaker = &next
+				if err := g.Update(p); err != nil {
+					t.Fatal(err)
+				}
+				if s := g.Snapshot(); s.Calls != 10 || s.Failures != 5 {
+					t.Errorf("from %s to %s: %d calls, %d failures; want 10 and 5", from, to, s.Calls, s.Failures)
+				}
+			})
+		}
+	}
+}
+
+// TestThrottleSendsWhatIsAccepted: about K times as much, and all once the dependency is
+// well again; other policies' refusals and callers that leave count for nothing.
+func TestThrottleSendsWhatIsAccepted(t *testing.T) {
+	for _, share := range []float64{0, 0.2, 0.6} {
+		synctest.Test(t, func(t *testing.T) {
+			p := policy()
+			p.Throttle = &resilience.ThrottlePolicy{Window: 20 * time.Second}
+			g := mustNew(t, p)
+			chance := rand.New(rand.NewPCG(1, 2))
+			sent, refused := 0, 0
+			for range 5_000 {
+				time.Sleep(10 * time.Millisecond)
+				_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) {
+					if sent++; chance.Float64() < share {
+						return 0, nil
+					}
+					return 0, errDown
+				})
+				if errors.Is(err, resilience.ErrThrottled) {
+					refused++
+				}
+			}
+			if got := float64(sent) / 5_000; share > 0.5 && got < 0.99 || share < 0.5 && got > 0.9 || share == 0 && got > 0.02 {
+				t.Errorf("accepts %v: %v of the calls were sent", share, got)
+			}
+			if sent+refused != 5_000 {
+				t.Errorf("%d sent, %d refused", sent, refused)
+			}
+			// Recovery: what goes through doubles from window to window, until all does.
+			for range 20_000 {
+				time.Sleep(10 * time.Millisecond)
+				_, _ = resilience.Do(t.Context(), g, answer)
+			}
+			for range 100 {
+				if _, err := resilience.Do(t.Context(), g, answer); err != nil {
+					t.Fatalf("accepts %v: %v after the recovery", share, err)
+				}
+			}
+			s, err := g.Shadow(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 1000 {
+				_, _ = resilience.Do(t.Context(), g, fail)
+			}
+			if r := s.Report(); r.WouldRefuseThrottled == 0 {
+				t.Errorf("the shadow, which has not seen the good times, would have refused none: %+v", r)
+			}
+		})
+	}
+}
+
+// TestPermitsByHand go through the same policies, follow the work, and say how it went.
+func TestPermitsByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: 1, Queue: 1, MaxWait: time.Second}
+		p.Breaker = &resilience.BreakerPolicy{ConsecutiveFailures: 2}
+		var l log
+		g := mustNew(t, p, resilience.WithListener(&l))
+		permit, err := resilience.Acquire(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, ok := resilience.AttemptFrom(permit.Context()); !ok || info.Dependency != "dep" {
+			t.Errorf("%+v", info)
+		}
+		time.Sleep(time.Hour) // long after its deadline
+		if _, err := resilience.Acquire(t.Context(), g); !errors.Is(err, resilience.ErrFull) {
+			t.Errorf("while the permit is out: %v", err)
+		}
+		release := resilience.Hold(permit.Context())
+		permit.Done(nil)
+		permit.Done(errDown) // counts no more
+		if g.Snapshot().InFlight != 1 {
+			t.Error("the permit did not stay with the work that holds it")
+		}
+		release(nil)
+		wantIdle(t, g)
+		for range 2 {
+			permit, err := resilience.Acquire(t.Context(), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			permit.Done(errDown)
+		}
+		if _, err := resilience.Acquire(t.Context(), g); !errors.Is(err, resilience.ErrOpen) {
+			t.Errorf("after two failures: %v", err)
+		}
+		if started, ended := len(l.of(resilience.CallStarted)), len(l.of(resilience.CallEnded)); started != 5 || ended != 5 {
+			t.Errorf("%d calls began and %d ended; want 5", started, ended)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := resilience.Acquire(ctx, g); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		var none *resilience.Guard
+		if _, err := resilience.Acquire(t.Context(), none); !errors.Is(err, resilience.ErrPolicy) {
+			t.Error(err)
+		}
+		wantIdle(t, g)
+	})
+}

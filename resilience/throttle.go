@@ -1,0 +1,45 @@
+package resilience
+
+import "sync/atomic"
+
+// throttle refuses a part of the attempts while the dependency does not take them: the
+// client-side throttling of Google's SRE book, chapter 21.
+//
+//	any ──(an attempt asks)──▶ refused with probability max(0, (requests - K x accepts) / (requests + 1))
+//
+// Observed: attempts, and those that it refused, as requests; of them as accepts those that
+// the dependency has answered, if with an error that is no failure. Not observed: refusals
+// of other policies, and attempts whose caller left.
+//
+// Safe for concurrent use.
+type throttle struct{ window atomic.Pointer[window] }
+
+// configure sets the length of the window and keeps the counts.
+func (t *throttle) configure(p ThrottlePolicy, before *ThrottlePolicy, now int64) {
+	switch w := t.window.Load(); {
+	case w == nil:
+		t.window.Store(newWindow(p.Window, now))
+	case before == nil || before.Window != p.Window:
+		t.window.Store(w.resized(p.Window, now))
+	}
+}
+
+// refuses decides on one attempt. chance draws a number from 0 to 1.
+func (t *throttle) refuses(p *ThrottlePolicy, now int64, chance func() float64) bool {
+	w := t.window.Load()
+	sum := w.sum(now)
+	excess := float64(sum.calls) - p.K*float64(sum.calls-sum.bad)
+	if excess <= 0 || chance() >= excess/float64(sum.calls+1) {
+		return false
+	}
+	w.add(now, true, false)
+	return true
+}
+
+// learn counts an attempt that ended.
+func (t *throttle) learn(v Verdict, now int64) {
+	if v.Outcome == Ignored && !v.isAnswer() {
+		return
+	}
+	t.window.Load().add(now, v.Outcome == Failure || v.Outcome == Overload, false)
+}
