@@ -172,4 +172,3 @@ func onlyOperations(all []resilience.Finding) []resilience.Finding {
 		return !strings.HasPrefix(f.Field, "operations.") || strings.Contains(f.Field, degradedSuffix+".")
 	})
 }
-

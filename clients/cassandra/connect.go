@@ -193,4 +193,3 @@ func (s *Session) dataCenters(ctx context.Context, l *link) (dcs []string, all b
 	slices.Sort(dcs)
 	return dcs, all, nil
 }
-
