@@ -10,59 +10,30 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/internal/svgplot"
 )
 
 // The geometry of every plot, in the units of its view box. All share the x axis.
 const (
-	plotWidth  = 1000.0
+	plotWidth  = svgplot.Width
 	plotLeft   = 108.0
 	plotRight  = 20.0
 	laneHeight = 22.0
 )
 
-// canvas draws one plot as SVG.
+// canvas is a plot with a line that follows the pointer.
 type canvas struct {
-	b      strings.Builder
+	*svgplot.Canvas
 	height float64
-	length time.Duration
 }
 
 func newCanvas(height float64, length time.Duration, label string) *canvas {
-	c := &canvas{height: height, length: max(length, time.Millisecond)}
-	fmt.Fprintf(&c.b, `<svg class="plot" viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWidth, height, template.HTMLEscapeString(label))
-	return c
+	return &canvas{svgplot.New(height, plotLeft, plotRight, length, label), height}
 }
 
 func (c *canvas) done() template.HTML {
-	c.b.WriteString(`<line class="cross" y1="0" y2="` + fmt.Sprint(c.height) + `" x1="-9999" x2="-9999"/></svg>`)
-	return template.HTML(c.b.String()) // Every text and class in it was escaped by text, rect and line.
-}
-
-func (c *canvas) x(at time.Duration) float64 {
-	return plotLeft + (plotWidth-plotLeft-plotRight)*float64(at)/float64(c.length)
-}
-
-func (c *canvas) text(x, y float64, class, anchor, s string) {
-	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, template.HTMLEscapeString(class), anchor, template.HTMLEscapeString(s))
-}
-
-func (c *canvas) rect(x, y, w, h float64, class, title string) {
-	fmt.Fprintf(&c.b, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" class="%s">`, x, y, max(w, 0), max(h, 0), template.HTMLEscapeString(class))
-	if title != "" {
-		fmt.Fprintf(&c.b, `<title>%s</title>`, template.HTMLEscapeString(title))
-	}
-	c.b.WriteString(`</rect>`)
-}
-
-func (c *canvas) line(class string, points [][2]float64) {
-	if len(points) == 0 {
-		return
-	}
-	fmt.Fprintf(&c.b, `<polyline class="%s" points="`, template.HTMLEscapeString(class))
-	for _, p := range points {
-		fmt.Fprintf(&c.b, "%.1f,%.1f ", p[0], p[1])
-	}
-	c.b.WriteString(`"/>`)
+	c.Segment("cross", -9999, 0, -9999, c.height)
+	return c.HTML()
 }
 
 // shade marks the times with a fault behind a plot's data, between top and bottom.
@@ -74,19 +45,18 @@ func (c *canvas) shade(faults []Fault, top, bottom float64) {
 			to = max(to, sorted[i].To)
 			what += "; " + sorted[i].Target + ": " + sorted[i].What
 		}
-		c.rect(c.x(from), top, c.x(min(to, c.length))-c.x(from), bottom-top, "shade", what)
+		c.Rect(c.X(from), top, c.X(min(to, c.Length()))-c.X(from), bottom-top, "shade", what)
 	}
 }
 
 // seconds draws the x axis below y.
 func (c *canvas) seconds(top, y float64) {
 	step := 5 * time.Second
-	for c.length/step > 14 {
+	for c.Length()/step > 14 {
 		step *= 2
 	}
-	for at := time.Duration(0); at <= c.length; at += step {
-		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, c.x(at), c.x(at), top, y)
-		c.text(c.x(at), y+14, "tick", "middle", fmt.Sprintf("%.0f s", at.Seconds()))
+	for at := time.Duration(0); at <= c.Length(); at += step {
+		c.Down(at, top, y, 14, "tick", fmt.Sprintf("%.0f s", at.Seconds()))
 	}
 }
 
@@ -104,17 +74,16 @@ func (r *Report) rate() template.HTML {
 	y := func(v float64) float64 { return bottom - (bottom-top)*v/peak }
 	for i := range 3 {
 		v := peak * float64(i) / 2
-		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y(v), y(v))
-		c.text(plotLeft-8, y(v)+4, "tick", "end", fmt.Sprintf("%.0f/s", v))
+		c.Across(y(v), "tick", fmt.Sprintf("%.0f/s", v))
 	}
 	var offered, good [][2]float64
 	for _, b := range r.Buckets {
-		mid := c.x(b.From + r.Width/2)
+		mid := c.X(b.From + r.Width/2)
 		offered = append(offered, [2]float64{mid, y(perSecond(b.Offered, r.Width))})
 		good = append(good, [2]float64{mid, y(perSecond(b.Good, r.Width))})
 	}
-	c.line("offered", offered)
-	c.line("goodput", good)
+	c.Line("offered", offered)
+	c.Line("goodput", good)
 	return c.done()
 }
 
@@ -135,8 +104,7 @@ func (r *Report) latency() template.HTML {
 		return bottom - (bottom-top)*share
 	}
 	for d := low; d <= high; d *= 10 {
-		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y(d), y(d))
-		c.text(plotLeft-8, y(d)+4, "tick", "end", d.String())
+		c.Across(y(d), "tick", d.String())
 	}
 	for _, q := range []struct {
 		class string
@@ -149,10 +117,10 @@ func (r *Report) latency() template.HTML {
 		var points [][2]float64
 		for _, b := range r.Buckets {
 			if b.Latency.Count > 0 {
-				points = append(points, [2]float64{c.x(b.From + r.Width/2), y(q.of(b.Latency))})
+				points = append(points, [2]float64{c.X(b.From + r.Width/2), y(q.of(b.Latency))})
 			}
 		}
-		c.line(q.class, points)
+		c.Line(q.class, points)
 	}
 	return c.done()
 }
@@ -164,8 +132,8 @@ func (r *Report) outcomes() template.HTML {
 	c.shade(r.Faults, top, bottom)
 	c.seconds(top, bottom)
 	c.stack(r, top, bottom, r.Outcomes, func(b load.Bucket, v string) int { return b.Outcomes[v] })
-	c.text(plotLeft-8, top+10, "tick", "end", "100 %")
-	c.text(plotLeft-8, bottom, "tick", "end", "0 %")
+	c.Text(plotLeft-8, top+10, "tick", "end", "100 %")
+	c.Text(plotLeft-8, bottom, "tick", "end", "0 %")
 	return c.done()
 }
 
@@ -178,7 +146,7 @@ func (r *Report) sources() template.HTML {
 	c.seconds(0, bottom)
 	for i, dependency := range r.Dependencies {
 		top := lane*float64(i) + 6
-		c.text(plotLeft-8, top+lane/2, "lane", "end", dependency)
+		c.Text(plotLeft-8, top+lane/2, "lane", "end", dependency)
 		c.stack(r, top, top+lane-8, r.Sources, func(b load.Bucket, v string) int { return b.Sources[dependency+" "+v] })
 	}
 	return c.done()
@@ -199,14 +167,14 @@ func (r *Report) permits() template.HTML {
 			peak = max(peak, v)
 		}
 		scale := max(1, min(max(s.Limit, 1), 4*peak))
-		c.text(plotLeft-8, top+lane/2, "lane", "end", s.Name)
+		c.Text(plotLeft-8, top+lane/2, "lane", "end", s.Name)
 		for b, v := range s.Points {
 			from := time.Duration(b) * r.Width
-			left, right := c.x(from), c.x(min(from+r.Width, r.Length))
+			left, right := c.X(from), c.X(min(from+r.Width, r.Length))
 			h := (lane - 8) * min(1, v/scale)
-			c.rect(left+0.5, top+lane-8-h, right-left-1, h, "permits", fmt.Sprintf("%s, %.1f s: %.0f of %.0f permits in use", s.Name, from.Seconds(), v, s.Limit))
+			c.Rect(left+0.5, top+lane-8-h, right-left-1, h, "permits", fmt.Sprintf("%s, %.1f s: %.0f of %.0f permits in use", s.Name, from.Seconds(), v, s.Limit))
 		}
-		c.text(plotWidth-plotRight-4, top+9, "tick", "end", fmt.Sprintf("most %.0f of %.0f", peak, s.Limit))
+		c.Text(plotWidth-plotRight-4, top+9, "tick", "end", fmt.Sprintf("most %.0f of %.0f", peak, s.Limit))
 	}
 	return c.done()
 }
@@ -222,7 +190,7 @@ func (c *canvas) stack(r *Report, top, bottom float64, values []Value, count fun
 			continue
 		}
 		at := bottom
-		left, right := c.x(b.From), c.x(min(b.From+r.Width, r.Length))
+		left, right := c.X(b.From), c.X(min(b.From+r.Width, r.Length))
 		for i, v := range values {
 			n := count(b, v.Name)
 			if n == 0 {
@@ -230,7 +198,7 @@ func (c *canvas) stack(r *Report, top, bottom float64, values []Value, count fun
 			}
 			h := (bottom - top) * float64(n) / float64(total)
 			at -= h
-			c.rect(left+0.5, at, right-left-1, h, fmt.Sprintf("tone-%s nuance-%d", v.Tone, nuance(values, i)),
+			c.Rect(left+0.5, at, right-left-1, h, fmt.Sprintf("tone-%s nuance-%d", v.Tone, nuance(values, i)),
 				fmt.Sprintf("%.1f s: %s %d of %d", b.From.Seconds(), v.Name, n, total))
 		}
 	}
@@ -261,25 +229,25 @@ func (r *Report) lanes() template.HTML {
 	c.seconds(0, bottom)
 	top := 4.0
 	for _, target := range targets {
-		c.text(plotLeft-8, top+14, "lane", "end", target)
+		c.Text(plotLeft-8, top+14, "lane", "end", target)
 		for _, f := range of[target] {
-			left, right := c.x(f.From), c.x(min(f.To, c.length))
-			c.rect(left, top+1, right-left, laneHeight-4, "fault", fmt.Sprintf("%s: %s, %.1f s to %.1f s", f.Target, f.What, f.From.Seconds(), f.To.Seconds()))
+			left, right := c.X(f.From), c.X(min(f.To, c.Length()))
+			c.Rect(left, top+1, right-left, laneHeight-4, "fault", fmt.Sprintf("%s: %s, %.1f s to %.1f s", f.Target, f.What, f.From.Seconds(), f.To.Seconds()))
 			if what := f.What; right-left > 7.2*float64(len(what))+8 {
-				c.text(left+6, top+14, "onfault", "start", what)
+				c.Text(left+6, top+14, "onfault", "start", what)
 			}
 		}
 		top += laneHeight
 	}
 	for _, lane := range r.Lanes {
-		c.text(plotLeft-8, top+14, "lane", "end", lane.Name)
+		c.Text(plotLeft-8, top+14, "lane", "end", lane.Name)
 		for _, s := range lane.Spans {
-			left, right := c.x(s.From), c.x(min(s.To, c.length))
+			left, right := c.X(s.From), c.X(min(s.To, c.Length()))
 			title := fmt.Sprintf("%s: %s, %.1f s to %.1f s", lane.Name, s.State, s.From.Seconds(), s.To.Seconds())
 			if s.Note != "" {
 				title += ": " + s.Note
 			}
-			c.rect(left, top+4, right-left, laneHeight-10, "state-"+class(s.State), title)
+			c.Rect(left, top+4, right-left, laneHeight-10, "state-"+class(s.State), title)
 		}
 		top += laneHeight
 	}

@@ -8,69 +8,34 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/svgplot"
 	"github.com/backstay-go/backstay/resilience"
 )
 
 // The geometry of every plot, in the units of its view box. All share the x axis.
 const (
-	plotWidth = 1000.0
 	plotLeft  = 74.0
 	plotRight = 14.0
 	plotTop   = 8.0
 )
 
-// canvas draws one plot as SVG.
+// canvas is a plot whose x axis is at the bottom.
 type canvas struct {
-	b      strings.Builder
+	*svgplot.Canvas
 	bottom float64
-	length time.Duration
 }
 
 func newCanvas(bottom float64, length time.Duration, label string) *canvas {
-	c := &canvas{bottom: bottom, length: max(length, time.Millisecond)}
-	fmt.Fprintf(&c.b, `<svg class="plot" viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWidth, bottom+20, template.HTMLEscapeString(label))
+	c := &canvas{svgplot.New(bottom+20, plotLeft, plotRight, length, label), bottom}
 	c.seconds()
 	return c
 }
 
-func (c *canvas) done() template.HTML {
-	c.b.WriteString(`</svg>`)
-	return template.HTML(c.b.String()) // every text in it was escaped by text and rect
-}
-
-func (c *canvas) x(at time.Duration) float64 {
-	return plotLeft + (plotWidth-plotLeft-plotRight)*min(1, float64(at)/float64(c.length))
-}
-
-func (c *canvas) text(x, y float64, anchor, s string) {
-	fmt.Fprintf(&c.b, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, y, anchor, template.HTMLEscapeString(s))
-}
-
-func (c *canvas) rect(x, y, w, h float64, class, title string) {
-	fmt.Fprintf(&c.b, `<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" class="%s"><title>%s</title></rect>`,
-		x, y, max(w, 0), max(h, 0), class, template.HTMLEscapeString(title))
-}
-
-func (c *canvas) line(class string, points [][2]float64) {
-	fmt.Fprintf(&c.b, `<polyline class="%s" points="`, class)
-	for _, p := range points {
-		fmt.Fprintf(&c.b, "%.1f,%.1f ", p[0], p[1])
-	}
-	c.b.WriteString(`"/>`)
-}
-
-// across draws a horizontal grid line with its value.
-func (c *canvas) across(y float64, value string) {
-	fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, plotLeft, plotWidth-plotRight, y, y)
-	c.text(plotLeft-8, y+4, "end", value)
-}
-
 // seconds draws the x axis.
 func (c *canvas) seconds() {
-	step := stepFor(c.length)
-	for at := time.Duration(0); at <= c.length; at += step {
-		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, c.x(at), c.x(at), plotTop, c.bottom)
-		c.text(c.x(at), c.bottom+15, "middle", at.String())
+	step := stepFor(c.Length())
+	for at := time.Duration(0); at <= c.Length(); at += step {
+		c.Down(at, plotTop, c.bottom, 15, "", at.String())
 	}
 }
 
@@ -103,7 +68,7 @@ func (r *Report) load(d Dependency) template.HTML {
 	y := func(v float64) float64 { return c.bottom - (c.bottom-plotTop)*v/top }
 	for i := range 5 {
 		v := top * float64(i) / 4
-		c.across(y(v), fmt.Sprintf("%.4g/s", v))
+		c.Across(y(v), "", fmt.Sprintf("%.4g/s", v))
 	}
 	for _, l := range []struct {
 		class string
@@ -116,11 +81,11 @@ func (r *Report) load(d Dependency) template.HTML {
 	} {
 		var points [][2]float64
 		for i, b := range l.side.Buckets {
-			points = append(points, [2]float64{c.x(r.Width*time.Duration(i) + r.Width/2), y(rate(l.of(b)))})
+			points = append(points, [2]float64{c.X(r.Width*time.Duration(i) + r.Width/2), y(rate(l.of(b)))})
 		}
-		c.line(l.class, points)
+		c.Line(l.class, points)
 	}
-	return c.done()
+	return c.HTML()
 }
 
 // took plots median and 99th percentile of calls' latency on a logarithmic scale.
@@ -134,7 +99,7 @@ func (r *Report) took(d Dependency) template.HTML {
 		return c.bottom - (c.bottom-plotTop)*math.Log(max(1, float64(t)/float64(low)))/math.Log(float64(high)/float64(low))
 	}
 	for t := low; t <= high; t *= 10 {
-		c.across(y(t), t.String())
+		c.Across(y(t), "", t.String())
 	}
 	for _, l := range []struct {
 		class string
@@ -149,12 +114,12 @@ func (r *Report) took(d Dependency) template.HTML {
 		var points [][2]float64
 		for i, b := range l.side.Buckets {
 			if b.Calls > 0 {
-				points = append(points, [2]float64{c.x(r.Width*time.Duration(i) + r.Width/2), y(l.of(b.Latency))})
+				points = append(points, [2]float64{c.X(r.Width*time.Duration(i) + r.Width/2), y(l.of(b.Latency))})
 			}
 		}
-		c.line(l.class, points)
+		c.Line(l.class, points)
 	}
-	return c.done()
+	return c.HTML()
 }
 
 // stack draws a bar a bucket, its parts in proportion to what became of its calls.
@@ -163,7 +128,7 @@ func (r *Report) stack(label string, s Side, seen []Outcome) template.HTML {
 	for i, b := range s.Buckets {
 		at := c.bottom
 		from := r.Width * time.Duration(i)
-		left, right := c.x(from), c.x(min(from+r.Width, r.Length))
+		left, right := c.X(from), c.X(min(from+r.Width, r.Length))
 		for _, o := range seen {
 			n := b.Outcomes[o]
 			if n == 0 {
@@ -171,12 +136,12 @@ func (r *Report) stack(label string, s Side, seen []Outcome) template.HTML {
 			}
 			h := (c.bottom - plotTop) * float64(n) / float64(b.Calls)
 			at -= h
-			c.rect(left+0.5, at, right-left-1, h, "tone-"+tone(o), fmt.Sprintf("%v: %s %d of %d", from, o, n, b.Calls))
+			c.Rect(left+0.5, at, right-left-1, h, "tone-"+tone(o), fmt.Sprintf("%v: %s %d of %d", from, o, n, b.Calls))
 		}
 	}
-	c.text(plotLeft-8, plotTop+9, "end", "100 %")
-	c.text(plotLeft-8, c.bottom, "end", "0 %")
-	return c.done()
+	c.Text(plotLeft-8, plotTop+9, "", "end", "100 %")
+	c.Text(plotLeft-8, c.bottom, "", "end", "0 %")
+	return c.HTML()
 }
 
 // breaker draws the states of the replayed breaker.
@@ -184,11 +149,11 @@ func (r *Report) breaker(d Dependency) template.HTML {
 	c := newCanvas(34, r.Length, "states of the replayed breaker")
 	for _, s := range d.Breaker {
 		state := map[resilience.BreakerState]string{resilience.BreakerClosed: "closed", resilience.BreakerHalfOpen: "half-open", resilience.BreakerOpen: "open"}[s.State]
-		c.rect(c.x(s.From), plotTop+4, max(1, c.x(s.To)-c.x(s.From)), c.bottom-plotTop-8, "state-"+state,
+		c.Rect(c.X(s.From), plotTop+4, max(1, c.X(s.To)-c.X(s.From)), c.bottom-plotTop-8, "state-"+state,
 			fmt.Sprintf("%s from %v to %v", state, s.From.Round(time.Millisecond), s.To.Round(time.Millisecond)))
 	}
-	c.text(plotLeft-8, 25, "end", "breaker")
-	return c.done()
+	c.Text(plotLeft-8, 25, "", "end", "breaker")
+	return c.HTML()
 }
 
 // tone is the class of an outcome's colour.
