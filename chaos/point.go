@@ -55,8 +55,11 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 	var zero T
 	i := p.injector
 	var late []Fault
-	spoil, decided := false, false
+	spoil, decided, slept := false, false, false
 	for _, f := range i.Decide(ctx, p.call) {
+		if slept && i.Over(f) {
+			continue // its rule ended while the call waited by another
+		}
 		if !f.What.Kind.Waits() && decided {
 			continue // of those that do more than wait the first wins
 		}
@@ -68,6 +71,7 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 				late = append(late, f)
 				continue
 			}
+			slept = true
 			if err := i.Sleep(ctx, f, f.Delay); err != nil {
 				return zero, err
 			}

@@ -29,8 +29,8 @@ type relay struct {
 	toClient, toNode *sink
 
 	// Of the goroutine that reads requests.
-	injecting bool       // faults may be open
-	started   bool       // STARTUP was answered
+	injecting bool         // faults may be open
+	started   bool         // STARTUP was answered
 	agreed    chan framing // what the answer to STARTUP settled
 
 	marks atomic.Int32 // len(mu.marks), to pass answers without the lock

@@ -92,7 +92,7 @@ func (d *damage) pass(b []byte, write func([]byte) error) error {
 		part := b[:d.step(int64(len(b)))]
 		b = b[len(part):]
 		for i, f := range d.faults {
-			if d.seen < f.What.AfterBytes {
+			if d.seen < f.What.AfterBytes || d.injector.Over(f) {
 				continue
 			}
 			first := d.begin(i)

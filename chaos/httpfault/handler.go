@@ -24,7 +24,12 @@ func Handler(next http.Handler, cfg Config) http.Handler {
 
 func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler, q *quotas) {
 	course := d.course(q)
+	waited := false
 	for _, f := range course.before {
+		if waited && d.injector.Over(f) {
+			continue // its rule ended while the request waited by another
+		}
+		waited = waited || lasting(f) > 0
 		d.tell(f)
 		if d.wait(f, lasting(f)) != nil {
 			return

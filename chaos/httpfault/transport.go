@@ -42,7 +42,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(r)
 	}
 	course := d.course(&t.quotas)
+	waited := false
 	for _, f := range course.before {
+		if waited && d.injector.Over(f) {
+			continue // its rule ended while the request waited by another
+		}
+		waited = waited || lasting(f) > 0
 		d.tell(f)
 		if err := d.wait(f, lasting(f)); err != nil {
 			closeBody(r)
@@ -58,6 +63,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	for _, f := range course.after {
+		if d.injector.Over(f) {
+			continue
+		}
 		// The server has carried it out; the answer comes late, or not at all.
 		d.tell(f)
 		err := d.wait(f, lasting(f))
