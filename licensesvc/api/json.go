@@ -14,7 +14,7 @@ type Basis = license.Basis
 // License is a license as it is shown.
 type License struct {
 	ID          string         `json:"license" doc:"The license's id."`
-	Status      string         `json:"status" doc:"active, expired, released or revoked, as of now."`
+	Status      string         `json:"status" doc:"active, provisional, expired, released or revoked, as of now."`
 	Device      string         `json:"device"`
 	Title       string         `json:"title"`
 	Studio      string         `json:"studio"`
@@ -132,4 +132,5 @@ type Page struct {
 	Next      string    `json:"next,omitempty" doc:"Give it as after to go on."`
 	DecidedOn []Basis   `json:"decided_on"`
 	Version   int64     `json:"version"`
+	Partial   bool      `json:"partial,omitempty" doc:"The store could not be asked: there may be licenses that are not listed."`
 }

@@ -2,7 +2,11 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +20,7 @@ type listInput struct {
 	Member string `path:"member"`
 	After  string `query:"after" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Active bool   `query:"active" doc:"Only licenses that are active now."`
+	Active bool   `query:"active" doc:"Only licenses that are active now, promised ones too."`
 	None   string `header:"If-None-Match"`
 }
 
@@ -66,27 +70,22 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	}
 	n := note(ctx)
 	n.Outcome, n.On = string(app.Done), view.DecidedOn
-	tag := etag(view.Version, view.DecidedOn)
-	// What is active changes with the time alone.
-	if in.Active {
-		tag = ""
-	}
+	now := time.Now()
+	tag := statusTag(etag(view.Version, view.DecidedOn), view.Licenses, now)
 	if matches(in.None, tag) {
 		return &listed{Status: http.StatusNotModified, ETag: tag}, nil
 	}
-	page := &Page{Licenses: []License{}, DecidedOn: on(view.DecidedOn), Version: view.Version}
-	now, from := time.Now(), 0
+	page := &Page{Licenses: []License{}, DecidedOn: on(view.DecidedOn), Version: view.Version, Partial: view.Partial}
+	from := 0
 	if in.After != "" {
-		from = len(view.Licenses)
-		for i, l := range view.Licenses {
-			if l.ID == in.After {
-				from = i + 1
-			}
+		from = 1 + slices.IndexFunc(view.Licenses, func(l license.License) bool { return l.ID == in.After })
+		if from == 0 {
+			return nil, a.refuse(ctx, &app.InputError{Field: "after", Detail: fmt.Sprintf("is %q, which is no license of the member: give the next of an earlier page", in.After)})
 		}
 	}
 	for _, l := range view.Licenses[from:] {
 		status := l.StatusAt(now)
-		if in.Active && status != license.StatusActive {
+		if in.Active && status != license.StatusActive && status != license.StatusProvisional {
 			continue
 		}
 		if len(page.Licenses) == in.Limit {
@@ -96,6 +95,18 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 		page.Licenses = append(page.Licenses, licenseOf(l, status))
 	}
 	return &listed{Status: http.StatusOK, ETag: tag, Body: page}, nil
+}
+
+// statusTag adds the licenses' states to an entity tag: they change with the time alone.
+func statusTag(tag string, licenses []license.License, now time.Time) string {
+	if tag == "" {
+		return ""
+	}
+	h := fnv.New64a()
+	for _, l := range licenses {
+		_, _ = io.WriteString(h, string(l.StatusAt(now))+" ") // never fails
+	}
+	return fmt.Sprintf("%s-%x\"", strings.TrimSuffix(tag, `"`), h.Sum64())
 }
 
 func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {

@@ -5,18 +5,29 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/resilience"
 )
 
-// drainTimeout bounds one entry's way from the journal into the store.
-const drainTimeout = 3 * time.Second
+const (
+	// drainTimeout bounds one entry's way from the outbox into the store.
+	drainTimeout = 3 * time.Second
+	// drainers is how many members' entries are carried over at once.
+	drainers = 32
+	// enough failures in a row, without one success, end a round: the store is down.
+	enough = 2 * drainers
+)
 
-// Run drains the journal into the store until the context ends.
+// Run drains the outbox into the store until the context ends.
 func (s *Service) Run(ctx context.Context) error {
-	if s.journal == nil {
+	if s.outbox == nil {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -25,40 +36,71 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ticker.C:
-			if err := s.Drain(ctx); err != nil && ctx.Err() == nil {
-				s.log.Debug("the journal waits for the event store", slog.Int("pending", s.Pending()), slog.Any("error", err))
-			}
+			// What is not taken is logged entry by entry, and shown by Outbox.
+			_ = s.drain(ctx, false)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// Drain gives the store what the journal keeps, oldest first, and stops at the
-// first entry that the store does not take.
-func (s *Service) Drain(ctx context.Context) error {
-	if s.journal == nil {
+// Drain gives the store what the outbox keeps, each member's entries in order and the members side
+// by side. An entry that the store does not take is parked and holds up nobody else. The error
+// says why something is left, apart from what the rules refuse.
+func (s *Service) Drain(ctx context.Context) error { return s.drain(ctx, true) }
+
+func (s *Service) drain(ctx context.Context, all bool) error {
+	if s.outbox == nil {
 		return nil
 	}
-	for _, e := range s.journal.Pending() {
-		if err := s.keep(ctx, e); err != nil {
-			return err
+	var group errgroup.Group
+	group.SetLimit(drainers)
+	var inARow atomic.Int32
+	var mu sync.Mutex
+	var first error
+	for _, member := range s.outbox.due(all) {
+		if ctx.Err() != nil || inARow.Load() >= enough {
+			break
 		}
+		group.Go(func() error {
+			switch err := s.carryOver(ctx, member, all); {
+			case err == nil:
+				inARow.Store(0)
+			default:
+				if storeFailed(err) {
+					inARow.Add(1)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				first = errors.Join(first, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // No function returns an error.
+	return first
+}
+
+// settle gives the store what the outbox keeps of one member, so that the member's next command is
+// decided on it. An entry that is not taken for reasons of its own does not hold the command up.
+func (s *Service) settle(ctx context.Context, member string) error {
+	if err := s.carryOver(ctx, member, true); storeFailed(err) {
+		return err
 	}
 	return nil
 }
 
-// settle gives the store what the journal keeps of one member, so that the
-// member's next command is decided on it.
-func (s *Service) settle(ctx context.Context, member string) error {
-	if s.journal == nil || s.journal.Len() == 0 {
-		return nil
-	}
-	for _, e := range s.journal.Pending() {
-		if k, err := parseKept(e.Data); err != nil || k.Member != member {
-			continue
+// carryOver tries a member's entries in order. What comes after one that is not taken waits, as it
+// may rest on it.
+func (s *Service) carryOver(ctx context.Context, member string, all bool) error {
+	for _, w := range s.outbox.of(member) {
+		switch {
+		case w.unreadable != nil:
+			continue // A newer program wrote it, and will be able to read it: it stays, in sight.
+		case !s.outbox.mayTry(w, all):
+			return nil
 		}
-		if err := s.keep(ctx, e); err != nil {
+		if err := s.keep(ctx, w); err != nil {
 			return err
 		}
 	}
@@ -67,29 +109,41 @@ func (s *Service) settle(ctx context.Context, member string) error {
 
 // keep carries one entry over. It bears repetition: two of them at the same time
 // meet in the store, where one wins and the other finds it done.
-func (s *Service) keep(ctx context.Context, e journal.Entry) error {
-	k, err := parseKept(e.Data)
-	if err != nil {
-		// A newer program wrote it, and will be able to read it: it stays, in sight.
-		s.log.Error("a journal entry can't be read and stays", slog.String("entry", e.ID), slog.Any("error", err))
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+func (s *Service) keep(ctx context.Context, w *waiting) error {
+	k := w.kept
+	work, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	name := k.Name
 	c := &command{identity: k.identity, license: k.Object, meta: k.Meta, at: s.now()}
 	if k.Promise != nil {
 		c.identity, c.license, c.on = k.promised(), k.Promise.License, slices.Clone(k.Promise.Basis)
 	}
-	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
+	answer, err := s.run(work, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
 	var refused *Refused
 	switch {
 	case errors.As(err, &refused):
-		s.log.Warn("what a device reported is refused", slog.String("member", k.Member), slog.String("command", name), slog.String("code", string(refused.Code)))
+		// Another instance may hold what it rests on, and clocks are put right: it is tried again.
+		if s.outbox.park(w, err, refused.Refusal, true) {
+			s.log.Warn("what was accepted is refused by the rules, and kept until somebody saw it", logged(w, err)...)
+		}
+		return nil
+	case ctx.Err() != nil: // The program ends, or the request did.
+		return err
 	case err != nil:
+		if s.outbox.park(w, err, nil, lasting(err)) {
+			s.log.Warn("the event store does not take what was accepted, which is tried again", logged(w, err)...)
+		}
 		return err
 	case k.Promise != nil && answer.License.Reason != "":
 		s.log.Warn("a promise was ended", slog.String("member", k.Member), slog.String("license", c.license), slog.String("reason", answer.License.Reason))
 	}
-	return s.journal.Done(ctx, e.ID)
+	return s.outbox.done(ctx, w.id)
+}
+
+// lasting says that an error will not pass when the store is well again.
+func lasting(err error) bool {
+	return errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) || !storeFailed(err) && !errors.Is(err, resilience.ErrRefused)
+}
+
+func logged(w *waiting, err error) []any {
+	return []any{slog.String("member", w.kept.Member), slog.String("command", w.kept.Name), slog.Time("since", w.put), slog.Any("error", err)}
 }

@@ -21,7 +21,7 @@ var ErrToken = errors.New("app: token")
 // keptVersion is the version of what is in journals and tokens.
 const keptVersion = 1
 
-// kept is a command that the store will get later. One of the last four is set.
+// kept is a command that the store will get later. One of the last five is set.
 type kept struct {
 	Version int `json:"v"`
 	identity
@@ -30,6 +30,7 @@ type kept struct {
 	Play     *license.ReportPlay     `json:"play,omitempty"`
 	Download *license.ReportDownload `json:"download,omitempty"`
 	Release  *license.Release        `json:"release,omitempty"`
+	Renew    *license.Renew          `json:"renew,omitempty"`
 }
 
 // command is what is decided when the store can be used, at that time.
@@ -45,6 +46,8 @@ func (k kept) command(now time.Time) license.Command {
 		return *k.Download
 	case k.Release != nil:
 		return *k.Release
+	case k.Renew != nil:
+		return *k.Renew
 	}
 	return nil
 }
@@ -84,7 +87,7 @@ func (s *Service) put(ctx context.Context, c *command, k kept) error {
 	if err != nil {
 		return fmt.Errorf("app: %w", err)
 	}
-	if err := s.journal.Put(ctx, journal.Entry{ID: k.id(), Put: c.at, Data: b}); err != nil {
+	if err := s.outbox.put(ctx, journal.Entry{ID: k.id(), Put: c.at, Data: b}); err != nil {
 		u := c.unavailable(EventStore, "neither the event store nor the journal could take it; try again with the same Idempotency-Key", err)
 		// A journal that answers late may have it nevertheless.
 		u.Unknown = !errors.Is(err, journal.ErrFull) && !errors.Is(err, journal.ErrClosed)
@@ -95,14 +98,10 @@ func (s *Service) put(ctx context.Context, c *command, k kept) error {
 
 // promise grants a license for short, while the store can't take it.
 func (s *Service) promise(ctx context.Context, c *command, want license.Request, cause error, fetch func(license.Decision) error) (Answer, error) {
-	if s.journal == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, errBusy) {
+	if s.outbox == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, errBusy) {
 		return Answer{}, c.storeUnavailable(cause)
 	}
-	if e, ok := s.journal.Get(c.license); ok { // It was promised before.
-		k, err := parseKept(e.Data)
-		if err != nil || k.Promise == nil {
-			return Answer{}, fmt.Errorf("app: journal entry %s: %w", e.ID, err)
-		}
+	if k, ok := s.outbox.get(c.license); ok && k.Promise != nil { // It was promised before.
 		if k.Promise.Device != want.Device || k.Promise.Title.ID != want.Title.ID {
 			return Answer{}, c.keyTaken("this Idempotency-Key was used for another device or title", 0)
 		}
@@ -159,23 +158,19 @@ func (s *Service) promised(c *command, p license.Promise, a Answer) (Answer, err
 	return a, nil
 }
 
-// withPending folds what the journal promised a member into a state.
+// withPending folds what the outbox keeps of a member into a state.
 func (s *Service) withPending(state license.State, member string, now time.Time) license.State {
-	if s.journal == nil || s.journal.Len() == 0 {
-		return state
-	}
-	for _, e := range s.journal.Pending() {
-		k, err := parseKept(e.Data)
-		if err != nil || k.Member != member {
+	for _, w := range s.outbox.of(member) {
+		if w.unreadable != nil {
 			continue
 		}
 		// A command that does not fit changes nothing here; the drain reports it.
-		d, err := license.Decide(state, k.command(now), s.rules)
+		d, err := license.Decide(state, w.kept.command(now), s.rules)
 		if err != nil {
 			continue
 		}
 		events := d.Events
-		if k.Promise != nil && len(events) > 0 {
+		if w.kept.Promise != nil && len(events) > 0 {
 			events = events[:1] // Confirmed or ended is for the store to say.
 		}
 		if next, err := license.Fold(state, events...); err == nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/resilience"
@@ -25,34 +26,72 @@ func (in RenewInput) check() error {
 
 // Renew extends a license, or says why not; errors are as those of Request. A
 // renewal prefers yes: if membership fails and no plan is remembered, the plan
-// that the license was granted under stands in.
+// that the license was granted under stands in; if the store fails, what is remembered of the
+// license does, and the renewal is accepted for the store to have later.
 func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
 	c := &command{identity: identity{Member: in.Member, Name: "renew", Object: in.License, Key: in.Key}, license: in.License, meta: in.Meta, at: s.now()}
-	err := s.settle(ctx, in.Member)
-	if err != nil {
-		return Answer{}, c.storeUnavailable(err)
+	r := &renewal{service: s, command: c, want: license.Renew{License: in.License, At: c.at, Request: c.report()}}
+	work := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
 	}
-	want := license.Renew{License: in.License, At: c.at, Request: c.report()}
-	asked := false
-	answer, err := s.run(ctx, c, func(state license.State) (license.Command, error) {
-		l, ok := state.License(in.License)
-		if !ok || asked {
-			return want, nil
-		}
-		var err error
-		want.Member, want.Title, err = s.ask(ctx, c, func(ctx context.Context, id string) (resilience.Result[upstream.Member], error) {
-			return s.memberToRenew(ctx, l, id, c.at)
-		}, l.Title)
-		want.Basis, asked = slices.Clone(c.on), err == nil
-		return want, err
-	}, nil)
+	err := s.settle(work, in.Member)
+	var answer Answer
+	if err == nil {
+		answer, err = s.run(work, c, func(state license.State) (license.Command, error) { return r.decide(work, state) }, nil)
+	}
 	if storeFailed(err) {
-		return Answer{}, c.storeUnavailable(err)
+		return r.accept(ctx, err)
 	}
-	return answer, err
+	return answer, errors.Join(err, s.seen(ctx, c, err))
+}
+
+// renewal is a renewal on its way: the services are asked once.
+type renewal struct {
+	service *Service
+	command *command
+	want    license.Renew
+	asked   bool
+}
+
+func (r *renewal) decide(ctx context.Context, state license.State) (license.Command, error) {
+	l, ok := state.License(r.want.License)
+	if !ok || r.asked {
+		return r.want, nil
+	}
+	var err error
+	r.want.Member, r.want.Title, err = r.service.ask(ctx, r.command, func(ctx context.Context, id string) (resilience.Result[upstream.Member], error) {
+		return r.service.memberToRenew(ctx, l, id, r.command.at)
+	}, l.Title)
+	r.want.Basis, r.asked = slices.Clone(r.command.on), err == nil
+	return r.want, err
+}
+
+// accept decides the renewal on what is known without the store, and keeps it for the store.
+func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
+	s, c := r.service, r.command
+	now, ok := s.known(c)
+	if _, there := now.state.License(c.license); !ok || !there || errors.Is(cause, eventstore.ErrFull) {
+		return Answer{}, c.storeUnavailable(cause)
+	}
+	d, refusal, err := s.decide(now.state, func(state license.State) (license.Command, error) { return r.decide(ctx, state) })
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case refusal != nil:
+		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+	}
+	a := Answer{Outcome: Accepted, License: d.License, Status: d.License.StatusAt(c.at), Warnings: d.Warnings, DecidedOn: c.on, Repeated: len(d.Events) == 0}
+	if a.Repeated {
+		return a, nil
+	}
+	want := r.want
+	return a, s.put(ctx, c, kept{Renew: &want})
 }
 
 // memberToRenew asks for the plan; what stands in last is the plan in the license.

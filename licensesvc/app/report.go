@@ -41,13 +41,12 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 	}
 	// What is remembered decides whether the play may begin; that it began is a
 	// report like any other.
-	now, ok := s.states.get(Stream(in.Member))
-	if !ok || s.journal == nil {
+	now, ok := s.known(c)
+	if !ok {
 		u := c.storeUnavailable(err)
 		u.Detail = "the event store could not be used; play under the license that the device holds, and report it later"
 		return Answer{}, u
 	}
-	c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
 	d, refusal, err := s.decide(now.state, func(license.State) (license.Command, error) { return want, nil })
 	switch {
 	case err != nil:
@@ -124,14 +123,13 @@ func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error
 	}
 	answer, err := s.decided(work, c, k.command(c.at))
 	if !storeFailed(err) {
-		return answer, err
+		return answer, errors.Join(err, s.seen(ctx, c, err))
 	}
-	if s.journal == nil {
+	if s.outbox == nil {
 		return Answer{}, c.storeUnavailable(err)
 	}
 	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
-	if now, ok := s.states.get(Stream(c.Member)); ok {
-		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+	if now, ok := s.known(c); ok {
 		a.License, _ = now.state.License(c.license)
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
@@ -152,4 +150,33 @@ func (s *Service) decided(ctx context.Context, c *command, want license.Command)
 		return Answer{}, err
 	}
 	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, nil)
+}
+
+// known is what can be decided on without the store: what is remembered of the member and what the
+// outbox keeps, or the license if it was promised from here.
+func (s *Service) known(c *command) (folded, bool) {
+	if s.outbox == nil {
+		return folded{}, false
+	}
+	now, remembered := s.states.get(Stream(c.Member))
+	now.state = s.withPending(now.state, c.Member, c.at)
+	if _, promised := now.state.License(c.license); !remembered && !promised {
+		return folded{}, false
+	}
+	if remembered {
+		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+	} else {
+		c.decidedOn(EventStore, resilience.Static, 0)
+	}
+	return now, true
+}
+
+// seen ends the entry of a report that was accepted and then refused, once the device that sent it
+// again is answered with the refusal.
+func (s *Service) seen(ctx context.Context, c *command, err error) error {
+	var refused *Refused
+	if _, waits := s.outbox.get(c.entry()); !waits || !errors.As(err, &refused) {
+		return nil
+	}
+	return s.outbox.done(ctx, c.entry())
 }

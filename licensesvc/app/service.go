@@ -80,7 +80,7 @@ func (c Config) Check() error {
 type Service struct {
 	store    eventstore.Store
 	upstream Upstream
-	journal  *journal.Journal
+	outbox   *outbox
 	signer   *token.Signer
 	rules    license.Rules
 	codec    *eventstore.Codec[license.Event]
@@ -97,7 +97,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: cfg.Store, upstream: cfg.Upstream, journal: cfg.Journal, signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
+		store: cfg.Store, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal), signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {
@@ -126,12 +126,10 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) Rules() license.Rules { return s.rules }
 
 // Pending returns how many promises and reports the store has not taken yet.
-func (s *Service) Pending() int {
-	if s.journal == nil {
-		return 0
-	}
-	return s.journal.Len()
-}
+func (s *Service) Pending() int { return s.outbox.pending() }
+
+// Outbox returns what waits for the store, and why.
+func (s *Service) Outbox() Outbox { return s.outbox.stats() }
 
 // Meta is recorded with a command in addition to its content.
 type Meta struct {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/backstay-go/backstay/licensesvc/app/journal"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/resilience"
@@ -18,6 +17,9 @@ type View struct {
 	// Version is that of the member's stream, as far as it was seen.
 	Version   int64
 	DecidedOn []license.Basis
+	// Partial says that the store could not be asked and nothing of it is remembered: these are
+	// only the licenses that were promised meanwhile, and there may be others.
+	Partial bool
 }
 
 // Licenses returns a member's licenses, oldest first. When the store fails, what is
@@ -31,7 +33,7 @@ func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return View{Licenses: now.state.Licenses(), Version: now.version, DecidedOn: c.on}, nil
+	return View{Licenses: now.state.Licenses(), Version: now.version, DecidedOn: c.on, Partial: now.unread != nil}, nil
 }
 
 // Show returns one license.
@@ -45,7 +47,10 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 		return Answer{}, err
 	}
 	l, ok := now.state.License(id)
-	if !ok {
+	switch {
+	case !ok && now.unread != nil: // There may be one, in the store.
+		return Answer{}, c.storeUnavailable(now.unread)
+	case !ok:
 		return Answer{}, ErrNotFound
 	}
 	return Answer{Outcome: Done, License: l, Status: l.StatusAt(c.at), Version: now.version, DecidedOn: c.on}, nil
@@ -59,10 +64,11 @@ func (s *Service) view(ctx context.Context, c *command) (folded, error) {
 		c.shownBy(source)
 	case !storeFailed(err):
 		return folded{}, err
-	case !ok && s.Pending() == 0:
+	case !ok && len(s.outbox.of(c.Member)) == 0:
 		return folded{}, c.storeUnavailable(err)
 	case !ok:
 		c.decidedOn(EventStore, resilience.Static, 0)
+		now = folded{unread: err}
 	default:
 		now = remembered
 		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(remembered.at))
@@ -134,23 +140,9 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	return story, nil
 }
 
+// waiting says whether the outbox keeps something about a license.
 func (s *Service) waiting(member, id string) bool {
-	if s.journal == nil {
-		return false
-	}
-	return slices.ContainsFunc(s.journal.Pending(), func(e journal.Entry) bool {
-		k, err := parseKept(e.Data)
-		if err != nil || k.Member != member {
-			return false
-		}
-		switch {
-		case k.Promise != nil:
-			return k.Promise.License == id
-		case k.Play != nil:
-			return k.Play.License == id
-		case k.Download != nil:
-			return k.Download.License == id
-		}
-		return k.Release.License == id
+	return slices.ContainsFunc(s.outbox.of(member), func(w *waiting) bool {
+		return w.unreadable == nil && (w.kept.Object == id || w.kept.Promise != nil && w.kept.Promise.License == id)
 	})
 }

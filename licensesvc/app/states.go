@@ -14,6 +14,8 @@ type folded struct {
 	version int64
 	// at is when the store confirmed it.
 	at time.Time
+	// unread is why the store could not be read, and so the state is only what the outbox keeps.
+	unread error
 }
 
 // states remembers folded states by stream, the most recently used.

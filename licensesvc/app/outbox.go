@@ -1,0 +1,235 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"github.com/backstay-go/backstay/licensesvc/license"
+)
+
+// The pauses between two tries of an entry that the store did not take: they double from the
+// first to the longest. An entry that the rules refuse, or that can't be read, waits longer: only
+// another instance's work, or another program, can change its fate.
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 5 * time.Second
+	parkedPause  = 10 * time.Minute
+)
+
+// outbox keeps what was promised or accepted while the store was down, by member and parsed once,
+// until the store has it. Nothing leaves it in another way: an entry that the rules refuse stays
+// as refused until somebody saw the refusal. It is safe for concurrent use.
+type outbox struct {
+	journal *journal.Journal
+
+	mu      sync.Mutex
+	entries map[string]*waiting
+	members map[string][]*waiting // in the order in which they came
+	order   []string              // members, in the order in which they came; some have nothing any more
+	parked  int
+	refused int
+}
+
+// waiting is an entry of the outbox. Its fields are guarded by the outbox's lock; kept never
+// changes.
+type waiting struct {
+	id   string
+	put  time.Time
+	kept kept
+	// member is that of the entry; one that can't be read has a member to itself.
+	member string
+	// unreadable is why a newer program's entry can't be read.
+	unreadable error
+
+	tries int
+	next  time.Time // not before
+	// reason is why the store did not take it the last time; refusal is set if the rules refuse it.
+	reason  error
+	refusal *license.Refusal
+}
+
+func openOutbox(j *journal.Journal) *outbox {
+	if j == nil {
+		return nil
+	}
+	o := &outbox{journal: j, entries: map[string]*waiting{}, members: map[string][]*waiting{}}
+	for _, e := range j.Pending() {
+		o.add(e)
+	}
+	return o
+}
+
+// add takes an entry of the journal. The caller holds the lock, or is the only one.
+func (o *outbox) add(e journal.Entry) {
+	if _, known := o.entries[e.ID]; known { // Put again: the first one counts.
+		return
+	}
+	w := &waiting{id: e.ID, put: e.Put}
+	if w.kept, w.unreadable = parseKept(e.Data); w.unreadable == nil {
+		w.member = w.kept.Member
+	} else {
+		w.member, w.reason = "\x00"+e.ID, w.unreadable
+		o.parked++
+	}
+	o.entries[e.ID] = w
+	if len(o.members[w.member]) == 0 {
+		o.order = append(o.order, w.member)
+	}
+	o.members[w.member] = append(o.members[w.member], w)
+}
+
+// put makes an entry durable.
+func (o *outbox) put(ctx context.Context, e journal.Entry) error {
+	if err := o.journal.Put(ctx, e); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.add(e)
+	return nil
+}
+
+// done ends an entry, which the store has, or whose refusal somebody saw.
+func (o *outbox) done(ctx context.Context, id string) error {
+	if err := o.journal.Done(ctx, id); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w, ok := o.entries[id]
+	if !ok {
+		return nil
+	}
+	delete(o.entries, id)
+	o.count(w, -1)
+	rest := slices.DeleteFunc(slices.Clone(o.members[w.member]), func(other *waiting) bool { return other == w })
+	if len(rest) == 0 {
+		delete(o.members, w.member)
+	} else {
+		o.members[w.member] = rest
+	}
+	return nil
+}
+
+// count keeps the numbers of parked and refused entries. The caller holds the lock.
+func (o *outbox) count(w *waiting, by int) {
+	switch {
+	case w.refusal != nil:
+		o.refused += by
+	case w.reason != nil:
+		o.parked += by
+	}
+}
+
+// park notes why an entry was not taken, and when it is tried again. It says whether the reason
+// is new.
+func (o *outbox) park(w *waiting, reason error, refusal *license.Refusal, patient bool) (changed bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, there := o.entries[w.id]; !there {
+		return false
+	}
+	changed = w.reason == nil || reason == nil || w.reason.Error() != reason.Error()
+	o.count(w, -1)
+	w.reason, w.refusal = reason, refusal
+	o.count(w, 1)
+	pause := min(firstPause<<min(w.tries, 10), longestPause)
+	if patient {
+		pause = min(firstPause<<min(w.tries, 20), parkedPause)
+	}
+	w.tries++
+	w.next = time.Now().Add(pause)
+	return changed
+}
+
+// get returns an entry's command.
+func (o *outbox) get(id string) (kept, bool) {
+	if o == nil {
+		return kept{}, false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w, ok := o.entries[id]
+	if !ok || w.unreadable != nil {
+		return kept{}, false
+	}
+	return w.kept, true
+}
+
+// of returns a member's entries, the oldest first.
+func (o *outbox) of(member string) []*waiting {
+	if o == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.members[member])
+}
+
+// due returns the members that have an entry to be tried now, or all. It tidies the order.
+func (o *outbox) due(all bool) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.order = slices.DeleteFunc(o.order, func(m string) bool { return len(o.members[m]) == 0 })
+	now := time.Now()
+	var due []string
+	seen := make(map[string]bool, len(o.order))
+	for _, m := range o.order {
+		if !seen[m] && (all || slices.ContainsFunc(o.members[m], func(w *waiting) bool { return !w.next.After(now) })) {
+			due = append(due, m)
+		}
+		seen[m] = true
+	}
+	return due
+}
+
+// mayTry says whether an entry is to be tried now.
+func (o *outbox) mayTry(w *waiting, all bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return w.unreadable == nil && (all || !w.next.After(time.Now()))
+}
+
+// Outbox is what waits for the store.
+type Outbox struct {
+	// Pending is how many promises and reports the store has not taken yet; of them Parked were
+	// tried and not taken. Refused are those that the rules refuse, which nobody has seen yet.
+	Pending, Parked, Refused int
+	// Oldest is when the oldest pending one was put in; zero if there is none.
+	Oldest time.Time
+	// Reasons are why entries are parked or refused, at most ten.
+	Reasons []string
+}
+
+func (o *outbox) stats() Outbox {
+	if o == nil {
+		return Outbox{}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := Outbox{Pending: len(o.entries) - o.refused, Parked: o.parked, Refused: o.refused}
+	for _, w := range o.entries {
+		if w.refusal == nil && (s.Oldest.IsZero() || w.put.Before(s.Oldest)) {
+			s.Oldest = w.put
+		}
+		if w.reason != nil && len(s.Reasons) < 10 {
+			s.Reasons = append(s.Reasons, fmt.Sprintf("%s of member %s, since %s: %v", w.kept.Name, w.kept.Member, w.put.UTC().Format(time.RFC3339), w.reason))
+		}
+	}
+	slices.Sort(s.Reasons)
+	return s
+}
+
+// pending counts what the store has not taken yet, without what was refused.
+func (o *outbox) pending() int {
+	if o == nil {
+		return 0
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.entries) - o.refused
+}
