@@ -53,27 +53,30 @@ type Config struct {
 	Connections int `json:"connections,omitempty" yaml:"connections,omitempty"`
 	// ConnectTimeout bounds each step of opening a connection. Default: 1 s.
 	ConnectTimeout time.Duration `json:"connect_timeout,omitempty" yaml:"connect_timeout,omitempty"`
-	// OrphanLimit is the number of requests, for each of Connections, that nobody
-	// waits for any more, above which a node's connections are replaced. Default: 256,
-	// as in the Java driver.
+	// OrphanLimit is the number of requests per connection that nobody waits for any more,
+	// above which a node's connections are replaced. New requests then go to other nodes,
+	// and the connections close as soon as nobody waits for an answer on them, or after
+	// SilenceLimit. Default: 256, as in the Java driver.
 	OrphanLimit int `json:"orphan_limit,omitempty" yaml:"orphan_limit,omitempty"`
-	// SilenceLimit is how long a node that owes answers may say nothing before its
-	// connections are replaced. Default: 5 s.
+	// SilenceLimit is how long a node that owes answers may stay silent before its
+	// connections are replaced, how long a single connection may (5 s longer if Connections
+	// is above 1), and how long a node above OrphanLimit keeps its connections for requests
+	// that are still waited for. Default: 5 s.
 	SilenceLimit time.Duration `json:"silence_limit,omitempty" yaml:"silence_limit,omitempty"`
-	// QuietLimit is how long a node may owe an answer, and then one to a trivial question,
-	// without saying anything, before it is asked last. It is asked that question after
-	// half of the limit. Default: 200 ms.
+	// QuietLimit is how long a node that owes answers may stay silent before it is tried
+	// last. If it has sent nothing for half of the limit, it is probed with a trivial
+	// request, and the probe has the other half to be answered. Default: 200 ms.
 	QuietLimit time.Duration `json:"quiet_limit,omitempty" yaml:"quiet_limit,omitempty"`
-	// SuspectAfter is the number of failures in a row from which a node is asked last.
+	// SuspectAfter is the number of failures in a row after which a node is tried last.
 	// Default: 3.
 	SuspectAfter int `json:"suspect_after,omitempty" yaml:"suspect_after,omitempty"`
 	// SuspectFor is how often one request may try a suspect node. Default: 500 ms.
 	SuspectFor time.Duration `json:"suspect_for,omitempty" yaml:"suspect_for,omitempty"`
-	// Listeners are told what the guard does.
+	// Listeners receive the guard's events.
 	Listeners []resilience.Listener `json:"-" yaml:"-"`
-	// Observers are told of each request that goes to the cluster.
+	// Observers are called for each request that goes to the cluster.
 	Observers []Observer `json:"-" yaml:"-"`
-	// Payload returns what a request carries beside its text and values, by its attempt's
+	// Payload returns what a request carries in addition to its text and values, by its attempt's
 	// context: the protocol's custom payload, of which servers ignore what they don't know.
 	// It needs Cassandra 2.2 (protocol 4) or later.
 	// Package telemetry has one with trace and baggage, for proxies that inject faults. It

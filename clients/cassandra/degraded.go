@@ -67,7 +67,7 @@ func (x *execution) mayDegrade() bool {
 	return !x.st.write && !x.decision && !asked.IsSerial() && strength(x.profile.Degraded) < strength(asked)
 }
 
-// answeredBy tells what answerer in, and why.
+// answeredBy notes which request answered in place of the first, and why.
 func (i *Info) answeredBy(x *execution, cause error) {
 	switch x.answerer {
 	case atRemote:

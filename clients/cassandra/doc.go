@@ -1,5 +1,5 @@
-// Package cassandra is a Cassandra client none of whose requests runs without a
-// guard.
+// Package cassandra is a Cassandra client in which every request passes a guard of
+// package resilience: timeouts, bulkhead, circuit breaker, retries, hedging, fallback.
 //
 // It looks like github.com/gocql/gocql, so that moving to it costs little:
 //
@@ -17,25 +17,36 @@
 //
 // # What this package may import
 //
-// The standard library, package resilience, and, below internal/gocqldriver only,
-// github.com/gocql/gocql. Spans' attributes live in telemetry.
+// The standard library, package resilience, and, below internal/gocqldriver and
+// internal/codec only, github.com/gocql/gocql. Package telemetry makes spans and metrics,
+// package cqltype has Go types for CQL types that the standard library lacks.
 //
 // # What it promises
 //
-//   - The driver's retries, speculative execution and convictions are off. What is
-//     repeated is decided here, from what the error says, and only if the profile
-//     declares it idempotent or it was certainly never sent.
-//   - A write whose fate is not known matches ErrOutcomeUnknown. It is never called
-//     failed, and never repeated unless idempotent.
+//   - The driver's own retries, speculative execution and convictions are off. This package
+//     decides what is repeated, by what the error means, and repeats only requests that
+//     their profile declares idempotent or that were certainly never sent. A statement that
+//     is not idempotent is refused under an idempotent profile, by the column types that
+//     the server reports when it prepares the statement.
+//   - A write whose outcome is not known matches ErrOutcomeUnknown. It is never reported as
+//     failed, and never repeated unless it is idempotent. All attempts of a write carry the
+//     same timestamp.
 //   - A conditional write has one of three outcomes: applied, not applied (with the
 //     current values), unknown.
-//   - Requests that nobody waits for are counted, and a connection with too many is
-//     replaced.
-//   - What a node certainly did not process goes to the next node at once, to three at
-//     most. A node that fails again and again is asked last, but for a trial now and
-//     then; of two replicas the one that is expected to answer sooner is asked.
+//   - Only what the cluster did counts against it. Invalid requests, forged page tokens,
+//     cancellation and deadlines of the caller that are shorter than the profile's neither
+//     open the breaker nor make a node suspect.
+//   - Requests that nobody waits for any more are counted. A node with too many of them
+//     gets new connections once the requests that are waited for have been answered, or
+//     after SilenceLimit. A connection that stays silent is replaced on its own.
+//   - A request that a node certainly did not process goes to the next node at once, to
+//     three nodes at most. A node that fails repeatedly is tried last, except for an
+//     occasional trial. Of two replicas, the one expected to answer sooner is asked.
 //   - A session outlives every outage of its cluster. It keeps its driver and its
 //     connections where it can; if the cluster answers only at addresses that the
-//     driver does not know, a new driver takes its place.
-//   - No bound value, password or key is in an error, an event or a log line.
+//     driver does not know, a new driver replaces the old one.
+//   - No bound value, value in a statement's text, password or key appears in an error, an
+//     event or a log line.
+//   - No value is lost silently: null is nil, and a struct field, map key or column without
+//     a counterpart is an error.
 package cassandra

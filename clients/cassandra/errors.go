@@ -59,7 +59,7 @@ type Error struct {
 	Coordinator string
 	// Consistency is the level that the server named; zero (ANY) if it named none.
 	Consistency Consistency
-	// Received, Required and Alive count replicas, where the server told.
+	// Received, Required and Alive count replicas, where the server reported them.
 	Received, Required, Alive int
 	// DataPresent says, of a read timeout, that the data itself had come.
 	DataPresent bool
@@ -73,7 +73,7 @@ type Error struct {
 	cause   *driver.Failure
 }
 
-// Error tells the kind, what the server said, and where.
+// Error names the kind, what the server said, and the node.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Error())

@@ -12,7 +12,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Info says how a result was come by.
+// Info describes how a result was obtained.
 type Info struct {
 	// Profile that the request ran under.
 	Profile string

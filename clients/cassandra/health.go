@@ -62,9 +62,9 @@ type PendingHints struct {
 	Oldest time.Time `json:"oldest"`
 }
 
-// Inspector reads the virtual tables of each node. It has a guard of its own, so that
-// looking at a suspects cluster takes nothing from the requests to it; the connections are
-// the session's. It is safe for concurrent use. Who made it closes it.
+// Inspector reads the virtual tables of each node. It has a separate guard, so that
+// inspecting a failing cluster takes no permits from its requests; the connections are
+// the session's. It is safe for concurrent use. The caller must close it.
 type Inspector struct {
 	session *Session
 	guard   *resilience.Guard
@@ -113,7 +113,7 @@ func (i *Inspector) Read(ctx context.Context) ([]NodeHealth, error) {
 	return slices.DeleteFunc(found, func(h NodeHealth) bool { return h.Address == "" }), errors.Join(errs...)
 }
 
-// Watch reads every so often, at once for the first time, and tells what it read, until
+// Watch reads at once and then at each interval, and passes on what it read, until
 // the context ends; it returns the context's error. It runs on the caller's goroutine.
 func (i *Inspector) Watch(ctx context.Context, every time.Duration, told func([]NodeHealth, error)) error {
 	if every <= 0 {

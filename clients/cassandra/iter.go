@@ -16,9 +16,9 @@ type Column struct {
 	Type string
 }
 
-// Iter reads a query's rows. Each page is a guarded request of its own, made when
-// its first row is asked for. An Iter is not safe for concurrent use. Close tells
-// the error; leaving it out loses nothing else.
+// Iter reads a query's rows. Each page is a separate guarded request, sent when
+// its first row is read. An Iter is not safe for concurrent use. Close returns
+// the error; an Iter that is not closed loses nothing else.
 type Iter struct {
 	spec
 	running *execution
@@ -90,7 +90,7 @@ func (it *Iter) PageState() []byte {
 	return it.page.State()
 }
 
-// Info says how the current page was come by.
+// Info describes how the current page was obtained.
 func (it *Iter) Info() Info { return it.info }
 
 // Warnings are the server's, of the current page.
@@ -108,7 +108,7 @@ func (it *Iter) SliceMap() ([]map[string]any, error) {
 	}
 }
 
-// Close tells the first error.
+// Close returns the first error.
 func (it *Iter) Close() error { return it.err }
 
 // Row is one row of a result, valid until the next one is asked for.

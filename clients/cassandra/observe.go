@@ -9,8 +9,8 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// Observer is told of each request that goes to the cluster: one of each attempt and
-// one of each degraded read. Its contract:
+// Observer is called for each request that goes to the cluster: once for each attempt and
+// once for each degraded read. Its contract:
 //
 //   - goroutine: that of the attempt; several attempts of one call may overlap;
 //   - locks: none is held;
@@ -27,7 +27,7 @@ type Observer interface {
 	RequestEnded(ctx context.Context, r *Request, a *Answer)
 }
 
-// Request is what an Observer is told of a request. It holds no values: neither
+// Request describes a request to an Observer. It holds no values: neither
 // bound ones nor those that a statement's text has.
 type Request struct {
 	// Profile that it runs under.

@@ -67,7 +67,7 @@ func (c *Consistency) UnmarshalText(text []byte) error {
 }
 
 // Profile says how one kind of request runs. It is an operation of the session's
-// guard, and what Cassandra needs beside. It is plain data.
+// guard, with what Cassandra needs in addition. It is plain data.
 type Profile struct {
 	// OperationPolicy: timeouts, idempotence, retries, hedging, criticality. Timeout
 	// is required. A hedge goes to another node than the attempt it helps.
@@ -83,9 +83,9 @@ type Profile struct {
 	// Consistency, or when the guard's breaker is open; the result says so. Such reads run
 	// isolated. Zero: never.
 	Degraded Consistency `json:"degraded,omitempty" yaml:"degraded,omitempty"`
-	// Isolated runs requests under a second guard, with the numbers of the first and a breaker
-	// of its own: what asks one replica goes on while a quorum is not to be had, and the
-	// first guard's breaker is open for want of it. Default: false.
+	// Isolated runs requests under a second guard with the same numbers and a separate
+	// breaker: requests that need one replica go on while the first guard's breaker is open
+	// because no quorum is available. Default: false.
 	Isolated bool `json:"isolated,omitempty" yaml:"isolated,omitempty"`
 	// Failover lets requests go to the data centre that Config.Failover names when the
 	// local one can't answer; writes only if they are idempotent or were never sent. The

@@ -71,8 +71,8 @@ func (q *Query) SerialConsistency(c Consistency) *Query { q.serial = c; return q
 // PageSize overrides the profile's page size, in rows.
 func (q *Query) PageSize(rows int) *Query { q.pageSize = rows; return q }
 
-// PageState continues an earlier result (Iter.PageState). The query then reads one
-// page, and no further one by itself.
+// PageState continues an earlier result (Iter.PageState). The query then reads this
+// one page only.
 func (q *Query) PageState(state []byte) *Query { q.pageState, q.onePage = state, true; return q }
 
 // WithTimestamp sets the write's timestamp in microseconds since 1970.
@@ -85,7 +85,7 @@ func (q *Query) Decision() *Query { q.decision = true; return q }
 // Trace asks the server to trace the requests; Info has the id.
 func (q *Query) Trace() *Query { q.trace = true; return q }
 
-// Info says how the last run's result was come by.
+// Info describes how the last run's result was obtained. An Iter has its own for each page.
 func (q *Query) Info() Info { return q.info }
 
 // Exec runs the query and drops what it returns. A conditional write is run by CAS
@@ -132,7 +132,7 @@ func (q *spec) notFound(coordinator string) error {
 		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
 }
 
-// Iter runs the query and returns its rows. Errors are told by Iter.Close. The Iter keeps
+// Iter runs the query and returns its rows. Iter.Close returns the error. The Iter keeps
 // the query's text, values and context as they are now.
 func (q *Query) Iter() *Iter {
 	it, one := &q.rows, &q.once

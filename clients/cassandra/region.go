@@ -14,8 +14,8 @@ import (
 type Failover struct {
 	// DataCenter that is asked. Required, another than LocalDC.
 	DataCenter string `json:"data_center" yaml:"data_center"`
-	// Guard is what the remote data centre is asked under: a bulkhead, a breaker, a
-	// budget and a rate limit of its own, so that one data centre's outage does not
+	// Guard is what the remote data centre is asked under: a separate bulkhead,
+	// breaker, budget and rate limit, so that one data centre's outage does not
 	// become the other's overload. Its Operations and Default are made from the
 	// profiles and must be empty. What it does not have is
 	// DefaultFailoverGuard's.

@@ -13,8 +13,8 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Session runs requests on one cluster. It is safe for concurrent use. Who
-// connected closes it. The zero value and nil answer every request with ErrClosed.
+// Session runs requests on one cluster. It is safe for concurrent use. The caller of
+// Connect must close it. The zero value and nil answer every request with ErrClosed.
 type Session struct {
 	config   Config
 	guard    *resilience.Guard
@@ -43,7 +43,8 @@ type profile struct {
 
 // Connect checks the configuration, connects to the cluster and checks what the
 // cluster must agree with: the local data centre, the keyspace. It tries until it
-// succeeds or ctx ends; an error that trying again can't mend ends it at once.
+// succeeds or ctx ends; an error that trying again can't solve ends it at once: refused
+// credentials, a keyspace or data centre that does not exist, a bad certificate.
 // Values of ctx carry over to requests that bring no context; its end does not.
 func Connect(ctx context.Context, c Config) (*Session, error) {
 	if err := c.Check(); err != nil {
@@ -193,7 +194,7 @@ type NodeState struct {
 	DC      string `json:"dc"`
 	// ID is its host id, "" while it is not known.
 	ID string `json:"id,omitempty"`
-	// Suspect says that the node is asked last.
+	// Suspect says that the node failed repeatedly and is tried last.
 	Suspect bool `json:"suspect"`
 	// InFlight are the streams in use, Orphans those of them that nobody waits for any
 	// more, Available those that are left on the configured connections.
@@ -206,8 +207,9 @@ type NodeState struct {
 	// closed because of orphans or silence, ever.
 	Connections int   `json:"connections"`
 	Replaced    int64 `json:"replaced"`
-	// Latency of late, and QueueDelay of late: the time from the caller's asking to
-	// the first sending, in the guard's queue for the most part. In nanoseconds in JSON.
+	// Latency is a moving average over recent requests. QueueDelay is one of the time from
+	// the start of a call to the moment when it is first sent, most of which is spent in
+	// the guard's queue. Both are in nanoseconds in JSON.
 	Latency    time.Duration `json:"latency"`
 	QueueDelay time.Duration `json:"queue_delay"`
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/recent"
 )
 
-// statement is what a statement's text tells. It is made once for each text.
+// statement is what can be read from a statement's text. It is made once for each text.
 type statement struct {
 	// text is what is sent: without comments before the first word, by which the driver
 	// would not know the statement. Those that can stand at its end do.
@@ -30,7 +30,7 @@ type statement struct {
 	named   bool
 	// operands are the values on which it depends whether running it twice does harm.
 	operands []operand
-	// operation, table and traced are what observers are told: traced is the text
+	// operation, table and traced are what observers get: traced is the text
 	// without values.
 	operation, table, traced string
 }
@@ -111,7 +111,7 @@ func leadingWord(cql string) string {
 	return strings.TrimRight(rest, "; \t\r\n") + moved
 }
 
-// statements remembers what was parsed of late.
+// statements remembers recently parsed statements.
 type statements struct {
 	known recent.Map[string, *statement]
 }

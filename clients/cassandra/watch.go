@@ -38,7 +38,7 @@ func (s *Session) watch() {
 	}
 }
 
-// ping asks one node. What comes of it the node's own record tells.
+// ping asks one node. The node's record notes the result.
 func (s *Session) ping(l *link, n *driver.Node) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.config.ConnectTimeout)
 	defer cancel()

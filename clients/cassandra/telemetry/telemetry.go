@@ -44,7 +44,7 @@ const defaultMaxTables = 200
 const other = "_OTHER"
 
 // Telemetry is a cassandra.Observer that makes spans and metrics. One serves any
-// number of sessions. It is safe for concurrent use. Who made it closes it, after the
+// number of sessions. It is safe for concurrent use. The caller must close it, after the
 // sessions. The zero value makes nothing.
 type Telemetry struct {
 	tracer   trace.Tracer // nil: no spans
