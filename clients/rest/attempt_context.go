@@ -112,7 +112,7 @@ func (a *attempt) end(err, cause error) {
 		close(a.done)
 	}
 	timer, stopCaller, stopGuard, conn, silence := a.timer, a.stopCaller, a.stopGuard, a.conn, a.silence
-	a.conn = nil
+	a.conn, a.silence.conn = nil, nil
 	first, more := a.first.f, a.more
 	a.first.f, a.more, a.timer = nil, nil, nil
 	var rest []func()
@@ -126,6 +126,7 @@ func (a *attempt) end(err, cause error) {
 	if conn != nil {
 		conn.Close()
 	}
+	silence.conn.leave()
 	if err == context.DeadlineExceeded {
 		silence.report()
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"sync/atomic"
+	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/internal/h1"
 )
@@ -78,7 +79,11 @@ const maxUnsent = 4
 func (a *attempt) gotConn(i httptrace.GotConnInfo) {
 	two := a.replays.multiplexed || isHTTP2(i.Conn)
 	if a.conns.Add(1) > 1 && (a.sent.Load() || !two && a.conns.Load() > maxUnsent) {
-		a.gotAnother(i.Conn, two)
+		if two && a.wasOnNewConn() && (a.upload.single == nil || a.upload.single.isUnread()) {
+			a.sent.Store(false)
+		} else {
+			a.gotAnother(i.Conn, two)
+		}
 	}
 	if two {
 		a.watchSilence(i.Conn)
@@ -86,6 +91,22 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo) {
 	if outer := a.trace.outer; outer != nil && outer.GotConn != nil {
 		outer.GotConn(i)
 	}
+}
+
+// newConn is how long a connection of HTTP/2 counts as new, and maxRefused how many
+// connections may refuse a request for that. Until the server's settings arrive, net/http
+// sends more streams than there may be at a time: they are refused, and to wait for one is
+// no repeat. A server that refuses the only stream of a connection means the request.
+const (
+	newConn    = 3 * time.Second
+	maxRefused = 32
+)
+
+// wasOnNewConn reports whether the connection before this one was new.
+func (a *attempt) wasOnNewConn() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.conns.Load() <= maxRefused && a.silence.conn != nil && a.silence.conn.shared.Load() && a.silence.at.Sub(a.silence.conn.made) < newConn
 }
 
 // gotAnother is called when a request that was written gets another connection: net/http

@@ -72,6 +72,9 @@ func (a *attempt) failed(r *http.Request, err error, again, repeatable bool) *Se
 	if !known {
 		v = resilience.DefaultClassifier(err)
 	}
+	if v.Outcome == resilience.Failure && (a.unprocessed.Load() || notProcessed(err)) {
+		v.Outcome = resilience.Overload // a refusal, as HTTP/2 marks it
+	}
 	switch {
 	case v.Repeat == resilience.RepeatNever:
 	case !again:

@@ -29,6 +29,22 @@ type countedConn struct {
 	base  *Base
 	made  time.Time
 	reads atomic.Uint64
+	// users is how many attempts use it; shared: there were several at a time.
+	users  atomic.Int32
+	shared atomic.Bool
+}
+
+// join and leave count an attempt as a user.
+func (c *countedConn) join() {
+	if c.users.Add(1) > 1 {
+		c.shared.Store(true)
+	}
+}
+
+func (c *countedConn) leave() {
+	if c != nil {
+		c.users.Add(-1)
+	}
 }
 
 // Read reads.
@@ -44,7 +60,7 @@ func (c *countedConn) Read(p []byte) (int, error) {
 type silence struct {
 	conn  *countedConn // nil: it has none
 	reads uint64       // when the attempt began to use it
-	at    time.Time    // when it was suspected
+	at    time.Time    // when the attempt began to use it; then: when it was suspected
 }
 
 // watchSilence is called when an attempt gets a shared connection.
@@ -53,7 +69,11 @@ func (a *attempt) watchSilence(conn net.Conn) {
 		switch c := conn.(type) {
 		case *countedConn:
 			a.mu.Lock()
-			a.silence = silence{conn: c, reads: c.reads.Load()}
+			if a.err == nil {
+				a.silence.conn.leave()
+				c.join()
+				a.silence = silence{conn: c, reads: c.reads.Load(), at: time.Now()}
+			}
 			a.mu.Unlock()
 			return
 		case interface{ NetConn() net.Conn }:
