@@ -13,29 +13,29 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Config says how much a Cache keeps, and what may be served from it. Its zero value is
-// a cache that does what the RFCs say and no more.
+// Config says how much a Cache stores, and what may be served from it. The zero value
+// configures a cache that does what the RFCs say and no more.
 type Config struct {
-	// MaxBytes bounds all that is kept, in bytes. Default: 64 MiB.
+	// MaxBytes limits the memory for all stored responses, in bytes. Default: 64 MiB.
 	MaxBytes int64
-	// MaxEntry bounds one answer's body, in bytes. A larger one is not kept. Default: 1 MiB,
-	// or MaxBytes if that is less.
+	// MaxEntry limits the body of one response, in bytes. A larger response is not stored.
+	// Default: 1 MiB, or MaxBytes if that is less.
 	MaxEntry int64
-	// StaleIfError is how long after it was fresh an answer may stand in for a server that
-	// fails, if the answer does not say so itself (stale-if-error) or says less. Zero: only
-	// as answers say.
+	// StaleIfError is how long a response that is no longer fresh may replace the response of
+	// a server that fails. A longer time in the response itself (stale-if-error) takes
+	// precedence. Default: 0, only the times in responses count.
 	StaleIfError time.Duration
-	// Override names directives of answers that the cache disregards when a server fails:
-	// no-store, no-cache, must-revalidate, proxy-revalidate, s-maxage. An agreement with the
-	// server's owner must stand behind it. What is private stays so.
+	// Override lists response directives that the cache ignores when a server fails:
+	// no-store, no-cache, must-revalidate, proxy-revalidate, s-maxage. Use it only by
+	// agreement with the owner of the server. It never makes a private response shared.
 	Override []string
-	// Credentials are names of request fields that show who the user is, beside
+	// Credentials lists request fields that identify the user, in addition to
 	// Authorization, Proxy-Authorization, Cookie and X-Api-Key.
 	Credentials []string
-	// OnAnswer is called once for each request that Serve has answered, on the request's
-	// goroutine and under its context, without a lock, with what Of says of the answer, or
-	// with the error. It must be safe for concurrent use, and must not panic. The package
-	// clients/rest/telemetry has one. Default: nil, nobody is told.
+	// OnAnswer is called once for each request that Serve has answered, with the status that
+	// Of returns for the response, or with the error. It runs on the request's goroutine,
+	// with the request's context and without a lock held. It must be safe for concurrent use
+	// and must not panic. Package clients/rest/telemetry provides one. Default: nil.
 	OnAnswer func(ctx context.Context, s Status, err error)
 	_        struct{}
 }
@@ -43,14 +43,15 @@ type Config struct {
 const (
 	defaultMaxBytes = 64 << 20
 	defaultMaxEntry = 1 << 20
-	// smallBody is read at once, so that who waits for the same answer gets it.
+	// smallBody is the size up to which a body of known length is read at once, so that
+	// requests that wait for the same response get it soon.
 	smallBody = 64 << 10
 )
 
 var overridable = []string{"no-store", "no-cache", "must-revalidate", "proxy-revalidate", "s-maxage"}
 
-// Cache keeps answers. It is safe for concurrent use. Who made it closes it. Its zero
-// value is of no use.
+// Cache stores responses. It is safe for concurrent use. The caller that created it must
+// close it. The zero value is not usable.
 type Cache struct {
 	cfg         Config
 	credentials []string
@@ -61,10 +62,12 @@ type Cache struct {
 	closed   bool
 	store    store
 	inflight map[string][]*inflight
-	// changed is when an address was last known to change; floor is that of all others.
+	// changed says when the resource at an address is known to have changed last; floor is
+	// that time for all other addresses.
 	changed map[string]time.Time
 	floor   time.Time
-	// alone are addresses whose answers are not shared, so that nobody waits for them.
+	// alone holds addresses whose responses can't be shared, so that no request waits for
+	// another's fetch of them.
 	alone map[string]time.Time
 }
 
@@ -104,8 +107,8 @@ func New(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// Close ends refreshes in the background, waits for them and forgets all. Requests go
-// on, and nothing is kept of them. Closing twice does nothing.
+// Close cancels refreshes in the background, waits for them and drops all responses.
+// Requests still work afterwards, but nothing is stored. Closing twice does nothing.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -125,19 +128,19 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// Bytes is how much is kept.
+// Bytes returns the memory that stored responses take, in bytes.
 func (c *Cache) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.store.size()
 }
 
-// Next sends a request to the server. It is as an http.RoundTripper's RoundTrip.
+// Next sends a request to the server. It has the contract of http.RoundTripper.RoundTrip.
 type Next func(*http.Request) (*http.Response, error)
 
-// Serve answers a request from the cache, or by next. It keeps the contract of
-// http.RoundTripper. A panic in next goes on to the caller; in a refresh in the background
-// it ends the refresh.
+// Serve answers a request from the cache, or by calling next. It has the contract of
+// http.RoundTripper.RoundTrip. A panic in next propagates to the caller; in a background
+// refresh it ends the refresh and is dropped.
 func (c *Cache) Serve(r *http.Request, next Next) (*http.Response, error) {
 	resp, err := c.serve(r, next)
 	if c.cfg.OnAnswer != nil {
@@ -168,11 +171,11 @@ func (c *Cache) serve(r *http.Request, next Next) (*http.Response, error) {
 			return unavailable(r), nil
 		}
 		if e == nil && isConditional(r) {
-			return c.pass(r, next) // its answer may be a confirmation of what only the caller has
+			return c.pass(r, next) // a 304 may confirm a response that only the caller has
 		}
 		l.entry, l.forward = e, why(e, known, want)
 		if want.noCache || want.maxAge == 0 || joined == maxJoins {
-			return c.fetch(nil, l, r, next) // what began before is not new enough
+			return c.fetch(nil, l, r, next) // a fetch that began earlier is not new enough
 		}
 		f, leads := c.join(c.shareKey(l.key, r), resilience.MarksOf(r.Context()))
 		if leads || f == nil {
@@ -187,7 +190,7 @@ func (c *Cache) serve(r *http.Request, next Next) (*http.Response, error) {
 	}
 }
 
-// share answers a request by a fetch that it has waited for, or else by its own.
+// share answers a request from a fetch that it has waited for, or with a fetch for itself.
 func (c *Cache) share(f *inflight, l lookup, r *http.Request, next Next) (*http.Response, error) {
 	now := c.now()
 	switch {
@@ -201,8 +204,8 @@ func (c *Cache) share(f *inflight, l lookup, r *http.Request, next Next) (*http.
 	return c.fetch(nil, l, r, next)
 }
 
-// handles says whether a request is one that the cache may answer. What asks for parts,
-// or has conditions of a change or a body, goes through.
+// handles says whether the cache may answer a request. Requests for ranges, requests with
+// a body and those with conditions for a change go through to the server.
 func handles(r *http.Request) bool {
 	if r.Method != "" && r.Method != http.MethodGet || r.Body != nil && r.Body != http.NoBody {
 		return false
@@ -215,7 +218,7 @@ func handles(r *http.Request) bool {
 	return true
 }
 
-// keyOf is the address that answers are kept under.
+// keyOf returns the address under which responses are stored.
 func keyOf(r *http.Request) string {
 	u := *r.URL
 	u.Scheme, u.Host, u.Fragment, u.RawFragment, u.User = strings.ToLower(u.Scheme), strings.ToLower(u.Host), "", "", nil
@@ -225,8 +228,8 @@ func keyOf(r *http.Request) string {
 	return u.String()
 }
 
-// find returns the newest entry that may be used for a request, and whether there are
-// others for its address.
+// find returns the newest entry that may be used for a request, and whether there is any
+// entry for its address.
 func (c *Cache) find(key string, r *http.Request) (e *entry, known bool) {
 	c.mu.Lock()
 	lists, known := c.store.varies(key)
@@ -235,7 +238,7 @@ func (c *Cache) find(key string, r *http.Request) (e *entry, known bool) {
 		return nil, false
 	}
 	credentialed := c.credentialed(r)
-	values := make([]string, len(lists)) // they may be long, and other requests need the lock
+	values := make([]string, len(lists)) // computed without the lock: the fields may be long
 	for i, vary := range lists {
 		values[i] = valuesOf(r, vary)
 	}
@@ -248,7 +251,7 @@ func (c *Cache) mayUse(e *entry, r *http.Request) bool {
 	return e.matches(r) && (e.directives.shared() || !c.credentialed(r))
 }
 
-// use answers from an entry, if it is fresh or may be served stale; else nil.
+// use answers from an entry if it is fresh or may be served stale. Otherwise it returns nil.
 func (c *Cache) use(e *entry, l lookup, now time.Time, r *http.Request, next Next) *http.Response {
 	if e.isFresh(l.want, now) {
 		return answer(e, r, now, Status{Hit: true})
@@ -275,7 +278,7 @@ func why(e *entry, known bool, want directives) string {
 	return "uri-miss"
 }
 
-// answer is an answer from an entry, with its status.
+// answer makes a response from an entry, with its status.
 func answer(e *entry, r *http.Request, now time.Time, s Status) *http.Response {
 	resp := e.response(r, now)
 	if isConditional(r) && e.confirmed(r) {
@@ -286,7 +289,7 @@ func answer(e *entry, r *http.Request, now time.Time, s Status) *http.Response {
 	return resp
 }
 
-// unavailable answers a request that takes an answer from here only.
+// unavailable answers a request that accepts a response from the cache only.
 func unavailable(r *http.Request) *http.Response {
 	resp := &http.Response{
 		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -296,8 +299,8 @@ func unavailable(r *http.Request) *http.Response {
 	return resp
 }
 
-// refresh fetches an entry anew in the background, unless that is under way. It has the
-// caller's values and not its end.
+// refresh fetches an entry again in the background, unless a fetch is already under way.
+// It has the values of the caller's context, but not its deadline or cancellation.
 func (c *Cache) refresh(key string, e *entry, r *http.Request, next Next) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	f := c.joinRefresh(c.shareKey(key, r), resilience.MarksOf(ctx), cancel)

@@ -8,8 +8,8 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// keep stores an entry, unless its address has changed since it was asked for, or a newer
-// one is there.
+// keep stores an entry, unless its address has changed since the request was sent, or a
+// newer entry is stored. It reports whether it did.
 func (c *Cache) keep(e *entry) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -20,7 +20,8 @@ func (c *Cache) keep(e *entry) bool {
 	return c.store.put(e)
 }
 
-// change forgets what is kept for an address, and what is on its way.
+// change drops what is stored for an address, and makes fetches that are under way not be
+// stored.
 func (c *Cache) change(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +41,7 @@ func (c *Cache) forget(e *entry) {
 }
 
 // pass sends a request that the cache does not answer. A change that succeeded, or may
-// have, makes what is kept for its address invalid (RFC 9111, section 4.4).
+// have succeeded, invalidates what is stored for its address (RFC 9111, section 4.4).
 func (c *Cache) pass(r *http.Request, next Next) (*http.Response, error) {
 	forward := "bypass"
 	if !handles(r) && r.Method != http.MethodGet && r.Method != "" {
@@ -67,8 +68,8 @@ func (c *Cache) pass(r *http.Request, next Next) (*http.Response, error) {
 	return resp, nil
 }
 
-// mayHaveChanged says whether a request that changes something did, or may have: its
-// outcome is unknown without an answer, and if a gateway had none.
+// mayHaveChanged says whether an unsafe request has, or may have, changed something. The
+// outcome is unknown if there was no response, also if a gateway reports that.
 func mayHaveChanged(resp *http.Response, err error) bool {
 	if err != nil {
 		return !errors.Is(err, resilience.ErrRefused)
@@ -77,7 +78,7 @@ func mayHaveChanged(resp *http.Response, err error) bool {
 	return s >= 200 && s < 400 || s == http.StatusBadGateway || s == http.StatusGatewayTimeout
 }
 
-// changeNamed does the same for an address that the answer names, on the same origin.
+// changeNamed invalidates an address that the response names, if it is of the same origin.
 func (c *Cache) changeNamed(r *http.Request, address string) {
 	if address == "" {
 		return

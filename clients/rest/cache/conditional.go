@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// isConditional says whether a request asks for an answer only if it is another than
-// the caller has.
+// isConditional says whether a request asks for a response only if it differs from the one
+// that the caller has.
 func isConditional(r *http.Request) bool {
 	return len(r.Header["If-None-Match"]) > 0 || len(r.Header["If-Modified-Since"]) > 0
 }
 
-// unconditional is a request without its conditions: the cache asks with its own, and
-// answers the caller's from what comes.
+// unconditional returns a request without its conditions. The cache adds its own, and
+// evaluates the caller's against the response.
 func unconditional(r *http.Request) *http.Request {
 	if !isConditional(r) {
 		return r
@@ -24,7 +24,7 @@ func unconditional(r *http.Request) *http.Request {
 	return out
 }
 
-// confirmed says whether the caller has the entry already (RFC 9110, section 13.2.2).
+// confirmed says whether the caller already has the entry (RFC 9110, section 13.2.2).
 func (e *entry) confirmed(r *http.Request) bool {
 	if e.status != http.StatusOK {
 		return false
@@ -69,7 +69,7 @@ func nextTag(list string) (tag, rest string) {
 	return list[:end], list[end:]
 }
 
-// notModified makes an answer the confirmation of itself.
+// notModified turns a response into a 304.
 func notModified(resp *http.Response) {
 	resp.Status, resp.StatusCode = "304 Not Modified", http.StatusNotModified
 	resp.Body, resp.ContentLength, resp.Uncompressed = http.NoBody, 0, false

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// directives are a message's Cache-Control. A duration below zero: not there.
+// directives are the Cache-Control directives of a message. A negative duration means that
+// the directive is absent.
 type directives struct {
 	noStore, noCache, private, public               bool
 	mustRevalidate, proxyRevalidate, mustUnderstand bool
@@ -20,9 +21,9 @@ type directives struct {
 // anyStale is max-stale without a value.
 const anyStale = time.Duration(math.MaxInt64)
 
-// parse reads Cache-Control. Of a directive that is there twice the stricter counts. A
-// time that can't be read is zero: the answer is stale. Without Cache-Control, Pragma: no-cache
-// counts.
+// parse reads Cache-Control. If a directive occurs twice, the stricter one counts. A time
+// that can't be read is zero, so that the response is stale. Pragma: no-cache counts only
+// if there is no Cache-Control.
 func parse(h http.Header) directives {
 	d := directives{maxAge: -1, sMaxage: -1, maxStale: -1, minFresh: -1, staleWhileRevalidate: -1, staleIfError: -1}
 	lines := h["Cache-Control"]
@@ -40,8 +41,8 @@ func parse(h http.Header) directives {
 	return d
 }
 
-// directivesOf reads those of an answer. With must-understand, no-store is for those who
-// don't know the status (RFC 9111, section 5.2.2.3).
+// directivesOf reads the directives of a response. With must-understand, no-store applies
+// to caches that don't know the status (RFC 9111, section 5.2.2.3).
 func directivesOf(h http.Header, status int) directives {
 	d := parse(h)
 	if d.mustUnderstand {
@@ -54,7 +55,7 @@ func (d *directives) set(name, value string) {
 	switch name {
 	case "no-store":
 		d.noStore = true
-	case "no-cache": // also with a list of fields: then of all of them
+	case "no-cache": // with a list of fields too: the stricter reading
 		d.noCache = true
 	case "private":
 		d.private = true
@@ -95,11 +96,12 @@ func shorter(d *time.Duration, value string) {
 	}
 }
 
-// seconds reads delta-seconds; zero if it is none. The largest is some 68 years.
+// seconds reads delta-seconds. It returns zero if the text is no number, and at most
+// about 68 years.
 func seconds(text string) time.Duration {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		// Digits that are too many are a number all the same.
+		// Too many digits are still a number.
 		if text == "" || strings.Trim(text, "0123456789") != "" {
 			return 0
 		}
@@ -137,5 +139,5 @@ func next(list string) (name, value, rest string) {
 			text.WriteByte(c)
 		}
 	}
-	return name, text.String(), "" // it is never closed: what follows belongs to it
+	return name, text.String(), "" // the quotes are never closed: the rest belongs to the value
 }

@@ -1,9 +1,9 @@
-// Package cache remembers the answers of HTTP servers, as a shared cache (RFC 9111),
-// and serves them stale where that is allowed (RFC 5861) when the server fails.
-// rest.Transport uses it by its field Cache.
+// Package cache is a shared HTTP cache (RFC 9111) for clients. When the server fails, it
+// serves stale responses where that is allowed (RFC 5861). rest.Transport uses it in its
+// field Cache.
 //
-// It is a shared one because a service carries the requests of many users: what was
-// answered to one of them is given to another only if the server said that it may.
+// It is a shared cache because a service sends the requests of many users. A response to one
+// of them is served to another only if the server has said that this is allowed.
 //
 // # What this package may import
 //
@@ -11,32 +11,34 @@
 //
 // # What it promises
 //
-//   - An answer to a request with credentials (Authorization, Cookie, an API key) is
-//     kept, and used for one, only if it is public, or has s-maxage or must-revalidate
-//     (RFC 9111, section 3.5). An answer that sets a cookie, or is private or no-store,
-//     is not kept.
-//   - Nothing is served stale against no-cache, must-revalidate, proxy-revalidate or
-//     s-maxage, unless the configuration overrides them by name; for how long, the
-//     answer's stale-while-revalidate and stale-if-error say, or the configuration.
-//   - An answer from here has its Age, counting what it had when it came, and a
-//     Cache-Status (RFC 9211). [Of] reads it.
-//   - One fetch or refresh of an answer runs at a time, whatever its length; requests that
-//     come meanwhile wait for it, if it is not treated worse than they would be (its class,
-//     its repeats), and share the answer if it is for them too. What concerns the first
-//     caller alone (its deadline, its time-out, a refusal, a body that it leaves) fails
-//     nobody else: those who waited fetch anew. A failure of the server is shared. A
-//     refresh in the background has a context of its own.
-//   - An answer that is older than what is kept, or from before a change of its address,
-//     is not kept. A change is an unsafe request that succeeded, or whose outcome is unknown.
-//   - Memory is bounded in bytes, the request fields that chose an answer included. A body
-//     is stored when it has been read to its end; it is read ahead of its reader only while
-//     others wait for it, and for a moment when it is closed just before its end.
-//   - An answer with a Content-Encoding is for requests with the same Accept-Encoding only,
-//     whether or not its server says so in Vary.
+//   - A response to a request with credentials (Authorization, Cookie, an API key) is
+//     stored, and serves another such request, only if it is public, or has s-maxage or
+//     must-revalidate (RFC 9111, section 3.5). A response that sets a cookie, or is private
+//     or no-store, is not stored.
+//   - Responses with no-cache, must-revalidate, proxy-revalidate or s-maxage are not served
+//     stale, unless Config.Override lists the directive. How long others may be served stale
+//     is stated by their stale-while-revalidate and stale-if-error, or by the configuration.
+//   - A response from the cache has an Age, which includes the age that it had on arrival,
+//     and a Cache-Status (RFC 9211). [Of] reads it.
+//   - One fetch or refresh of a response runs at a time, whatever its length. Requests that
+//     arrive meanwhile wait for it and share the response, if it may serve them. A request
+//     does not wait for a fetch that is treated worse than itself (a lower class, no
+//     repeats). A fetch that ends for a reason of its own caller (a deadline, a timeout, a
+//     refusal, an abandoned body) does not fail the requests that wait: they fetch again.
+//     Only a failure of the server is shared. A background refresh does not depend on the
+//     request that triggered it.
+//   - A response that is older than the stored one, or that was requested before its address
+//     changed, is not stored. A change is an unsafe request that succeeded, or whose outcome
+//     is unknown.
+//   - Memory is limited in bytes, including the request fields that selected a response. A
+//     body is stored when it has been read to its end. It is read ahead of its reader only
+//     while other requests wait for it, and for at most 50 ms when it is closed early.
+//   - A response with a Content-Encoding serves only requests with the same Accept-Encoding,
+//     whether or not the server says so in Vary.
 //
 // # What it does not do
 //
-// It guesses no lifetimes from Last-Modified (RFC 9111, section 4.2.2): a service that
-// must decide on data would decide on a guess. It answers no requests for ranges, and
-// keeps no partial answers: services ask for whole documents.
+// It computes no heuristic lifetimes from Last-Modified (RFC 9111, section 4.2.2), because a
+// service must not decide on data whose age nobody has allowed. It does not answer range
+// requests and does not store partial responses, because services request whole documents.
 package cache

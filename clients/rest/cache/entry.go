@@ -12,11 +12,11 @@ import (
 	"unicode"
 )
 
-// entry is an answer that is kept. It does not change; a validated one is a new one.
+// entry is a stored response. It is immutable; validation makes a new entry.
 type entry struct {
 	key string
-	// vary are the names of the fields that chose the answer, values are what its request
-	// had in them.
+	// vary holds the names of the request fields that selected the response, values the
+	// content of those fields in its request.
 	vary   []string
 	values string
 
@@ -28,16 +28,16 @@ type entry struct {
 	uncompressed bool
 
 	directives directives
-	// sent is when it was asked for, responseAt when it came, dated its Date; age is how old
-	// it was when it came, lifetime how old it may get and be fresh.
+	// sent is when the request was sent, responseAt when the response came, dated its Date.
+	// age is how old it was when it came, lifetime the age up to which it is fresh.
 	sent, responseAt, dated time.Time
 	age, lifetime           time.Duration
 	size                    int64
-	tls                     *tls.ConnectionState // of the connection it came on
+	tls                     *tls.ConnectionState // of the connection on which it came
 }
 
-// newer says whether an entry is newer than another: it was asked for after the other had
-// come, or by Date if they were on their way at the same time.
+// newer says whether an entry is newer than another one. It is if its request was sent after
+// the other response had come. If both were under way at the same time, Date decides.
 func (e *entry) newer(than *entry) bool {
 	switch {
 	case !e.sent.Before(than.responseAt):
@@ -53,15 +53,16 @@ func (e *entry) newer(than *entry) bool {
 const (
 	// overhead is what an entry takes in addition to its texts, in bytes.
 	overhead = 768
-	// ofConnection is what it keeps of its TLS connection, shared with others of the same.
+	// ofConnection is an estimate for the state of its TLS connection, which it shares with
+	// other entries.
 	ofConnection = 2 << 10
 )
 
-// statuses are those that are kept though they don't say for how long they are fresh (RFC
+// statuses are the status codes that are stored without an explicit freshness lifetime (RFC
 // 9110, section 15.1, without partial content).
 var statuses = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 
-// keeps says whether an answer may be kept.
+// keeps says whether a response may be stored.
 func (c *Cache) keeps(r *http.Request, resp *http.Response, d directives) bool {
 	h := resp.Header
 	switch {
@@ -81,15 +82,15 @@ func (c *Cache) keeps(r *http.Request, resp *http.Response, d directives) bool {
 		resp.StatusCode == http.StatusOK && (c.cfg.StaleIfError > 0 || d.staleIfError > 0)
 }
 
-// shared says whether an answer to one user may go to another (RFC 9111, section 3.5).
+// shared says whether a response to one user may be served to another (RFC 9111, section 3.5).
 func (d *directives) shared() bool { return d.public || d.sMaxage >= 0 || d.mustRevalidate }
 
-// credentialed says whether a request shows who its user is.
+// credentialed says whether a request identifies its user.
 func (c *Cache) credentialed(r *http.Request) bool {
 	return slices.ContainsFunc(c.credentials, func(name string) bool { return len(r.Header[name]) > 0 })
 }
 
-// varies are the names in Vary, in canonical form and order.
+// varies returns the names in Vary, in canonical form, sorted.
 func varies(h http.Header) []string {
 	var names []string
 	for _, line := range h["Vary"] {
@@ -103,7 +104,7 @@ func varies(h http.Header) []string {
 	return slices.Compact(names)
 }
 
-// valuesOf is what a request has in some fields, as one text that tells all apart.
+// valuesOf returns the content of some request fields as one unambiguous text.
 func valuesOf(r *http.Request, names []string) string {
 	if len(names) == 0 {
 		return ""
@@ -116,7 +117,7 @@ func valuesOf(r *http.Request, names []string) string {
 			}
 			b.WriteString(strings.TrimSpace(line))
 		}
-		b.WriteByte(0) // no field has one
+		b.WriteByte(0) // a field can't contain it
 	}
 	return b.String()
 }
@@ -124,8 +125,8 @@ func valuesOf(r *http.Request, names []string) string {
 // matches says whether an entry answers a request for its address.
 func (e *entry) matches(r *http.Request) bool { return valuesOf(r, e.vary) == e.values }
 
-// chosenBy are the fields of the request that chose an answer: those in Vary, and what it
-// accepts if the answer is encoded, which servers forget to say.
+// chosenBy returns the request fields that selected a response: those in Vary, and
+// Accept-Encoding if the response is encoded, which servers forget to list.
 func chosenBy(resp *http.Response) []string {
 	names := varies(resp.Header)
 	if encoding := resp.Header.Get("Content-Encoding"); encoding == "" || strings.EqualFold(encoding, "identity") {
@@ -137,12 +138,12 @@ func chosenBy(resp *http.Response) []string {
 	return names
 }
 
-// lifetime is how long an answer is fresh (RFC 9111, section 4.2.1). There is no guessing
-// from Last-Modified.
+// lifetime returns how long a response is fresh (RFC 9111, section 4.2.1), without the
+// heuristics based on Last-Modified.
 func lifetime(h http.Header, d directives, now time.Time) time.Duration {
 	switch {
 	case d.noStore:
-		return 0 // kept by an override, for when the server fails
+		return 0 // stored because of an override, to replace failures only
 	case d.sMaxage >= 0:
 		return d.sMaxage
 	case d.maxAge >= 0:
@@ -172,8 +173,8 @@ func dateOf(h http.Header, now time.Time) time.Time {
 // dates are the three forms of a date (RFC 9110, section 5.6.7).
 var dates = []string{http.TimeFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC}
 
-// parseDate reads a date as the grammar has it, whatever its case: time.Parse takes sloppy
-// forms, and what is sloppy is stale.
+// parseDate reads a date by the grammar, in any case. time.Parse alone accepts sloppy
+// forms, which must count as stale.
 func parseDate(text string) (time.Time, bool) {
 	if n := len(text) - 3; n > 0 && strings.EqualFold(text[n:], "GMT") {
 		text = text[:n] + "GMT"
@@ -186,23 +187,23 @@ func parseDate(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// afterWeekday is a date without its weekday, which servers get wrong.
+// afterWeekday returns a date without its weekday, which servers get wrong.
 func afterWeekday(text string) string {
 	return strings.TrimLeftFunc(text, unicode.IsLetter)
 }
 
-// initialAge is how old an answer is when it comes (RFC 9111, section 4.2.3).
+// initialAge returns how old a response is when it arrives (RFC 9111, section 4.2.3).
 func initialAge(h http.Header, requestAt, responseAt time.Time) time.Duration {
 	apparent := max(0, responseAt.Sub(dateOf(h, responseAt)))
 	said, _, _ := strings.Cut(h.Get("Age"), ",") // of several the first counts
 	return max(apparent, seconds(strings.TrimSpace(said))+max(0, responseAt.Sub(requestAt)))
 }
 
-// hops are fields of a connection, not of an answer (RFC 9110, section 7.6.1).
+// hops are fields of one connection, which are not stored (RFC 9110, section 7.6.1).
 var hops = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 	"Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Age", "Cache-Status"}
 
-// kept is a copy of the fields that are kept.
+// kept returns a copy of the fields that are stored.
 func kept(h http.Header) http.Header {
 	out := h.Clone()
 	for _, line := range h["Connection"] {
@@ -216,7 +217,7 @@ func kept(h http.Header) http.Header {
 	return out
 }
 
-// newEntry makes an entry of an answer. The body is still to come.
+// newEntry makes an entry from a response, without its body.
 func newEntry(key string, r *http.Request, resp *http.Response, d directives, requestAt, responseAt time.Time) *entry {
 	e := &entry{
 		key: key, vary: chosenBy(resp), tls: resp.TLS, status: resp.StatusCode, text: resp.Status, proto: resp.Proto,
@@ -227,7 +228,7 @@ func newEntry(key string, r *http.Request, resp *http.Response, d directives, re
 	return e
 }
 
-// date sets what depends on when the answer came, and from which fields.
+// date sets what depends on the time of the response and on its fields.
 func (e *entry) date(d directives, came http.Header, requestAt, responseAt time.Time) {
 	if e.header.Get("Date") == "" {
 		e.header.Set("Date", responseAt.UTC().Format(http.TimeFormat))
@@ -236,7 +237,7 @@ func (e *entry) date(d directives, came http.Header, requestAt, responseAt time.
 	e.age, e.lifetime = initialAge(came, requestAt, responseAt), lifetime(e.header, d, responseAt)
 }
 
-// with returns the entry with its body.
+// with adds the body, and computes the size.
 func (e *entry) with(body []byte) *entry {
 	e.body = body
 	e.size = overhead + int64(cap(body)) + int64(2*len(e.key)+2*len(e.values))
@@ -254,14 +255,14 @@ func (e *entry) with(body []byte) *entry {
 	return e
 }
 
-// validated is the entry after a 304 (RFC 9111, section 3.2 and 4.3.4).
+// validated returns the entry after a 304 (RFC 9111, section 3.2 and 4.3.4).
 func (e *entry) validated(h http.Header, requestAt, responseAt time.Time) *entry {
 	v := *e
 	v.header = e.header.Clone()
 	for name, values := range kept(h) {
 		switch name {
 		case "Content-Length", "Content-Encoding", "Content-Type", "Content-Range", "Etag":
-			continue // of the body, which stays
+			continue // they describe the body, which stays
 		}
 		v.header[name] = values
 	}
@@ -277,12 +278,12 @@ func sameTag(a, b string) bool {
 	return strings.TrimPrefix(strings.TrimSpace(a), "W/") == strings.TrimPrefix(strings.TrimSpace(b), "W/")
 }
 
-// ageAt is how old the entry is at a time.
+// ageAt returns how old the entry is at a time.
 func (e *entry) ageAt(now time.Time) time.Duration {
 	return e.age + max(0, now.Sub(e.responseAt))
 }
 
-// response is an answer from the entry.
+// response makes a response from the entry.
 func (e *entry) response(r *http.Request, now time.Time) *http.Response {
 	h := e.header.Clone()
 	h["Age"] = []string{strconv.FormatInt(int64(e.ageAt(now)/time.Second), 10)}

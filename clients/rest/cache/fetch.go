@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// lookup is what is known of a request before the server is asked.
+// lookup is what is known about a request before it is sent to the server.
 type lookup struct {
 	key     string
-	entry   *entry // what is kept and may be used, or nil
+	entry   *entry // the stored response that may be used, or nil
 	want    directives
 	forward string
 }
 
-// fetch asks the server, and ends f, if it is not nil, by what came.
+// fetch sends a request to the server. If f is not nil, fetch finishes it.
 func (c *Cache) fetch(f *inflight, l lookup, r *http.Request, next Next) (*http.Response, error) {
-	received := false // then f ends with the body
+	received := false // if true, the end of the body finishes f
 	defer func() {
 		if !received {
 			c.finish(f, apart, nil, nil) // if next panics
@@ -51,7 +51,7 @@ func (c *Cache) fetch(f *inflight, l lookup, r *http.Request, next Next) (*http.
 		}
 		o := unshared
 		if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-			o = apart // the next answer may well be for all
+			o = apart // the next response may be shareable
 		}
 		c.finish(f, o, nil, nil)
 		s.write(resp.Header)
@@ -78,9 +78,9 @@ func (c *Cache) fetch(f *inflight, l lookup, r *http.Request, next Next) (*http.
 	return resp, nil
 }
 
-// ask sends the request, with the conditions that ask whether an entry is still good. An
-// answer that confirms another version than the one that is kept is not taken: the
-// request is sent again, without conditions (RFC 9111, section 4.3.4).
+// ask sends a request, with conditions if there is an entry to validate. If the response
+// confirms another version than the stored one, the request is sent again without
+// conditions (RFC 9111, section 4.3.4).
 func (c *Cache) ask(r *http.Request, e *entry, next Next) (resp *http.Response, conditional bool, err error) {
 	out, conditional := conditions(r, e)
 	resp, err = next(out)
@@ -93,13 +93,13 @@ func (c *Cache) ask(r *http.Request, e *entry, next Next) (resp *http.Response, 
 	return resp, false, err
 }
 
-// confirms says whether a 304 is about the version that is kept.
+// confirms says whether a 304 is about the stored version.
 func confirms(h http.Header, e *entry) bool {
 	tag, own := h.Get("Etag"), e.header.Get("Etag")
 	return tag == "" || own == "" || sameTag(tag, own)
 }
 
-// readSmall reads a body of a known, small length.
+// readSmall reads a body whose length is known and small.
 func readSmall(resp *http.Response) ([]byte, error) {
 	if resp.Body == http.NoBody {
 		return nil, nil
@@ -114,7 +114,7 @@ func readSmall(resp *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// conditions is the request that is sent.
+// conditions adds the conditions that validate an entry, and reports whether it did.
 func conditions(r *http.Request, e *entry) (out *http.Request, conditional bool) {
 	if e == nil {
 		return r, false
@@ -137,7 +137,7 @@ func conditions(r *http.Request, e *entry) (out *http.Request, conditional bool)
 	return out, true
 }
 
-// failed is a fetch without an answer. What concerns its own caller concerns nobody else.
+// failed ends a fetch that got no response, and serves a stale one if that is allowed.
 func (c *Cache) failed(f *inflight, l lookup, r *http.Request, err error) (*http.Response, error) {
 	c.finish(f, c.outcomeOf(r, err), nil, err)
 	now := c.now()
@@ -147,7 +147,7 @@ func (c *Cache) failed(f *inflight, l lookup, r *http.Request, err error) (*http
 	return nil, err
 }
 
-// revalidated answers by the entry that the server said is still good.
+// revalidated answers from the entry that the server has confirmed.
 func (c *Cache) revalidated(f *inflight, l lookup, r *http.Request, resp *http.Response, sent time.Time) *http.Response {
 	_ = resp.Body.Close() // a 304 has none
 	now := c.now()
@@ -161,7 +161,7 @@ func (c *Cache) revalidated(f *inflight, l lookup, r *http.Request, resp *http.R
 	return answer(e, r, now, Status{Forward: l.forward, ForwardStatus: resp.StatusCode, Stored: stored})
 }
 
-// endsWith ends a request's context with its body.
+// endsWith cancels a request's context when its body is closed.
 func endsWith(body io.ReadCloser, cancel context.CancelFunc) io.ReadCloser {
 	if body == http.NoBody {
 		cancel()
@@ -182,8 +182,8 @@ func (b *endingBody) Close() error {
 	return err
 }
 
-// readOut reads a body to its end, so that it is kept.
+// readOut reads a body to its end, so that it is stored.
 func readOut(r *http.Response) {
-	_, _ = io.Copy(io.Discard, r.Body) // an error means that it is not
+	_, _ = io.Copy(io.Discard, r.Body) // after an error it is not stored
 	_ = r.Body.Close()
 }

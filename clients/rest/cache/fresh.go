@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ForbidsReuse says whether an answer's header forbids that the answer is served again
-// without asking the server: no-store, no-cache or must-revalidate, but for those that are
-// overridden by name. It is for memories other than a Cache.
+// ForbidsReuse says whether a response's header forbids serving the response again without
+// asking the server, by no-store, no-cache or must-revalidate. Directives that are listed
+// in override are ignored. It is for stores other than a Cache.
 func ForbidsReuse(h http.Header, override ...string) bool {
 	d := parse(h)
 	over := func(name string) bool { return slices.Contains(override, name) }
@@ -25,8 +25,7 @@ func (e *entry) isFresh(want directives, now time.Time) bool {
 		!(want.minFresh > 0 && e.lifetime-age < want.minFresh)
 }
 
-// forbids says whether an entry may not be served stale, by what the server or the
-// request says.
+// forbids says whether the server or the request forbids serving an entry stale.
 func (c *Cache) forbids(e *entry, want directives, age time.Duration) bool {
 	d := &e.directives
 	return d.noCache && !c.over("no-cache") || d.mustRevalidate && !c.over("must-revalidate") ||
@@ -39,9 +38,9 @@ type stale int
 
 const (
 	never stale = iota
-	// refreshing: now, and it is refreshed meanwhile.
+	// refreshing: serve it now, and refresh it in the background.
 	refreshing
-	// asked: now, because the request takes it.
+	// asked: serve it now, because the request accepts it.
 	asked
 )
 
@@ -59,14 +58,14 @@ func (c *Cache) staleNow(e *entry, want directives, now time.Time) stale {
 	return never
 }
 
-// staleIfError says whether an entry may stand in for a server that fails: for as long
-// as the answer, the configuration or the request allows, whichever is longest.
+// staleIfError says whether an entry may replace the response of a server that fails. The
+// longest of the times that the response, the configuration and the request allow counts.
 func (c *Cache) staleIfError(e *entry, want directives, now time.Time) bool {
 	age := e.ageAt(now)
 	limit := max(e.directives.staleIfError, c.cfg.StaleIfError, want.staleIfError, want.maxStale)
 	return !fails(e.status) && limit >= 0 && age-e.lifetime <= limit && !c.forbids(e, want, age) && limit > 0
 }
 
-// fails says whether a status is a failure that a stale answer may stand in for (RFC
-// 5861, section 4).
+// fails says whether a status is a failure that a stale response may replace (RFC 5861,
+// section 4).
 func fails(status int) bool { return status == 500 || status >= 502 && status <= 504 }

@@ -11,24 +11,24 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// outcome is what a fetch means for the requests that wait for it.
+// outcome is what the end of a fetch means for the requests that wait for it.
 type outcome uint8
 
 const (
-	// answered: the answer is kept, for all whose request it matches.
+	// answered: the response is stored, and serves all requests that it matches.
 	answered outcome = iota
-	// failed: the server itself failed, as it would have failed the others.
+	// failed: the server itself failed, as it would have for the waiting requests.
 	failed
-	// again: the caller that fetched has gone. The others fetch anew, together.
+	// again: the fetching caller has gone. The waiting requests fetch again, together.
 	again
-	// apart: the fetch ended by what concerns its caller alone: its time-out, a refusal of
-	// its call, a body that broke off. The others fetch anew, each by itself.
+	// apart: the fetch ended for a reason that concerns its caller only: a timeout, a refusal
+	// of the call, a broken body. Each waiting request fetches for itself.
 	apart
-	// unshared: the answer is not for others, and the next one will not be either.
+	// unshared: the response can't be shared, and likely neither can the next one.
 	unshared
 )
 
-// inflight is one fetch that others wait for. What it brings is set before done is closed.
+// inflight is a fetch that requests can wait for. Its result is set before done is closed.
 type inflight struct {
 	key    string
 	marks  resilience.Marks
@@ -39,22 +39,23 @@ type inflight struct {
 	entry   *entry // if answered
 	err     error  // if failed; nil if the server has answered with a failure
 
-	// The cache's lock guards these: how many wait, and the body that is on its way.
+	// The cache's lock guards the number of waiting requests, and the body being received.
 	waiting int
 	body    *transfer
 }
 
 const (
-	// aloneFor is how long requests for an address don't wait for each other after its
-	// answer could not be shared.
+	// aloneFor is how long requests for an address don't wait for each other after a response
+	// of it could not be shared.
 	aloneFor = time.Minute
-	// bounded is how many addresses are remembered for this or that, at most.
+	// bounded limits the maps that hold something per address.
 	bounded = 4096
-	// maxJoins is how often a request waits for another's fetch before it fetches itself.
+	// maxJoins is how often a request waits for the fetch of another before it fetches for
+	// itself.
 	maxJoins = 3
 )
 
-// shareKey tells apart requests that can't share an answer.
+// shareKey returns a key that differs for requests that can't share a response.
 func (c *Cache) shareKey(key string, r *http.Request) string {
 	var b strings.Builder
 	b.WriteString(key)
@@ -68,9 +69,10 @@ func (c *Cache) shareKey(key string, r *http.Request) string {
 	return b.String()
 }
 
-// join finds a fetch that a request may wait for, or starts one: then leads is true, and
-// finish must be called for it. Nil: this request is fetched alone. A fetch that is
-// treated worse than the request would be (less important, no repeats) is not waited for.
+// join finds a fetch that a request may wait for. If there is none, it registers one, and
+// leads is true: the caller must finish it. It returns nil if the request must not share.
+// No request waits for a fetch that is treated worse than itself (less important, or
+// without repeats).
 func (c *Cache) join(key string, marks resilience.Marks) (f *inflight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,8 +91,8 @@ func (c *Cache) join(key string, marks resilience.Marks) (f *inflight, leads boo
 	return c.startLocked(key, marks, nil), true
 }
 
-// joinRefresh starts a fetch in the background, which counts as a task of the cache,
-// unless one is under way for whomever, or the cache is closed.
+// joinRefresh registers a background fetch, which is a task of the cache. It returns nil if
+// any fetch of the same response is under way, or if the cache is closed.
 func (c *Cache) joinRefresh(key string, marks resilience.Marks, cancel context.CancelFunc) *inflight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,8 +109,8 @@ func (c *Cache) startLocked(key string, marks resilience.Marks, cancel context.C
 	return f
 }
 
-// wait waits for a fetch, or for the end of the context. A body that is on its way is
-// read without waiting for the caller that it belongs to.
+// wait waits for a fetch, or for the end of the context. A body that is being received is
+// read ahead, so that the pace of its own caller does not matter.
 func (c *Cache) wait(ctx context.Context, f *inflight) error {
 	c.mu.Lock()
 	body := f.body
@@ -127,7 +129,7 @@ func (c *Cache) wait(ctx context.Context, f *inflight) error {
 	return ctx.Err()
 }
 
-// receives says that the body of a fetch is on its way.
+// receives notes that the body of a fetch is being received.
 func (c *Cache) receives(f *inflight, t *transfer) {
 	if f == nil {
 		return
@@ -151,7 +153,7 @@ func (c *Cache) awaited(f *inflight) bool {
 	return f.waiting > 0
 }
 
-// finish ends a fetch, once. A nil one is nobody's.
+// finish ends a fetch. Later calls, and calls for nil, do nothing.
 func (c *Cache) finish(f *inflight, o outcome, e *entry, err error) {
 	if f == nil {
 		return
@@ -184,7 +186,7 @@ func (c *Cache) finish(f *inflight, o outcome, e *entry, err error) {
 	close(f.done)
 }
 
-// finishWith ends a fetch with an answer, which is for others if it is kept and fresh.
+// finishWith ends a fetch with a response, which is shared if it is stored and fresh.
 func (c *Cache) finishWith(f *inflight, e *entry, stored bool) {
 	if stored && e.isFresh(parse(nil), c.now()) {
 		c.finish(f, answered, e, nil)
@@ -193,10 +195,10 @@ func (c *Cache) finishWith(f *inflight, e *entry, stored bool) {
 	}
 }
 
-// outcomeOf says what a fetch without an answer means for the others.
+// outcomeOf says what a failed fetch means for the requests that wait for it.
 func (c *Cache) outcomeOf(r *http.Request, err error) outcome {
 	ctx := r.Context()
-	// A guard's timer may run out before the context's own.
+	// A guard's timer may fire before the context's own.
 	deadline, timed := ctx.Deadline()
 	var network net.Error
 	switch {

@@ -7,35 +7,37 @@ import (
 	"time"
 )
 
-// Status says how an answer was come by: what Cache-Status (RFC 9211) tells of this
+// Status says how a response was obtained, as in the Cache-Status field (RFC 9211) of this
 // cache.
 type Status struct {
-	// Hit: it came from the cache, without asking the server now.
+	// Hit: the response came from the cache.
 	Hit bool
-	// Stale: it is older than it should be, because the server failed, is being asked,
-	// or the request took it. Detail says which: if-error, while-revalidate, max-stale.
+	// Stale: the response is no longer fresh. Detail says why it was served: if-error (the
+	// server failed), while-revalidate (it is being refreshed), max-stale (the request
+	// accepts it).
 	Stale  bool
 	Detail string
-	// Forward is why the server was asked: uri-miss, vary-miss, stale, request, method
-	// or bypass. Empty for a hit.
+	// Forward is why the request went to the server: uri-miss, vary-miss, stale, request,
+	// method or bypass. Empty for a hit.
 	Forward string
-	// ForwardStatus is what the server answered. Zero: nothing, or it was not asked.
+	// ForwardStatus is the status of the server's response. Zero if there was none.
 	ForwardStatus int
-	// Stored: the answer is being kept.
+	// Stored: the response was stored. It is false while the body is still to come, because
+	// that is not known yet.
 	Stored bool
-	// Collapsed: another request fetched it at the same time.
+	// Collapsed: the response came from the fetch of another request.
 	Collapsed bool
-	// TTL is how long the answer stays fresh, in seconds; below zero it is stale. Told of
-	// hits.
+	// TTL is how long the response stays fresh, in whole seconds. It is negative if the
+	// response is stale.
 	TTL time.Duration
-	// Age is how old the answer is. Zero if it is the server's own.
+	// Age is how old the response is, in whole seconds.
 	Age time.Duration
 }
 
-// cacheName is what the cache calls itself.
+// cacheName identifies this cache in Cache-Status.
 const cacheName = "Backstay"
 
-// write adds the status to an answer.
+// write adds the status to a response's header.
 func (s Status) write(h http.Header) {
 	text := cacheName
 	if s.Hit {
@@ -59,15 +61,15 @@ func (s Status) write(h http.Header) {
 	if s.Detail != "" {
 		text += "; detail=" + s.Detail
 	}
-	// The list begins with the cache that is nearest to the origin.
+	// The list begins with the cache that is closest to the origin.
 	if before := strings.Join(h["Cache-Status"], ", "); before != "" {
 		text = before + ", " + text
 	}
 	h["Cache-Status"] = []string{text}
 }
 
-// Of reads how an answer was come by. It is false for an answer that did not come
-// through a cache of this package.
+// Of reads the status of a response. ok is false if the response did not come through a
+// cache of this package.
 func Of(r *http.Response) (s Status, ok bool) {
 	lines := r.Header["Cache-Status"]
 	if len(lines) == 0 {
@@ -81,7 +83,7 @@ func Of(r *http.Response) (s Status, ok bool) {
 	}
 	for parameter := range strings.SplitSeq(parameters, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
-		number, _ := strconv.Atoi(value) // zero is what is not there
+		number, _ := strconv.Atoi(value) // zero if it is absent
 		switch key {
 		case "hit":
 			s.Hit = true

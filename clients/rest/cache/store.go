@@ -8,33 +8,33 @@ import (
 	"github.com/backstay-go/backstay/internal/lru"
 )
 
-// store keeps entries, by address and variant, within a bound of bytes; the least recently
-// used goes first. The cache's lock guards it. A look-up costs the same however many
-// variants there are.
+// store holds entries by address and variant, within a limit in bytes. It evicts the least
+// recently used first. The cache's lock guards it. The cost of a look-up does not depend on
+// the number of variants.
 type store struct {
 	entries *lru.Cache[variant, *entry]
 	at      map[string]*resource
 }
 
-// variant is the name of an entry.
+// variant identifies an entry.
 type variant struct{ address, vary, values string }
 
-// resource is what is known of the entries of one address.
+// resource indexes the entries of one address.
 type resource struct {
-	// choices are the lists of field names by which its answers were chosen (Vary), the
-	// newest first. A server that keeps changing them loses the oldest.
+	// choices holds one element per list of field names in Vary, the newest first. There are
+	// at most maxChoices; the oldest is dropped.
 	choices []*choice
-	// varies are the lists of field names of choices. It is replaced and never changed.
+	// varies holds the lists of field names. It is replaced, and never modified.
 	varies [][]string
 }
 
-// choice is the answers that one list of fields has chosen.
+// choice indexes the entries that were selected by one list of fields.
 type choice struct {
 	vary   []string
-	values map[string]struct{} // of those fields, for which there is an entry
+	values map[string]struct{} // of those fields, as valuesOf returns them
 }
 
-// maxChoices is how many lists of fields are told apart for an address.
+// maxChoices limits the lists of fields per address.
 const maxChoices = 4
 
 func newStore(limit int64) store {
@@ -49,11 +49,11 @@ func nameOf(address string, vary []string, values string) variant {
 
 func (e *entry) variant() variant { return nameOf(e.key, e.vary, e.values) }
 
-// size is how many bytes are kept.
+// size returns the memory that entries take, in bytes.
 func (s *store) size() int64 { return s.entries.Size() }
 
-// varies returns the lists of fields by which answers of an address were chosen, and
-// whether there are any answers.
+// varies returns the lists of fields that selected the entries of an address, and whether
+// there are any entries.
 func (s *store) varies(key string) (lists [][]string, known bool) {
 	if at := s.at[key]; at != nil {
 		return at.varies, true
@@ -61,8 +61,8 @@ func (s *store) varies(key string) (lists [][]string, known bool) {
 	return nil, false
 }
 
-// find returns the newest entry that answers a request for an address and may be used
-// (RFC 9111, section 4.1). values are what the request has in the lists of fields.
+// find returns the newest entry that matches a request and may be used (RFC 9111, section
+// 4.1). values are what the request has in the lists of fields, as valuesOf returns them.
 func (s *store) find(key string, lists [][]string, values []string, use func(*entry) bool) *entry {
 	var newest *entry
 	for i, vary := range lists {
@@ -72,13 +72,13 @@ func (s *store) find(key string, lists [][]string, values []string, use func(*en
 		}
 	}
 	if newest != nil {
-		s.entries.Get(newest.variant()) // it is used now
+		s.entries.Get(newest.variant()) // marks it as used
 	}
 	return newest
 }
 
-// put keeps an entry in place of the one that answered the same requests, and reports
-// whether it did: it does not if that one is newer, or if the entry is too large.
+// put stores an entry in place of the one that matches the same requests. It reports whether
+// it did: not if that entry is newer, or if the new one is too large.
 func (s *store) put(e *entry) bool {
 	name := e.variant()
 	if old, ok := s.entries.Peek(name); ok && old.newer(e) {
@@ -106,7 +106,7 @@ func (s *store) put(e *entry) bool {
 	return true
 }
 
-// drop forgets all entries for an address.
+// drop removes all entries of an address.
 func (s *store) drop(key string) {
 	if r := s.at[key]; r != nil {
 		for _, c := range slices.Clone(r.choices) {
@@ -115,7 +115,7 @@ func (s *store) drop(key string) {
 	}
 }
 
-// forget drops one entry, if it is still kept.
+// forget removes an entry, if it is still stored.
 func (s *store) forget(e *entry) {
 	name := e.variant()
 	if kept, ok := s.entries.Peek(name); ok && kept == e {
@@ -132,7 +132,7 @@ func (s *store) forgetAll(key string, c *choice) {
 	}
 }
 
-// unlink forgets the name of an entry that is kept no more.
+// unlink removes an entry that is no longer stored from the index.
 func unlink(at map[string]*resource, name variant, e *entry) {
 	r := at[name.address]
 	c := r.choice(e.vary)
@@ -147,7 +147,7 @@ func unlink(at map[string]*resource, name variant, e *entry) {
 	}
 }
 
-// choice returns the answers that a list of fields has chosen.
+// choice returns the element for a list of fields, or nil.
 func (r *resource) choice(vary []string) *choice {
 	for _, c := range r.choices {
 		if slices.Equal(c.vary, vary) {
@@ -157,7 +157,7 @@ func (r *resource) choice(vary []string) *choice {
 	return nil
 }
 
-// list makes varies anew.
+// list rebuilds varies.
 func (r *resource) list() {
 	r.varies = make([][]string, len(r.choices))
 	for i, c := range r.choices {

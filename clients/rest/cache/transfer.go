@@ -13,34 +13,34 @@ import (
 // of JSON, for example, stop before they have seen the end of the body.
 const restTime = 50 * time.Millisecond
 
-// transfer is the body of an answer on its way: to the caller that fetched it, and into
-// the cache. It is read at the pace of that caller, unless others wait for it: then a
-// goroutine reads ahead, up to the largest body that is kept.
+// transfer is a response body that is being received, for the caller that fetched it and
+// for the cache. It is read at the pace of that caller, unless other requests wait for it:
+// then a goroutine reads ahead, up to the size of the largest body that is stored.
 type transfer struct {
 	cache    *Cache
-	inflight *inflight // nil: nobody can wait for it
+	inflight *inflight // nil: no request can wait for it
 	entry    *entry
 	sent     time.Time
 	response *http.Response
 	inner    io.ReadCloser
-	cancel   context.CancelFunc // ends the request, and so a Read
+	cancel   context.CancelFunc // ends the request, and with it a blocked Read
 
 	mu sync.Mutex
-	// moved is closed at each change, and made anew.
+	// moved is closed and replaced at each change.
 	moved chan struct{}
-	// buffer is what was read: from the body's beginning, or if it is too large to be
-	// kept, what the caller has not had.
+	// buffer holds what was read from the beginning of the body. If the body is too large to
+	// be stored, it holds only what the caller has not read yet.
 	buffer []byte
 	large  bool
-	// reading: a Read is under way. pulling: a goroutine reads ahead.
+	// reading: a Read is under way. pulling: the goroutine that reads ahead is running.
 	reading, pulling bool
-	// closed: the caller wants no more; rest is what was read since.
+	// closed: the caller has closed the body. rest counts the bytes read since then.
 	closed bool
 	rest   int
 	err    error // what ended the body
 }
 
-// receive makes an answer's body one that is kept once it has been read to its end.
+// receive replaces a response's body by one that is stored when it has been read to its end.
 func (c *Cache) receive(f *inflight, e *entry, sent time.Time, resp *http.Response, cancel context.CancelFunc) {
 	t := &transfer{cache: c, inflight: f, entry: e, sent: sent, response: resp, inner: resp.Body, cancel: cancel, moved: make(chan struct{})}
 	b := &transferBody{t: t}
@@ -49,7 +49,8 @@ func (c *Cache) receive(f *inflight, e *entry, sent time.Time, resp *http.Respon
 	c.receives(f, t)
 }
 
-// transferBody is the body as the caller has it. A forgotten one ends its transfer.
+// transferBody is the body that the caller gets. If it is garbage collected without having
+// been closed, its transfer ends.
 type transferBody struct {
 	t       *transfer
 	at      int // in the buffer; t's lock guards it
@@ -89,8 +90,8 @@ func (b *transferBody) Read(p []byte) (int, error) {
 	}
 }
 
-// Close implements io.Closer. The rest of the body is still kept if it comes at once, or if
-// others wait for it.
+// Close implements io.Closer. The body is still stored if its rest arrives within restTime,
+// or if other requests wait for it.
 func (b *transferBody) Close() error {
 	t := b.t
 	t.mu.Lock()
@@ -111,25 +112,25 @@ func (b *transferBody) Close() error {
 	if !t.cache.awaited(t.inflight) {
 		t.cancel()
 	}
-	return nil // the goroutine that reads closes the body
+	return nil // the goroutine that reads ahead closes the body
 }
 
-// close ends a transfer that nobody reads any more.
+// close ends a transfer that no goroutine reads any more.
 func (t *transfer) close() error {
-	t.cache.finish(t.inflight, apart, nil, nil) // unless it has ended otherwise
+	t.cache.finish(t.inflight, apart, nil, nil) // does nothing if it has finished otherwise
 	err := t.inner.Close()
 	t.cancel()
 	return err
 }
 
-// abandon ends the transfer of a body that was never closed.
+// abandon ends the transfer of a body that was not closed.
 func (t *transfer) abandon() {
 	t.cache.finish(t.inflight, apart, nil, nil)
 	t.cancel()
 }
 
-// pull reads ahead on a goroutine, which ends with the body, when the body proves to be
-// too large, and when neither its caller nor others want it.
+// pull starts the goroutine that reads ahead. It ends at the end of the body, when the body
+// turns out too large, and when neither the caller nor another request wants it any more.
 func (t *transfer) pull() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -158,7 +159,7 @@ func (t *transfer) run() {
 	}
 	if t.closed {
 		t.mu.Unlock()
-		_ = t.close() // its caller may have gone, and nobody else asks
+		_ = t.close() // the caller is not told: its Close may have returned
 		t.mu.Lock()
 	}
 	t.pulling = false
@@ -166,7 +167,7 @@ func (t *transfer) run() {
 	t.mu.Unlock()
 }
 
-// settle waits until the goroutine that reads ahead has ended, for a while.
+// settle waits until the goroutine that reads ahead has ended, for at most d.
 func (t *transfer) settle(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -213,10 +214,10 @@ func (t *transfer) readLocked(p []byte) (n int, err error) {
 	return n, err
 }
 
-// takeLocked adds what a Read brought. At the body's end the entry is kept, and those who
-// wait for it have it.
+// takeLocked adds the result of a Read. At the end of the body it stores the entry and
+// finishes the fetch.
 func (t *transfer) takeLocked(p []byte, err error) {
-	if !t.large { // otherwise its caller has it
+	if !t.large { // otherwise the caller has it already
 		t.buffer = append(t.buffer, p...)
 	}
 	if !t.large && int64(len(t.buffer)) > t.cache.cfg.MaxEntry {
