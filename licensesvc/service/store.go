@@ -38,6 +38,8 @@ type StoreSetup struct {
 type SQLite struct {
 	// Path is the file. Required; its folder must exist.
 	Path string
+	// MustExist is as in sqlite.Config: for a folder that a service used before.
+	MustExist bool
 	// Between is as in sqlite.Config: where tests inject faults.
 	Between func(eventstore.Store) eventstore.Store
 	_       struct{}
@@ -48,7 +50,7 @@ func (SQLite) Policy() resilience.Policy { return sqlite.Policy() }
 
 // Open implements StoreOpener.
 func (o SQLite) Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error) {
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: o.Path, Policy: &with.Policy, Listeners: with.Listeners, Between: o.Between})
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: o.Path, MustExist: o.MustExist, Policy: &with.Policy, Listeners: with.Listeners, Between: o.Between})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -37,10 +38,24 @@ func (f storeFlags) check() error {
 	return nil
 }
 
+// eventsIn is the file of the events in a data folder.
+func eventsIn(data string) string { return filepath.Join(data, "events.db") }
+
+// usedBefore says whether a service has promised something from a data folder: an empty store in
+// place of a missing one would answer that nobody has a license.
+func usedBefore(data string) bool {
+	for _, file := range []string{"journal", "token.key"} {
+		if info, err := os.Stat(filepath.Join(data, file)); err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // opener is the store that the flags ask for.
 func (f storeFlags) opener(data string) service.StoreOpener {
 	if f.kind == "sqlite" {
-		return service.SQLite{Path: filepath.Join(data, "events.db")}
+		return service.SQLite{Path: eventsIn(data), MustExist: usedBefore(data)}
 	}
 	return service.Cassandra{Client: client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local}, Remote: f.remote, Patience: f.patience}
 }
