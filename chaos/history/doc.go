@@ -9,7 +9,7 @@
 //	op.Applied(1)
 //	checks := r.Judge(ctx, final)
 //
-// An operation whose outcome nobody knows may take effect at any later time, or never.
+// An operation whose outcome is not known may take effect at any later time, or never.
 // The search for an order is porcupine's; it has a bound of time, beyond which the check
 // is undecided.
 //

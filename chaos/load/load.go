@@ -82,7 +82,7 @@ type Sample struct {
 	Kind string `json:"kind"`
 	// Outcome is what came of it, in one word.
 	Outcome string `json:"outcome"`
-	// Means is what the answer is worth to the client. Empty: nobody said.
+	// Means is what the answer is worth to the client. Empty: not known.
 	Means Meaning `json:"means,omitempty"`
 	// Good says that the client got what it is owed.
 	Good bool `json:"good"`

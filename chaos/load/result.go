@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Result is what a run recorded. It is a value; nobody changes its samples.
+// Result is what a run recorded. It is a value; its samples must not be changed.
 type Result struct {
 	// Start is the wall-clock time that the samples' times count from.
 	Start time.Time `json:"start"`

@@ -328,7 +328,7 @@ func happened(i *chaos.Injector) bool {
 	return false
 }
 
-// recorder finds the calls of a request: it listens to a fault that nobody feels.
+// recorder finds the calls of a request: it listens to a fault that has no effect.
 type recorder struct {
 	mu    sync.Mutex
 	calls []chaos.Call

@@ -11,7 +11,7 @@ import (
 const long = 20 * time.Second
 
 // applicable are the faults of a protocol that a caller can notice and must cope with.
-// What nobody can notice (a wrong result that looks right) is not among them, nor a panic
+// A fault that no caller can notice (a wrong result that looks right) is not among them, nor a panic
 // in the caller's own process.
 var applicable = map[string][]struct {
 	name string

@@ -69,7 +69,7 @@ func (HTTPTarget) Start(ctx context.Context, setup Setup) (_ System, err error) 
 	return d, d.ready(ctx)
 }
 
-// httpSystem is a system that somebody else runs.
+// httpSystem is a system that runs already.
 type httpSystem struct {
 	setup   Setup
 	http    *http.Client

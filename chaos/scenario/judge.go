@@ -216,7 +216,8 @@ func (c Check) bound() string {
 	return "at most " + show(*c.AtMost)
 }
 
-// recovered is how long after the last fault the share was back for good; -1: never.
+// recovered is the time from the last fault until the share of served requests was back and
+// stayed. It is -1 if that did not happen.
 func (r *result) recovered() time.Duration {
 	_, to, _ := r.scenario.Disturbed()
 	length := r.scenario.Length()
@@ -234,8 +235,8 @@ func (r *result) recovered() time.Duration {
 	return -1
 }
 
-// detected is how long after the first fault somebody noticed: an answer that was not
-// right, or a breaker that moved; -1: nobody did.
+// detected is the time from the first fault to its first visible effect: an answer that was
+// not right, or a circuit breaker that changed its state. It is -1 if there was none.
 func (r *result) detected() time.Duration {
 	from, to, _ := r.scenario.Disturbed()
 	first := time.Duration(-1)
@@ -274,7 +275,8 @@ func (r *result) cameBack() report.Check {
 	return c
 }
 
-// worth picks the requests whose traces are worth opening.
+// worth returns a few requests whose traces explain the run: the wrong and the late ones, the
+// first of each degraded kind after each fault, and the slowest.
 func (r *result) worth() []report.Trace {
 	var all []report.Trace
 	taken := map[string]bool{}

@@ -18,7 +18,7 @@ import (
 )
 
 // Proxies are the proxies before a system's dependencies. The zero value has none. It is
-// for one goroutine; who starts proxies closes them.
+// not safe for concurrent use. The caller that starts proxies must close them.
 type Proxies struct{ ends []func(context.Context) error }
 
 // TCP starts a proxy for the faults of TCP before an address, and returns its own.

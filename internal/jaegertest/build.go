@@ -92,7 +92,7 @@ func build(ctx context.Context, cache string) (path string, built bool, err erro
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", false, fmt.Errorf("go build: %w\n%s", err, bytes.TrimSpace(out))
 	}
-	// Whole or not there: who looks without the lock must never see half a program.
+	// A reader without the lock must never see half a program.
 	return path, true, os.Rename(made, path)
 }
 

@@ -40,7 +40,7 @@ type Config struct {
 	Guard *resilience.Guard
 	// Trust says whose Backstay headers count. Default: callers on loopback.
 	Trust func(*http.Request) bool
-	// Tokens says who may do what. Nil: everybody may do everything, which is for
+	// Tokens says who may do what. Nil: every caller may do everything, which is for
 	// a service on loopback.
 	Tokens *Tokens
 	// Ready says why the service should get no requests, or returns "". Default:

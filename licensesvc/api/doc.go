@@ -16,7 +16,7 @@
 // A command carries an Idempotency-Key: the same key is answered by the same
 // answer. 201 and 200 mean that it is in the store; 202 that it is promised and
 // the store will have it; 409 that the rules do not allow it; 503 with
-// Retry-After that it could not be decided, or that nobody knows yet
+// Retry-After that it could not be decided, or that the outcome is not known yet
 // ("outcome": "unknown"; the same key finds out).
 //
 // A request runs behind the service's own guard (package clients/rest/server): what

@@ -13,7 +13,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// Problem is an error as RFC 9457 has it, with what this service adds.
+// Problem is an error in the format of RFC 9457, with fields that this service adds.
 type Problem struct {
 	Type   string `json:"type" doc:"about:blank, or names the kind of problem."`
 	Title  string `json:"title"`
@@ -45,8 +45,7 @@ func (p *Problem) GetHeaders() http.Header { return p.headers }
 // ContentType is that of problem details.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// problem makes an error into what is answered. What is inside a fault of ours goes
-// to the log.
+// problem turns an error into an answer. The cause of an internal error goes to the log only.
 func (a *API) problem(ctx context.Context, err error) error {
 	var refused *app.Refused
 	var unavailable *app.Unavailable

@@ -128,7 +128,7 @@ func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {
 	return &shown{Status: http.StatusOK, ETag: tag, Body: &body}, nil
 }
 
-// matches compares weakly, as RFC 9110 has it for If-None-Match.
+// matches compares weakly, as RFC 9110 requires for If-None-Match.
 func matches(header, tag string) bool {
 	if tag == "" {
 		return false

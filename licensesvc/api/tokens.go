@@ -40,7 +40,7 @@ type Grant struct {
 	Member string `json:"member,omitempty" yaml:"member,omitempty"`
 }
 
-// Tokens knows who may do what. It is safe for concurrent use. Nil admits everybody.
+// Tokens knows who may do what. It is safe for concurrent use. Nil admits every caller.
 type Tokens struct{ grants []Grant }
 
 // ErrTokens is the kind of the error about grants.

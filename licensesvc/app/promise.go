@@ -15,7 +15,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ErrToken: the token is not one of ours, or of another member.
+// ErrToken: the token was not signed by this service, or belongs to another member.
 var ErrToken = errors.New("app: token")
 
 // keptVersion is the version of what is in journals and tokens.

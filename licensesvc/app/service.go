@@ -38,7 +38,7 @@ type Config struct {
 	// Rules decide. The zero value: license.DefaultRules.
 	Rules license.Rules
 	// Full says why there is no room for what makes the disk fuller; empty: there is
-	// room. Nil: nobody asks.
+	// room. Nil: there always is.
 	Full func() string
 	// CachedStates is how many members' states are remembered. Default: 10,000.
 	CachedStates int
@@ -133,7 +133,7 @@ func (s *Service) Outbox() Outbox { return s.outbox.stats() }
 
 // Meta is recorded with a command in addition to its content.
 type Meta struct {
-	// Trace is the trace id, Actor who asked. Both optional.
+	// Trace is the trace id, Actor the caller. Both are optional.
 	Trace, Actor string
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// folded is a member's state at a version. It is a value that nobody changes.
+// folded is a member's state at a version. It is a value and is not changed.
 type folded struct {
 	state   license.State
 	version int64

@@ -33,12 +33,13 @@ type Nodes struct {
 	slots [maxSlots]bool // blocks of addresses for proxies that are in use
 }
 
-// keyspace holds the stores of all systems, each under a name of its own.
+// keyspace holds the stores of all systems, each under its own name.
 const keyspace = "licenses"
 
 // StartNodes starts nodes that serve each of the scenarios, in the folder, with
 // Cassandra's jars from the cache folder; empty is the usual one. The error matches
-// cluster.ErrMissing if the machine lacks what they need. Who starts nodes closes them.
+// cluster.ErrMissing if the machine lacks what they need. The caller must
+// close them.
 func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Scenario) (*Nodes, error) {
 	cfg := cluster.Config{Nodes: 3, DataCenters: 1}
 	for _, s := range scenarios {

@@ -41,7 +41,7 @@ type Fault struct {
 	Target string    `json:"target"`
 	What   string    `json:"what"`
 	From   time.Time `json:"from"`
-	// To is the zero time while nobody knows when it ends.
+	// To is the zero time while its end is not known.
 	To time.Time `json:"to,omitzero"`
 }
 
@@ -112,7 +112,7 @@ type Capacity struct {
 	EventsPerHour float64 `json:"events_per_hour"`
 	FreeBytes     int64   `json:"free_bytes"`
 	StoreBytes    int64   `json:"store_bytes"`
-	// DaysLeft is negative if nobody can tell yet.
+	// DaysLeft is negative while it is not known.
 	DaysLeft float64 `json:"days_left"`
 	// State is ok, alarm or full.
 	State string `json:"state"`

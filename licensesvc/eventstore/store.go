@@ -41,7 +41,7 @@ var (
 type Outcome int
 
 const (
-	// Unknown: nobody can say. It is the zero value, so that nothing is taken for
+	// Unknown: it is not known whether the events are stored. It is the zero value, so that nothing is taken for
 	// done or failed by oversight.
 	Unknown Outcome = iota
 	// Applied: the events are stored.
@@ -168,10 +168,10 @@ type Store interface {
 	Close() error
 }
 
-// GuardedStore is a Store that brings its guards: its calls run under them, and nobody
-// puts another guard, or a shorter deadline, before it. A deadline that always comes
-// first would be the caller's, which says nothing of the store, so the breaker would not
-// see a store that hangs.
+// GuardedStore is a Store that brings its guards: its calls run under them, and a
+// caller must not put another guard, or a shorter deadline, before it. A deadline of the
+// caller that always comes first says nothing about the store, so the circuit breaker would
+// never see that the store hangs.
 type GuardedStore interface {
 	Store
 	// Guards returns the guards, that of decisions first, for telemetry and dashboards.

@@ -64,7 +64,7 @@ type Config struct {
 	Drain time.Duration
 	// Trust says whose Backstay headers count. Default: callers on loopback.
 	Trust func(*http.Request) bool
-	// Tokens says who may do what. Nil: everybody everything.
+	// Tokens says who may do what. Nil: every caller may do everything.
 	Tokens *api.Tokens
 	// Limits say when the disk is short.
 	Limits diskwatch.Limits

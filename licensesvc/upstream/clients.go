@@ -64,7 +64,7 @@ type Clients struct {
 	titles  *resilience.LastGood[Title]
 }
 
-// New checks the configuration and returns the clients. It calls nobody.
+// New checks the configuration and returns the clients. It sends nothing.
 func New(cfg Config) (*Clients, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err

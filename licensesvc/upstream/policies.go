@@ -23,10 +23,10 @@ const (
 
 // How old a remembered answer may be when its dependency fails.
 const (
-	// StalePlanToIssue is short: who has left should not get new licenses for long.
+	// StalePlanToIssue is short: a member who left should not get new licenses for long.
 	StalePlanToIssue = 15 * time.Minute
 	// StalePlanToRenew is long: a member in the middle of a film should not lose it
-	// because a service of ours is down.
+	// because one of our services is down.
 	StalePlanToRenew = 30 * 24 * time.Hour
 	// StaleTerms bounds how long a studio's change can go unseen.
 	StaleTerms = 24 * time.Hour

@@ -16,7 +16,7 @@ const (
 const (
 	StatusActive    = "active"
 	StatusSuspended = "suspended"
-	// StatusUnknown is the state of somebody who is no member. The membership
+	// StatusUnknown is the state of an id that is no member's. The membership
 	// service answers 404; the client makes it a value, because it is an answer.
 	StatusUnknown = "unknown"
 )

@@ -50,8 +50,8 @@ type Entry struct {
 	Data []byte `json:"data"`
 }
 
-// Journal is a durable set of pending entries. It is safe for concurrent use. Who
-// opened it closes it. The zero value is not usable.
+// Journal is a durable set of pending entries. It is safe for concurrent use. The
+// caller that opened it must close it. The zero value is not usable.
 type Journal struct {
 	path     string
 	maxBytes int64

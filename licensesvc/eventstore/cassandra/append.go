@@ -43,9 +43,10 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 // propose appends at the stream's newest bucket. While there is time it proposes the
 // identical batch again if an answer did not come.
 //
-// A refusal is itself a linearizable read: it brings the head and, if there is one, the
-// commit's row. While every attempt of ours was answered that is proof enough; after
-// one that was not, only a SERIAL read over the whole stream is.
+// A refusal is itself a linearizable read: it returns the head and, if there is one, the
+// commit's row. As long as each attempt of this call was answered, that is enough to decide
+// the append. After an attempt that was not answered, only a SERIAL read of the whole stream
+// is.
 func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	profile, sent := ProfileRead, false
 	for {
@@ -243,7 +244,7 @@ func (s *Store) find(ctx context.Context, profile, stream, commit string, bucket
 	return eventstore.Appended{}, "", nil
 }
 
-// conflict tells who won.
+// conflict answers with the events that were appended first.
 func (s *Store) conflict(ctx context.Context, c eventstore.Commit, buckets []bucket) (eventstore.Appended, error) {
 	a := eventstore.Appended{Outcome: eventstore.Conflict, Version: buckets[len(buckets)-1].head}
 	if a.Version > c.Expected {

@@ -1,34 +1,43 @@
 // Package cassandra is the event store on several nodes.
 //
-// It imports eventstore and clients/cassandra.
+// It imports eventstore, clients/cassandra and resilience.
 //
 // # Streams
 //
-// A stream lies in buckets, a partition each: static head, base (the head of the
-// bucket before), sealed and size; a row an event; a row a commit. An append is one
-// conditional batch on one partition: the head is the expected one, the bucket is not
-// sealed, there is no row of the commit yet. The commit's row says where the commit
-// landed, or that it was fenced: then no attempt of it, however late, can land.
+// A stream is kept in buckets; each bucket is one partition. Its static columns are head,
+// base (the head of the bucket before it), sealed and size. It has one row per event and
+// one row per commit. An append is one conditional batch on one partition. Its conditions
+// are that the head is the expected one, that the bucket is not sealed, and that there is no
+// row of the commit yet. The commit's row says where the commit was stored, or that it was
+// fenced; after a fence no attempt of the commit can be stored, however late it arrives.
 //
-// An append without an answer is proposed again, identically, while there is time,
-// and is unknown then. Absence in a read never proves that an attempt will not land;
-// Resolve fences, and only an acknowledged fence counts.
+// An append that gets no answer is proposed again, identically, while there is time; after
+// that its outcome is unknown. That a read does not show a commit never proves that an
+// attempt will not be stored later. Resolve therefore writes a fence, and only a fence that
+// was acknowledged counts.
+//
+// # Guard
+//
+// Requests run under the guard of the session. One call of the store makes several requests
+// and has a deadline (Config.Deadline). Each attempt of a request must have less time than
+// that: otherwise the caller's deadline would always come first, and the circuit breaker
+// would never see that the cluster does not answer. Open and Update refuse such a policy.
 //
 // # Feed
 //
-// Before an append its intent is written and acknowledged. Whoever reads a slice's
-// feed first sequences it: it looks up what became of the open intents, and writes
-// the versions that are new into the slice's log by a conditional batch, then drops
-// the intents. Positions in the log are the cursor. No clock, no timer and no absence
-// decides that something is over: an intent goes when its commit is in the log, when
-// its attempt can't land any more, or when it was fenced.
+// Before an append, its intent is written and acknowledged. A reader of a slice's feed first
+// sequences the slice: it looks up what became of the open intents, writes the versions that
+// are new into the slice's log by a conditional batch, and then deletes the intents. A
+// cursor is a position in the log. Neither a clock, nor a timer, nor the absence of a row
+// decides that an intent is over. An intent is deleted when its commit is in the log, when
+// its attempt can't be stored any more, or when it was fenced.
 //
-// Intents lie in feed buckets, which a register closes after a number of intents, and
-// which are dropped whole once settled; an intent that is still open moves on to the
-// bucket that is open then. docs/decisions/0002 has why.
+// Intents are kept in feed buckets. A register closes a bucket after a number of intents,
+// and the bucket is deleted whole once it is settled; an intent that is still open moves to
+// the bucket that is open then. The reasons are in docs/decisions/0002.
 //
 // # Promises
 //
-// Everything of eventstore.Store, on any number of instances at once, while a
-// minority of each partition's replicas is gone.
+// All promises of eventstore.Store hold on any number of instances at once, while a minority
+// of each partition's replicas is gone.
 package cassandra

@@ -11,18 +11,20 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// Intents lie in feed buckets, a partition each, so that what is settled goes with its
-// partition, and nobody who reads wades through what was deleted. A register says which
-// bucket of a slice is open, and which ones are gone; both only grow, by conditional
-// statements.
+// Intents are kept in feed buckets. Each bucket is one partition, so that settled intents
+// are deleted with their partition, and a reader does not have to skip their tombstones. A
+// register says which bucket of a slice is open and which buckets are gone; both numbers
+// only grow, by conditional statements.
 //
-// A writer writes its intent to the bucket that it thinks is open, and then reads the
-// register. If the bucket was closed meanwhile, the intent goes to the next one first.
-// Who settles a closed bucket knows at SERIAL that it is closed before it reads the
-// intents there: whatever was written in time is there by then, at a quorum.
+// A writer writes its intent to the bucket that it believes to be open, and then reads the
+// register. If the bucket was closed in the meantime, the writer puts the intent into the
+// next bucket before it appends. An instance that settles a closed bucket first reads, at
+// SERIAL, that the bucket is closed, and only then reads its intents: every intent that was
+// written in time is then visible at a quorum.
 //
-// Timestamps of intents are not times: a row has 1, its deletion 2, its partition's 3.
-// So a late write never brings back what is settled, whatever clocks say.
+// The timestamps of intents are not times: a row has timestamp 1, its deletion 2, and the
+// deletion of its partition 3. A late write therefore never restores what is settled,
+// whatever the clocks show.
 const (
 	writtenAt = 1
 	droppedAt = 2
@@ -67,7 +69,7 @@ func (s *Store) intend(ctx context.Context, i intent) (intent, error) {
 			return i, failed("write the intent of "+i.commit, err)
 		}
 		// A quorum is enough here: a close that it does not show was not acknowledged when
-		// the intent was, and who acts on a close reads the intents after that.
+		// the intent was, and an instance that acts on a close reads the intents after it.
 		now, err := s.intake(ctx, ProfileRead, slice)
 		if err != nil {
 			return i, failed("see whether the intent of "+i.commit+" came in time", err)
