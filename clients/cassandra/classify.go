@@ -109,6 +109,35 @@ func judgeAs(m meaning, f *driver.Failure, st *statement) *Error {
 	case st.write:
 		e.OutcomeUnknown = m.done
 	}
+	e.refine(f, st)
+	if st.conditional && e.OutcomeUnknown {
+		// A conditional write is never repeated blindly, whatever the profile says: its
+		// second run would meet its own first one.
+		e.verdict.Repeat = resilience.RepeatNever
+	}
+	return e
+}
+
+// tombstones: reason code 1 is READ_TOO_MANY_TOMBSTONES in protocol v5; v4 has the
+// text only.
+func tombstones(f *driver.Failure) bool {
+	for _, code := range f.Reasons {
+		if code == 1 {
+			return true
+		}
+	}
+	text := strings.ToLower(f.Message)
+	return strings.Contains(text, "tombstone") || strings.Contains(f.Message, "READ_TOO_MANY_TOMBSTONES")
+}
+
+// diskGuardrail knows the texts of Cassandra's guardrails data_disk_usage_*.
+func diskGuardrail(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "disk usage") && (strings.Contains(text, "guardrail") || strings.Contains(text, "exceeds") || strings.Contains(text, "fail"))
+}
+
+// refine corrects what the cause alone says by the facts that came with it.
+func (e *Error) refine(f *driver.Failure, st *statement) {
 	switch f.Cause {
 	case driver.Unavailable:
 		// Thrown before anything is done, except by the commit of a conditional write,
@@ -146,30 +175,6 @@ func judgeAs(m meaning, f *driver.Failure, st *statement) *Error {
 			e.verdict = resilience.Verdict{Outcome: resilience.Overload, Repeat: resilience.RepeatNever}
 		}
 	}
-	if st.conditional && e.OutcomeUnknown {
-		// A conditional write is never repeated blindly, whatever the profile says: its
-		// second run would meet its own first one.
-		e.verdict.Repeat = resilience.RepeatNever
-	}
-	return e
-}
-
-// tombstones: reason code 1 is READ_TOO_MANY_TOMBSTONES in protocol v5; v4 has the
-// text only.
-func tombstones(f *driver.Failure) bool {
-	for _, code := range f.Reasons {
-		if code == 1 {
-			return true
-		}
-	}
-	text := strings.ToLower(f.Message)
-	return strings.Contains(text, "tombstone") || strings.Contains(f.Message, "READ_TOO_MANY_TOMBSTONES")
-}
-
-// diskGuardrail knows the texts of Cassandra's guardrails data_disk_usage_*.
-func diskGuardrail(text string) bool {
-	text = strings.ToLower(text)
-	return strings.Contains(text, "disk usage") && (strings.Contains(text, "guardrail") || strings.Contains(text, "exceeds") || strings.Contains(text, "fail"))
 }
 
 // redacted is the failure without the values of the statement's text, which the server

@@ -91,7 +91,7 @@ func (x *execution) begin(ctx context.Context) {
 	}
 }
 
-// timestamps gives each write a timestamp of its own, in microseconds since 1970, and
+// timestamps gives each write a different timestamp, in microseconds since 1970, and
 // later writes of the session later ones.
 type timestamps struct{ last atomic.Int64 }
 
@@ -110,7 +110,7 @@ func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
 	return x.tell(ctx, &x.request, &x.call, primary)
 }
 
-// tell is send, told to observers if there are any.
+// tell is send, with observers called if there are any.
 func (x *execution) tell(ctx context.Context, r *driver.Request, call *driver.Call, as responder) (driver.Page, error) {
 	if len(x.session.config.Observers) == 0 {
 		return x.send(ctx, r, call)

@@ -9,7 +9,7 @@ import (
 )
 
 // operand is a value that is added to a column or names a place in it. Only the column's
-// type says whether that may be done twice, and only the statement's preparation tells it.
+// type says whether that may be done twice, and only the statement's preparation reports it.
 type operand struct {
 	// place is the marker's number, name its name where it has one.
 	place int
@@ -40,7 +40,7 @@ func (o operand) harm(c driver.Column) string {
 	return addsNumber
 }
 
-// harm says why running the statement twice does harm, by what its preparation told of
+// harm says why running the statement twice does harm, by what its preparation says about
 // its values.
 func (s *statement) harm(params []driver.Column) string {
 	for _, c := range params {

@@ -43,7 +43,7 @@ var (
 	outOfRange = regexp.MustCompile(`out of range|overflow`)
 )
 
-// translated is the driver's error in words that hold no value: those of its own may,
+// translated is the driver's error in words that hold no value: its own words may,
 // and those of users' conversions too.
 func translated(err error, otherwise error) error {
 	var own *Error

@@ -82,7 +82,7 @@ func (c *Call) tries(n *Node, sent bool) (first bool) {
 	return first
 }
 
-// Attempt follows one request to its node. The driver tells it what becomes of the
+// Attempt follows one request to its node. The driver reports to it what becomes of the
 // request, from any goroutine. It must not be copied once it is in use.
 type Attempt struct {
 	// Call is what the attempt is part of. Required.
@@ -96,7 +96,7 @@ type Attempt struct {
 	start   int64 // offset; zero: nothing was sent
 }
 
-// Chosen tells the node that the request was meant for, if it was not sent.
+// Chosen reports the node that the request was meant for, if it was not sent.
 func (a *Attempt) Chosen(n *Node) {
 	a.node.Store(n)
 	a.Call.tries(n, false)
@@ -113,7 +113,7 @@ func (a *Attempt) Coordinator() string {
 	return ""
 }
 
-// Started tells that the request is about to be written to the node.
+// Started reports that the request is about to be written to the node.
 func (a *Attempt) Started(n *Node) {
 	a.node.Store(n)
 	now := n.all.now()
@@ -128,7 +128,7 @@ func (a *Attempt) Started(n *Node) {
 	}
 }
 
-// Ended tells that the stream is free: an answer came, in time or late, or the
+// Ended reports that the stream is free: an answer came, in time or late, or the
 // request was not written after all, or, not alive, the connection is gone.
 func (a *Attempt) Ended(n *Node, alive bool) {
 	n.inFlight.Add(-1)
@@ -137,7 +137,7 @@ func (a *Attempt) Ended(n *Node, alive bool) {
 	orphan := a.gone
 	a.mu.Unlock()
 	if !orphan {
-		return // Left tells what the node did
+		return // Left reports what the node did
 	}
 	n.orphans.Add(-1)
 	if alive {
@@ -160,7 +160,7 @@ func (a *Attempt) Streams() int {
 	return a.sent
 }
 
-// Left tells that the caller no longer waits, and how it went.
+// Left reports that the caller no longer waits, and how it went.
 func (a *Attempt) Left(err *Failure) {
 	n := a.node.Load()
 	a.mu.Lock()
@@ -190,7 +190,7 @@ func (a *Attempt) Left(err *Failure) {
 	}
 }
 
-// nodeAtFault tells a failure of the node asked from a failure elsewhere.
+// nodeAtFault distinguishes failures of the node that was asked from failures elsewhere.
 func (f *Failure) nodeAtFault() bool {
 	switch f.Cause {
 	case TimedOut, Disconnected, NoStreams, Bootstrapping, Overloaded:

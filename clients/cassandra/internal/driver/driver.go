@@ -45,7 +45,7 @@ type Statement struct {
 	// Values, if not nil, gives the values in place of Args, by the names that the
 	// server has for them.
 	Values func(names []string) ([]any, error)
-	// Check, if not nil, may refuse the statement by what its preparation told of its
+	// Check, if not nil, may refuse the statement by what its preparation says about its
 	// values, before it is sent.
 	Check func(params []Column) error
 }
@@ -115,7 +115,7 @@ type Config struct {
 	// RequestTimeout bounds what no attempt bounds: heartbeats, preparing.
 	RequestTimeout time.Duration
 	Heartbeat      time.Duration
-	// Nodes is told about nodes, and asked about them.
+	// Nodes is the registry that the driver reports to and asks about nodes.
 	Nodes *Nodes
 	// Payload returns the custom payload of a request that is about to be sent, by its
 	// context. Nil: none.

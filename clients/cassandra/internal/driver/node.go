@@ -108,7 +108,7 @@ func (n *Node) Try(c *Call) bool {
 }
 
 // Cost is how long a request may be expected to take at the node, for comparison
-// with another: its latency of late, for each request that is there already. What
+// with another: its recent latency, for each request that is there already. What
 // was measured long ago counts for less and less, so that a node that was slow is
 // asked again in time.
 func (n *Node) Cost() int64 {
@@ -123,7 +123,7 @@ func (n *Node) started(now int64) {
 }
 
 // Owes notes a request of the driver's own, such as one that prepares a statement: callers
-// may wait for its answer, too. The returned function tells that the stream is free; not
+// may wait for its answer, too. The returned function reports that the stream is free; not
 // alive means without an answer.
 func (n *Node) Owes() (ended func(alive bool)) {
 	if n.driverRequests.Add(1)+n.inFlight.Load() == 1 {
@@ -228,7 +228,7 @@ func (n *Node) silent() (found []Conn) {
 	}
 	if n.all.limits.Connections > 1 {
 		// A ping goes to one connection; on the others only a heartbeat is sure to be
-		// answered beside a request that takes long.
+		// answered while another request takes long.
 		limit += heartbeat
 	}
 	n.mu.Lock()
@@ -263,7 +263,7 @@ func (n *Node) Replace() {
 	}
 }
 
-// report tells how an attempt on the node went.
+// report notes how an attempt on the node went.
 func (n *Node) report(ok bool, took time.Duration, now int64) {
 	if ok {
 		if n.failures.Load() != 0 {

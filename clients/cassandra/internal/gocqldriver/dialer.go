@@ -17,7 +17,7 @@ import (
 )
 
 // redialAfter is how long a node may keep us waiting before a second connection is
-// tried beside the first, and so on. A node that was silent and no longer is
+// tried in parallel to the first, and so on. A node that was silent and no longer is
 // answers the newest at once, and never the older ones.
 const redialAfter = 200 * time.Millisecond
 
@@ -231,7 +231,7 @@ func greet(conn io.ReadWriter, version byte) error {
 	return err
 }
 
-// connection tells when it is closed, and whether it is silent. It embeds the TCP
+// connection reports when it is closed, and whether it is silent. It embeds the TCP
 // connection, not an interface, so that package net still sees its vectored writes: the
 // driver writes many requests in one system call.
 type connection struct {

@@ -89,7 +89,7 @@ func (s *hostPolicy) RemoveHost(h *gocql.HostInfo) {
 	s.hosts.forget(h)
 }
 
-// beyond is the policy for what is not a replica. It tells the request when the
+// beyond is the policy for what is not a replica. It marks the request when the
 // driver has come to the end of its replicas.
 type beyond struct{ gocql.HostSelectionPolicy }
 

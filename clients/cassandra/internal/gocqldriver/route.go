@@ -9,7 +9,7 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// route is what a statement's preparation told: what its values are called and of which
+// route is what a statement's preparation says: what its values are called and of which
 // types, and where the partition key is among them.
 type route struct {
 	params   []driver.Column
@@ -65,7 +65,7 @@ func routeOf(cql string, info *gocql.QueryInfo) *route {
 	return r
 }
 
-// values are a statement's values, checked against what its preparation told.
+// values are a statement's values, checked against what its preparation says.
 func (r *route) values(st *driver.Statement) ([]any, error) {
 	if st.Check != nil {
 		if err := st.Check(r.params); err != nil {

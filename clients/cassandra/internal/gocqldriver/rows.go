@@ -41,7 +41,7 @@ type rows struct {
 	tracer   *tracer
 	node     string
 	// conditional: a column that can't be read is left out of a row, so that whether the
-	// write was applied is told all the same.
+	// write was applied is known all the same.
 	conditional bool
 	// applied is the only row of a batch's answer, which the driver has read; nil: none.
 	applied map[string]any

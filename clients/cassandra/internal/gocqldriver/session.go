@@ -71,7 +71,7 @@ func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (drive
 	return session, nil
 }
 
-// clusterConfig is the driver's configuration. What the driver would do by itself is off:
+// clusterConfig is the driver's configuration. What the driver would do on its own is off:
 // the guard does it.
 func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	cfg := gocql.NewCluster(c.Hosts...)
@@ -95,7 +95,7 @@ func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	// A node's "down" reaches us as failures of its own; to act on the cluster's
 	// gossip too would take nodes out of use that still answer.
 	cfg.Events.DisableNodeStatusEvents = true
-	// The client waits for the schema by itself, and tells what came of it.
+	// The client waits for schema agreement itself, and reports the result.
 	cfg.MaxWaitSchemaAgreement = time.Nanosecond
 	cfg.Logger = logger{log: c.Log}
 	return cfg
@@ -147,7 +147,7 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	return p, nil
 }
 
-// again sends a request whose preparation has told how. What was learned is remembered,
+// again sends a request once more, now that its preparation says how. What was learned is remembered,
 // so that it comes to this once.
 func (s *session) again(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
 	return s.Do(ctx, r, call)

@@ -1,4 +1,4 @@
-// Package recent remembers what was used of late, within a bound: statements that hold
+// Package recent remembers what was used recently, within a bound: statements that hold
 // their values would otherwise fill the memory, or push out those that do not.
 //
 // It may import only the standard library.

@@ -2,7 +2,7 @@ package recent
 
 import "sync"
 
-// Map remembers what was used of late: at least the last Limit keys, at most twice as
+// Map remembers what was used recently: at least the last Limit keys, at most twice as
 // many. It is safe for concurrent use; the zero value is empty and ready.
 //
 // Two generations take the place of a list in the order of use, which readers would have
