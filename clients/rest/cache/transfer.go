@@ -159,7 +159,7 @@ func (t *transfer) run() {
 	}
 	if t.closed {
 		t.mu.Unlock()
-		_ = t.close() // the caller is not told: its Close may have returned
+		_ = t.close() // nobody gets the error: the caller's Close may have returned
 		t.mu.Lock()
 	}
 	t.pulling = false

@@ -14,7 +14,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// The headers of others, in canonical form.
+// The headers of other systems, in canonical form.
 const (
 	grpcTimeout     = "Grpc-Timeout"
 	grpcAttempts    = "Grpc-Previous-Rpc-Attempts"
@@ -25,13 +25,13 @@ const (
 	finagleRetries  = "Finagle-Ctx-Com.twitter.finagle.retries"
 )
 
-// Loopback trusts callers on this machine.
+// Loopback trusts requests from this machine.
 func Loopback(r *http.Request) bool {
 	a, ok := remote(r)
 	return ok && a.IsLoopback()
 }
 
-// Networks trusts callers whose address is in one of the networks.
+// Networks trusts requests whose remote address is in one of the networks.
 func Networks(networks ...netip.Prefix) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		a, ok := remote(r)
@@ -49,20 +49,20 @@ func remote(r *http.Request) (netip.Addr, bool) {
 	return a.Addr().Unmap().WithZone(""), err == nil
 }
 
-// caller is what came with a request.
+// caller is what the headers of a request say about its caller.
 type caller struct {
-	// left is the time that the caller gives; timed: it said so.
+	// left is the time until the caller's deadline, if timed is set.
 	left  time.Duration
 	timed bool
-	// class is the request's criticality; classed: the caller said so.
+	// class is the request's criticality, if classed is set.
 	class   resilience.Criticality
 	classed bool
 	// repeat: the request is itself a retry or a hedge.
 	repeat bool
 }
 
-// callerOf reads the headers of a trusted peer. Of several deadlines the shortest
-// counts. What is not understood is taken for absent.
+// callerOf reads the headers of a trusted peer. Of several deadlines the shortest counts.
+// A header that can't be parsed is ignored.
 func callerOf(h http.Header) (c caller) {
 	c.atMost(first(h, wire.Timeout, wire.ParseTimeout))
 	c.atMost(first(h, grpcTimeout, parseGRPC))
@@ -140,8 +140,8 @@ func parseGRPC(text string) (time.Duration, bool) {
 	return time.Duration(n) * unit, true
 }
 
-// parseFinagle reads when the caller sent it and its deadline, in nanoseconds since
-// 1970. Only the difference counts, for the clocks may disagree.
+// parseFinagle reads the time of sending and the deadline, in nanoseconds since 1970. Only
+// their difference is used, because clocks may differ.
 func parseFinagle(text string) (time.Duration, bool) {
 	sent, deadline, _ := strings.Cut(text, " ")
 	from, err := strconv.ParseInt(sent, 10, 64)
@@ -149,14 +149,14 @@ func parseFinagle(text string) (time.Duration, bool) {
 		return 0, false
 	}
 	to, err := strconv.ParseInt(deadline, 10, 64)
-	if err != nil || to < 0 || to == math.MaxInt64 { // the latter: there is none
+	if err != nil || to < 0 || to == math.MaxInt64 { // MaxInt64 means no deadline
 		return 0, false
 	}
 	return min(max(0, time.Duration(to-from)), wire.MaxTimeout), true
 }
 
-// context puts what came with the request where the guards below find it. The
-// deadline is not among it.
+// context adds class and attempt to the context, where guards find them. It does not add
+// the deadline.
 func (c caller) context(ctx context.Context) context.Context {
 	if c.classed {
 		ctx = resilience.WithCriticality(ctx, c.class)
@@ -167,11 +167,11 @@ func (c caller) context(ctx context.Context) context.Context {
 	return ctx
 }
 
-// hop are the headers that belong to one hop. The handler does not see them, so that
-// one that passes its headers on passes no old deadline, and none of a stranger.
+// hop lists the headers that belong to one hop. They are hidden from the handler, so that a
+// proxy does not forward a deadline that is out of date or comes from an untrusted caller.
 var hop = []string{wire.Timeout, wire.Criticality, wire.Attempt}
 
-// withoutHop returns the headers without those of the hop. The values are shared.
+// withoutHop returns the headers without those in hop. The values are shared.
 func withoutHop(h http.Header) http.Header {
 	for i, name := range hop {
 		if _, ok := h[name]; ok {

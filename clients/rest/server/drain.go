@@ -9,13 +9,14 @@ import (
 )
 
 const (
-	// poll is how often the end looks whether what it waits for is there.
+	// poll is the interval at which the shutdown checks its conditions.
 	poll = 2 * time.Millisecond
-	// idle is how long a connection of HTTP/2 must begin nothing to be told before the rest.
+	// idle is how long an HTTP/2 connection must start no stream in order to get its GOAWAY
+	// before the others.
 	idle = 100 * time.Millisecond
 )
 
-// drain ends the server in the order that loses nothing.
+// drain shuts the server down in the order that loses no request.
 func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, end context.CancelCauseFunc) error {
 	s.draining.Store(true)
 	s.wait(s.cfg.Notice)
@@ -24,14 +25,14 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 		s.conns.leaveIdle()
 		s.wait(min(idle, time.Until(end)))
 	}
-	// From now on no connection is taken. Shutdown does not serve what comes on one
-	// that it has not read from yet, so those that were just taken get time to be read.
+	// From now on no connection is accepted. Shutdown does not serve requests on connections
+	// that it has not read from yet, so new connections get some time to send their first.
 	err := l.finish(served)
 	s.until(silence, func() bool { return s.conns.talking(silence) || s.isClosed() })
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limit)
 	defer cancel()
-	// Callers on HTTP/2 must know that they begin no more, and have their answers, before
-	// Shutdown names the last stream that is answered.
+	// Callers on HTTP/2 must know that they may start no more streams, and must have got
+	// their responses, before Shutdown names the last stream.
 	s.until(s.cfg.Limit, func() bool { return s.conns.leave() || s.isClosed() })
 	go func() {
 		select {
@@ -45,7 +46,7 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 	s.conns.closeSilent()
 	select {
 	case e := <-down:
-		// Connections that were taken over are none of Shutdown's business.
+		// Shutdown does not handle hijacked connections.
 		return errors.Join(err, ignoreClosed(e), s.cut(end))
 	case <-ctx.Done():
 	}
@@ -54,24 +55,24 @@ func (s *Server) drain(ctx context.Context, l *listener, served <-chan error, en
 		cutOff = fmt.Errorf("server: requests were cut off by Close, with %d handlers running", s.running.Load())
 	}
 	end(ErrDraining)
-	// Handlers that heed their context answer now. Shutdown knows when what they wrote is
-	// out, which is after they have ended.
+	// Handlers that respect their context answer now. Shutdown returns when their responses
+	// have been sent, which is after they have returned.
 	select {
 	case e := <-down:
 		return errors.Join(err, cutOff, ignoreClosed(e), s.cut(end))
 	case <-time.After(goodbye):
 	}
 	err = errors.Join(err, cutOff, s.cut(end))
-	return errors.Join(err, ignoreClosed(<-down)) // its connections have gone
+	return errors.Join(err, ignoreClosed(<-down)) // its connections are closed
 }
 
-// cut ends what is still there: contexts, then connections, taken over or not. An
-// error names handlers that heed neither.
+// cut ends what still runs: contexts first, then connections, hijacked ones included. It
+// returns an error if handlers respect neither.
 func (s *Server) cut(end context.CancelCauseFunc) error {
 	end(ErrDraining)
-	// Handlers that heed their context answer now, and say goodbye. On HTTP/2 an answer is
-	// written after its handler has ended, and a connection that is closed here while its
-	// caller still says something takes the answer along.
+	// Handlers that respect their context answer now. On HTTP/2 a response is written after
+	// its handler has returned, and would be lost if its connection were closed here while
+	// the caller still sends something.
 	s.until(goodbye, func() bool { return s.running.Load() == 0 && s.conns.taken() == 0 && s.conns.haveLeft() })
 	err := errors.Join(ignoreClosed(s.http.Close()), s.conns.closeTaken())
 	if !s.until(goodbye, func() bool { return s.running.Load() == 0 }) {
@@ -80,7 +81,7 @@ func (s *Server) cut(end context.CancelCauseFunc) error {
 	return err
 }
 
-// wait waits, unless the server is closed meanwhile.
+// wait waits for d, or until the server is closed.
 func (s *Server) wait(d time.Duration) {
 	if d <= 0 {
 		return
@@ -93,7 +94,7 @@ func (s *Server) wait(d time.Duration) {
 	}
 }
 
-// until waits for a condition, no longer than d, and returns what it came to.
+// until waits for a condition, at most for d, and returns whether it holds.
 func (s *Server) until(d time.Duration, condition func() bool) bool {
 	deadline := time.Now().Add(d)
 	for !condition() {

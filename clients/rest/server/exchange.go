@@ -12,19 +12,19 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// answered is an answer that counts against the service, or not at all.
+// answered is a response that counts against the service, or not at all.
 type answered struct {
 	status  int
 	verdict resilience.Verdict
 }
 
-// Error says what was answered.
+// Error implements error.
 func (e *answered) Error() string { return fmt.Sprintf("server: answered with status %d", e.status) }
 
 // Verdict implements resilience.Judged.
 func (e *answered) Verdict() resilience.Verdict { return e.verdict }
 
-// unobserved are outcomes that count neither way.
+// unobserved is an outcome that counts neither as success nor as failure.
 type unobserved struct{ what string }
 
 func (e *unobserved) Error() string { return "server: " + e.what }
@@ -35,11 +35,11 @@ func (e *unobserved) Verdict() resilience.Verdict {
 }
 
 var (
-	// errLate: what is left of the deadline is less than the operation takes at its best.
+	// errLate: less time is left than the operation takes at its fastest.
 	errLate = &unobserved{"it can't be done in the time that is left"}
-	// errSlowBody: a body did not arrive in time.
+	// errSlowBody: the request's body did not arrive in time.
 	errSlowBody = &unobserved{"the request's body did not arrive in time"}
-	// errSlowReader: the caller did not read the answer in time.
+	// errSlowReader: the caller did not read the response in time.
 	errSlowReader = &unobserved{"the caller did not read the answer in time"}
 	// errBodyFailed: the handler failed because the request's body did.
 	errBodyFailed = &unobserved{"the request's body could not be read"}
@@ -53,29 +53,29 @@ type exchange struct {
 	handler   *Handler
 	operation *operation
 	request   *http.Request
-	body      io.ReadCloser // nil: it is not read before there is a permit
+	body      io.ReadCloser // nil: not read before the permit
 	writer    writer
-	// timed is the body if it was not read ahead; limit bounds the writing.
+	// timed is the body if it was not read ahead. limit bounds writes.
 	timed *timedBody
 	limit writeLimit
-	// probe: it has little time left and is let through to find out.
+	// probe: little time is left, and the request may run to find out whether it suffices.
 	probe bool
 
 	mu sync.Mutex // held while the handler runs
-	// begun: the handler was called. aborted: it asked to cut the answer off.
+	// begun: the handler was called. aborted: it panicked with http.ErrAbortHandler.
 	begun, aborted bool
 }
 
-// serve runs the handler under the guard and answers for it if it was not begun.
+// serve runs the handler under the guard, and answers if the handler was not called.
 func (x *exchange) serve(ctx context.Context) {
 	w := x.writer.ResponseWriter
 	_, err := resilience.Do(ctx, x.operation.on, x.run)
-	// A policy that was changed to one that detaches does not let the handler outlive
+	// Even if the policy was changed to one that detaches calls, the handler must not outlive
 	// its connection.
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	begun := x.begun
-	x.begun = true // or it would begin after the answer
+	x.begun = true // it must not begin after the response
 	switch {
 	case x.aborted:
 		panic(http.ErrAbortHandler)
@@ -93,7 +93,7 @@ func (x *exchange) run(ctx context.Context) (none struct{}, err error) {
 	}
 	began := time.Now()
 	if d, ok := ctx.Deadline(); ok && !x.probe {
-		// It may have waited for its permit since the first look.
+		// The request may have waited for its permit since the first check.
 		if ok, _ := x.operation.floor.admits(d.Sub(began), began); !ok {
 			return none, errLate
 		}
@@ -141,14 +141,14 @@ func (x *exchange) call(ctx context.Context) {
 	x.writer.limit = &x.limit
 	defer x.limit.finish()
 	defer context.AfterFunc(ctx, func() { x.limit.expire(w) })()
-	// Who is around the guard names its span by the route, as otelhttp does; and the
-	// standard server removes the files of a form.
+	// Middleware around the guard needs the pattern (otelhttp names its span by it), and the
+	// standard server needs the form in order to remove its files.
 	defer func() { x.request.Pattern, x.request.MultipartForm = r.Pattern, r.MultipartForm }()
 	x.handler.next.ServeHTTP(x.writer.watch(r), r)
 }
 
-// untilTaken calls a handler that may take the connection over: from then on, the
-// deadline of the request is none of its business.
+// untilTaken calls a handler that may hijack the connection. The deadline of the request
+// applies only until then.
 func (x *exchange) untilTaken(ctx context.Context) {
 	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(context.Canceled)
@@ -166,7 +166,7 @@ func (x *exchange) untilTaken(ctx context.Context) {
 	x.call(own)
 }
 
-// judge says what the answer means for the guard.
+// judge returns what the response means for the guard, as an error with a verdict.
 func (x *exchange) judge(ctx context.Context) error {
 	w := &x.writer
 	late, failed := x.timed.state()
@@ -184,7 +184,7 @@ func (x *exchange) judge(ctx context.Context) error {
 	case failed && w.status >= 500:
 		return errBodyFailed
 	case w.status == 0 && ctx.Err() != nil:
-		// Nothing was answered, and the reason is likely the context's.
+		// There was no response, most likely because the context has ended.
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			outOfTime.write(w.ResponseWriter)
 			w.status = outOfTime.status
@@ -196,7 +196,7 @@ func (x *exchange) judge(ctx context.Context) error {
 		}
 		return ctx.Err()
 	case w.status == http.StatusServiceUnavailable && get(w.Header(), "Retry-After") != "":
-		// Something below is overloaded, or the handler refused by itself.
+		// A dependency is overloaded, or the handler refused by itself.
 		return &answered{w.status, resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
 	case w.status >= 500 && w.status != http.StatusNotImplemented && w.status != http.StatusHTTPVersionNotSupported:
 		return &answered{w.status, resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever}}

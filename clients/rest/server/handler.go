@@ -21,35 +21,36 @@ const (
 
 // HandlerConfig says how requests are guarded.
 type HandlerConfig struct {
-	// Guard is that of the service itself: its bulkhead is how many requests run and
-	// wait, its operations' timeouts are the longest that a request may take. Required.
-	// Who made it closes it, after the server has ended; requests that come later are
-	// refused as draining. A policy that would run a handler twice or apart from its
-	// connection (retry, hedge, detach) is refused.
+	// Guard is the guard of the service itself. Its bulkhead limits how many requests run
+	// and wait; the timeouts of its operations limit how long a request may take. Required.
+	// The caller that created it must close it, after the server has ended; later requests
+	// are refused as draining. A policy that would run a handler twice, or detached from its
+	// connection (retry, hedge, detach), is refused.
 	Guard *resilience.Guard
-	// Routes names operations by pattern, as http.ServeMux has them: "GET /v1/members/{id}".
-	// Requests that match none run as the guard's default operation.
+	// Routes maps patterns of http.ServeMux, such as "GET /v1/members/{id}", to operations.
+	// Requests that match no pattern run as the guard's default operation.
 	Routes map[string]string
-	// Upgrades runs requests that ask for another protocol, as WebSockets do. They
-	// last for hours and would hold the permits of requests that last milliseconds,
-	// so give them a guard of their own, with a fixed limit; its timeout bounds the
-	// time until the connection is taken over. Nil: they run as others do.
+	// Upgrades is the guard for requests that ask for another protocol, such as WebSockets.
+	// They last for hours and would hold the permits of requests that last milliseconds, so
+	// give them a separate guard with a fixed limit. Its timeout limits the time until the
+	// connection is hijacked. Default: nil, they run under Guard.
 	Upgrades *resilience.Guard
-	// Trust says whose headers count: deadline, class, attempt. Others' are ignored.
-	// Default: Loopback. See Networks.
+	// Trust says whether the deadline, class and attempt in a request's headers are used.
+	// It must be safe for concurrent use. Default: Loopback. See Networks.
 	Trust func(*http.Request) bool
-	// ReadAhead is the largest body, in bytes, that is read before the handler begins,
-	// so that a caller that goes is noticed and a slow one holds no permit. Bodies of
-	// unknown length are not. Default: 64 KiB; a negative value means none.
+	// ReadAhead is the size, in bytes, up to which a body is read before the handler begins,
+	// so that the server notices a caller that goes away, and a slow body holds no permit.
+	// Bodies of unknown length are not read ahead. Default: 64 KiB; negative: none is.
 	ReadAhead int64
-	// RetryAfter is what refusals ask for, rounded up to a second. Default: 1 s.
+	// RetryAfter is the value of Retry-After in refusals, rounded up to a second. Default:
+	// 1 s.
 	RetryAfter time.Duration
 	_          struct{}
 }
 
 // Handler is an http.Handler behind a guard. It is safe for concurrent use and needs no
-// closing. Its zero value is not of use. A panic in the handler below goes on to the
-// server around, after the permit was given back.
+// closing. The zero value is not usable. A panic in the wrapped handler propagates to the
+// server, after the permit has been released.
 type Handler struct {
 	next      http.Handler
 	trust     func(*http.Request) bool
@@ -66,7 +67,7 @@ type operation struct {
 	floor floor
 }
 
-// NewHandler puts next behind a guard. The error names every problem.
+// NewHandler puts next behind a guard. The error lists every problem.
 func NewHandler(next http.Handler, cfg HandlerConfig) (*Handler, error) {
 	var errs []error
 	if next == nil {
@@ -107,8 +108,8 @@ func NewHandler(next http.Handler, cfg HandlerConfig) (*Handler, error) {
 	return h, nil
 }
 
-// runsOnce returns what in a policy would run a handler twice or apart from its
-// connection.
+// runsOnce returns the parts of a policy that would run a handler twice, or detached from
+// its connection.
 func runsOnce(field string, p resilience.Policy) (errs []error) {
 	all := maps.Clone(p.Operations)
 	if all == nil {
@@ -149,7 +150,7 @@ func (h *Handler) route(cfg HandlerConfig) (errs []error) {
 	return errs
 }
 
-// handle registers a pattern; ServeMux panics about bad ones.
+// handle registers a pattern. ServeMux panics for a bad one.
 func handle(mux *http.ServeMux, pattern string, o *operation) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -160,7 +161,7 @@ func handle(mux *http.ServeMux, pattern string, o *operation) (err error) {
 	return nil
 }
 
-// ServeHTTP lets an operation be found through a ServeMux. It is never called.
+// ServeHTTP is never called. It makes an operation an http.Handler for the ServeMux.
 func (o *operation) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 func (h *Handler) operation(r *http.Request) *operation {
@@ -213,7 +214,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		ctx = c.context(ctx)
 	}
-	// Reading the body of a caller that waits for "100 Continue" asks it to send it.
+	// Reading the body makes a caller that waits for "100 Continue" send it.
 	if get(r.Header, "Expect") == "" {
 		var err error
 		if x.body, err = readAhead(ctx, w, r, h.readAhead); err != nil {

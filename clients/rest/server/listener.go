@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// listener gives connections that tell when they are closed, and takes those that the
-// system has accepted before it closes: closing a socket resets what waits on it, and
-// on a busy machine that is what callers have just sent.
+// listener returns connections that are known until they are closed. Before it closes, it
+// accepts the connections that wait in the system's queue: closing the socket would reset
+// them, and with them requests that callers have just sent.
 type listener struct {
 	net.Listener
 	conns *conns
-	// last: no more is taken than what waits.
+	// last: only connections that already wait are accepted.
 	last atomic.Bool
 }
 
 const (
-	// lastWait is how long the listener must bring nothing to be empty.
+	// lastWait is how long no connection must arrive for the queue to count as empty.
 	lastWait = 20 * time.Millisecond
-	// lastBound bounds taking what waits, while more come.
+	// lastBound limits the time for accepting waiting connections while more arrive.
 	lastBound = 500 * time.Millisecond
 )
 
@@ -44,12 +44,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, err
 		case last:
-			return nil, net.ErrClosed // it was asked since, and is empty
+			return nil, net.ErrClosed // the queue is empty
 		}
 	}
 }
 
-// finish takes what waits, then closes. served is closed when Accept is asked no more.
+// finish accepts the connections that wait, then closes. served receives when Accept is no
+// longer called.
 func (l *listener) finish(served <-chan error) error {
 	if d, ok := l.Listener.(deadliner); ok {
 		l.last.Store(true)
@@ -62,6 +63,6 @@ func (l *listener) finish(served <-chan error) error {
 		}
 	}
 	err := ignoreClosed(l.Close())
-	<-served // the listener has gone: its error says no more than that
+	<-served // its error says only that the listener is closed
 	return err
 }

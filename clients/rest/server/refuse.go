@@ -12,19 +12,19 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ErrDraining is the cause of contexts that end because the server does. It matches
+// ErrDraining is the cause of contexts that end because the server shuts down. It matches
 // context.Canceled.
 var ErrDraining = fmt.Errorf("server: draining: %w", context.Canceled)
 
-// refusal is an answer to a request that was not begun, made beforehand: refusing must
-// be cheapest when load is worst.
+// refusal is a prebuilt response to a request whose handler was not called. Refusing must be
+// cheapest when load is highest.
 type refusal struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// refusals are those of one handler.
+// refusals are the refusals of one handler.
 type refusals struct {
 	overload, limited, late, slow, draining refusal
 }
@@ -59,7 +59,7 @@ func makeRefusal(status int, why wire.Reason, seconds int, detail string) refusa
 
 func ceilSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// write answers. The header's values are shared; nobody changes them in place.
+// write sends the response. The header's values are shared and must not be modified.
 func (f *refusal) write(w http.ResponseWriter, with ...string) {
 	h := w.Header()
 	for name, values := range f.header {
@@ -69,16 +69,16 @@ func (f *refusal) write(w http.ResponseWriter, with ...string) {
 		h.Set(with[i], with[i+1])
 	}
 	w.WriteHeader(f.status)
-	// The caller has gone if this fails; there is nobody left to tell.
+	// If this fails, the caller has gone.
 	_, _ = w.Write(f.body)
 }
 
-// refuse answers a request whose handler was not begun.
+// refuse answers a request whose handler was not called.
 func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	var guards *resilience.Refusal
 	switch known := errors.As(err, &guards); {
 	case errors.Is(err, resilience.ErrPolicy):
-		// The guard's policy was changed to one that has no such operation.
+		// The guard's policy was changed to one without the operation.
 		logf(ctx, "server: %v", err)
 		notSet.write(w)
 	case errors.Is(err, resilience.ErrClosed), errors.Is(context.Cause(ctx), ErrDraining):
@@ -91,12 +91,13 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, err error) 
 		h.refusals.late.write(w)
 	case known && !guards.Until.IsZero():
 		h.refusals.overload.write(w, "Retry-After", strconv.Itoa(max(1, ceilSeconds(time.Until(guards.Until)))))
-	default: // no permit, or the caller has gone and nobody reads this
+	default: // no permit, or the caller has gone
 		h.refusals.overload.write(w)
 	}
 }
 
-// notSet, outOfTime and bodyLate are no refusals that a caller may send again elsewhere.
+// notSet, outOfTime and bodyLate have no Backstay-Refused, because the request may have been
+// processed, or can't be served elsewhere either.
 var (
 	bodyLate  = makeUnmarked(http.StatusRequestTimeout, "the body did not arrive before the deadline; what had arrived may have been processed")
 	notSet    = makeUnmarked(http.StatusInternalServerError, "the service is not set up for this request; its log says why")
@@ -111,7 +112,7 @@ func makeUnmarked(status int, detail string) refusal {
 	return r
 }
 
-// logf writes to the log of the http.Server around, if it has one.
+// logf writes to the ErrorLog of the http.Server, if it has one.
 func logf(ctx context.Context, format string, args ...any) {
 	if s, ok := ctx.Value(http.ServerContextKey).(*http.Server); ok && s.ErrorLog != nil {
 		s.ErrorLog.Printf(format, args...)

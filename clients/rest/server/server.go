@@ -11,46 +11,46 @@ import (
 	"time"
 )
 
-// The defaults of a ServerConfig, and what it does not leave to choose.
+// The defaults of a ServerConfig, and fixed times.
 const (
 	defaultLinger        = 500 * time.Millisecond
 	defaultLimit         = 10 * time.Second
 	defaultHeaderTimeout = 5 * time.Second
 	defaultIdleTimeout   = 2 * time.Minute
-	// silence is how long a new connection may bring nothing while no more are taken.
-	// The standard server waits for 5 s.
+	// silence is how long a new connection may send nothing once no more are accepted. The
+	// standard server waits for 5 s.
 	silence = 500 * time.Millisecond
-	// reply is how long callers on HTTP/2 have to answer a goodbye.
+	// reply is how long callers on HTTP/2 have to acknowledge a GOAWAY.
 	reply = 5 * time.Second
-	// goodbye is how long handlers have to end once their context has.
+	// goodbye is how long handlers have to return once their context has ended.
 	goodbye = 500 * time.Millisecond
 )
 
-// ServerConfig says what a Server serves and how it ends.
+// ServerConfig says what a Server serves and how it shuts down.
 type ServerConfig struct {
-	// HTTP is the server as net/http has it; its Handler is required. NewServer takes it
-	// over: nobody changes or serves it after. With a TLSConfig it serves TLS. Zero
-	// ReadHeaderTimeout and IdleTimeout become 5 s and 2 min.
+	// HTTP is the underlying server. Its Handler is required. NewServer takes ownership: do
+	// not change it or call its methods afterwards. With a TLSConfig it serves TLS. A zero
+	// ReadHeaderTimeout becomes 5 s, a zero IdleTimeout 2 min.
 	HTTP *http.Server
-	// Notice is how long the server goes on as before once it is not ready, so that
-	// balancers look elsewhere: longer than the time between two of their looks.
-	// Default: 0, for those that are told.
+	// Notice is how long the server continues as before after Draining has become true, so
+	// that load balancers notice. Make it longer than the interval of their health checks.
+	// Default: 0, for balancers that are informed in another way.
 	Notice time.Duration
-	// Linger is how long answers then close their connections, so that callers do not
-	// send on them while they are closed: longer than most callers pause. Callers on
-	// HTTP/2 are told once they pause, at its end at the latest, and lose nothing whatever
-	// this is; but for Go's own client that begins a request in the moment in which it is
-	// told, with a body that it can't get again (Request.GetBody is nil). Default: 500 ms;
-	// a negative value means no time.
+	// Linger is how long responses then close their connections, so that callers do not
+	// send on a connection that is being closed. Make it longer than most callers pause
+	// between requests. Callers on HTTP/2 get a GOAWAY when they pause, at the end of Linger
+	// at the latest, and lose no request. One case remains: Go's own client, when it starts
+	// a request just as it receives GOAWAY, fails if it can't get the body again
+	// (Request.GetBody is nil). Default: 500 ms; negative: no time.
 	Linger time.Duration
-	// Limit is how long the requests that were begun may then take, before their
-	// contexts end, and half a second later their connections. Default: 10 s.
+	// Limit is how long running requests may then take. After that their contexts end, and
+	// half a second later their connections are closed. Default: 10 s.
 	Limit time.Duration
 	_     struct{}
 }
 
-// Server is an HTTP server that ends without losing a request. It is safe for
-// concurrent use. Its zero value is not of use. It serves once.
+// Server is an HTTP server that shuts down without losing a request. It is safe for
+// concurrent use. It serves once. The zero value is not usable.
 //
 //	serving ──Run's context ends──▶ not ready (Notice) ──▶ answers close (Linger) ──▶
 //	no connection is taken, silent ones are closed ──▶ requests end (Limit) ──▶
@@ -58,18 +58,18 @@ type ServerConfig struct {
 type Server struct {
 	cfg  ServerConfig
 	http *http.Server
-	// ran: Run was called. draining: it is not ready. closing: answers close their
+	// ran: Run was called. draining: the server is not ready. closing: responses close their
 	// connections.
 	ran, draining, closing atomic.Bool
 	// running is the number of handlers that run.
 	running atomic.Int64
-	// closed is done once Close was called.
+	// closed is closed by Close.
 	closed    chan struct{}
 	closeOnce sync.Once
 	conns     conns
 }
 
-// NewServer checks the configuration. The error names every problem.
+// NewServer checks the configuration. The error lists every problem.
 func NewServer(cfg ServerConfig) (*Server, error) {
 	var errs []error
 	if cfg.HTTP == nil || cfg.HTTP.Handler == nil {
@@ -104,25 +104,25 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-// Draining reports whether the server is about to end. A readiness check answers "not
-// ready" from then on; the server itself goes on to answer.
+// Draining reports whether the server is shutting down. A readiness check should fail from
+// then on. The server still answers requests.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
-// watched is the handler, with its answers closing their connections near the end.
+// watched wraps the handler so that responses close their connections during the shutdown.
 func (s *Server) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		s.running.Add(1)
 		defer s.running.Add(-1)
 		w := &writer{ResponseWriter: rw, before: s.closes}
 		if r.ProtoMajor == 2 {
-			w.before = nil // goodbye is said between the frames
+			w.before = nil // GOAWAY is sent between the frames
 		}
 		next.ServeHTTP(w.watch(r), r)
 		w.finish()
 	})
 }
 
-// closes makes an answer close its connection once answers do.
+// closes makes a response close its connection while closing is set.
 func (s *Server) closes(h http.Header) {
 	if s.closing.Load() {
 		h.Set("Connection", "close")
@@ -130,8 +130,8 @@ func (s *Server) closes(h http.Header) {
 }
 
 // Run serves the listener until the context ends, then drains. It returns when all
-// connections and handlers have ended: nil if every request that was begun was
-// answered. The listener is closed in any case.
+// connections and handlers have ended, with nil if every request was answered. It closes
+// the listener in any case.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if !s.ran.CompareAndSwap(false, true) {
 		return errors.Join(errors.New("server: Run was called before: make a new Server"), l.Close())
@@ -140,7 +140,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	defer end(ErrDraining)
 	base := s.http.BaseContext
 	s.http.BaseContext = func(l net.Listener) context.Context {
-		// The standard server has set up HTTP/2, and has taken no connection yet.
+		// The standard server has set up HTTP/2, and has not accepted a connection yet.
 		s.conns.unwrap(s.http.TLSNextProto)
 		if base == nil {
 			return requests
@@ -168,7 +168,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return s.drain(context.WithoutCancel(ctx), listener, served, end)
 }
 
-// Close ends a server at once: what was begun is cut off, which Run reports.
+// Close ends the server at once. Running requests are cut off, which Run reports as an error.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() { close(s.closed) })
 	return nil

@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// writer watches what a handler answers, and passes on what the connection can do.
+// writer observes what a handler writes, and passes on the optional methods of the
+// connection's writer.
 type writer struct {
 	http.ResponseWriter
 	// status is zero until the header is written.
 	status int
-	// hijacked: the handler has taken the connection over.
+	// hijacked: the handler has hijacked the connection.
 	hijacked bool
-	// allRead: the whole body was read ahead. http1: the request came by HTTP/1.
+	// allRead: the whole body was read ahead. http1: the request came over HTTP/1.
 	allRead, http1 bool
-	// before is called before the header is written; taken when the connection was
-	// taken over. Nil: nothing is.
+	// before, if not nil, is called before the header is written; taken, if not nil, when the
+	// connection has been hijacked.
 	before func(http.Header)
 	taken  func()
-	// limit ends writes that nobody reads. Nil: nothing does.
+	// limit ends writes that the caller does not read. Nil: nothing does.
 	limit *writeLimit
 }
 
-// begin and end stand around what may block until the caller reads.
+// begin and end surround what may block until the caller reads.
 func (w *writer) begin() {
 	if w.limit != nil {
 		w.limit.begin(w.ResponseWriter)
@@ -38,8 +39,8 @@ func (w *writer) end() {
 	}
 }
 
-// watch returns the writer for a handler: one that can be hijacked only where the
-// protocol allows it, so that handlers who ask for the interface get a true answer.
+// watch returns the writer for a handler. It implements http.Hijacker only where the
+// protocol allows hijacking, so that handlers can rely on the type assertion.
 func (w *writer) watch(r *http.Request) http.ResponseWriter {
 	if w.http1 = r.ProtoMajor == 1; w.http1 {
 		return hijackable{w}
@@ -50,8 +51,8 @@ func (w *writer) watch(r *http.Request) http.ResponseWriter {
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SetReadDeadline is for http.ResponseController. With nothing left to read, a deadline
-// would only end the watch for a caller that goes.
+// SetReadDeadline is for http.ResponseController. When nothing is left to read, it does
+// nothing, because a deadline would only stop the detection of callers that go away.
 func (w *writer) SetReadDeadline(t time.Time) error {
 	if w.allRead {
 		return nil
@@ -59,14 +60,14 @@ func (w *writer) SetReadDeadline(t time.Time) error {
 	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
 }
 
-// header notes that the header goes out now.
+// header notes that the header is about to be written.
 func (w *writer) header(status int) {
 	if w.status != 0 || w.hijacked {
 		return
 	}
 	w.status = status
 	if status == http.StatusRequestEntityTooLarge && !w.allRead && w.http1 {
-		// http.MaxBytesReader asks the standard server's own writer for it, and finds this one.
+		// http.MaxBytesReader does this only with the standard server's own writer.
 		w.Header().Set("Connection", "close")
 	}
 	if w.before != nil {
@@ -74,10 +75,10 @@ func (w *writer) header(status int) {
 	}
 }
 
-// finish does what is left to do for a handler that wrote nothing.
+// finish notes the implicit header of a handler that wrote nothing.
 func (w *writer) finish() { w.header(http.StatusOK) }
 
-// WriteHeader implements http.ResponseWriter. Informational answers are none yet.
+// WriteHeader implements http.ResponseWriter. Informational responses don't count.
 func (w *writer) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.header(status)
@@ -101,7 +102,7 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// ReadFrom implements io.ReaderFrom, so that files are sent by the system.
+// ReadFrom implements io.ReaderFrom, so that files can be sent with sendfile.
 func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	w.header(http.StatusOK)
 	w.begin()
@@ -123,7 +124,7 @@ func (w *writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// hijackable is the writer of a connection that can be taken over.
+// hijackable is the writer of a connection that can be hijacked.
 type hijackable struct{ *writer }
 
 // Hijack implements http.Hijacker.
