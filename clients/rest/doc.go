@@ -5,8 +5,8 @@
 //
 //	client := &http.Client{Transport: &rest.Transport{Guard: guard, Base: rest.NewBase(64)}}
 //
-// [Client] with [Get] and [Send] are typed JSON calls, whose result says where the
-// value came from and how old it is.
+// [Client] with [Get], [Send] and [Call] makes typed JSON calls, whose result says where
+// the value came from and how old it is.
 //
 // [Hosts] gives each host its own transport, [Balancer] spreads attempts over several
 // addresses, package cache remembers answers. docs/how-to/call-rest-services.md shows
@@ -15,21 +15,25 @@
 // # What this package may import
 //
 // The standard library, package resilience and the packages below it that a client needs:
-// cache and internal/wire.
+// cache and the packages in internal.
 //
 // # What it promises
 //
-//   - The body stays readable after the call returned; the permit is held until its
-//     end, a read error or Close, and comes back also from bodies that nobody closes.
-//   - Repeated is what is idempotent (by method, by an Idempotency-Key, or because a
-//     route with its method says so) or was certainly not processed; never a request
-//     whose body can't be sent again. The standard transport's own repeats are
-//     stopped, so that the guard's amplification bound holds.
+//   - The body stays readable after the call has returned. The permit is held until the
+//     body's end, a read error or Close, and also comes back from a body that nobody closes.
+//   - A request is repeated if its operation is idempotent and the request is: by its
+//     method, by an Idempotency-Key, or because RepeatWithoutKey names it. A request that
+//     was certainly not processed is repeated with any method. A request whose body can't
+//     be sent again never is. The standard transport's own repeats are stopped, so that the
+//     guard's amplification bound holds.
+//   - Nothing that a caller sends, withholds or forgets counts against the dependency: not
+//     a request that can't be sent, a body that breaks off or comes late, or connections
+//     that other callers keep. Everything else does.
 //   - Retry-After is honoured in both forms. When no attempt is left, or none could
 //     end in time, the last response is handed over, as a RoundTripper must.
 //   - The caller's request is not changed; redirects are not followed; a body that was
 //     given is closed on every path.
-//   - 429, and 503 with Retry-After or Backstay-Refused, lower the limit and do not
-//     open the breaker; other 5xx, timeouts and connection errors count against the
-//     dependency; other 4xx do not.
+//   - 429, 503 with Retry-After or Backstay-Refused, and streams that HTTP/2 refuses lower
+//     the limit and do not open the breaker; other 5xx, timeouts and connection errors
+//     count against the dependency; other 4xx do not.
 package rest

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,4 +77,92 @@ func ExampleCheck() {
 	// Output:
 	// https://example.com/out-of-credit 12
 	// rest: status 403: No credit: 30 are needed
+}
+
+// A typed call: the path's parameter is escaped, and the answer's headers come along.
+func ExampleGet() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"7"`)
+		fmt.Fprintf(w, `{"path": %q}`, r.RequestURI)
+	}))
+	defer server.Close()
+	guard, err := resilience.New(resilience.Policy{
+		Name: "membership", Bulkhead: resilience.BulkheadPolicy{Limit: 8},
+		Default: resilience.OperationPolicy{Timeout: 5 * time.Second},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	client, err := rest.NewClient(rest.ClientConfig{BaseURL: server.URL})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.CloseIdleConnections()
+
+	type member struct{ Path string }
+	res, err := rest.Get[rest.Answer[member]](context.Background(), client, guard, "/v1/members/{id}", "../admin")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(res.Value.Value.Path, res.Value.Header.Get("ETag"), res.Source)
+	// Output: /v1/members/..%2Fadmin "7" live
+}
+
+// A POST that is repeated, because it has a key.
+func ExampleCall() {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	defer server.Close()
+	guard, err := resilience.New(resilience.Policy{
+		Name: "orders", Bulkhead: resilience.BulkheadPolicy{Limit: 8},
+		Default: resilience.OperationPolicy{Timeout: 5 * time.Second, Idempotent: true, Retry: &resilience.RetryPolicy{}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	client, err := rest.NewClient(rest.ClientConfig{BaseURL: server.URL})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.CloseIdleConnections()
+
+	res, err := rest.Call[any](context.Background(), client, guard, rest.Request{
+		Method: "POST", Path: "/v1/orders", Body: map[string]int{"title": 2}, Header: http.Header{"Idempotency-Key": {"first"}},
+	})
+	fmt.Println(res.Attempts, requests, err)
+	// Output: 2 2 <nil>
+}
+
+// Several addresses of one service.
+func ExampleNewBalancer() {
+	balancer, err := rest.NewBalancer(rest.BalancerConfig{Addresses: []string{"http://10.0.0.1:8080", "http://10.0.0.2:8080"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, backend := range balancer.Backends() {
+		fmt.Println(backend.Address, backend.InFlight)
+	}
+	// Output:
+	// http://10.0.0.1:8080 0
+	// http://10.0.0.2:8080 0
+}
+
+// One http.Client for two dependencies, each with its guard.
+func ExampleHosts() {
+	client := &http.Client{Transport: rest.Hosts{}, CheckRedirect: rest.KeepToOrigin}
+	_, err := client.Get("http://unknown.test/")
+	fmt.Println(err)
+	// Output: Get "http://unknown.test/": rest: no guard for the host "unknown.test": add it to Hosts
 }

@@ -40,7 +40,9 @@ func text(attributes []attribute.KeyValue) string {
 // the pattern that they matched, and by no path.
 func TestSpansAndMetrics(t *testing.T) {
 	fails := true
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	parents := map[string]bool{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parents[r.Header.Get("traceparent")] = true
 		if fails = !fails; !fails {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -90,6 +92,9 @@ func TestSpansAndMetrics(t *testing.T) {
 		"http.request.method=GET server.address=127.0.0.1 url.scheme=http url.template=/v1/members/{id} network.protocol.version=1.1 http.response.status_code=200 http.request.resend_count=1",
 		"http.request.method=PUT server.address=127.0.0.1 url.scheme=http url.template=/v1/titles/{title}/ network.protocol.version=1.1 http.response.status_code=502",
 		"http.request.method=PUT server.address=127.0.0.1 url.scheme=http url.template=/v1/titles/{title}/ network.protocol.version=1.1 http.response.status_code=200 http.request.resend_count=1",
+	}
+	if len(parents) != 4 || parents[""] {
+		t.Errorf("the servers saw %d spans of 4 attempts: %v", len(parents), parents)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d spans are described:\n%s", len(got), strings.Join(got, "\n"))
