@@ -10,7 +10,7 @@ import (
 
 // Decide returns the faults that the plan has for a call that begins now, in the
 // order of the rules: nil for none. Waits add up; of the others the caller
-// applies the first that it can, and tells Injected of each it applied.
+// applies the first that it can, and calls Report for each that it applied.
 //
 // Apart from rules that count calls by arrival, the answer depends on nothing but
 // the seed, the rules, the time, and the call's identity and attempt.

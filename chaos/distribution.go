@@ -31,10 +31,10 @@ func (w What) distribution() string {
 	return Fixed
 }
 
-// draw is the nth delay of a decision: a connection draws one a chunk.
+// draw is the nth delay of a decision. A connection draws one delay per read.
 func (w What) draw(r roll, n uint64) time.Duration {
 	var d float64
-	at := drawDelay + 2*n // two numbers a draw
+	at := drawDelay + 2*n // two numbers per draw
 	switch w.distribution() {
 	case Uniform:
 		d = float64(w.Delay) + (2*r.unit(at)-1)*float64(w.Jitter)

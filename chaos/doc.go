@@ -17,8 +17,8 @@
 //
 // Promises: nothing happens before [Injector.Start]; every rule has an end; a
 // process that sets BACKSTAY_CHAOS=off gets [ErrOff] instead of an injector; each
-// injected fault is told to the listeners; off costs a few nanoseconds and no
-// allocation.
+// injected fault is reported to the listeners; while the injector is off, a call costs a
+// few nanoseconds and no allocation.
 //
 // It may import the standard library, internal/strictyaml, internal/suggest and OpenTelemetry's baggage.
 package chaos

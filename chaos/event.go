@@ -19,10 +19,10 @@ type Event struct {
 
 // A Listener gets an event for every injected fault.
 //
-// It is called on the goroutine that applies the fault, before the fault's wait
-// or effect begins, with no lock held. Calls of several goroutines overlap;
-// those of one keep their order. It may use the Injector. A panic is kept from
-// the call and counted in Stats. The context is that of the call, and may be done.
+// Handle is called on the goroutine that applies the fault, before the fault's wait or
+// effect begins, with no lock held. Calls of several goroutines overlap; calls of one
+// goroutine keep their order. Handle may use the Injector. A panic in it does not reach the
+// call and is counted in Stats. The context is that of the call, and may be done.
 type Listener interface {
 	Handle(ctx context.Context, e Event)
 }

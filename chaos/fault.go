@@ -49,17 +49,17 @@ type Fault struct {
 	Rule  string
 	What  What
 	Delay time.Duration // drawn; 0 if the kind has none
-	// Begins and Ends are when the part of the rule's window that holds began, and when it
-	// or the TTL ends, from the plan's start. A fault that lasts must not last longer; a
-	// rule that is removed and comes back has another beginning.
+	// Begins and Ends are the beginning and the end of the current part of the rule's
+	// window, counted from the plan's start; the TTL can make the end earlier. A fault
+	// that lasts must not last longer.
 	Begins, Ends time.Duration
 
 	roll roll
 	made uint64 // hash of the rule's What
 }
 
-// DelayOf is the nth delay of the fault, from 0, which is Delay: a connection
-// draws one a chunk.
+// DelayOf is the nth delay of the fault, counted from 0, which is Delay. A connection
+// draws one delay per read.
 func (f Fault) DelayOf(n uint64) time.Duration { return f.What.draw(f.roll, n) }
 
 // Pick is a number from 0 to n-1 for the ith choice, like which byte to damage.
@@ -74,8 +74,8 @@ func (f Fault) Err(c Call) *InjectedError {
 }
 
 // Sleep waits for d, until the context ends, or until the fault ends, whichever
-// is first. A rule that was given another What has ended for those that wait by the old
-// one. It returns the context's error if that ended it.
+// is first. A fault also ends when its rule is given another What. Sleep returns the
+// context's error if the context ended it.
 func (i *Injector) Sleep(ctx context.Context, f Fault, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

@@ -32,9 +32,9 @@ func Refused() error {
 // Config is what an Injector needs besides its plan. The zero value is fine.
 type Config struct {
 	Listeners []Listener
-	// DeadMan ends all faults when KeepAlive was not called for that long, so
-	// that they do not outlive whoever asked for them. 0: only the rules' own
-	// ends count. At least 10ms.
+	// DeadMan ends all faults when KeepAlive was not called for that long, so that they
+	// do not outlive the person or test that asked for them. At least 10 ms. 0: only the
+	// rules' own ends count.
 	DeadMan time.Duration
 
 	_ struct{}
@@ -115,7 +115,8 @@ func (i *Injector) Start() {
 	i.changedLocked()
 }
 
-// Stop ends all faults, also those that wait or hang right now. Start begins anew.
+// Stop ends all faults, including those that hold a call at this moment. Start begins the
+// plan again.
 func (i *Injector) Stop() {
 	if i == nil {
 		return
@@ -175,9 +176,9 @@ func (i *Injector) changedLocked() {
 	i.mu.changed = make(chan struct{})
 }
 
-// KeepAlive tells that whoever asked for the faults is still there. It matters
-// with Config.DeadMan only; once that has passed, only Stop and Start revive the
-// faults.
+// KeepAlive says that the person or test that asked for the faults is still there. It
+// matters only with Config.DeadMan. After that time has passed without a call of
+// KeepAlive, only Stop and Start bring the faults back.
 func (i *Injector) KeepAlive() {
 	if i == nil {
 		return
@@ -282,8 +283,8 @@ func (r *run) leaseLeft() time.Duration {
 
 func (r *run) lapsed() bool { return r.lease > 0 && r.leaseLeft() <= 0 }
 
-// acts says whether the rule can act on calls at a place; of who does not say where it
-// asks no place is demanded. A clock is no call.
+// acts says whether the rule can act on calls at a place; an empty place stands for any. A
+// rule for a clock acts on no call.
 func (r *rule) acts(place string) bool {
 	return r.What.Kind != ClockSkew && (place == "" || slices.Contains(r.places, place))
 }

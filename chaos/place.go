@@ -60,7 +60,7 @@ func (w What) parameters() []string {
 // place checks that there is a place at which the rule can act.
 func (c *checker) place(r Rule, info KindInfo) {
 	if r.Where.Protocol != "" && !slices.Contains(protocols, r.Where.Protocol) {
-		return // which is told already
+		return // reported already
 	}
 	var why []string
 	for _, place := range info.Places {

@@ -33,7 +33,7 @@ func (i *Injector) Point(dependency, operation string, errs map[string]error) *P
 // Goexit of fn pass through.
 func Do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error), wrong ...func(T) T) (T, error) {
 	if p.on() {
-		fn = harmed(p, fn, wrong)
+		fn = faulty(p, fn, wrong)
 	}
 	return fn(ctx)
 }
@@ -46,8 +46,8 @@ func Wrap[T any](p *Point, fn func(context.Context) (T, error), wrong ...func(T)
 // on says whether anything may happen to a call.
 func (p *Point) on() bool { return p != nil && p.injector.run.Load() != nil }
 
-// harmed is fn with the faults of one call.
-func harmed[T any](p *Point, fn func(context.Context) (T, error), wrong []func(T) T) func(context.Context) (T, error) {
+// faulty is fn with the faults of one call.
+func faulty[T any](p *Point, fn func(context.Context) (T, error), wrong []func(T) T) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) { return do(ctx, p, fn, wrong) }
 }
 
@@ -121,7 +121,7 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 // Clock is now with the skew of the rules of kind clock_skew that are open. A
 // nil now is time.Now; the Clock of a nil Point is now itself. Listeners get ctx. A clock has no
 // calls and no requests, so that of such a rule only where, the window and what
-// count, and listeners are told of it once, when the clock is first read wrong.
+// count. Listeners get one event, when the clock is first read with the skew.
 func (p *Point) Clock(ctx context.Context, now func() time.Time) func() time.Time {
 	if now == nil {
 		now = time.Now

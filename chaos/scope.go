@@ -13,7 +13,7 @@ import (
 // They travel with the trace, so that every service on the way sees them.
 const (
 	// ScopeKey holds the scopes of a request, separated by spaces. Rules with a
-	// Whom.Scope harm only requests that carry it.
+	// Whom.Scope act only on requests that carry it.
 	ScopeKey = "backstay.chaos"
 	// RequestKey holds the request's identity. The same identity gets the same
 	// faults in each run of a seed.

@@ -57,8 +57,8 @@ func plainBody(f frame, algorithm string, limit int) ([]byte, error) {
 	return out, err
 }
 
-// unpack runs a decoder of somebody else's on bytes that anybody may have sent, and
-// makes an error of a panic.
+// unpack runs a library's decoder on bytes from the network, and turns a panic of it into
+// an error.
 func unpack(decode func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -21,18 +21,19 @@ const (
 type Config struct {
 	// Dependency names the nodes in rules. Required.
 	Dependency string
-	// Nodes are proxied each at an address of its own. Required, at least one.
+	// Nodes are the nodes to stand before; each gets its own address. Required, at least
+	// one.
 	Nodes []Node
-	// Injector decides. Nil: requests pass.
+	// Injector decides which faults happen. Nil: none.
 	Injector *chaos.Injector
 	// DialTimeout bounds the connection to a node. Default: 5 s.
 	DialTimeout time.Duration
-	// MaxFrameBytes bounds a frame's body, as it comes and without compression. Default:
-	// 256 MiB, the protocol's limit. At least 1 KiB.
+	// MaxFrameBytes bounds the body of a frame in bytes, both as it comes and after it is
+	// decompressed. From 1 KiB to 256 MiB, which is the protocol's limit and the default.
 	MaxFrameBytes int
 	// OnError is called for nodes that can't be reached and for peers that break the
 	// protocol. It is called on the connection's goroutine, with no lock held; calls
-	// overlap. Optional.
+	// overlap. A panic in it ends the process. Optional.
 	OnError func(error)
 	_       struct{}
 }
@@ -43,10 +44,10 @@ type Node struct {
 	Name string
 	// Listen is the address that drivers dial, host:port. Default: a free port of
 	// 127.0.0.1. Drivers that learn nodes from system.peers, which has no ports, want
-	// the same port for all nodes: give each an address of its own.
+	// the same port for all nodes: then give each node its own IP address.
 	Listen string
 	// Upstream is the host:port of the node. Required. It need not be there at the
-	// start; a connection that can't reach it is reset.
+	// start; a connection that cannot reach it is reset.
 	Upstream string
 	// Advertised is the ip:port by which the cluster tells drivers of the node.
 	// Default: Upstream, if its host is an IP address.

@@ -8,7 +8,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// fate is what the faults of a request come to.
+// fate is the faults of a request, sorted by when they act.
 type fate struct {
 	before, after []chaos.Fault // waits
 	main          *chaos.Fault  // what else happens; nil: nothing
@@ -19,8 +19,8 @@ type fate struct {
 func (l *relay) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fault) {
 	injector := l.proxy.cfg.Injector
 	if r.unknown != nil {
-		// Whoever prepared it did so before we saw it. The protocol's answer to that makes
-		// every driver prepare it again, this time through us.
+		// It was prepared before the proxy was there. This answer makes every driver prepare
+		// it again, now through the proxy.
 		l.reply(f, codeUnprepared, "the proxy does not know the text of this statement", appendShortBytes(nil, r.unknown))
 		return nil, nil
 	}

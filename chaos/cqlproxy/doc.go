@@ -12,6 +12,8 @@
 //	}})
 //	the driver's contact points are proxy.Addrs()
 //
+// Each kind of fault is one file, named after it; effect.go has the table.
+//
 // # What rules match
 //
 // Operation is the statement's first word, like SELECT or INSERT, BATCH, or the name of
@@ -24,7 +26,7 @@
 //
 // A request's identity and scopes are those in the W3C baggage header of its custom
 // payload (key "baggage"), its trace that of the header traceparent there. Protocol
-// versions 4 and 5 have one; clients/cassandra fills it in if told to (Config.Payload).
+// versions 4 and 5 have one; clients/cassandra fills it in with Config.Payload.
 //
 // # What this package may import
 //
@@ -33,8 +35,10 @@
 //
 // # What it promises
 //
-//   - While no rule is open, bytes pass as they came, but for the addresses above.
-//   - A request that it cannot read passes: the node answers it. What breaks the
-//     framing gets the protocol's own error, and its connection ends.
+//   - While no rule is open, bytes pass unchanged, except for the addresses above.
+//   - When a rule ends, a request or reply that it held goes on at once, and what the rule
+//     would have done to a reply that is still to come does not happen.
+//   - A request that the proxy cannot read passes, and the node answers it. A client that
+//     breaks the framing gets the error that a node gives, and its connection ends.
 //   - Close ends every connection and returns when its goroutines have ended.
 package cqlproxy

@@ -67,7 +67,7 @@ func newFrame(version byte, flags byte, stream int16, op byte, body []byte) fram
 	return append(f, body...)
 }
 
-// protocolError is what a peer did that no later byte can mend.
+// protocolError is a breach of the protocol after which the connection cannot go on.
 type protocolError struct {
 	version int // that the peer spoke, if it is another one than ours; else 0
 	// offers says that it is the first request of a client that looks for a version that

@@ -13,15 +13,16 @@ import (
 	"github.com/backstay-go/backstay/chaos/internal/accept"
 )
 
-// Stats counts what a proxy did.
+// Stats counts what a proxy has done since its start.
 type Stats struct {
-	// Accepted connections, of which Open are open and Failed never reached their node.
+	// Accepted counts connections; Open of them are open now, and Failed of them did not
+	// reach their node.
 	Accepted, Open, Failed int64
 	// Up and Down are the bytes that were passed to nodes and to clients.
 	Up, Down int64
 }
 
-// Proxy is a running proxy. It is safe for concurrent use. Who started it closes it.
+// Proxy is a running proxy. It is safe for concurrent use. The caller of Start must close it.
 type Proxy struct {
 	cfg       Config
 	ctx       context.Context
@@ -187,7 +188,7 @@ func (p *Proxy) serve(n *node, client *net.TCPConn) {
 	l.answers()
 }
 
-// call is what every request to a node has alike.
+// call has what all requests to a node have in common.
 func (p *Proxy) call(n *node) chaos.Call {
 	return chaos.Call{Dependency: p.cfg.Dependency, Node: n.name(), Protocol: chaos.CQL}
 }

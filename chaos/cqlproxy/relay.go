@@ -15,7 +15,7 @@ import (
 )
 
 // relay is one client's connection and the one to its node. One goroutine reads
-// requests, one answers; what waits has a goroutine of its own.
+// requests, another reads answers; each request or answer that waits has a goroutine.
 type relay struct {
 	proxy  *Proxy
 	node   *node
@@ -104,7 +104,7 @@ func (l *relay) abort(reset bool) {
 	}
 }
 
-// failed tells of what somebody should know.
+// failed passes an error on to Config.OnError.
 func (l *relay) failed(err error) {
 	l.proxy.cfg.OnError(fmt.Errorf("cqlproxy: %s, %s: %w", l.proxy.cfg.Dependency, l.node.name(), err))
 }

@@ -97,7 +97,7 @@ func readRequest(f frame, body []byte, find lookup) *request {
 	return r
 }
 
-// opName is what a rule calls a request that runs no statement of its own.
+// opName is what a rule calls a request that runs no statement.
 func opName(op byte) string {
 	switch op {
 	case opStartup:

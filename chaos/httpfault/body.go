@@ -34,13 +34,13 @@ func (d decided) damage(faults []chaos.Fault) *damage {
 	return m
 }
 
-// begin tells of a fault, once; false says that it was told before.
+// begin reports a fault once; false means that it was reported before.
 func (d *damage) begin(i int) bool {
 	if d.begun[i] {
 		return false
 	}
 	d.begun[i] = true
-	d.tell(d.faults[i])
+	d.report(d.faults[i])
 	return true
 }
 

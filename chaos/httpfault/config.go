@@ -11,14 +11,14 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Config says whose requests are harmed by which plan.
+// Config says which requests meet the faults of which plan.
 type Config struct {
 	// Dependency and Node name the server in rules.
 	Dependency, Node string
 	// Operation names a request in rules. Nil: the pattern that the handler's mux
 	// matched, as far as it is known then, else none.
 	Operation func(*http.Request) string
-	// Injector decides. Nil: nothing is harmed.
+	// Injector decides which faults happen. Nil: none.
 	Injector *chaos.Injector
 	_        struct{}
 }
@@ -50,8 +50,8 @@ func (c Config) decide(r *http.Request) decided {
 	return d
 }
 
-// tell marks a fault as applied.
-func (d decided) tell(f chaos.Fault) { d.injector.Report(d.ctx, d.call, f) }
+// report passes a fault to the listeners.
+func (d decided) report(f chaos.Fault) { d.injector.Report(d.ctx, d.call, f) }
 
 // wait is a latency or a hang; an error means that the request is over.
 func (d decided) wait(f chaos.Fault, t time.Duration) error {

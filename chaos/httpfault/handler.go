@@ -30,7 +30,7 @@ func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 			continue // its rule ended while the request waited by another
 		}
 		waited = waited || lasting(f) > 0
-		d.tell(f)
+		d.report(f)
 		if d.wait(f, lasting(f)) != nil {
 			return
 		}
@@ -42,7 +42,7 @@ func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	if len(course.after) > 0 {
 		l := &lateWriter{ResponseWriter: w, decided: d, faults: course.after}
 		for _, f := range course.after {
-			d.tell(f)
+			d.report(f)
 		}
 		w = expose(l)
 		defer l.end()

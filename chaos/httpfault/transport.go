@@ -48,7 +48,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			continue // its rule ended while the request waited by another
 		}
 		waited = waited || lasting(f) > 0
-		d.tell(f)
+		d.report(f)
 		if err := d.wait(f, lasting(f)); err != nil {
 			closeBody(r)
 			return nil, err
@@ -67,7 +67,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			continue
 		}
 		// The server has carried it out; the answer comes late, or not at all.
-		d.tell(f)
+		d.report(f)
 		err := d.wait(f, lasting(f))
 		if err == nil && !lasts(f) && !d.ended(f) {
 			_, err = d.refusal(f, r)

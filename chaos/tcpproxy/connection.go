@@ -8,18 +8,19 @@ import (
 
 // Connection is one open connection, at one moment.
 type Connection struct {
-	// Client is the address that it came from. Began is when it was accepted.
+	// Client is the address that the connection came from, and Began the time at which
+	// it was accepted.
 	Client string    `json:"client"`
 	Began  time.Time `json:"began"`
-	// Up and Down are the bytes that were passed to the upstream and to the client.
+	// Up and Down count the bytes that were passed to the upstream and to the client.
 	Up   int64 `json:"up_bytes"`
 	Down int64 `json:"down_bytes"`
-	// Faults are the rules that were applied to it so far, by name.
+	// Faults are the names of the rules that have acted on it so far.
 	Faults []string `json:"faults"`
 }
 
-// Connections lists the open connections, the oldest first: which ones a fault hit,
-// and how far each has come.
+// Connections lists the open connections, the oldest first, with the faults that acted on
+// each and the bytes that each has passed.
 func (p *Proxy) Connections() []Connection {
 	p.mu.Lock()
 	relays := slices.Collect(maps.Keys(p.relays))

@@ -1,16 +1,20 @@
 // Package tcpproxy stands between a client and a server on TCP and does to the
 // bytes what a plan says.
 //
-// A fault acts on connections that live when its window opens as well as on new
-// ones, and ends with its window: a hung connection goes on where it stood, in
-// order and without loss. Chances are rolled once a connection.
+// A fault acts on new connections and on those that are open when its window begins. It
+// ends with its rule: when the window or the ttl is over, or the rule is removed or
+// changed, all bytes that it held pass at once, in order and without loss. The chance of
+// a rule is rolled once per connection.
+//
+// Each kind of fault is one file, named after it; effect.go has the table.
 //
 //	proxy, err := tcpproxy.Start(ctx, tcpproxy.Config{Dependency: "catalog", Upstream: "127.0.0.1:7001", Injector: injector})
 //	client dials proxy.Addr()
 //
 // It may import the standard library and chaos.
 //
-// It promises: without open faults bytes pass as they are; once a plan was set, no
-// byte that comes later meets the old one; a reset is a real one (RST); Close ends
+// It promises: without open faults bytes pass unchanged; after a plan was set, no byte
+// that arrives later meets the old one; what one side sent before it closed or reset its
+// connection still reaches the other side; a reset is a real one (RST); Close ends
 // every connection and returns when its goroutines have ended.
 package tcpproxy

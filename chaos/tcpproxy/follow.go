@@ -7,8 +7,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// admit applies what happens before the upstream is dialed, as the plan is at each
-// moment; false means that there will be no connection.
+// admit applies the faults that act before the upstream is dialed. It follows changes of
+// the plan. False means that the connection is refused.
 func (r *relay) admit(followed *chaos.Followed) bool {
 	for {
 		next, changed := r.proxy.cfg.Injector.Next()
@@ -37,8 +37,8 @@ func (r *relay) follow(followed *chaos.Followed) {
 	}
 }
 
-// update looks at the faults, and waits until it is time to look again if asked to; false
-// means that the relay has ended.
+// update puts the faults of this moment in force. With wait it then waits until they may
+// have changed. False means that the relay has ended.
 func (r *relay) update(followed *chaos.Followed, wait bool) bool {
 	next, changed := r.proxy.cfg.Injector.Next()
 	now, again := r.take(followed.Faults(r.proxy.ctx))
@@ -79,8 +79,9 @@ func sooner(a, b time.Duration) time.Duration {
 	return a
 }
 
-// take applies the faults that act on a live connection, and those that are over. It
-// leaves out what waits for the connection's age, and says when to look again.
+// take applies faults to the live connection, and ends those that are over. It leaves out
+// faults for which the connection is not old enough, and returns the time after which it
+// must be called again; 0: only when the plan changes.
 func (r *relay) take(faults []chaos.Fault) (now []force, again time.Duration) {
 	age, open := time.Since(r.began), map[string]time.Duration{}
 	for _, f := range forces(faults) {
@@ -109,8 +110,8 @@ func (r *relay) take(faults []chaos.Fault) (now []force, again time.Duration) {
 	return now, again
 }
 
-// current is the faults that hold for what is passed on now: once a plan was changed,
-// no byte that comes later meets the old one. It waits for follow, which waits for nothing.
+// current returns the faults for bytes that are passed on now. If the plan was changed, it
+// waits until follow has put the new one in force, so that no byte meets the old one.
 func (r *relay) current() *inForce {
 	for {
 		now := r.now.Load()

@@ -16,8 +16,8 @@ const (
 	bulkBytes  = 256 << 10
 )
 
-// pipe carries one direction of a relay. Without faults it reads and writes; what waits
-// goes through a queue, so that much can be under way at once.
+// pipe carries one direction of a relay. Without faults it reads and writes. Bytes that
+// must wait go through a queue, so that many of them can be under way at once.
 type pipe struct {
 	relay     *relay
 	from, to  conn
@@ -89,15 +89,15 @@ func (p *pipe) carry() {
 	}
 }
 
-// fail ends this direction because its other side can't be written to. The other
-// direction goes on: what that side has sent before still arrives.
+// fail ends this direction because its destination cannot be written to. The other
+// direction goes on, so that what the destination has sent before still arrives.
 func (p *pipe) fail() {
 	p.relay.broken.Store(true)
 	// It fails if the connection is closed, which ends the reading as well.
 	_ = p.from.SetReadDeadline(time.Now())
 }
 
-// finish passes the end of a direction on, when the faults let it.
+// finish passes the end of a direction on as soon as the faults allow it.
 func (p *pipe) finish() {
 	came := time.Now()
 	for {
@@ -148,7 +148,8 @@ func (p *pipe) since(f chaos.Fault) int64 {
 	return p.passed - s.at
 }
 
-// chunk passes bytes on, through what the faults make of them; false ends the pipe.
+// chunk applies the faults in force to bytes that were just read, and passes on what is
+// left of them; false ends the pipe.
 func (p *pipe) chunk(b []byte) bool {
 	now := p.relay.current()
 	if len(now.forces) == 0 && (p.queue == nil || p.queue.empty()) {
@@ -174,7 +175,7 @@ func (p *pipe) boundary(forces []force, n int) int {
 	return n
 }
 
-// part passes on what meets the same faults.
+// part passes on bytes that all meet the same faults.
 func (p *pipe) part(now *inForce, b []byte) bool {
 	fate := p.judge(now.forces, b)
 	for fate.hold {
@@ -205,7 +206,8 @@ func (p *pipe) part(now *inForce, b []byte) bool {
 	return true
 }
 
-// judge is what the faults make of bytes. Waits add up; of the others the first wins.
+// judge decides what the faults make of bytes. Waits add up; of the other faults the
+// first one wins.
 func (p *pipe) judge(forces []force, b []byte) fate {
 	var fate fate
 	var pace pace
@@ -228,7 +230,7 @@ func (p *pipe) judge(forces []force, b []byte) fate {
 	return fate
 }
 
-// deliver writes bytes, when their time has come.
+// deliver writes bytes at once, or puts them into the queue if they must wait.
 func (p *pipe) deliver(now *inForce, b []byte, waits []wait) bool {
 	if len(waits) == 0 && (p.queue == nil || p.queue.empty()) {
 		return p.write(b)
@@ -240,7 +242,8 @@ func (p *pipe) deliver(now *inForce, b []byte, waits []wait) bool {
 	return p.queue.put(b, waits, p.pace(now, waits).room())
 }
 
-// pace is what waiting bytes wait for now: rules that are over or changed hold nothing.
+// pace is what queued bytes have to wait for under the faults of this moment; rules that
+// are over have no part in it.
 func (p *pipe) pace(now *inForce, waits []wait) pace {
 	var pace pace
 	for _, w := range waits {

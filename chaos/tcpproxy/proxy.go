@@ -18,27 +18,28 @@ import (
 type Config struct {
 	// Dependency and Node name the upstream in rules. Dependency is required.
 	Dependency, Node string
-	// Listen is the address to listen on. Default: 127.0.0.1:0, a free port.
+	// Listen is the host:port to listen on. Default: 127.0.0.1:0, a free port.
 	Listen string
 	// Upstream is the host:port that connections go to. Required. It need not be
 	// there at the start; a connection that can't reach it is accepted and closed.
 	Upstream string
-	// Injector decides. Nil: bytes pass.
+	// Injector decides which faults happen. Nil: none.
 	Injector *chaos.Injector
-	// TLS, if set, is spoken with clients; it needs a certificate. Nil: bytes pass as
-	// they are, those of TLS too.
+	// TLS, if set, is spoken with clients; it needs a certificate. Nil: bytes pass
+	// unchanged, so that a client's TLS ends at the upstream.
 	TLS *tls.Config
 	// UpstreamTLS, if set, is spoken with the upstream. Without a ServerName in it the
 	// host of Upstream must match the certificate.
 	UpstreamTLS *tls.Config
-	// DialTimeout bounds the connection to the upstream, and each handshake. Default: 5 s.
+	// DialTimeout bounds the time for the connection to the upstream and the handshakes.
+	// Default: 5 s.
 	DialTimeout time.Duration
 	// OnError is called for connections that could not reach the upstream, or failed a
-	// handshake. It is called on the connection's goroutine, with no lock held; calls
-	// overlap. Optional.
+	// handshake, and when the proxy cannot accept. It is called on the connection's
+	// goroutine, with no lock held; calls overlap. A panic in it ends the process. Optional.
 	OnError func(error)
-	// EndSwallowed closes a connection when a blackhole that it was in ends, as what
-	// was swallowed is missing from its stream.
+	// EndSwallowed closes a connection when a blackhole on it ends, because the bytes that
+	// it swallowed are missing from the stream. Default: the connection goes on.
 	EndSwallowed bool
 	_            struct{}
 }
@@ -61,10 +62,10 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Stats counts what a proxy did.
+// Stats counts what a proxy has done since its start.
 type Stats struct {
-	// Accepted connections, of which Open are open and Failed never reached the upstream
-	// or failed a handshake.
+	// Accepted counts connections; Open of them are open now, and Failed of them did not
+	// reach the upstream or failed a handshake.
 	Accepted, Open, Failed int64
 	// Up and Down are the bytes that were passed to the upstream and to clients; CameUp and
 	// CameDown those that came from clients and from the upstream, also if a fault
@@ -171,7 +172,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 		p.cfg.OnError(fmt.Errorf("tcpproxy: %s: %w", p.cfg.Dependency, err))
 		return
 	}
-	// The first faults are there before the first byte.
+	// The first faults are in force before the first byte is read.
 	if !r.update(followed, false) {
 		return
 	}

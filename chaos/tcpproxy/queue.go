@@ -6,17 +6,18 @@ import (
 )
 
 const (
-	// maxQueued bounds what waits for its latency; a sender that is faster is not read.
+	// maxQueued bounds the bytes that wait for their latency. While as many wait, nothing
+	// is read from the sender.
 	maxQueued = 32 << 20
-	// pacedBytes is how much waits for a bandwidth, besides what passes in a beat and what
-	// is under way: a line with little bandwidth holds little.
+	// pacedBytes bounds the bytes that wait for a bandwidth, in addition to those that pass
+	// in a beat and during the latency: a slow line holds little.
 	pacedBytes = 64 << 10
-	// beat is how often a line with little bandwidth passes something.
+	// beat is the interval at which a slow line passes something.
 	beat = 100 * time.Millisecond
-	// maxCatchUp is how far a line may run behind its bandwidth because the receiver did
-	// not read. What is more was never sent.
+	// maxCatchUp bounds how much time a line makes up for after a receiver did not read.
+	// A real line does not send later what it could not send in time.
 	maxCatchUp = 500 * time.Millisecond
-	// maxPortion bounds the portions of a slice: nothing is read at once that is longer.
+	// maxPortion bounds the portions of a slice, which are never longer than one read.
 	maxPortion = 1 << 29
 )
 

@@ -19,8 +19,8 @@ type conn interface {
 	CloseWrite() error
 }
 
-// relay is one connection through the proxy: a client's, and the one to the upstream
-// that was made for it.
+// relay is one connection through the proxy: that of a client, and the one to the upstream
+// that was opened for it.
 type relay struct {
 	proxy            *Proxy
 	client, upstream conn
@@ -41,8 +41,8 @@ type relay struct {
 	ended    bool
 }
 
-// inForce is the faults of a connection at one time. changed is closed when there are
-// others, and outdated when the plan that they come from is not in force any more.
+// inForce is the faults of a connection at one time. changed is closed when they are
+// replaced, and outdated as soon as the injector has another plan.
 type inForce struct {
 	forces   []force
 	changed  chan struct{}

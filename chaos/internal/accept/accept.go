@@ -16,9 +16,9 @@ type Listener interface {
 	AcceptTCP() (*net.TCPConn, error)
 }
 
-// Loop takes connections and serves each on a goroutine of its own, until the listener is
-// closed or the context ends. What keeps it from accepting, like a lack of file
-// descriptors, is told; clients wait in the backlog meanwhile.
+// Loop accepts connections and serves each on its own goroutine, until the listener is
+// closed or the context ends. It calls failed for what keeps it from accepting, like a
+// lack of file descriptors, and tries again; clients wait in the backlog meanwhile.
 func Loop(ctx context.Context, l Listener, failed func(error), serve func(*net.TCPConn)) {
 	var wg sync.WaitGroup
 	defer wg.Wait()

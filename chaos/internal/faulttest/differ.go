@@ -27,11 +27,11 @@ func Differ(t *testing.T, place string, unit time.Duration, watch func(*testing.
 		wg.Go(func() {
 			few <- struct{}{}
 			defer func() { <-few }()
-			a, b := &told{}, &told{}
+			a, b := &sightings{}, &sightings{}
 			for range tries {
 				var both sync.WaitGroup
 				var watched [2]bool
-				for i, o := range []*told{a, b} {
+				for i, o := range []*sightings{a, b} {
 					what := []chaos.What{v.A, v.B}[i]
 					both.Go(func() {
 						watched[i] = t.Run(v.Name(), func(t *testing.T) { o.add(watch(t, what)) })
@@ -48,14 +48,14 @@ func Differ(t *testing.T, place string, unit time.Duration, watch func(*testing.
 	wg.Wait()
 }
 
-// told counts what was told of a fault.
-type told struct {
+// sightings counts the descriptions of what was seen of a fault.
+type sightings struct {
 	times map[string]int
-	usual string // what was told most often
-	most  int    // how often
+	usual string // the most frequent one
+	most  int    // its count
 }
 
-func (o *told) add(text string) {
+func (o *sightings) add(text string) {
 	if o.times == nil {
 		o.times = map[string]int{}
 	}

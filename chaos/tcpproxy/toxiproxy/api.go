@@ -28,27 +28,27 @@ const maxBody = 1 << 20
 type Config struct {
 	// Seed decides which connections a toxicity below 1 hits, and every jitter.
 	Seed uint64
-	// Listeners are told of every fault.
+	// Listeners get an event for every fault.
 	Listeners []chaos.Listener
-	// Token, if set, must come with each request, as "Authorization: Bearer TOKEN". The
-	// interface needs one wherever others than this machine's users can reach it.
+	// Token, if set, must come with each request, as "Authorization: Bearer TOKEN". Set one
+	// wherever anybody but the users of this machine can reach the interface.
 	Token string
-	// DeadMan ends every toxic once no request has come for so long: whoever made them
-	// may be gone. Zero: toxics stay.
+	// DeadMan ends every toxic when no request has come for this long, because the client
+	// that made them may be gone. Zero: toxics stay until their own end.
 	DeadMan time.Duration
 	_       struct{}
 }
 
-// API is the interface and its proxies. It is safe for concurrent use. Who made it
-// closes it.
+// API is the interface and its proxies. It is safe for concurrent use. The caller of New
+// must close it.
 type API struct {
 	cfg Config
 	ctx context.Context
 	mux *http.ServeMux
 
-	mu      sync.Mutex
-	proxies map[string]*entry
-	heard   time.Time // the last request
+	mu          sync.Mutex
+	proxies     map[string]*entry
+	lastRequest time.Time
 }
 
 // entry is one proxy, as the interface shows it.
@@ -59,12 +59,12 @@ type entry struct {
 	Enabled  bool    `json:"enabled"`
 	Toxics   []toxic `json:"toxics"`
 
-	asked    string // where it was told to listen
+	asked    string // the address to listen on, as it was requested
 	injector *chaos.Injector
 	proxy    *tcpproxy.Proxy // nil while disabled
 }
 
-// failure is an error as the interface tells it.
+// failure is an error as the interface answers it.
 type failure struct {
 	Text   string `json:"error"`
 	Status int    `json:"status"`
@@ -100,7 +100,7 @@ func New(ctx context.Context, cfg Config) (*API, error) {
 	if cfg.DeadMan < 0 {
 		return nil, fmt.Errorf("toxiproxy: DeadMan is %s: give a duration above zero, or 0 for toxics that stay", cfg.DeadMan)
 	}
-	a := &API{cfg: cfg, ctx: context.WithoutCancel(ctx), mux: http.NewServeMux(), proxies: map[string]*entry{}, heard: time.Now()}
+	a := &API{cfg: cfg, ctx: context.WithoutCancel(ctx), mux: http.NewServeMux(), proxies: map[string]*entry{}, lastRequest: time.Now()}
 	a.routes()
 	return a, nil
 }
@@ -119,7 +119,7 @@ func (a *API) Close() error {
 }
 
 // ServeHTTP answers one request. Browsers are refused, so that no web page can drive
-// the proxies of who looks at it.
+// the proxies of the person who looks at it.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Toxiproxy-Request-Id", rand.Text())
 	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
@@ -135,14 +135,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// keepAlive tells the injectors that somebody is there. What ended because nobody was
-// is not shown as if it went on.
+// keepAlive passes a sign of life to the injectors. Toxics that DeadMan has ended are
+// removed, so that they are not listed as if they still acted.
 func (a *API) keepAlive() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	lapsed := a.cfg.DeadMan > 0 && now.Sub(a.heard) >= a.cfg.DeadMan
-	a.heard = now
+	lapsed := a.cfg.DeadMan > 0 && now.Sub(a.lastRequest) >= a.cfg.DeadMan
+	a.lastRequest = now
 	for _, e := range a.proxies {
 		if lapsed {
 			e.Toxics = []toxic{}
@@ -218,7 +218,7 @@ func (a *API) routes() {
 		})
 	}
 	one("GET /proxies/{proxy}", 200, func(_ *http.Request, e *entry) (any, *failure) { return e, nil })
-	// Not Toxiproxy's: which connections there are, and what was done to each.
+	// Not one of Toxiproxy's: the open connections, and the toxics that acted on each.
 	one("GET /proxies/{proxy}/connections", 200, func(_ *http.Request, e *entry) (any, *failure) {
 		if e.proxy == nil {
 			return []tcpproxy.Connection{}, nil

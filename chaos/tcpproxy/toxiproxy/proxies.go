@@ -55,7 +55,7 @@ func (a *API) add(in wanted) (*entry, *failure) {
 }
 
 func (a *API) remove(e *entry) {
-	// What can't be closed is closed already.
+	// An error means that the proxy is closed already.
 	_ = e.stop()
 	e.injector.Stop()
 	delete(a.proxies, e.Name)
@@ -91,8 +91,8 @@ func unlistened(err error) *failure {
 	return &failure{Text: text, Status: http.StatusInternalServerError}
 }
 
-// listensAt says whether an address is the one that the proxy was told to listen on, or
-// listens on: a host name is the same as its address.
+// listensAt says whether the proxy listens on an address: the one that was requested, the
+// one that it has, or a host name of either.
 func (e *entry) listensAt(addr string) bool {
 	if addr == e.Listen || addr == e.asked {
 		return true
@@ -124,7 +124,7 @@ func (a *API) update(r *http.Request, e *entry) (any, *failure) {
 		on = *in.Enabled
 	}
 	if moved || !on {
-		// What can't be closed is closed already.
+		// An error means that the proxy is closed already.
 		_ = e.stop()
 	}
 	if in.Listen != "" && (moved || !on) {
@@ -273,5 +273,5 @@ func (a *API) Populate(config io.Reader) error {
 	case bad.Status == http.StatusBadRequest:
 		return fmt.Errorf(`%w: %s; it is a list in JSON, like [{"name": "db", "listen": "127.0.0.1:7201", "upstream": "127.0.0.1:7001"}]`, ErrConfig, bad.Text)
 	}
-	return fmt.Errorf("toxiproxy: %s", bad.Text)
+	return fmt.Errorf("toxiproxy: %s; choose a free host:port", bad.Text)
 }
