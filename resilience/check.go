@@ -258,8 +258,6 @@ func (c *checker) breaker(b BreakerPolicy) {
 		c.err("breaker.window_calls", fmt.Sprintf("is %d", b.WindowCalls), fmt.Sprintf("use at most %d", maxWindowCalls))
 	case b.WindowCalls > 0 && b.WindowCalls < minimum:
 		c.err("breaker.window_calls", fmt.Sprintf("is %d, below breaker.minimum_calls %d, so that the rates never open the circuit", b.WindowCalls, minimum), "raise window_calls or lower minimum_calls")
-	case b.WindowCalls > 0 && b.Window > 0:
-		c.warn("breaker.window", fmt.Sprintf("is %v, and breaker.window_calls counts calls in its place", b.Window), "drop one of the two")
 	}
 	c.count("breaker.minimum_calls", b.MinimumCalls)
 	if b.MinimumCalls > maxMinimumCalls && b.MinimumCalls <= maxPermits {

@@ -47,7 +47,10 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.text }
 
 // Is matches ErrRefused and the refusal's kind.
-func (r *Refusal) Is(target error) bool { return target == ErrRefused || target == r.kind }
+func (r *Refusal) Is(target error) bool {
+	// One that was not made by a guard has only By.
+	return target == ErrRefused || target == r.kind || r.kind == nil && r.By != nil && target == r.By
+}
 
 // RefusalOf returns the refusal in err's chain that the guard of the named dependency
 // made. The refusals of other guards, which a call met further down, are not looked at:
