@@ -18,8 +18,10 @@ var read = resilience.OperationPolicy{
 	Retry: &resilience.RetryPolicy{MaxAttempts: 2}, Stale: &resilience.StalePolicy{MaxAge: time.Hour},
 }
 
-func downloads(ctx context.Context, session *cassandra.Session, member string) (n int, err error) {
-	return n, session.Query("SELECT downloads FROM members WHERE id = ?", member).WithContext(ctx).Profile("read").Scan(&n)
+func downloads(ctx context.Context, session *cassandra.Session, member string) (int, error) {
+	var n int
+	err := session.Query("SELECT downloads FROM members WHERE id = ?", member).WithContext(ctx).Profile("read").Scan(&n)
+	return n, err
 }
 
 func plan(ctx context.Context, client *rest.Client, guard *resilience.Guard, last *resilience.LastGood[Plan], member string) (Plan, error) {
