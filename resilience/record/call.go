@@ -28,11 +28,11 @@ const (
 	Failed Cause = "failed"
 )
 
-// Call is one call, as a line tells it. It is a value.
+// Call is one call, as a line of a record states it. It is a value.
 type Call struct {
-	// Start is when the call began, from the record's beginning.
+	// Start is when the call began, counted from the record's beginning.
 	Start time.Duration
-	// Dependency and Operation name what was called.
+	// Dependency and Operation are the names of the guard and of its operation.
 	Dependency, Operation string
 	// Criticality is the call's class.
 	Criticality resilience.Criticality
@@ -43,8 +43,8 @@ type Call struct {
 	Cause Cause
 	// Took is the time from Start to the call's end.
 	Took time.Duration
-	// Patience is the time from Start to the deadline that the caller brought. Zero: it
-	// brought none, or the record does not tell.
+	// Patience is the time from Start to the caller's own deadline. Zero if it had none, or if
+	// the record does not state it.
 	Patience time.Duration
 	// Attempts holds all that were started, in order.
 	Attempts []Attempt
@@ -53,27 +53,27 @@ type Call struct {
 // Attempt is one attempt of a call.
 type Attempt struct {
 	Outcome resilience.Outcome
-	// Start is from the call's start.
+	// Start is counted from the start of the call.
 	Start time.Duration
-	// Took is the time that the dependency had.
+	// Took is the duration of the attempt.
 	Took time.Duration
-	// After is for how long the dependency asked not to be called again (Retry-After).
-	// Zero: it did not, or the record does not tell.
+	// After is for how long the dependency asked not to be called again (Retry-After). Zero
+	// if it did not, or if the record does not state it.
 	After time.Duration
-	// Hedge says that it was one.
+	// Hedge says that the attempt was a hedge.
 	Hedge bool
-	// Cut says that the dependency had no time to answer: the attempt ran out of its
-	// time, was cancelled, or still ran when the call ended (Outcome is then Ignored).
+	// Cut says that the attempt ended before the dependency answered: it timed out, was
+	// cancelled, or was still running when the call ended (Outcome is then Ignored).
 	Cut bool
 }
 
 // Record is a whole record. It is a value.
 type Record struct {
-	// Began is the time that starts count from.
+	// Began is the time from which starts are counted.
 	Began time.Time
 	// Calls are sorted by their start.
 	Calls []Call
-	// Dropped is how many calls the record says are missing from it.
+	// Dropped is the number of calls that are missing, according to the record.
 	Dropped int64
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Listen returns a listener that calls each with every call that has ended, on the
-// call's goroutine. now tells the time that starts count in, from began. Both functions
-// must be safe for concurrent use. It keeps nothing after a call has ended.
+// Listen returns a listener that calls each for every call that has ended, on the call's
+// goroutine. now returns the time since began. Both functions must be safe for concurrent
+// use. The listener keeps nothing about a call that has ended.
 func Listen(began time.Time, now func() time.Duration, each func(Call)) resilience.Listener {
 	return &listener{began: began, now: now, each: each}
 }
@@ -22,22 +22,22 @@ type listener struct {
 	each  func(Call)
 }
 
-// entry is a call that runs. It is the call's context too, so that it can be found.
+// entry is a running call. It is also the call's context, so that later events find it.
 type entry struct {
 	context.Context
 	of    *listener
 	start time.Duration
 	class resilience.Criticality
-	// patience is that of Call.
+	// patience is Call.Patience.
 	patience time.Duration
 
 	mu       sync.Mutex
 	over     bool
 	attempts []Attempt
-	room     [2]Attempt // for most calls enough
+	room     [2]Attempt // enough for most calls
 }
 
-// running is how long an attempt took that has not ended.
+// running marks an attempt that has not ended, in place of its duration.
 const running time.Duration = -1
 
 // entryKey finds a listener's entry in a context.
@@ -57,7 +57,7 @@ func (l *listener) Handle(ctx context.Context, e resilience.Event) context.Conte
 		c := &entry{Context: ctx, of: l, start: l.now(), class: e.Criticality}
 		c.attempts = c.room[:0]
 		if deadline, ok := ctx.Deadline(); ok {
-			c.patience = max(deadline.Sub(l.began)-c.start, time.Microsecond) // the least that a line can tell
+			c.patience = max(deadline.Sub(l.began)-c.start, time.Microsecond) // the shortest time that a line can state
 		}
 		return c
 	}
@@ -95,13 +95,13 @@ func (c *entry) end(e resilience.Event) {
 	}
 }
 
-// call is the whole call, now that it has ended.
+// call returns the call, which has ended.
 func (c *entry) call(e resilience.Event, now time.Duration) Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
 	for i := range c.attempts {
-		if a := &c.attempts[i]; a.Took == running { // it goes on, or its end was not told
+		if a := &c.attempts[i]; a.Took == running { // it still runs
 			a.Outcome, a.Cut, a.Took = resilience.Ignored, true, max(0, now-c.start-a.Start)
 		}
 	}

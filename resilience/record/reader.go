@@ -26,16 +26,16 @@ var ErrCut = fmt.Errorf("%w: the last line is cut off", ErrFormat)
 // maxLine bounds a line, so that a file that is no record does not fill memory.
 const maxLine = 1 << 20
 
-// Reader reads a record call by call. It is not safe for concurrent use and needs
-// no closing; its zero value is not of use.
+// Reader reads a record call by call. It is not safe for concurrent use and needs no
+// closing. The zero value is not usable.
 type Reader struct {
-	// Began is the time that starts count from.
+	// Began is the time from which starts are counted.
 	Began time.Time
-	// Dropped is how many calls are missing from the record, of what was read so far.
+	// Dropped is the number of missing calls, according to what was read so far.
 	Dropped int64
 	in      *bufio.Reader
 	line    int
-	// shift is from Began to the time that the part being read counts from.
+	// shift is the time from Began to the base time of the part that is being read.
 	shift time.Duration
 }
 
@@ -70,8 +70,8 @@ func (r *Reader) base(line string) (time.Time, error) {
 	return began, nil
 }
 
-// skipHole skips the zeros that a file begins with if it was emptied while its writer went
-// on at its old place.
+// skipHole skips zero bytes at the beginning. A file has them if it was truncated while its
+// writer continued at the old offset.
 func (r *Reader) skipHole() error {
 	for {
 		b, err := r.in.ReadByte()
@@ -120,8 +120,8 @@ func (r *Reader) Next() (Call, error) {
 	}
 }
 
-// since is a start, counted from the record's beginning. A part may begin before it: its
-// writer's clock was set back.
+// since returns a start, counted from the record's beginning. It is never negative, even if
+// the clock was set back before the part was begun.
 func (r *Reader) since(start time.Duration) (time.Duration, error) {
 	if r.shift > 0 && start > math.MaxInt64-r.shift {
 		return 0, fmt.Errorf("%w: line %d: start: it is more than 292 years after the record's beginning", ErrFormat, r.line)
@@ -133,8 +133,8 @@ func (r *Reader) drop(n int64) {
 	r.Dropped += min(n, math.MaxInt64-r.Dropped)
 }
 
-// ReadAll reads a record whole. With an error that matches ErrFormat, as that of a record
-// that was cut off does, what came before its place is returned too.
+// ReadAll reads a whole record. With an error that matches ErrFormat, which includes ErrCut,
+// it also returns the calls before that place.
 func ReadAll(in io.Reader) (Record, error) {
 	r, err := NewReader(in)
 	if err != nil {
@@ -158,9 +158,9 @@ func ReadAll(in io.Reader) (Record, error) {
 	}
 }
 
-// next returns a line without its end. Empty lines, and those that begin with #, are none.
-// A line that was cut off by a crash, and goes on with the header of the part that was
-// begun after it, is a dropped call and that header.
+// next returns the next line without its end. It skips empty lines and lines that begin with
+// "#". If a line was cut off by a crash and continues with the header of the next part, it
+// counts a dropped call and returns the header.
 func (r *Reader) next() (string, error) {
 	for {
 		line, err := r.read()
@@ -201,7 +201,7 @@ func (r *Reader) read() (string, error) {
 	}
 }
 
-// fields is how many a line has, without the patience that callers may have brought.
+// fields is the number of fields of a line, without the optional patience.
 const fields = 8
 
 func parse(line string) (c Call, err error) {

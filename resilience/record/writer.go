@@ -31,23 +31,24 @@ const (
 	gapRoom = 96
 )
 
-// Options says how a Writer writes.
+// Options configures a Writer.
 type Options struct {
-	// MaxBytes bounds what is written; later calls are dropped and counted. Zero:
-	// 256 MiB. Negative: an error.
+	// MaxBytes limits the record, in bytes. Later calls are dropped and counted. Default:
+	// 0, which means 256 MiB. A negative value is an error.
 	MaxBytes int64
-	// Buffer bounds the bytes in memory that wait to be written; while they are that
-	// many, calls are dropped and counted. Zero: 1 MiB. Negative: an error.
+	// Buffer limits the memory for calls that wait to be written, in bytes. Calls that do not
+	// fit are dropped and counted. Default: 0, which means 1 MiB. A negative value is an
+	// error.
 	Buffer int
 	_      struct{}
 }
 
 // Writer writes one line for each call that its guards make. Add it to guards with
-// resilience.WithListener. It is safe for concurrent use and never makes a call
-// wait for the underlying writer: a goroutine of its own writes, at the latest a
-// second after a call. A write that failed is tried again. What does not fit into the
-// buffer meanwhile is dropped, and the record says how many calls that were. Who made it closes it, which ends the
-// goroutine; calls that end later are dropped. The zero value is not of use.
+// resilience.WithListener. It is safe for concurrent use. It never makes a call wait for
+// the underlying writer: a goroutine writes, at most a second after the call. A failed write
+// is retried. Calls that do not fit into the buffer meanwhile are dropped, and the record
+// states how many. The caller that created it must close it, which ends the goroutine;
+// later calls are dropped. The zero value is not usable.
 type Writer struct {
 	resilience.Listener
 	out     io.Writer
@@ -58,7 +59,8 @@ type Writer struct {
 	done    chan struct{}
 	stop    sync.Once
 
-	// unwritten is what a failed write left, with its calls. The goroutine that writes has it.
+	// unwritten is the rest of a failed write, and unwrittenLines its number of calls. The
+	// writing goroutine owns both.
 	unwritten      []byte
 	unwrittenLines int64
 	head           []byte // the header's line
@@ -76,7 +78,7 @@ type Writer struct {
 	closed  bool
 }
 
-// NewWriter begins a record on w.
+// NewWriter begins a record on w, or a further part if w already has one.
 func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	switch {
 	case w == nil:
@@ -109,7 +111,7 @@ func (w *Writer) Handle(ctx context.Context, e resilience.Event) context.Context
 	return w.Listener.Handle(ctx, e)
 }
 
-// add keeps a call until it is written, or drops it.
+// add buffers a call, or drops it.
 func (w *Writer) add(c Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,15 +170,15 @@ func (w *Writer) run() {
 	}
 }
 
-// begin begins a chunk: with the header again, so that what follows can be read whatever
-// became of the file before it, and whoever else writes to it.
+// begin starts a chunk with the header, so that the chunk can be read whatever has happened
+// to the file before it, and even if other processes write to the same file.
 func (w *Writer) begin(buffer []byte) {
 	w.pending = append(buffer[:0], w.head...)
 	w.left -= int64(len(w.head))
 }
 
-// write passes on what a failed write left, then what is pending, whose buffer it swaps
-// for spare. While the first can't be written the second is kept, up to its bound.
+// write writes the rest of a failed write, and then what is pending. It returns the buffer to
+// use next. While the former fails, the latter stays in memory, within its limit.
 func (w *Writer) write(spare []byte) []byte {
 	if len(w.unwritten) > 0 && !w.pass() {
 		return spare
@@ -202,8 +204,8 @@ func (w *Writer) write(spare []byte) []byte {
 	return chunk
 }
 
-// pass writes what is unwritten, and reports whether it did. What is left of a failed
-// write is tried again with the next.
+// pass writes what is unwritten, and reports whether it succeeded. It keeps the rest of a
+// failed write for the next call.
 func (w *Writer) pass() bool {
 	n, err := w.out.Write(w.unwritten)
 	w.mu.Lock()
@@ -218,7 +220,7 @@ func (w *Writer) pass() bool {
 	return true
 }
 
-// giveUp counts what could not be written until the end.
+// giveUp counts the calls that could not be written before Close.
 func (w *Writer) giveUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -233,8 +235,8 @@ func (w *Writer) failure() error {
 	return w.err
 }
 
-// Flush passes on what is buffered and waits until that is written. Its error is that of
-// the write that failed, which is tried again with the next.
+// Flush writes what is buffered, and waits for it. It returns the error of a write that
+// failed; the rest of that write is retried later.
 func (w *Writer) Flush() error {
 	answer := make(chan error, 1)
 	select {

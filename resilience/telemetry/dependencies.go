@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// dependency is what is prepared for what belongs to a dependency, and to no operation.
+// dependency holds the prepared attributes of what belongs to a dependency as a whole.
 type dependency struct {
 	name    attribute.KeyValue
 	all     metric.MeasurementOption
@@ -27,13 +27,13 @@ func newDependency(name string) *dependency {
 	return d
 }
 
-// with is the attributes of a measurement.
+// with returns the attributes of a measurement.
 func (d *dependency) with(more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(append(more, d.name)...))
 }
 
-// dependencyTable tells at most max dependencies apart. Those beyond are one. It is safe
-// for concurrent use, and asked for what is rare.
+// dependencyTable distinguishes at most max dependencies; all further ones are one. It is
+// safe for concurrent use. It has a lock, because it is used for rare events only.
 type dependencyTable struct {
 	max int
 

@@ -14,9 +14,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// call is the span of one call that is recorded. Its attempts and events may come
-// from several goroutines, and some after the call has ended: a hedge's loser,
-// work that was detached, a refresh in the background.
+// call is the span of one recorded call. Its attempts and events may come from several
+// goroutines. Some come after the call has ended: from the loser of a hedge, from detached
+// work, from a background refresh.
 type call struct {
 	series *series
 	span   trace.Span
@@ -29,14 +29,14 @@ type call struct {
 	lastErr error
 }
 
-// attempt is the span of one attempt that is recorded.
+// attempt is the span of one recorded attempt.
 type attempt struct {
 	series *series
 	call   *call
 	span   trace.Span
 }
 
-// trace makes spans of one event, and returns the context that the call goes on with.
+// trace makes the spans for one event, and returns the context with which the call continues.
 func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) context.Context {
 	if e.Kind == resilience.CallStarted {
 		return t.startCall(ctx, s)
@@ -72,8 +72,8 @@ func (t *Telemetry) trace(ctx context.Context, s *series, e *resilience.Event) c
 	return nil
 }
 
-// traces reports whether the event matters for spans. A call that is not sampled costs
-// no more than this look.
+// traces reports whether the event matters for spans. A call that is not sampled costs only
+// this check.
 func (t *Telemetry) traces(ctx context.Context, e *resilience.Event) bool {
 	switch e.Kind {
 	case resilience.CallStarted, resilience.BreakerChanged:
@@ -94,14 +94,14 @@ func (t *Telemetry) traces(ctx context.Context, e *resilience.Event) bool {
 	return span.SpanContext().IsSampled()
 }
 
-// note is the one place that makes span events, which OpenTelemetry means to
-// replace by log records (OTEP 4430).
+// note adds a span event. It is the only place that does, because OpenTelemetry plans to
+// replace span events by log records (OTEP 4430).
 func note(span trace.Span, name string, attributes ...attribute.KeyValue) {
 	span.AddEvent(name, trace.WithAttributes(attributes...))
 }
 
-// startCall begins the span of a call. The tracer is asked without attributes: it
-// would copy them before it knows whether anybody wants them.
+// startCall starts the span of a call, without attributes: the tracer would copy them before
+// it has decided whether the span is sampled.
 func (t *Telemetry) startCall(ctx context.Context, s *series) context.Context {
 	ctx, span := t.tracer.Start(ctx, s.name)
 	if !span.IsRecording() {
@@ -128,14 +128,14 @@ func (c *call) end(e *resilience.Event) {
 	c.span.End()
 }
 
-// isAnswer reports whether an attempt ended with an answer that was merely unwelcome,
-// and not by its caller's deadline.
+// isAnswer reports whether an attempt ended with a response that was judged Ignored, such as
+// "not found", and not by its caller's deadline.
 func isAnswer(v resilience.Verdict, err error) bool {
 	return v.Outcome == resilience.Ignored && err != nil && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// fail marks a span as failed. An answer that is merely unwelcome ("not found")
-// and the caller's own cancellation are no errors.
+// fail marks a span as failed. Responses judged Ignored ("not found") and cancellations by
+// the caller are not errors.
 func fail(span trace.Span, e *resilience.Event, unwelcome bool) {
 	span.SetAttributes(errorType(e))
 	switch {
@@ -146,7 +146,7 @@ func fail(span trace.Span, e *resilience.Event, unwelcome bool) {
 	}
 }
 
-// maxDescription bounds a status, in bytes: a panic's has a stack.
+// maxDescription limits a status text, in bytes: that of a panic has a stack trace.
 const maxDescription = 500
 
 func shorten(text string) string {
@@ -198,7 +198,7 @@ func (t *Telemetry) endAttempt(a *attempt, e *resilience.Event) {
 	a.span.End()
 }
 
-// processed says whether the dependency carried out the attempt.
+// processed says whether the dependency has executed the attempt.
 func processed(e *resilience.Event) string {
 	switch {
 	case e.Err == nil:
@@ -209,8 +209,8 @@ func processed(e *resilience.Event) string {
 	return "unknown"
 }
 
-// startPause begins the span of a back-off, which ends with the next event of the
-// call: the pause may be cut short.
+// startPause starts the span of a back-off. It ends with the next event of the call, because
+// the pause may be cut short.
 func (t *Telemetry) startPause(ctx context.Context, c *call, e *resilience.Event) {
 	_, span := t.tracer.Start(ctx, c.series.backoffName, trace.WithAttributes(c.series.identity...),
 		trace.WithAttributes(PauseKey.Float64(e.Took.Seconds()), CauseKey.String(errorType(e).Value.AsString())))
@@ -219,7 +219,7 @@ func (t *Telemetry) startPause(ctx context.Context, c *call, e *resilience.Event
 	c.mu.Unlock()
 }
 
-// endPause ends the pause before what e tells. A wait has lasted by then.
+// endPause ends the pause at the time of an event. A wait began before its event.
 func (c *call) endPause(e *resilience.Event) {
 	c.mu.Lock()
 	pause := c.pause

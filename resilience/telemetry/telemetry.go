@@ -18,21 +18,23 @@ var ErrConfig = errors.New("telemetry: invalid configuration")
 
 // Config says where spans and metrics go. At least one provider is required.
 type Config struct {
-	// TracerProvider makes the spans. Nil: none are made.
+	// TracerProvider makes the spans. Default: nil, no spans.
 	TracerProvider trace.TracerProvider
-	// MeterProvider makes the metrics. Nil: none are made.
+	// MeterProvider makes the metrics. Default: nil, no metrics.
 	MeterProvider metric.MeterProvider
-	// Histograms makes the histograms in MeterProvider's place; all other metrics are
-	// still its. Package bound has some that cost next to nothing. Nil: MeterProvider's.
+	// Histograms makes the histograms in place of MeterProvider, which makes all other
+	// metrics. Package bound has histograms that cost very little. Default: nil,
+	// MeterProvider makes them.
 	Histograms Histograms
 	// AttemptKind is the kind of attempt spans. Default: internal, because the
 	// client below makes the client span. Use trace.SpanKindClient where nothing
 	// below an attempt makes one.
 	AttemptKind trace.SpanKind
-	// MaxOperations bounds the pairs of dependency and operation that are told
-	// apart in names and metrics, and the dependencies in what belongs to no operation
-	// (gauges, changes of breakers, updates of policies). Those beyond are counted as
-	// "_OTHER", their gauges summed. Default: 200.
+	// MaxOperations limits the number of distinct pairs of dependency and operation in span
+	// names and metrics. It also limits the number of distinct dependencies in metrics
+	// without an operation (gauges, breaker transitions, policy updates). Further ones are
+	// reported together as "_OTHER", with the sums of their gauges. Default: 0, which means
+	// 200.
 	MaxOperations int
 	_             struct{}
 }
@@ -59,18 +61,18 @@ func (c Config) check() error {
 	return nil
 }
 
-// Telemetry is a resilience.Listener that makes spans and metrics. One serves any
-// number of guards. It is safe for concurrent use. Who made it closes it, after
-// the guards. The zero value listens and makes nothing. It runs no code of users,
-// other than their providers.
+// Telemetry is a resilience.Listener that makes spans and metrics. One Telemetry serves any
+// number of guards. It is safe for concurrent use. The caller that created it must close
+// it, after the guards. The zero value makes nothing. It calls no user code except the
+// providers.
 type Telemetry struct {
 	tracer      trace.Tracer // nil: no spans
 	meters      *meters      // nil: no metrics
 	attemptKind trace.SpanKind
 	series      seriesTable
-	// dependencies are for what belongs to no operation.
+	// dependencies is for what belongs to no operation.
 	dependencies dependencyTable
-	// The addresses of callKey and attemptKey find what a context carries for us.
+	// The addresses of callKey and attemptKey are the keys of context values.
 	callKey, attemptKey byte
 
 	breakers sync.Map // dependency → *breakerTrace

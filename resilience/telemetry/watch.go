@@ -11,10 +11,10 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Watch adds a guard's snapshot to the gauges: state and window of its breaker,
-// permits, waiting calls, limit, budget. It costs nothing between two collections.
-// Two guards of one name can't be told apart in metrics: the second is refused.
-// Without a meter provider Watch does nothing.
+// Watch adds a guard to the gauges: state and window of its breaker, permits, waiting calls,
+// limit, budget. It costs nothing between two collections. Two guards with the same name
+// can't be distinguished in metrics, so the second is refused. Without a meter provider
+// Watch does nothing.
 func (t *Telemetry) Watch(g *resilience.Guard) error {
 	if t == nil || t.meters == nil {
 		return nil
@@ -31,7 +31,7 @@ func (t *Telemetry) Watch(g *resilience.Guard) error {
 	return nil
 }
 
-// Unwatch takes a guard out of the gauges.
+// Unwatch removes a guard from the gauges.
 func (t *Telemetry) Unwatch(g *resilience.Guard) {
 	if t == nil {
 		return
@@ -62,7 +62,7 @@ func (t *Telemetry) observe(_ context.Context, o metric.Observer) error {
 	return nil
 }
 
-// gauges are what one dependency shows, or all that are beyond the bound together.
+// gauges holds the values of one dependency, or the sums of all beyond the limit.
 type gauges struct {
 	resilience.Snapshot
 	states [states]int64

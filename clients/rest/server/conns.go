@@ -12,22 +12,21 @@ import (
 	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
-// conns knows the connections that the standard server's Shutdown does not handle:
-// those that have brought nothing yet, and those that handlers have taken over; and all
-// of them, to say goodbye.
-// Safe for concurrent use.
+// conns tracks the connections that the standard server's Shutdown does not handle: those
+// that have sent nothing yet, and those that handlers have hijacked. It also tracks all
+// connections, for their GOAWAY. It is safe for concurrent use.
 type conns struct {
 	mu     sync.Mutex
-	silent map[net.Conn]time.Time // since when
+	silent map[net.Conn]time.Time // and since when
 	over   map[*conn]struct{}
 	all    map[*conn]struct{}
 }
 
-// hook is for http.Server.ConnState; next is the user's own, or nil.
+// hook returns a function for http.Server.ConnState. next is the user's, or nil.
 func (c *conns) hook(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
 	return func(nc net.Conn, state http.ConnState) {
 		if own, ok := nc.(*unwrapped); ok {
-			nc = own.tls // what it was called with before
+			nc = own.tls // the connection of the earlier calls
 		}
 		c.changed(nc, state)
 		if next != nil {
@@ -59,7 +58,7 @@ func (c *conns) changed(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// talking reports whether every connection has brought something, or had so long to.
+// talking reports whether every connection has sent something, or has had d to do so.
 func (c *conns) talking(d time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,7 +71,7 @@ func (c *conns) talking(d time.Duration) bool {
 	return true
 }
 
-// closeSilent closes the connections that have brought nothing.
+// closeSilent closes the connections that have sent nothing.
 func (c *conns) closeSilent() {
 	c.mu.Lock()
 	var all []net.Conn
@@ -81,18 +80,18 @@ func (c *conns) closeSilent() {
 	}
 	c.mu.Unlock()
 	for _, nc := range all {
-		_ = nc.Close() // nobody was heard on it
+		_ = nc.Close() // nothing was received on it
 	}
 }
 
-// taken is the number of connections that handlers have taken over and not closed.
+// taken returns the number of hijacked connections that are open.
 func (c *conns) taken() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.over)
 }
 
-// closeTaken closes them.
+// closeTaken closes the hijacked connections.
 func (c *conns) closeTaken() error {
 	c.mu.Lock()
 	var all []*conn
@@ -107,17 +106,17 @@ func (c *conns) closeTaken() error {
 	return errors.Join(errs...)
 }
 
-// conn is a connection that tells when it is closed, and on which goodbye can be said.
+// conn is a connection that is tracked until it is closed, and on which a GOAWAY can be sent.
 type conn struct {
 	netconn.Conn
 	conns *conns
 
-	// Who reads has these.
-	prefaced int  // how much of the preface was seen
+	// The reading goroutine owns these.
+	prefaced int  // bytes of the preface that were received
 	other    bool // it is not HTTP/2
 	in       frames
 
-	// http2: it is. leaving: goodbye is to be said. answered: the caller knows.
+	// http2: it uses HTTP/2. leaving: a GOAWAY is due. answered: the caller has acknowledged it.
 	http2, leaving, answered atomic.Bool
 
 	writing sync.Mutex // while HTTP/2 is written
@@ -125,11 +124,11 @@ type conn struct {
 	said    time.Time // zero: not yet
 
 	streams       sync.Mutex
-	open          map[uint32]struct{} // streams that were begun and not answered
-	newest, asked uint32              // stream; that when isIdle was asked
+	open          map[uint32]struct{} // streams that have no complete response
+	newest, asked uint32              // the newest stream, now and at the last call of isIdle
 }
 
-// add returns a connection that is known until it is closed.
+// add returns a connection that is tracked until it is closed.
 func (c *conns) add(nc net.Conn) *conn {
 	own := &conn{Conn: netconn.Conn{Conn: nc}, conns: c}
 	c.mu.Lock()

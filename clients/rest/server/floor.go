@@ -8,26 +8,26 @@ import (
 const (
 	// floorWindow is how long a measurement counts, and up to twice as long.
 	floorWindow = 5 * time.Second
-	// floorCalls is the fewest measurements that say anything.
+	// floorCalls is the minimum number of measurements.
 	floorCalls = 20
-	// floorProbe is how often a request is let through all the same.
+	// floorProbe is the interval at which a request may run nevertheless.
 	floorProbe = 100 * time.Millisecond
 )
 
-// floor knows the least time in which an operation has lately succeeded: a request
-// with less left can't be done in time, and is better refused at once.
+// floor measures the shortest time in which an operation has recently succeeded. A request
+// with less time left can't be served in time, and is refused at once.
 //
-// It errs on the side of running: it knows nothing before it has seen enough, forgets
-// what is old, and lets a request through now and then, so that it notices at once
-// when the operation has become faster. Safe for concurrent use.
+// If in doubt, it lets requests run: it refuses nothing before it has enough measurements,
+// drops old ones, and lets a request run now and then, so that it notices when the operation
+// has become faster. It is safe for concurrent use.
 type floor struct {
 	mu        sync.Mutex
-	since     time.Time // when the newer half began
+	since     time.Time // when the newer half started
 	now, old  half
 	lastProbe time.Time
 }
 
-// half is what was seen in half of the window.
+// half holds the measurements of half of the window.
 type half struct {
 	least time.Duration
 	calls int
@@ -44,8 +44,8 @@ func (f *floor) saw(took time.Duration, now time.Time) {
 	f.now.calls++
 }
 
-// admits reports whether a request with so much time left may succeed. probe: it is
-// let through to find out.
+// admits reports whether a request with this much time left may run. probe: it may run only
+// to find out how fast the operation is now.
 func (f *floor) admits(left time.Duration, now time.Time) (ok, probe bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

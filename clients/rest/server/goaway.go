@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// HTTP/2 has a goodbye that loses nothing (RFC 9113, section 6.8): a GOAWAY that names
-// the highest stream there can be, so that the caller begins no more and loses none; a
-// PING, whose answer says that the caller has read it; the streams that run until then;
-// and only then a GOAWAY that names the last. The standard server begins with the
-// latter, and drops the streams that cross it. So the former is put between its frames.
+// HTTP/2 has a shutdown that loses no stream (RFC 9113, section 6.8). The server first sends
+// a GOAWAY with the highest possible stream id, after which the caller starts no more
+// streams, and a PING, whose acknowledgement says that the caller has read the GOAWAY. When
+// the running streams have ended, it sends a GOAWAY with the id of the last stream. The
+// standard server sends only the second one, and drops streams that cross it. So this file
+// inserts the first one between its frames.
 
-// preface is what a caller begins HTTP/2 with.
+// preface is what a caller sends first on an HTTP/2 connection.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // The types and flags of frames.
@@ -24,11 +25,11 @@ const (
 	frameReset   = 3
 	framePing    = 6
 	frameGoAway  = 7
-	flagEnd      = 1 // of data and headers
-	flagAck      = 1 // of a ping
+	flagEnd      = 1 // END_STREAM, of DATA and HEADERS
+	flagAck      = 1 // of PING
 )
 
-// farewell is the GOAWAY and the PING; pingData is what the answer brings back.
+// farewell is the first GOAWAY and the PING. pingData is the payload that comes back.
 var pingData, farewell = func() (ping, all []byte) {
 	ping = []byte("backstay")
 	frame := func(kind byte, payload []byte) {
@@ -40,8 +41,8 @@ var pingData, farewell = func() (ping, all []byte) {
 	return ping, all
 }()
 
-// frames follows a side of an HTTP/2 connection from frame to frame. Its zero value
-// stands before the first.
+// frames follows one direction of an HTTP/2 connection from frame to frame. The zero value
+// is positioned before the first frame.
 type frames struct {
 	head    [9]byte
 	have    int // of the head
@@ -51,14 +52,14 @@ type frames struct {
 	started bool
 }
 
-// between says whether one frame has ended and the next has not begun.
+// between reports whether the position is between two frames.
 func (f *frames) between() bool { return f.started && f.have == 0 }
 
 func (f *frames) kind() byte     { return f.head[3] }
 func (f *frames) flags() byte    { return f.head[4] }
 func (f *frames) stream() uint32 { return binary.BigEndian.Uint32(f.head[5:]) &^ (1 << 31) }
 
-// follow reads on. It calls seen at the end of each frame.
+// follow advances over p. It calls seen at the end of each frame.
 func (f *frames) follow(p []byte, seen func()) {
 	for len(p) > 0 || f.have == len(f.head) && f.left == 0 {
 		if f.have < len(f.head) {
@@ -82,8 +83,8 @@ func (f *frames) follow(p []byte, seen func()) {
 	}
 }
 
-// heard looks at what the caller sent: whether it speaks HTTP/2, and whether it has
-// answered the goodbye. Only who reads calls it.
+// heard observes what the caller sent: whether it uses HTTP/2, and whether it has
+// acknowledged the GOAWAY. Only the reading goroutine calls it.
 func (c *conn) heard(p []byte) {
 	if c.other {
 		return
@@ -101,7 +102,7 @@ func (c *conn) heard(p []byte) {
 	c.in.follow(p, c.sawIn)
 }
 
-// sawIn is called for each frame of the caller.
+// sawIn is called for each frame from the caller.
 func (c *conn) sawIn() {
 	switch f := &c.in; {
 	case f.kind() == framePing && f.flags()&flagAck != 0 && bytes.Equal(f.begin[:f.began], pingData):
@@ -122,7 +123,7 @@ func (c *conn) sawIn() {
 	}
 }
 
-// sawOut is called for each frame of ours.
+// sawOut is called for each frame from the server.
 func (c *conn) sawOut() {
 	switch f := &c.out; f.kind() {
 	case frameData, frameHeaders:
@@ -140,7 +141,7 @@ func (c *conn) ended(stream uint32) {
 	delete(c.open, stream)
 }
 
-// isQuiet says whether no stream is open.
+// isQuiet reports whether no stream is open.
 func (c *conn) isQuiet() bool {
 	c.streams.Lock()
 	defer c.streams.Unlock()
@@ -169,7 +170,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// isIdle says whether no stream is open, and none was begun since it was asked before.
+// isIdle reports whether no stream is open, and none was started since the last call.
 func (c *conn) isIdle() bool {
 	c.streams.Lock()
 	defer c.streams.Unlock()
@@ -178,15 +179,16 @@ func (c *conn) isIdle() bool {
 	return idle
 }
 
-// leave says goodbye to a caller that speaks HTTP/2, as soon as that can be. It reports whether the connection is at its end: the caller knows, or has not
-// answered for too long, and no stream is open.
+// leave sends the GOAWAY to a caller that uses HTTP/2, as soon as possible. It reports
+// whether the connection may be closed: no stream is open, and the caller has acknowledged
+// the GOAWAY or has had enough time to.
 func (c *conn) leave(now time.Time) bool {
 	if !c.http2.Load() {
 		return true
 	}
 	c.leaving.Store(true)
 	var said time.Time
-	if c.writing.TryLock() { // or who writes will say it
+	if c.writing.TryLock() { // otherwise the writing goroutine sends it
 		c.sayLocked()
 		said = c.said
 		c.writing.Unlock()
@@ -194,45 +196,45 @@ func (c *conn) leave(now time.Time) bool {
 	return (c.answered.Load() || !said.IsZero() && now.Sub(said) > reply) && c.isQuiet()
 }
 
-// sayLocked says goodbye if it is to be said and can be said now.
+// sayLocked sends the GOAWAY if it is due, and if no frame is being written.
 func (c *conn) sayLocked() {
 	if !c.said.IsZero() || !c.leaving.Load() || !c.out.between() {
 		return
 	}
 	c.said = time.Now()
-	// The standard server sets no deadline of writing on a connection of HTTP/2.
+	// The standard server sets no write deadline on an HTTP/2 connection.
 	_ = c.SetWriteDeadline(c.said.Add(sayTime))
 	if _, err := c.Conn.Write(farewell); err != nil {
-		_ = c.Close() // who does not even take this has gone
+		_ = c.Close() // a caller that does not even read this has gone
 		return
 	}
 	_ = c.SetWriteDeadline(time.Time{})
 }
 
-// sayTime is how long a caller may take to make room for a goodbye.
+// sayTime is how long writing a GOAWAY may block.
 const sayTime = 100 * time.Millisecond
 
-// leave says goodbye on all connections, and reports whether all are at their end.
+// leave sends the GOAWAY on all connections, and reports whether all may be closed.
 func (c *conns) leave() bool {
 	now := time.Now()
 	return c.each(func(own *conn) bool { return own.leave(now) })
 }
 
-// leaveIdle says goodbye on the connections that have been idle since it was called
-// before. A caller that begins a request while goodbye comes can begin it again
-// elsewhere; but Go's own client has closed its body by then, and fails if it can't get
-// the body again (net/http, Go 1.26: "cannot rewind body after connection loss").
+// leaveIdle sends the GOAWAY on the connections that have been idle since its last call. A
+// caller that starts a request just as the GOAWAY arrives can start it again elsewhere.
+// Go's own client has closed the request's body by then, and fails if it can't get the body
+// again (net/http, Go 1.26: "cannot rewind body after connection loss").
 func (c *conns) leaveIdle() {
 	now := time.Now()
 	c.each(func(own *conn) bool { return !own.http2.Load() || !own.isIdle() || own.leave(now) })
 }
 
-// haveLeft says whether callers on HTTP/2 have closed their connections.
+// haveLeft reports whether callers on HTTP/2 have closed their connections.
 func (c *conns) haveLeft() bool {
 	return c.each(func(own *conn) bool { return !own.http2.Load() })
 }
 
-// each calls f for all connections, and reports whether all said yes.
+// each calls f for all connections, and reports whether it returned true for all.
 func (c *conns) each(f func(*conn) bool) bool {
 	c.mu.Lock()
 	all := slices.Collect(maps.Keys(c.all))
