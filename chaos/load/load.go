@@ -80,7 +80,7 @@ type Sample struct {
 	Trace string `json:"trace,omitempty"`
 	// Kind is what was asked.
 	Kind string `json:"kind"`
-	// Outcome is what came of it, in one word.
+	// Outcome is the result, in one word.
 	Outcome string `json:"outcome"`
 	// Means is what the answer is worth to the client. Empty: not known.
 	Means Meaning `json:"means,omitempty"`
@@ -124,7 +124,7 @@ func (s Sample) Latency() time.Duration { return s.Done - s.Intended }
 // Lag is how late the generator was.
 func (s Sample) Lag() time.Duration { return s.Sent - s.Intended }
 
-// Send makes one request and says what came of it; Run fills in N and the times.
+// Send makes one request and describes the result; Run fills in N and the times.
 // It runs on its own goroutine. A panic in it ends the program, as it would
 // in any goroutine; Goexit counts as an outcome "ended".
 type Send func(ctx context.Context, n int) Sample

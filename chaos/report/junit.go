@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The elements and attributes stand in the order, and are all there, that the schema of
-// Ant's JUnit task asks for; Jenkins' schema allows them.
+// All elements and attributes that the schema of Ant's JUnit task requires are written, in
+// its order; Jenkins' schema allows them.
 type junitSuite struct {
 	XMLName    xml.Name        `xml:"testsuite"`
 	Name       string          `xml:"name,attr"`

@@ -34,7 +34,7 @@ type result struct {
 	problems    []string
 }
 
-// Play plays a scenario and returns what came of it. An error means that there is no
+// Play plays a scenario and returns its report. An error means that there is no
 // verdict: the scenario is wrong, the system did not start, or the context ended. If the
 // context ended after the load had begun, a report of what was seen until then stands
 // next to the error; its verdict is undecided. What was started has ended when Play returns.

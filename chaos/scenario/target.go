@@ -49,7 +49,7 @@ type Sharer interface {
 type System interface {
 	// Labels says how to read what the system answers.
 	Labels() Labels
-	// Send makes the nth request, waits for its answer, and says what came of it: ID,
+	// Send makes the nth request, waits for its answer, and describes the result: ID,
 	// Kind, Outcome, Means, Sources. It must not give up before the scenario's deadline
 	// and margin have passed. The caller finds out whether the answer was late.
 	Send(ctx context.Context, n int) load.Sample

@@ -49,7 +49,7 @@ func (a *API) answer(ctx context.Context, member string, status int, answer app.
 	return out, nil
 }
 
-// refuse notes what came of a request that failed.
+// refuse records the outcome of a request that failed.
 func (a *API) refuse(ctx context.Context, err error) error {
 	err = a.problem(ctx, err)
 	if p, ok := err.(*Problem); ok {

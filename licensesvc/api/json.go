@@ -48,7 +48,7 @@ type Key struct {
 	Wrapped   []byte `json:"wrapped"`
 }
 
-// Answer is what came of a command.
+// Answer is the result of a command.
 type Answer struct {
 	Outcome   string            `json:"outcome" enum:"done,promised,accepted" doc:"done: it is in the store. promised: granted for a short time, the store will have it. accepted: noted, the store will have it."`
 	License   License           `json:"license"`

@@ -18,7 +18,7 @@ var (
 	ErrNotFound = errors.New("app: not found")
 )
 
-// Outcome is what came of a command, in one word.
+// Outcome is the result of a command, in one word.
 type Outcome string
 
 // The outcomes of a command that was answered.
@@ -32,7 +32,7 @@ const (
 	Accepted Outcome = "accepted"
 )
 
-// Answer is what came of a command.
+// Answer is the result of a command.
 type Answer struct {
 	Outcome Outcome
 	// License is the license after the command, Status what it is now.

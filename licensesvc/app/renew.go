@@ -26,8 +26,8 @@ func (in RenewInput) check() error {
 
 // Renew extends a license, or says why not; errors are as those of Request. A
 // renewal prefers yes: if membership fails and no plan is remembered, the plan
-// that the license was granted under stands in; if the store fails, what is remembered of the
-// license does, and the renewal is accepted for the store to have later.
+// that the license was granted under is used; if the store fails, the remembered license is
+// used, and the renewal is accepted and stored later.
 func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
@@ -94,7 +94,7 @@ func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
 	return a, s.put(ctx, c, kept{Renew: &want})
 }
 
-// memberToRenew asks for the plan; what stands in last is the plan in the license.
+// memberToRenew asks for the plan; the last fallback is the plan in the license.
 func (s *Service) memberToRenew(ctx context.Context, l license.License, id string, now time.Time) (resilience.Result[upstream.Member], error) {
 	res, err := s.upstream.MemberToRenew(ctx, id)
 	if age := now.Sub(l.Since); err != nil && age <= upstream.StalePlanToRenew {

@@ -23,7 +23,7 @@ type View struct {
 }
 
 // Licenses returns a member's licenses, oldest first. When the store fails, what is
-// remembered stands in, and says so; nothing may be decided on it.
+// remembered is returned, and marked as such; nothing may be decided on it.
 func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err := checkID("member", member); err != nil {
 		return View{}, err

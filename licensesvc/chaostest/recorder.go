@@ -11,8 +11,8 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// recorder saw what dependencies answered, request by request, below every guard. It
-// is how an answer that claims live data is judged.
+// recorder records which dependencies answered, by request, below every guard. Answers
+// that claim live data are checked against it. It is safe for concurrent use.
 type recorder struct {
 	mu    sync.Mutex
 	seen  map[string]map[string]int
@@ -23,13 +23,14 @@ func newRecorder() *recorder {
 	return &recorder{seen: map[string]map[string]int{}, calls: map[string]uint64{}}
 }
 
-// called notes an attempt, and answered that it brought an answer.
+// called records an attempt.
 func (w *recorder) called(dependency string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls[dependency]++
 }
 
+// answered records that an attempt within the request got an answer.
 func (w *recorder) answered(ctx context.Context, dependency string) {
 	request := chaos.RequestOf(ctx)
 	w.mu.Lock()
@@ -56,7 +57,7 @@ func (w *recorder) attempts(dependency string) uint64 {
 	return w.calls[dependency]
 }
 
-// recordedTransport is a transport that the recorder sees.
+// recordedTransport is a transport whose requests the recorder sees.
 type recordedTransport struct {
 	*http.Transport
 	recorder   *recorder
@@ -72,7 +73,7 @@ func (t *recordedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// faultyStore is a store with the plan's faults before it, and the recorder behind them.
+// faultyStore is a store with the plan's faults before it; the recorder sees what passes them.
 type faultyStore struct {
 	eventstore.Store
 	recorder *recorder

@@ -149,7 +149,7 @@ func (s *System) deploy() {
 	s.keepOutcome(err)
 }
 
-// keepOutcome keeps what came of the newest deployment.
+// keepOutcome keeps the result of the newest deployment.
 func (s *System) keepOutcome(err error) {
 	select {
 	case <-s.deployed:

@@ -30,8 +30,8 @@ var files embed.FS
 type Dependency struct {
 	// Name is the guard's.
 	Name string
-	// StandIn says what stands in when the dependency fails, in a few words.
-	StandIn string
+	// Fallback says what is used when the dependency fails, in a few words.
+	Fallback string
 	// Snapshot reads the guard.
 	Snapshot func() resilience.Snapshot
 }
@@ -201,7 +201,7 @@ type state struct {
 
 type dependencyState struct {
 	resilience.Snapshot
-	StandIn string   `json:"stand_in"`
+	Fallback string   `json:"fallback"`
 	History []Moment `json:"history"`
 }
 
@@ -209,7 +209,7 @@ func (d *Dashboard) state(now time.Time) state {
 	s := state{Title: d.cfg.Title, Now: now, Outcomes: d.cfg.Outcomes, Sources: sources}
 	for _, dep := range d.cfg.Dependencies {
 		s.Dependencies = append(s.Dependencies, dependencyState{
-			Snapshot: dep.Snapshot(), StandIn: dep.StandIn, History: d.cfg.Recorder.History(dep.Name, now, history),
+			Snapshot: dep.Snapshot(), Fallback: dep.Fallback, History: d.cfg.Recorder.History(dep.Name, now, history),
 		})
 	}
 	changes, _ := d.cfg.Recorder.Changes()

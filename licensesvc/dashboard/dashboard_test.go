@@ -76,7 +76,7 @@ func guarded(t *testing.T) dashboard.Config {
 			t.Error(err)
 		}
 	})
-	return dashboard.Config{Recorder: r, Dependencies: []dashboard.Dependency{{Name: "catalog", StandIn: "the last known terms", Snapshot: g.Snapshot}}}
+	return dashboard.Config{Recorder: r, Dependencies: []dashboard.Dependency{{Name: "catalog", Fallback: "the last known terms", Snapshot: g.Snapshot}}}
 }
 
 func TestEventsTellTheState(t *testing.T) {
@@ -103,7 +103,7 @@ func TestEventsTellTheState(t *testing.T) {
 		Dependencies []struct {
 			Dependency string
 			Breaker    string
-			StandIn    string `json:"stand_in"`
+			Fallback    string `json:"fallback"`
 			History    []dashboard.Moment
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// standIns says what is answered in place of a dependency, by the name of its guard. What
-// the store's other guards ask for is only shown.
-var standIns = map[string]string{
+// fallbacks says what is used when a dependency fails, by the name of its guard. The other
+// guards of the store are for data that is only shown.
+var fallbacks = map[string]string{
 	app.EventStore:      "new licenses are promised, reads show what is remembered",
 	upstream.Membership: "the last known plan: 15 min for new licenses, 30 days for renewals",
 	upstream.Catalog:    "the last known terms for a day, then the studio's strictest",
@@ -31,11 +31,11 @@ func Outcomes() []dashboard.Value {
 func (in *Instance) page() (*dashboard.Dashboard, error) {
 	var dependencies []dashboard.Dependency
 	for _, g := range in.Guards() {
-		standIn, ok := standIns[g.Name()]
+		fallback, ok := fallbacks[g.Name()]
 		if !ok {
-			standIn = "reads show what is remembered"
+			fallback = "reads show what is remembered"
 		}
-		dependencies = append(dependencies, dashboard.Dependency{Name: g.Name(), StandIn: standIn, Snapshot: g.Snapshot})
+		dependencies = append(dependencies, dashboard.Dependency{Name: g.Name(), Fallback: fallback, Snapshot: g.Snapshot})
 	}
 	return dashboard.New(dashboard.Config{
 		Dependencies: dependencies, Recorder: in.recorder, Outcomes: Outcomes(), Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults,

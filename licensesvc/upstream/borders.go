@@ -10,11 +10,11 @@ import (
 )
 
 // ErrAnswer: a dependency answered, and the answer can't be right. It counts as a failure of the
-// call, so that remembered data stands in and the answer is never remembered itself.
+// call, so remembered data is used instead, and the answer itself is never remembered.
 var ErrAnswer = errors.New("upstream: the answer can't be right")
 
 // errAbsent: the dependency says that there is no such member or title. That is an answer: it is
-// no failure, nothing stands in for it, and it is not remembered.
+// no failure, no fallback replaces it, and it is not remembered.
 var errAbsent = errors.New("upstream: absent")
 
 // The bounds of what a catalog can say.
@@ -27,7 +27,7 @@ const (
 // judged gives a call's error the verdict that it has for this service. Statuses that a
 // well-behaved dependency never answers (redirects, 401, 403 and other refusals) mean that the
 // request did not reach it, or that it is set up wrongly: a failure, for which remembered data
-// stands in.
+// is the fallback.
 func judged(err error) error {
 	var status *rest.StatusError
 	switch {

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoKey: the key service did not answer, or refused. There is no license
-// without a key, and nothing stands in for one.
+// without a key, and no fallback for one.
 var ErrNoKey = errors.New("upstream: no key")
 
 // remembered is how many members and titles are remembered for when their service
@@ -127,7 +127,7 @@ func (c *Clients) member(ctx context.Context, op *resilience.Operation, id strin
 		return m, checkMember(m, id)
 	}, c.members.For(id))
 	if errors.Is(err, errAbsent) {
-		// Whoever left must not come back as remembered.
+		// A member who left must not be served from remembered data later.
 		c.members.Forget(id)
 		res.Value, err = Member{ID: id, Status: StatusUnknown}, nil
 	}
@@ -144,7 +144,7 @@ func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title
 			return t, judged(err)
 		}
 		return t, checkTitle(t, id)
-	}, c.titles.For(id), resilience.FallbackValue(standIn(id)))
+	}, c.titles.For(id), resilience.FallbackValue(fallback(id)))
 	if errors.Is(err, errAbsent) {
 		c.titles.Forget(id)
 		res.Value, err = Title{ID: id, Studio: StudioOf(id), Unknown: true}, nil

@@ -33,7 +33,7 @@ const (
 )
 
 // MembershipPolicy is the policy of the membership service. Both operations read
-// the same; they differ in how old a plan may be that stands in.
+// the same; they differ in how old a remembered plan may be.
 func MembershipPolicy() resilience.Policy {
 	plan := func(stale time.Duration) resilience.OperationPolicy {
 		return resilience.OperationPolicy{
@@ -75,7 +75,7 @@ func CatalogPolicy() resilience.Policy {
 }
 
 // KeyServicePolicy is the policy of the key service. Its answer repeats, so a slow
-// call is hedged; nothing stands in.
+// call is hedged. There is no fallback.
 func KeyServicePolicy() resilience.Policy {
 	key := resilience.OperationPolicy{
 		Timeout:        600 * time.Millisecond,

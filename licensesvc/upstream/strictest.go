@@ -2,7 +2,7 @@ package upstream
 
 import "strings"
 
-// StrictestVersion is the version of terms that stand in for a studio's own.
+// StrictestVersion is the version of the terms that are the fallback for those of a studio.
 const StrictestVersion = "strictest-default"
 
 // Strictest returns the terms that hold for a studio's titles while the catalog
@@ -35,8 +35,8 @@ func StudioOf(title string) string {
 	return studio
 }
 
-// standIn is the title as far as it is known without the catalog.
-func standIn(title string) Title {
+// fallback is the title as far as it is known without the catalog.
+func fallback(title string) Title {
 	studio := StudioOf(title)
 	return Title{ID: title, Studio: studio, Name: title, Offline: true, Terms: Strictest(studio)}
 }

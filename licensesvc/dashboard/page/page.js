@@ -63,7 +63,7 @@ function dependency(d, s, now) {
   const sources = Object.keys(Object.assign({}, ...d.history.map(m => m.sources || {})));
   return el('div', { class: 'dep', id: 'dep-' + d.dependency.replace(/\W/g, '-') },
     el('h3', {}, d.dependency, el('span', { class: 'pill', 'data-state': d.breaker }, d.breaker)),
-    el('p', { class: 'note' }, d.stand_in),
+    el('p', { class: 'note' }, d.fallback),
     svg, strip,
     el('p', { class: 'legend' }, ...sources.flatMap(x => [el('span', { class: 'key ' + tone(x) }), x]), sum(d.history, 'failed') ? ' , some failed' : ''),
     el('div', { class: 'gauge' }, 'permits', el('span', { class: 'bar' }, fill), el('b', {}, `${d.in_flight} of ${d.limit}`), `${d.waiting} waiting`),

@@ -311,7 +311,7 @@ func (s *Store) fence(ctx context.Context, stream, commit string, bucket int) er
 	}
 }
 
-// pause is between two tries. Rivals wait for different times, and so part.
+// pause waits between two tries, for a random time, so that rivals do not meet again.
 func pause(ctx context.Context) {
 	t := time.NewTimer(time.Duration(5+mathrand.IntN(45)) * time.Millisecond)
 	defer t.Stop()

@@ -17,7 +17,7 @@ const (
 	ProfileSchema = "schema"
 	// ProfileAppend is for conditional writes.
 	ProfileAppend = "append"
-	// ProfileWrite is for intents, marks and snapshots, which bear repetition.
+	// ProfileWrite is for intents, marks and snapshots, which can be repeated.
 	ProfileWrite = "write"
 	// ProfileRead sees every acknowledged append, ProfileSettle what is under way too.
 	ProfileRead   = "read"
