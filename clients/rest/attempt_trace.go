@@ -106,7 +106,7 @@ const (
 func (a *attempt) wasOnNewConn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.conns.Load() <= maxRefused && a.silence.conn != nil && a.silence.conn.shared.Load() && a.silence.at.Sub(a.silence.conn.made) < newConn
+	return a.conns.Load() <= maxRefused && a.silence.conn != nil && a.silence.conn.shared.Load() && a.silence.conn.wasNew(a.silence.at)
 }
 
 // gotAnother is called when a request that was written gets another connection: net/http

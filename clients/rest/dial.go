@@ -59,7 +59,12 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	addresses = inTurn(addresses)
+	return d.race(ctx, network, port, inTurn(addresses))
+}
+
+// race tries addresses one after the other, the next where one has failed or has not
+// answered for a while. The caller ends the context once it has a connection.
+func (d *dialer) race(ctx context.Context, network, port string, addresses []netip.Addr) (net.Conn, error) {
 	wait := stagger
 	if until, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(until)/time.Duration(len(addresses)+1))
@@ -79,16 +84,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 			begun++
 			running++
 			next.Reset(wait)
-			go func() {
-				conn, err := d.one(ctx, network, to)
-				select {
-				case results <- dialed{conn, err}:
-				case <-over:
-					if err == nil {
-						_ = conn.Close() // nothing was sent on it
-					}
-				}
-			}()
+			go d.try(ctx, network, to, results, over)
 		case r := <-results:
 			if r.err == nil {
 				return r.conn, nil
@@ -96,10 +92,23 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 			if first == nil {
 				first = r.err
 			}
-			if running--; running == 0 && begun == len(addresses) {
+			running--
+			if running == 0 && begun == len(addresses) {
 				return nil, first
 			}
 			next.Reset(0)
+		}
+	}
+}
+
+// try connects to an address. A connection that comes when all is over is closed.
+func (d *dialer) try(ctx context.Context, network, to string, results chan<- dialed, over <-chan struct{}) {
+	conn, err := d.one(ctx, network, to)
+	select {
+	case results <- dialed{conn, err}:
+	case <-over:
+		if err == nil {
+			_ = conn.Close() // nothing was sent on it
 		}
 	}
 }

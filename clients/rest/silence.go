@@ -32,10 +32,18 @@ type countedConn struct {
 	// users is how many attempts use it; shared: there were several at a time.
 	users  atomic.Int32
 	shared atomic.Bool
+	// firstUse is when the first attempt got it, as an offset from epoch.
+	firstUse atomic.Int64
+}
+
+// wasNew reports whether the connection was new at a time.
+func (c *countedConn) wasNew(at time.Time) bool {
+	return at.Sub(epoch)-time.Duration(c.firstUse.Load()) < newConn
 }
 
 // join and leave count an attempt as a user.
 func (c *countedConn) join() {
+	c.firstUse.CompareAndSwap(0, max(1, int64(time.Since(epoch))))
 	if c.users.Add(1) > 1 {
 		c.shared.Store(true)
 	}
