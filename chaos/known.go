@@ -61,7 +61,7 @@ func (p Plan) CheckNames(known Known) error {
 }
 
 // unreachable says why a rule can't act at any place of the dependencies that it means;
-// empty if it can, or if there is no such dependency, which is told by its name.
+// empty if it can, or if there is no such dependency, which the check of names reports.
 func (k Known) unreachable(r Rule) string {
 	places := r.Places()
 	if k.Places == nil || len(places) == 0 {
@@ -102,7 +102,7 @@ func (k Known) unreachable(r Rule) string {
 	return fmt.Sprintf("this %s happens at %s, and %s can be harmed at %s only", r.What.Kind, strings.Join(places, ", "), who, strings.Join(slices.Compact(have), ", "))
 }
 
-// thereAre tells somebody who wrote a name that isn't there which ones are.
+// thereAre lists the names that exist, after one that does not.
 func thereAre(word string, names []string) string {
 	guess := suggestion(word, names)
 	switch {

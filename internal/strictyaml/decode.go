@@ -1,20 +1,15 @@
 package strictyaml
 
 import (
-	"encoding"
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/backstay-go/backstay/internal/suggest"
 )
-
-var durationType = reflect.TypeFor[time.Duration]()
 
 // Decode reads the whole document into the struct that into points to. What can't be read keeps
 // its value, and is a problem.
@@ -24,7 +19,7 @@ func (d *Document) Decode(into any) {
 	}
 }
 
-// Keys are the names of the fields at the top. What is no mapping has none.
+// Keys are the names of the fields at the top. A text that is not a mapping has none.
 func (d *Document) Keys() (keys []string) {
 	if d.root == nil || d.root.Kind != yaml.MappingNode {
 		return nil
@@ -262,192 +257,8 @@ func (d *Document) mapping(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-var unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
-
-// scalar reads a single value.
-func (d *Document) scalar(n *yaml.Node, v reflect.Value, path string, where place) {
-	if n.Kind != yaml.ScalarNode {
-		d.wrong(where, path, "is "+shown(n), d.wanted(v.Type(), ""))
-		return
-	}
-	tag := n.ShortTag()
-	isText := tag == "!!str" && n.Style != 0 // in quotes, a block, or with a tag
-	switch numeric := isNumeric(v); {
-	case !strings.HasPrefix(tag, "!!"):
-		d.wrong(where, path, "has the tag "+tag, "leave the tag out")
-	case numeric && isText:
-		d.wrong(where, path, "is the text "+short(n.Value), d.wanted(v.Type(), n.Value))
-	case v.Kind() == reflect.String && d.format.Values[v.Type()] == nil && (tag == "!!int" || tag == "!!float" || tag == "!!bool"):
-		d.wrong(where, path, "is "+n.Value+", which is no text", `put it in quotes: "`+n.Value+`"`)
-	case !d.set(v, n.Value):
-		d.wrong(where, path, "is "+short(n.Value), d.wanted(v.Type(), n.Value))
-	}
-}
-
-func isNumeric(v reflect.Value) bool {
-	if v.Type() == durationType || v.CanAddr() && v.Addr().Type().Implements(unmarshalerType) {
-		return false
-	}
-	return v.Kind() == reflect.Bool || v.CanInt() || v.CanUint() || v.CanFloat()
-}
-
-// set reads a single value from text, and reports whether it could.
-func (d *Document) set(v reflect.Value, text string) bool {
-	if v.CanAddr() {
-		if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
-			return u.UnmarshalText([]byte(text)) == nil
-		}
-	}
-	if values := d.format.Values[v.Type()]; values != nil && !slices.Contains(values, text) {
-		return false
-	}
-	switch {
-	case v.Type() == durationType:
-		dur, err := time.ParseDuration(text)
-		v.SetInt(int64(dur))
-		return err == nil
-	case v.Kind() == reflect.Bool:
-		v.SetBool(text == "true")
-		return text == "true" || text == "false"
-	case v.Kind() == reflect.String:
-		v.SetString(text)
-		return true
-	case v.CanFloat():
-		f, ok := number(text)
-		v.SetFloat(f)
-		return ok
-	case v.CanUint():
-		n, err := strconv.ParseUint(whole(text), 10, v.Type().Bits())
-		v.SetUint(n)
-		return err == nil
-	case v.CanInt():
-		n, err := strconv.ParseInt(whole(text), 10, v.Type().Bits())
-		v.SetInt(n)
-		return err == nil
-	}
-	return false
-}
-
-// number reads a decimal number: no hexadecimal, no infinity.
-func number(text string) (float64, bool) {
-	f, err := strconv.ParseFloat(text, 64)
-	return f, err == nil && !strings.ContainsAny(text, "xXpPnNiI_")
-}
-
-// whole writes out a whole number that is written with an exponent, such as 1e3.
-func whole(text string) string {
-	if f, ok := number(text); ok && strings.ContainsAny(text, "eE") && f == float64(int64(f)) && f < 1<<53 && f > -1<<53 {
-		return strconv.FormatInt(int64(f), 10)
-	}
-	return text
-}
-
-// wanted says what a single value looks like, and which is likely meant by a text.
-func (d *Document) wanted(t reflect.Type, text string) string {
-	if values := d.format.Values[t]; values != nil {
-		if near := suggest.Nearest(text, slices.Values(values)); near != "" {
-			return `did you mean "` + near + `"?`
-		}
-		return "give one of " + strings.Join(values, ", ")
-	}
-	switch k := t.Kind(); {
-	case t == durationType:
-		if _, ok := number(text); ok {
-			return fmt.Sprintf("a duration needs its unit, such as %sms or %ss", text, text)
-		}
-		return "give a duration with its unit, such as 250ms or 1m30s"
-	case k == reflect.Bool:
-		return "give true or false"
-	case k >= reflect.Int && k <= reflect.Int64:
-		return "give a whole number"
-	case k >= reflect.Uint && k <= reflect.Uint64:
-		return "give a whole number, 0 or more"
-	case k == reflect.Float64 || k == reflect.Float32:
-		return "give a number"
-	}
-	return "give a text"
-}
-
-// shown says what a node is, for people.
-func shown(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "a reference"
-	}
-	if n.ShortTag() == "!!null" {
-		return "empty"
-	}
-	return short(n.Value)
-}
-
-// short quotes a text, but not all of a long one.
-func short(text string) string {
-	if r := []rune(text); len(r) > 40 {
-		text = string(r[:40]) + "..."
-	}
-	return strconv.Quote(text)
-}
-
-// Join is the path of a field below another path.
-func Join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
-// writtenZero replaces a zero that was written by what the field's zero tag says it means. In Go
-// such a field is at its default while it is zero.
-func (d *Document) writtenZero(v reflect.Value, f Field) {
-	if f.Zero != "" && v.IsZero() {
-		d.set(v, f.Zero)
-	}
-}
-
-// A Field is a field of a struct as files name it.
-type Field struct {
-	Name  string
-	Index []int
-	Doc   string // the doc tag: what the field is, for editors
-	Type  reflect.Type
-	Zero  string // the zero tag: what a written zero stands for; empty: zero
-}
-
-// FieldsOf lists the fields of a struct that have a yaml tag, with those of structs that it
-// inlines.
-func FieldsOf(t reflect.Type) []Field {
-	var fields []Field
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, how, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		switch {
-		case name == "-":
-		case name != "":
-			fields = append(fields, Field{name, f.Index, f.Tag.Get("doc"), f.Type, f.Tag.Get("zero")})
-		case how == "inline":
-			for _, inner := range FieldsOf(f.Type) {
-				inner.Index = append(slices.Clone(f.Index), inner.Index...)
-				fields = append(fields, inner)
-			}
-		}
-	}
-	return fields
-}
-
-func names(fields []Field) []string {
-	var list []string
-	for _, f := range fields {
-		list = append(list, f.Name)
-	}
-	return list
-}
-
-// Keys are the names of the fields at the top of a text, by which kinds of files are told apart.
-// What can't be read has none; Parse says why.
+// Keys are the names of the fields at the top of a text, which show what kind of file it is.
+// A text that can't be read has none; Parse says why.
 func Keys(text []byte) []string { return Format{}.Parse("", text).Keys() }
 
 // Written reports whether a field stands in the file, or was set by a variable.

@@ -18,6 +18,8 @@
 //     that name before it.
 //   - A text is UTF-8; a byte order mark and a %YAML directive are accepted.
 //   - Time and memory are linear in the length of the text, which is bounded, whatever it holds.
+//   - A written zero is what the field's zero tag says, if it has one: in Go, a zero there is a field
+//     that was left out.
 //   - No text makes it panic.
 //   - A problem that only follows from another one is not reported: a misspelt field is not
 //     missing too.

@@ -24,7 +24,7 @@ type target struct {
 // upper case; what is neither letter nor digit is an underscore. Each variable of the prefix that
 // names no field, or two, or whose value does not fit, is a problem: a kill switch with a typing
 // error must not be silent. The variables that Kubernetes makes for a Service of that name are
-// left alone, and so is PREFIX_FILE, by which programs are usually told where the file is.
+// left alone, and so is PREFIX_FILE, which usually says where the file is.
 func (d *Document) Override(prefix, key string, below any, environ []string) {
 	values := map[string]string{}
 	for _, line := range environ {

@@ -90,7 +90,6 @@ func (s *Section[T]) read(d *strictyaml.Document, environ []string) values {
 	d.Override(s.Prefix, s.Key, &byName, environ)
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		v := byName[name]
-		none(d, s.Key+"."+name, reflect.ValueOf(&v).Elem())
 		if s.Check != nil {
 			d.Check(problems(s.Key+"."+name, s.Check(name, &v))...)
 		}

@@ -186,7 +186,8 @@ func missing(now, next Policies) (found []Problem) {
 	return found
 }
 
-// applyPending puts what is pending in force, unless somebody else is at it, who then does.
+// applyPending puts the pending content in force. If another call is already at work, that one does
+// it before it returns.
 func (s *Set) applyPending() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
