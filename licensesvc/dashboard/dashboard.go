@@ -202,7 +202,7 @@ type state struct {
 type dependencyState struct {
 	resilience.Snapshot
 	Fallback string   `json:"fallback"`
-	History []Moment `json:"history"`
+	History  []Moment `json:"history"`
 }
 
 func (d *Dashboard) state(now time.Time) state {

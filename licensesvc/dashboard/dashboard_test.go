@@ -103,7 +103,7 @@ func TestEventsTellTheState(t *testing.T) {
 		Dependencies []struct {
 			Dependency string
 			Breaker    string
-			Fallback    string `json:"fallback"`
+			Fallback   string `json:"fallback"`
 			History    []dashboard.Moment
 		}
 	}
