@@ -255,7 +255,9 @@ type StalePolicy struct {
 	// source Cache. Zero: every call is made.
 	FreshFor time.Duration `json:"fresh_for,omitempty" yaml:"fresh_for,omitempty"`
 	// RefreshAhead starts a call in the background once a fresh value is older than
-	// this. Zero: never. Must be below FreshFor.
+	// this, or up to a tenth later, so that values of one age are not refreshed at once;
+	// after a failure with a growing pause. Zero: never, and FreshFor is up to a tenth
+	// shorter. Must be below FreshFor.
 	RefreshAhead time.Duration `json:"refresh_ahead,omitempty" yaml:"refresh_ahead,omitempty"`
 	_            struct{}
 }

@@ -443,10 +443,10 @@ func TestShutdownHasABound(t *testing.T) {
 		}
 
 		g = mustNew(t, p)
-		closed := false
-		refresh(func(context.Context) (int, error) { closed = g.Close() == nil; return 1, nil })
+		var closed atomic.Bool
+		refresh(func(context.Context) (int, error) { closed.Store(g.Close() == nil); return 1, nil })
 		time.Sleep(time.Minute)
-		if !closed {
+		if !closed.Load() {
 			t.Error("Close from within a refresh does not return")
 		}
 		h := mustNew(t, policy(), resilience.WithListener(listen(func(context.Context, resilience.Event) context.Context {

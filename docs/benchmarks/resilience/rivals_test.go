@@ -255,3 +255,44 @@ func through(g *ours.Guard) func(context.Context) error {
 	stand := ours.FallbackValue(0)
 	return func(ctx context.Context) error { _, err := ours.Do(ctx, g, work, stand); return err }
 }
+
+// selects is a call that looks whether its context is done, as one that waits for the
+// network does.
+func selects(ctx context.Context) (int, error) {
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	default:
+		return 1, nil
+	}
+}
+
+var selecting = []contender{
+	{"context.WithTimeout", func(testing.TB) func(context.Context) error {
+		return func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			_, err := selects(ctx)
+			cancel()
+			return err
+		}
+	}, unbounded},
+	{"Backstay", func(tb testing.TB) func(context.Context) error {
+		g := guardWith(tb, nil)
+		return func(ctx context.Context) error { _, err := ours.Do(ctx, g, selects); return err }
+	}, unbounded},
+}
+
+var hedging = []contender{
+	{"context.WithTimeout and a goroutine", func(testing.TB) func(context.Context) error {
+		return func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { _, err := work(ctx); done <- err }()
+			return <-done
+		}
+	}, unbounded},
+	{"Backstay", func(tb testing.TB) func(context.Context) error {
+		return through(guardWith(tb, func(p *ours.Policy) { p.Default.Hedge = &ours.HedgePolicy{Delay: 50 * time.Millisecond} }))
+	}, 4},
+}
