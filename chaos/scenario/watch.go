@@ -84,8 +84,8 @@ func (w *watch) share(name, state string, in span) float64 {
 	return float64(n) / float64(max(1, to-from))
 }
 
-// first is when a state other than the first one was first seen from a time on; -1:
-// never.
+// changed is when, within the span, a state was first seen that is not the one that the
+// dependency began with. It is -1 if there was none.
 func (w *watch) changed(name string, in span) time.Duration {
 	seen := w.seen[name]
 	from := min(w.index(in.from), len(seen))

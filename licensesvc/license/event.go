@@ -2,9 +2,9 @@ package license
 
 import "time"
 
-// Event is something that happened to a license, for ever. The types below are all
-// there are; their JSON form is stored, so a change of one is a new schema version
-// with an upcaster.
+// Event is something that happened to a license. The types below are all its
+// implementations. Their JSON form is stored for ever, so a change of one of them needs a
+// new schema version and an upcaster.
 type Event interface {
 	// Kind is the event's type in the store.
 	Kind() string
@@ -26,7 +26,7 @@ const (
 	KindRevoked    = "license.revoked"
 )
 
-// Granted: the member has a license.
+// Granted says that the member has a license.
 type Granted struct {
 	License string    `json:"license"`
 	Device  string    `json:"device"`
@@ -43,28 +43,28 @@ type Granted struct {
 	Basis           []Basis `json:"decided_on,omitempty"`
 }
 
-// Promised: a license was granted provisionally, until Expires.
+// Promised says that a license was granted provisionally, until Expires.
 type Promised struct {
 	Granted
 	// Over names the limits that it went over, as the reconciliation found.
 	Over []string `json:"over,omitempty"`
 }
 
-// Confirmed: a provisional license is a full one.
+// Confirmed says that a provisional license has become a full one.
 type Confirmed struct {
 	License string    `json:"license"`
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires"`
 }
 
-// Downloaded: the device has the file.
+// Downloaded says that the device has the file.
 type Downloaded struct {
 	License  string    `json:"license"`
 	Report   string    `json:"report"`
 	Occurred time.Time `json:"occurred"`
 }
 
-// Renewed: the license lasts longer.
+// Renewed says that the license lasts longer.
 type Renewed struct {
 	License string    `json:"license"`
 	Request string    `json:"request"`
@@ -75,7 +75,7 @@ type Renewed struct {
 	Basis   []Basis   `json:"decided_on,omitempty"`
 }
 
-// Played: a play began.
+// Played says that a play began.
 type Played struct {
 	License  string    `json:"license"`
 	Report   string    `json:"report"`
@@ -84,13 +84,13 @@ type Played struct {
 	Over []string `json:"over,omitempty"`
 }
 
-// Released: the member gave the license back.
+// Released says that the member gave the license back.
 type Released struct {
 	License  string    `json:"license"`
 	Occurred time.Time `json:"occurred"`
 }
 
-// Revoked: the license was ended.
+// Revoked says that the license was ended against the member's wish.
 type Revoked struct {
 	License string    `json:"license"`
 	At      time.Time `json:"at"`
