@@ -10,7 +10,9 @@
 //
 // It may import the standard library and chaos.
 //
-// It promises: without open faults a request passes as it is; a wait or a hang ends
-// with the request's context and with the fault's window; a reset is a real one; of
-// the faults that do more than wait the first wins; no parameter of a rule is ignored.
+// It promises: without open faults a request passes unchanged; a wait or a hang ends with
+// the request's context and with its rule, and a rule that has ended does nothing to what
+// is still to come; a reset is a real one; of the faults that do more than wait the first
+// one wins; no parameter of a rule is ignored; connections can be upgraded (WebSockets)
+// under every rule that lets the handler answer, and are left alone from then on.
 package httpfault

@@ -88,7 +88,7 @@ func has[T any](w http.ResponseWriter) (T, bool) {
 // errLost is what a handler gets for a connection that a fault has ended.
 var errLost = errors.New("chaos: the connection is lost")
 
-// Hijack gives the connection away after the waits; what passes on it is not harmed.
+// Hijack gives the connection away after the waits; what passes on it then is left alone.
 func (l *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if l.hold(); l.lost != "" {
 		return nil, nil, errLost
@@ -106,8 +106,8 @@ func (l *lateWriter) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(l.ResponseWriter, r)
 }
 
-// Hijack gives the connection away: there is no body to damage. What passes on it is not
-// harmed.
+// Hijack gives the connection away: there is no body to damage. What passes on it is left
+// alone.
 func (s *spoiled) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
 	s.hijacked = err == nil
