@@ -296,3 +296,37 @@ func TestConnectionsThatCallersKeepCountAgainstNobody(t *testing.T) {
 		})
 	}
 }
+
+// TestACallerThatDoesNotReadCountsAgainstNobody: its answer's time passes while it does
+// something else. A body that keeps its reader waiting counts.
+func TestACallerThatDoesNotReadCountsAgainstNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		reads bool
+		want  int
+	}{"the caller waits": {false, 0}, "the server waits": {true, 1}} {
+		t.Run(name, func(t *testing.T) {
+			onAll(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = w.Write(make([]byte, 100_000))
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}, func(t *testing.T, s *service, base http.RoundTripper) {
+				g := observing(t, 400*time.Millisecond)
+				r, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+				resp, err := (&rest.Transport{Guard: g, Base: base}).RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if !c.reads {
+					<-time.After(450 * time.Millisecond)
+				}
+				if _, err := io.Copy(io.Discard, resp.Body); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the body ended in %v", err)
+				}
+				if sn := g.Snapshot(); sn.Failures != c.want {
+					t.Errorf("%d failures, want %d", sn.Failures, c.want)
+				}
+			})
+		})
+	}
+}

@@ -13,8 +13,8 @@ import (
 // attempt is one request on its way: the context that it runs under, and what was
 // seen of it. The context has the values and the deadline of the guard's attempt. It
 // ends with it, or with the caller's own, or by cancel; after leave only the caller
-// ends it. It is a context of its own, and not three of the standard library's,
-// because it is made for every request. Safe for concurrent use.
+// ends it. It implements context.Context itself, and does not use three of the standard
+// library's, because it is made for every request. Safe for concurrent use.
 type attempt struct {
 	guarded, caller context.Context
 	trace           *listener // nil: there is nothing to listen to

@@ -18,18 +18,18 @@ type BalancerConfig struct {
 	// https://a.example/api. At least one. With https each must have a certificate for its
 	// own name.
 	Addresses []string
-	// RoundRobin takes one after the other. Default: of two that are drawn, the one with
-	// fewer requests in flight.
+	// RoundRobin uses the addresses in turn. Default: of two addresses drawn at random, the
+	// one with fewer requests in flight.
 	RoundRobin bool
-	// Outlier takes addresses that fail out for a while.
+	// Outlier takes failing addresses out for a while.
 	Outlier OutlierPolicy
 	_       struct{}
 }
 
 // Balancer spreads the attempts of requests over several addresses. An attempt goes to an
 // address that its call has not tried yet, as long as there is one. It is safe for
-// concurrent use and needs no closing. Its zero value is of no use. It sends nothing by
-// itself: addresses are known by the requests that they answer.
+// concurrent use and needs no closing; make it with NewBalancer. It sends no health checks:
+// it learns from the requests that an address answers or fails.
 type Balancer struct {
 	roundRobin bool
 	outlier    OutlierPolicy
@@ -61,7 +61,7 @@ func NewBalancer(cfg BalancerConfig) (*Balancer, error) {
 }
 
 // Update changes the addresses, for example because a name was resolved again. What is
-// known of addresses that stay is kept; requests in flight go on. A bad list is refused
+// known of addresses that remain is kept; requests in flight go on. A bad list is refused
 // and changes nothing.
 func (b *Balancer) Update(addresses []string) error {
 	if len(addresses) == 0 {
@@ -135,7 +135,7 @@ func (t *tries) pick(b *Balancer) *backend {
 }
 
 // pick takes an address for an attempt: one that is not ejected and not tried, else one
-// that is not ejected, else any. Refusing all of them helps nobody.
+// that is not ejected, else any: if all are ejected, refusing requests would help nobody.
 func (b *Balancer) pick(tried []*backend) *backend {
 	now := time.Now()
 	b.mu.Lock()
@@ -186,7 +186,7 @@ func (b *Balancer) leave(one *backend) {
 	one.inFlight--
 }
 
-// direct sends a request to an address. The host that it names stays its Host.
+// direct changes a request's address. Its Host header stays as it is.
 func direct(out *http.Request, to *url.URL) {
 	u := *out.URL
 	if out.Host == "" {

@@ -15,7 +15,7 @@ import (
 // maxAge is how long a Base opens requests on the same connections.
 const maxAge = 5 * time.Minute
 
-// endlessAge stands for ages that nobody lives to see, so that no sum overflows.
+// endlessAge replaces longer ages, so that no sum of times overflows.
 const endlessAge = 100 * 365 * 24 * time.Hour
 
 // Base is a transport that suits a guard: NewBase says what it bounds. It is safe for
@@ -83,7 +83,7 @@ func NewBase(limit int, change ...func(*http.Transport)) *Base {
 func (b *Base) countDials() {
 	dial := b.template.DialContext
 	if dial == nil {
-		return // then it has a Dial of its own, which has no context
+		return // it has only a Dial, which has no context
 	}
 	b.template.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if a := attemptOf(ctx); a != nil {
@@ -122,8 +122,8 @@ func (b *Base) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.transport().RoundTrip(r)
 }
 
-// send sends an attempt's request over base. A Base with a pool takes what it carries on
-// connections of its own.
+// send sends an attempt's request over base. A Base with a pool sends what it can over the
+// pool's connections.
 func (a *attempt) send(base http.RoundTripper, out *http.Request) (*http.Response, error) {
 	if b, ok := base.(*Base); ok && b.pool != nil {
 		if b.carries(out, a) {
@@ -138,8 +138,8 @@ func (a *attempt) send(base http.RoundTripper, out *http.Request) (*http.Respons
 	return base.RoundTrip(out)
 }
 
-// context is the attempt as the context of its request: for a base with connections of its
-// own, until that passes the request on.
+// context is the attempt as the context of its request. For a base with a pool it is never
+// done, until the base passes the request on to net/http.
 func (a *attempt) context(pools bool) context.Context {
 	if pools {
 		return (*undone)(a)
@@ -147,7 +147,7 @@ func (a *attempt) context(pools bool) context.Context {
 	return a
 }
 
-// pools says whether a base has connections of its own for attempts.
+// pools reports whether a base keeps its own connections for attempts.
 func pools(rt http.RoundTripper) bool {
 	b, ok := rt.(*Base)
 	return ok && b.pool != nil

@@ -22,7 +22,7 @@ const (
 	drainTime  = 50 * time.Millisecond
 )
 
-// bounds are what a Transport or Client says of answers, with their defaults.
+// setBounds takes the bounds of answers; zero is the default.
 func (s *sender) setBounds(maxBytes int64, stall time.Duration) {
 	s.maxBytes, s.stall = maxBytes, stall
 	if maxBytes == 0 {
@@ -35,8 +35,8 @@ func (s *sender) setBounds(maxBytes int64, stall time.Duration) {
 	}
 }
 
-// held is what a body gives back at its end. It must not reach the response, or a
-// body that nobody closes would never be collected.
+// held is what a body gives back at its end. It must hold no reference to the response:
+// otherwise a body that nobody closes would never be collected.
 type held struct {
 	once    sync.Once
 	release func(error) // the permit; nil: none is held
@@ -58,13 +58,13 @@ func (h *held) fail(err error) {
 	})
 }
 
-// guarded is a response as the caller of r gets it. If it has a body that is still to
-// come, the body holds the attempt, and with hold its permit, until its end. Then it is
-// a copy: the standard transport's own response stays reachable from its connection.
+// guarded returns the response for the caller of r. If its body has not arrived yet, the
+// body holds the attempt until its end and, if hold is set, its permit. In that case the
+// response is a copy, because the standard transport keeps a reference to its own.
 func (s *sender) guarded(resp *http.Response, r *http.Request, a *attempt, hold bool) *http.Response {
 	resp.Request = r
 	if isBodiless(resp, r) && resp.Body != http.NoBody {
-		_ = resp.Body.Close() // HTTP/2 has a body of its own that is none
+		_ = resp.Body.Close() // HTTP/2 sets an empty body that is not http.NoBody
 		resp.Body = http.NoBody
 	}
 	if _, buffered := resp.Body.(*bufferedBody); buffered || resp.Body == http.NoBody {
@@ -76,9 +76,10 @@ func (s *sender) guarded(resp *http.Response, r *http.Request, a *attempt, hold 
 		h.release = resilience.Hold(a.guarded)
 	}
 	out := *resp
-	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: s.maxBytes}
+	b := &body{inner: resp.Body, held: h, from: resp, to: &out, left: s.maxBytes, began: time.Since(epoch)}
+	b.since = b.began
 	if rw, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		// It goes on for as long as its user wants.
+		// The upgraded connection lives for as long as the caller wants.
 		a.leave()
 		b.left = -1
 		out.Body = &both{body: b, w: rw}
@@ -106,12 +107,15 @@ type body struct {
 	read     atomic.Int64
 	closed   atomic.Bool
 	failed   error // what each further Read returns
+	// began is when the caller got the body, paused how long it was not reading altogether,
+	// pause how long before the last Read; since is when that Read returned. Offsets from epoch.
+	began, since, pause, paused time.Duration
 
 	mu   sync.Mutex
 	done bool
 }
 
-// Read reads. A body that is too large, or brings nothing for too long, is an error.
+// Read reads. It fails if the body is too large, or if no data arrives for too long.
 func (b *body) Read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
@@ -122,14 +126,17 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left >= 0 && int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
-	a := b.held.attempt
+	a, began := b.held.attempt, time.Since(epoch)
+	b.pause = began - b.since
+	b.paused += b.pause
 	if b.watched {
-		a.reading.Store(int64(time.Since(epoch)))
+		a.reading.Store(int64(began))
 	}
 	n, err := b.inner.Read(p)
 	if b.watched {
 		a.reading.Store(0)
 	}
+	b.since = time.Since(epoch)
 	b.read.Add(int64(n))
 	if b.left >= 0 {
 		b.left -= int64(n)
@@ -145,10 +152,27 @@ func (b *body) Read(p []byte) (int, error) {
 		b.end(nil)
 	} else {
 		err = a.explain(err)
-		b.end(err)
+		if b.isCallers(err) {
+			b.end(nil)
+		} else {
+			b.end(err)
+		}
 	}
 	b.failed = err
 	return n, err
+}
+
+// isCallers reports whether the caller is why a body broke off: it closed the body, did
+// not read for half of the time that it had, or the connection is its own after an upgrade.
+func (b *body) isCallers(err error) bool {
+	if b.closed.Load() || b.to.StatusCode == http.StatusSwitchingProtocols {
+		return true
+	}
+	paused := b.pause
+	if isTimeout(err) && !errors.Is(err, ErrStalled) {
+		paused = b.paused
+	}
+	return paused >= (b.since-b.began)/2
 }
 
 // end ends the body; failed is why it broke off, nil if it did not.

@@ -10,7 +10,7 @@ import (
 const (
 	// dialTimeout bounds a dial, looking up the name included.
 	dialTimeout = 3 * time.Second
-	// stagger is how long an address has before the next is tried beside it (RFC 8305).
+	// stagger is how long an address has before the next one is tried in parallel (RFC 8305).
 	stagger = 250 * time.Millisecond
 )
 

@@ -11,9 +11,9 @@ import (
 // gzipOnly is the value of a header, shared by all requests.
 var gzipOnly = []string{"gzip"}
 
-// asksForGzip asks for a compressed answer where net/http would: it makes a map for that
-// header with each request, and a connection of the pool has space for it. It reports
-// whether it did.
+// asksForGzip asks for a compressed answer in the cases in which net/http would do so.
+// net/http would allocate a map for this one header; a connection of the pool has space for
+// it already. It reports whether it asked.
 func (b *Base) asksForGzip(r *http.Request) bool {
 	_, said := r.Header["Accept-Encoding"] // an empty one is left to net/http
 	if said || b.template.DisableCompression || r.Method == http.MethodHead || r.Header.Get("Range") != "" {
@@ -23,7 +23,7 @@ func (b *Base) asksForGzip(r *http.Request) bool {
 	return true
 }
 
-// unzip makes an answer what the caller would have got without compression.
+// unzip replaces a compressed answer by what the caller would have got without compression.
 func unzip(r *http.Response) {
 	if !strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") || r.ContentLength == 0 {
 		return
@@ -74,7 +74,7 @@ func (u *unzipped) Close() error {
 	return err
 }
 
-// freeLocked gives the reader back. It holds on to nothing of this body.
+// freeLocked returns the reader to the pool, without a reference to this body.
 func (u *unzipped) freeLocked() {
 	if u.reader != nil {
 		_ = u.reader.Reset(nothing{}) // io.EOF: there is no header
@@ -83,7 +83,7 @@ func (u *unzipped) freeLocked() {
 	}
 }
 
-// nothing is an empty body. It reads bytes, so that no buffer is made for it.
+// nothing is an empty body. It is an io.ByteReader, so that gzip allocates no buffer for it.
 type nothing struct{}
 
 // Read implements io.Reader.

@@ -37,7 +37,7 @@ func judge(status int, h http.Header, idempotent bool) resilience.Verdict {
 	return v
 }
 
-// mark is what a server says of a refusal beside its status.
+// mark is how a server qualifies a refusal, in addition to its status.
 type mark int
 
 const (
@@ -76,13 +76,13 @@ func spread(after time.Duration) time.Duration {
 	return after + rand.N(after/5+1)
 }
 
-// maxRetryAfter stands for waits that nobody waits for, so that no sum overflows.
+// maxRetryAfter replaces longer waits, so that no sum of times overflows.
 const maxRetryAfter = 365 * 24 * time.Hour
 
 // retryAfter reads the header in both forms: seconds of any size, or a date. Of several
 // values, in one line or in several, the longest counts.
 func retryAfter(h http.Header, now time.Time) (longest time.Duration) {
-	// The server's clock counts, if it tells.
+	// The server's clock counts, if the answer has a Date.
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date
 	}

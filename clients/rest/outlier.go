@@ -8,25 +8,24 @@ import (
 )
 
 // OutlierPolicy says when an address is taken out, and for how long. Its zero value has
-// the defaults of Envoy's outlier detection. What counts as a failure is what does for
-// the guard's breaker: status 5xx other than marked refusals, time-outs, connection errors.
+// the defaults of Envoy's outlier detection. Failures are those that the guard's breaker
+// counts: status 5xx other than marked refusals, time-outs, connection errors.
 type OutlierPolicy struct {
 	// Consecutive is the number of failures in a row that takes an address out. Default:
 	// 5; a negative value means that they don't.
 	Consecutive int
 	// Interval is the time between two looks at success rates. Default: 10 s.
 	Interval time.Duration
-	// BaseEjection is how long an address is out at first; the second time twice as long,
-	// and so on. Default: 30 s.
+	// BaseEjection is how long the first ejection of an address lasts; the second lasts twice
+	// as long, the third three times. Default: 30 s.
 	BaseEjection time.Duration
 	// MaxEjection bounds that. Default: 300 s.
 	MaxEjection time.Duration
 	// MaxEjected is the share of addresses, in percent, that may be out at a time; one always
 	// may, if there is another. Default: 10.
 	MaxEjected int
-	// Deviations takes out addresses whose success rate in the last interval is so many
-	// standard deviations below the mean. Default: 1.9; a negative value means that it is not
-	// looked at.
+	// Deviations ejects addresses whose success rate in the last interval is this many
+	// standard deviations below the mean. Default: 1.9; a negative value disables this check.
 	Deviations float64
 	// MinAddresses with at least MinRequests in the interval are needed for that. Defaults: 5
 	// and 100.
@@ -125,8 +124,8 @@ func (b *Balancer) ejectLocked(one *backend, now time.Time) {
 	one.calm = one.until
 }
 
-// sweepLocked looks at the interval that has passed. A request that comes after it pays
-// for it: there is no goroutine.
+// sweepLocked evaluates the interval that has passed. The first request after the interval
+// does this work: there is no background goroutine.
 func (b *Balancer) sweepLocked(now time.Time) {
 	if b.sweepAt.IsZero() {
 		b.sweepAt = now.Add(b.outlier.Interval)
@@ -145,7 +144,7 @@ func (b *Balancer) sweepLocked(now time.Time) {
 	}
 }
 
-// compareLocked takes out whose success rate is far below the others'.
+// compareLocked ejects addresses whose success rate is far below the others'.
 func (b *Balancer) compareLocked(now time.Time) {
 	var rated []*backend
 	var sum, squares float64

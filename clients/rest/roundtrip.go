@@ -175,8 +175,8 @@ func (t *trip) judge(a *attempt, resp *http.Response) resilience.Verdict {
 	return v
 }
 
-// observe tells the balancer how the attempt went, unless nothing can be told from it:
-// the caller left, or another attempt won.
+// observe reports to the balancer how the attempt went. It reports nothing if the caller
+// left or another attempt won, because that says nothing about the address.
 func (a *attempt) observe(v resilience.Verdict) {
 	if a.backend == nil || v.Outcome == resilience.Ignored && a.Err() != nil {
 		return

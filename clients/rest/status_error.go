@@ -69,7 +69,7 @@ func Check(r *http.Response) error {
 		e.Method, e.URL = r.Request.Method, shown(r.Request)
 	}
 	if r.Body != nil {
-		e.Body, _ = io.ReadAll(io.LimitReader(r.Body, drainBytes)) // what came is told
+		e.Body, _ = io.ReadAll(io.LimitReader(r.Body, drainBytes)) // what arrived is reported
 		_ = r.Body.Close()
 	}
 	e.Problem = problemOf(r.Header, e.Body)
