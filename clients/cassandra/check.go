@@ -36,12 +36,8 @@ func (ch *checker) add(field string, value any, advice string) {
 
 // guard adds the errors of a guard's policy. Its "default" is made here, and repeats what
 // its profile's finding says.
-func (ch *checker) guard(field string, profiles map[string]Profile, found []resilience.Finding) {
+func (ch *checker) guard(field string, found []resilience.Finding) {
 	for _, f := range found {
-		name, timeout := strings.CutSuffix(strings.TrimPrefix(f.Field, "operations."), ".timeout")
-		if timeout && profiles[name].Timeout == 0 {
-			continue // its profile's own check says so
-		}
 		if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
 			ch.problems = append(ch.problems, inGo(field, f))
 		}
@@ -160,9 +156,9 @@ func (c Config) checkGuards(ch *checker) {
 		return
 	}
 	all := c.withDefaults()
-	ch.guard("Guard", c.Profiles, append(all.policy().Check(), onlyOperations(all.isolatedPolicy().Check())...))
+	ch.guard("Guard", append(all.policy().Check(), onlyOperations(all.isolatedPolicy().Check())...))
 	if c.Failover != nil && len(ch.problems) == 0 {
-		ch.guard("Failover.Guard", c.Profiles, all.remotePolicy().Check())
+		ch.guard("Failover.Guard", all.remotePolicy().Check())
 	}
 }
 

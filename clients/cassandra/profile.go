@@ -109,9 +109,6 @@ func (p Profile) withDefaults() Profile {
 // check appends what is wrong with the profile.
 func (p Profile) check(name string, add func(field string, value any, advice string)) {
 	at := "Profiles[" + name + "]."
-	if p.Timeout == 0 {
-		add(at+"Timeout", 0, "say how long a request may take in all, for example 2 * time.Second")
-	}
 	_, known := consistencyNames[p.Consistency]
 	switch {
 	case p.Consistency == 0:
