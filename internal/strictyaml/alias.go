@@ -6,8 +6,9 @@ import "go.yaml.in/yaml/v4"
 // more text than there is memory.
 const maxExpanded = 50_000
 
-// resolve looks through aliases. The function ends what it began. The node is nil if it can't be
-// read, which was then reported.
+// resolve follows aliases to the node that they stand for. The node is nil if it can't be read,
+// which was then reported. Call the function once the node has been read: until then, an alias of
+// the same anchor is one that contains itself.
 func (d *Document) resolve(n *yaml.Node, path string) (*yaml.Node, func()) {
 	var opened []*yaml.Node
 	done := func() {

@@ -30,8 +30,8 @@ func (d *Document) Keys() (keys []string) {
 	return keys
 }
 
-// Top holds the fields at the top against those that a file may have, and reports others; keys
-// that begin with x- are free. It returns false if there are no fields.
+// Top compares the fields at the top with those that a file may have, and reports others. Keys
+// that begin with x- are always allowed. It returns false if there are no fields.
 func (d *Document) Top(known ...string) bool {
 	for _, e := range d.entriesAtTop(known) {
 		if !strings.HasPrefix(e.name, "x-") && !slices.Contains(known, e.name) {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxBytes bounds a file, so that one that is none does not fill memory.
+	// maxBytes bounds a file, so that a wrong one does not fill memory.
 	maxBytes = 1 << 20
 	// maxProblems bounds what is reported of a file.
 	maxProblems = 100
@@ -58,8 +58,7 @@ type place struct {
 	variable     string
 }
 
-// ReadFile reads a file, but no more of it than a Format takes: that it is too long is found
-// by Parse.
+// ReadFile reads a file, but not more of it than Parse needs to see that it is too long.
 func ReadFile(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -215,7 +214,7 @@ func (d *Document) remedy(load *yaml.LoadError, where place) string {
 
 func at(n *yaml.Node) place { return place{line: max(1, n.Line), column: max(1, n.Column)} }
 
-// add reports a problem at a place, but not more of them than anybody reads.
+// add reports a problem at a place, unless too many were reported.
 func (d *Document) add(at place, p Problem) {
 	switch n := len(d.problems); {
 	case n > maxProblems:
@@ -268,7 +267,7 @@ func (d *Document) find(field string) place {
 
 func parent(field string) string { return field[:max(strings.LastIndexAny(field, ".["), 0)] }
 
-// follows reports whether a field is not as its author meant it for a reason that was reported.
+// follows reports whether a problem of a field only follows from one that was reported.
 func (d *Document) follows(field string) bool {
 	for inner := field; ; inner = parent(inner) {
 		if d.unread[inner] || inner == field && d.unknown[inner] {

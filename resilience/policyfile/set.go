@@ -21,8 +21,8 @@ type Set struct {
 	file   string
 	config Config
 
-	// reading makes a read and its number one step: what has the higher number is the newer
-	// content.
+	// reading is held while the file is read and the read gets its number, so that the higher
+	// number is the newer content.
 	reading sync.Mutex
 	reads   int
 
@@ -132,7 +132,7 @@ func (s *Set) take(r *reading) ([]Problem, error) {
 	return r.warnings, s.applyPending()
 }
 
-// refused are the policies that what the program made itself can't take.
+// refused are the policies that the program's own updaters refuse.
 func (s *Set) refused(next Policies) (found []Problem) {
 	for _, name := range slices.Sorted(maps.Keys(next)) {
 		own, ok := s.config.Own[name].(interface {
@@ -209,8 +209,8 @@ func (s *Set) applyPending() error {
 	return errors.Join(errs...)
 }
 
-// apply puts a content in force. It was checked: what follows can't refuse one part and take
-// another, but for what the program did to its guards. A guard that was closed is left alone.
+// apply puts a content in force that was checked as a whole, so that no part of it is refused
+// any more. A guard that the program closed meanwhile is left alone.
 func (s *Set) apply(c content) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.guards)) {

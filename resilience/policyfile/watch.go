@@ -28,7 +28,7 @@ const (
 // Watch reloads the file whenever its content is another than the one that was read last, until
 // the context ends, and calls onReload with what came of it: what is doubtful, and nil or why the
 // old policies stay. It runs on the caller's goroutine, as onReload does. It returns the context's
-// error, also while the file system does not answer, or why it can't watch any more.
+// error, even while the file system does not answer, or why it can't watch any more.
 //
 // It watches the folder, so that a file replaced by renaming and the symbolic links of Kubernetes
 // are seen at once, and looks at the file itself every 5 s, which sees the rest. A burst of changes

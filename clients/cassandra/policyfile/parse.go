@@ -24,8 +24,8 @@ type Policy struct {
 	// one. It can't be changed while the session runs.
 	DefaultProfile string `json:"default_profile,omitempty" yaml:"default_profile,omitempty"`
 	// Guard is what all requests share; its operations and default are made from the
-	// profiles. What it does not have is that of
-	// cassandra.DefaultGuard; its name is by default that of the session in the file.
+	// profiles. A limit, breaker or budget that it does not have is that of
+	// cassandra.DefaultGuard. Its default name is the session's in the file.
 	Guard resilience.Policy `json:"guard,omitzero" yaml:"guard,omitempty"`
 	// Failover declares a remote data centre. Default: none. It can't be changed while the
 	// session runs.
