@@ -17,7 +17,7 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 	return min(max(now, p.Adaptive.Min), p.Adaptive.Max)
 }
 
-// adaptive moves a bulkhead's limit, told a latency objective: additive increase,
+// adaptive moves a bulkhead's limit to keep a latency objective, by additive increase and
 // multiplicative decrease.
 //
 // Time is cut into rounds. A round counts only attempts that started in it, so
@@ -39,7 +39,7 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 // refusals of our own, and failures and cancellations that came early, also by a
 // caller's own short deadline, which say nothing about how much the dependency can
 // take. There is no baseline that could
-// drift, for the objective is told.
+// drift, because the objective is given.
 //
 // Safe for concurrent use.
 type adaptive struct {

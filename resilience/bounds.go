@@ -30,7 +30,7 @@ type WorstCase struct {
 	Burst int     `json:"burst"`
 	// RepeatsPerSecond is what Budget.PerSecond lets repeats add for each second.
 	RepeatsPerSecond float64 `json:"repeats_per_second,omitempty"`
-	// PerSecond is the most attempts a second that the dependency gets over a long
+	// PerSecond is the most attempts per second that the dependency gets over a long
 	// time, of what is known: the rate limit, and (1 + Ratio) x Expect.PerSecond.
 	// Zero: neither is stated.
 	PerSecond float64 `json:"per_second,omitempty"`

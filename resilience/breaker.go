@@ -51,8 +51,8 @@ type breaker struct {
 	stale, restoring bool
 	// recoveries is the number of failed recoveries in a row.
 	recoveries int
-	cause      error // the last failure, told with BreakerChanged
-	// by is the context of who is talking to machine, told with BreakerChanged.
+	cause      error // the last failure, for the event BreakerChanged
+	// by is the context of the call that uses machine, for the event BreakerChanged.
 	by     context.Context
 	timer  clock.Timer
 	closed bool
@@ -80,7 +80,7 @@ type probe struct {
 	done     bool
 }
 
-// What gobreaker is told; it sees no error of a call.
+// The outcomes that gobreaker gets; it sees no error of a call.
 var (
 	errBad      = errors.New("bad")
 	errNotCount = errors.New("not counted")
@@ -94,7 +94,8 @@ func (b *breaker) configure(p BreakerPolicy) {
 	old, had := b.policy, b.machine != nil
 	b.policy = p
 	now := b.gate.now()
-	switch c := b.now.Load(); {
+	c := b.now.Load()
+	switch {
 	case !had:
 		b.machine = b.newMachine(p)
 		first := &circuit{kind: BreakerClosed}
@@ -331,7 +332,7 @@ func (p *BreakerPolicy) weigh(v Verdict, took int64) (bad, slow, counts bool) {
 	return bad, slow, bad || v.Outcome == Success || v.callerDeadlinePassed && slow
 }
 
-// weighProbe is what the state machine is told of a probe.
+// weighProbe is the outcome of a probe for the state machine.
 func (p *BreakerPolicy) weighProbe(v Verdict, took int64) error {
 	switch bad, slow, counts := p.weigh(v, took); {
 	case !counts:

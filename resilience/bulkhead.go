@@ -25,9 +25,9 @@ const maxPermits = 1 << 30
 //	waits ──(MaxWait, deadline, or its caller left)──▶ gone
 //	holds a permit ──(the work has really ended)──▶ the permit comes back
 //
-// Whose turn it is: the highest class that waits; within a class the oldest, or,
-// with LIFO and under overload, the newest. Who makes room: the newest of the lowest
-// class. Overload is when the oldest has waited for more than half the time in which
+// The next permit goes to the highest class that waits; within a class to the oldest, or,
+// with LIFO and under overload, to the newest. Room in a full queue is made by the newest
+// waiter of the lowest class. Overload is when the oldest has waited for more than half the time in which
 // a full queue drains.
 //
 // Observed: how long permits were held, which says how long a wait will be: for all
@@ -65,18 +65,6 @@ const (
 // cacheLine keeps what is written by every call away from what is read by every
 // call, so that cores do not fight. 64 bytes is the line of amd64 and most arm64.
 type cacheLine [64]byte
-
-// waiter is one call in a queue. Its fields are guarded by the bulkhead's mu.
-type waiter struct {
-	next, prev *waiter
-	class      int
-	key, share string
-	since      int64
-	// told gets one answer: true with the permit, false if evicted.
-	told chan bool
-	// gone: it is in no queue any more.
-	gone bool
-}
 
 // tryAcquire takes a permit if one is free, nobody waits for it, and the key's share has
 // room.
@@ -123,28 +111,6 @@ func (b *bulkhead) giveBack(now int64, key string) {
 	}
 }
 
-// holdTime estimates how long permits are held, in ns: a moving average in which one
-// permit counts for at most longHold times the average so far. A single one that was
-// held for minutes (a body that is read slowly, a call that hung) does not make the
-// next calls look as if they would be late; many of them do. Zero: unknown. Safe for
-// concurrent use.
-type holdTime struct{ atomic.Int64 }
-
-const longHold = 4
-
-// observe moves the average. Of two calls at once one may be lost: it is an estimate.
-func (h *holdTime) observe(held int64) {
-	old := h.Load()
-	if old == 0 {
-		h.Store(max(1, held))
-		return
-	}
-	h.Store(max(1, old+(min(held, longHold*(old+holdStep))-old)/8))
-}
-
-// holdStep lets an average of next to nothing grow.
-const holdStep = int64(100 * time.Microsecond)
-
 // queueRules is what one wait keeps to.
 type queueRules struct {
 	class int
@@ -176,7 +142,7 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 		b.raise(w, int(Criticality(c.class.Load())-Sheddable)) // it may have risen before
 	}
 	began := b.clock.Now()
-	granted, err := clock.Recv(ctx, b.clock, w.told, time.Duration(rules.until-rules.now))
+	granted, err := clock.Recv(ctx, b.clock, w.answer, time.Duration(rules.until-rules.now))
 	switch err {
 	case nil:
 		return grantOrEvict(granted)
@@ -186,7 +152,7 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	b.mu.Lock()
 	if w.gone {
 		b.mu.Unlock()
-		if <-w.told {
+		if <-w.answer {
 			b.giveBack(rules.now+int64(b.clock.Since(began)), rules.share)
 		}
 		return err
@@ -233,14 +199,14 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 				return nil, errQueueFull
 			}
 			b.removeLocked(victim)
-			clock.Send(b.clock, victim.told, false)
+			clock.Send(b.clock, victim.answer, false)
 			break // it takes over the victim's place in the word
 		}
 		if b.word.CompareAndSwap(word, word+oneWaiter) {
 			break
 		}
 	}
-	w := &waiter{class: rules.class, key: rules.key, share: rules.share, since: rules.now, told: make(chan bool, 1)}
+	w := &waiter{class: rules.class, key: rules.key, share: rules.share, since: rules.now, answer: make(chan bool, 1)}
 	b.queues[w.class].push(w)
 	if b.by == nil {
 		b.by = map[string]int{}
@@ -319,7 +285,7 @@ func (b *bulkhead) handOverLocked(now int64) {
 			continue
 		}
 		b.removeLocked(w)
-		clock.Send(b.clock, w.told, true)
+		clock.Send(b.clock, w.answer, true)
 	}
 }
 
@@ -349,8 +315,8 @@ func (b *bulkhead) nextLocked(now int64) *waiter {
 }
 
 // overloadedLocked reports whether the oldest has waited for more than half the
-// time in which a full queue drains. Whoever came first has then little of its
-// deadline left, and who came last has all of it.
+// time in which a full queue drains. The call that came first has then little of its
+// deadline left, and the one that came last has all of it.
 func (b *bulkhead) overloadedLocked(oldest *waiter, now int64) bool {
 	drain := float64(b.queue) * float64(b.service.Load()) / float64(max(1, b.limit.Load()))
 	return float64(now-oldest.since) > drain/2
@@ -396,36 +362,4 @@ func (b *bulkhead) setLimit(limit int, now int64) {
 func (b *bulkhead) counts() (inUse, waiting int) {
 	w := b.word.Load()
 	return int(w & inUseMask), int(w >> 32)
-}
-
-// waiters is a doubly linked list, oldest first.
-type waiters struct {
-	first, last *waiter
-	len         int
-}
-
-func (q *waiters) push(w *waiter) {
-	w.prev = q.last
-	if q.last == nil {
-		q.first = w
-	} else {
-		q.last.next = w
-	}
-	q.last = w
-	q.len++
-}
-
-func (q *waiters) remove(w *waiter) {
-	if w.prev == nil {
-		q.first = w.next
-	} else {
-		w.prev.next = w.next
-	}
-	if w.next == nil {
-		q.last = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
-	w.next, w.prev = nil, nil
-	q.len--
 }

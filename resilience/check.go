@@ -178,23 +178,13 @@ func (c *checker) policy(p Policy) {
 		c.adaptive(b, *a)
 	}
 	if r := p.RateLimit; r != nil {
-		if !(r.PerSecond > 0) || math.IsInf(r.PerSecond, 0) {
-			c.err("rate_limit.per_second", fmt.Sprintf("is %v", r.PerSecond), "state calls a second, above 0")
-		}
-		c.count("rate_limit.burst", r.Burst)
-		c.notNegative("rate_limit.max_wait", r.MaxWait)
+		c.rateLimit(*r)
 	}
 	if p.Breaker != nil {
 		c.breaker(*p.Breaker)
 	}
 	if t := p.Throttle; t != nil {
-		if t.K != 0 && !(t.K >= 1 && t.K <= 1e6) {
-			c.err("throttle.k", fmt.Sprintf("is %v", t.K), "use 1 to 1000000 requests for each that is accepted, for example 2")
-		}
-		c.notNegative("throttle.window", t.Window)
-		if t.Window > 0 && t.Window < windowBuckets*time.Millisecond {
-			c.err("throttle.window", fmt.Sprintf("is %v", t.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
-		}
+		c.throttle(*t)
 	}
 	if b := p.Budget; b != nil {
 		c.budget(*b)
@@ -209,10 +199,28 @@ func (c *checker) policy(p Policy) {
 	}
 	if e := p.Expect; e != nil {
 		if e.PerSecond < 0 || math.IsNaN(e.PerSecond) || math.IsInf(e.PerSecond, 0) {
-			c.err("expect.per_second", fmt.Sprintf("is %v", e.PerSecond), "use calls a second, zero or more")
+			c.err("expect.per_second", fmt.Sprintf("is %v", e.PerSecond), "use calls per second, zero or more")
 		}
 		c.notNegative("expect.latency", e.Latency)
 		c.count("expect.retrying_layers", e.RetryingLayers)
+	}
+}
+
+func (c *checker) rateLimit(r RateLimitPolicy) {
+	if !(r.PerSecond > 0) || math.IsInf(r.PerSecond, 0) {
+		c.err("rate_limit.per_second", fmt.Sprintf("is %v", r.PerSecond), "state calls per second, above 0")
+	}
+	c.count("rate_limit.burst", r.Burst)
+	c.notNegative("rate_limit.max_wait", r.MaxWait)
+}
+
+func (c *checker) throttle(t ThrottlePolicy) {
+	if t.K != 0 && !(t.K >= 1 && t.K <= 1e6) {
+		c.err("throttle.k", fmt.Sprintf("is %v", t.K), "use 1 to 1000000 requests for each that is accepted, for example 2")
+	}
+	c.notNegative("throttle.window", t.Window)
+	if t.Window > 0 && t.Window < windowBuckets*time.Millisecond {
+		c.err("throttle.window", fmt.Sprintf("is %v", t.Window), fmt.Sprintf("use at least %v", windowBuckets*time.Millisecond))
 	}
 }
 

@@ -35,6 +35,7 @@
 //	adaptive limit            BulkheadPolicy.Adaptive        ErrFull
 //	circuit breaker           Policy.Breaker                 ErrOpen, with Refusal.Until
 //	rate limit                Policy.RateLimit               ErrRateLimited
+//	throttle                  Policy.Throttle                ErrThrottled
 //	retry                     OperationPolicy.Retry          CallError, with every attempt's error
 //	budget                    Policy.Budget                  CallError.Gave
 //	hedge                     OperationPolicy.Hedge          as the last attempt's

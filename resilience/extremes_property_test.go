@@ -30,7 +30,7 @@ func extreme(t *rapid.T, v reflect.Value, path string) {
 				extreme(t, v.Field(i), path+"."+f.Name)
 			}
 		}
-	case rapid.IntRange(0, 9).Draw(t, path+" stays") > 0:
+	case rapid.IntRange(0, 29).Draw(t, path+" stays") > 0:
 	case v.CanInt():
 		n := rapid.OneOf(rapid.SampledFrom([]int64{0, -1, 1, 2, math.MaxInt32, math.MaxInt32 + 1, math.MaxUint32 + 1, math.MaxInt64, math.MinInt64, 1 << 30, 1<<30 + 1, 1 << 20, int64(10 * 365 * 24 * time.Hour)}), rapid.Int64()).Draw(t, path)
 		if !v.OverflowInt(n) {

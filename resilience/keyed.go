@@ -14,8 +14,8 @@ import (
 //
 // All guards bear the name of the policy, so that spans and metrics stay few; Each tells
 // them apart. A guard that has to make room is one that was not used for the longest time,
-// with nothing in flight and its breaker closed: what it has learned is lost, and who holds
-// it may go on using it.
+// with nothing in flight and its breaker closed: what it has learned is lost. Code that still
+// holds it may go on using it.
 type Keyed struct {
 	limit int
 	opts  []Option

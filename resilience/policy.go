@@ -17,7 +17,7 @@ type Policy struct {
 	Name string `json:"name" yaml:"name"`
 	// Bulkhead bounds how many calls run and wait at once. Required.
 	Bulkhead BulkheadPolicy `json:"bulkhead" yaml:"bulkhead"`
-	// RateLimit bounds calls a second. Nil: no bound.
+	// RateLimit bounds the attempts per second. Nil: no bound.
 	RateLimit *RateLimitPolicy `json:"rate_limit,omitempty" yaml:"rate_limit,omitempty"`
 	// Breaker refuses calls while the dependency fails. Nil: no breaker.
 	Breaker *BreakerPolicy `json:"breaker,omitempty" yaml:"breaker,omitempty"`
@@ -59,7 +59,7 @@ type OperationPolicy struct {
 	// Idempotent declares that running the call twice does no harm. Retries, except
 	// of what was certainly not processed, and hedges need it. Default: false.
 	Idempotent bool `json:"idempotent,omitempty" yaml:"idempotent,omitempty"`
-	// Criticality decides who is served first and refused last while calls wait; without
+	// Criticality decides which calls are served first and refused last while some wait; without
 	// Bulkhead.Queue nobody waits and it decides nothing. Default: Critical.
 	Criticality Criticality `json:"criticality,omitempty" yaml:"criticality,omitempty"`
 	// Retry repeats failed attempts. Nil: one attempt.
@@ -68,7 +68,7 @@ type OperationPolicy struct {
 	Hedge *HedgePolicy `json:"hedge,omitempty" yaml:"hedge,omitempty"`
 	// Stale says how old a remembered value may be that LastGood serves. Nil: none is served.
 	Stale *StalePolicy `json:"stale,omitempty" yaml:"stale,omitempty"`
-	// Detach runs the call on a goroutine of its own and returns to the caller at
+	// Detach runs the call on another goroutine and returns to the caller at
 	// the deadline even if the call ignores its context. The permit stays with the
 	// work until it ends. Default: false, Do returns when the call does.
 	Detach bool `json:"detach,omitempty" yaml:"detach,omitempty"`
@@ -103,7 +103,7 @@ type BulkheadPolicy struct {
 }
 
 // AdaptivePolicy moves a bulkhead's limit by additive increase and multiplicative
-// decrease, told a latency objective.
+// decrease, to keep a latency objective.
 type AdaptivePolicy struct {
 	// Objective is the latency that calls should keep, waiting included. Required.
 	// The limit shrinks when attempts take more than three quarters of it, grows while
@@ -117,7 +117,7 @@ type AdaptivePolicy struct {
 	_   struct{}
 }
 
-// RateLimitPolicy bounds calls a second by a token bucket.
+// RateLimitPolicy bounds attempts per second by a token bucket.
 type RateLimitPolicy struct {
 	// PerSecond is the sustained rate, above zero. Required.
 	PerSecond float64 `json:"per_second" yaml:"per_second"`

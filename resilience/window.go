@@ -10,7 +10,7 @@ import (
 )
 
 // windowBuckets is the number of parts a rolling window has. A window of 10 s
-// forgets a second at a time.
+// forgets one second at a time.
 const windowBuckets = 10
 
 // window counts calls over a rolling time. Each counter is one word that holds
@@ -149,7 +149,8 @@ func (w *window) changed(p *BreakerPolicy, now int64) *window {
 		return &window{ring: w.ring.resized(p.WindowCalls)}
 	}
 	next := p.window(now)
-	if t := w.sum(now); next.ring != nil {
+	t := w.sum(now)
+	if next.ring != nil {
 		next.ring.fill(t)
 	} else if t.calls > 0 {
 		slot := &next.shards[0].slots[mod(now/next.bucket)]
