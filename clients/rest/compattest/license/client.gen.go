@@ -140,7 +140,7 @@ type License struct {
 	Reason   *string `json:"reason,omitempty"`
 	Renewals int64   `json:"renewals"`
 
-	// Status active, expired, released or revoked, as of now.
+	// Status active, provisional, expired, released or revoked, as of now.
 	Status string `json:"status"`
 	Studio string `json:"studio"`
 	Title  string `json:"title"`
