@@ -34,6 +34,8 @@ type attempt struct {
 	// gone: it has ended or was given up. judged: it was given up. Both are guarded by
 	// the mu of its race.
 	gone, judged bool
+	// left: it ran when the caller of its race left; only that caller looks.
+	left bool
 	// lender is the attempt around, of the same guard, whose permit this one uses; nil:
 	// it has a permit of its own. lent: another attempt uses this one's.
 	lender *attempt

@@ -66,11 +66,12 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 	for rc.running > 0 {
 		o, ok := rc.next()
 		if !ok {
-			switch left := rc.wait(r); {
-			case left != nil:
-				return rc.leave(r, left)
-			default:
+			left := rc.wait(r)
+			switch {
+			case left == nil:
 				rc.step(r, call)
+			case rc.leave():
+				return v, Live, rc.judgeAll(r, left), left
 			}
 			continue
 		}
@@ -221,15 +222,20 @@ func (rc *racing[T]) giveUp(a *attempt, err error, now int64) (v Verdict, ok boo
 		a.gone, a.judged = true, true
 	}
 	rc.mu.Unlock()
-	if !ok {
-		return v, false
+	if ok {
+		v = a.giveUp(err, now)
 	}
-	v = a.judge(err, now)
+	return v, ok
+}
+
+// giveUp judges an attempt that is not waited for any more.
+func (a *attempt) giveUp(err error, now int64) Verdict {
+	v := a.judge(err, now)
 	a.report(now, err, v)
 	if a.cfg.listens() {
 		a.emitEnd(err, v, false)
 	}
-	return v, true
+	return v
 }
 
 // lost notes an attempt that failed. If the dependency asked for a pause, no more
@@ -275,19 +281,33 @@ func (a *attempt) lose(now int64) {
 	a.finish()
 }
 
-// leave ends a race that nobody has won, because the caller goes. What is running
-// is judged now: it may never return.
-func (rc *racing[T]) leave(r *run, err error) (v T, from Source, verdict Verdict, _ error) {
+// leave ends a race that nobody has won, because the caller goes. It does not if an
+// attempt has ended meanwhile, whose outcome is to be seen first.
+func (rc *racing[T]) leave() bool {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	if len(rc.ended) > 0 {
+		return false
+	}
+	for _, a := range rc.runners {
+		if !a.gone {
+			a.gone, a.judged, a.left = true, true, true
+		}
+	}
+	return true
+}
+
+// judgeAll judges what was running when the caller left: it may never return.
+func (rc *racing[T]) judgeAll(r *run, err error) (verdict Verdict) {
 	if rc.failed != nil {
 		r.errs = append(r.errs, rc.failed)
 	}
-	verdict = rc.verdict
 	for _, a := range rc.runners {
-		if v, ok := rc.giveUp(a, err, r.cfg.guard.now()); ok {
-			verdict = v
+		if a.left {
+			verdict = a.giveUp(err, r.cfg.guard.now())
 		}
 	}
-	return v, Live, verdict, err
+	return verdict
 }
 
 // hedgeDue is when the next hedge is due; at the end of time, if the call may have none.
