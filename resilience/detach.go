@@ -21,7 +21,7 @@ type Panic struct {
 	Stack []byte
 }
 
-// Error tells the value and the original stack.
+// Error returns the value and the original stack.
 func (p *Panic) Error() string { return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack) }
 
 // Unwrap returns the value if it is an error.
@@ -67,7 +67,7 @@ func (o *outcome[T]) resume() {
 	}
 }
 
-// spawn runs the call on a goroutine of its own and passes its outcome to done,
+// spawn runs the call on its own goroutine and passes its outcome to done,
 // whatever way it ends.
 func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(outcome[T])) {
 	launched := false
@@ -117,7 +117,7 @@ func discard[T any](g *Guard, v T, dispose func(T)) {
 	dispose(v)
 }
 
-// detached runs the call on a goroutine of its own and returns at the attempt's
+// detached runs the call on its own goroutine and returns at the attempt's
 // deadline, or when the caller cancels, even if the call goes on.
 //
 //	runs ──(the work ended)──▶ its end is the caller's: value, error, panic, Goexit

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// CallOption says what a single call brings along: fallbacks, keys, disposal. It is
+// CallOption is one thing that a single call adds: a fallback, a key, a Dispose function. It is
 // a value that may be kept and used by many calls at once, as far as the functions
 // in it may. Its zero value does nothing.
 type CallOption[T any] struct {

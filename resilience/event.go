@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Listener is told what a guard does. Its contract:
+// Listener receives what a guard does. Its contract:
 //
 //   - goroutine: that of the call, or of an attempt that it did not wait for; of the
 //     guard's own timers for changes of state; so it must be safe for concurrent use;

@@ -10,8 +10,8 @@ import (
 // deadline; it may refuse by returning an error. With several, the first that does
 // not refuse is served. A panic in it reaches the caller.
 //
-// Nothing stands in for an answer that is merely unwelcome: an error judged
-// Ignored (a wrong request, "not found"), the caller's own cancellation, ErrPolicy.
+// Fallbacks are not used for errors judged Success or Ignored (a wrong request, "not
+// found"), for the caller's own cancellation, and for ErrPolicy.
 func Fallback[T any](f func(ctx context.Context, cause error) (T, error)) CallOption[T] {
 	return CallOption[T]{fallback: f}
 }

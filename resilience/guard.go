@@ -23,8 +23,8 @@ const DefaultOperation = "default"
 // There is no other, and both are safe for concurrent use.
 type Caller interface{ operation() *Operation }
 
-// Guard stands before one dependency. It is safe for concurrent use. Who made it
-// closes it. The zero value and nil refuse every call with ErrPolicy. A panic or
+// Guard stands before one dependency. It is safe for concurrent use. The caller that
+// made it must close it. The zero value and nil refuse every call with ErrPolicy. A panic or
 // Goexit in a call gives back what the call held and goes on to the caller.
 type Guard struct {
 	gate
@@ -95,7 +95,7 @@ type options struct {
 	budget    *Budget
 }
 
-// WithListener adds a listener. Several are told in the order they were added.
+// WithListener adds a listener. Several get each event in the order in which they were added.
 func WithListener(l Listener) Option {
 	return func(o *options) { o.listeners = append(o.listeners, l) }
 }

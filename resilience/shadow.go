@@ -9,10 +9,10 @@ import (
 
 // Shadow is a second policy that watches a guard's calls and counts where it would
 // have decided otherwise. It changes nothing for the calls. It is safe for
-// concurrent use. Who made it stops it; another Shadow on the same guard stops it
+// concurrent use. The caller that made it stops it; another Shadow on the same guard stops it
 // too, and so does the guard's Close. Its zero value is not of use.
 //
-// It keeps state of its own (breaker, permits, tokens, budget) and counts in it
+// It keeps its own state (breaker, permits, tokens, budget) and counts in it
 // only what it would have let run. What it can't know is how the dependency would
 // have answered what was not sent; so calls that only it would have sent leave its
 // state as it was. Hedges, fallbacks and pauses are not compared.

@@ -274,9 +274,9 @@ func TestNoCallerIsKeptForTheEventsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		var g *resilience.Guard
-		updates := 0
+		var updates atomic.Int32
 		g = mustNew(t, p, resilience.WithListener(listen(func(context.Context, resilience.Event) context.Context {
-			if updates++; updates < 1000 {
+			if updates.Add(1) < 1000 {
 				if err := g.Update(p); err != nil { // there is always one more
 					t.Error(err)
 				}
@@ -292,8 +292,8 @@ func TestNoCallerIsKeptForTheEventsOfOthers(t *testing.T) {
 			t.Errorf("the caller was kept for %v", took)
 		}
 		time.Sleep(time.Minute)
-		if updates != 1000 {
-			t.Errorf("%d events; want all 1000", updates)
+		if n := updates.Load(); n != 1000 {
+			t.Errorf("%d events; want all 1000", n)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 // Package resiliencetest is for tests of code that runs under a guard: a scripted
 // [Dependency] that answers, fails, hangs and panics in a given order, a [Log] of
-// what a guard told, and assertions on both.
+// what a guard emitted, and assertions on both.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		log := new(resiliencetest.Log)

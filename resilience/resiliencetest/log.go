@@ -10,7 +10,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Log keeps every event that its guards tell. Add it with resilience.WithListener.
+// Log keeps every event that its guards emit. Add it with resilience.WithListener.
 // It is safe for concurrent use, and its zero value is ready.
 type Log struct {
 	mu     sync.Mutex
@@ -38,7 +38,7 @@ func (l *Log) Events(kinds ...resilience.EventKind) []resilience.Event {
 	return found
 }
 
-// Reset forgets all events.
+// Reset removes all events.
 func (l *Log) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
