@@ -187,7 +187,7 @@ func (c *checker) window(p Plan, i int) {
 func (c *checker) http(where Where, what What) {
 	if m := where.Method; m != strings.ToUpper(m) {
 		c.add("where.method", "is %q; methods are in capital letters: %s", m, strings.ToUpper(m))
-	} else if strings.Trim(m, token+"*") != "" {
+	} else if strings.Trim(strings.ReplaceAll(m, "*", ""), token) != "" {
 		c.add("where.method", "is %q, which is no HTTP method", m)
 	}
 	switch p := where.Path; {

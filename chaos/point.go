@@ -53,69 +53,81 @@ func faulty[T any](p *Point, fn func(context.Context) (T, error), wrong []func(T
 
 func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error), wrong []func(T) T) (T, error) {
 	var zero T
-	i := p.injector
-	var late []Fault
-	spoil, decided, slept := false, false, false
-	for _, f := range i.Decide(ctx, p.call) {
-		if slept && i.Over(f) {
-			continue // its rule ended while the call waited by another
+	before, err := p.before(ctx)
+	if err != nil {
+		return zero, err
+	}
+	v, err := fn(ctx)
+	for _, f := range before.late {
+		if e := p.injector.Sleep(ctx, f, delayOf(f)); e != nil {
+			return zero, e // the caller is gone; what fn did stays done
 		}
-		if !f.What.Kind.Waits() && decided {
+	}
+	if !before.spoil || err != nil {
+		return v, err
+	}
+	if len(wrong) == 0 {
+		return zero, nil
+	}
+	for _, w := range wrong {
+		v = w(v)
+	}
+	return v, nil
+}
+
+// begun is what the faults of a call leave to be done after it.
+type begun struct {
+	late  []Fault // to wait for
+	spoil bool    // the result is to be wrong
+}
+
+// before lets the faults of a call happen that come before it, and returns what is left. An error
+// is the call's, which is then not made.
+func (p *Point) before(ctx context.Context) (left begun, err error) {
+	i := p.injector
+	decided, slept := false, false
+	for _, f := range i.Decide(ctx, p.call) {
+		waits := f.What.Kind.Waits()
+		switch {
+		case slept && i.Over(f):
+			continue // its rule ended while the call waited by another
+		case !waits && decided:
 			continue // of those that do more than wait the first wins
 		}
-		decided = decided || !f.What.Kind.Waits()
+		decided = decided || !waits
 		switch f.What.Kind {
-		case Latency:
+		case Latency, Hang:
 			i.Report(ctx, p.call, f)
 			if f.What.At == "after" {
-				late = append(late, f)
+				left.late = append(left.late, f)
 				continue
 			}
 			slept = true
-			if err := i.Sleep(ctx, f, f.Delay); err != nil {
-				return zero, err
+			if err := i.Sleep(ctx, f, delayOf(f)); err != nil {
+				return left, err
 			}
 		case Error:
 			i.Report(ctx, p.call, f)
 			err := f.Err(p.call)
 			err.Err = p.errors[f.What.Code]
-			return zero, err
-		case Hang:
-			i.Report(ctx, p.call, f)
-			if f.What.At == "after" {
-				late = append(late, f)
-				continue
-			}
-			if err := i.Sleep(ctx, f, MaxTTL); err != nil {
-				return zero, err
-			}
+			return left, err
 		case Panic:
 			i.Report(ctx, p.call, f)
 			panic(f.Err(p.call))
 		case WrongResult:
 			i.Report(ctx, p.call, f)
-			spoil = true
+			left.spoil = true
 		}
 	}
-	v, err := fn(ctx)
-	for _, f := range late {
-		d := f.Delay
-		if f.What.Kind == Hang {
-			d = MaxTTL
-		}
-		if e := i.Sleep(ctx, f, d); e != nil {
-			return zero, e // the caller is gone; what fn did stays done
-		}
+	return left, nil
+}
+
+// delayOf is how long a fault that waits holds a call.
+func delayOf(f Fault) time.Duration {
+	if f.What.Kind == Hang {
+		return MaxTTL
 	}
-	if spoil && err == nil {
-		if len(wrong) == 0 {
-			return zero, nil
-		}
-		for _, w := range wrong {
-			v = w(v)
-		}
-	}
-	return v, err
+	return f.Delay
 }
 
 // Clock is now with the skew of the rules of kind clock_skew that are open. A

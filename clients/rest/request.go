@@ -33,11 +33,6 @@ func replayed(r *http.Request) bool {
 	return key || other
 }
 
-// resendable says whether the body can be sent again.
-func resendable(r *http.Request) bool {
-	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
-}
-
 func closeBody(r *http.Request) {
 	if r.Body != nil {
 		_ = r.Body.Close()

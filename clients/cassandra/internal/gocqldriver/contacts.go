@@ -66,17 +66,19 @@ func (d *dialer) contacts(ctx context.Context, hosts []string, port int) ([]cont
 	}()
 	var found []contact
 	var errs []error
+	var grace *time.Timer    // for the others, from the first answer on
 	for r := range results { // until all have ended
 		if r.err != nil {
 			errs = append(errs, r.err)
 			continue
 		}
-		if len(found) == 0 {
-			defer time.AfterFunc(othersGrace, cancel).Stop()
+		if grace == nil {
+			grace = time.AfterFunc(othersGrace, cancel)
 		}
 		found = append(found, r.contact)
 	}
-	if len(found) > 0 {
+	if grace != nil {
+		grace.Stop()
 		return found, nil
 	}
 	return nil, &driver.Failure{Cause: driver.NoConnections, Code: -1, Message: summed(errs), Err: errors.Join(errs...)}
