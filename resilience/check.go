@@ -307,40 +307,48 @@ func (c *checker) operation(field string, o OperationPolicy) {
 		c.err(field+".criticality", fmt.Sprintf("is %d", o.Criticality), "use critical_plus, critical, sheddable_plus or sheddable")
 	}
 	if r := o.Retry; r != nil {
-		if r.MaxAttempts < 0 {
-			c.err(field+".retry.max_attempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or 1 for no retries")
-		}
-		c.count(field+".retry.max_attempts", max(0, r.MaxAttempts))
-		c.notEndless(field+".retry.base_delay", r.BaseDelay)
-		c.notNegative(field+".retry.max_delay", r.MaxDelay)
-		base := r.BaseDelay
-		orDefault(&base, defaultBaseDelay)
-		if r.MaxDelay > 0 && r.MaxDelay < base {
-			c.err(field+".retry.max_delay", fmt.Sprintf("is %v, below %s.retry.base_delay %v", r.MaxDelay, field, base), "raise max_delay or lower base_delay")
-		}
-		if r.Multiplier != 0 && !(r.Multiplier >= 1 && !math.IsInf(r.Multiplier, 0)) {
-			c.err(field+".retry.multiplier", fmt.Sprintf("is %v", r.Multiplier), "use at least 1")
-		}
-		if !o.Idempotent {
-			c.warn(field+".retry", "is set, and "+field+".idempotent is false: only what was certainly not processed is repeated", "set idempotent if running the call twice does no harm")
-		}
+		c.retry(field, o, *r)
 	}
 	if h := o.Hedge; h != nil {
 		c.hedge(field, o, *h)
 	}
 	if s := o.Stale; s != nil {
-		if s.MaxAge <= 0 {
-			c.err(field+".stale.max_age", fmt.Sprintf("is %v", s.MaxAge), "state how old a served value may be")
-		}
-		c.notEndless(field+".stale.max_age", s.MaxAge)
-		c.notNegative(field+".stale.fresh_for", s.FreshFor)
-		c.notNegative(field+".stale.refresh_ahead", s.RefreshAhead)
-		if s.FreshFor > s.MaxAge && s.MaxAge > 0 {
-			c.err(field+".stale.fresh_for", fmt.Sprintf("is %v, above %s.stale.max_age %v", s.FreshFor, field, s.MaxAge), "lower fresh_for or raise max_age")
-		}
-		if s.RefreshAhead > 0 && s.RefreshAhead >= s.FreshFor {
-			c.err(field+".stale.refresh_ahead", fmt.Sprintf("is %v, not below %s.stale.fresh_for %v", s.RefreshAhead, field, s.FreshFor), "lower refresh_ahead or raise fresh_for")
-		}
+		c.stale(field, *s)
+	}
+}
+
+func (c *checker) retry(field string, o OperationPolicy, r RetryPolicy) {
+	if r.MaxAttempts < 0 {
+		c.err(field+".retry.max_attempts", fmt.Sprintf("is %d; the first attempt counts", r.MaxAttempts), "use at least 2, or 1 for no retries")
+	}
+	c.count(field+".retry.max_attempts", max(0, r.MaxAttempts))
+	c.notEndless(field+".retry.base_delay", r.BaseDelay)
+	c.notNegative(field+".retry.max_delay", r.MaxDelay)
+	base := r.BaseDelay
+	orDefault(&base, defaultBaseDelay)
+	if r.MaxDelay > 0 && r.MaxDelay < base {
+		c.err(field+".retry.max_delay", fmt.Sprintf("is %v, below %s.retry.base_delay %v", r.MaxDelay, field, base), "raise max_delay or lower base_delay")
+	}
+	if r.Multiplier != 0 && !(r.Multiplier >= 1 && !math.IsInf(r.Multiplier, 0)) {
+		c.err(field+".retry.multiplier", fmt.Sprintf("is %v", r.Multiplier), "use at least 1")
+	}
+	if !o.Idempotent {
+		c.warn(field+".retry", "is set, and "+field+".idempotent is false: only what was certainly not processed is repeated", "set idempotent if running the call twice does no harm")
+	}
+}
+
+func (c *checker) stale(field string, s StalePolicy) {
+	if s.MaxAge <= 0 {
+		c.err(field+".stale.max_age", fmt.Sprintf("is %v", s.MaxAge), "state how old a served value may be")
+	}
+	c.notEndless(field+".stale.max_age", s.MaxAge)
+	c.notNegative(field+".stale.fresh_for", s.FreshFor)
+	c.notNegative(field+".stale.refresh_ahead", s.RefreshAhead)
+	if s.FreshFor > s.MaxAge && s.MaxAge > 0 {
+		c.err(field+".stale.fresh_for", fmt.Sprintf("is %v, above %s.stale.max_age %v", s.FreshFor, field, s.MaxAge), "lower fresh_for or raise max_age")
+	}
+	if s.RefreshAhead > 0 && s.RefreshAhead >= s.FreshFor {
+		c.err(field+".stale.refresh_ahead", fmt.Sprintf("is %v, not below %s.stale.fresh_for %v", s.RefreshAhead, field, s.FreshFor), "lower refresh_ahead or raise fresh_for")
 	}
 }
 

@@ -83,6 +83,18 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 
 // expectation holds the policy against the load it is made for.
 func (c *checker) expectation(p Policy, e Expectation) {
+	c.expectedRate(p, e)
+	c.expectedPermits(p.Bulkhead, e)
+	if e.Latency > 0 && p.Bulkhead.Queue > 0 {
+		c.expectedQueue(p, e)
+	}
+	if e.RetryingLayers > 0 {
+		c.layers(p, e.RetryingLayers)
+	}
+}
+
+// expectedRate holds breaker and rate limit against the calls per second.
+func (c *checker) expectedRate(p Policy, e Expectation) {
 	if b := p.Breaker; b != nil && e.PerSecond > 0 && b.WindowCalls == 0 && b.ConsecutiveFailures == 0 {
 		if most := e.PerSecond * b.Window.Seconds(); most < float64(b.MinimumCalls) {
 			c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; expect.per_second %v gives %s in a window of %v, so that the breaker can't open", b.MinimumCalls, e.PerSecond, atMost(most, "call"), b.Window), "lower minimum_calls or lengthen window")
@@ -91,11 +103,15 @@ func (c *checker) expectation(p Policy, e Expectation) {
 	if r := p.RateLimit; r != nil && e.PerSecond > r.PerSecond {
 		c.warn("rate_limit.per_second", fmt.Sprintf("is %v, below expect.per_second %v", r.PerSecond, e.PerSecond), "raise it to the expected load")
 	}
+}
+
+// expectedPermits holds the limit against the calls that run at once.
+func (c *checker) expectedPermits(b BulkheadPolicy, e Expectation) {
 	if e.PerSecond > 0 && e.Latency > 0 {
 		// Little's law: calls in the system = rate x time in the system.
 		need := int(math.Ceil(e.PerSecond * e.Latency.Seconds()))
-		field, limit := "bulkhead.limit", p.Bulkhead.Limit
-		if a := p.Bulkhead.Adaptive; a != nil {
+		field, limit := "bulkhead.limit", b.Limit
+		if a := b.Adaptive; a != nil {
 			field, limit = "bulkhead.adaptive.max", a.Max
 		}
 		if limit < need {
@@ -103,33 +119,37 @@ func (c *checker) expectation(p Policy, e Expectation) {
 				fmt.Sprintf("raise it above %d, with room for variation", need))
 		}
 	}
-	if a := p.Bulkhead.Adaptive; a != nil && e.Latency > a.near() {
+	if a := b.Adaptive; a != nil && e.Latency > a.near() {
 		c.warn("bulkhead.adaptive.objective", fmt.Sprintf("is %v, below twice expect.latency %v, so that the limit can't grow, or even shrinks to its floor", a.Objective, e.Latency), "raise it to at least twice a healthy latency")
 	}
-	if e.Latency > 0 && p.Bulkhead.Queue > 0 {
-		drain := time.Duration(float64(p.Bulkhead.Queue) / float64(p.Bulkhead.Limit) * float64(e.Latency))
-		bound := p.Default.Timeout
-		for _, o := range p.Operations {
-			bound = max(bound, o.Timeout)
-		}
-		if w := p.Bulkhead.MaxWait; w > 0 {
-			bound = min(bound, w)
-		}
-		if drain+e.Latency > bound {
-			c.warn("bulkhead.queue", fmt.Sprintf("is %d; with %s it takes %v to drain, and a call may wait and run for %v at most", p.Bulkhead.Queue, several(p.Bulkhead.Limit, "permit"), drain, bound),
-				fmt.Sprintf("use at most %d", max(0, int(float64(bound-e.Latency)/float64(e.Latency)*float64(p.Bulkhead.Limit)))))
+}
+
+// expectedQueue holds the queue against the time that a call may wait.
+func (c *checker) expectedQueue(p Policy, e Expectation) {
+	drain := time.Duration(float64(p.Bulkhead.Queue) / float64(p.Bulkhead.Limit) * float64(e.Latency))
+	bound := p.Default.Timeout
+	for _, o := range p.Operations {
+		bound = max(bound, o.Timeout)
+	}
+	if w := p.Bulkhead.MaxWait; w > 0 {
+		bound = min(bound, w)
+	}
+	if drain+e.Latency > bound {
+		c.warn("bulkhead.queue", fmt.Sprintf("is %d; with %s it takes %v to drain, and a call may wait and run for %v at most", p.Bulkhead.Queue, several(p.Bulkhead.Limit, "permit"), drain, bound),
+			fmt.Sprintf("use at most %d", max(0, int(float64(bound-e.Latency)/float64(e.Latency)*float64(p.Bulkhead.Limit)))))
+	}
+}
+
+// layers asks what retries in each of several layers make of one request.
+func (c *checker) layers(p Policy, above int) {
+	attempts := 1
+	for _, o := range append(slices.Collect(maps.Values(p.Operations)), p.Default) {
+		if o.Retry != nil {
+			attempts = max(attempts, o.Retry.MaxAttempts)
 		}
 	}
-	if e.RetryingLayers > 0 {
-		attempts := 1
-		for _, o := range append(slices.Collect(maps.Values(p.Operations)), p.Default) {
-			if o.Retry != nil {
-				attempts = max(attempts, o.Retry.MaxAttempts)
-			}
-		}
-		if product := math.Pow(float64(attempts), float64(e.RetryingLayers+1)); attempts > 1 && product > 9 {
-			c.warn("expect.retrying_layers", fmt.Sprintf("is %d; with %d attempts in each layer one request becomes %.0f calls", e.RetryingLayers, attempts, product),
-				"retry in one layer only, or pass on that a request is a retry (WithRetried)")
-		}
+	if product := math.Pow(float64(attempts), float64(above+1)); attempts > 1 && product > 9 {
+		c.warn("expect.retrying_layers", fmt.Sprintf("is %d; with %d attempts in each layer one request becomes %.0f calls", above, attempts, product),
+			"retry in one layer only, or pass on that a request is a retry (WithRetried)")
 	}
 }
