@@ -15,10 +15,11 @@ type Cause string
 const (
 	// None: the value is live, of a hedge, or fresh from a cache.
 	None Cause = "-"
-	// Open, Full, RateLimited and Closed are refusals; RateLimited is the throttle's too.
+	// Open, Full, RateLimited, Throttled and Closed are refusals.
 	Open        Cause = "open"
 	Full        Cause = "full"
 	RateLimited Cause = "rate_limited"
+	Throttled   Cause = "throttled"
 	Closed      Cause = "closed"
 	// Timeout: the call's time was up.
 	Timeout Cause = "timeout"
@@ -91,8 +92,10 @@ func causeOf(dependency string, err error) Cause {
 		return Timeout
 	case refused && refusal.By == resilience.ErrFull:
 		return Full
-	case refused && (refusal.By == resilience.ErrRateLimited || refusal.By == resilience.ErrThrottled):
+	case refused && refusal.By == resilience.ErrRateLimited:
 		return RateLimited
+	case refused && refusal.By == resilience.ErrThrottled:
+		return Throttled
 	case refused:
 		return Closed
 	case errors.Is(err, context.Canceled):

@@ -27,7 +27,7 @@
 //	  - criticality and source are the words of package resilience; source is none if
 //	    the call ended with an error.
 //	  - cause is why the value is not live, or the error's kind: open, full,
-//	    rate_limited, closed (refusals), timeout, canceled, failed; - for none.
+//	    rate_limited, throttled, closed (refusals), timeout, canceled, failed; - for none.
 //	  - attempts are parted by commas: a letter for the outcome (s success, f failure,
 //	    o overload, i ignored), the microseconds from the call's start to the
 //	    attempt's, +, the attempt's duration; behind it h for a hedge, and c if it was

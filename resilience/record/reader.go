@@ -251,7 +251,7 @@ func parse(line string) (c Call, err error) {
 	return c, nil
 }
 
-var causes = []Cause{None, Open, Full, RateLimited, Closed, Timeout, Canceled, Failed}
+var causes = []Cause{None, Open, Full, RateLimited, Throttled, Closed, Timeout, Canceled, Failed}
 
 // maxMicros is what a time.Duration can hold.
 const maxMicros = int64(1<<63-1) / int64(time.Microsecond)

@@ -155,6 +155,7 @@ const (
 	Open        Outcome = "open"
 	Full        Outcome = "full"
 	RateLimited Outcome = "rate limited"
+	Throttled   Outcome = "throttled"
 	Closed      Outcome = "closed"
 	TimedOut    Outcome = "timed out"
 	Canceled    Outcome = "canceled"
@@ -162,11 +163,11 @@ const (
 )
 
 // outcomes is their order, from best to worst.
-var outcomes = []Outcome{Live, Hedged, Ignored, Cached, Stale, Static, Open, Full, RateLimited, Closed, TimedOut, Canceled, Failed}
+var outcomes = []Outcome{Live, Hedged, Ignored, Cached, Stale, Static, Open, Full, RateLimited, Throttled, Closed, TimedOut, Canceled, Failed}
 
 var (
 	bySource = map[resilience.Source]Outcome{resilience.Live: Live, resilience.Hedge: Hedged, resilience.Cache: Cached, resilience.Stale: Stale, resilience.Static: Static}
-	byCause  = map[record.Cause]Outcome{record.Open: Open, record.Full: Full, record.RateLimited: RateLimited, record.Closed: Closed, record.Timeout: TimedOut, record.Canceled: Canceled, record.Failed: Failed, record.None: Failed}
+	byCause  = map[record.Cause]Outcome{record.Open: Open, record.Full: Full, record.RateLimited: RateLimited, record.Throttled: Throttled, record.Closed: Closed, record.Timeout: TimedOut, record.Canceled: Canceled, record.Failed: Failed, record.None: Failed}
 )
 
 // outcomeOf tells what became of a call.

@@ -176,6 +176,17 @@ func (s *site) do(req *http.Request) <-chan *http.Response {
 	return done
 }
 
+// throttle lets calls fail until as good as every one is refused.
+func throttle(t *testing.T, g *resilience.Guard) {
+	t.Helper()
+	for range 200_000 {
+		_, err := resilience.Do(t.Context(), g, func(context.Context) (int, error) { return 0, errors.New("down") })
+		if err == nil {
+			t.Fatal("a call that fails has no error")
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	var runs atomic.Int64
 	count := func(w http.ResponseWriter, r *http.Request) {
@@ -203,6 +214,8 @@ func TestRefusals(t *testing.T) {
 		{name: "closed", make: one(), before: func(t *testing.T, g *resilience.Guard, _ *site) { _ = g.Close() }, status: 503, why: "draining", after: "1"},
 		{name: "rate", make: one(func(p *resilience.Policy) { p.RateLimit = &resilience.RateLimitPolicy{PerSecond: 1e-6, Burst: 1} }),
 			before: func(t *testing.T, _ *resilience.Guard, s *site) { s.get(t, "/") }, status: 429, why: "overload", after: "1", runs: 1},
+		{name: "throttle", make: one(func(p *resilience.Policy) { p.Throttle = &resilience.ThrottlePolicy{K: 1} }),
+			before: func(t *testing.T, g *resilience.Guard, _ *site) { throttle(t, g) }, status: 503, why: "overload", after: "1"},
 		{name: "open", make: one(func(p *resilience.Policy) {
 			p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 1, OpenFor: time.Hour, Jitter: -1}
 		}), before: func(t *testing.T, _ *resilience.Guard, s *site) { s.get(t, "/bad") }, status: 503, why: "overload", after: "3600", runs: 1},

@@ -26,17 +26,18 @@ type refusal struct {
 
 // refusals are the refusals of one handler.
 type refusals struct {
-	overload, limited, late, slow, draining refusal
+	overload, limited, throttled, late, slow, draining refusal
 }
 
 func makeRefusals(retryAfter time.Duration) refusals {
 	seconds := ceilSeconds(retryAfter)
 	return refusals{
-		overload: makeRefusal(http.StatusServiceUnavailable, wire.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"),
-		limited:  makeRefusal(http.StatusTooManyRequests, wire.Overload, seconds, "more requests a second than are allowed; send it again later"),
-		late:     makeRefusal(http.StatusServiceUnavailable, wire.Deadline, 0, "it could not be done in the time that is left; allow more time"),
-		slow:     makeRefusal(http.StatusRequestTimeout, wire.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"),
-		draining: makeRefusal(http.StatusServiceUnavailable, wire.Draining, seconds, "the server is about to stop; send it again, elsewhere"),
+		overload:  makeRefusal(http.StatusServiceUnavailable, wire.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"),
+		limited:   makeRefusal(http.StatusTooManyRequests, wire.Overload, seconds, "more requests a second than are allowed; send it again later"),
+		throttled: makeRefusal(http.StatusServiceUnavailable, wire.Overload, seconds, "a part of the requests is refused while others fail; send it again later, or elsewhere"),
+		late:      makeRefusal(http.StatusServiceUnavailable, wire.Deadline, 0, "it could not be done in the time that is left; allow more time"),
+		slow:      makeRefusal(http.StatusRequestTimeout, wire.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"),
+		draining:  makeRefusal(http.StatusServiceUnavailable, wire.Draining, seconds, "the server is about to stop; send it again, elsewhere"),
 	}
 }
 
@@ -87,6 +88,8 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, err error) 
 		h.refusals.slow.write(w, "Connection", "close")
 	case errors.Is(err, resilience.ErrRateLimited):
 		h.refusals.limited.write(w)
+	case errors.Is(err, resilience.ErrThrottled):
+		h.refusals.throttled.write(w)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errLate):
 		h.refusals.late.write(w)
 	case known && !guards.Until.IsZero():
