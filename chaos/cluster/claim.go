@@ -12,33 +12,34 @@ import (
 	"syscall"
 )
 
-// Blocks of addresses, and what is made with their numbers.
+// The range of block numbers. The number decides a cluster's addresses, its ports and the
+// names of its networks.
 const firstBlock, lastBlock = 20, 249
 
-// claim is a cluster's entry in the list of those of its user: it has a block of
-// addresses and ports for itself, and says what is to be removed when its owner is gone.
-// It is a locked file, and a lock ends with its owner, however that ends.
+// claim is a cluster's entry in the list of its user's clusters. It reserves a block of
+// addresses and ports, and lists what must be removed when the owner is gone. It is a locked
+// file, because the system releases a lock when its owner ends, however it ends.
 type claim struct {
 	number int
 	file   *os.File
 	left   leftovers
 }
 
-// folderName begins the names of clusters' temporary folders.
+// folderName is the prefix of the names of temporary folders.
 const folderName = "backstay-nodes-"
 
-// leftovers are what a cluster leaves behind if its owner is killed.
+// leftovers lists what a cluster leaves behind if its owner is killed.
 type leftovers struct {
-	// Dir holds the nodes, and what is mounted for them.
+	// Dir holds the nodes and the file systems that are mounted for them.
 	Dir string
-	// Own says that the folder goes too: nobody else's things are in it.
+	// Own says that the folder belongs to the cluster alone and must be removed too.
 	Own bool
-	// Namespaces says that there may be networks of the claim's number.
+	// Namespaces says that there may be networks with the claim's number.
 	Namespaces bool
 }
 
-// take makes a claim, and writes down what will be left behind before any of it is made.
-// First it removes what owners left who were killed.
+// take makes a claim. It records what may be left behind before any of that is made. First it
+// removes the leftovers of owners that were killed.
 func take(left leftovers) (*claim, error) {
 	list, err := listFolder()
 	if err != nil {
@@ -54,7 +55,7 @@ func take(left leftovers) (*claim, error) {
 			continue
 		}
 		c := &claim{number: n, file: f, left: left}
-		// A dead owner's leftovers that could not be removed stay on the list.
+		// A claim stays while the leftovers of its dead owner can't be removed.
 		if info, err := f.Stat(); err != nil || info.Size() > 0 || !left.Namespaces && !c.free() {
 			_ = f.Close()
 			continue
@@ -71,19 +72,20 @@ func take(left leftovers) (*claim, error) {
 	return nil, fmt.Errorf("cluster: no free block of addresses from 127.0.%d to 127.0.%d: end some clusters, or remove what dead ones left, which %s lists", firstBlock, lastBlock, list)
 }
 
-// release gives the claim back, when everything is removed.
+// release gives the claim back, once everything is removed.
 func (c *claim) release() error {
 	return errors.Join(c.left.remove(c.number), c.file.Truncate(0), c.file.Close())
 }
 
-// prefix is that of the nodes' addresses on loopback, with its dot.
+// prefix returns the first three parts of the nodes' loopback addresses, with the final dot.
 func (c *claim) prefix() string { return fmt.Sprintf("127.0.%d.", c.number) }
 
-// jmx is a node's port for Cassandra's own tool, below those that the system gives to
-// whoever asks for any.
+// jmx returns the port for Cassandra's management tool. It is below the range from which the
+// system picks ports for other programs.
 func (c *claim) jmx(node int) int { return 10000 + 10*c.number + node }
 
-// free says whether nobody else, another user for example, listens where nodes will.
+// free reports whether the addresses are free: nobody else, for example another user, listens
+// there.
 func (c *claim) free() bool {
 	for node := range maxNodes {
 		host := fmt.Sprintf("%s%d", c.prefix(), node+1)
@@ -98,12 +100,13 @@ func claimFile(list string, number int) string {
 	return filepath.Join(list, fmt.Sprintf("block-%d", number))
 }
 
-// listFolder is where the clusters of a user of this machine know of each other. It is
-// one place whatever TMPDIR says: clusters that don't see each other would take the same
-// addresses, and leave what dead ones left.
+// listFolder returns the folder in which all clusters of one user on this machine are listed.
+// It does not depend on TMPDIR: clusters that don't know of each other would take the same
+// addresses, and would not remove each other's leftovers.
 func listFolder() (string, error) { return ourFolder("/tmp/backstay-" + user()) }
 
-// ourFolder makes a folder where anybody may, unless somebody else has made it.
+// ourFolder makes a folder in a place where anybody may make one, and refuses one that another
+// user has made.
 func ourFolder(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("cluster: the list of this user's clusters: %w", err)
@@ -118,8 +121,8 @@ func ourFolder(dir string) (string, error) {
 	return dir, nil
 }
 
-// user is the number of the user, outside a user namespace if we are in one: whoever is
-// root inside only is not the machine's root.
+// user returns the number of the user, as seen from outside if the process is in a user
+// namespace. Root inside a user namespace is not the machine's root.
 func user() string {
 	id := fmt.Sprint(os.Getuid())
 	b, err := os.ReadFile("/proc/self/uid_map")
@@ -134,8 +137,8 @@ func user() string {
 	return id
 }
 
-// sweep removes what owners left who are gone. What can't be removed now (a process may be
-// just ending) is left to the next sweep.
+// sweep removes the leftovers of owners that are gone. What can't be removed now, for example
+// because a process is just ending, is left to the next sweep.
 func sweep(list string) {
 	files, _ := filepath.Glob(filepath.Join(list, "block-*"))
 	for _, name := range files {
@@ -149,7 +152,8 @@ func sweep(list string) {
 		}
 		if b, err := os.ReadFile(name); err == nil && len(b) > 0 {
 			var left leftovers
-			// What an owner had no time to write down it had no time to make.
+			// The owner records its leftovers before it makes them, so an incomplete file
+			// means that it made nothing.
 			if json.Unmarshal(b, &left) != nil || left.remove(number) == nil {
 				_ = f.Truncate(0)
 			}
@@ -175,7 +179,7 @@ func (l leftovers) remove(number int) error {
 	return os.RemoveAll(l.Dir)
 }
 
-// mounts lists what is mounted below a folder, the innermost first.
+// mounts lists the mount points below a folder, the innermost first.
 func mounts(dir string) []string {
 	b, err := os.ReadFile("/proc/self/mounts")
 	if err != nil || dir == "" {
@@ -190,7 +194,7 @@ func mounts(dir string) []string {
 	return at
 }
 
-// unescape reads a path as the kernel writes it.
+// unescape decodes a path as the kernel writes it in /proc.
 func unescape(path string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Cluster is running nodes. It is safe for concurrent use. Who started it closes it.
+// Cluster is a set of running nodes. It is safe for concurrent use. The caller that started it
+// must close it.
 type Cluster struct {
 	cfg     Config
 	claim   *claim
@@ -34,13 +35,13 @@ type Cluster struct {
 	closed  error
 }
 
-// spawn asks the thread that nodes belong to for a process.
+// spawn asks the thread that owns the nodes to start a process.
 type spawn struct {
 	cmd  *exec.Cmd
 	done chan error
 }
 
-// Start starts the nodes and waits until all answer and see each other.
+// Start starts the nodes, and waits until all of them answer and see each other.
 func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	if err := chaos.Refused(); err != nil {
 		return nil, err
@@ -88,7 +89,8 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	return c, c.begin(ctx)
 }
 
-// leftovers are what a cluster like that leaves if its owner is killed.
+// leftovers returns what a cluster with this configuration leaves behind if its owner is
+// killed.
 func (c Config) leftovers() (leftovers, error) {
 	left := leftovers{Dir: c.Dir, Own: c.Dir == "", Namespaces: c.Namespaces}
 	if left.Own {
@@ -121,7 +123,7 @@ func (c *Cluster) place() error {
 	return nil
 }
 
-// begin starts the seed, then the others.
+// begin starts the seed node, then the others.
 func (c *Cluster) begin(ctx context.Context) error {
 	ctx, end := c.patience(ctx, c.nodes...)
 	defer end()
@@ -136,7 +138,7 @@ func (c *Cluster) begin(ctx context.Context) error {
 	return c.WaitUp(ctx)
 }
 
-// start makes a node's process.
+// start starts the process of a node.
 func (c *Cluster) start(n *Node, jars string) (*exec.Cmd, error) {
 	n.began()
 	out, err := os.OpenFile(n.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
@@ -146,7 +148,8 @@ func (c *Cluster) start(n *Node, jars string) (*exec.Cmd, error) {
 	defer out.Close()
 	cmd := c.network.command(n.index, "java", n.args(c.cfg, jars)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.dir, out, out
-	// A group of its own, so that Ctrl-C ends it through us and not beside us.
+	// A separate process group, so that Ctrl-C does not reach the nodes directly and we end
+	// them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	s := spawn{cmd: cmd, done: make(chan error, 1)}
 	select {
@@ -157,7 +160,7 @@ func (c *Cluster) start(n *Node, jars string) (*exec.Cmd, error) {
 	}
 }
 
-// spawner starts processes on a thread that lives as long as the cluster: the kernel
+// spawner starts processes on a thread that lives as long as the cluster, because the kernel
 // sends a process its parent-death signal when the thread that started it ends.
 func (c *Cluster) spawner() {
 	runtime.LockOSThread()
@@ -172,10 +175,10 @@ func (c *Cluster) spawner() {
 	}
 }
 
-// Nodes are all nodes, those of dc1 first.
+// Nodes returns all nodes, those of dc1 first.
 func (c *Cluster) Nodes() []*Node { return slices.Clone(c.nodes) }
 
-// Node is the nth node, from 1; nil if there is none.
+// Node returns the nth node, counted from 1, or nil if there is none.
 func (c *Cluster) Node(n int) *Node {
 	if n < 1 || n > len(c.nodes) {
 		return nil
@@ -183,7 +186,7 @@ func (c *Cluster) Node(n int) *Node {
 	return c.nodes[n-1]
 }
 
-// Hosts are the nodes' addresses, without port.
+// Hosts returns the nodes' addresses, without ports.
 func (c *Cluster) Hosts() []string {
 	var hosts []string
 	for _, n := range c.nodes {
@@ -192,8 +195,8 @@ func (c *Cluster) Hosts() []string {
 	return hosts
 }
 
-// Close ends all nodes and removes what the cluster made. It can be called more than
-// once.
+// Close ends all nodes and removes everything that the cluster made. Closing twice does
+// nothing more.
 func (c *Cluster) Close() error {
 	c.once.Do(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, time.Minute)

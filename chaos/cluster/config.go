@@ -6,47 +6,51 @@ import (
 	"time"
 )
 
-// Version is the Cassandra that is run.
+// Version is the version of Cassandra that the nodes run.
 const Version = "5.0.6"
 
 // Port is the native protocol port of every node.
 const Port = 9042
 
-// maxNodes is how many nodes a cluster can have: one takes about 0.9 GB of memory.
+// maxNodes is the largest number of nodes in a cluster. One node takes about 0.9 GB of memory.
 const maxNodes = 6
 
-// Config says what is started.
+// Config says which nodes to start.
 type Config struct {
-	// Nodes in each data centre, 1 to 6, and 6 in all. Default: 1.
+	// Nodes is the number of nodes in each data centre, at least 1, and at most 6 in all data
+	// centres together. Default: 0, which means 1.
 	Nodes int
-	// DataCenters, 1 or 2. They are called dc1 and dc2. Default: 1.
+	// DataCenters is the number of data centres, 1 or 2. They are called dc1 and dc2. Default:
+	// 0, which means 1.
 	DataCenters int
 	// Dir holds the nodes' data, logs and settings. Default: a temporary folder that
 	// Close removes.
 	Dir string
-	// Cache keeps the jars. Default: "backstay" in the user's cache folder.
+	// Cache is the folder that keeps Cassandra's jars. Default: "backstay" in the user's cache
+	// folder.
 	Cache string
-	// HeapMB is the heap of a node, in MiB. Default: 512.
+	// HeapMB is the heap of each node, in MiB. Default: 0, which means 512.
 	HeapMB int
-	// StartTimeout ends a start that does not get on: for so long no node's log grew. A
-	// start that does, as on a busy machine, may take five times as long in all. Default:
-	// 3 min.
+	// StartTimeout ends a start that makes no progress: no node's log has grown for that long.
+	// A start that makes progress, for example on a busy machine, may take five times as long
+	// in all. Default: 0, which means 3 min.
 	StartTimeout time.Duration
-	// DiskMB is the size of each node's disk, in MiB, 128 or more: data and commit log
-	// are on a tmpfs of that size, so that it really fills. Needs root, if only that of a
-	// user namespace (unshare -rnm). Zero: the machine's own disk.
+	// DiskMB is the size of each node's disk, in MiB, at least 128. Data and commit log are on
+	// a tmpfs of that size, so that it can really fill. This needs root; root of a user
+	// namespace (unshare -rnm) is enough. Default: 0, which means the machine's disk.
 	DiskMB int
-	// Namespaces gives each node a network of its own, so that Cut and Partition work.
-	// Needs root as DiskMB does, and the command ip. The nodes then have addresses of 10.203.0.0/16.
+	// Namespaces gives each node its own network, so that Cut and Partition work. This needs
+	// root, as DiskMB does, and the command ip. The nodes then have addresses in
+	// 10.203.0.0/16.
 	Namespaces bool
-	// Yaml is added to every node's cassandra.yaml, for guardrails and the like. (A
-	// guardrail holds for users that are no superusers only, and without
-	// authentication everybody is one: set "authenticator: PasswordAuthenticator".)
+	// Yaml is added to every node's cassandra.yaml, for example to set guardrails. (A
+	// guardrail applies only to users that are not superusers, and without authentication
+	// every user is a superuser: set "authenticator: PasswordAuthenticator".)
 	Yaml string
 	_    struct{}
 }
 
-// Check returns every problem at once.
+// Check returns every problem of the configuration at once.
 func (c Config) Check() error {
 	var errs []error
 	if all := c.Nodes * max(1, c.DataCenters); c.Nodes < 0 || all > maxNodes {
@@ -84,9 +88,9 @@ func (c Config) withDefaults() Config {
 }
 
 var (
-	// ErrMissing: the machine lacks something that nodes need; the error says what,
+	// ErrMissing: the machine lacks something that the nodes need. The error says what it is,
 	// and how to get it.
 	ErrMissing = errors.New("cluster: missing")
-	// ErrState: the node is in no state for that.
+	// ErrState: the node's state does not allow the operation.
 	ErrState = errors.New("cluster: wrong state")
 )

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// ballast is the file that fills a disk. It lies among the data, as the disk
-// guardrails count what is there and nothing else.
+// ballast is the file that fills a disk. It is in the data folder, because the disk guardrails
+// count only what is there.
 const ballast = "data/ballast"
 
-// mount puts a node's disk on a file system of its own.
+// mount gives a node a file system of limited size.
 func (c *Cluster) mount(n *Node) error {
 	at := n.disk()
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -31,7 +31,7 @@ func (c *Cluster) mount(n *Node) error {
 	return nil
 }
 
-// DiskUsage tells the size of the node's disk and what is free, in bytes.
+// DiskUsage returns the size of the node's disk and the free space, in bytes.
 func (n *Node) DiskUsage() (size, free int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(n.disk(), &s); err != nil {
@@ -40,8 +40,8 @@ func (n *Node) DiskUsage() (size, free int64, err error) {
 	return int64(s.Blocks) * s.Bsize, int64(s.Bavail) * s.Bsize, nil
 }
 
-// FillDisk fills the node's disk until only leave bytes are free. It needs
-// Config.DiskMB: nobody's real disk is filled.
+// FillDisk fills the node's disk until only leave bytes are free. It needs Config.DiskMB, so
+// that it never fills a real disk.
 func (n *Node) FillDisk(leave int64) error {
 	n.changing.Lock()
 	defer n.changing.Unlock()
@@ -58,7 +58,7 @@ func (n *Node) FillDisk(leave int64) error {
 		if err != nil || free <= leave {
 			return errors.Join(err, f.Close())
 		}
-		// The node writes too, so the disk may be full before we are done.
+		// The node writes as well, so the disk may be full before this loop ends.
 		if _, err := f.Write(piece[:min(int64(len(piece)), free-leave)]); err != nil {
 			if errors.Is(err, syscall.ENOSPC) {
 				return f.Close()
@@ -68,8 +68,8 @@ func (n *Node) FillDisk(leave int64) error {
 	}
 }
 
-// FreeDisk takes back what FillDisk filled. A node that met a full disk may have
-// stopped serving: Restart it.
+// FreeDisk removes what FillDisk wrote. A node that met a full disk may have stopped serving;
+// call Restart in that case.
 func (n *Node) FreeDisk() error {
 	n.changing.Lock()
 	defer n.changing.Unlock()
@@ -79,12 +79,13 @@ func (n *Node) FreeDisk() error {
 	return nil
 }
 
-// room is what a node needs to go on writing: two segments of its commit log.
+// room is the free space that a node needs to continue writing: two segments of its commit
+// log.
 const room = 16 << 20
 
-// serveAgain brings back a node whose disk was filled but for leave bytes. One without
-// room has ended, or is about to: the commit log is mapped into its memory, and a page
-// that has no place on the disk ends the process.
+// serveAgain brings back a node whose disk was filled up to leave bytes. If that is less than
+// room, the node has ended or is about to: the commit log is mapped into its memory, and a
+// page that can't be stored on the disk ends the process.
 func (n *Node) serveAgain(ctx context.Context, leave int64) error {
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

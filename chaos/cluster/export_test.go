@@ -81,9 +81,9 @@ func Parted(c *Claim, nodes int) (*Cluster, error) {
 }
 
 // ByRule cuts what a rule's partition of a node would cut, and returns what mends it.
-func (c *Cluster) ByRule(n *Node, what chaos.What) (mend func() error, err error) {
+func (c *Cluster) ByRule(n *Node, what chaos.What) (restore func() error, err error) {
 	ways := c.cfg.ways(n.index, what)
-	return func() error { return c.network.mend(ways...) }, c.cut("by a rule", ways...)
+	return func() error { return c.network.restore(ways...) }, c.cut("by a rule", ways...)
 }
 
 // Dropped is what the kernel drops of what a node sends, and of what comes to it.

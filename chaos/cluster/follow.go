@@ -12,17 +12,18 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Follow does to nodes what the injector's plan says, until the context ends: kill,
-// pause, stop, CQL off, a partition and a full disk while a rule's window is open, and
-// back when it closes. Rules name the dependency, and a node by its name; the name of a
-// data centre stands for each of its nodes. Chance and numbers of calls count nodes, node1
-// first, so that the same seed harms the same ones.
+// Follow applies the injector's plan to nodes until the context ends. While a rule's window is
+// open it kills, pauses or stops a node, switches CQL off, cuts the network or fills a disk;
+// it undoes that when the window closes. Rules name the dependency, and a node by its name.
+// The name of a data centre stands for each of its nodes. Probability and counts of calls
+// apply to the nodes in order, from node1, so that the same seed always affects the same
+// nodes.
 //
-// At the end everything that a rule did is undone; Follow returns when that is done. It
-// also ends, with an error, when something can't be done. A plan whose rules for this
-// dependency name what isn't there, or need what the cluster lacks (Config.Namespaces,
-// Config.DiskMB), is refused with a *chaos.PlanError before anything is harmed; whoever
-// updates the plan while it is followed uses Config.CheckPlan first.
+// At the end everything that a rule did is undone, and only then Follow returns. It also ends,
+// with an error, when something can't be done. A plan is refused with a *chaos.PlanError,
+// before anything is done, if its rules for this dependency name what isn't there or need what
+// the cluster lacks (Config.Namespaces, Config.DiskMB). Before you update a plan that is being
+// followed, check it with Config.CheckPlan.
 func (c *Cluster) Follow(ctx context.Context, injector *chaos.Injector, dependency string) error {
 	if err := c.cfg.CheckPlan(injector.Plan(), dependency); err != nil {
 		return err
@@ -46,8 +47,9 @@ func (c *Cluster) Follow(ctx context.Context, injector *chaos.Injector, dependen
 	return errors.Join(errs...)
 }
 
-// lead tells each follower what is wanted of its node, whenever that may have changed. It
-// asks for them one after another, so that rules that count have one order.
+// lead sends each follower the faults that its node should have, whenever they may have
+// changed. It decides for one node after another, so that rules that count calls see them in
+// one order.
 func lead(ctx context.Context, injector *chaos.Injector, followers []*follower) {
 	followed := make([]*chaos.Followed, len(followers))
 	for i, f := range followers {
@@ -82,8 +84,8 @@ func lead(ctx context.Context, injector *chaos.Injector, followers []*follower) 
 	}
 }
 
-// The parts of a node that are harmed apart from each other: a node whose network is cut
-// may be killed too.
+// The parts of a node that faults affect independently: a node whose network is cut can also
+// be killed.
 const (
 	ofProcess = iota
 	ofNetwork
@@ -124,7 +126,7 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
-// step makes the node what the open rules want: the first of each part.
+// step applies the open rules to the node: for each part, the first rule counts.
 func (f *follower) step(ctx context.Context, faults []chaos.Fault) error {
 	var want [parts]*chaos.Fault
 	for _, fault := range faults {
@@ -187,7 +189,7 @@ func (f *follower) undo(ctx context.Context, part int) error {
 		return nil
 	}
 	f.now[part] = nil
-	// What was done is undone, also when the context has ended.
+	// A fault is undone even if the context has ended.
 	ctx, end := f.cluster.patience(context.WithoutCancel(ctx), f.node)
 	defer end()
 	var err error
@@ -199,7 +201,7 @@ func (f *follower) undo(ctx context.Context, part int) error {
 	case chaos.BinaryOff:
 		err = f.node.BinaryOn(ctx)
 	case chaos.Partition:
-		err = f.cluster.network.mend(f.cut...)
+		err = f.cluster.network.restore(f.cut...)
 	case chaos.DiskFull:
 		if err = f.node.FreeDisk(); err == nil {
 			err = f.node.serveAgain(ctx, fault.What.Free)

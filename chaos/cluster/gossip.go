@@ -10,37 +10,37 @@ import (
 	"sync"
 )
 
-// gossip is what a node has logged of the others. It reads the log on from where it was,
-// as those who wait for a node ask often.
+// gossip is what a node has logged about the other nodes. It reads only the part of the log
+// that is new, because callers that wait for a node ask often.
 type gossip struct {
 	mu   sync.Mutex
 	at   int64 // of the log: up to here it was read
 	last map[string]sight
 }
 
-// sight is the last that a node logged of another.
+// sight is the last line that a node logged about another one.
 type sight struct {
 	up   bool
 	line string
 }
 
-// sighted are the lines in which Cassandra says that it holds another node for up or down.
+// sighted matches the lines in which Cassandra says that it considers another node up or down.
 var sighted = regexp.MustCompile(`InetAddress \S*?/?([0-9.]+):[0-9]+ is now (UP|DOWN)`)
 
-// begin forgets all: a new process logs from here on.
+// begin forgets everything: a new process logs from this position on.
 func (g *gossip) begin(at int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.at, g.last = at, make(map[string]sight)
 }
 
-// of is what was last logged of a host.
+// of returns what was last logged about a host.
 func (g *gossip) of(host, file string) sight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f, err := os.Open(file); err == nil {
 		defer f.Close()
-		// What can't be read now is read the next time.
+		// What can't be read now is read at the next call.
 		text, _ := io.ReadAll(io.NewSectionReader(f, g.at, 1<<62))
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
 		for _, m := range sighted.FindAllSubmatch(text, -1) {
@@ -51,7 +51,7 @@ func (g *gossip) of(host, file string) sight {
 	return g.last[host]
 }
 
-// Sees says whether the node holds another for up, by what it last logged of it.
+// Sees reports whether the node considers another one up, according to its log.
 func (n *Node) Sees(other *Node) bool { return n.lastOf(other).up }
 
 func (n *Node) lastOf(other *Node) sight { return n.heard.of(other.host, n.LogFile()) }

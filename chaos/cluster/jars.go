@@ -18,8 +18,8 @@ import (
 //go:embed pom.xml
 var pom []byte
 
-// Needs says what the machine lacks to run nodes, or returns nil. The error matches
-// ErrMissing.
+// Needs returns an error that says what the machine lacks to run nodes, or nil. The error
+// matches ErrMissing.
 func Needs(cache string) error {
 	if _, err := exec.LookPath("java"); err != nil {
 		return fmt.Errorf("%w: java 17: install openjdk-17-jre-headless or put java on the path", ErrMissing)
@@ -46,8 +46,8 @@ func cacheDir(cache string) (string, error) {
 	return filepath.Join(cache, "cassandra-"+Version), nil
 }
 
-// jars returns the folder of the jars, fetching them the first time. Processes that
-// need them at the same time fetch them once.
+// jars returns the folder of the jars, and fetches them the first time. If several processes
+// need them at the same time, only one fetches them.
 func jars(ctx context.Context, cache string) (string, error) {
 	if err := Needs(cache); err != nil {
 		return "", err
@@ -68,7 +68,8 @@ func jars(ctx context.Context, cache string) (string, error) {
 	if _, err := os.Stat(filepath.Join(done, "complete")); err == nil {
 		return done, nil
 	}
-	// Who was killed while fetching left a folder; nobody fetches now.
+	// A process that was killed while it fetched left a folder behind. This process has the
+	// lock, so nobody is fetching now.
 	old, _ := filepath.Glob(filepath.Join(dir, "fetch-*"))
 	for _, o := range old {
 		if err := os.RemoveAll(o); err != nil {
@@ -85,7 +86,7 @@ func jars(ctx context.Context, cache string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(making, "jars"))
 	cmd.Dir = making
-	// It ends with us; the kernel tells it when the thread that started it ends.
+	// The kernel ends the process when the thread that started it ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -98,7 +99,7 @@ func jars(ctx context.Context, cache string) (string, error) {
 	return done, errors.Join(os.RemoveAll(done), os.Rename(filepath.Join(making, "jars"), done))
 }
 
-// tail is the end of a text, which is where programs say what went wrong.
+// tail returns the end of a text, which is where programs say what went wrong.
 func tail(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")

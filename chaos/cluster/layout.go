@@ -15,11 +15,11 @@ import (
 
 const storagePort = 7000
 
-// hintsFlush is how long hints may be in memory.
+// hintsFlush is the longest time that hints stay in memory only.
 const hintsFlush = 500 * time.Millisecond
 
-// token spreads the nodes of a data centre evenly over the ring. Data centres share it,
-// so their tokens differ.
+// token returns a node's position on the ring. The nodes of a data centre are spread evenly.
+// Data centres share the ring, so their tokens differ.
 func token(node, nodes, dataCenter int) int64 {
 	return math.MinInt64 + int64(uint64(node)*(math.MaxUint64/uint64(nodes))) + int64(100*dataCenter)
 }
@@ -92,14 +92,14 @@ var opens = strings.Fields(`java.base/java.lang.module java.base/jdk.internal.lo
 	java.base/java.lang.reflect java.base/java.lang java.base/java.util java.base/java.nio jdk.management/com.sun.management.internal
 	jdk.compiler/com.sun.tools.javac`)
 
-// args is a node's command line.
+// args returns a node's command line.
 func (n *Node) args(cfg Config, jars string) []string {
 	heap := strconv.Itoa(cfg.HeapMB)
 	conf := filepath.Join(n.dir, "conf")
 	args := []string{
-		// Nodes of a test live for minutes on few cores: the first compiler alone, and a
-		// collector without threads of its own, leave the cores to the nodes' work. With the
-		// usual ones a node that has just started is slow for a minute, and slows the others.
+		// Nodes of a test run for minutes on few cores. With only the first compiler and a
+		// single-threaded collector, the cores are left to the nodes' work. With the defaults
+		// a node that has just started is slow for a minute, and slows the others down.
 		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
 		"-Xms" + heap + "m", "-Xmx" + heap + "m", "-Xss512k",
 		"-javaagent:" + filepath.Join(jars, "jamm-0.4.0.jar"),
@@ -111,18 +111,19 @@ func (n *Node) args(cfg Config, jars string) []string {
 		"-Dcassandra.ring_delay_ms=5000", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.fd_initial_value_ms=500", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
 		"-Djdk.attach.allowAttachSelf=true", "-Dio.netty.tryReflectionSetAccessible=true",
 	}
-	// How long a node was away would count as one of its usual silences, as the default of
-	// this bound is read in a wrong unit (5.0.6): each outage would be seen later than the
-	// one before.
+	// Cassandra 5.0.6 reads the default of this bound in a wrong unit. Without this setting it
+	// would count the time of an outage as a usual silence, and would notice each outage later
+	// than the one before.
 	args = append(args, "-Dcassandra.fd_max_interval_ms=2000")
 	if cfg.DiskMB > 0 {
-		// Guardrails on the disk see what it holds at once, and not every 30 s.
+		// The disk guardrails look at the disk every 0.5 s instead of every 30 s.
 		args = append(args, "-Dcassandra.disk_usage.monitor_interval_ms=500")
 	}
 	return append(append(args, modules()...), "-cp", conf+":"+filepath.Join(jars, "*"), "org.apache.cassandra.service.CassandraDaemon")
 }
 
-// modules are the doors that Java 17 keeps shut unless told.
+// modules lists the options that open the parts of Java 17 which Cassandra needs and which are
+// closed by default.
 func modules() []string {
 	var args []string
 	for _, e := range exports {

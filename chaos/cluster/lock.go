@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// lock waits for the lock of a file. It ends with the process, if not before.
+// lock waits for the lock of a file. The lock is released at the latest when the process ends.
 func lock(ctx context.Context, path string) (func(), error) {
 	for {
 		f, err := tryLock(path)
@@ -33,7 +33,7 @@ func lock(ctx context.Context, path string) (func(), error) {
 	}
 }
 
-// tryLock returns the locked file, or nil if somebody else has it.
+// tryLock returns the locked file, or nil if another process has the lock.
 func tryLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -47,7 +47,7 @@ func tryLock(path string) (*os.File, error) {
 	return nil, f.Close()
 }
 
-// busy says whether somebody listens on a port.
+// busy reports whether anything listens on a port.
 func busy(host string, port int) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// network is a bridge, and for each node a namespace with one leg on it. The machine
-// itself has the address .254 there. Nil: nodes have no network of their own.
+// network is a bridge with one network namespace per node. The machine itself has the address
+// .254 on it. It is nil if the nodes use the machine's network.
 type network struct {
 	number int
 	prefix string // of addresses, with its dot
@@ -22,8 +22,8 @@ type network struct {
 	cuts map[way]int // how many want it
 }
 
-// The places of rules in a node's network: what is looked at first, and what finds the
-// node's own address.
+// The priorities of the routing rules in a node's network: the first that is looked at, and
+// the one that finds the node's address.
 const (
 	cutRule   = "10"
 	localRule = "20"
@@ -32,7 +32,7 @@ const (
 func (w *network) bridge() string        { return fmt.Sprintf("bstay%d", w.number) }
 func (w *network) space(node int) string { return fmt.Sprintf("backstay-%d-%d", w.number, node+1) }
 
-// address is that of an end.
+// address returns the address of one end.
 func (w *network) address(end int) string {
 	if end == machine {
 		return w.prefix + "254"
@@ -44,7 +44,7 @@ func networkOf(number int) *network {
 	return &network{number: number, prefix: fmt.Sprintf("10.203.%d.", number), cuts: make(map[way]int)}
 }
 
-// make makes it. What somebody else left under its names is removed first.
+// make makes the network. It first removes what an earlier network left under the same names.
 func (w *network) make(nodes int) error {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return fmt.Errorf("%w: the command ip, for networks of the nodes' own: install iproute2, or leave Namespaces off", ErrMissing)
@@ -76,7 +76,7 @@ func (w *network) build(nodes int) error {
 			[]string{"link", "add", leg, "type", "veth", "peer", "name", "eth0", "netns", ns},
 			[]string{"link", "set", leg, "master", br, "up"},
 			[]string{"-n", ns, "addr", "add", w.address(i) + "/24", "dev", "eth0"},
-			// Room for a rule before that of the node's own address.
+			// Leave room for a rule before the one for the node's address.
 			[]string{"-n", ns, "rule", "add", "pref", localRule, "lookup", "local"},
 			[]string{"-n", ns, "rule", "del", "pref", "0"},
 			[]string{"-n", ns, "link", "set", "lo", "up"},
@@ -90,7 +90,7 @@ func (w *network) build(nodes int) error {
 	return nil
 }
 
-// remove takes down whatever is there of it.
+// remove removes whatever there is of the network.
 func (w *network) remove() error {
 	var errs []error
 	for i := range maxNodes {
@@ -98,7 +98,8 @@ func (w *network) remove() error {
 			errs = append(errs, ip("netns", "del", w.space(i)))
 		}
 	}
-	// Not from /sys: it may be that of another network than the one we are in.
+	// Don't read /sys here: it may belong to another network namespace than the one that the
+	// process is in.
 	links, err := net.Interfaces()
 	errs = append(errs, err)
 	for _, link := range links {
@@ -107,7 +108,8 @@ func (w *network) remove() error {
 		if err != nil && link.Name != w.bridge() {
 			continue
 		}
-		// Legs go with their namespaces, but only once the last process in them has.
+		// An interface disappears with its namespace, but only after the last process there
+		// has ended.
 		if err := ip("link", "del", link.Name); err != nil && !strings.Contains(err.Error(), "Cannot find") {
 			errs = append(errs, err)
 		}
@@ -115,7 +117,7 @@ func (w *network) remove() error {
 	return errors.Join(errs...)
 }
 
-// command is a command that runs in a node's network.
+// command returns a command that runs in a node's network.
 func (w *network) command(node int, name string, args ...string) *exec.Cmd {
 	if w == nil {
 		return exec.Command(name, args...)
@@ -131,8 +133,8 @@ func ip(args ...string) error {
 	return nil
 }
 
-// route is what ip does to one way: drop what goes there, or let it pass again. What a
-// node sends is dropped by a route, what the machine sends by a rule where it arrives.
+// route makes ip drop the packets of one direction, or let them pass again. What a node sends
+// is dropped by a route; what the machine sends is dropped by a rule where it arrives.
 func (w *network) route(on way, drop bool) error {
 	if on.from == machine {
 		return ip("-n", w.space(on.to), "rule", word(drop, "add", "del"), "pref", cutRule, "from", w.address(machine), "blackhole")
@@ -147,7 +149,8 @@ func word(yes bool, this, that string) string {
 	return that
 }
 
-// cut drops what goes a way. Several may want it, each of whom mends it.
+// cut drops the packets of each direction. A direction may be cut several times, and stays cut
+// until each cut is undone.
 func (w *network) cut(ways ...way) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,9 +167,9 @@ func (w *network) cut(ways ...way) error {
 	return errors.Join(errs...)
 }
 
-// mend undoes one cut of each way. One that is not there, after heal for example, is no
-// error.
-func (w *network) mend(ways ...way) error {
+// restore undoes one cut of each direction. It is no error if there is none, for example after
+// heal.
+func (w *network) restore(ways ...way) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var errs []error

@@ -15,7 +15,7 @@ import (
 	"syscall"
 )
 
-// State is what a node is at the moment.
+// State is the current state of a node.
 type State string
 
 // The states.
@@ -28,8 +28,8 @@ const (
 	Down State = "down"
 )
 
-// Node is one node. Its methods are safe for concurrent use; those that change its
-// state wait for each other.
+// Node is one node of a cluster. Its methods are safe for concurrent use. Methods that change
+// its state run one after another.
 type Node struct {
 	name, host, dc, dir string
 	index, jmx          int
@@ -45,26 +45,27 @@ type Node struct {
 	heard    gossip
 }
 
-// Name is node1, node2 and so on.
+// Name returns node1, node2 and so on.
 func (n *Node) Name() string { return n.name }
 
-// Host is the address, without port.
+// Host returns the address, without the port.
 func (n *Node) Host() string { return n.host }
 
-// Address is host:port of the native protocol.
+// Address returns host:port of the native protocol.
 func (n *Node) Address() string { return net.JoinHostPort(n.host, strconv.Itoa(Port)) }
 
-// DataCenter is the node's data centre.
+// DataCenter returns the name of the node's data centre.
 func (n *Node) DataCenter() string { return n.dc }
 
-// LogFile holds what the node printed since the cluster was started.
+// LogFile returns the path of the file with everything that the node printed since the cluster
+// was started.
 func (n *Node) LogFile() string { return filepath.Join(n.dir, "node.log") }
 
-// disk is the folder of what the node stores.
+// disk returns the folder in which the node stores its data.
 func (n *Node) disk() string { return filepath.Join(n.dir, "disk") }
 
-// began notes that a process is about to be started: what an earlier one logged no
-// longer counts.
+// began notes that a process is about to be started. What an earlier process logged no longer
+// counts.
 func (n *Node) began() {
 	from := n.logSize()
 	n.mu.Lock()
@@ -73,7 +74,7 @@ func (n *Node) began() {
 	n.heard.begin(from)
 }
 
-// logSize is how long the log is.
+// logSize returns the length of the log.
 func (n *Node) logSize() int64 {
 	info, err := os.Stat(n.LogFile())
 	if err != nil {
@@ -82,7 +83,7 @@ func (n *Node) logSize() int64 {
 	return info.Size()
 }
 
-// State is what the node is. A process that ended by itself is Down.
+// State returns the node's state. A process that ended by itself is Down.
 func (n *Node) State() State {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,7 +97,7 @@ func (n *Node) State() State {
 	return n.state
 }
 
-// Pid is the process id, 0 if it is down.
+// Pid returns the process id, or 0 if the node is down.
 func (n *Node) Pid() int {
 	if n.State() == Down {
 		return 0
@@ -130,18 +131,18 @@ func (n *Node) spawn() error {
 	n.mu.Unlock()
 	go func() {
 		defer close(ended)
-		// How it ended is in its log, and in State.
+		// The log and State say how the process ended.
 		_ = cmd.Wait()
 	}()
 	return nil
 }
 
-// Stop drains the node and ends it, as an operator would (SIGTERM).
+// Stop drains the node and ends it with SIGTERM, as an operator would.
 func (n *Node) Stop(ctx context.Context) error {
 	return n.end(ctx, "stop", syscall.SIGTERM)
 }
 
-// Kill ends the node at once (SIGKILL).
+// Kill ends the node at once, with SIGKILL.
 func (n *Node) Kill(ctx context.Context) error { return n.end(ctx, "kill", syscall.SIGKILL) }
 
 func (n *Node) end(ctx context.Context, what string, sig syscall.Signal) error {
@@ -166,8 +167,7 @@ func (n *Node) end(ctx context.Context, what string, sig syscall.Signal) error {
 	}
 }
 
-// Restart drains and ends the node as Stop does, starts it again, and waits until it
-// answers.
+// Restart drains and ends the node as Stop does, starts it again, and waits until it answers.
 func (n *Node) Restart(ctx context.Context) error {
 	if err := n.Stop(ctx); err != nil {
 		return err
@@ -175,11 +175,11 @@ func (n *Node) Restart(ctx context.Context) error {
 	return n.Start(ctx)
 }
 
-// Pause stops the process without ending it (SIGSTOP): connections stay open, nothing
+// Pause stops the process without ending it, with SIGSTOP: connections stay open, and nothing
 // answers.
 func (n *Node) Pause() error { return n.turn("pause", Running, Paused, syscall.SIGSTOP) }
 
-// Resume goes on after Pause (SIGCONT).
+// Resume continues the process after Pause, with SIGCONT.
 func (n *Node) Resume() error { return n.turn("resume", Paused, Running, syscall.SIGCONT) }
 
 func (n *Node) turn(what string, from, to State, sig syscall.Signal) error {

@@ -13,7 +13,7 @@ import (
 )
 
 // TestACutLastsAsLongAsSomebodyWantsIt looks at the routes of networks without nodes: what
-// a rule cut it mends, unless another rule or a hand wants it too.
+// a rule cut it passes again, unless another rule or a hand wants it too.
 func TestACutLastsAsLongAsSomebodyWantsIt(t *testing.T) {
 	claim, err := cluster.Take(cluster.Config{Namespaces: true})
 	if err != nil {
@@ -32,15 +32,15 @@ func TestACutLastsAsLongAsSomebodyWantsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := c.Nodes()
-	var mends []func() error
+	var restores []func() error
 	by := func(n int, what chaos.What) func() error {
 		return func() error {
-			mend, err := c.ByRule(all[n-1], what)
-			mends = append(mends, mend)
+			restore, err := c.ByRule(all[n-1], what)
+			restores = append(restores, restore)
 			return err
 		}
 	}
-	mend := func(n int) func() error { return func() error { return mends[n]() } }
+	restore := func(n int) func() error { return func() error { return restores[n]() } }
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -48,14 +48,14 @@ func TestACutLastsAsLongAsSomebodyWantsIt(t *testing.T) {
 	}{
 		{"a pair by a rule", by(1, chaos.What{Peers: []string{"node2"}}), ".2; .1; "},
 		{"one way by a rule of the other", by(2, chaos.What{Peers: []string{"*"}, OneWay: true}), ".2; .1 .3; "},
-		{"the first ends", mend(0), "; .1 .3; "},
+		{"the first ends", restore(0), "; .1 .3; "},
 		{"the same by hand", func() error { return c.Cut(all[1], all[0]) }, "; .1 .3; "},
-		{"the second ends", mend(1), "; .1; "},
+		{"the second ends", restore(1), "; .1; "},
 		{"all from clients, and one from all", by(3, chaos.What{Peers: []string{"*", "clients"}}), ".3; .1 .3; .1 .2 .254 deaf"},
 		{"clients by hand", func() error { return c.CutClients(all[2]) }, ".3; .1 .3; .1 .2 .254 deaf"},
-		{"the third ends", mend(2), "; .1; .254 deaf"},
+		{"the third ends", restore(2), "; .1; .254 deaf"},
 		{"healed", c.Heal, "; ; "},
-		{"a rule that ends after that", mend(2), "; ; "},
+		{"a rule that ends after that", restore(2), "; ; "},
 		{"and again", by(1, chaos.What{Peers: []string{"clients"}, OneWay: true}), ".254; ; "},
 		{"healed", c.Heal, "; ; "},
 		{"healed twice", c.Heal, "; ; "},

@@ -8,8 +8,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Known are the names that rules for nodes can use, for chaos.Plan.CheckNames: dependency
-// is the one that Follow will be told.
+// Known returns the names that rules for nodes can use, for chaos.Plan.CheckNames. Pass the
+// same dependency as to Follow.
 func (c Config) Known(dependency string) chaos.Known {
 	c = c.withDefaults()
 	known := chaos.Known{Dependencies: []string{dependency}}
@@ -22,26 +22,26 @@ func (c Config) Known(dependency string) chaos.Known {
 	return known
 }
 
-// nodeName is the name of the node at an index: of dc1 first, from node1.
+// nodeName returns the name of the node with an index. The nodes of dc1 come first.
 func nodeName(i int) string { return fmt.Sprintf("node%d", i+1) }
 
-// dataCenter is the name of the data centre at an index.
+// dataCenter returns the name of the data centre with an index.
 func dataCenter(i int) string { return fmt.Sprintf("dc%d", i+1) }
 
-// call is what a plan is asked about a node.
+// call returns the call for which a plan decides the faults of a node.
 func (c Config) call(dependency string, i int) chaos.Call {
 	name := nodeName(i)
 	return chaos.Call{Dependency: dependency, Protocol: chaos.Node, Node: name, DataCenter: dataCenter(i / c.Nodes), Identity: name, Also: ofNodes}
 }
 
-// ofNodes says whether a rule does something to nodes.
+// ofNodes reports whether a rule applies to nodes.
 func ofNodes(r *chaos.Rule) bool { return r.What.Kind.AppliesTo(chaos.Node) }
 
-// CheckPlan returns nil, or a *chaos.PlanError for rules that are for nodes of the
-// dependency and would do nothing: they name a node, a data centre or a peer that isn't
-// there, or need what is left off (Namespaces, DiskMB). Rules for other dependencies and
-// other places are none of its business, unless all rules for nodes are for other
-// dependencies. Nothing needs to be started for it. As a check of chaos.Load it tells lines.
+// CheckPlan returns nil, or a *chaos.PlanError for rules for nodes of the dependency that
+// would do nothing: they name a node, a data centre or a peer that isn't there, or need what
+// is switched off (Namespaces, DiskMB). It ignores rules for other dependencies and other
+// places, unless all rules for nodes are for other dependencies. It can be called before
+// anything is started. As a check of chaos.Load it also names the lines.
 func (c Config) CheckPlan(plan chaos.Plan, dependency string) error {
 	c = c.withDefaults()
 	known := c.Known(dependency)
@@ -51,7 +51,7 @@ func (c Config) CheckPlan(plan chaos.Plan, dependency string) error {
 		if !ofNodes(&r) || r.Where.Protocol != "" && r.Where.Protocol != chaos.Node {
 			continue
 		}
-		// The rule alone, at its place.
+		// A plan with this rule alone, at the same index.
 		alone := chaos.Plan{Rules: make([]chaos.Rule, i+1)}
 		alone.Rules[i] = r
 		if p := misnamed(alone, chaos.Known{Dependencies: known.Dependencies}); len(p) > 0 {
@@ -74,7 +74,7 @@ func (c Config) CheckPlan(plan chaos.Plan, dependency string) error {
 	return nil
 }
 
-// misnamed are the names in a plan that aren't known.
+// misnamed returns a problem for each name in a plan that isn't known.
 func misnamed(plan chaos.Plan, known chaos.Known) []chaos.Problem {
 	var bad *chaos.PlanError
 	if errors.As(plan.CheckNames(known), &bad) {
@@ -83,7 +83,7 @@ func misnamed(plan chaos.Plan, known chaos.Known) []chaos.Problem {
 	return nil
 }
 
-// idle tells why the rule at an index would do nothing although its names are there.
+// idle says why the rule at an index would do nothing although all its names are known.
 func (c Config) idle(plan chaos.Plan, i int, dependency string) []chaos.Problem {
 	problem := func(field, format string, args ...any) []chaos.Problem {
 		return []chaos.Problem{{Field: fmt.Sprintf("rules[%d].%s", i, field), Message: fmt.Sprintf("%q: ", plan.RuleName(i)) + fmt.Sprintf(format, args...)}}
@@ -111,15 +111,16 @@ func (c Config) idle(plan chaos.Plan, i int, dependency string) []chaos.Problem 
 	return nil
 }
 
-// way is what one end sends to another: the index of a node, or machine.
+// way is a direction: from one end to another. An end is the index of a node, or machine.
 type way struct{ from, to int }
 
-// machine is the end where clients are.
+// machine is the end where the clients run.
 const machine = -1
 
 func bothWays(a, b int) []way { return []way{{a, b}, {b, a}} }
 
-// ways are what a partition by a plan cuts: a node from those of its peers that are there.
+// ways returns the directions that a rule's partition cuts: between a node and those of its
+// peers that are there.
 func (c Config) ways(node int, what chaos.What) []way {
 	var all []way
 	add := func(peer int) {

@@ -13,12 +13,12 @@ import (
 	"syscall"
 )
 
-// nodeTool runs Cassandra's own tool against a node.
+// nodeTool runs Cassandra's nodetool against a node.
 func (c *Cluster) nodeTool(ctx context.Context, n *Node, jars string, args ...string) (string, error) {
 	if s := n.State(); s != Running {
 		return "", fmt.Errorf("%w: %s of %s: it is %s", ErrState, strings.Join(args, " "), n.name, s)
 	}
-	// The tool keeps a history in the home folder.
+	// The tool keeps a history in the home folder, so it gets another one.
 	java := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem", "-Duser.home=" + c.claim.left.Dir,
 		"-Dcassandra.storagedir=" + n.disk(), "-Dlogback.configurationFile=file://" + filepath.Join(n.dir, "conf", "logback-tools.xml")}
 	java = append(append(java, modules()...), "-cp", filepath.Join(jars, "*"), "org.apache.cassandra.tools.NodeTool",
@@ -55,8 +55,8 @@ func (c *Cluster) nodeTool(ctx context.Context, n *Node, jars string, args ...st
 // printed. It takes a second or two.
 func (n *Node) Tool(ctx context.Context, args ...string) (string, error) { return n.tool(ctx, args...) }
 
-// BinaryOff ends CQL on the node: connections are closed and new ones refused, while
-// the node remains a replica for the others.
+// BinaryOff switches CQL off on the node: connections are closed and new ones are refused,
+// while the node remains a replica for the other nodes.
 func (n *Node) BinaryOff(ctx context.Context) error {
 	_, err := n.tool(ctx, "disablebinary")
 	return err
@@ -70,16 +70,16 @@ func (n *Node) BinaryOn(ctx context.Context) error {
 	return n.WaitReady(ctx)
 }
 
-// Drain flushes the node and stops it serving, while its process lives. Restart or
-// Stop and Start bring it back.
+// Drain flushes the node and stops it serving, while its process continues. Restart, or Stop
+// and Start, bring it back.
 func (n *Node) Drain(ctx context.Context) error {
 	_, err := n.tool(ctx, "drain")
 	return err
 }
 
-// Hints is how many bytes of hints the node keeps for others: writes that they missed.
-// A hint is kept in memory first, for up to half a second. (Cassandra's own list of
-// pending hints leaves out the file that is being written.)
+// Hints returns how many bytes of hints the node keeps for others: writes that those missed. A
+// hint is kept only in memory at first, for up to half a second. (Cassandra's list of pending
+// hints leaves out the file that is being written.)
 func (n *Node) Hints() (int64, error) {
 	files, err := filepath.Glob(filepath.Join(n.disk(), "hints", "*.hints"))
 	if err != nil {
@@ -87,7 +87,7 @@ func (n *Node) Hints() (int64, error) {
 	}
 	var size int64
 	for _, f := range files {
-		// A file that has gone meanwhile was handed on.
+		// A file that has disappeared meanwhile was handed over.
 		if info, err := os.Stat(f); err == nil {
 			size += info.Size()
 		}
@@ -95,8 +95,8 @@ func (n *Node) Hints() (int64, error) {
 	return size, nil
 }
 
-// RollingRestart restarts every running node, one after another, and waits each time
-// until all see it up.
+// RollingRestart restarts every running node, one after another, and waits after each until
+// all nodes see it up.
 func (c *Cluster) RollingRestart(ctx context.Context) error {
 	for _, n := range c.nodes {
 		if n.State() != Running {

@@ -9,11 +9,12 @@ import (
 	"text/tabwriter"
 )
 
-// Comparison is what changed from one run to another.
+// Comparison says what changed from one run to another.
 type Comparison struct {
-	// Better, Worse and Other hold what changed; Other is neither, or can't be compared.
+	// Better, Worse and Other hold what changed. A change in Other is neither better nor
+	// worse, or can't be judged.
 	Better, Worse, Other []Change
-	// Same counts what did not change beyond what chance does.
+	// Same counts the figures that did not change by more than chance explains.
 	Same int
 }
 
@@ -23,13 +24,13 @@ type Change struct {
 	Before, After string
 }
 
-// noise is how much a number may differ, by share of the larger one, before it counts as
+// noise is how much a number may differ, as a share of the larger one, before it counts as
 // changed.
 const noise = 0.1
 
-// Compare holds two runs against each other: the verdict, the checks by name, and the
-// metrics. A metric that moved by little is the same, and so is a quantile of latency that
-// moved by no more than chance does.
+// Compare compares two runs: the verdict, the checks by name, and the metrics. A metric that
+// moved by little counts as the same, and so does a quantile of latency that moved by no more
+// than chance explains.
 func Compare(before, after *Report) Comparison {
 	var c Comparison
 	c.verdict("verdict", before.Verdict, after.Verdict)
@@ -75,13 +76,13 @@ func Compare(before, after *Report) Comparison {
 	return c
 }
 
-// quantiles that are compared.
+// quantiles lists the quantiles that are compared.
 var quantiles = []struct {
 	name string
 	q    float64
 }{{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}}
 
-// latencies compares quantiles of the stretches that both runs have.
+// latencies compares the quantiles of the intervals that both runs have.
 func (c *Comparison) latencies(before, after map[string]Latencies) {
 	for _, stretch := range slices.Sorted(maps.Keys(before)) {
 		a, b := before[stretch], after[stretch]
@@ -105,7 +106,7 @@ func (c *Comparison) latencies(before, after map[string]Latencies) {
 	}
 }
 
-// isQuantile says that a metric is a quantile of latency.
+// isQuantile reports whether a metric is a quantile of latency.
 func isQuantile(name string) bool {
 	return strings.HasPrefix(name, "p50_s") || strings.HasPrefix(name, "p99_s")
 }
@@ -123,7 +124,7 @@ func (c *Comparison) verdict(name string, a, b Verdict) {
 	}
 }
 
-// goal is 1 if more of a metric is better, -1 if less is, 0 if neither.
+// goal returns 1 if more of a metric is better, -1 if less is better, and 0 if neither.
 func goal(name string) int {
 	switch {
 	case strings.HasPrefix(name, "good"), name == "means right":
@@ -135,8 +136,8 @@ func goal(name string) int {
 	return 0
 }
 
-// same says that two values differ by no more than two runs of one thing may: two of a
-// hundred requests, 5 ms, a tenth.
+// same reports whether two values differ by no more than two runs of the same scenario may:
+// two of a hundred requests, 5 ms, or a tenth.
 func same(name string, a, b float64) bool {
 	d := math.Abs(a - b)
 	switch {
@@ -166,7 +167,7 @@ func number(name string, v float64, there bool) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// Text is the comparison for a terminal.
+// Text returns the comparison for a terminal.
 func (c Comparison) Text() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// All elements and attributes that the schema of Ant's JUnit task requires are written, in
-// its order; Jenkins' schema allows them.
+// The report has all elements and attributes that the schema of Ant's JUnit task requires, in
+// its order. The schema of Jenkins allows them too.
 type junitSuite struct {
 	XMLName    xml.Name        `xml:"testsuite"`
 	Name       string          `xml:"name,attr"`
@@ -43,10 +43,10 @@ type junitWhy struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes the checks as a JUnit test suite: a check that failed is a failure;
-// one that is undecided, or a precondition that did not hold, is an error. A check takes no
-// time of its own; the suite's is that of the run. The host is always "localhost", so that
-// two reports of the same run are equal.
+// WriteJUnit writes the checks as a JUnit test suite. A check that failed is a failure. An
+// undecided check, or a precondition that did not hold, is an error. A check has no duration;
+// that of the suite is the duration of the run. The host is always "localhost", so that two
+// reports of the same run are equal.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	name := r.Name
 	if name == "" {

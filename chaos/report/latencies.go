@@ -12,13 +12,14 @@ import (
 	"github.com/backstay-go/backstay/chaos/load"
 )
 
-// Latencies are those of every request of a stretch of a run, the shortest first, in
-// whole microseconds: any quantile of them is exact. In JSON they are base64 of unsigned
-// varints, as package encoding/binary has them, each the difference to the one before:
-// about two bytes a request.
+// Latencies holds the latency of every request of an interval of a run, the shortest first, in
+// whole microseconds, so that any quantile of them is exact. In JSON it is base64 of unsigned
+// varints, as in package encoding/binary. Each is the difference from the one before. A
+// request takes about two bytes.
 type Latencies []time.Duration
 
-// LatenciesOf are those of the samples, from the time that each was meant to start.
+// LatenciesOf returns the latencies of the samples, measured from the time at which each was
+// meant to start.
 func LatenciesOf(samples []load.Sample) Latencies {
 	all := make(Latencies, 0, len(samples))
 	for _, s := range samples {
@@ -28,12 +29,12 @@ func LatenciesOf(samples []load.Sample) Latencies {
 	return all
 }
 
-// Quantile is the shortest latency that at least the share q of the requests kept to; 0
-// if there are none.
+// Quantile returns the shortest latency within which at least the share q of the requests
+// ended, or 0 if there are no requests.
 func (l Latencies) Quantile(q float64) time.Duration { return load.Quantile(l, q) }
 
-// Interval holds the quantile in 95 of 100 runs that differ by chance alone: the ranks of
-// a quantile are spread as a binomial distribution.
+// Interval returns bounds between which the quantile lies in 95 of 100 runs that differ by
+// chance alone. The ranks of a quantile have a binomial distribution.
 func (l Latencies) Interval(q float64) (from, to time.Duration) {
 	if len(l) == 0 {
 		return 0, 0
@@ -43,7 +44,7 @@ func (l Latencies) Interval(q float64) (from, to time.Duration) {
 	return l[l.rank(math.Floor(n*q-spread))], l[l.rank(math.Ceil(n*q+spread)+1)]
 }
 
-// rank is the index of the nth latency, from 1.
+// rank returns the index of the nth latency, counted from 1.
 func (l Latencies) rank(n float64) int { return int(min(max(n, 1), float64(len(l)))) - 1 }
 
 // MarshalText implements encoding.TextMarshaler.

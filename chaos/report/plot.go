@@ -36,7 +36,7 @@ func (c *canvas) done() template.HTML {
 	return c.HTML()
 }
 
-// shade marks the times with a fault behind a plot's data, between top and bottom.
+// shade marks the times with a fault behind the data of a plot, between top and bottom.
 func (c *canvas) shade(faults []Fault, top, bottom float64) {
 	sorted := slices.SortedFunc(slices.Values(faults), func(a, b Fault) int { return cmp.Compare(a.From, b.From) })
 	for i := 0; i < len(sorted); {
@@ -60,7 +60,7 @@ func (c *canvas) seconds(top, y float64) {
 	}
 }
 
-// rate plots offered and good requests a second.
+// rate plots the offered and the good requests per second.
 func (r *Report) rate() template.HTML {
 	const top, bottom = 8.0, 150.0
 	c := newCanvas(bottom+20, r.Length, "requests a second, offered and good")
@@ -125,7 +125,7 @@ func (r *Report) latency() template.HTML {
 	return c.done()
 }
 
-// outcomes stacks what became of the requests.
+// outcomes stacks the outcomes of the requests.
 func (r *Report) outcomes() template.HTML {
 	const top, bottom = 8.0, 128.0
 	c := newCanvas(bottom+20, r.Length, "outcomes")
@@ -152,8 +152,8 @@ func (r *Report) sources() template.HTML {
 	return c.done()
 }
 
-// permits draws, for each dependency, the permits in use against its limit, or against
-// the most that was seen if that is far below.
+// permits draws, for each dependency, the permits in use against its limit, or against the
+// highest number seen if that is far below the limit.
 func (r *Report) permits() template.HTML {
 	const lane = 34.0
 	bottom := lane*float64(len(r.Permits)) + 4
@@ -179,7 +179,7 @@ func (r *Report) permits() template.HTML {
 	return c.done()
 }
 
-// stack draws one bar a bucket, its parts in proportion to their counts.
+// stack draws one bar per bucket. The parts of a bar are in proportion to their counts.
 func (c *canvas) stack(r *Report, top, bottom float64, values []Value, count func(load.Bucket, string) int) {
 	for _, b := range r.Buckets {
 		total := 0
@@ -204,7 +204,7 @@ func (c *canvas) stack(r *Report, top, bottom float64, values []Value, count fun
 	}
 }
 
-// nuance numbers the values of one tone, so that they can be told apart.
+// nuance numbers the values of one tone, so that each gets a different shade.
 func nuance(values []Value, i int) int {
 	n := 0
 	for _, v := range values[:i] {
@@ -215,7 +215,7 @@ func nuance(values []Value, i int) int {
 	return n
 }
 
-// lanes draws the faults and the states of things as strips.
+// lanes draws the faults and the states over time as strips.
 func (r *Report) lanes() template.HTML {
 	targets, of := []string{}, map[string][]Fault{}
 	for _, f := range r.Faults {
@@ -254,7 +254,7 @@ func (r *Report) lanes() template.HTML {
 	return c.done()
 }
 
-// class keeps what may stand in a CSS class.
+// class reduces a text to characters that are allowed in a CSS class.
 func class(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
@@ -268,7 +268,7 @@ func perSecond(n int, width time.Duration) float64 {
 	return float64(n) / max(width.Seconds(), 1e-9)
 }
 
-// round goes up to the next 1, 2 or 5 times a power of ten.
+// round returns the next larger number that is 1, 2 or 5 times a power of ten.
 func round(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(max(v, 1))))
 	for _, m := range []float64{1, 2, 2.5, 3, 4, 5, 6, 8} {

@@ -19,56 +19,56 @@ type Verdict string
 
 // The verdicts.
 const (
-	// Passed: what was promised was seen.
+	// Passed: what was promised was observed.
 	Passed Verdict = "passed"
-	// Failed: something else was seen.
+	// Failed: something else was observed.
 	Failed Verdict = "failed"
-	// Undecided: the run can't tell, for example because the load never came.
+	// Undecided: the run can't decide, for example because the load never came.
 	Undecided Verdict = "undecided"
 )
 
-// Check is one promise and what was seen of it.
+// Check is one promise and what was observed of it.
 type Check struct {
 	Name string `json:"name"`
-	// Precondition says that without this the run proves nothing: if it did not
-	// pass, the run is undecided at best.
+	// Precondition marks a check without which the run proves nothing. If it did not pass, the
+	// run is undecided at best.
 	Precondition bool `json:"precondition,omitempty"`
-	// Promised is what was promised, in one sentence. Seen is what was seen, with
-	// the figures. Bound is what Seen is held against, in a few words such as "at least
-	// 30 %"; empty if there is no figure.
+	// Promised is what was promised, in one sentence. Seen is what was observed, with the
+	// figures. Bound is the limit to which Seen is compared, in a few words such as "at least
+	// 30 %". It is empty if there is no figure.
 	Promised string  `json:"promised"`
 	Seen     string  `json:"seen"`
 	Bound    string  `json:"bound,omitempty"`
 	Verdict  Verdict `json:"verdict"`
-	// Details are the first cases that broke the promise.
+	// Details lists the first cases that broke the promise.
 	Details []string `json:"details,omitempty"`
 }
 
 // Fault is one fault on the timeline. Times count from the run's start.
 type Fault struct {
-	// Target is what was harmed, What is how.
+	// Target is where the fault happened, What is what it did.
 	Target string        `json:"target"`
 	What   string        `json:"what"`
 	From   time.Duration `json:"from_ns"`
 	To     time.Duration `json:"to_ns"`
 }
 
-// Span is a stretch of time in one state.
+// Span is an interval of time in one state.
 type Span struct {
 	State string        `json:"state"`
 	From  time.Duration `json:"from_ns"`
 	To    time.Duration `json:"to_ns"`
-	// Note is shown when the span is pointed at.
+	// Note is shown when the pointer is on the span.
 	Note string `json:"note,omitempty"`
 }
 
-// Lane is the states of one thing over time.
+// Lane holds the states of one thing over time.
 type Lane struct {
 	Name  string `json:"name"`
 	Spans []Span `json:"spans"`
 }
 
-// Tone says how a value is meant: it decides the colour.
+// Tone is the meaning of a value. It decides the colour.
 type Tone string
 
 // The tones.
@@ -80,7 +80,7 @@ const (
 	Neutral Tone = "neutral"
 )
 
-// Figure is one number worth a line.
+// Figure is a number that the page shows on a line.
 type Figure struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -98,12 +98,12 @@ type Row struct {
 // Report describes a run. Fill it in, then call Decide, then write it. It is not safe for
 // concurrent use.
 type Report struct {
-	// Name is a word for the run, Title a line.
+	// Name is a short name of the run. Title is one line.
 	Name  string `json:"name,omitempty"`
 	Title string `json:"title"`
-	// Story says in a few sentences what was done.
+	// Story describes in a few sentences what was done.
 	Story string `json:"story"`
-	// Command runs it again; Source is the scenario as text.
+	// Command is the command that repeats the run. Source is the scenario as text.
 	Command string        `json:"command"`
 	Source  string        `json:"source,omitempty"`
 	Seed    uint64        `json:"seed"`
@@ -111,40 +111,40 @@ type Report struct {
 	Length  time.Duration `json:"length_ns"`
 	Verdict Verdict       `json:"verdict"`
 	Figures []Figure      `json:"figures"`
-	// Metrics are the run in numbers, by name, for comparisons. Times are in seconds.
+	// Metrics holds the figures of the run by name, for comparisons. Times are in seconds.
 	Metrics map[string]float64 `json:"metrics,omitempty"`
-	// Latencies are those of all requests, and of those during the faults and after them,
-	// for comparisons.
+	// Latencies holds the latencies of all requests, of those during the faults, and of those
+	// after the faults, for comparisons.
 	Latencies map[string]Latencies `json:"latencies,omitempty"`
 	Checks    []Check              `json:"checks"`
 	Faults    []Fault              `json:"faults"`
-	// Width is that of a bucket.
+	// Width is the width of a bucket.
 	Width   time.Duration `json:"bucket_ns"`
 	Buckets []load.Bucket `json:"buckets"`
-	// Lanes are breaker states and the like.
+	// Lanes holds breaker states and other states over time.
 	Lanes []Lane `json:"lanes"`
-	// Permits are those in use, at most, bucket by bucket.
+	// Permits holds the highest number of permits in use in each bucket.
 	Permits []Series `json:"permits,omitempty"`
-	// Traces are those worth opening.
+	// Traces holds the traces that are worth opening.
 	Traces []Trace `json:"traces,omitempty"`
 	Rows   []Row   `json:"rows"`
-	// Outcomes and Sources name the values that occur in buckets, in the order in
-	// which they are stacked, with their tones.
+	// Outcomes and Sources name the values that occur in buckets, with their tones, in the
+	// order in which they are stacked.
 	Outcomes []Value `json:"outcomes"`
 	Sources  []Value `json:"sources"`
-	// Dependencies are the first words of the buckets' sources, in order.
+	// Dependencies lists the dependencies that occur in the buckets' sources, in order.
 	Dependencies []string `json:"dependencies"`
 }
 
-// Series is a number over time, a point a bucket.
+// Series is a number over time, with one point per bucket.
 type Series struct {
 	Name   string    `json:"name"`
 	Points []float64 `json:"points"`
-	// Limit is the most that it can be; 0: not known.
+	// Limit is the highest possible value. 0: it is not known.
 	Limit float64 `json:"limit,omitempty"`
 }
 
-// Trace is a request that is worth a look.
+// Trace is a request whose trace is worth opening.
 type Trace struct {
 	Request string        `json:"request"`
 	Trace   string        `json:"trace,omitempty"`
@@ -155,15 +155,15 @@ type Trace struct {
 	Took    time.Duration `json:"took_ns"`
 }
 
-// Value is a value that occurs, and how it is meant.
+// Value is a value that occurs, and its tone.
 type Value struct {
 	Name string `json:"name"`
 	Tone Tone   `json:"tone"`
 }
 
-// Decide sets the verdict from the checks: undecided if there is none, or a
-// precondition did not pass; else failed if any failed; else undecided if any is;
-// else passed.
+// Decide sets the verdict from the checks. The verdict is undecided if there is no check, or
+// if a precondition did not pass; otherwise failed if any check failed; otherwise undecided if
+// any check is; otherwise passed.
 func (r *Report) Decide() Verdict {
 	r.Verdict = Passed
 	if len(r.Checks) == 0 {
@@ -183,8 +183,7 @@ func (r *Report) Decide() Verdict {
 	return r.Verdict
 }
 
-// RowsOf makes the table by kind of request from the samples, kinds in the order
-// given.
+// RowsOf makes the table by kind of request from the samples. The kinds keep their order.
 func RowsOf(samples []load.Sample, kinds []string) []Row {
 	var rows []Row
 	for _, kind := range kinds {
@@ -211,7 +210,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// ReadJSON reads what WriteJSON wrote.
+// ReadJSON reads a report that WriteJSON wrote.
 func ReadJSON(file string) (*Report, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -227,8 +226,8 @@ func ReadJSON(file string) (*Report, error) {
 	return r, nil
 }
 
-// Text is the checks, for a terminal: a line for each, with what was seen and the bound
-// that it was held against, and the first cases that broke it below.
+// Text returns the checks for a terminal: one line per check, with what was observed and the
+// bound, and below it the first cases that broke the promise.
 func (r *Report) Text() string {
 	width := 0
 	for _, c := range r.Checks {
@@ -265,8 +264,8 @@ func unwritable(err error) error {
 	return fmt.Errorf("report: %w; give a folder that can be written", err)
 }
 
-// Save writes name.html, name.json and name.xml (JUnit) into the folder, which it makes
-// if need be. Each file is whole or not there. It returns the page's path.
+// Save writes name.html, name.json and name.xml (JUnit) into the folder, which it makes if
+// necessary. Each file is written completely or not at all. It returns the path of the page.
 func (r *Report) Save(dir, name string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", unwritable(err)

@@ -23,20 +23,20 @@ const (
 	KindKey       = attribute.Key("chaos.kind")
 	DependencyKey = attribute.Key("chaos.dependency")
 	NodeKey       = attribute.Key("chaos.node")
-	// DelayKey is how long a fault waits, in seconds. On the event only.
+	// DelayKey is how long a fault waits, in seconds. Only the event has it.
 	DelayKey = attribute.Key("chaos.delay_s")
 )
 
-// Faults is a chaos.Listener. It is safe for concurrent use and needs no closing. The
-// zero value marks spans and counts nothing.
+// Faults is a chaos.Listener. It is safe for concurrent use and needs no closing. The zero
+// value marks spans, and counts nothing.
 type Faults struct {
 	injected metric.Int64Counter
 	tracer   trace.Tracer
 }
 
-// New returns a listener that counts with the one provider, and makes spans with the
-// other: a fault that falls into no span of this process, as in a proxy, becomes one of
-// its own, called EventName. Nil: it counts nothing; it makes none.
+// New returns a listener that counts faults with meters and makes spans with tracers. It makes
+// a span, called EventName, only for a fault that is not within a span of this process, as in
+// a proxy. If meters is nil it counts nothing; if tracers is nil it makes no spans.
 func New(meters metric.MeterProvider, tracers trace.TracerProvider) (*Faults, error) {
 	f := &Faults{}
 	if tracers != nil {
@@ -66,7 +66,7 @@ func (f *Faults) Handle(ctx context.Context, e chaos.Event) {
 	}
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() && f.tracer != nil {
-		// The context may hold a span of the caller's process: then it is the parent.
+		// The context may hold a span of the caller's process, which is then the parent.
 		_, span = f.tracer.Start(ctx, EventName, trace.WithTimestamp(e.Time), trace.WithAttributes(attributes...))
 		defer span.End()
 	}

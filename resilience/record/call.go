@@ -13,7 +13,7 @@ type Cause string
 
 // The causes.
 const (
-	// None: the value is live, of a hedge, or fresh from a cache.
+	// None: the value is live, comes from a hedge, or is fresh from a cache.
 	None Cause = "-"
 	// Open, Full, RateLimited, Throttled and Closed are refusals.
 	Open        Cause = "open"
@@ -21,9 +21,9 @@ const (
 	RateLimited Cause = "rate_limited"
 	Throttled   Cause = "throttled"
 	Closed      Cause = "closed"
-	// Timeout: the call's time was up.
+	// Timeout: the time of the call was over.
 	Timeout Cause = "timeout"
-	// Canceled: the caller went.
+	// Canceled: the caller gave up.
 	Canceled Cause = "canceled"
 	// Failed is every other error.
 	Failed Cause = "failed"
@@ -78,8 +78,8 @@ type Record struct {
 	Dropped int64
 }
 
-// causeOf is the kind of an error of a dependency's call. The refusal of another guard,
-// which the call met further down, is a failure.
+// causeOf returns the kind of the error of a call to the dependency. A refusal by another
+// guard, inside the work of the call, is a failure.
 func causeOf(dependency string, err error) Cause {
 	if err == nil {
 		return None

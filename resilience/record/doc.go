@@ -1,19 +1,19 @@
-// Package record keeps what happened to a guard's calls, one compact line a call,
-// so that an incident can be replayed later under another policy.
+// Package record keeps what happened to a guard's calls, in one compact line per call, so that
+// an incident can be replayed later under another policy.
 //
-// A [Writer] is a resilience.Listener that writes; a [Reader] reads. It imports
-// the standard library and package resilience, and promises that a Writer never
-// stops a call, nor makes it wait: when it can't write, it counts what it drops.
+// A [Writer] is a resilience.Listener that writes records; a [Reader] reads them. The package
+// imports the standard library and package resilience. A Writer never stops a call and never
+// makes one wait: when it can't write, it drops calls and counts them.
 //
 // # Format
 //
-// A record is text in UTF-8. The first line names the format and the time that all
-// others count from:
+// A record is text in UTF-8. The first line names the format and the time from which all other
+// times are counted:
 //
 //	backstay-record 1 2026-11-23T20:00:00.123456Z
 //
-// Each further line is one call, in the order in which calls ended. Fields are
-// parted by one space:
+// Each further line is one call, in the order in which the calls ended. Fields are separated
+// by one space:
 //
 //		start dependency operation criticality source cause took attempts
 //		1204381 catalog plan critical live - 20512 s14+20480
@@ -34,9 +34,9 @@
 //	    cut off (out of its time, cancelled, or still running when the call ended), so
 //	    that how long it would have taken is not known. - for none.
 //
-// A line "dropped 12" says that at its place 12 calls are missing, for want of room.
-// A last line without its line feed was cut off by a crash. The header comes again before
-// each piece that was written, so that a file may be continued after a restart, shared by
-// processes, or emptied by a log rotation. Empty lines and lines that begin with # are
+// The line "dropped 12" says that 12 calls are missing at that place because there was no room
+// for them. A last line without a line feed was cut off by a crash. Each piece that was
+// written begins with the header, so that a file can be continued after a restart, shared by
+// several processes, or emptied by a log rotation. Empty lines and lines that begin with # are
 // ignored.
 package record

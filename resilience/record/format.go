@@ -8,24 +8,24 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// header is what a record, and each further part of it, begins with; a space and the time
-// that starts count from follow.
+// header begins a record and each further part of one. A space and the base time, from which
+// starts are counted, follow it.
 const header = "backstay-record 1"
 
 // gap begins the line that says how many calls were dropped at this place.
 const gap = "dropped "
 
-// letters are the outcomes in a line.
+// letters holds the letter of each outcome, as it stands in a line.
 const letters = "sfoi"
 
-// The marks behind an attempt.
+// The marks that may follow an attempt.
 const (
 	afterMark = 'r' // a time follows
 	hedgeMark = 'h'
 	cutMark   = 'c'
 )
 
-// appendCall appends a call's line.
+// appendCall appends the line of a call.
 func appendCall(b []byte, c Call) []byte {
 	b = strconv.AppendInt(b, c.Start.Microseconds(), 10)
 	b = appendName(append(b, ' '), c.Dependency)
@@ -65,7 +65,7 @@ func appendCall(b []byte, c Call) []byte {
 	return append(b, '\n')
 }
 
-// letterOf is an outcome's letter. One that is none of the constants counts neither way.
+// letterOf returns the letter of an outcome. An unknown outcome is written as ignored.
 func letterOf(o resilience.Outcome) byte {
 	if int(o) >= len(letters) {
 		o = resilience.Ignored
@@ -78,6 +78,6 @@ func appendName(b []byte, name string) []byte {
 	if plain {
 		return append(b, name...)
 	}
-	// No space inside, so that fields stay parted by spaces.
+	// The name must not contain a space, because spaces separate the fields.
 	return append(b, strings.ReplaceAll(strconv.Quote(name), " ", `\x20`)...)
 }

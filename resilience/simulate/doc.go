@@ -1,9 +1,9 @@
 // Package simulate replays a recorded incident under another policy, in virtual
 // time, and compares what happened with what would have happened.
 //
-// The guard is a real one of package resilience; only its clock, its jitter and the
-// dependency behind it are simulated. Minutes take milliseconds, and the same
-// record, policies and seed give the same report.
+// The guard is a real one of package resilience. Only its clock, its jitter and the dependency
+// behind it are simulated. Minutes of the incident take milliseconds, and the same record,
+// policies and seed always give the same report.
 //
 // # What is recorded, what is assumed
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/record"
 )
 
-// maxLoad bounds Options.Load, so that a slip of the pen does not fill memory.
+// maxLoad bounds Options.Load, so that a mistyped value does not fill the memory.
 const maxLoad = 100
 
 // maxWorkers bounds Options.Workers, for the same reason.
@@ -18,14 +18,15 @@ const maxWorkers = 1_000_000
 // offer is a call that a replay makes.
 type offer struct {
 	record.Call
-	// of is the call of the record that it is, or, if extra, that it is made beside.
+	// of is the index of the recorded call that this offer repeats. If extra is set, the offer
+	// is an additional call, made shortly after that one.
 	of    int
 	extra bool
 }
 
-// offered returns the calls that a replay makes, by their start. Extra calls come
-// between the one that they are made beside and the next, so that a burst stays one and
-// nobody comes in step.
+// offered returns the calls that a replay makes, ordered by their start. An extra call comes
+// between the recorded call that it belongs to and the next one, so that a burst remains a
+// burst and the calls are not evenly spaced.
 func offered(calls []record.Call, o Options) []offer {
 	whole, part := math.Modf(o.Load)
 	offers := make([]offer, 0, int(math.Ceil(o.Load*float64(len(calls)))))

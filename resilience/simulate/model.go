@@ -13,17 +13,18 @@ import (
 )
 
 const (
-	// nearest is how many attempts one is drawn from.
+	// nearest is the number of neighbouring attempts from which one is drawn.
 	nearest = 20
-	// scanned is how far around an attempt one is looked for that took longer.
+	// scanned is how many attempts before and after a given one are searched for one that took
+	// longer.
 	scanned = 200
-	// far is from where on the record says little about a time.
+	// far is the distance in time beyond which the record says little about an attempt.
 	far = 5 * time.Second
-	// never is how long an attempt takes that is never answered.
+	// never is the duration of an attempt that the dependency never answers.
 	never = time.Duration(math.MaxInt64)
 )
 
-// model is the dependency: what it would have done for an attempt.
+// model simulates the dependency: it says what the dependency would have done for an attempt.
 type model struct {
 	seed        uint64
 	calls       [][]sample // by call, in the order of its attempts
@@ -82,8 +83,9 @@ func newModel(calls []record.Call, o Options) *model {
 
 func (m *model) empty() bool { return len(m.all) == 0 }
 
-// attempt is what the dependency does for the nth attempt (from 1) of the ith call that
-// is offered, if the attempt begins now: how long it takes, and what it answers.
+// attempt returns what the dependency does for an attempt that begins now: how long it takes,
+// and what it answers. The attempt is the one with the given number (from 1) of the call with
+// index i.
 func (m *model) attempt(o offer, i, number int, now time.Duration) sample {
 	chance := hash(m.seed, uint64(i), uint64(number))
 	var s sample
@@ -109,7 +111,7 @@ func (m *model) samples(operation string) []sample {
 	return m.all
 }
 
-// near draws one of the attempts nearest in time.
+// near draws one of the recorded attempts that are nearest in time.
 func (m *model) near(operation string, now time.Duration, chance uint64) sample {
 	samples := m.samples(operation)
 	low := sort.Search(len(samples), func(i int) bool { return samples[i].at >= now })
@@ -130,8 +132,8 @@ func (m *model) near(operation string, now time.Duration, chance uint64) sample 
 	return s
 }
 
-// continued is how an attempt that was cut off goes on: as one of those nearby that
-// took longer, or for ever.
+// continued returns how an attempt that was cut off in the record goes on: like a nearby
+// attempt that took longer, or for ever if there is none.
 func (m *model) continued(operation string, s sample, chance uint64) sample {
 	samples := m.samples(operation)
 	at := sort.Search(len(samples), func(i int) bool { return samples[i].at >= s.at })
@@ -154,8 +156,8 @@ func (m *model) continued(operation string, s sample, chance uint64) sample {
 	return longer[(chance>>32)%uint64(len(longer))]
 }
 
-// workers is a queue before so many workers, first come first served. It holds when
-// each of them is free.
+// workers is a queue in front of a fixed number of workers. It serves work in the order of
+// arrival. Each element is the time when one worker becomes free.
 type workers []time.Duration
 
 func newWorkers(n int) *workers {
@@ -163,7 +165,7 @@ func newWorkers(n int) *workers {
 	return &w
 }
 
-// serve is when work that comes now is done.
+// serve queues work that arrives now and returns the time when it is done.
 func (w *workers) serve(now, work time.Duration) (done time.Duration) {
 	done = max(now, (*w)[0]) + work
 	(*w)[0] = done
@@ -171,7 +173,7 @@ func (w *workers) serve(now, work time.Duration) (done time.Duration) {
 	return done
 }
 
-// workOf is how much work it was that came at from and was done at to.
+// workOf returns how much work it was if it arrived at from and was done at to.
 func (w *workers) workOf(from, to time.Duration) time.Duration {
 	begun := max(from, (*w)[0])
 	(*w)[0] = max(begun, to)
@@ -190,7 +192,8 @@ func (w *workers) Pop() any {
 	return last
 }
 
-// hash mixes a seed with what a chance belongs to, by the finalizer of SplitMix64.
+// hash mixes a seed with the two numbers that identify a random choice, by the finalizer of
+// SplitMix64.
 func hash(seed, a, b uint64) uint64 {
 	h := seed
 	for _, v := range [...]uint64{a, b} {
@@ -202,5 +205,5 @@ func hash(seed, a, b uint64) uint64 {
 	return h
 }
 
-// share is a hash as a number in [0, 1).
+// share turns a hash into a number in [0, 1).
 func share(h uint64) float64 { return float64(h>>11) / (1 << 53) }

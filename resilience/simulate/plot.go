@@ -39,7 +39,7 @@ func (c *canvas) seconds() {
 	}
 }
 
-// stepFor is a round step that cuts the length into at most 12.
+// stepFor returns a round step that divides the length into at most 12 parts.
 func stepFor(length time.Duration) time.Duration {
 	for _, unit := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
 		for _, n := range []time.Duration{1, 2, 5} {
@@ -56,7 +56,8 @@ func stepFor(length time.Duration) time.Duration {
 	return length / 10
 }
 
-// load plots attempts a second, recorded and replayed, and the calls they are made for.
+// load plots the attempts per second, recorded and replayed, and the calls per second that
+// they were made for.
 func (r *Report) load(d Dependency) template.HTML {
 	c := newCanvas(158, r.Length, "attempts a second on the dependency")
 	rate := func(n int) float64 { return float64(n) / r.Width.Seconds() }
@@ -88,7 +89,7 @@ func (r *Report) load(d Dependency) template.HTML {
 	return c.HTML()
 }
 
-// took plots median and 99th percentile of calls' latency on a logarithmic scale.
+// took plots the median and the 99th percentile of the calls' latency on a logarithmic scale.
 func (r *Report) took(d Dependency) template.HTML {
 	c := newCanvas(158, r.Length, "latency of calls")
 	low, high := time.Millisecond, 10*time.Millisecond
@@ -122,7 +123,8 @@ func (r *Report) took(d Dependency) template.HTML {
 	return c.HTML()
 }
 
-// stack draws a bar a bucket, its parts in proportion to what became of its calls.
+// stack draws one bar per bucket. The parts of a bar are in proportion to the outcomes of its
+// calls.
 func (r *Report) stack(label string, s Side, seen []Outcome) template.HTML {
 	c := newCanvas(98, r.Length, label)
 	for i, b := range s.Buckets {
@@ -156,10 +158,10 @@ func (r *Report) breaker(d Dependency) template.HTML {
 	return c.HTML()
 }
 
-// tone is the class of an outcome's colour.
+// tone returns the CSS class that gives an outcome its colour.
 func tone(o Outcome) string { return strings.ReplaceAll(string(cmp.Or(o, Failed)), " ", "-") }
 
-// roundUp goes up to a value whose quarters are round.
+// roundUp returns the next larger value whose quarters are round numbers.
 func roundUp(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, m := range []float64{1, 2, 4, 6, 8} {

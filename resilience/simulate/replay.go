@@ -19,16 +19,17 @@ var ErrReplay = errors.New("simulate: can't replay")
 
 // Options says how a record is replayed.
 type Options struct {
-	// Seed decides the guards' jitter and the attempts that are drawn.
+	// Seed decides the guards' jitter and which recorded attempts are drawn.
 	Seed uint64
-	// Workers is how many attempts a dependency works on at once; more wait, first
-	// come first served. Zero: the load changes nothing. Negative: an error.
+	// Workers is how many attempts a dependency works on at once. Further attempts wait and
+	// are served in the order of arrival. Zero: the load does not slow the dependency.
+	// Negative: an error.
 	Workers int
-	// Load is how many calls come for each one of the record, on average: 1.5 adds one
-	// beside every other, 0.5 leaves every other out. Zero: 1. Negative, or above
-	// 100: an error.
+	// Load is the number of replayed calls per recorded call, on average: 1.5 adds one call to
+	// every second one, 0.5 leaves every second one out. Zero: 1. Negative, or above 100: an
+	// error.
 	Load float64
-	// Within is the time in which a live answer is one in time. Zero: the operation's
+	// Within is the time in which a live answer counts as in time. Zero: the operation's
 	// timeout in the new policy. Negative: an error.
 	Within time.Duration
 	// Unknown is the share of calls, 0 to 1, for which no value is remembered.
@@ -50,9 +51,9 @@ func (o Options) check() error {
 	return nil
 }
 
-// Replay runs the record's calls through guards of the policies, by dependency.
-// Calls to dependencies without a policy are left out and counted. The errors match
-// ErrReplay, resilience.ErrPolicy, or are the context's.
+// Replay runs the record's calls through guards of the policies, which are given by
+// dependency. Calls to dependencies without a policy are left out and counted. The errors
+// match ErrReplay or resilience.ErrPolicy, or are those of the context.
 func Replay(ctx context.Context, rec record.Record, policies map[string]resilience.Policy, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err

@@ -23,60 +23,61 @@ type Report struct {
 	Workers int           `json:"workers,omitempty"`
 	// Load is how many calls came for each one of the record, on average.
 	Load float64 `json:"load"`
-	// Dropped is how many calls the record says are missing from it; Skipped counts
-	// those to dependencies without a policy.
+	// Dropped is how many calls are missing from the record, as the record itself says.
+	// Skipped counts the calls to dependencies without a policy.
 	Dropped int64          `json:"dropped,omitempty"`
 	Skipped map[string]int `json:"skipped,omitempty"`
 	// Dependencies are sorted by name.
 	Dependencies []Dependency `json:"dependencies"`
 }
 
-// Dependency compares what happened to one dependency's calls with what would have.
+// Dependency compares what happened to the calls of one dependency with what would have
+// happened.
 type Dependency struct {
 	Name     string `json:"name"`
 	Recorded Side   `json:"recorded"`
 	Replayed Side   `json:"replayed"`
-	// Operations holds the same by kind of call, sorted by name.
+	// Operations holds the same figures per operation, sorted by name.
 	Operations []Operation `json:"operations"`
-	// Changes counts the calls of the record whose outcome is another, most frequent
-	// first; calls that Load adds or leaves out are not among them.
+	// Changes counts the recorded calls whose outcome is another one in the replay, the most
+	// frequent change first. Calls that Load adds or leaves out are not counted.
 	Changes []Change `json:"changes,omitempty"`
 	Drawn   Drawn    `json:"drawn"`
 	// Breaker holds the states of the replayed breaker, Limits the moves of its
 	// adaptive limit.
 	Breaker []Span  `json:"breaker,omitempty"`
 	Limits  []Limit `json:"limits,omitempty"`
-	// Notes say what of the policy the replay can't show.
+	// Notes say which parts of the policy the replay can't show.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Side is one of the two.
+// Side holds the figures of one side of the comparison: recorded or replayed.
 type Side struct {
 	Calls int `json:"calls"`
 	// Outcomes counts calls by their Outcome.
 	Outcomes map[Outcome]int `json:"outcomes"`
-	// Answered is how many had a value, whatever its source, or an answer that was
-	// judged Ignored. InTime is how many of them had it from the dependency and in time.
+	// Answered is how many calls had a value, whatever its source, or an answer that was
+	// judged Ignored. InTime is how many of those had it from the dependency and in time.
 	Answered int `json:"answered"`
 	InTime   int `json:"in_time"`
-	// Attempts were started: Retries and Hedges are among them, and CutOff are those
-	// that ran out of their time, were cancelled or left behind.
+	// Attempts is how many attempts were started. It includes Retries and Hedges. CutOff
+	// counts the attempts that ran out of time, were cancelled, or were left behind.
 	Attempts int `json:"attempts"`
 	Retries  int `json:"retries"`
 	Hedges   int `json:"hedges"`
 	CutOff   int `json:"cut_off"`
-	// Amplification is attempts for each call that had any.
+	// Amplification is the number of attempts per call that made any.
 	Amplification float64 `json:"amplification"`
-	// PeakPerSecond is the most attempts a second, over one bucket; PeakRunning the
-	// most that ran at once.
+	// PeakPerSecond is the highest number of attempts per second, measured over one bucket.
+	// PeakRunning is the highest number of attempts that ran at once.
 	PeakPerSecond float64 `json:"peak_per_second"`
 	PeakRunning   int     `json:"peak_running"`
-	// Latency is that of all calls, refused ones too.
+	// Latency is the latency of all calls, including refused ones.
 	Latency Latency  `json:"latency"`
 	Buckets []Bucket `json:"buckets"`
 }
 
-// Operation compares what became of one kind of call.
+// Operation compares the outcomes of the calls of one operation.
 type Operation struct {
 	Name     string `json:"name"`
 	Recorded Tally  `json:"recorded"`
@@ -99,7 +100,7 @@ type Latency struct {
 	Max time.Duration `json:"max"`
 }
 
-// Bucket is a stretch of time. Calls count where they started, attempts where they did.
+// Bucket is an interval of time. Calls and attempts count in the bucket in which they started.
 type Bucket struct {
 	Calls    int             `json:"calls"`
 	Outcomes map[Outcome]int `json:"outcomes,omitempty"`
@@ -107,43 +108,45 @@ type Bucket struct {
 	Latency  Latency         `json:"latency"`
 }
 
-// Change is how many calls went from one outcome to another.
+// Change is the number of calls that went from one outcome to another.
 type Change struct {
 	From  Outcome `json:"from"`
 	To    Outcome `json:"to"`
 	Calls int     `json:"calls"`
 }
 
-// Drawn counts what the replayed attempts rest on.
+// Drawn counts where the replayed attempts got their behaviour from.
 type Drawn struct {
-	// Own did what the same attempt of the same call did; Near what another did
-	// within 5 s; Far what one did at another time, because none was nearer.
+	// Own attempts did what the same attempt of the same call did in the record. Near ones did
+	// what another attempt within 5 s did. Far ones did what an attempt at another time did,
+	// because there was none nearer.
 	Own  int `json:"own"`
 	Near int `json:"near"`
 	Far  int `json:"far"`
-	// Continued were cut off in the record, and went on as longer ones did;
-	// Unanswered had no longer one nearby. Both are among the others.
+	// Continued attempts were cut off in the record, and went on as longer ones did.
+	// Unanswered ones had no longer attempt nearby. Both also count in one of the other
+	// numbers.
 	Continued  int `json:"continued"`
 	Unanswered int `json:"unanswered"`
 }
 
-// Span is a stay of the breaker in a state.
+// Span is an interval during which the breaker stayed in one state.
 type Span struct {
 	From  time.Duration           `json:"from"`
 	To    time.Duration           `json:"to"`
 	State resilience.BreakerState `json:"state"`
 }
 
-// Limit is a move of the adaptive limit.
+// Limit is one change of the adaptive limit.
 type Limit struct {
 	At    time.Duration `json:"at"`
 	Limit int           `json:"limit"`
 }
 
-// Outcome is what became of a call, as its caller saw it.
+// Outcome is how a call ended, as its caller saw it.
 type Outcome string
 
-// The outcomes: where the value came from, else why there was none.
+// The outcomes say where the value came from or, if there was none, why.
 const (
 	Live   Outcome = "live"
 	Hedged Outcome = "hedge"
@@ -170,7 +173,7 @@ var (
 	byCause  = map[record.Cause]Outcome{record.Open: Open, record.Full: Full, record.RateLimited: RateLimited, record.Throttled: Throttled, record.Closed: Closed, record.Timeout: TimedOut, record.Canceled: Canceled, record.Failed: Failed, record.None: Failed}
 )
 
-// outcomeOf tells what became of a call.
+// outcomeOf returns the outcome of a call.
 func outcomeOf(c record.Call) Outcome {
 	if c.Answered {
 		return bySource[c.Source]
@@ -182,13 +185,14 @@ func outcomeOf(c record.Call) Outcome {
 }
 
 const (
-	// wantedBuckets is about how many a report has.
+	// wantedBuckets is the highest number of buckets that a report should have.
 	wantedBuckets = 120
-	// leastWidth keeps rates meaningful: attempts a second over a millisecond are chance.
+	// leastWidth keeps rates meaningful: over a millisecond, the number of attempts per second
+	// is chance.
 	leastWidth = 100 * time.Millisecond
 )
 
-// widthFor is a round width that cuts the length into at most wantedBuckets.
+// widthFor returns a round width that divides the length into at most wantedBuckets.
 func widthFor(length time.Duration) time.Duration {
 	least := max(length/wantedBuckets, leastWidth)
 	for power := leastWidth; ; power *= 10 {
@@ -200,7 +204,7 @@ func widthFor(length time.Duration) time.Duration {
 	}
 }
 
-// summarise counts calls, which are sorted by their start.
+// summarise counts calls. They must be sorted by their start.
 func (r *Report) summarise(calls []record.Call, within func(operation string) time.Duration) Side {
 	s := Side{Calls: len(calls), Outcomes: map[Outcome]int{}, Buckets: make([]Bucket, int(r.Length/r.Width)+1)}
 	bucket := func(at time.Duration) *Bucket { return &s.Buckets[min(int(at/r.Width), len(s.Buckets)-1)] }
@@ -258,7 +262,7 @@ func (r *Report) summarise(calls []record.Call, within func(operation string) ti
 
 func answers(c record.Call, o Outcome) bool { return c.Answered || o == Ignored }
 
-// byOperation compares what became of each kind of call.
+// byOperation compares the outcomes of the calls of each operation.
 func byOperation(before, after []record.Call) []Operation {
 	found := map[string]*Operation{}
 	for _, c := range before {
@@ -287,7 +291,7 @@ func (t *Tally) add(c record.Call) {
 	}
 }
 
-// edge is where the number of running attempts changes.
+// edge is a moment when the number of running attempts changes.
 type edge struct {
 	at time.Duration
 	by int
@@ -303,7 +307,8 @@ func peak(edges []edge) (most int) {
 	return most
 }
 
-// latencyOf sorts the times and picks quantiles: the smallest time that the share kept.
+// latencyOf sorts the times and returns quantiles: each is the smallest time within which that
+// share of the calls ended.
 func latencyOf(took []time.Duration) Latency {
 	if len(took) == 0 {
 		return Latency{}
@@ -315,7 +320,7 @@ func latencyOf(took []time.Duration) Latency {
 	return Latency{P50: at(0.5), P90: at(0.9), P99: at(0.99), Max: took[len(took)-1]}
 }
 
-// changes counts from what to what outcomes went.
+// changes counts, for each pair of outcomes, how many calls went from one to the other.
 func (p *player) changes() []Change {
 	counts := map[[2]Outcome]int{}
 	for i, o := range p.offers {

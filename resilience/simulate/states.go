@@ -7,7 +7,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// states listens to what the guard's breaker and limit do.
+// states is a listener that records what the guard's breaker and limit do.
 type states struct {
 	now     func() time.Duration
 	changes []Span
@@ -25,7 +25,7 @@ func (s *states) Handle(_ context.Context, e resilience.Event) context.Context {
 	return nil
 }
 
-// spans are the breaker's states until the end.
+// spans returns the breaker's states until the end.
 func (s *states) spans(end time.Duration) []Span {
 	spans := []Span{{State: resilience.BreakerClosed}}
 	for _, c := range s.changes {

@@ -49,7 +49,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// how says what decides a replay beside record and policy.
+// how says which options decide the replay, in addition to the record and the policy.
 func (r *Report) how() string {
 	text := fmt.Sprintf("seed %d", r.Seed)
 	if r.Load != 1 {
@@ -61,7 +61,8 @@ func (r *Report) how() string {
 	return text
 }
 
-// CallsText says how many calls there were, and are if that is another number.
+// CallsText says how many calls the record has, and how many the replay made if that is
+// another number.
 func (o Operation) CallsText() string {
 	if o.Recorded.Calls == o.Replayed.Calls {
 		return count(o.Recorded.Calls)
@@ -69,7 +70,7 @@ func (o Operation) CallsText() string {
 	return count(o.Recorded.Calls) + " -> " + count(o.Replayed.Calls)
 }
 
-// notes say what of the record was not replayed.
+// notes says which parts of the record were not replayed.
 func (r *Report) notes() []string {
 	var notes []string
 	if r.Dropped > 0 {
@@ -81,7 +82,7 @@ func (r *Report) notes() []string {
 	return notes
 }
 
-// String says what the attempts rest on.
+// String says where the attempts got their behaviour from.
 func (d Drawn) String() string {
 	text := fmt.Sprintf("Of %s in the replay %s did as recorded, %s as others within %v, %s as others further away.",
 		several(d.Own+d.Near+d.Far, "attempt"), count(d.Own), count(d.Near), far, count(d.Far))
@@ -99,7 +100,7 @@ type row struct {
 	Group bool
 }
 
-// rows compares the sides; what is nothing on both is left out.
+// rows returns the lines of the comparison. A figure that is zero on both sides is left out.
 func (d Dependency) rows() []row {
 	a, b := d.Recorded, d.Replayed
 	var rows []row
@@ -131,7 +132,7 @@ func (d Dependency) rows() []row {
 	return rows
 }
 
-// several is a number with its noun.
+// several writes a number with its noun.
 func several(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -139,7 +140,7 @@ func several(n int, noun string) string {
 	return count(n) + " " + noun + "s"
 }
 
-// count writes a number with its thousands parted.
+// count writes a number with separators between its thousands.
 func count(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// breakerTrace remembers which trace opened a dependency's breaker, so that a
-// refused call can lead there. Safe for concurrent use.
+// breakerTrace remembers which trace opened a dependency's breaker, so that the span of a
+// refused call can link to that trace. It is safe for concurrent use.
 type breakerTrace struct {
 	mu     sync.Mutex
 	state  resilience.BreakerState
@@ -27,15 +27,16 @@ func (t *Telemetry) breaker(dependency string) *breakerTrace {
 	return b.(*breakerTrace)
 }
 
-// failed remembers a failed attempt's span, for openings whose own is not sampled.
+// failed remembers the span of a failed attempt. It is used when the attempt that opens the
+// breaker is not sampled.
 func (b *breakerTrace) failed(span trace.SpanContext) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.recent = span
 }
 
-// breakerChanged is told in the context of an attempt if it was one that moved the
-// breaker.
+// breakerChanged records a change of the breaker's state. If an attempt caused the change, ctx
+// is the attempt's context.
 func (t *Telemetry) breakerChanged(ctx context.Context, e *resilience.Event) {
 	b := t.breaker(e.Dependency)
 	span := trace.SpanFromContext(ctx)
@@ -51,7 +52,8 @@ func (t *Telemetry) breakerChanged(ctx context.Context, e *resilience.Event) {
 	case e.To == resilience.BreakerClosed:
 		b.opened, b.recent = trace.SpanContext{}, trace.SpanContext{}
 	case e.To != resilience.BreakerOpen || e.Err == nil:
-		// Half-open keeps what opened it; forced open by an operator, nothing did.
+		// A half-open breaker keeps the trace that opened it. A breaker that an operator
+		// forced open has none.
 	case ours:
 		b.opened = span.SpanContext()
 	case b.recent.IsValid():
@@ -61,8 +63,9 @@ func (t *Telemetry) breakerChanged(ctx context.Context, e *resilience.Event) {
 
 var linkOpened = []attribute.KeyValue{LinkKey.String("opened the breaker")}
 
-// refused tells on the call's span who refused, and leads to what opened the breaker.
-// The span itself is marked only if that ended the call, which a refused hedge does not.
+// refused records on the call's span which policy refused, and links to the trace that opened
+// the breaker. The span is marked as failed only if the refusal ended the call, which the
+// refusal of a hedge does not.
 func (t *Telemetry) refused(c *call, e *resilience.Event) {
 	by := refuserOf(e)
 	told := []attribute.KeyValue{RefusedByKey.String(by.String())}

@@ -9,7 +9,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// dependency holds the prepared attributes of what belongs to a dependency as a whole.
+// dependency holds the prepared attributes of the metrics that belong to a dependency as a
+// whole.
 type dependency struct {
 	name    attribute.KeyValue
 	all     metric.MeasurementOption

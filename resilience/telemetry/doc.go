@@ -17,8 +17,8 @@
 //
 // # What it promises
 //
-// Providers are given: nothing is taken from OpenTelemetry's globals. Names and
-// metric attributes are of bounded cardinality whatever the policies are called.
-// A call that is not sampled costs two allocations, which are the tracer's own, and
-// two measurements; Config.Histograms makes those cheap.
+// Providers come from the configuration: nothing is taken from OpenTelemetry's globals. The
+// number of different names and metric attributes is bounded, whatever the policies are
+// called. A call that is not sampled costs two allocations, which are the tracer's, and two
+// measurements. Config.Histograms makes the measurements cheap.
 package telemetry

@@ -26,7 +26,7 @@ func (r refuser) String() string {
 	return [refusers]string{"guard", "breaker", "bulkhead", "rate_limit", "throttle"}[r]
 }
 
-// refuserOf says which policy of the event's own guard refused.
+// refuserOf returns the policy, of the event's own guard, that refused.
 func refuserOf(e *resilience.Event) refuser {
 	r, ok := resilience.RefusalOf(e.Err, e.Dependency)
 	switch {
@@ -43,8 +43,8 @@ func refuserOf(e *resilience.Event) refuser {
 	return byGuard
 }
 
-// How a call can end, as its metric tells: by source if it has a value, else by
-// the kind of its error.
+// The ways in which a call can end, as its metric names them: the source if the call has a
+// value, otherwise the kind of its error.
 const (
 	sources = int(resilience.Static) + 1
 
@@ -58,7 +58,7 @@ const (
 	callResults    = failedOther + 1
 )
 
-// callResult is where a call's end belongs.
+// callResult returns under which of these results the end of a call counts.
 func callResult(e *resilience.Event) int {
 	if e.Err == nil {
 		return min(int(e.Source), sources-1)
@@ -66,9 +66,9 @@ func callResult(e *resilience.Event) int {
 	return failure(e)
 }
 
-// failure is what kind of failure an event's error is. A refusal of the guard itself is
-// what ended the call, with or without attempts before it. One of a guard further in is
-// a failure of what was called.
+// failure returns the kind of an event's error. A refusal by the guard itself is what ended
+// the call, whether or not there were attempts before it. A refusal by another guard, inside
+// the work, counts as a failure of the work.
 func failure(e *resilience.Event) int {
 	if _, ok := resilience.RefusalOf(e.Err, e.Dependency); ok {
 		return failedRefused + int(refuserOf(e))
@@ -88,7 +88,7 @@ func failure(e *resilience.Event) int {
 	return failedOther
 }
 
-// errorKind is the error.type of one of the results above.
+// errorKind returns the error.type of one of the results above.
 func errorKind(result int) string {
 	switch {
 	case result == failedTimeout:
@@ -107,8 +107,8 @@ func errorKind(result int) string {
 	return other
 }
 
-// errorType is the error.type of a span: the guard's own kinds, else what the
-// error says of itself, else its Go type.
+// errorType returns the error.type of a span. It is one of the guard's kinds if it can be,
+// otherwise the kind that the error itself names, otherwise its Go type.
 func errorType(e *resilience.Event) attribute.KeyValue {
 	switch result := failure(e); result {
 	case failedIgnored, failedOverload, failedOther:
@@ -123,7 +123,7 @@ func errorType(e *resilience.Event) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(oteltext.Valid(semconv.ErrorType(err).Value.AsString()))
 }
 
-// How an attempt can end, as its metric tells: by type and outcome.
+// The ways in which an attempt can end, as its metric names them: by type and by outcome.
 type attemptType int
 
 const (

@@ -10,7 +10,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// meters are the instruments. Safe for concurrent use.
+// meters holds the instruments. It is safe for concurrent use.
 type meters struct {
 	call, attempt, wait, backoff, age family
 	refusals, transitions, updates    metric.Int64Counter
@@ -21,7 +21,8 @@ type meters struct {
 	registration                            metric.Registration
 }
 
-// newMeters makes the instruments. Histograms are the meter's own, unless bound is given.
+// newMeters makes the instruments. The histograms come from bound if it is given, otherwise
+// from the meter.
 func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*meters, error) {
 	in := &meters{}
 	var errs []error
@@ -87,7 +88,7 @@ func (m *meters) record(ctx context.Context, s *series, e *resilience.Event) {
 	}
 }
 
-// prepare makes every attribute set that the operation can need.
+// prepare makes every set of attributes that the operation can need.
 func (m *meters) prepare(s *series) {
 	with := func(more ...attribute.KeyValue) []attribute.KeyValue {
 		return append(append([]attribute.KeyValue{}, s.identity...), more...)

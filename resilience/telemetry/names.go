@@ -5,14 +5,14 @@ import "go.opentelemetry.io/otel/attribute"
 // Scope is the name of the tracer and of the meter.
 const Scope = "github.com/backstay-go/backstay/resilience/telemetry"
 
-// The attributes of spans, span events and metrics. OpenTelemetry has no
-// convention for resilience (semantic-conventions#2355), so they have a namespace
-// of their own; error.type is OpenTelemetry's.
+// The attributes of spans, span events and metrics. OpenTelemetry has no convention for
+// resilience (semantic-conventions#2355), so the names are in the project's namespace
+// "backstay". Only error.type is OpenTelemetry's.
 const (
-	// DependencyKey is the guard's name. On everything.
+	// DependencyKey is the guard's name. Every span and metric has it.
 	DependencyKey = attribute.Key("backstay.dependency")
-	// OperationKey is the operation's name; "default" for the guard's own. On
-	// everything that belongs to a call.
+	// OperationKey is the operation's name, or "default" for calls under the guard's default
+	// policy. Everything that belongs to a call has it.
 	OperationKey = attribute.Key("backstay.operation")
 	// SourceKey says where the value came from: live, hedge, cache, stale, static.
 	SourceKey = attribute.Key("backstay.source")
@@ -20,23 +20,23 @@ const (
 	AgeKey = attribute.Key("backstay.age_s")
 	// AttemptsKey is the number of attempts that a call started, hedges included.
 	AttemptsKey = attribute.Key("backstay.attempts")
-	// CauseKey is the kind of error that a fallback stood in for, as in error.type.
+	// CauseKey is the kind of error that a fallback replaced, as in error.type.
 	CauseKey = attribute.Key("backstay.cause")
 	// AttemptKey is an attempt's number, from 1.
 	AttemptKey = attribute.Key("backstay.attempt")
 	// AttemptTypeKey is original, retry or hedge.
 	AttemptTypeKey = attribute.Key("backstay.attempt.type")
-	// OutcomeKey is what an attempt counted as: success, failure, overload, ignored.
+	// OutcomeKey is the verdict of an attempt: success, failure, overload or ignored.
 	OutcomeKey = attribute.Key("backstay.attempt.outcome")
-	// RaceKey is won or lost, on the attempts of a call that hedged.
+	// RaceKey says which attempt of a hedged call won: it is won or lost.
 	RaceKey = attribute.Key("backstay.attempt.race")
-	// ProcessedKey says whether the dependency carried out the attempt: yes, no,
-	// or unknown, which is not the same as failed.
+	// ProcessedKey says whether the dependency carried out the attempt: yes, no, or unknown. A
+	// failed attempt may have been carried out.
 	ProcessedKey = attribute.Key("backstay.attempt.processed")
-	// RefusedByKey names the policy that refused: breaker, bulkhead, rate_limit,
-	// guard (closed).
+	// RefusedByKey names the policy that refused: breaker, bulkhead, rate_limit or throttle, or guard
+	// for a guard that is closed.
 	RefusedByKey = attribute.Key("backstay.refused.by")
-	// RefusedUntilKey is when a call is worth trying again, RFC 3339.
+	// RefusedUntilKey is the time, as in RFC 3339, from which another try is worthwhile.
 	RefusedUntilKey = attribute.Key("backstay.refused.until")
 	// BreakerKey is a breaker's state: closed, half-open, open.
 	BreakerKey = attribute.Key("backstay.breaker.state")
@@ -46,14 +46,14 @@ const (
 	WindowKey = attribute.Key("backstay.breaker.window.kind")
 	// PanicKey says what panicked: listener, call.
 	PanicKey = attribute.Key("backstay.panic.of")
-	// OpenedByTraceKey is the id of the trace whose failure opened the breaker. The
-	// span has a link to it too, which few user interfaces show.
+	// OpenedByTraceKey is the id of the trace whose failure opened the breaker. The span also
+	// has a link to that trace, but few user interfaces show links.
 	OpenedByTraceKey = attribute.Key("backstay.breaker.opened_by.trace_id")
-	// PauseKey is how long a pause was meant to take, in seconds.
+	// PauseKey is how long a pause was planned to take, in seconds.
 	PauseKey = attribute.Key("backstay.backoff.planned_s")
-	// CanceledKey is true on calls that their own caller gave up.
+	// CanceledKey is true on calls that their caller gave up.
 	CanceledKey = attribute.Key("backstay.canceled")
-	// LinkKey is what a link means: "opened the breaker".
+	// LinkKey says what a link means. Its value is "opened the breaker".
 	LinkKey = attribute.Key("backstay.link")
 )
 
@@ -64,7 +64,7 @@ const (
 	eventBreaker  = "backstay.breaker.changed"
 )
 
-// The names of metrics. docs/reference/telemetry.md tells units and attributes.
+// The names of metrics. docs/reference/telemetry.md lists their units and attributes.
 const (
 	metricCall        = "backstay.call.duration"
 	metricAttempt     = "backstay.attempt.duration"
@@ -81,7 +81,8 @@ const (
 	metricWaiting  = "backstay.bulkhead.waiting"
 	metricLimit    = "backstay.bulkhead.limit"
 	metricBudget   = "backstay.budget.tokens"
-	// Held against it: attempts of all types by those of type original.
+	// The policy's bound on amplification. To see the real amplification, divide the attempts
+	// of all types by those of type original.
 	metricAmplification = "backstay.amplification.bound"
 	metricPanics        = "backstay.panics"
 )

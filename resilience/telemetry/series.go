@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// series is what is prepared for one operation of one dependency, so that
-// handling an event makes nothing anew.
+// series holds everything that is prepared for one operation of one dependency, so that
+// handling an event allocates nothing.
 type series struct {
 	dependency, operation string // as events name them
 
@@ -19,7 +19,7 @@ type series struct {
 
 	attemptName, hedgeName, waitName, backoffName string
 
-	// Metrics, by what else tells their attributes apart.
+	// Metrics. Each array is indexed by the attributes in which its members differ.
 	wait, backoff histogram
 	calls         [callResults]histogram
 	attempts      [attemptResults]histogram
@@ -42,13 +42,14 @@ func newSeries(dependency, operation string, m *meters) *series {
 
 type seriesKey struct{ dependency, operation string }
 
-// seriesTable finds series without a lock. It holds at most max pairs.
+// seriesTable finds series without a lock. It holds at most max pairs of dependency and
+// operation.
 type seriesTable struct {
 	max    int
 	meters *meters // nil: no metrics
 	known  atomic.Pointer[map[seriesKey]*series]
-	// near spares most look-ups the hashing of two names. Comparing a name with
-	// itself is a comparison of pointers.
+	// near makes most look-ups possible without hashing two names. The comparison of a name
+	// with itself compares only pointers.
 	near [64]atomic.Pointer[series]
 
 	mu sync.Mutex
@@ -64,7 +65,7 @@ func (t *seriesTable) of(dependency, operation string) *series {
 	return s
 }
 
-// nearness spreads names by their lengths and ends.
+// nearness distributes names over near by their lengths and last bytes.
 func nearness(dependency, operation string) int {
 	n := len(dependency) + 7*len(operation)
 	if len(dependency) > 0 {
@@ -85,9 +86,9 @@ func (t *seriesTable) find(dependency, operation string) *series {
 	return t.add(dependency, operation)
 }
 
-// add makes the series of a new pair. The table is copied, which is dear, but
-// happens only as often as there are operations. What is beyond the bound shares
-// one series and is looked up under the lock.
+// add makes the series of a new pair. It copies the table, which is expensive but happens only
+// once per pair. All pairs beyond the bound share one series, and are looked up under the
+// lock.
 func (t *seriesTable) add(dependency, operation string) *series {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,14 +1,14 @@
-// Package bound makes the histograms of package telemetry cheap: their attributes
-// are bound once, so that recording is a look for the bucket and two atomic
-// additions, where OpenTelemetry's SDK looks at the attributes of each measurement
-// (BenchmarkRecord compares). A reader collects them as it collects the SDK's own:
+// Package bound makes the histograms of package telemetry cheap. Their attributes are bound
+// once, so that to record a value is to find its bucket and to make two atomic additions.
+// OpenTelemetry's SDK looks at the attributes of every measurement instead (BenchmarkRecord
+// compares the two). A reader collects these histograms in the same way as the SDK's:
 //
 //	histograms := bound.New()
 //	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(histograms))
 //	meters := metric.NewMeterProvider(metric.WithReader(reader))
 //	tel, err := telemetry.New(telemetry.Config{MeterProvider: meters, Histograms: histograms})
 //
-// What it lacks: views do not apply to them, they have no exemplars, and they are
+// Limitations: views do not apply to these histograms, they have no exemplars, and they are
 // cumulative whatever the exporter prefers.
 //
 // # What this package may import
@@ -17,5 +17,5 @@
 //
 // # What it promises
 //
-// It counts every value, and counts it once. No goroutine, nothing to close.
+// It counts every value exactly once. It starts no goroutine, and there is nothing to close.
 package bound

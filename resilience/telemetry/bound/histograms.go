@@ -15,9 +15,9 @@ import (
 	"github.com/backstay-go/backstay/resilience/telemetry"
 )
 
-// Histograms is a telemetry.Histograms, and a metric.Producer of OpenTelemetry's SDK.
-// It is safe for concurrent use. One serves one Telemetry, and any number of readers.
-// Its zero value is not of use.
+// Histograms implements telemetry.Histograms, and metric.Producer of OpenTelemetry's SDK. It
+// is safe for concurrent use. One Histograms serves one Telemetry and any number of readers.
+// Its zero value can't be used; call New.
 type Histograms struct {
 	start time.Time
 
@@ -44,9 +44,9 @@ type histogram struct {
 // New returns histograms that count from now on.
 func New() *Histograms { return &Histograms{start: time.Now()} }
 
-// Histogram implements telemetry.Histograms. Asked again for a name and attributes,
-// it returns what records to the same histogram; of a name's unit, description and
-// bounds the first ones count.
+// Histogram implements telemetry.Histograms. A second call with the same name and attributes
+// returns a function that records to the same histogram. The unit, the description and the
+// bounds of a name are those of its first call.
 func (h *Histograms) Histogram(name, unit, description string, bounds []float64, attributes attribute.Set) (record func(value float64)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,8 +74,8 @@ func (h *Histograms) familyLocked(name string) *family {
 	return nil
 }
 
-// record counts a value. The bounds are few and most values small, so that looking
-// from below is as good as halving.
+// record counts a value. There are few bounds and most values are small, so a search from the
+// smallest bound is as fast as a binary search.
 func (m *histogram) record(value float64) {
 	bucket := 0
 	for bucket < len(m.bounds) && value > m.bounds[bucket] {
