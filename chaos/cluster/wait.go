@@ -28,8 +28,8 @@ func (c *Cluster) WaitUp(ctx context.Context) error {
 	return nil
 }
 
-// WaitSeen waits until the other running nodes see a node up, or down. If no other one
-// runs the error matches ErrState, but for a cluster of one node.
+// WaitSeen waits until the other running nodes see a node up, or down. If no other node runs,
+// the error matches ErrState, except in a cluster of one node.
 func (c *Cluster) WaitSeen(ctx context.Context, of *Node, up bool) error {
 	word := map[bool]string{true: "up", false: "down"}[up]
 	return until(ctx, fmt.Sprintf("the others to see %s %s", of.name, word), func() error {
@@ -92,7 +92,7 @@ func (n *Node) answers(ctx context.Context) error {
 	return nil
 }
 
-// logTail is the end of what the process has printed.
+// logTail returns the end of what the process has printed.
 func (n *Node) logTail() string {
 	n.mu.Lock()
 	from := n.logFrom
@@ -110,14 +110,14 @@ func (n *Node) logTail() string {
 	return tail(string(b))
 }
 
-// lastLine is the last that the process has printed.
+// lastLine returns the last line that the process has printed.
 func (n *Node) lastLine() string {
 	text := n.logTail()
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// WaitHints waits until the node has handed on what it kept for others: until there
-// are no hints for twice as long as they can be in memory.
+// WaitHints waits until the node has handed over what it kept for others: until there have
+// been no hints for twice as long as hints can stay in memory only.
 func (n *Node) WaitHints(ctx context.Context) error {
 	none := time.Now()
 	return until(ctx, "hints of "+n.name+" to be handed on", func() error {
@@ -143,8 +143,8 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// until waits for a condition; the error says what was waited for, and what was
-// last in the way.
+// until waits for a condition. Its error says what it waited for, and what was last in the
+// way.
 func until(ctx context.Context, what string, holds func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -168,12 +168,13 @@ func until(ctx context.Context, what string, holds func() error) error {
 	}
 }
 
-// inAll is how many times as long as it may stand still a start may take that gets on.
+// inAll limits a start that makes progress: it may take this many times as long as one without
+// progress.
 const inAll = 5
 
-// patience is the time that the start of nodes has: it ends when none of their logs has
-// grown for Config.StartTimeout, and in any case after inAll times that. On a busy machine
-// nodes take long, but they get on.
+// patience returns a context that limits the start of nodes. It ends when no log of the nodes
+// has grown for Config.StartTimeout, and in any case after inAll times that. On a busy machine
+// nodes start slowly, but make progress.
 func (c *Cluster) patience(ctx context.Context, nodes ...*Node) (context.Context, func()) {
 	still := c.cfg.StartTimeout
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -218,7 +219,7 @@ func names(nodes []*Node) string {
 	return strings.Join(all, ", ")
 }
 
-// doings tells what each node last said.
+// doings returns the last line that each node printed.
 func doings(nodes []*Node) string {
 	var all []string
 	for _, n := range nodes {

@@ -9,47 +9,48 @@ import (
 	"time"
 )
 
-// Outcome is what a client knows of an operation.
+// Outcome is what a client knows about the result of an operation.
 type Outcome string
 
 // The outcomes.
 const (
-	// Unknown: the client can't tell whether it happened, or may yet. An operation that
-	// nobody ended is unknown.
+	// Unknown: the client can't tell whether the operation happened or will happen. An
+	// operation that was never ended is unknown.
 	Unknown Outcome = "unknown"
-	// Applied: it happened.
+	// Applied: the operation happened.
 	Applied Outcome = "applied"
-	// Conflict: it did not, as the stream was at another version.
+	// Conflict: the operation did not happen, because the stream was at another version.
 	Conflict Outcome = "conflict"
-	// Rejected: it did not and never will.
+	// Rejected: the operation did not happen and never will.
 	Rejected Outcome = "rejected"
 )
 
-// Event is an event as a reader sees it. Several events of one commit have its id.
+// Event is an event as a reader sees it. All events of a commit have the commit's id.
 type Event struct {
 	Version int64  `json:"version"`
 	Commit  string `json:"commit"`
 }
 
-// Op is one operation as its client saw it: an append if it has a commit, else a read of
+// Op is one operation as its client saw it: an append if it has a commit, otherwise a read of
 // a whole stream.
 type Op struct {
 	Client int    `json:"client"`
 	Stream string `json:"stream"`
-	// Commit is the id of what is appended, Expected the version that the stream has to
-	// be at, Events how many events there are.
+	// Commit is the id of the appended commit. Expected is the version at which the stream has
+	// to be. Events is the number of events.
 	Commit   string `json:"commit,omitempty"`
 	Expected int64  `json:"expected,omitempty"`
 	Events   int    `json:"events,omitempty"`
-	// Call and Return count from the recording's start. Return is not looked at if the
-	// outcome is unknown.
+	// Call and Return count from the recording's start. Return is ignored if the outcome is
+	// unknown.
 	Call   time.Duration `json:"call_ns"`
 	Return time.Duration `json:"return_ns"`
-	// Outcome of a read is applied, or unknown if it failed.
+	// Outcome is the result. That of a read is applied, or unknown if it failed.
 	Outcome Outcome `json:"outcome"`
-	// Version is the stream's after the append, or the one that won. Zero: not told.
+	// Version is the version of the stream after the append, or the one that won. Zero: it is
+	// not known.
 	Version int64 `json:"version,omitempty"`
-	// Saw is what a read found.
+	// Saw holds the events that a read found.
 	Saw []Event `json:"saw,omitempty"`
 }
 
@@ -64,13 +65,14 @@ type Recorder struct {
 // New returns a recorder whose clock begins now.
 func New() *Recorder { return &Recorder{start: time.Now()} }
 
-// Pending is an operation that was begun. It is ended once; one that is not is unknown.
+// Pending is an operation that was begun. End it once. An operation that is not ended is
+// unknown.
 type Pending struct {
 	r *Recorder
 	n int
 }
 
-// Append begins an append of a commit of one event or several, which expects the stream
+// Append begins the append of a commit with one event or several. It expects the stream to be
 // at a version.
 func (r *Recorder) Append(client int, stream, commit string, expected int64, events int) *Pending {
 	return r.begin(Op{Client: client, Stream: stream, Commit: commit, Expected: expected, Events: max(1, events)})
@@ -89,20 +91,20 @@ func (r *Recorder) begin(op Op) *Pending {
 	return &Pending{r, len(r.ops) - 1}
 }
 
-// Applied ends an append that happened; version is the stream's after it.
+// Applied ends an append that happened. The version is that of the stream after it.
 func (p *Pending) Applied(version int64) {
 	p.end(func(op *Op) { op.Outcome, op.Version = Applied, version })
 }
 
-// Conflict ends an append that met another version.
+// Conflict ends an append that found another version.
 func (p *Pending) Conflict(version int64) {
 	p.end(func(op *Op) { op.Outcome, op.Version = Conflict, version })
 }
 
-// Rejected ends an append that never happens.
+// Rejected ends an append that did not happen and never will.
 func (p *Pending) Rejected() { p.end(func(op *Op) { op.Outcome = Rejected }) }
 
-// Saw ends a read.
+// Saw ends a read that succeeded.
 func (p *Pending) Saw(events []Event) {
 	p.end(func(op *Op) { op.Outcome, op.Saw = Applied, slices.Clone(events) })
 }
@@ -115,17 +117,17 @@ func (p *Pending) end(set func(*Op)) {
 	set(op)
 }
 
-// History is a copy of what was recorded so far.
+// History returns a copy of what was recorded so far.
 func (r *Recorder) History() History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.ops)
 }
 
-// History is what clients saw. It is a value.
+// History is what the clients saw. Treat it as a value.
 type History []Op
 
-// Write writes the history, a line of JSON an operation.
+// Write writes the history as one line of JSON per operation.
 func (h History) Write(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	for _, op := range h {
@@ -136,7 +138,7 @@ func (h History) Write(w io.Writer) error {
 	return nil
 }
 
-// Read reads what Write wrote.
+// Read reads a history that Write wrote.
 func Read(r io.Reader) (History, error) {
 	var h History
 	dec := json.NewDecoder(r)

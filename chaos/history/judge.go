@@ -8,12 +8,12 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// bound is how long an order is searched for.
+// bound is the time limit of the search for an order.
 const bound = 30 * time.Second
 
-// Judge holds a history against what an event store promises. final is what each stream
-// holds once everything has settled; every stream that an acknowledged append went to
-// must be in it.
+// Judge compares a history with what an event store promises. final holds the content of each
+// stream after everything has settled. It must include every stream to which an acknowledged
+// append went.
 func (h History) Judge(final map[string][]Event) []report.Check {
 	return []report.Check{h.order(), whole(h, final), once(h, final)}
 }
@@ -92,7 +92,8 @@ func whole(h History, final map[string][]Event) report.Check {
 	return first(c)
 }
 
-// once counts acknowledged commits at the end, and those that were refused.
+// once checks that each acknowledged commit is there exactly once at the end, and that no
+// refused one is there.
 func once(h History, final map[string][]Event) report.Check {
 	c := report.Check{Name: "acknowledged exactly once", Promised: "what was acknowledged is there, whole and once; what was refused is not; what is unknown is there once at most"}
 	type key struct{ stream, commit string }
@@ -147,7 +148,7 @@ func once(h History, final map[string][]Event) report.Check {
 	return first(c)
 }
 
-// first keeps the first few details, in order.
+// first keeps only the first few details, in order.
 func first(c report.Check) report.Check {
 	slices.Sort(c.Details)
 	c.Details = c.Details[:min(len(c.Details), 10)]

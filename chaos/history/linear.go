@@ -10,15 +10,15 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// state is a stream in the model: the commits that it holds and its version. It is a
-// value; commits are never written to once they are shared.
+// state is a stream in the model: its commits and its version. Treat it as a value: a slice of
+// commits that is shared is never written to.
 type state struct {
 	commits []string
 	version int64
 }
 
-// model says what a stream may do: an append of a new commit at its version puts it at
-// the end, a repeated one changes nothing, a read sees it all.
+// model says how a stream behaves. An append of a new commit at the stream's version adds it
+// at the end, a repeated append changes nothing, and a read sees the whole stream.
 var model = porcupine.NondeterministicModel{
 	Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
 		by := map[string][]porcupine.Operation{}
@@ -46,8 +46,8 @@ var model = porcupine.NondeterministicModel{
 	DescribeState:     func(s any) string { return strings.Join(s.(state).commits, " ") },
 }
 
-// step is what may come after an operation: no state means that it can't have happened
-// here.
+// step returns the states that are possible after an operation. No state means that the
+// operation can't have happened here.
 func step(s state, op Op) []any {
 	if op.Commit == "" {
 		if op.Outcome == Unknown || s.seen(op.Saw) {
@@ -80,7 +80,7 @@ func step(s state, op Op) []any {
 	return []any{s}
 }
 
-// seen says whether a read of the state finds the events.
+// seen reports whether a read of the state would find the events.
 func (s state) seen(events []Event) bool {
 	if int64(len(events)) != s.version {
 		return false
@@ -107,9 +107,9 @@ func describe(op Op) string {
 	return fmt.Sprintf("append %s to %s at %d: %s, version %d", op.Commit, op.Stream, op.Expected, op.Outcome, op.Version)
 }
 
-// Linearizable says whether one order of the operations, stream by stream, explains every
-// answer. ok is false if there is none, and decided if the bound of time sufficed to
-// tell. why names a stream without such an order.
+// Linearizable reports whether one order of the operations, stream by stream, explains every
+// answer. ok is false if there is no such order. decided is false if the time limit did not
+// suffice. why names a stream without such an order.
 func (h History) Linearizable(bound time.Duration) (ok, decided bool, why string) {
 	streams := map[string][]porcupine.Operation{}
 	for i, op := range h {

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// ErrConfig matches what Run refuses before it sends anything.
+// ErrConfig matches the errors of New.
 var ErrConfig = errors.New("load: invalid configuration")
 
-// Config says how a schedule is played.
+// Config says what is sent, and when.
 type Config struct {
-	// Schedule is when each request is meant to start, in order, from the start of
-	// the run. Required.
+	// Schedule holds the time at which each request is meant to start, in order, counted from
+	// the start of the run. Required.
 	Schedule []time.Duration
-	// MaxInFlight bounds the requests that run at once, which protects the machine.
-	// A request that finds no room waits, and the wait counts as falling behind.
-	// Default: 4096.
+	// MaxInFlight limits the requests that run at once, which protects the machine. A request
+	// above the limit waits, and the generator counts as late by that time. Default: 0, which
+	// means 4096.
 	MaxInFlight int
-	// MaxLag is how late a request may start. Default: 50 ms.
+	// MaxLag is how late a request may start. Default: 0, which means 50 ms.
 	MaxLag time.Duration
-	// LagShare is the share of requests, in [0, 1), that may start later than
-	// MaxLag before the run is void; it ends as soon as more have. Default: 0.01; a
-	// negative value means none.
+	// LagShare is the share of requests, below 1, that may start later than MaxLag before the
+	// run is void. A run ends as soon as it is void. Default: 0, which means 0.01. A negative
+	// value means that no request may be late.
 	LagShare float64
 	_        struct{}
 }
@@ -65,71 +65,70 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// Sample is one request as its client saw it. Times count from the run's start.
+// Sample is one request as its client saw it. Times count from the start of the run.
 type Sample struct {
-	// N is the request's place in the schedule, from 0.
+	// N is the index of the request in the schedule, from 0.
 	N int `json:"n"`
-	// Intended is when it was meant to start, Sent when it did, Done when its
-	// answer had come.
+	// Intended is when the request was meant to start, Sent when it started, and Done when its
+	// answer was complete.
 	Intended time.Duration `json:"intended_ns"`
 	Sent     time.Duration `json:"sent_ns"`
 	Done     time.Duration `json:"done_ns"`
-	// ID names the request in plans and logs; Trace is the id of its trace, if one is
-	// known.
+	// ID names the request in plans and logs. Trace is the id of its trace, if it is known.
 	ID    string `json:"id,omitempty"`
 	Trace string `json:"trace,omitempty"`
-	// Kind is what was asked.
+	// Kind is the kind of request.
 	Kind string `json:"kind"`
 	// Outcome is the result, in one word.
 	Outcome string `json:"outcome"`
-	// Means is what the answer is worth to the client. Empty: not known.
+	// Means is the value of the answer to the client. Empty: not known.
 	Means Meaning `json:"means,omitempty"`
-	// Good says that the client got what it is owed.
+	// Good says that the client got what it has a right to.
 	Good bool `json:"good"`
-	// Detail tells more of what did not go well, for people.
+	// Detail describes for people what did not go well.
 	Detail string `json:"detail,omitempty"`
-	// Sources says where the data came from that the answer was decided on.
+	// Sources says, by dependency, where the data came from on which the answer was decided.
 	Sources map[string]string `json:"sources,omitempty"`
 }
 
-// Meaning is what an answer is worth to the client that asked.
+// Meaning is the value of an answer to the client that asked.
 type Meaning string
 
 // The meanings.
 const (
-	// Right: what was asked for, on live data; also a no that the rules demand.
+	// Right: what was asked for, on live data. A refusal that the rules demand is right too.
 	Right Meaning = "right"
-	// Stale: right as far as older data can tell, and the answer says so.
+	// Stale: right as far as older data can tell. The answer says that it rests on older data.
 	Stale Meaning = "stale"
-	// Provisional: carried out for now, to be confirmed or ended later, and the answer
-	// says so.
+	// Provisional: carried out for now, and confirmed or ended later. The answer says so.
 	Provisional Meaning = "provisional"
-	// Refused: not carried out, or not known to be; the answer says why and what to do.
+	// Refused: not carried out, or not known to be carried out. The answer says why, and what
+	// to do.
 	Refused Meaning = "refused"
-	// Wrong: an answer that is not true, or none that a client can act on.
+	// Wrong: an answer that is not true, or an end that tells the client nothing to act on.
 	Wrong Meaning = "wrong"
-	// Late: it came after the request's deadline.
+	// Late: the answer came after the request's deadline.
 	Late Meaning = "late"
 )
 
-// Meanings are all of them, the best first.
+// Meanings returns all meanings, the best first.
 func Meanings() []Meaning { return []Meaning{Right, Stale, Provisional, Refused, Wrong, Late} }
 
-// Served says that the client got what it asked for, or as good.
+// Served reports whether the client got what it asked for, or something as good.
 func (m Meaning) Served() bool { return m == Right || m == Stale || m == Provisional }
 
-// Latency counts from the intended start.
+// Latency returns the time from the intended start to the end of the answer.
 func (s Sample) Latency() time.Duration { return s.Done - s.Intended }
 
-// Lag is how late the generator was.
+// Lag returns how late the generator started the request.
 func (s Sample) Lag() time.Duration { return s.Sent - s.Intended }
 
-// Send makes one request and describes the result; Run fills in N and the times.
-// It runs on its own goroutine. A panic in it ends the program, as it would
-// in any goroutine; Goexit counts as an outcome "ended".
+// Send makes one request and describes the result. Run fills in N and the times. Each call
+// runs on a separate goroutine. A panic in it ends the program, as in any goroutine. Goexit
+// counts as the outcome "ended".
 type Send func(ctx context.Context, n int) Sample
 
-// Run is one play of a schedule. It is safe for concurrent use while it goes on.
+// Run is one execution of a schedule. It is safe for concurrent use while Play runs.
 type Run struct {
 	cfg   Config
 	start time.Time
@@ -141,7 +140,7 @@ type Run struct {
 	ended   bool
 }
 
-// New checks the configuration.
+// New checks the configuration and returns a run that has not started.
 func New(cfg Config) (*Run, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -150,13 +149,13 @@ func New(cfg Config) (*Run, error) {
 	return &Run{cfg: cfg}, nil
 }
 
-// Progress says how many requests there are, were sent and have ended.
+// Progress returns how many requests there are, how many were sent, and how many have ended.
 func (r *Run) Progress() (total, sent, done int) {
 	return len(r.cfg.Schedule), int(r.sent.Load()), int(r.done.Load())
 }
 
-// Play sends every request at its time and returns when the last has ended, or,
-// once the context ends, when those in flight have. It can be called once.
+// Play sends every request at its time, and returns when the last has ended. If the context
+// ends before, it returns when the requests in flight have ended. It can be called once.
 func (r *Run) Play(ctx context.Context, send Send) (Result, error) {
 	r.mu.Lock()
 	if !r.start.IsZero() {
@@ -175,8 +174,8 @@ func (r *Run) Play(ctx context.Context, send Send) (Result, error) {
 	return res, nil
 }
 
-// send sends every request at its time, and returns when the last has ended. It stops
-// sending when the context ends, or so many have started late that the run is void.
+// send sends every request at its time, and returns when the last has ended. It stops sending
+// when the context ends, or when so many requests have started late that the run is void.
 func (r *Run) send(ctx context.Context, send Send) (interrupted, behind bool) {
 	room := make(chan struct{}, r.cfg.MaxInFlight)
 	timer := time.NewTimer(0)
@@ -227,7 +226,7 @@ func (r *Run) Since(n int) []Sample {
 	return append([]Sample(nil), r.samples[n:]...)
 }
 
-// Started returns when the run began; the zero time before it did.
+// Started returns when the run began, or the zero time if it has not begun.
 func (r *Run) Started() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

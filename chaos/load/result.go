@@ -7,24 +7,25 @@ import (
 	"time"
 )
 
-// Result is what a run recorded. It is a value; its samples must not be changed.
+// Result is what a run recorded. Treat it as a value: its samples must not be changed.
 type Result struct {
-	// Start is the wall-clock time that the samples' times count from.
+	// Start is the wall-clock time from which the times of the samples count.
 	Start time.Time `json:"start"`
-	// Samples are the requests in the order of the schedule.
+	// Samples holds the requests in the order of the schedule.
 	Samples []Sample `json:"samples"`
 	// Planned is the number of requests in the schedule.
 	Planned int `json:"planned"`
-	// Interrupted says that the context ended before the schedule did.
+	// Interrupted says that the context ended before the schedule was complete.
 	Interrupted bool `json:"interrupted"`
-	// Abandoned says that the generator fell so far behind that the run could prove
-	// nothing any more, and ended it.
+	// Abandoned says that the run ended early, because the generator had fallen so far behind
+	// that the run could not prove anything.
 	Abandoned bool `json:"abandoned,omitempty"`
-	// MaxLag is the latest start, Late the number of starts later than LagBound.
+	// MaxLag is the longest delay of a start. Late is the number of starts later than
+	// LagBound.
 	MaxLag   time.Duration `json:"max_lag_ns"`
 	Late     int           `json:"late"`
 	LagBound time.Duration `json:"lag_bound_ns"`
-	// LagShare is the share of late starts that voids a run.
+	// LagShare is the share of late starts above which a run is void.
 	LagShare float64 `json:"lag_share"`
 }
 
@@ -44,8 +45,8 @@ func newResult(cfg Config, start time.Time, samples []Sample, interrupted bool) 
 	return r
 }
 
-// Void says why the run proves nothing, or returns "": it was interrupted, or the
-// generator fell behind, so that the load was not the one that was planned.
+// Void says why the run proves nothing, or returns "". A run is void if it was interrupted, or
+// if the generator fell behind, so that the load was not the planned one.
 func (r Result) Void() string {
 	switch {
 	case r.Interrupted:
@@ -60,7 +61,7 @@ func (r Result) Void() string {
 	return ""
 }
 
-// Latencies are quantiles of latency from the intended start; they are exact.
+// Latencies holds exact quantiles of the latency from the intended start.
 type Latencies struct {
 	Count int           `json:"count"`
 	P50   time.Duration `json:"p50_ns"`
@@ -69,7 +70,8 @@ type Latencies struct {
 	Max   time.Duration `json:"max_ns"`
 }
 
-// Quantiles returns the latencies of the samples that keep admits; nil admits all.
+// Quantiles returns the latencies of the samples for which keep returns true. If keep is nil,
+// it returns those of all samples.
 func Quantiles(samples []Sample, keep func(Sample) bool) Latencies {
 	all := make([]time.Duration, 0, len(samples))
 	for _, s := range samples {
@@ -81,8 +83,8 @@ func Quantiles(samples []Sample, keep func(Sample) bool) Latencies {
 	return Latencies{Count: len(all), P50: Quantile(all, 0.5), P95: Quantile(all, 0.95), P99: Quantile(all, 0.99), Max: Quantile(all, 1)}
 }
 
-// Quantile returns the shortest of the durations that at least the share q of them keep
-// to. They must be sorted, the shortest first. Of none it is 0.
+// Quantile returns the shortest duration within which at least the share q of them ended. The
+// durations must be sorted, the shortest first. Without durations it returns 0.
 func Quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -90,24 +92,24 @@ func Quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(max(int(math.Ceil(q*float64(len(sorted)))), 1), len(sorted))-1]
 }
 
-// Bucket is what happened in one slice of time.
+// Bucket describes one interval of a run.
 type Bucket struct {
-	// From is when the slice begins, counted from the run's start.
+	// From is when the interval begins, counted from the start of the run.
 	From time.Duration `json:"from_ns"`
-	// Offered counts the requests meant to start in it, Good those of them that
-	// got what they are owed.
+	// Offered counts the requests that were meant to start in the interval. Good counts those
+	// of them whose client got what it has a right to.
 	Offered int `json:"offered"`
 	Good    int `json:"good"`
-	// Outcomes and Sources count the offered requests by outcome, and by
-	// "dependency source".
+	// Outcomes counts the offered requests by outcome. Sources counts them by "dependency
+	// source".
 	Outcomes map[string]int `json:"outcomes"`
 	Sources  map[string]int `json:"sources"`
-	// Latency is that of the offered requests.
+	// Latency is the latency of the offered requests.
 	Latency Latencies `json:"latency"`
 }
 
-// Buckets cuts the run into slices of equal width by the intended start. A width
-// below one millisecond counts as a second.
+// Buckets divides the run into intervals of equal width, by the intended start. A width below
+// one millisecond counts as one second.
 func (r Result) Buckets(width time.Duration) []Bucket {
 	if width < time.Millisecond {
 		width = time.Second

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Stage is a stretch of time with a steady mean rate.
+// Stage is an interval of time with a constant mean rate.
 type Stage struct {
 	// For is how long the stage lasts. Required, above zero.
 	For time.Duration `json:"for"`
@@ -15,12 +15,12 @@ type Stage struct {
 	PerSecond float64 `json:"per_second"`
 }
 
-// maxRequests bounds a schedule, which is kept in memory.
+// maxRequests limits a schedule, because it is kept in memory.
 const maxRequests = 10_000_000
 
-// Schedule returns when each request is meant to start, counted from the start of
-// the run. The times are those of a Poisson process, as independent users make
-// them; the same stages and seed give the same times.
+// Schedule returns when each request is meant to start, counted from the start of the run. The
+// times follow a Poisson process, as the requests of independent users do. The same stages and
+// seed always give the same times.
 func Schedule(stages []Stage, seed uint64) ([]time.Duration, error) {
 	var errs []error
 	if len(stages) == 0 {
@@ -59,7 +59,7 @@ func Schedule(stages []Stage, seed uint64) ([]time.Duration, error) {
 	return times, nil
 }
 
-// Length returns how long the stages last together.
+// Length returns the sum of the stages' lengths.
 func Length(stages []Stage) time.Duration {
 	var sum time.Duration
 	for _, s := range stages {
