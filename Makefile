@@ -8,7 +8,7 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.48.0
 UNPARAM     := mvdan.cc/unparam@v0.0.0-20251027182757-5beb8c8f8f15
 GOCOGNIT    := github.com/uudashr/gocognit/cmd/gocognit@v1.2.0
-# Modules of their own, so that what only they need is no dependency of ours.
+# Separate modules, so that what only they need is not a dependency of the main module.
 MODULES     := $(patsubst %/go.mod,%,$(shell git ls-files '*/go.mod' 2>/dev/null | grep -v '^internal/jaegertest/'))
 
 # The scenarios of the library, played to their verdicts.

@@ -6,7 +6,7 @@
 //   - chaos: one fault language, from a function call to a real node's disk;
 //   - licensesvc: an event-sourced service that shows both.
 //
-// The tests beside this file are the rules of the tree: which package may import
+// The tests in this folder are the rules of the tree: which package may import
 // which other, what every package documents, what code and documents must look like, and what tests
 // may not do.
 package backstay

@@ -74,7 +74,7 @@ func TestHeadsHaveNoHiddenEffects(t *testing.T) {
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
 			if init, conditions := head(n); init != nil && !usedIn(init, conditions, fset) {
-				t.Errorf("%s: the condition does not use %q: write it in a line of its own", fset.Position(init.Pos()), printed(init, fset))
+				t.Errorf("%s: the condition does not use %q: write it on a separate line", fset.Position(init.Pos()), printed(init, fset))
 			}
 			return true
 		})

@@ -110,7 +110,7 @@ func chosen(faults []chaos.Fault) int { return len(faults) }
 func TestWhen(t *testing.T) {
 	for name, c := range map[string]struct {
 		when chaos.When
-		want []int // calls, from 1, that are hit; one call a second from second 0
+		want []int // calls, from 1, that are hit; one call per second from second 0
 	}{
 		"always":   {chaos.When{}, []int{1, 2, 3, 4, 5, 6, 7, 8}},
 		"window":   {chaos.When{From: 2 * time.Second, To: 4 * time.Second}, []int{3, 4}},

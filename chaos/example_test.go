@@ -110,7 +110,7 @@ rules:
 	parsed, err := chaos.Parse("catalog.yaml", []byte(file))
 	fmt.Println(err, reflect.DeepEqual(plan, parsed))
 
-	// Mistakes are told with the names of their rules.
+	// Mistakes are reported with the names of their rules.
 	plan.Rules[1].What.Delay = time.Second
 	plan.Rules[2].Where.Protocol = chaos.TCP
 	fmt.Println(plan.Check())

@@ -111,7 +111,7 @@ func TestHostileTextsAreRefused(t *testing.T) {
 	}
 }
 
-// TestChecksAreToldWithTheirLines: what only the place of a plan can know, beside what is
+// TestChecksAreToldWithTheirLines: what only the place of a plan can know, in addition to what is
 // wrong with the plan itself.
 func TestChecksAreToldWithTheirLines(t *testing.T) {
 	names := func(p chaos.Plan) error {

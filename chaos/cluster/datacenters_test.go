@@ -108,7 +108,7 @@ func TestTwoDataCenters(t *testing.T) {
 			}
 			reach(t, c, func(from, to *cluster.Node) bool { return !byHand(from, to) && !(from == x && to == y) })
 		})
-		// The end of a plan mends what the plan cut.
+		// The end of a plan undoes what the plan cut.
 		reach(t, c, func(from, to *cluster.Node) bool { return !byHand(from, to) })
 		healed(t, ctx, c)
 	})
@@ -152,7 +152,7 @@ func TestTwoDataCenters(t *testing.T) {
 					if !together(n, other) {
 						eventually(t, n.Name()+" sees "+other.Name()+" down", func() bool { return !n.Sees(other) })
 					} else if n != other && !n.Sees(other) {
-						t.Errorf("%s does not see %s, which is beside it", n.Name(), other.Name())
+						t.Errorf("%s does not see %s, which is in its data centre", n.Name(), other.Name())
 					}
 				}
 			}
@@ -170,7 +170,7 @@ func named(c *cluster.Cluster, name string) *cluster.Node {
 	return c.Nodes()[slices.IndexFunc(c.Nodes(), func(n *cluster.Node) bool { return n.Name() == name })]
 }
 
-// healed mends all cuts, and waits until everybody sees everybody.
+// healed undoes all cuts, and waits until everybody sees everybody.
 func healed(t *testing.T, ctx context.Context, c *cluster.Cluster) {
 	t.Helper()
 	if err := c.Heal(); err != nil {

@@ -80,7 +80,7 @@ func Parted(c *Claim, nodes int) (*Cluster, error) {
 	return made, made.network.make(nodes)
 }
 
-// ByRule cuts what a rule's partition of a node would cut, and returns what mends it.
+// ByRule cuts what a rule's partition of a node would cut, and returns what undoes it.
 func (c *Cluster) ByRule(n *Node, what chaos.What) (restore func() error, err error) {
 	ways := c.cfg.ways(n.index, what)
 	return func() error { return c.network.restore(ways...) }, c.cut("by a rule", ways...)

@@ -20,7 +20,7 @@ import (
 // ownerEnv makes this test binary the owner of a cluster that is about to be killed.
 const ownerEnv = "BACKSTAY_TEST_OWNER"
 
-// own starts six nodes with networks and disks of their own; whoever started this process
+// own starts six nodes, each with its network and its disk; whoever started this process
 // kills it meanwhile.
 func own() {
 	cache, err := testenv.CacheDir()

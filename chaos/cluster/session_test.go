@@ -63,7 +63,7 @@ func login(t *testing.T, hosts []string, dc, user, password string) (*cassandra.
 }
 
 // follow lets the cluster follow rules for as long as during takes, from when so many
-// faults were told. When it returns they are undone.
+// faults it was given. When it returns they are undone.
 func follow(t *testing.T, ctx context.Context, c *cluster.Cluster, faults int, rules []chaos.Rule, during func(*chaos.Injector)) {
 	t.Helper()
 	told := make(chan chaos.Event, 100)

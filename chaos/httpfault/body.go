@@ -157,7 +157,7 @@ type spoiledBody struct {
 	buf    []byte
 }
 
-// spoilBody damages an answer; it reads the first bytes if their number must be told.
+// spoilBody damages an answer; it reads the first bytes if their number must be stated.
 func spoilBody(body io.ReadCloser, length int64, d *damage) (_ *spoiledBody, stated int64) {
 	s := &spoiledBody{body: body, damage: d, stated: -1, buf: make([]byte, readBytes)}
 	switch wrong := d.of(chaos.WrongLength); {

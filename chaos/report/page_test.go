@@ -148,7 +148,7 @@ func TestThePageDrawsWhatWasMeasured(t *testing.T) {
 			t.Errorf("%s is drawn at %v, want %v", c.name, c.got, c.want)
 		}
 	}
-	// What is pointed at is told in figures.
+	// The page shows the figures of what the pointer is on.
 	browser.Script(t, `{ const box = document.querySelector('#timeline .plot').getBoundingClientRect(), at = axis.left + (axis.right - axis.left) * 0.55;
 		document.querySelector('#timeline .plot').dispatchEvent(new MouseEvent('mousemove', {clientX: box.left + at * box.width, clientY: box.top + 20})); }`)
 	for _, want := range []string{"5.0 s", "offered 100/s, good 0/s", fmt.Sprintf("median %.1f ms, p99 %.1f ms, worst 400.0 ms", 12.0, 60.0)} {

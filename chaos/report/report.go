@@ -218,7 +218,7 @@ func ReadJSON(file string) (*Report, error) {
 	}
 	r := &Report{}
 	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("report: %s is no report in JSON: %w; give the .json file beside the page", file, err)
+		return nil, fmt.Errorf("report: %s is no report in JSON: %w; give the .json file next to the page", file, err)
 	}
 	if r.Title == "" || r.Verdict == "" {
 		return nil, fmt.Errorf("report: %s is no report: it has no title or no verdict", file)

@@ -97,25 +97,10 @@ type Recovery struct {
 	_ struct{}
 }
 
-// Check is a bound on something that is measured.
-type Check struct {
-	Name    string `yaml:"name" doc:"the promise, in a few words"`
-	Measure string `yaml:"measure" doc:"what is measured; see the list of measures"`
-	Kind    string `yaml:"kind" doc:"only requests of this kind; default all"`
-	// During is one of "before", "faults", "after", "all", or the name of a rule. Default:
-	// faults.
-	During  string        `yaml:"during" doc:"before, faults, after, all, or the name of a rule; default faults"`
-	AtLeast *float64      `yaml:"at_least" doc:"not less than this"`
-	AtMost  *float64      `yaml:"at_most" doc:"not more than this"`
-	Within  time.Duration `yaml:"within" doc:"of p50, p95, p99 and max: not longer than this"`
-
-	_ struct{}
-}
-
-// Length is how long the load lasts.
+// Length returns how long the load lasts.
 func (s Scenario) Length() time.Duration { return load.Length(s.stages()) }
 
-// Plan is the faults as a plan: a rule without an end ends with the load.
+// Plan returns the faults as a plan. A rule without an end ends with the load.
 func (s Scenario) Plan() chaos.Plan {
 	return chaos.Plan{Name: s.title(), Seed: s.Seed, TTL: max(s.Length(), time.Second), Rules: s.Faults}
 }

@@ -155,7 +155,7 @@ func watch(t *testing.T, what chaos.What) string {
 	listen.Close()
 	wg.Wait()
 	if k := what.Kind; k == chaos.SlowAccept || k == chaos.Latency {
-		// Draws that are nearer to each other than the times are told apart by this.
+		// Draws that are nearer to each other than the times are distinguished by this.
 		if s.say("a delay of %s", longest); took < longest {
 			t.Errorf("%s of %s was over after %s", k, longest, took)
 		}

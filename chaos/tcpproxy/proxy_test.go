@@ -152,7 +152,7 @@ func TestNoByteMeetsAPlanThatWasReplaced(t *testing.T) {
 	}
 	for i := range 30 {
 		hang := rule(chaos.Hang)
-		hang.Name = strconv.Itoa(i) // a rule is told of once a connection
+		hang.Name = strconv.Itoa(i) // a rule is reported once per connection
 		b.rules(hang)
 		if _, err := c.Write([]byte("late")); err != nil {
 			t.Fatal(err)

@@ -69,7 +69,7 @@ func (q *Query) CAS() (CASResult, error) {
 }
 
 // ScanCAS is CAS in gocql's form: values that made the conditions fail are scanned
-// into dest, one pointer a column. Without dest they are dropped.
+// into dest, one pointer per column. Without dest they are dropped.
 func (q *Query) ScanCAS(dest ...any) (applied bool, err error) {
 	x, err := q.execution(nil)
 	if err == nil && !x.st.conditional {

@@ -132,7 +132,7 @@ func TestAWriteHasOneTimestamp(t *testing.T) {
 }
 
 // TestOrphansLetOthersFinish: requests whose callers went do not cost those that are in
-// flight beside them their answers. Once nobody waits, the connection is replaced.
+// flight at the same time their answers. Once nobody waits, the connection is replaced.
 func TestOrphansLetOthersFinish(t *testing.T) {
 	cluster, s := scripted(t, cqltest.Config{}, func(c *cassandra.Config) {
 		c.OrphanLimit = 50

@@ -140,7 +140,7 @@ func TestASlowReplicaIsAskedLess(t *testing.T) {
 	})
 }
 
-// TestTokenAwareness: with one replica a key, each key goes to its node, batches too.
+// TestTokenAwareness: with one replica per key, each key goes to its node, batches too.
 func TestTokenAwareness(t *testing.T) {
 	cluster, s := scripted(t, cqltest.Config{Nodes: 3, Keyspaces: map[string]int{"ks": 1}})
 	cluster.On(selectV, selects)

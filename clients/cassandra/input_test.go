@@ -15,7 +15,7 @@ import (
 	"github.com/backstay-go/backstay/internal/cqltest"
 )
 
-// TestConnectNamesWhatIsWrong: what trying again can't mend ends Connect at once, and
+// TestConnectNamesWhatIsWrong: an error that another try can't change ends Connect at once, and
 // says what to change.
 func TestConnectNamesWhatIsWrong(t *testing.T) {
 	server, trust := certificate(t)

@@ -27,7 +27,7 @@ type Iter struct {
 	err     error
 }
 
-// Scan reads the next row into dest, one pointer a column; false at the end and on
+// Scan reads the next row into dest, one pointer per column; false at the end and on
 // an error.
 func (it *Iter) Scan(dest ...any) bool {
 	return it.advance(func(p driver.Page) bool { return p.Next(dest...) })

@@ -41,7 +41,7 @@ func (v *verdicts) take() []resilience.Verdict {
 // TestEachErrorOfTheProtocol has a row for each error that a server can answer with,
 // and for each type of write where that matters. It sends a read, an idempotent
 // write, another write and a conditional one, and counts what reached which nodes.
-// Breaker and limit are told by the outcome: a failure counts for the breaker, an
+// The outcome is what breaker and limit see: a failure counts for the breaker, an
 // overload lowers the limit, what is ignored does neither.
 func TestEachErrorOfTheProtocol(t *testing.T) {
 	const (

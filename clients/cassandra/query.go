@@ -16,7 +16,7 @@ import (
 type Query struct {
 	spec
 	info Info
-	// once and rows are what the first run needs; later ones have memory of their own,
+	// once and rows are what the first run needs; later ones have separate memory,
 	// because an attempt that was left behind may still read it.
 	once single
 	rows Iter
@@ -102,7 +102,7 @@ func (q *Query) Exec() error {
 	return err
 }
 
-// Scan runs the query and reads its first row into dest, one pointer a column.
+// Scan runs the query and reads its first row into dest, one pointer per column.
 // Without a row the error matches ErrNotFound.
 func (q *Query) Scan(dest ...any) error {
 	return q.first(func(p driver.Page) bool { return p.Next(dest...) })
@@ -183,7 +183,7 @@ func pointedTo(v any) any {
 	}
 }
 
-// writesItself says that a pointer has what its value lacks: a way of its own to be
+// writesItself says that a pointer has what its value lacks: a method by which to be
 // written, or arithmetic's rule that it is not copied.
 func writesItself(v any) bool {
 	if _, is := v.(*big.Int); is {

@@ -241,7 +241,7 @@ func TestReadsAtASerialLevel(t *testing.T) {
 	}
 }
 
-// A node that has forgotten a statement is told it again, at once.
+// A statement that a node has forgotten is prepared again at once.
 func TestForgottenStatementsHeal(t *testing.T) {
 	cluster, s := scripted(t, cqltest.Config{Nodes: 3})
 	cluster.On(selectV, selects)

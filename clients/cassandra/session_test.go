@@ -47,7 +47,7 @@ func connect(t *testing.T, hosts []string, keyspace string) *cassandra.Session {
 	return s
 }
 
-// table makes a table of counters of all kinds in a keyspace of its own.
+// table makes a table of counters of all kinds in a separate keyspace.
 func table(t *testing.T) *cassandra.Session {
 	t.Helper()
 	hosts, keyspace := cassandratest.Keyspace(t)

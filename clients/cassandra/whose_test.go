@@ -138,7 +138,7 @@ func gone(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // TestWhoseFaultItIs is the one table of who ended a call, how that shows, and in which
 // call: what the caller, the request or the session did never counts against the cluster
-// and makes no node suspect, and a write's unknown outcome is told wherever there is one.
+// and makes no node suspect, and a write's unknown outcome is reported wherever there is one.
 func TestWhoseFaultItIs(t *testing.T) {
 	for _, e := range endings {
 		for _, c := range calls {

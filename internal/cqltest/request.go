@@ -20,7 +20,7 @@ type Statement struct {
 	Columns []Column
 	// Prepare, if not nil, answers PREPARE; with nil it is answered as usual.
 	Prepare func(*Node) message.Message
-	// Answer answers a request, on a goroutine of its own: now, later, or never.
+	// Answer answers a request, on a separate goroutine: now, later, or never.
 	Answer func(*Request)
 }
 

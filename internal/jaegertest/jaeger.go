@@ -74,7 +74,7 @@ func start(tb testing.TB, binary string) (*Jaeger, error) {
 		"--processor.jaeger-compact.server-host-port="+local+"0",
 		"--processor.zipkin-compact.server-host-port="+local+"0",
 	)
-	cmd.Env = append(os.Environ(), "OTEL_TRACES_SAMPLER=always_off") // no traces of its own
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_SAMPLER=always_off") // Jaeger must not trace itself
 	var log output
 	cmd.Stdout, cmd.Stderr = &log, &log
 	dieWithUs(cmd)
@@ -98,7 +98,7 @@ func start(tb testing.TB, binary string) (*Jaeger, error) {
 	return j, nil
 }
 
-// run starts the process and waits for it on a thread of its own, which lives as
+// run starts the process and waits for it on a separate thread, which lives as
 // long as the process does: its parent's death, to the kernel, is that thread's.
 func run(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
 	started, done := make(chan error, 1), make(chan struct{})

@@ -20,7 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Providers are where spans and metrics go. Who starts them shuts them down.
+// Providers are where spans and metrics go. The caller that started them must shut them down.
 type Providers struct {
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider

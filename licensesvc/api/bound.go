@@ -33,7 +33,7 @@ func (a *API) operation(id, summary, method, path string, scope Scope, status in
 	}
 }
 
-// bound checks who asks, and reports the outcome. A panic ends the request only.
+// bound authenticates the caller and reports the outcome. A panic ends only its request.
 func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		began := time.Now()

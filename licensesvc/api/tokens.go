@@ -105,7 +105,7 @@ func actor(ctx context.Context) string {
 	return who
 }
 
-// admit says who asks, or why not.
+// admit returns the caller, or an error that says why it is not admitted.
 func (t *Tokens) admit(header string, scope Scope, member string) (string, *Problem) {
 	if t == nil {
 		return "", nil

@@ -25,7 +25,7 @@ type Upstream interface {
 
 // Config is what a service is made of.
 type Config struct {
-	// Store holds the events, behind guards of its own; nothing with a shorter deadline
+	// Store holds the events, behind the store's guards; nothing with a shorter deadline
 	// than the request's stands before it. Required. The caller that opened it must close
 	// it, after the last command.
 	Store eventstore.Store

@@ -195,7 +195,7 @@ func (s *bareStore) append(ctx context.Context, client int, c eventstore.Commit)
 	return gotUnknown, err
 }
 
-// Judge implements scenario.System. The history is kept beside the data.
+// Judge implements scenario.System. The history is kept next to the data.
 func (s *bareStore) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, error) {
 	var checks []report.Check
 	if s.backend.check != nil {

@@ -46,7 +46,7 @@ func of(s scenario.Scenario, nodes *chaostest.Nodes) scenario.Target {
 	return chaostest.Target{Cassandra: nodes}
 }
 
-// run plays a scenario, and again if nothing can be told: a machine that is so busy that
+// run plays a scenario, and again if the run is undecided: a machine that is so busy that
 // the load does not come at its time, or that the service is slow before anything is
 // harmed, proves nothing. Each time ready waits until all is well.
 func run(t *testing.T, tt scenario.Target, s scenario.Scenario, ready func()) *report.Report {

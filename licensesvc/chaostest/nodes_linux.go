@@ -155,7 +155,7 @@ func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, e
 	var hosts []string
 	for _, node := range u.nodes.cluster.Nodes() {
 		// A driver that learns the nodes from system tables wants one port for all, so each
-		// has an address of its own, beside the node's: 127.0.23.1 has 127.0.23.101.
+		// has another address next to the node's: 127.0.23.1 has 127.0.23.101.
 		at := net.ParseIP(node.Host()).To4()
 		if at == nil || !at.IsLoopback() {
 			u.nodes.free(slot)

@@ -16,7 +16,7 @@ import (
 )
 
 // TestLibraryOnNodes plays the scenarios that harm the three nodes of a data centre, one
-// after the other on one cluster of its own.
+// after the other on one separate cluster.
 func TestLibraryOnNodes(t *testing.T) {
 	all := onNodes(t, "")
 	fillsDisk := func(s scenario.Scenario) bool {

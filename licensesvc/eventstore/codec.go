@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// Upcaster turns the JSON of one schema version into that of the next.
+// Upcaster converts the JSON of one schema version into that of the next.
 type Upcaster func(data []byte) ([]byte, error)
 
-// Codec turns domain events into stored ones and back, whatever version they were
-// written in. It is filled once, then safe for concurrent use.
+// Codec converts domain events into stored events and back, whatever schema version they were
+// written in. Register all types first; after that it is safe for concurrent use.
 type Codec[E any] struct{ kinds map[string]kind[E] }
 
 type kind[E any] struct {
@@ -19,8 +19,8 @@ type kind[E any] struct {
 	upcasts []Upcaster // the n-th turns schema n+1 into n+2
 }
 
-// Register adds a type of event in its current schema version, which is one more
-// than the number of upcasters.
+// Register adds a type of event. Its current schema version is one more than the number of
+// upcasters.
 func Register[T, E any](c *Codec[E], name string, as func(T) E, upcasts ...Upcaster) {
 	if c.kinds == nil {
 		c.kinds = map[string]kind[E]{}
@@ -35,7 +35,7 @@ func Register[T, E any](c *Codec[E], name string, as func(T) E, upcasts ...Upcas
 	}}
 }
 
-// Names returns the types that the codec knows, in order.
+// Names returns the registered types, in order.
 func (c *Codec[E]) Names() []string {
 	var names []string
 	for name := range c.kinds {
@@ -45,7 +45,7 @@ func (c *Codec[E]) Names() []string {
 	return names
 }
 
-// Encode returns type, schema and data of an event.
+// Encode returns an event for the store.
 func (c *Codec[E]) Encode(name string, e E) (Event, error) {
 	k, ok := c.kinds[name]
 	if !ok {

@@ -1,13 +1,12 @@
-// Package eventstore says what a store of events does: append with an expected
-// version, load a stream, read the feed, keep snapshots. Its folders hold the
-// stores; eventstoretest is the suite that each of them passes.
+// Package eventstore defines what a store of events does: append with an expected version,
+// load a stream, read the feed, store snapshots. The packages below it are the stores. Package
+// eventstoretest is the test suite that every store must pass.
 //
 // It imports the standard library and resilience.
 //
-// It promises, of every store: an acknowledged event is there for ever, exactly
-// once, in one place of its stream's order. An append that may or may not have
-// happened is called unknown, never failed and never done. A commit's id makes an
-// append safe to repeat. The feed gives each slice's events at least once, in
-// order within a stream, and never passes one by; no order or completeness
-// depends on a clock.
+// Every store promises: An acknowledged event is stored permanently, exactly once, at one
+// position of its stream. If it is not known whether an append has happened, its outcome is
+// unknown; it is never reported as failed or as done. The id of a commit makes it safe to
+// repeat an append. The feed delivers the events of each slice at least once, in order within
+// a stream, and misses none. Neither order nor completeness depends on a clock.
 package eventstore

@@ -11,26 +11,27 @@ import (
 
 // Event is one stored event.
 type Event struct {
-	// ID is unique in the stream. Append fills it in from commit and place if empty.
+	// ID is unique within the stream. If it is empty, Append derives it from the commit and
+	// the event's index.
 	ID string
-	// Stream and Version are its place: versions of a stream count from 1.
+	// Stream and Version identify the event. The versions of a stream count from 1.
 	Stream  string
 	Version int64
-	// Type and Schema say how Data is to be read.
+	// Type and Schema say how to decode Data.
 	Type   string
 	Schema int
 	// Commit is the id of the append that stored it.
 	Commit string
-	// Occurred is when it happened, Recorded when the writer asked to store it. Both
-	// are by clocks that may be wrong; neither orders anything.
+	// Occurred is when it happened. Recorded is when the writer asked to store it. Both come
+	// from clocks that may be wrong, so nothing is ordered by them.
 	Occurred, Recorded time.Time
-	// Cause is the id of what led to it, Correlation that of the conversation, Trace
-	// the trace id, Actor who asked. All optional.
+	// Cause is the id of what led to the event, Correlation the id of the conversation, Trace
+	// the trace id, and Actor the one who asked for it. All are optional.
 	Cause, Correlation, Trace, Actor string
 	Data                             []byte
 }
 
-// The bounds of one append. A larger one is refused whole.
+// The limits of one append. A larger append is refused as a whole.
 const (
 	MaxEvents      = 1000
 	MaxEventBytes  = 256 << 10
@@ -38,25 +39,26 @@ const (
 	MaxNameBytes   = 512
 )
 
-// Commit is one append: events that are stored together or not at all.
+// Commit is the content of one append: events that are stored together or not at all.
 type Commit struct {
-	// ID makes the append safe to repeat: a commit whose ID is in the stream already is answered
-	// with what was stored then, if it has the same content, and refused with ErrMismatch if not.
-	// Required.
+	// ID makes the append safe to repeat. If a commit with this ID is already in the stream
+	// and has the same content, the answer is what was stored then. If it has another content,
+	// it is refused with ErrMismatch. Required.
 	ID     string
 	Stream string
-	// Expected is the stream's version that the events were decided on; 0: the
-	// stream is new.
+	// Expected is the version of the stream on which the decision was based. 0: the stream is
+	// new.
 	Expected int64
 	Events   []Event
-	// Content identifies what the commit was asked to do, so that another use of the same ID is
-	// noticed: a hash of the command that led to it. The events themselves are no good measure
-	// where a repeat decides anew and comes to others. Default: the events' types and data.
+	// Content identifies the request behind the commit, so that a second use of the same ID
+	// for another request is noticed. Use a hash of the command. The events can't identify a
+	// request if a repeat decides again and produces other events. Default: empty, which means
+	// the events' types and data.
 	Content string
 }
 
-// Fingerprint returns what is compared when a commit's ID is known already: Content, or a hash of
-// the events' types, schemas and data.
+// Fingerprint returns the value that is compared when a commit's ID is already known: Content,
+// or a hash of the events' types, schemas and data.
 func (c Commit) Fingerprint() string {
 	if c.Content != "" {
 		return c.Content
@@ -121,18 +123,18 @@ func (c Commit) Placed(base int64) []Event {
 	return placed
 }
 
-// Slices is the number of slices that streams are spread over. It is fixed for
-// ever: cursors and Cassandra's feed partitions depend on it.
+// Slices is the number of slices over which streams are distributed. It can never change:
+// cursors and the feed partitions in Cassandra depend on it.
 const Slices = 16
 
-// SliceOf is the feed slice of a stream: FNV-1a of its name, modulo Slices.
+// SliceOf returns the feed slice of a stream: FNV-1a of its name, modulo Slices.
 func SliceOf(stream string) int {
 	h := fnv.New32a()
 	h.Write([]byte(stream)) // never fails
 	return int(h.Sum32() % Slices)
 }
 
-// Nanos and Instant are how stores keep a time: as nanoseconds since 1970, UTC. The zero time is 0.
+// Nanos returns a time as stores keep it: nanoseconds since 1970, UTC. The zero time is 0.
 func Nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -140,7 +142,7 @@ func Nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Instant is the time that Nanos kept.
+// Instant returns the time from which Nanos made the number.
 func Instant(nanos int64) time.Time {
 	if nanos == 0 {
 		return time.Time{}

@@ -8,36 +8,36 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Name is the event store's name among a service's dependencies: that of its guard, in
-// policies, metrics, spans and faults.
+// Name is the event store's name among a service's dependencies. It is the name of its guard
+// in policies, metrics, spans and faults.
 const Name = "event-store"
 
 var (
-	// ErrUnknown: the append may or may not have happened, or may yet. Resolve it, or
-	// append the same commit again.
+	// ErrUnknown: it is not known whether the append has happened or will happen. Call
+	// Resolve, or append the same commit again.
 	ErrUnknown = errors.New("eventstore: the outcome is unknown")
-	// ErrInvalid: the request can never succeed as it is.
+	// ErrInvalid: the request is invalid, so a repeat can't succeed.
 	ErrInvalid = errors.New("eventstore: invalid")
-	// ErrFenced: the commit was settled as not applied, so its id can't be used again.
-	// Decide anew, under another id. Also matches ErrInvalid.
+	// ErrFenced: the commit was settled as not applied, so its id can't be used again. Decide
+	// again and use another id. It also matches ErrInvalid.
 	ErrFenced = fmt.Errorf("%w: the commit was settled as not applied: use a new commit id", ErrInvalid)
-	// ErrMismatch: the commit's id belongs to a commit with another content. Nothing was stored.
-	// Also matches ErrInvalid.
+	// ErrMismatch: the commit's id belongs to a commit with another content. Nothing was
+	// stored. It also matches ErrInvalid.
 	ErrMismatch = fmt.Errorf("%w: the commit id was used for another content: use a new commit id", ErrInvalid)
 	// ErrFull: there is no room. Nothing was stored.
 	ErrFull = errors.New("eventstore: the disk is full: free space, then repeat")
-	// ErrUnavailable: the store could not be asked. Nothing was stored.
+	// ErrUnavailable: the store could not be reached. Nothing was stored.
 	ErrUnavailable = errors.New("eventstore: unavailable")
-	// ErrEpoch: the cursor is of another life of the store, before a restore. Begin
-	// again from the zero cursor.
+	// ErrEpoch: the cursor is from before the store was restored. Begin again from the zero
+	// cursor.
 	ErrEpoch = errors.New("eventstore: the cursor is from before the store was restored: rebuild")
-	// ErrCorrupt: what is stored can't be right. Nothing is guessed.
+	// ErrCorrupt: the stored data is damaged. The store does not guess what it was.
 	ErrCorrupt = errors.New("eventstore: corrupt")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("eventstore: closed")
 )
 
-// Outcome is what is known of an append.
+// Outcome is what is known about the result of an append.
 type Outcome int
 
 const (
@@ -66,36 +66,37 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
 
-// Appended answers an append.
+// Appended is the result of an append.
 type Appended struct {
 	Outcome Outcome
-	// Version is the stream's version: after the events if Applied, the one that won
-	// if Conflict.
+	// Version is the stream's version. If Applied, it is the version after the events; if
+	// Conflict, the version that the stream has instead of the expected one.
 	Version int64
-	// Events are the stored ones if Applied, and those after the expected version if
-	// Conflict: at most MaxEvents of them, the oldest first.
+	// Events are the stored events if Applied. If Conflict, they are the events after the
+	// expected version, the oldest first and at most MaxEvents.
 	Events []Event
-	// Repeated: the commit had been stored before.
+	// Repeated says that the commit had already been stored before.
 	Repeated bool
 }
 
-// Consistency is how fresh a load has to be.
+// Consistency says how recent the result of a load has to be.
 type Consistency int
 
 const (
 	// ForDecision sees every acknowledged append. It is the default.
 	ForDecision Consistency = iota
-	// ForDisplay may miss the newest appends, and works when more of the store is
-	// down. Never decide on it.
+	// ForDisplay may miss the newest appends, and works while more of the store is down. Never
+	// base a decision on it.
 	ForDisplay
 )
 
-// Query asks for a part of a stream.
+// Query selects a part of a stream.
 type Query struct {
 	Stream string
-	// After is the last version that is known already.
+	// After is the last version that the caller already has.
 	After int64
-	// Limit bounds the events of the page. Default and most: MaxEvents.
+	// Limit is the highest number of events in the page. Default: 0, which means MaxEvents,
+	// the maximum.
 	Limit       int
 	Consistency Consistency
 }
@@ -103,41 +104,41 @@ type Query struct {
 // Page is a part of a stream.
 type Page struct {
 	Events []Event
-	// Version is the stream's version, 0 if it does not exist. More says that there
-	// are events between the page's last one and it.
+	// Version is the stream's version, or 0 if the stream does not exist. More says that there
+	// are further events between the page's last one and that version.
 	Version int64
 	More    bool
-	// Remote says that another place than the store's own answered, which gets what is
-	// appended some time later: there may be more. Only loads for display are so.
+	// Remote says that another data centre answered. Appends arrive there later, so there may
+	// be newer events. It is set only on loads for display.
 	Remote bool
 }
 
-// Cursor is a place in a slice's feed. It is opaque; the zero value is the
-// beginning. It holds the store's epoch.
+// Cursor is a position in the feed of a slice. It is opaque and holds the store's epoch. The
+// zero value is the beginning.
 type Cursor string
 
-// FeedPage is a part of a slice's feed.
+// FeedPage is a part of the feed of a slice.
 type FeedPage struct {
 	Events []Event
-	// Next is where to go on. It moves on also when there are no events.
+	// Next is the cursor for the next call. It may advance even if the page has no events.
 	Next Cursor
-	// Behind is about how many events there are after Next; -1: not known.
+	// Behind is the approximate number of events after Next, or -1 if it is not known.
 	Behind int64
 }
 
-// Snapshot is a folded state, so that a load need not begin at the beginning.
+// Snapshot is a folded state, so that a load does not have to begin with the first event.
 type Snapshot struct {
 	Stream  string
 	Version int64
-	// Fold names the fold that made it. Another fold does not see it.
+	// Fold is the number of the fold that made the snapshot. Another fold does not use it.
 	Fold int
 	Data []byte
 }
 
-// Stats is how much there is.
+// Stats describes the size of the store.
 type Stats struct {
 	Events int64
-	// Bytes is what the store takes on disk, if it can tell; -1 if not.
+	// Bytes is the size of the store on disk, or -1 if it is not known.
 	Bytes int64
 	// LogBytes is the size of the write-ahead log, if there is one.
 	LogBytes int64
@@ -146,46 +147,46 @@ type Stats struct {
 // Store keeps events. It is safe for concurrent use. The caller that opened it
 // must close it; after that every call answers ErrClosed.
 type Store interface {
-	// Append stores a commit. The error is nil if Applied or Conflict, matches
-	// ErrUnknown if Unknown, and says why if Rejected. When ctx ends the wait ends,
-	// not the append: the outcome is then unknown.
+	// Append stores a commit. The error is nil if the outcome is Applied or Conflict, matches
+	// ErrUnknown if it is Unknown, and says why if it is Rejected. When ctx ends, Append
+	// returns but the append may continue, so the outcome is unknown.
 	Append(ctx context.Context, c Commit) (Appended, error)
-	// Resolve finds out what became of a commit and settles it: Applied with its
-	// events, or Rejected, after which it can never apply. Unknown with an error if
-	// that can't be done at the moment.
+	// Resolve finds out whether a commit is stored, and settles it. Applied: it is stored, and
+	// the result has its events. Rejected: it is not stored and can't be stored any more.
+	// Unknown, with an error: this could not be done now.
 	Resolve(ctx context.Context, stream, commit string) (Appended, error)
-	// Load reads a part of a stream. A stream that does not exist is no error.
+	// Load reads a part of a stream. A stream that does not exist is not an error.
 	Load(ctx context.Context, q Query) (Page, error)
-	// Feed reads on in a slice. Events of one stream come in order; each comes at
-	// least once.
+	// Feed reads the next events of a slice. Events of one stream come in order, and each
+	// event comes at least once.
 	Feed(ctx context.Context, slice int, after Cursor, limit int) (FeedPage, error)
-	// SaveSnapshot keeps a snapshot; an older one of the same fold is replaced.
+	// SaveSnapshot stores a snapshot. It replaces an older one of the same fold.
 	SaveSnapshot(ctx context.Context, s Snapshot) error
-	// LoadSnapshot returns the newest snapshot of a fold; false if there is none.
+	// LoadSnapshot returns the newest snapshot of a fold, or false if there is none.
 	LoadSnapshot(ctx context.Context, stream string, fold int) (Snapshot, bool, error)
 	// Stats measures the store.
 	Stats(ctx context.Context) (Stats, error)
 	Close() error
 }
 
-// GuardedStore is a Store that brings its guards: its calls run under them, and a
-// caller must not put another guard, or a shorter deadline, before it. A deadline of the
-// caller that always comes first says nothing about the store, so the circuit breaker would
-// never see that the store hangs.
+// GuardedStore is a Store that has its own guards: all its calls run under them. Do not put
+// another guard or a shorter deadline in front of it. A deadline of the caller that always
+// comes first says nothing about the store, so the circuit breaker would never see that the
+// store hangs.
 type GuardedStore interface {
 	Store
-	// Guards returns the guards, that of decisions first, for telemetry and dashboards.
-	// They belong to the store, which closes them.
+	// Guards returns the guards, for telemetry and dashboards. The guard of decisions is the
+	// first. The store owns the guards and closes them.
 	Guards() []*resilience.Guard
-	// Policy returns the policy in force. Its operations are what Update can change.
+	// Policy returns the current policy. Its operations are those that Update can change.
 	Policy() resilience.Policy
-	// Update changes the policy; the guards keep their state. On an error nothing has
-	// changed.
+	// Update changes the policy. The guards keep their state. If it returns an error, nothing
+	// has changed.
 	Update(p resilience.Policy) error
 }
 
-// LoadAll reads a stream from after a version to its end, page by page, and hands
-// each page on. It returns the stream's version.
+// LoadAll reads a stream after a version to its end, page by page, and calls each with the
+// events of every page. It returns the stream's version.
 func LoadAll(ctx context.Context, s Store, q Query, each func([]Event) error) (int64, error) {
 	for {
 		page, err := s.Load(ctx, q)

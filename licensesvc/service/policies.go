@@ -26,7 +26,7 @@ func Policies(store resilience.Policy) map[string]resilience.Policy {
 	return own
 }
 
-// LoadPolicies reads a file of policies for a service with policies of its own, with the
+// LoadPolicies reads a file of policies for a service with its own policies, with the
 // overrides of the environment.
 func LoadPolicies(file string, own map[string]resilience.Policy) (map[string]resilience.Policy, error) {
 	policies, _, err := policyConfig(own).Load(file)
@@ -34,7 +34,7 @@ func LoadPolicies(file string, own map[string]resilience.Policy) (map[string]res
 }
 
 // policyConfig is how a file of policies is read. Sections of sessions are refused: the store's
-// promises hang on the consistency of its own.
+// promises depend on its consistency.
 func policyConfig(own map[string]resilience.Policy) policyfile.Config {
 	return policyfile.Config{
 		Environ: os.Environ(),
@@ -49,7 +49,7 @@ func policyConfig(own map[string]resilience.Policy) policyfile.Config {
 	}
 }
 
-// CheckPolicies returns every guard and operation that a service with policies of its own
+// CheckPolicies returns every guard and operation that a service with its own policies
 // does not have, and every operation that it needs and a policy leaves out.
 func CheckPolicies(policies, own map[string]resilience.Policy) error {
 	if found := unknown(policies, own); len(found) > 0 {

@@ -14,7 +14,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// watched is a set that watches its file, in a folder of its own.
+// watched is a set that watches its file, in a separate folder.
 type watched struct {
 	*testing.T
 	folder, file string
@@ -85,7 +85,7 @@ func (w *watched) link(to, name string) {
 	w.must(os.Rename(filepath.Join(w.folder, "link"), filepath.Join(w.folder, name)))
 }
 
-// next returns what is told next.
+// next returns the next report.
 func (w *watched) next() error {
 	w.Helper()
 	select {

@@ -335,7 +335,7 @@ func TestWriterConcurrentSafe(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 10 {
-				// A call inside a call: each has a line of its own.
+				// A call inside a call: each has a separate line.
 				_, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
 					res, err := resilience.Do(ctx, other, func(context.Context) (int, error) { return 1, nil })
 					return res.Value, err

@@ -212,7 +212,7 @@ func TestWhatIsMadeOfARecord(t *testing.T) {
 			},
 		},
 		{
-			name:     "twice the load: a call beside each, between it and the next",
+			name:     "twice the load: an extra call after each, before the next",
 			record:   "0 dep default critical live - 30000 s0+30000\n10000 dep default critical live - 30000 s0+30000\n",
 			policies: one(func(p *resilience.Policy) { p.Bulkhead.Limit = 3 }),
 			options:  simulate.Options{Load: 2},

@@ -147,7 +147,7 @@ func TestACallsErrorIsCountedByWhatItMeans(t *testing.T) {
 	}
 }
 
-// TestEveryInstrumentIsBounded: of a hundred dependencies twenty are told apart, in each
+// TestEveryInstrumentIsBounded: of a hundred dependencies twenty are distinguished, in each
 // metric, and the gauges of the others are their sums. Changes of breakers and policies,
 // which belong to no operation, use up no pairs.
 func TestEveryInstrumentIsBounded(t *testing.T) {

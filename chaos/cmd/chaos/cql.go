@@ -113,7 +113,7 @@ func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Conf
 	if err != nil {
 		return cli.Failed(err)
 	}
-	injector.Start() // before addresses are told: who connects then meets the plan
+	injector.Start() // before the addresses are printed, so that every connection meets the plan
 	for i, addr := range proxy.Addrs() {
 		fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, addr, cfg.Nodes[i].Upstream)
 	}

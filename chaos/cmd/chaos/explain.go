@@ -107,7 +107,7 @@ func sentence(p chaos.Plan, i int) string {
 
 // further are the parameters that no words were made of, as the plan has them.
 func further(w chaos.What) string {
-	// Those that are told otherwise.
+	// Those that are described differently.
 	w.Kind, w.Peers, w.Code, w.At, w.Status = "", nil, "", "", 0
 	if w.Delay > 0 {
 		w.Delay, w.Jitter = 0, 0

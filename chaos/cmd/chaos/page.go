@@ -53,7 +53,7 @@ type page struct {
 	alive     atomic.Pointer[func()]
 }
 
-// openPage opens it; who opens it closes it.
+// openPage opens it; the caller that opened it must close it.
 func openPage(ctx context.Context, f pageFlags, out io.Writer) (_ *page, err error) {
 	p := &page{}
 	if p.providers, err = observe.Start(ctx, "chaos", os.Getenv); err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/backstay-go/backstay/internal/cli"
 )
 
-// proxyFlags are the flags of the proxy, beside those that are tcpproxy's own.
+// proxyFlags are the flags of the proxy, in addition to those that tcpproxy defines.
 type proxyFlags struct {
 	api, config, tokenFile string
 	seed                   uint64
@@ -176,7 +176,7 @@ func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pag
 	if err != nil {
 		return cli.Failed(err)
 	}
-	injector.Start() // before the address is told: who connects then meets the plan
+	injector.Start() // before the address is printed, so that every connection meets the plan
 	fmt.Fprintf(out, "%s at %s, to %s\n", cfg.Dependency, proxy.Addr(), cfg.Upstream)
 	<-ctx.Done()
 	injector.Stop()

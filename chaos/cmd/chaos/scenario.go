@@ -48,7 +48,7 @@ func (t tool) run() *cobra.Command {
 
 func (t tool) replay() *cobra.Command {
 	var p playing
-	// A replay has a folder of its own, so that the report that it replays stays.
+	// A replay writes to another folder, so that the report that it replays stays.
 	return p.addTo(&cobra.Command{Use: "replay REPORT.json", Short: "play the scenario of a report again, with its seed", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			rep, err := report.ReadJSON(args[0])

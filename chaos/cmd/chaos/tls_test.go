@@ -52,7 +52,7 @@ func TestTLSOnEitherSideByFlags(t *testing.T) {
 	for _, c := range []struct {
 		name, upstream, scheme string
 		flags                  []string
-		fails                  string // what is told if a request does not pass
+		fails                  string // what is reported if a request does not pass
 	}{
 		{"with clients", plain.Listener.Addr().String(), "https", []string{"--tls-cert", cert, "--tls-key", key}, ""},
 		{"with the upstream", secure.Listener.Addr().String(), "http", []string{"--upstream-tls", "--upstream-ca", cert}, ""},

@@ -16,7 +16,7 @@ const (
 )
 
 // Differ fails the test for each parameter at a place that makes no difference. Watch runs
-// a fault and tells all that is seen of it, in a subtest of its own; several run at once.
+// a fault and reports everything observable, each in a separate subtest. Several run at once.
 // Its times are real, so that what it tells of one fault may vary: what counts is what it
 // tells most often, and at least twice.
 func Differ(t *testing.T, place string, unit time.Duration, watch func(*testing.T, chaos.What) string) {

@@ -96,7 +96,7 @@ func base(kind chaos.Kind, unit time.Duration) chaos.What {
 		case "bytes_per_s":
 			w.BytesPerS = 200
 		case "chunk_bytes":
-			w.ChunkBytes, w.Delay = 20, unit/4 // pieces that can be told apart
+			w.ChunkBytes, w.Delay = 20, unit/4 // pieces that can be distinguished
 		case "code":
 			w.Code = "write_timeout"
 		case "peers":

@@ -220,7 +220,7 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
-// TestRequestsOnRealNodes runs requests and looks at what was told of them, and at what
+// TestRequestsOnRealNodes runs requests and looks at what was reported about them, and at what
 // the nodes tell of themselves.
 func TestRequestsOnRealNodes(t *testing.T) {
 	hosts, keyspace := cassandratest.Keyspace(t)

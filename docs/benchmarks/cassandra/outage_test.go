@@ -32,7 +32,7 @@ const (
 // BenchmarkOutage lets clusters be silent under an open load, and measures when goodput is
 // back: the first moment from which a whole second has at least 95 % of it. One load
 // is what a service may have; the other is enough to use up the 32,768 streams of a
-// connection in the time. Both clients run at once, each on a cluster of its own. It
+// connection in the time. Both clients run at once, each on a separate cluster. It
 // writes outage.md, unless the machine was too busy to carry the load before.
 func BenchmarkOutage(b *testing.B) {
 	loads := []struct {
@@ -60,7 +60,7 @@ func BenchmarkOutage(b *testing.B) {
 	var page strings.Builder
 	fmt.Fprintf(&page, "# After a silent outage\n\nMade by `go test -run '^$' -bench Outage -benchtime 1x ./cassandra` in docs/benchmarks: %s, %s/%s, %d cores, gocql v1.7.0, "+
 		"scripted nodes on the same machine. The nodes read and say nothing for %v under an open load, and then answer again. Every request has a timeout of %v. "+
-		"Back means: from then on a whole second has 95 %% of the goodput that was before. Both clients run at once, each on a cluster of its own, with one connection a node.\n\n",
+		"Back means: from then on a whole second has 95 %% of the goodput that was before. Both clients run at once, each on a separate cluster, with one connection per node.\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *silence, outageTimeout)
 	page.WriteString("| nodes | requests/s | client | back after | frames that silent nodes got | a failing call took, median |\n|-|-|-|-|-|-|\n")
 	for i, o := range results {

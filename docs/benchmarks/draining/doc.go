@@ -1,6 +1,6 @@
 // Command draining counts the requests that fail while servers end under load, for the
 // ways in which net/http can end one and for clients/rest/server. It writes README.md
-// beside it.
+// next to it.
 //
 //	cd docs/benchmarks && go run ./draining
 //

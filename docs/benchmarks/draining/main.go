@@ -152,7 +152,7 @@ func run() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Requests lost while a server ends
 
-Made by `+"`go run ./draining`"+` in docs/benchmarks: %s, %s/%s, %d cores, clients and servers in one process, over loopback. 50 clients, of which 5 are busy and the others pause for %v, send POSTs of 100 bytes over kept connections, with bodies that can't be sent again. Each way ends %d servers, one after the other, under clients of its own; the ways run side by side. A server that is to end says that it is not ready; %v later the balancer sends clients elsewhere, and the server begins to end. Failed of sent, per way:
+Made by `+"`go run ./draining`"+` in docs/benchmarks: %s, %s/%s, %d cores, clients and servers in one process, over loopback. 50 clients, of which 5 are busy and the others pause for %v, send POSTs of 100 bytes over kept connections, with bodies that can't be sent again. Each way ends %d servers, one after the other, under separate clients; the ways run side by side. A server that is to end says that it is not ready; %v later the balancer sends clients elsewhere, and the server begins to end. Failed of sent, per way:
 
 | | HTTP/1.1 | HTTP/2 without TLS | HTTP/2 over TLS |
 |-|-|-|-|

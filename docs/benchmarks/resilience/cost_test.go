@@ -57,7 +57,7 @@ func TestCost(t *testing.T) {
 		if s.more {
 			column, against = "more than "+s.against, func(ns float64) string { return fmt.Sprintf("%.0f", ns-base) }
 		}
-		fmt.Fprintf(&page, "\n## %s\n%s\n\n| | one caller | a caller a core | %s | allocations |\n|-|-|-|-|-|\n", s.title, s.bar, column)
+		fmt.Fprintf(&page, "\n## %s\n%s\n\n| | one caller | one caller per core | %s | allocations |\n|-|-|-|-|-|\n", s.title, s.bar, column)
 		for i, r := range results {
 			fmt.Fprintf(&page, "| %s | %.0f | %.0f | %s | %.0f |\n", s.rows[i].name, r.serial, r.parallel, against(r.serial), r.allocs)
 			if most := s.rows[i].allocs; most != unbounded && r.allocs > float64(most) {

@@ -14,7 +14,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/telemetry/bound"
 )
 
-// heard is our happy path without and with OpenTelemetry, beside what OpenTelemetry's
+// heard is our happy path without and with OpenTelemetry, compared with what OpenTelemetry's
 // own SDK needs for its part.
 var heard = []contender{
 	{"no listener", func(tb testing.TB) func(context.Context) error { return listened(tb, nil) }, 1},

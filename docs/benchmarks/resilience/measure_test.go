@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var writes = flag.Bool("write", false, "measure in full and write the tables beside the README")
+var writes = flag.Bool("write", false, "measure in full and write the tables next to the README")
 
 // write keeps a table, with -write; else it is logged.
 func write(t *testing.T, name, page string) {

@@ -113,7 +113,7 @@ func TestATornTailIsCutOff(t *testing.T) {
 			}
 			cutOne, err := journal.Open(journal.Config{Path: path})
 			if err != nil {
-				// A record cut short with zeros after it can't be told from a changed
+				// A record cut short with zeros after it can't be distinguished from a changed
 				// one; only whole zeros at the end are certain to be a torn tail.
 				if tail != nil && errors.Is(err, journal.ErrDamaged) {
 					continue

@@ -32,7 +32,7 @@ This is for SQLite. On Cassandra use the cluster's own snapshots.`},
 func (t tool) restore() *cobra.Command {
 	return t.onStore(&cobra.Command{Use: "restore --data DIR FILE", Short: "put a backup into a data folder that has no events", Args: cobra.ExactArgs(1),
 		Long: `Check FILE, and make it the events of a data folder. The service must not run. A folder
-that has events is refused: move DIR/events.db and the files beside it away first.
+that has events is refused: move DIR/events.db and the files next to it away first.
 
 Events that came after the backup are lost. Readers of the feed notice, and begin anew.`},
 		func(ctx context.Context, data, file string) error {

@@ -161,7 +161,7 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	if err != nil {
 		return err
 	}
-	// What ends after the context did has a bound of its own.
+	// Work that ends after the context has a separate time limit.
 	ending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	context.AfterFunc(ctx, func() { time.AfterFunc(f.notice+f.drain+5*time.Second, cancel) })

@@ -31,22 +31,22 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 		return rejected, err
 	}
 	a, err := s.propose(ctx, c)
-	// What certainly left nothing needs no look by the feed; if this is lost, the feed
-	// finds out by itself. A commit that is found may be this very attempt's, sent and
-	// not answered: its intent stays until the feed has it.
+	// An append that certainly stored nothing leaves nothing for the feed to look up. If the
+	// deletion is lost, the feed finds that out itself. A commit that was found may come from
+	// this attempt, sent but not answered, so its intent stays until the feed has it.
 	if a.Outcome == eventstore.Conflict || a.Outcome == eventstore.Rejected {
 		_ = s.drop(ctx, i)
 	}
 	return a, err
 }
 
-// propose appends at the stream's newest bucket. While there is time it proposes the
-// identical batch again if an answer did not come.
+// propose appends to the stream's newest bucket. If an answer does not come, it proposes the
+// identical batch again while there is time.
 //
-// A refusal is itself a linearizable read: it returns the head and, if there is one, the
-// commit's row. As long as each attempt of this call was answered, that is enough to decide
-// the append. After an attempt that was not answered, only a SERIAL read of the whole stream
-// is.
+// A refusal is itself a linearizable read: it returns the head and, if it exists, the commit's
+// row. As long as every attempt of this call was answered, that is enough to decide the
+// append. After an attempt that was not answered, only a SERIAL read of the whole stream is
+// enough.
 func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	profile, sent := ProfileRead, false
 	for {
@@ -79,8 +79,9 @@ func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	}
 }
 
-// already looks for the commit where an attempt of it may have landed: in an older bucket,
-// or anywhere once an attempt was not answered. It is done if that decides the append.
+// already looks for the commit where an earlier attempt may have stored it: in an older
+// bucket, or in any bucket once an attempt was not answered. done says that this decided the
+// append.
 func (s *Store) already(ctx context.Context, c eventstore.Commit, buckets []bucket, sent bool) (a eventstore.Appended, done bool, err error) {
 	look := buckets
 	if !sent {
@@ -97,15 +98,16 @@ func (s *Store) already(ctx context.Context, c eventstore.Commit, buckets []buck
 		a, err = s.unanswered(sent, "look for "+c.ID, err)
 		return a, true, err
 	case sent && buckets[len(buckets)-1].head > c.Expected:
-		// Not there, and the version is taken: no attempt can land any more.
+		// The commit is not there, and the version is taken: no attempt can be stored any
+		// more.
 		a, err = s.conflict(ctx, c, buckets)
 		return a, true, err
 	}
 	return a, false, nil
 }
 
-// try sends the batch once. It is not done if it must be sent again, which sent says
-// whether an attempt may have landed; the error then is that of this attempt.
+// try sends the batch once. If done is false, the batch must be sent again; the error is then
+// that of this attempt. It sets sent if the attempt may have been stored.
 func (s *Store) try(ctx context.Context, c eventstore.Commit, buckets []bucket, at bucket, sent *bool) (a eventstore.Appended, done bool, err error) {
 	res, err := s.batch(ctx, c, at).CAS()
 	switch {
@@ -126,8 +128,8 @@ func (s *Store) try(ctx context.Context, c eventstore.Commit, buckets []bucket, 
 	return a, true, err
 }
 
-// refused reads a refusal: the statics of the bucket, and the commit's row if there is
-// one. It is not done if the bucket was sealed meanwhile, and the version is free.
+// refused reads a refusal: the static columns of the bucket, and the commit's row if there is
+// one. done is false if the bucket was sealed meanwhile and the version is free.
 func (s *Store) refused(ctx context.Context, c eventstore.Commit, buckets []bucket, current []map[string]any) (a eventstore.Appended, done bool, err error) {
 	newest := &buckets[len(buckets)-1]
 	sealed := false
@@ -155,7 +157,7 @@ func (s *Store) refused(ctx context.Context, c eventstore.Commit, buckets []buck
 	return a, true, err
 }
 
-// unanswered is unknown if an attempt went out, and else a rejection.
+// unanswered returns Unknown if an attempt was sent, and otherwise Rejected.
 func (s *Store) unanswered(sent bool, what string, err error) (eventstore.Appended, error) {
 	if sent || errors.Is(err, client.ErrOutcomeUnknown) {
 		return eventstore.Appended{}, fmt.Errorf("%w: %s: %w", eventstore.ErrUnknown, what, err)
@@ -167,7 +169,7 @@ func applied(c eventstore.Commit, b bucket) eventstore.Appended {
 	return eventstore.Appended{Outcome: eventstore.Applied, Version: b.head + int64(len(c.Events)), Events: c.Placed(b.head)}
 }
 
-// batch is the append of a commit to a bucket: all of it, or nothing.
+// batch returns the batch that appends a commit to a bucket, completely or not at all.
 func (s *Store) batch(ctx context.Context, c eventstore.Commit, b bucket) *client.Batch {
 	last := b.head + int64(len(c.Events))
 	size := b.size
@@ -194,8 +196,8 @@ func (s *Store) batch(ctx context.Context, c eventstore.Commit, b bucket) *clien
 	return q
 }
 
-// same looks for a commit, as find does, and holds what is stored under its id against it: an id
-// that was fenced, or that belongs to another content, is Rejected with the reason.
+// same looks for a commit, as find does, and compares its fingerprint with the stored one. An
+// id that was fenced, or that belongs to another content, is Rejected with the reason.
 func (s *Store) same(ctx context.Context, profile string, c eventstore.Commit, buckets []bucket) (eventstore.Appended, error) {
 	a, fingerprint, err := s.find(ctx, profile, c.Stream, c.ID, buckets)
 	switch {
@@ -209,8 +211,9 @@ func (s *Store) same(ctx context.Context, profile string, c eventstore.Commit, b
 	return a, nil
 }
 
-// find looks a commit up in buckets: Applied, Rejected if it was fenced, or Unknown if
-// there is no row of it, which proves nothing. It also returns the commit's fingerprint.
+// find looks a commit up in buckets. It returns Applied, or Rejected if the commit was fenced,
+// or Unknown if there is no row of it, which proves nothing. It also returns the commit's
+// fingerprint.
 func (s *Store) find(ctx context.Context, profile, stream, commit string, buckets []bucket) (a eventstore.Appended, fingerprint string, err error) {
 	for i := len(buckets) - 1; i >= 0; i-- {
 		var first, last *int64
@@ -224,7 +227,7 @@ func (s *Store) find(ctx context.Context, profile, stream, commit string, bucket
 		case err != nil:
 			return eventstore.Appended{}, "", err
 		case fenced != nil && *fenced:
-			// A fence in one bucket and the commit in another: the commit counts.
+			// If one bucket has a fence and another the commit, the commit counts.
 			if a, fingerprint, err := s.find(ctx, profile, stream, commit, buckets[:i]); err != nil || a.Outcome == eventstore.Applied {
 				return a, fingerprint, err
 			}
@@ -244,7 +247,7 @@ func (s *Store) find(ctx context.Context, profile, stream, commit string, bucket
 	return eventstore.Appended{}, "", nil
 }
 
-// conflict answers with the events that were appended first.
+// conflict returns the events that were appended first.
 func (s *Store) conflict(ctx context.Context, c eventstore.Commit, buckets []bucket) (eventstore.Appended, error) {
 	a := eventstore.Appended{Outcome: eventstore.Conflict, Version: buckets[len(buckets)-1].head}
 	if a.Version > c.Expected {
@@ -256,8 +259,8 @@ func (s *Store) conflict(ctx context.Context, c eventstore.Commit, buckets []buc
 	return a, nil
 }
 
-// Resolve implements eventstore.Store: it finds the commit, or fences it in every
-// bucket that an attempt of it may have been sent to.
+// Resolve implements eventstore.Store. It finds the commit, or fences it in every bucket to
+// which an attempt of it may have been sent.
 func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	if err := s.check(); err != nil {
 		return eventstore.Appended{Outcome: eventstore.Rejected}, err
@@ -283,8 +286,8 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 		case a.Outcome == eventstore.Applied:
 			return a, nil
 		case fenced == len(buckets):
-			// The newest bucket was fenced before it was read as not sealed: nobody can
-			// have gone on to the next without meeting the fence.
+			// The newest bucket was fenced before it was read as not sealed, so no writer can
+			// have gone on to the next bucket without finding the fence.
 			return eventstore.Appended{Outcome: eventstore.Rejected}, nil
 		}
 		for ; fenced < len(buckets); fenced++ {
@@ -295,8 +298,8 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	}
 }
 
-// fence takes a commit's row in a bucket, if nothing is there. It is repeated until
-// it is acknowledged: its own missing answer proves nothing.
+// fence writes the commit's row in a bucket as a fence, if there is no row. It is repeated
+// until it is acknowledged, because a fence without an answer proves nothing.
 func (s *Store) fence(ctx context.Context, stream, commit string, bucket int) error {
 	for {
 		res, err := s.query(ctx, ProfileAppend, "INSERT INTO streams (store, stream, bucket, kind, commit_id, version, fenced) VALUES (?, ?, ?, 1, ?, 0, true) IF NOT EXISTS",
@@ -311,7 +314,7 @@ func (s *Store) fence(ctx context.Context, stream, commit string, bucket int) er
 	}
 }
 
-// pause waits between two tries, for a random time, so that rivals do not meet again.
+// pause waits a random time between two tries, so that two writers do not collide again.
 func pause(ctx context.Context) {
 	t := time.NewTimer(time.Duration(5+mathrand.IntN(45)) * time.Millisecond)
 	defer t.Stop()

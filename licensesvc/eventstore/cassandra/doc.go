@@ -1,4 +1,4 @@
-// Package cassandra is the event store on several nodes.
+// Package cassandra is an event store on a Cassandra cluster.
 //
 // It imports eventstore, clients/cassandra and resilience.
 //

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// pageEntries is how many positions a page of the log holds. It is fixed.
+	// pageEntries is the number of positions in a page of the log. It can never change.
 	pageEntries = 10_000
-	// atOnce is how many entries are sequenced in one batch.
+	// atOnce is the highest number of entries that are sequenced in one batch.
 	atOnce = 200
-	// tailEntries is how far back a sequencer looks for what another one logged and had
-	// no time to mark: at least atOnce.
+	// tailEntries is how far back a sequencer looks for entries that another one logged but
+	// had no time to mark. It must be at least atOnce.
 	tailEntries = atOnce
 )
 
-// entry is a stretch of a stream's versions in the log.
+// entry is a range of versions of a stream in the log.
 type entry struct {
 	position    int64
 	stream      string
@@ -54,7 +54,7 @@ func (s *Store) logHead(ctx context.Context, profile string, slice int) (logHead
 		if h.next < (h.page+1)*pageEntries {
 			return h, nil
 		}
-		// A full page does not change any more.
+		// A full page no longer changes.
 		h.page++
 		s.mu.Lock()
 		s.pages[slice] = max(s.pages[slice], h.page)
@@ -62,9 +62,9 @@ func (s *Store) logHead(ctx context.Context, profile string, slice int) (logHead
 	}
 }
 
-// sequence puts what is new in a slice into its log, from each bucket that is not
-// settled. A closed bucket is settled on the way: the register was read at SERIAL
-// before the bucket's intents are.
+// sequence writes what is new in a slice to its log, from each bucket that is not settled, and
+// settles closed buckets. It is important that the register is read at SERIAL before the
+// bucket's intents are.
 func (s *Store) sequence(ctx context.Context, slice int) error {
 	at, err := s.intake(ctx, ProfileRead, slice)
 	if err != nil {
@@ -84,9 +84,9 @@ func (s *Store) sequence(ctx context.Context, slice int) error {
 	return err
 }
 
-// sequenceClosed sequences a bucket that takes no intents any more, and settles it. What is
-// still open moves on to the bucket that takes intents now, so that a writer that died
-// holds up nothing.
+// sequenceClosed sequences a bucket that takes no further intents, and settles it. Intents
+// that are still open move to the bucket that is open now, so that a writer that died holds
+// nothing up.
 func (s *Store) sequenceClosed(ctx context.Context, slice int, bucket int64) error {
 	for all := false; !all; {
 		var left []intent
@@ -103,10 +103,10 @@ func (s *Store) sequenceClosed(ctx context.Context, slice int, bucket int64) err
 	return s.settleBucket(ctx, slice, bucket)
 }
 
-// sequenceBucket sequences the intents of one bucket, drops those that are over, and
-// returns those that are left; not all says that there may be more. It reads at a
-// quorum: what that shows is there, and what it does not show yet stays an intent.
-// Only after somebody else wrote the log first it is read at SERIAL.
+// sequenceBucket sequences the intents of one bucket, deletes those that are over, and returns
+// those that are left. If all is false, there may be more. It reads at a quorum: what that
+// shows exists, and what it does not show yet remains an intent. It reads at SERIAL only after
+// another instance wrote the log first.
 func (s *Store) sequenceBucket(ctx context.Context, slice int, bucket int64) (left []intent, all bool, err error) {
 	profile := ProfileRead
 	for {
@@ -126,8 +126,8 @@ func (s *Store) sequenceBucket(ctx context.Context, slice int, bucket int64) (le
 	}
 }
 
-// sequenceSome logs what became of intents, as far as a page has room, marks it and drops
-// the intents that are over. It has not won if somebody else wrote the log first.
+// sequenceSome logs the commits of intents as far as a page has room, marks them, and returns
+// the intents that are over. won is false if another instance wrote the log first.
 func (s *Store) sequenceSome(ctx context.Context, profile string, slice int, intents []intent) (over []intent, more, won bool, err error) {
 	head, err := s.logHead(ctx, profile, slice)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *Store) sequenceSome(ctx context.Context, profile string, slice int, int
 	}
 	room := int(min(atOnce, (head.page+1)*pageEntries-head.next))
 	if more = len(fresh) > room; more {
-		// What is left out keeps its intents.
+		// Streams that are left out keep their intents.
 		out := map[string]bool{}
 		for _, e := range fresh[room:] {
 			out[e.stream] = true
@@ -159,7 +159,7 @@ func (s *Store) sequenceSome(ctx context.Context, profile string, slice int, int
 	return over, more, true, s.finish(ctx, fresh, over)
 }
 
-// finish marks what was logged, then drops the intents that are over.
+// finish marks what was logged, then deletes the intents that are over.
 func (s *Store) finish(ctx context.Context, fresh []entry, over []intent) error {
 	for _, e := range fresh {
 		if err := s.mark(ctx, e.stream, e.upto); err != nil {
@@ -174,7 +174,7 @@ func (s *Store) finish(ctx context.Context, fresh []entry, over []intent) error 
 	return nil
 }
 
-// tail reads how far the last entries of the log went, by stream.
+// tail returns, by stream, up to which version the last entries of the log go.
 func (s *Store) tail(ctx context.Context, profile string, slice int, head logHead) (map[string]int64, error) {
 	upto := map[string]int64{}
 	from := max(0, head.next-tailEntries)
@@ -202,8 +202,9 @@ func (s *Store) entries(ctx context.Context, profile string, slice int, page, fr
 	}
 }
 
-// resolved finds out what became of intents: what is to be logged, and which intents are
-// over once it is. An intent whose commit is not there, and may yet come, stays.
+// resolved finds out whether the commits of intents were stored. It returns what is to be
+// logged, and the intents that are over once that is done. An intent stays if its commit is
+// not there but can still be stored.
 func (s *Store) resolved(ctx context.Context, intents []intent, logged map[string]int64) (fresh []entry, over []intent, err error) {
 	streams := map[string][]intent{}
 	var order []string
@@ -220,8 +221,8 @@ func (s *Store) resolved(ctx context.Context, intents []intent, logged map[strin
 		}
 		head := buckets[len(buckets)-1].head
 		for _, i := range streams[stream] {
-			// The attempt wanted the version after expected. Once that is taken, by itself
-			// or by another, the attempt is over, and the log goes to the head.
+			// The attempt was for the version after expected. Once that version is taken, by
+			// this attempt or another, the attempt is over, and the log extends to the head.
 			if head > i.expected {
 				over = append(over, i)
 				continue
@@ -245,7 +246,7 @@ func (s *Store) resolved(ctx context.Context, intents []intent, logged map[strin
 	return fresh, over, nil
 }
 
-// log appends entries to a slice's log; false means that somebody else did.
+// log appends entries to the log of a slice. It returns false if another instance did first.
 func (s *Store) log(ctx context.Context, slice int, head logHead, fresh []entry) (bool, error) {
 	events := head.events
 	for _, e := range fresh {
@@ -268,8 +269,8 @@ func (s *Store) log(ctx context.Context, slice int, head logHead, fresh []entry)
 	return res.Applied(), err
 }
 
-// mark remembers how far a stream was logged. The timestamp is the version, so that
-// marks only grow.
+// mark stores up to which version a stream was logged. The timestamp of the write is the
+// version, so that marks only grow.
 func (s *Store) mark(ctx context.Context, stream string, upto int64) error {
 	return s.query(ctx, ProfileWrite, "INSERT INTO marks (store, stream, upto) VALUES (?, ?, ?)", s.name, stream, upto).WithTimestamp(upto).Exec()
 }
@@ -283,8 +284,8 @@ func (s *Store) marked(ctx context.Context, stream string) (int64, error) {
 	return upto, err
 }
 
-// place is a cursor: the entry to go on with, and the version of its stream that was
-// read already.
+// place is a decoded cursor: the entry at which to continue, and the version of its stream up
+// to which events were already read.
 type place struct{ position, version int64 }
 
 // Feed implements eventstore.Store.
@@ -321,11 +322,11 @@ func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, li
 	return out, nil
 }
 
-// expand reads the events that entries of the log tell of, as far as there is room, and
-// says where to go on.
+// expand reads the events of log entries, up to the given number, and returns where to
+// continue.
 func (s *Store) expand(ctx context.Context, entries []entry, at place, room int) (all []eventstore.Event, next place, err error) {
 	for _, e := range entries {
-		// A quorum may not have what comes before an entry yet.
+		// A quorum may not have the entries before this one yet.
 		if room == len(all) || e.position != at.position {
 			break
 		}
@@ -343,7 +344,7 @@ func (s *Store) expand(ctx context.Context, entries []entry, at place, room int)
 	return all, at, nil
 }
 
-// logged reads versions of a stream that the log tells of.
+// logged reads versions of a stream that the log contains.
 func (s *Store) logged(ctx context.Context, e entry, after int64, limit int) ([]eventstore.Event, error) {
 	buckets, err := s.buckets(ctx, ProfileRead, e.stream)
 	if err == nil && buckets[len(buckets)-1].head < e.upto {

@@ -62,7 +62,7 @@ type partition struct {
 	commits        map[string]row
 }
 
-// model is the cluster and what clients were told.
+// model is the cluster and the answers that clients got.
 type model struct {
 	v       variant
 	rng     *rand.Rand

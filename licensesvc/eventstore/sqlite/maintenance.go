@@ -96,7 +96,7 @@ func Backup(ctx context.Context, path, to string) error { return copyTo(ctx, pat
 // before gets ErrEpoch, and so never misses what the backup lacks.
 func Restore(ctx context.Context, backup, path string) error { return copyTo(ctx, backup, path, true) }
 
-// copyTo copies a file through a temporary one beside the target.
+// copyTo copies a file through a temporary one in the folder of the target.
 func copyTo(ctx context.Context, from, to string, newEpoch bool) (err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("sqlite: %s: %w: name a file that does not exist", to, errors.Join(os.ErrExist, err))

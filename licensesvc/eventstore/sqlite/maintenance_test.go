@@ -15,7 +15,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 )
 
-// TestTheLogIsBounded appends without a pause from several writers, with readers beside them: the
+// TestTheLogIsBounded appends without a pause from several writers, with readers at the same time: the
 // log is moved into the file although the load never stops.
 func TestTheLogIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.db")
@@ -67,7 +67,7 @@ func TestACleanCloseLeavesOneFile(t *testing.T) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("beside the file: %v, %v", entries, err)
+		t.Errorf("next to the file: %v, %v", entries, err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

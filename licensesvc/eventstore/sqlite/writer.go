@@ -151,7 +151,7 @@ func (w *writer) loop(ctx context.Context) {
 // connection.
 func (w *writer) finish(ctx context.Context) error {
 	// Readers of this process are gone by now. One of another process may keep a part of the log,
-	// which stays beside the file then.
+	// which then stays next to the file.
 	_, err := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	return errors.Join(err, w.conn.close())
 }
@@ -239,7 +239,7 @@ func (w *writer) begin(ctx context.Context) error {
 	return err
 }
 
-// retryAlone gives each job a transaction of its own, after a batch that could not
+// retryAlone gives each job a separate transaction, after a batch that could not
 // even get to its commit: one member's size must not fail the others.
 func (w *writer) retryAlone(ctx context.Context, jobs []*job, cause error) {
 	if len(jobs) == 1 {
@@ -280,7 +280,7 @@ func (w *writer) afterFailedCommit(ctx context.Context, jobs []*job, cause error
 	}
 }
 
-// fence commits a change of its own, after which a failed commit's frames are either overwritten
+// fence commits a separate change, after which a failed commit's frames are either overwritten
 // or part of the database for good.
 func (w *writer) fence(ctx context.Context) error {
 	err := w.begin(ctx)

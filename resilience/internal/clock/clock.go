@@ -59,7 +59,7 @@ func (c *Clock) Float64() float64 {
 	return c.rand.Float64()
 }
 
-// AfterFunc calls f on a goroutine of its own after d. On a virtual clock f must
+// AfterFunc calls f on a new goroutine after d. On a virtual clock f must
 // not wait.
 func (c *Clock) AfterFunc(d time.Duration, f func()) Timer {
 	if c == nil {
@@ -68,7 +68,7 @@ func (c *Clock) AfterFunc(d time.Duration, f func()) Timer {
 	return c.add(d, f)
 }
 
-// Go runs f on a goroutine of its own.
+// Go runs f on a new goroutine.
 func (c *Clock) Go(f func()) {
 	if c == nil {
 		go f()

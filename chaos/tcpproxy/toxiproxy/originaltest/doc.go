@@ -1,4 +1,4 @@
 // Package originaltest asks Toxiproxy 2.12.0 and chaos/tcpproxy/toxiproxy the same things
-// and compares their answers. It is a module of its own, so that Toxiproxy's server is no
+// and compares their answers. It is a separate module, so that Toxiproxy's server is no
 // dependency of ours.
 package originaltest

@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/tcpproxy/toxiproxy"
 )
 
-// servers are Toxiproxy's HTTP interface and ours, each on a server of its own.
+// servers are Toxiproxy's HTTP interface and ours, each on a separate server.
 func servers(t *testing.T) (theirs, ours string) {
 	t.Helper()
 	s := httptest.NewServer(original.NewServer(original.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()).Routes())

@@ -43,7 +43,7 @@ func exchange(t *testing.T, addr string, times int, ends bool) (told string, too
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return told + "silence", time.Since(began)
-		case errors.Is(err, syscall.ECONNRESET), errors.Is(sent, syscall.ECONNRESET): // It is told once, to who asks first.
+		case errors.Is(err, syscall.ECONNRESET), errors.Is(sent, syscall.ECONNRESET): // The error is reported once, to the first call.
 			return told + "reset", time.Since(began)
 		case err != nil:
 			return told + "end", time.Since(began)

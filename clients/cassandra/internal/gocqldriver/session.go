@@ -92,7 +92,7 @@ func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	// What a result's columns are is asked for with each result: what a statement's
 	// preparation told is wrong once another client has altered the table.
 	cfg.DisableSkipMetadata = true
-	// A node's "down" reaches us as failures of its own; to act on the cluster's
+	// A node's "down" reaches us as failures on that node; to act on the cluster's
 	// gossip too would take nodes out of use that still answer.
 	cfg.Events.DisableNodeStatusEvents = true
 	// The client waits for schema agreement itself, and reports the result.

@@ -9,8 +9,24 @@ import (
 	"github.com/backstay-go/backstay/chaos/load"
 )
 
-// measures are the words that a measure begins with, and what they mean. Those that
-// name something take one or two words more.
+// Check is a bound on something that is measured.
+type Check struct {
+	Name    string `yaml:"name" doc:"the promise, in a few words"`
+	Measure string `yaml:"measure" doc:"what is measured; see the list of measures"`
+	Kind    string `yaml:"kind" doc:"only requests of this kind; default all"`
+	// During is one of "before", "faults", "after", "all", or the name of a rule. Default:
+	// faults.
+	During  string        `yaml:"during" doc:"before, faults, after, all, or the name of a rule; default faults"`
+	AtLeast *float64      `yaml:"at_least" doc:"not less than this"`
+	AtMost  *float64      `yaml:"at_most" doc:"not more than this"`
+	Within  time.Duration `yaml:"within" doc:"of p50, p95, p99 and max: not longer than this"`
+
+	_ struct{}
+}
+
+// measures lists the words that a measure begins with, and what they mean. Some take one or
+// two further words. To add a measure, add a row here and in docs/reference/scenario-file.md,
+// and compute its value in result.measure.
 var measures = []struct {
 	word, takes, means string
 	timed              bool
@@ -19,12 +35,12 @@ var measures = []struct {
 	{"right", "", "share of answers on live data", false},
 	{"stale", "", "share of answers on older data that say so", false},
 	{"provisional", "", "share of answers to be confirmed later", false},
-	{"refused", "", "share of requests that were told why not", false},
+	{"refused", "", "share of requests that were refused with a reason", false},
 	{"wrong", "", "share of answers that are not true, or none at all", false},
 	{"late", "", "share of answers after the deadline", false},
 	{"outcome", "NAME", "share of requests with this outcome", false},
 	{"source", "DEPENDENCY SOURCE", "share of answers that rest on this source of the dependency", false},
-	{"offered", "", "requests a second", false},
+	{"offered", "", "requests per second", false},
 	{"p50", "", "median latency", true},
 	{"p95", "", "latency of 95 of 100 requests", true},
 	{"p99", "", "latency of 99 of 100 requests", true},
@@ -34,7 +50,7 @@ var measures = []struct {
 	{"state", "DEPENDENCY STATE", "share of the time in the state, like open", false},
 }
 
-// Measures lists the measures as they are written, each with what it means.
+// Measures returns the measures as they are written in a scenario, each with its meaning.
 func Measures() [][2]string {
 	var all [][2]string
 	for _, m := range measures {
@@ -70,10 +86,11 @@ func measureWords() string {
 	return strings.Join(words, ", ")
 }
 
-// span is a stretch of the run.
+// span is an interval of the run.
 type span struct{ from, to time.Duration }
 
-// samplesIn are the samples meant to start in a span, of a kind if one is given.
+// samplesIn returns the samples that were meant to start in a span. If a kind is given, it
+// returns only samples of that kind.
 func samplesIn(all []load.Sample, in span, kind string) []load.Sample {
 	var some []load.Sample
 	for _, s := range all {
@@ -84,7 +101,7 @@ func samplesIn(all []load.Sample, in span, kind string) []load.Sample {
 	return some
 }
 
-// share is the part of the samples that a measure counts.
+// share returns the share of the samples that a measure counts.
 func share(samples []load.Sample, word string, names []string) float64 {
 	n := 0
 	for _, s := range samples {
@@ -106,13 +123,13 @@ func share(samples []load.Sample, word string, names []string) float64 {
 	return float64(n) / float64(max(1, len(samples)))
 }
 
-// isShare says that a measure is the share of samples.
+// isShare reports whether a measure is a share of the samples.
 func isShare(word string) bool {
 	return slices.Contains([]string{"good", "outcome", "source"}, word) || slices.Contains(load.Meanings(), load.Meaning(word))
 }
 
-// measured is a value, how it reads, and how many samples it rests on; -1: it does not
-// rest on samples.
+// measured is a value, its text, and the number of samples that it was computed from. The
+// number is -1 if it was not computed from samples.
 type measured struct {
 	value float64
 	text  string
