@@ -1,91 +1,12 @@
 package rest_test
 
 import (
-	"bytes"
-	"go/ast"
-	"go/format"
-	"go/parser"
-	"go/token"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
+
+	"github.com/backstay-go/backstay/internal/apitest"
 )
 
-// TestExportedAPI holds what users of this package and of those below it can write
-// against. A change to the file is a change for them: UPDATE_GOLDEN=1 go test ./clients/rest.
+// TestExportedAPI holds what users of this package and of those below it can write against.
 func TestExportedAPI(t *testing.T) {
-	const path = "testdata/api.txt"
-	var all strings.Builder
-	for _, folder := range []string{".", "cache", "server", "telemetry"} {
-		all.WriteString("# " + folder + "\n\n" + strings.Join(exported(t, folder), "\n\n") + "\n\n")
-	}
-	got := strings.TrimRight(all.String(), "\n") + "\n"
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: make it with UPDATE_GOLDEN=1 go test ./clients/rest", err)
-	}
-	if got != string(want) {
-		t.Errorf("the exported API has changed; if it is meant: UPDATE_GOLDEN=1 go test ./clients/rest\n%s", got)
-	}
-}
-
-// exported are the exported declarations of a package, without comments and bodies.
-func exported(t *testing.T, folder string) (declared []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.FileExports(f)
-		for _, d := range f.Decls {
-			switch d := d.(type) {
-			case *ast.FuncDecl:
-				if d.Recv != nil && !isExported(d.Recv.List[0].Type) {
-					continue
-				}
-				d.Body = nil
-			case *ast.GenDecl:
-				if d.Tok == token.IMPORT || len(d.Specs) == 0 {
-					continue
-				}
-			}
-			var text bytes.Buffer
-			if err := format.Node(&text, fset, d); err != nil {
-				t.Fatal(err)
-			}
-			// Where comments stood there are empty lines.
-			lines := slices.DeleteFunc(strings.Split(text.String(), "\n"), func(line string) bool { return line == "" })
-			declared = append(declared, strings.Join(lines, "\n"))
-		}
-	}
-	slices.Sort(declared)
-	return declared
-}
-
-// isExported reports whether a method's receiver has an exported type.
-func isExported(receiver ast.Expr) bool {
-	exported := false
-	ast.Inspect(receiver, func(n ast.Node) bool {
-		name, ok := n.(*ast.Ident)
-		exported = exported || ok && name.IsExported() && len(name.Name) > 1 // T is a parameter
-		return true
-	})
-	return exported
+	apitest.Holds(t, ".", "cache", "server", "telemetry")
 }
