@@ -24,7 +24,7 @@ import (
 // must close it.
 type Cluster struct {
 	cfg     Config
-	claim   *claim
+	block   *addressBlock
 	nodes   []*Node
 	network *network // nil: the nodes share the machine's loopback
 	spawn   chan spawn
@@ -59,7 +59,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 		return nil, err
 	}
 	c := &Cluster{cfg: cfg, ctx: context.WithoutCancel(ctx), spawn: make(chan spawn), quit: make(chan struct{})}
-	if c.claim, err = take(left); err != nil {
+	if c.block, err = lease(left); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -105,9 +105,9 @@ func (c Config) leftovers() (leftovers, error) {
 
 // place gives each node a name, an address and a data centre.
 func (c *Cluster) place() error {
-	prefix := c.claim.prefix()
+	prefix := c.block.prefix()
 	if c.cfg.Namespaces {
-		c.network = networkOf(c.claim.number)
+		c.network = networkOf(c.block.number)
 		if err := c.network.make(c.cfg.Nodes * c.cfg.DataCenters); err != nil {
 			return err
 		}
@@ -115,8 +115,8 @@ func (c *Cluster) place() error {
 	}
 	for i := range c.cfg.Nodes * c.cfg.DataCenters {
 		n := &Node{index: i, name: nodeName(i), host: fmt.Sprintf("%s%d", prefix, i+1), dc: dataCenter(i / c.cfg.Nodes), state: Down}
-		n.dir = filepath.Join(c.claim.left.Dir, n.name)
-		n.jmx = c.claim.jmx(i)
+		n.dir = filepath.Join(c.block.left.Dir, n.name)
+		n.jmx = c.block.jmx(i)
 		n.heard.begin(n.logSize())
 		c.nodes = append(c.nodes, n)
 	}
@@ -211,7 +211,7 @@ func (c *Cluster) Close() error {
 		}
 		close(c.quit)
 		c.wg.Wait()
-		c.closed = errors.Join(append(errs, c.claim.release())...)
+		c.closed = errors.Join(append(errs, c.block.release())...)
 	})
 	return c.closed
 }

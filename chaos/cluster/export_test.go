@@ -19,26 +19,26 @@ var Token = token
 // OurFolder makes the list of clusters.
 var OurFolder = ourFolder
 
-// Claim is a cluster's entry in the list, without its nodes.
-type Claim struct{ *claim }
+// AddressBlock is a cluster's entry in the list, without its nodes.
+type AddressBlock struct{ *addressBlock }
 
-// Take makes the claim that a start begins with.
-func Take(cfg Config) (*Claim, error) {
+// Lease takes the block that a start begins with.
+func Lease(cfg Config) (*AddressBlock, error) {
 	left, err := cfg.leftovers()
 	if err != nil {
 		return nil, err
 	}
-	c, err := take(left)
-	return &Claim{c}, err
+	c, err := lease(left)
+	return &AddressBlock{c}, err
 }
 
-func (c *Claim) Number() int    { return c.number }
-func (c *Claim) Prefix() string { return c.prefix() }
-func (c *Claim) Dir() string    { return c.left.Dir }
-func (c *Claim) Release() error { return c.release() }
+func (b *AddressBlock) Number() int    { return b.number }
+func (b *AddressBlock) Prefix() string { return b.prefix() }
+func (b *AddressBlock) Dir() string    { return b.left.Dir }
+func (b *AddressBlock) Release() error { return b.release() }
 
-// Die ends the claim as the end of its process does.
-func (c *Claim) Die() error { return c.file.Close() }
+// Die ends the lease as the end of its process does.
+func (b *AddressBlock) Die() error { return b.file.Close() }
 
 // Quiet is a cluster of nodes that do nothing but have a log, below a folder.
 func Quiet(dir string, nodes int, still time.Duration) *Cluster {
@@ -73,10 +73,10 @@ func (c *Cluster) Patience(ctx context.Context) (context.Context, func()) {
 	return c.patience(ctx, c.nodes...)
 }
 
-// Parted is a cluster of nodes that have networks and no processes. The claim is its own.
-func Parted(c *Claim, nodes int) (*Cluster, error) {
-	made := Quiet(c.Dir(), nodes, 0)
-	made.claim, made.network = c.claim, networkOf(c.number)
+// Parted is a cluster of nodes that have networks and no processes. The block is the caller's.
+func Parted(b *AddressBlock, nodes int) (*Cluster, error) {
+	made := Quiet(b.Dir(), nodes, 0)
+	made.block, made.network = b.addressBlock, networkOf(b.number)
 	return made, made.network.make(nodes)
 }
 

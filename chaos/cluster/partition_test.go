@@ -15,16 +15,16 @@ import (
 // TestACutLastsAsLongAsSomebodyWantsIt looks at the routes of networks without nodes: what
 // a rule cut it passes again, unless another rule or a hand wants it too.
 func TestACutLastsAsLongAsSomebodyWantsIt(t *testing.T) {
-	claim, err := cluster.Take(cluster.Config{Namespaces: true})
+	block, err := cluster.Lease(cluster.Config{Namespaces: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := claim.Release(); err != nil {
+		if err := block.Release(); err != nil {
 			t.Error(err)
 		}
 	})
-	c, err := cluster.Parted(claim, 3)
+	c, err := cluster.Parted(block, 3)
 	if errors.Is(err, cluster.ErrMissing) {
 		testenv.Missing(t, err.Error())
 	}

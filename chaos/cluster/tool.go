@@ -19,7 +19,7 @@ func (c *Cluster) nodeTool(ctx context.Context, n *Node, jars string, args ...st
 		return "", fmt.Errorf("%w: %s of %s: it is %s", ErrState, strings.Join(args, " "), n.name, s)
 	}
 	// The tool keeps a history in the home folder, so it gets another one.
-	java := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem", "-Duser.home=" + c.claim.left.Dir,
+	java := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem", "-Duser.home=" + c.block.left.Dir,
 		"-Dcassandra.storagedir=" + n.disk(), "-Dlogback.configurationFile=file://" + filepath.Join(n.dir, "conf", "logback-tools.xml")}
 	java = append(append(java, modules()...), "-cp", filepath.Join(jars, "*"), "org.apache.cassandra.tools.NodeTool",
 		"-h", "127.0.0.1", "-p", strconv.Itoa(n.jmx))

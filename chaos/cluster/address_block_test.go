@@ -19,15 +19,15 @@ import (
 func TestClustersSeeEachOtherWhateverTMPDIRSays(t *testing.T) {
 	there, here := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", there)
-	one, err := cluster.Take(cluster.Config{})
+	one, err := cluster.Lease(cluster.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := cluster.Take(cluster.Config{})
+	dead, err := cluster.Lease(cluster.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []*cluster.Claim{one, dead} {
+	for _, c := range []*cluster.AddressBlock{one, dead} {
 		if err := os.MkdirAll(filepath.Join(c.Dir(), "node1", "disk"), 0o755); err != nil || !strings.HasPrefix(c.Dir(), there) {
 			t.Fatalf("%s, %v", c.Dir(), err)
 		}
@@ -37,7 +37,7 @@ func TestClustersSeeEachOtherWhateverTMPDIRSays(t *testing.T) {
 	}
 
 	t.Setenv("TMPDIR", here)
-	two, err := cluster.Take(cluster.Config{})
+	two, err := cluster.Lease(cluster.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestClustersSeeEachOtherWhateverTMPDIRSays(t *testing.T) {
 	if _, err := os.Stat(one.Dir()); err != nil {
 		t.Errorf("the folder of a living cluster: %v", err)
 	}
-	for _, c := range []*cluster.Claim{one, two} {
+	for _, c := range []*cluster.AddressBlock{one, two} {
 		if err := c.Release(); err != nil {
 			t.Error(err)
 		}
@@ -70,11 +70,11 @@ func TestAFolderOfTheUsersIsNotRemoved(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	closed, err := cluster.Take(cluster.Config{Dir: dir})
+	closed, err := cluster.Lease(cluster.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := cluster.Take(cluster.Config{Dir: dir})
+	dead, err := cluster.Lease(cluster.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestAFolderOfTheUsersIsNotRemoved(t *testing.T) {
 	if err := errors.Join(closed.Release(), dead.Die()); err != nil {
 		t.Fatal(err)
 	}
-	next, err := cluster.Take(cluster.Config{})
+	next, err := cluster.Lease(cluster.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,10 +16,10 @@ import (
 // names of its networks.
 const firstBlock, lastBlock = 20, 249
 
-// claim is a cluster's entry in the list of its user's clusters. It reserves a block of
+// addressBlock is a cluster's entry in the list of its user's clusters. It reserves a range of
 // addresses and ports, and lists what must be removed when the owner is gone. It is a locked
 // file, because the system releases a lock when its owner ends, however it ends.
-type claim struct {
+type addressBlock struct {
 	number int
 	file   *os.File
 	left   leftovers
@@ -34,69 +34,69 @@ type leftovers struct {
 	Dir string
 	// Own says that the folder belongs to the cluster alone and must be removed too.
 	Own bool
-	// Namespaces says that there may be networks with the claim's number.
+	// Namespaces says that there may be networks with the block's number.
 	Namespaces bool
 }
 
-// take makes a claim. It records what may be left behind before any of that is made. First it
+// lease takes a free block. It records what may be left behind before any of that is made. First it
 // removes the leftovers of owners that were killed.
-func take(left leftovers) (*claim, error) {
+func lease(left leftovers) (*addressBlock, error) {
 	list, err := listFolder()
 	if err != nil {
 		return nil, err
 	}
 	sweep(list)
 	for n := firstBlock; n <= lastBlock; n++ {
-		f, err := tryLock(claimFile(list, n))
+		f, err := tryLock(blockFile(list, n))
 		if err != nil {
 			return nil, err
 		}
 		if f == nil {
 			continue
 		}
-		c := &claim{number: n, file: f, left: left}
-		// A claim stays while the leftovers of its dead owner can't be removed.
-		if info, err := f.Stat(); err != nil || info.Size() > 0 || !left.Namespaces && !c.free() {
+		b := &addressBlock{number: n, file: f, left: left}
+		// A block stays leased while the leftovers of its dead owner can't be removed.
+		if info, err := f.Stat(); err != nil || info.Size() > 0 || !left.Namespaces && !b.free() {
 			_ = f.Close()
 			continue
 		}
-		b, err := json.Marshal(left)
+		text, err := json.Marshal(left)
 		if err == nil {
-			_, err = f.Write(b)
+			_, err = f.Write(text)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("cluster: %w", err), f.Close())
 		}
-		return c, nil
+		return b, nil
 	}
 	return nil, fmt.Errorf("cluster: no free block of addresses from 127.0.%d to 127.0.%d: end some clusters, or remove what dead ones left, which %s lists", firstBlock, lastBlock, list)
 }
 
-// release gives the claim back, once everything is removed.
-func (c *claim) release() error {
-	return errors.Join(c.left.remove(c.number), c.file.Truncate(0), c.file.Close())
+// release gives the block back, once everything is removed.
+func (b *addressBlock) release() error {
+	return errors.Join(b.left.remove(b.number), b.file.Truncate(0), b.file.Close())
 }
 
 // prefix returns the first three parts of the nodes' loopback addresses, with the final dot.
-func (c *claim) prefix() string { return fmt.Sprintf("127.0.%d.", c.number) }
+func (b *addressBlock) prefix() string { return fmt.Sprintf("127.0.%d.", b.number) }
 
 // jmx returns the port for Cassandra's management tool. It is below the range from which the
 // system picks ports for other programs.
-func (c *claim) jmx(node int) int { return 10000 + 10*c.number + node }
+func (b *addressBlock) jmx(node int) int { return 10000 + 10*b.number + node }
 
 // free reports whether the addresses are free: nobody else, for example another user, listens
 // there.
-func (c *claim) free() bool {
+func (b *addressBlock) free() bool {
 	for node := range maxNodes {
-		host := fmt.Sprintf("%s%d", c.prefix(), node+1)
-		if busy(host, Port) || busy(host, storagePort) || busy("127.0.0.1", c.jmx(node)) {
+		host := fmt.Sprintf("%s%d", b.prefix(), node+1)
+		if busy(host, Port) || busy(host, storagePort) || busy("127.0.0.1", b.jmx(node)) {
 			return false
 		}
 	}
 	return true
 }
 
-func claimFile(list string, number int) string {
+func blockFile(list string, number int) string {
 	return filepath.Join(list, fmt.Sprintf("block-%d", number))
 }
 
