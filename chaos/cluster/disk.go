@@ -37,7 +37,8 @@ func (n *Node) DiskUsage() (size, free int64, err error) {
 	if err := syscall.Statfs(n.disk(), &s); err != nil {
 		return 0, 0, fmt.Errorf("cluster: disk of %s: %w", n.name, err)
 	}
-	return int64(s.Blocks) * s.Bsize, int64(s.Bavail) * s.Bsize, nil
+	block := int64(s.Bsize) // 32 bits wide on some machines
+	return int64(s.Blocks) * block, int64(s.Bavail) * block, nil
 }
 
 // FillDisk fills the node's disk until only leave bytes are free. It needs Config.DiskMB, so
