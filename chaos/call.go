@@ -13,7 +13,7 @@ type Call struct {
 	// Identity names the request. Empty: the baggage member RequestKey names it,
 	// or else the number of the call on its dependency and operation, by arrival.
 	Identity string
-	// Attempt is from 1. 0: what WithAttempt said, or else 1.
+	// Attempt is from 1. 0 means 1.
 	Attempt int
 	// Scopes are those of the request. Nil: those in the context's baggage.
 	Scopes []string

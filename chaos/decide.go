@@ -66,9 +66,7 @@ func (r *run) complete(ctx context.Context, c Call) Call {
 	if c.Scopes == nil && r.scoped {
 		c.Scopes = ScopesOf(ctx)
 	}
-	if c.Attempt == 0 {
-		c.Attempt = max(1, AttemptOf(ctx))
-	}
+	c.Attempt = max(1, c.Attempt)
 	if c.Identity == "" {
 		c.Identity = RequestOf(ctx)
 	}

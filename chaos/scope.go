@@ -20,8 +20,6 @@ const (
 	RequestKey = "backstay.request"
 )
 
-type attemptKey struct{}
-
 // WithScope marks what is done under the context as belonging to the scope. It
 // keeps scopes that are there. The scope must not contain spaces.
 func WithScope(ctx context.Context, scope string) (context.Context, error) {
@@ -40,11 +38,6 @@ func WithRequest(ctx context.Context, identity string) (context.Context, error) 
 	return withMember(ctx, RequestKey, identity)
 }
 
-// WithAttempt says which attempt, from 1, the call under the context is.
-func WithAttempt(ctx context.Context, n int) context.Context {
-	return context.WithValue(ctx, attemptKey{}, n)
-}
-
 // ScopesOf lists the scopes in the context's baggage.
 func ScopesOf(ctx context.Context) []string {
 	return strings.Fields(baggage.FromContext(ctx).Member(ScopeKey).Value())
@@ -53,12 +46,6 @@ func ScopesOf(ctx context.Context) []string {
 // RequestOf is the request's identity in the context's baggage, or empty.
 func RequestOf(ctx context.Context) string {
 	return baggage.FromContext(ctx).Member(RequestKey).Value()
-}
-
-// AttemptOf is what WithAttempt said, or 0.
-func AttemptOf(ctx context.Context) int {
-	n, _ := ctx.Value(attemptKey{}).(int)
-	return n
 }
 
 // FromBaggage adds the scopes and the identity of a W3C baggage header to the
