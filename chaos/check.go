@@ -228,7 +228,8 @@ func (c *checker) what(r Rule) {
 	}
 	c.place(r, info)
 	c.parameters(info, w)
-	c.delay(info, w)
+	c.delay(w)
+	c.histogram(w)
 	c.values(w)
 	if w.Kind == CQLError {
 		c.cqlError(w)
@@ -290,15 +291,14 @@ func takes(info KindInfo) string {
 	return "; it takes " + strings.Join(all, ", ")
 }
 
-func (c *checker) delay(info KindInfo, w What) {
+// delay checks a delay, its jitter and their distribution.
+func (c *checker) delay(w What) {
 	c.oneOf("what.distribution", w.Distribution, distributions...)
 	d := w.distribution()
-	if w.Kind == Latency || w.Kind == SlowAccept {
-		if w.Delay == 0 && w.Jitter == 0 && len(w.Histogram) == 0 {
-			c.add("what.delay", "is missing; %s needs a delay, a jitter or a histogram", w.Kind)
-		}
-	}
-	if w.Kind == SlowBody && w.Delay == 0 && w.Jitter == 0 && len(w.Histogram) == 0 && w.BytesPerS == 0 {
+	switch waits := w.Delay != 0 || w.Jitter != 0 || len(w.Histogram) > 0; {
+	case !waits && (w.Kind == Latency || w.Kind == SlowAccept):
+		c.add("what.delay", "is missing; %s needs a delay, a jitter or a histogram", w.Kind)
+	case !waits && w.Kind == SlowBody && w.BytesPerS == 0:
 		c.add("what.delay", "is missing; %s needs a delay, a jitter, a histogram or bytes_per_s", w.Kind)
 	}
 	if w.Delay > MaxTTL {
@@ -319,7 +319,11 @@ func (c *checker) delay(info KindInfo, w What) {
 	if d == Pareto && w.Delay == 0 {
 		c.add("what.delay", "is missing; pareto needs the shortest delay")
 	}
-	if (d == Histogram) != (len(w.Histogram) > 0) {
+}
+
+// histogram checks the buckets of the distribution of that name.
+func (c *checker) histogram(w What) {
+	if (w.distribution() == Histogram) != (len(w.Histogram) > 0) {
 		c.add("what.histogram", "the distribution histogram and its buckets go together")
 	}
 	last, total := time.Duration(0), uint64(0)

@@ -93,42 +93,46 @@ func (c *checker) cqlError(w What) {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.Fields)) {
-		field, value := "what.fields."+name, w.Fields[name]
-		if !slices.Contains(table[i].Fields, name) {
-			if len(table[i].Fields) == 0 {
-				c.add(field, "%s has no fields", w.Code)
-			} else {
-				c.add(field, "%s has no such field%s; it has %s", w.Code, suggestion(name, table[i].Fields), strings.Join(table[i].Fields, ", "))
-			}
-			continue
+		field := "what.fields." + name
+		switch known := table[i].Fields; {
+		case slices.Contains(known, name):
+			c.cqlField(field, name, w.Fields[name])
+		case len(known) == 0:
+			c.add(field, "%s has no fields", w.Code)
+		default:
+			c.add(field, "%s has no such field%s; it has %s", w.Code, suggestion(name, known), strings.Join(known, ", "))
 		}
-		switch name {
-		case "consistency":
-			c.oneOf(field, value, CQLConsistencies()...)
-		case "write_type":
-			c.oneOf(field, value, CQLWriteTypes()...)
-		case "data_present":
-			c.oneOf(field, value, "true", "false")
-		case "required", "alive", "received":
-			if _, err := strconv.ParseUint(value, 10, 31); err != nil {
-				c.add(field, "is %q; it must be a number from 0 to 2147483647", value)
-			}
-		case "contentions":
-			if _, err := strconv.ParseUint(value, 10, 16); err != nil {
-				c.add(field, "is %q; it must be a number from 0 to 65535", value)
-			}
-		case "reasons":
-			if _, _, ok := ParseCQLReasons(value); !ok {
-				c.add(field, "is %q; give replicas and codes, like \"10.0.0.1=1 10.0.0.2=0\"", value)
-			}
-		case "id":
-			if b, err := hex.DecodeString(value); err != nil || len(b) > 65535 {
-				c.add(field, "is %q; it must be hexadecimal, at most 65535 bytes", value)
-			}
-		default: // keyspace, table, function, arg_types: any text that fits a [string]
-			if len(value) > 65535 {
-				c.add(field, "is longer than 65535 bytes")
-			}
+	}
+}
+
+// cqlField checks the value of one field of an error.
+func (c *checker) cqlField(field, name, value string) {
+	switch name {
+	case "consistency":
+		c.oneOf(field, value, CQLConsistencies()...)
+	case "write_type":
+		c.oneOf(field, value, CQLWriteTypes()...)
+	case "data_present":
+		c.oneOf(field, value, "true", "false")
+	case "required", "alive", "received":
+		if _, err := strconv.ParseUint(value, 10, 31); err != nil {
+			c.add(field, "is %q; it must be a number from 0 to 2147483647", value)
+		}
+	case "contentions":
+		if _, err := strconv.ParseUint(value, 10, 16); err != nil {
+			c.add(field, "is %q; it must be a number from 0 to 65535", value)
+		}
+	case "reasons":
+		if _, _, ok := ParseCQLReasons(value); !ok {
+			c.add(field, "is %q; give replicas and codes, like \"10.0.0.1=1 10.0.0.2=0\"", value)
+		}
+	case "id":
+		if b, err := hex.DecodeString(value); err != nil || len(b) > 65535 {
+			c.add(field, "is %q; it must be hexadecimal, at most 65535 bytes", value)
+		}
+	default: // keyspace, table, function, arg_types: any text that fits a [string]
+		if len(value) > 65535 {
+			c.add(field, "is longer than 65535 bytes")
 		}
 	}
 }

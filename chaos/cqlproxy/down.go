@@ -3,6 +3,7 @@ package cqlproxy
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // answers passes on what the node sends, until the relay ends.
@@ -19,27 +20,9 @@ func (l *relay) answers() {
 			l.over(err)
 			return
 		}
-		pass, changed := b.frames[:0:0], false
-		var settled *framing
-		for i, f := range b.frames {
-			out := f
-			if f.op() == opEvent {
-				out = l.event(f)
-			} else if m := l.marked(f.stream()); m != nil {
-				if m.request.op == opStartup {
-					settled = l.framingOf(m.request, f)
-				}
-				out = l.answer(m, f)
-			}
-			if same := len(out) > 0 && &out[0] == &f[0]; !changed && !same {
-				pass, changed = append(pass, b.frames[:i]...), true
-			}
-			if changed && out != nil {
-				pass = append(pass, out)
-			}
-		}
+		out, changed, settled := l.outcome(b)
 		if changed {
-			err = l.toClient.frames(pass...)
+			err = l.toClient.frames(out...)
 		} else {
 			err = l.pass(l.toClient, b)
 		}
@@ -54,6 +37,29 @@ func (l *relay) answers() {
 			l.proceed(*settled)
 		}
 	}
+}
+
+// outcome returns the frames that replace those of a batch, if any changed, and the
+// framing if the answer to STARTUP is among them.
+func (l *relay) outcome(b batch) (out []frame, changed bool, settled *framing) {
+	for i, f := range b.frames {
+		g := f
+		if f.op() == opEvent {
+			g = l.event(f)
+		} else if m := l.marked(f.stream()); m != nil {
+			if m.request.op == opStartup {
+				settled = l.framingOf(m.request, f)
+			}
+			g = l.answer(m, f)
+		}
+		if same := len(g) > 0 && &g[0] == &f[0]; !changed && !same {
+			out, changed = slices.Clone(b.frames[:i]), true
+		}
+		if changed && g != nil {
+			out = append(out, g)
+		}
+	}
+	return out, changed, settled
 }
 
 // proceed lets requests go on after STARTUP.
@@ -120,11 +126,13 @@ func (l *relay) learn(m *mark, f frame) frame {
 	kind, c := a.result()
 	switch {
 	case kind == resultPrepared && r.prepares != nil:
-		if id := c.shortBytes(); !c.short {
+		id := c.shortBytes()
+		if !c.short {
 			l.proxy.prepared.learn(id, r)
 		}
 	case kind == resultSetKeyspace:
-		if keyspace := c.string(); !c.short {
+		keyspace := c.string()
+		if !c.short {
 			l.mu.Lock()
 			l.mu.keyspace = keyspace
 			l.mu.Unlock()

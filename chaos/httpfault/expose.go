@@ -90,7 +90,7 @@ var errLost = errors.New("chaos: the connection is lost")
 
 // Hijack gives the connection away after the waits; what passes on it then is left alone.
 func (l *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if l.hold(); l.lost != "" {
+	if l.hold() != "" {
 		return nil, nil, errLost
 	}
 	conn, rw, err := http.NewResponseController(l.ResponseWriter).Hijack()
@@ -100,7 +100,7 @@ func (l *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // ReadFrom copies as the writer below does.
 func (l *lateWriter) ReadFrom(r io.Reader) (int64, error) {
-	if l.hold(); l.lost != "" {
+	if l.hold() != "" {
 		return io.Copy(io.Discard, r)
 	}
 	return io.Copy(l.ResponseWriter, r)

@@ -81,7 +81,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	body, length := spoilBody(resp.Body, resp.ContentLength, d.damage(course.body))
-	if resp.Body = body; length != resp.ContentLength {
+	resp.Body = body
+	if length != resp.ContentLength {
 		resp.ContentLength = length
 		resp.Header.Del("Content-Length")
 		if length >= 0 {

@@ -21,31 +21,33 @@ type lateWriter struct {
 	hijacked bool       // the handler has taken the connection
 }
 
-func (l *lateWriter) hold() {
+// hold waits once for the faults, and returns how the answer is lost; empty: it is not.
+func (l *lateWriter) hold() chaos.Kind {
 	if l.held {
-		return
+		return l.lost
 	}
 	l.held = true
 	for _, f := range l.faults {
 		if l.wait(f, lasting(f)) != nil {
 			l.lost = chaos.Drop // The client has gone, or the rule has ended with it.
-			return
+			break
 		}
 		if k := f.What.Kind; (k == chaos.Reset || k == chaos.Drop) && !l.injector.Over(f) {
 			l.lost = k
-			return
+			break
 		}
 	}
+	return l.lost
 }
 
 func (l *lateWriter) WriteHeader(status int) {
-	if l.hold(); l.lost == "" {
+	if l.hold() == "" {
 		l.ResponseWriter.WriteHeader(status)
 	}
 }
 
 func (l *lateWriter) Write(b []byte) (int, error) {
-	if l.hold(); l.lost != "" {
+	if l.hold() != "" {
 		return len(b), nil
 	}
 	return l.ResponseWriter.Write(b)
@@ -53,7 +55,7 @@ func (l *lateWriter) Write(b []byte) (int, error) {
 
 // Flush sends what there is.
 func (l *lateWriter) Flush() {
-	if l.hold(); l.lost == "" {
+	if l.hold() == "" {
 		flush(l.ResponseWriter)
 	}
 }
@@ -66,8 +68,8 @@ func (l *lateWriter) end() {
 	if l.hijacked {
 		return
 	}
-	if l.hold(); l.lost != "" {
-		hangUp(l.ResponseWriter, l.lost == chaos.Reset)
+	if lost := l.hold(); lost != "" {
+		hangUp(l.ResponseWriter, lost == chaos.Reset)
 	}
 }
 
