@@ -1,10 +1,10 @@
 package app
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/lru"
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
@@ -18,50 +18,30 @@ type folded struct {
 	unread error
 }
 
-// states remembers folded states by stream, the most recently used.
+// states remembers folded states by stream, the most recently used. It is safe for
+// concurrent use.
 type states struct {
-	limit int
-
-	mu      sync.Mutex
-	entries map[string]*list.Element // of *named
-	used    list.List
-}
-
-type named struct {
-	stream string
-	folded
+	mu     sync.Mutex
+	recent *lru.Cache[string, folded]
 }
 
 func newStates(limit int) *states {
-	return &states{limit: limit, entries: map[string]*list.Element{}}
+	return &states{recent: lru.New[string, folded](lru.Bounds{Entries: limit}, nil)}
 }
 
 func (s *states) get(stream string) (folded, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entries[stream]
-	if e == nil {
-		return folded{}, false
-	}
-	s.used.MoveToFront(e)
-	return e.Value.(*named).folded, true
+	return s.recent.Get(stream)
 }
 
 // put remembers a state, unless a newer one is there already.
 func (s *states) put(stream string, f folded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[stream]; e != nil {
-		if n := e.Value.(*named); f.version > n.version || f.version == n.version && f.at.After(n.at) {
-			n.folded = f
-		}
-		s.used.MoveToFront(e)
+	old, ok := s.recent.Get(stream)
+	if ok && (f.version < old.version || f.version == old.version && !f.at.After(old.at)) {
 		return
 	}
-	s.entries[stream] = s.used.PushFront(&named{stream, f})
-	if s.used.Len() > s.limit {
-		oldest := s.used.Back()
-		s.used.Remove(oldest)
-		delete(s.entries, oldest.Value.(*named).stream)
-	}
+	s.recent.Put(stream, f, 0, time.Time{}, time.Time{})
 }
