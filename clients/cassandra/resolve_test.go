@@ -22,8 +22,8 @@ func resolve(addresses ...string) {
 	resolved.Store(&ips)
 }
 
-// Names are looked up in this process: each lookup is a connection to answerName.
-func init() {
+// resolveHere has names looked up in this process: each lookup is a connection to answerNames.
+func resolveHere() {
 	resolve()
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()

@@ -16,7 +16,10 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	resolveHere()
+	goleak.VerifyTestMain(m)
+}
 
 // profiles are those of the tests on real nodes.
 func profiles() map[string]cassandra.Profile {
