@@ -85,8 +85,8 @@ func misnamed(plan chaos.Plan, known chaos.Known) []chaos.Problem {
 
 // idle says why the rule at an index would do nothing although all its names are known.
 func (c Config) idle(plan chaos.Plan, i int, dependency string) []chaos.Problem {
-	problem := func(field, format string, args ...any) []chaos.Problem {
-		return []chaos.Problem{{Field: fmt.Sprintf("rules[%d].%s", i, field), Message: fmt.Sprintf("%q: ", plan.RuleName(i)) + fmt.Sprintf(format, args...)}}
+	problem := func(field, message string) []chaos.Problem {
+		return []chaos.Problem{{Field: fmt.Sprintf("rules[%d].%s", i, field), Message: fmt.Sprintf("%q: %s", plan.RuleName(i), message)}}
 	}
 	r := plan.Rules[i]
 	switch {

@@ -116,16 +116,16 @@ func TestErrorsKeepTheirStatus(t *testing.T) {
 	}
 }
 
-func TestColoursAreForTerminals(t *testing.T) {
+func TestStyleIsForTerminals(t *testing.T) {
 	var buffer bytes.Buffer
 	s := &Streams{Out: &buffer}
 	if s.Style(s.Out).on {
 		t.Error("a buffer is no terminal")
 	}
-	if got := (Style{on: true}).Bad("x"); got != "\x1b[31mx\x1b[0m" {
+	if got := (Style{on: true}).Bold("x"); got != "\x1b[1mx\x1b[0m" {
 		t.Errorf("%q", got)
 	}
-	if got := (Style{}).Bad("x"); got != "x" {
+	if got := (Style{}).Bold("x"); got != "x" {
 		t.Errorf("%q", got)
 	}
 	s.Environ = []string{"A=1", "NO_COLOR=", "A=2"}

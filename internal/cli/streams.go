@@ -72,34 +72,23 @@ func (s *Streams) WriteJSON(v any) error {
 	return Failed(encoder.Encode(v))
 }
 
-// Style returns the colours for a stream: none unless it is a terminal, and none if the
+// Style returns how text is shown on a stream: as it is unless it is a terminal, and also if the
 // environment has NO_COLOR (see no-color.org) or TERM=dumb.
 func (s *Streams) Style(w io.Writer) Style {
 	f, ok := w.(*os.File)
 	return Style{on: ok && isatty.IsTerminal(f.Fd()) && s.Getenv("NO_COLOR") == "" && s.Getenv("TERM") != "dumb"}
 }
 
-// Style colours text. Its zero value leaves text as it is.
+// Style emphasises text. Its zero value leaves text as it is.
 type Style struct{ on bool }
 
-func (s Style) paint(code, text string) string {
+// Bold makes text stand out.
+func (s Style) Bold(text string) string {
 	if !s.on || text == "" {
 		return text
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return "\x1b[1m" + text + "\x1b[0m"
 }
-
-// Bold makes text stand out.
-func (s Style) Bold(text string) string { return s.paint("1", text) }
-
-// Bad is for errors and failures.
-func (s Style) Bad(text string) string { return s.paint("31", text) }
-
-// Doubtful is for warnings and what is undecided.
-func (s Style) Doubtful(text string) string { return s.paint("33", text) }
-
-// Good is for what passed.
-func (s Style) Good(text string) string { return s.paint("32", text) }
 
 // Printable returns text without control characters, so that a name from a file or from another
 // machine can't change the terminal.

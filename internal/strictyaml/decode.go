@@ -56,7 +56,7 @@ func (d *Document) DecodeKey(key string, into any) bool {
 
 func (d *Document) entriesAtTop(known []string) []entry {
 	if d.top == nil && d.root != nil && !d.unread[""] {
-		d.top, _ = d.entries(d.root, "", known)
+		d.top = d.entries(d.root, "", known)
 	}
 	return d.top
 }
@@ -110,9 +110,9 @@ func whenEmpty(t reflect.Type) string {
 }
 
 // entries are the fields of a mapping, those of merged mappings first.
-func (d *Document) entries(n *yaml.Node, path string, known []string) ([]entry, bool) {
+func (d *Document) entries(n *yaml.Node, path string, known []string) []entry {
 	if len(d.open) > 0 && !d.spend(len(n.Content)/2, at(n), path) {
-		return nil, false
+		return nil
 	}
 	if n.Kind != yaml.MappingNode {
 		suggestion := "write names below it"
@@ -120,7 +120,7 @@ func (d *Document) entries(n *yaml.Node, path string, known []string) ([]entry, 
 			suggestion = "write its fields below it: " + strings.Join(known, ", ")
 		}
 		d.wrong(at(n), path, "is "+shown(n), suggestion)
-		return nil, false
+		return nil
 	}
 	var merged, own []entry
 	seen := map[string]bool{}
@@ -151,7 +151,7 @@ func (d *Document) entries(n *yaml.Node, path string, known []string) ([]entry, 
 		own = append(own, e)
 	}
 	merged = slices.DeleteFunc(merged, func(e entry) bool { return seen[e.name] })
-	return append(merged, own...), true
+	return append(merged, own...)
 }
 
 // merge returns the entries of what a << refers to: a mapping, or several, of which the first
@@ -163,15 +163,13 @@ func (d *Document) merge(n *yaml.Node, path string, known []string) (all []entry
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		all, _ = d.entries(n, path, known)
-		return all
+		return d.entries(n, path, known)
 	}
 	seen := map[string]bool{}
 	for _, one := range n.Content {
 		one, done := d.resolve(one, path)
 		if one != nil {
-			entries, _ := d.entries(one, path, known)
-			for _, e := range entries {
+			for _, e := range d.entries(one, path, known) {
 				if !seen[e.name] {
 					seen[e.name] = true
 					all = append(all, e)
@@ -186,8 +184,7 @@ func (d *Document) merge(n *yaml.Node, path string, known []string) (all []entry
 func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
 	fields := FieldsOf(v.Type())
 	known := names(fields)
-	entries, _ := d.entries(n, path, known)
-	for _, e := range entries {
+	for _, e := range d.entries(n, path, known) {
 		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == e.name })
 		if i < 0 {
 			d.notKnown(e, path, known)
@@ -243,7 +240,7 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, path string, where place)
 }
 
 func (d *Document) mapping(n *yaml.Node, v reflect.Value, path string) {
-	entries, _ := d.entries(n, path, nil)
+	entries := d.entries(n, path, nil)
 	out := reflect.MakeMapWithSize(v.Type(), len(entries))
 	for _, e := range entries {
 		name := Join(path, e.name)

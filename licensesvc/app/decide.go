@@ -31,7 +31,7 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 		case err != nil:
 			return Answer{}, err
 		case len(d.Events) == 0:
-			return s.repeated(ctx, c, w.now, d)
+			return s.repeated(c, w.now, d)
 		}
 		done, err := w.append(ctx, n, d)
 		switch {
@@ -180,7 +180,7 @@ func (s *Service) applied(ctx context.Context, c *command, before folded, d lice
 }
 
 // repeated makes the answer of a command that was carried out before.
-func (s *Service) repeated(ctx context.Context, c *command, now folded, d license.Decision) (Answer, error) {
+func (s *Service) repeated(c *command, now folded, d license.Decision) (Answer, error) {
 	c.decidedOn(EventStore, resilience.Live, 0)
 	return s.answer(c, now, d.License.ID, Answer{Outcome: Done, Repeated: true})
 }

@@ -82,31 +82,30 @@ func (s *Sessions) inUse(next map[string]Policy) (found []resilience.Finding) {
 	s.mu.Lock()
 	now := maps.Clone(s.policies)
 	s.mu.Unlock()
-	add := func(field, problem, change string) {
-		found = append(found, resilience.Finding{Severity: resilience.Error, Field: field, Problem: problem, Change: change})
+	add := func(field, problem string) {
+		found = append(found, resilience.Finding{Severity: resilience.Error, Field: field, Problem: problem, Change: "put it back, or restart"})
 	}
-	const missing, back = "is in use and missing from the file", "put it back, or restart"
-	const fixed, restart = "can't be changed while the session runs", "put it back, or restart"
+	const missing, fixed = "is in use and missing from the file", "can't be changed while the session runs"
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		p, ok := next[name]
 		if !ok {
-			add(name, missing, back)
+			add(name, missing)
 			continue
 		}
 		for _, profile := range slices.Sorted(maps.Keys(now[name].Profiles)) {
 			if _, ok := p.Profiles[profile]; !ok {
-				add(name+".profiles."+profile, missing, back)
+				add(name+".profiles."+profile, missing)
 			}
 		}
 		if p.DefaultProfile != now[name].DefaultProfile {
-			add(name+".default_profile", fixed, restart)
+			add(name+".default_profile", fixed)
 		}
 		if !reflect.DeepEqual(p.Failover, now[name].Failover) {
-			add(name+".failover", fixed, restart)
+			add(name+".failover", fixed)
 		}
 		for _, session := range s.followers(name) {
 			if err := session.CheckUpdate(p.Profiles, p.Guard); err != nil && !errors.Is(err, cassandra.ErrClosed) {
-				add(name, "can't be put in force: "+err.Error(), "put it back, or restart")
+				add(name, "can't be put in force: "+err.Error())
 			}
 		}
 	}

@@ -270,19 +270,19 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	unknown := func(err error) (eventstore.Appended, error) {
-		return eventstore.Appended{}, fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
+	unknown := func(err error) error {
+		return fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
 	}
 	fenced := 0
 	for {
 		buckets, err := s.buckets(ctx, ProfileSettle, stream)
 		if err != nil {
-			return unknown(err)
+			return eventstore.Appended{}, unknown(err)
 		}
 		a, _, err := s.find(ctx, ProfileSettle, stream, commit, buckets)
 		switch {
 		case err != nil:
-			return unknown(err)
+			return eventstore.Appended{}, unknown(err)
 		case a.Outcome == eventstore.Applied:
 			return a, nil
 		case fenced == len(buckets):
@@ -292,7 +292,7 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 		}
 		for ; fenced < len(buckets); fenced++ {
 			if err := s.fence(ctx, stream, commit, buckets[fenced].number); err != nil {
-				return unknown(err)
+				return eventstore.Appended{}, unknown(err)
 			}
 		}
 	}

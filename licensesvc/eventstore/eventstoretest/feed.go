@@ -160,7 +160,7 @@ func wrongClocks(t *testing.T, h Harness, s eventstore.Store) {
 		}
 	}
 	r.until(t, s, n)
-	loadAll(t, s, "m-1")
+	loadAll(t, s)
 }
 
 func foreignCursor(t *testing.T, h Harness, s eventstore.Store) {
@@ -217,11 +217,11 @@ func snapshots(t *testing.T, _ Harness, s eventstore.Store) {
 func isolated(t *testing.T, _ Harness, s eventstore.Store) {
 	c := commit("c1", "m-1", 0, 1)
 	a := mustAppend(t, s, c)
-	want := string(loadAll(t, s, "m-1")[0].Data)
+	want := string(loadAll(t, s)[0].Data)
 	copy(c.Events[0].Data, "xxxx")
 	copy(a.Events[0].Data, "yyyy")
-	copy(loadAll(t, s, "m-1")[0].Data, "zzzz")
-	if got := string(loadAll(t, s, "m-1")[0].Data); got != want {
+	copy(loadAll(t, s)[0].Data, "zzzz")
+	if got := string(loadAll(t, s)[0].Data); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -238,7 +238,7 @@ func restart(t *testing.T, h Harness, s eventstore.Store) {
 	}
 	s = h.Reopen(t)
 	t.Cleanup(func() { _ = s.Close() })
-	if n := len(loadAll(t, s, "m-1")); n != 2 {
+	if n := len(loadAll(t, s)); n != 2 {
 		t.Fatalf("%d events after the restart, want 2", n)
 	}
 	if a := mustAppend(t, s, commit("c1", "m-1", 0, 2)); !a.Repeated || a.Version != first.Version {

@@ -90,8 +90,10 @@ func mustAppend(t *testing.T, s eventstore.Store, c eventstore.Commit) eventstor
 	return a
 }
 
-func loadAll(t *testing.T, s eventstore.Store, stream string) []eventstore.Event {
+// loadAll returns the events of the stream that most tests append to.
+func loadAll(t *testing.T, s eventstore.Store) []eventstore.Event {
 	t.Helper()
+	const stream = "m-1"
 	var all []eventstore.Event
 	version, err := eventstore.LoadAll(t.Context(), s, eventstore.Query{Stream: stream}, func(es []eventstore.Event) error {
 		all = append(all, es...)
@@ -120,7 +122,7 @@ func loadsWhatWasAppended(t *testing.T, _ Harness, s eventstore.Store) {
 	if a.Version != 2 || a.Repeated || len(a.Events) != 2 {
 		t.Fatalf("appended %+v", a)
 	}
-	for i, e := range loadAll(t, s, "m-1") {
+	for i, e := range loadAll(t, s) {
 		want := c.Placed(0)[i]
 		if e.ID != want.ID || e.Type != want.Type || e.Schema != want.Schema || e.Commit != "c1" || !e.Occurred.Equal(want.Occurred) ||
 			!e.Recorded.Equal(want.Recorded) || e.Cause != want.Cause || e.Correlation != want.Correlation || e.Trace != want.Trace ||
@@ -150,7 +152,7 @@ func conflictTellsWinners(t *testing.T, _ Harness, s eventstore.Store) {
 			}
 		}
 	}
-	if n := len(loadAll(t, s, "m-1")); n != 3 {
+	if n := len(loadAll(t, s)); n != 3 {
 		t.Errorf("%d events, want 3", n)
 	}
 }
@@ -186,7 +188,7 @@ func oneWinsAVersion(t *testing.T, h Harness, s eventstore.Store) {
 			t.Fatalf("round %d: %d appends won, want 1", round, applied)
 		}
 	}
-	if n := len(loadAll(t, s, "m-1")); n != rounds {
+	if n := len(loadAll(t, s)); n != rounds {
 		t.Errorf("%d events, want %d", n, rounds)
 	}
 }
@@ -210,7 +212,7 @@ func sameCommitAgain(t *testing.T, h Harness, s eventstore.Store) {
 			t.Errorf("another content, expected version %d: %+v, %v; want rejected with ErrMismatch", c.Expected, a, err)
 		}
 	}
-	if n := len(loadAll(t, s, "m-1")); n != 2+h.scaled(50) {
+	if n := len(loadAll(t, s)); n != 2+h.scaled(50) {
 		t.Errorf("%d events, want %d", n, 2+h.scaled(50))
 	}
 	// With Content the events need not be the same: a repeat may decide to others.
@@ -243,7 +245,7 @@ func sameCommitConcurrently(t *testing.T, _ Harness, s eventstore.Store) {
 		})
 	}
 	wg.Wait()
-	if n := len(loadAll(t, s, "m-1")); n != 3 {
+	if n := len(loadAll(t, s)); n != 3 {
 		t.Errorf("%d events, want 3", n)
 	}
 }
@@ -285,7 +287,7 @@ func cancelledWait(t *testing.T, h Harness, s eventstore.Store) {
 		if a.Outcome == eventstore.Applied {
 			version++
 		}
-		if n := int64(len(loadAll(t, s, "m-1"))); n != version {
+		if n := int64(len(loadAll(t, s))); n != version {
 			t.Fatalf("after %s: %d events, acknowledged %d", id, n, version)
 		}
 	}
@@ -302,7 +304,7 @@ func invalidAppends(t *testing.T, _ Harness, s eventstore.Store) {
 			t.Errorf("%q: %v, %v; want it rejected as invalid", c.ID, a.Outcome, err)
 		}
 	}
-	if n := len(loadAll(t, s, "m-1")); n != 0 {
+	if n := len(loadAll(t, s)); n != 0 {
 		t.Errorf("%d events, want none", n)
 	}
 }
@@ -316,7 +318,7 @@ func longStream(t *testing.T, h Harness, s eventstore.Store) {
 	if err != nil || len(page.Events) > eventstore.MaxEvents || !page.More || page.Version != int64(n) {
 		t.Fatalf("a page of %d events, more %v, version %d, %v", len(page.Events), page.More, page.Version, err)
 	}
-	if got := len(loadAll(t, s, "m-1")); got != n {
+	if got := len(loadAll(t, s)); got != n {
 		t.Errorf("%d events, want %d", got, n)
 	}
 }

@@ -53,8 +53,8 @@ func (c *connection) script(ctx context.Context, sql string, args ...any) error 
 }
 
 // row returns the only row of a query that is used once.
-func (c *connection) row(ctx context.Context, sql string, args ...any) ([]driver.Value, error) {
-	rows, err := c.conn.(driver.QueryerContext).QueryContext(ctx, sql, named(nil, args))
+func (c *connection) row(ctx context.Context, sql string) ([]driver.Value, error) {
+	rows, err := c.conn.(driver.QueryerContext).QueryContext(ctx, sql, nil)
 	if err != nil {
 		return nil, err
 	}

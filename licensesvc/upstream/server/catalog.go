@@ -91,5 +91,5 @@ func (c *Catalog) get(w http.ResponseWriter, r *http.Request) {
 			r.PathValue("title"), strings.Join(Studios(), ", "), TitlesPerStudio, TitleID(studios[0].id, 2)))
 		return
 	}
-	reply(w, http.StatusOK, title)
+	reply(w, title)
 }

@@ -61,7 +61,7 @@ func (k *Keys) post(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusInternalServerError, "the key could not be wrapped: "+err.Error())
 		return
 	}
-	reply(w, http.StatusOK, key)
+	reply(w, key)
 }
 
 // wrap derives the title's content key and seals it under the device's. The nonce

@@ -48,7 +48,7 @@ func (m *Membership) get(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, unknownMember(r.PathValue("member")))
 		return
 	}
-	reply(w, http.StatusOK, member)
+	reply(w, member)
 }
 
 func (m *Membership) put(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +82,7 @@ func (m *Membership) put(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	m.changed[member.ID] = member
 	m.mu.Unlock()
-	reply(w, http.StatusOK, member)
+	reply(w, member)
 }
 
 func (m *Membership) find(id string) (upstream.Member, bool) {

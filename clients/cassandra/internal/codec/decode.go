@@ -118,8 +118,8 @@ func decodeOther(t gocql.TypeInfo, data []byte, dest any) error {
 	}
 	switch t.Type() {
 	case gocql.TypeUUID, gocql.TypeTimeUUID:
-		if u, ok := sixteen(rv); ok {
-			return decodeSixteen(t, data, rv, u)
+		if _, ok := sixteen(rv); ok {
+			return decodeSixteen(t, data, rv)
 		}
 	case gocql.TypeInet:
 		if a, ok := dest.(*netip.Addr); ok {
@@ -163,12 +163,12 @@ func decodeInterface(t gocql.TypeInfo, data []byte, rv reflect.Value, dest any) 
 	return nil
 }
 
-func decodeSixteen(t gocql.TypeInfo, data []byte, rv reflect.Value, u [16]byte) error {
+func decodeSixteen(t gocql.TypeInfo, data []byte, rv reflect.Value) error {
 	if len(data) == 0 {
 		rv.SetZero()
 		return nil
 	}
-	if len(data) != len(u) {
+	if len(data) != rv.Len() {
 		return errorf("a %s has %d bytes", Name(t), len(data))
 	}
 	reflect.Copy(rv, reflect.ValueOf(data))
