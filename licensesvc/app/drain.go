@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -20,9 +21,9 @@ const (
 	// drainTimeout bounds one entry's way from the outbox into the store.
 	drainTimeout = 3 * time.Second
 	// drainers is how many members' entries are carried over at once.
-	drainers = 32
+	drainers = 8
 	// enough failures in a row, without one success, end a round: the store is down.
-	enough = 2 * drainers
+	enough = 8 * drainers
 )
 
 // Run drains the outbox into the store until the context ends.
@@ -58,6 +59,7 @@ func (s *Service) drain(ctx context.Context, all bool) error {
 	var inARow atomic.Int32
 	var mu sync.Mutex
 	var first error
+	left := 0
 	for _, member := range s.outbox.due(all) {
 		if ctx.Err() != nil || inARow.Load() >= enough {
 			break
@@ -72,13 +74,19 @@ func (s *Service) drain(ctx context.Context, all bool) error {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				first = errors.Join(first, err)
+				left++
+				if first == nil {
+					first = err
+				}
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // No function returns an error.
-	return first
+	if first != nil {
+		return fmt.Errorf("app: entries of %d members are left, the first because: %w", left, first)
+	}
+	return ctx.Err()
 }
 
 // settle gives the store what the outbox keeps of one member, so that the member's next command is

@@ -225,8 +225,10 @@ func TestALongOutboxCostsOthersNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	h.store.set(nil)
-	if err := h.app.Drain(ctx); err != nil {
-		t.Error(err)
+	for h.app.Pending() > 0 { // On a slow machine some are parked, and tried again.
+		if err := h.app.Drain(ctx); ctx.Err() != nil {
+			t.Fatal(err)
+		}
 	}
 	// Nobody has these licenses: refused, kept, and not pending.
 	if o := h.app.Outbox(); o.Refused != entries || o.Pending != 0 || len(o.Reasons) != 10 {

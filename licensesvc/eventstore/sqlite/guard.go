@@ -111,7 +111,13 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 
 // Append implements eventstore.Store.
 func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
-	res, err := resilience.Do(ctx, s.append, func(ctx context.Context) (eventstore.Appended, error) { return s.Store.Append(ctx, c) })
+	res, err := resilience.Do(ctx, s.append, func(ctx context.Context) (eventstore.Appended, error) {
+		a, err := s.Store.Append(ctx, c)
+		if err != nil && a.Outcome == eventstore.Rejected {
+			err = &notStored{err}
+		}
+		return a, err
+	})
 	switch {
 	case err == nil:
 		return res.Value, nil
@@ -132,8 +138,18 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	return res.Value, nil
 }
 
+// notStored is the error of an append of which the file says that nothing was stored, whatever
+// ended it.
+type notStored struct{ err error }
+
+func (e *notStored) Error() string { return e.err.Error() }
+func (e *notStored) Unwrap() error { return e.err }
+
 // neverBegan reports whether an append that failed so was never carried out.
 func neverBegan(err error) bool {
+	if errors.As(err, new(*notStored)) && !errors.Is(err, eventstore.ErrUnknown) { // An attempt before may have been.
+		return true
+	}
 	if errors.Is(err, eventstore.ErrUnknown) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return false
 	}
