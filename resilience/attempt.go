@@ -83,7 +83,10 @@ func (a *attempt) judge(err error, now int64) Verdict {
 	if refusal, ok := RefusalOf(err, a.cfg.dependency()); ok && refusal.guard == a.cfg.guard {
 		return Verdict{Outcome: Ignored, Repeat: RepeatNever, refused: true}
 	}
-	v := a.cfg.guard.classify(err)
+	v, named := a.cfg.shared.named.judge(err)
+	if !named {
+		v = a.cfg.guard.classify(err)
+	}
 	if v.Outcome == Failure && a.callerDeadlinePassed(err, now) {
 		v.Outcome, v.callerDeadlinePassed = Ignored, true
 	}

@@ -189,6 +189,9 @@ func (c *checker) policy(p Policy) {
 	if b := p.Budget; b != nil {
 		c.budget(*b)
 	}
+	if e := p.Errors; e != nil {
+		c.errors(*e)
+	}
 	c.operation("default", p.Default)
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
 		field := "operations." + name

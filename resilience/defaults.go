@@ -67,6 +67,7 @@ func (p Policy) WithDefaults() Policy {
 		orDefault(&t.Window, defaultThrottleWindow)
 		p.Throttle = &t
 	}
+	p.Errors = p.Errors.clone()
 	repeats := p.Default.repeats()
 	p.Default = p.Default.withDefaults()
 	if p.Operations != nil {

@@ -3,6 +3,7 @@ package resilience_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ func everything() resilience.Policy {
 		Breaker:   &resilience.BreakerPolicy{SlowCall: time.Second},
 		Budget:    &resilience.BudgetPolicy{},
 		Throttle:  &resilience.ThrottlePolicy{},
+		Errors:    &resilience.ErrorsPolicy{},
 		Default: resilience.OperationPolicy{
 			Timeout: time.Second, Idempotent: true, Retry: &resilience.RetryPolicy{}, Hedge: &resilience.HedgePolicy{Delay: time.Millisecond},
 			Stale: &resilience.StalePolicy{MaxAge: time.Second},
@@ -111,9 +113,17 @@ func TestReferenceCodeRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, err := os.ReadFile("example_test.go")
+	files, err := filepath.Glob("example*_test.go")
 	if err != nil {
 		t.Fatal(err)
+	}
+	var examples []byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples = append(examples, text...)
 	}
 	blocks := strings.Split(string(page), "```go\n")[1:]
 	if len(blocks) < 10 {
@@ -146,7 +156,7 @@ func TestReferenceHasEachPolicyInOneShape(t *testing.T) {
 			at += i
 		}
 	}
-	if len(sections) != 13 {
+	if len(sections) != 14 {
 		t.Errorf("%d sections", len(sections))
 	}
 }

@@ -61,3 +61,29 @@ func ExampleLastGood_Put() {
 	fmt.Println(res.Value, res.Source, err)
 	// Output: basic stale <nil>
 }
+
+// A policy that says of an error that code has named that it counts for nothing.
+func ExampleWithError() {
+	notFound := errors.New("not found")
+	guard, err := resilience.New(resilience.Policy{
+		Name: "catalog", Bulkhead: resilience.BulkheadPolicy{Limit: 10},
+		Errors:  &resilience.ErrorsPolicy{Ignored: []string{"not_found"}},
+		Breaker: &resilience.BreakerPolicy{MinimumCalls: 1},
+		Default: resilience.OperationPolicy{Timeout: time.Second},
+	}, resilience.WithError("not_found", notFound))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	_, err = resilience.Do(context.Background(), guard, func(context.Context) (string, error) { return "", notFound })
+	fmt.Println(err, guard.Snapshot().Failures)
+
+	p := guard.Policy()
+	p.Errors.Failure = []string{"conflict"}
+	fmt.Println(guard.Update(p))
+	// Output:
+	// not found 0
+	// resilience: invalid policy "catalog":
+	//   errors.failure: has "conflict", which names no error of this guard; there are: not_found
+}

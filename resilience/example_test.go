@@ -394,21 +394,3 @@ func ExampleAcquire() {
 	// in use: 1
 	// in use: 0
 }
-
-func ExampleThrottlePolicy() {
-	guard, err := resilience.New(resilience.Policy{
-		Name: "quota", Bulkhead: resilience.BulkheadPolicy{Limit: 8},
-		Throttle: &resilience.ThrottlePolicy{K: 2, Window: time.Minute},
-		Default:  resilience.OperationPolicy{Timeout: time.Second},
-	})
-	if err != nil {
-		panic(err)
-	}
-	defer guard.Close()
-	sent := 0
-	for range 10_000 { // all of them are refused by the dependency
-		_, _ = resilience.Do(context.Background(), guard, func(context.Context) (int, error) { sent++; return 0, errors.New("429") })
-	}
-	fmt.Println("most calls were not sent:", sent < 1000)
-	// Output: most calls were not sent: true
-}

@@ -29,6 +29,7 @@ type Caller interface{ operation() *Operation }
 type Guard struct {
 	gate
 	classify Classifier
+	names    errorNames
 	own      *Operation // the default one
 	shadow   atomic.Pointer[Shadow]
 	// lostPanics counts panics that no caller was left to get.
@@ -59,6 +60,7 @@ type Operation struct {
 type shared struct {
 	Policy
 	limiter       *rate.Limiter // nil: no rate limit
+	named         namedErrors
 	amplification float64
 	// cuts counts attempts in a row that only their callers' deadlines ended; blind:
 	// that was emitted.
@@ -93,6 +95,7 @@ type options struct {
 	classify  Classifier
 	clock     *clock.Clock
 	budget    *Budget
+	names     []namedError
 }
 
 // WithListener adds a listener. Several get each event in the order in which they were added.
@@ -124,7 +127,11 @@ func New(p Policy, opts ...Option) (*Guard, error) {
 	if slices.Contains(o.listeners, nil) {
 		return nil, fmt.Errorf("%w %q: a listener is nil", ErrPolicy, p.Name)
 	}
-	g := &Guard{classify: o.classify, operations: map[string]*Operation{}}
+	names, err := nameErrors(p.Name, o.names)
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{classify: o.classify, names: names, operations: map[string]*Operation{}}
 	if g.shares = o.budget; g.shares != nil && g.shares.policy.Load() == nil {
 		return nil, fmt.Errorf("%w %q: the shared budget is empty; make one with NewBudget", ErrPolicy, p.Name)
 	}
@@ -249,6 +256,7 @@ func (g *Guard) applyLocked(p Policy) {
 	g.policy = p.clone()
 	full := g.policy.force(g.forced).inForce()
 	s := g.apply(full, g.shared)
+	s.named = g.names.of(full.Errors)
 	g.shared = s
 	g.own.put(s, full.Default)
 	for name, o := range full.Operations {

@@ -95,9 +95,11 @@ func (k *Keyed) Update(p Policy) error {
 	if p.Name != k.policy.Name {
 		return fmt.Errorf("%w %q: an update has the name %q; make another set for another dependency", ErrPolicy, k.policy.Name, p.Name)
 	}
-	if err := p.valid(); err != nil {
+	probe, err := New(p, k.opts...)
+	if err != nil {
 		return err
 	}
+	_ = probe.Close() // is always nil
 	for _, g := range k.guards.All() {
 		if err := g.Update(p); err != nil {
 			return err

@@ -26,6 +26,9 @@ type Policy struct {
 	// Budget bounds what retries and hedges may add. Nil: the defaults of
 	// BudgetPolicy, if any operation retries or hedges.
 	Budget *BudgetPolicy `json:"budget,omitempty" yaml:"budget,omitempty"`
+	// Errors says what errors mean that code has given a name (WithError, WithErrorFunc).
+	// Nil: the classifier judges every error.
+	Errors *ErrorsPolicy `json:"errors,omitempty" yaml:"errors,omitempty"`
 	// Default is the operation that the guard itself stands for.
 	Default OperationPolicy `json:"default" yaml:"default"`
 	// Operations are the named kinds of call. Each stands on its own: nothing is
@@ -139,6 +142,20 @@ type ThrottlePolicy struct {
 	// Window is the length of the rolling window. Default: 2 m.
 	Window time.Duration `json:"window,omitempty" yaml:"window,omitempty"`
 	_      struct{}
+}
+
+// ErrorsPolicy says what named errors mean, before the classifier is asked. The names are
+// those of WithError and WithErrorFunc; New and Update refuse others. The caller's own end
+// and refusals of the guard itself are never looked at. An error that has a name in both
+// lists is a failure.
+type ErrorsPolicy struct {
+	// Failure names errors that count as failures, and that may be repeated if the call is
+	// idempotent. Default: none.
+	Failure []string `json:"failure,omitempty" yaml:"failure,omitempty"`
+	// Ignored names errors that count for nothing and are final: they are not repeated, and
+	// no fallback hides them. Default: none.
+	Ignored []string `json:"ignored,omitempty" yaml:"ignored,omitempty"`
+	_       struct{}
 }
 
 // BreakerPolicy opens a circuit when too many calls fail or are slow.

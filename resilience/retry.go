@@ -54,16 +54,21 @@ const (
 // mayRepeat decides, after a failed attempt, whether another may follow, and takes
 // its token. It returns why not, or an empty text.
 func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
+	final := v.Outcome == Success || v.Outcome == Ignored && !v.callerDeadlinePassed && r.ctx.Err() == nil
 	switch {
-	case v.Outcome == Success, v.Outcome == Ignored && !v.callerDeadlinePassed && r.ctx.Err() == nil:
+	case now < r.deadline && r.ctx.Err() == nil:
+	case final:
 		return gaveNever
 	case now >= r.deadline || isDeadline(r.ctx.Err()):
 		return gaveTimeout
-	case r.ctx.Err() != nil:
+	default:
 		return gaveCanceled
 	}
 	if s := r.cfg.guard.shadow.Load(); s != nil {
 		defer func() { s.repeated(r, v, gave == "") }()
+	}
+	if final {
+		return gaveNever
 	}
 	if gave := r.cfg.mayEver(v, r.attempts); gave != "" {
 		return gave

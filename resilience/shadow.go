@@ -86,10 +86,14 @@ func (g *Guard) Shadow(p Policy) (*Shadow, error) {
 	if err := p.valid(); err != nil {
 		return nil, err
 	}
+	if err := g.names.check(p); err != nil {
+		return nil, err
+	}
 	s := &Shadow{guard: g, since: time.Now(), configs: map[string]*opConfig{}}
 	s.gate.open(g.name, g.clock, nil)
 	full := p.clone().inForce()
 	s.shared = s.gate.apply(full, nil)
+	s.shared.named = g.names.of(full.Errors)
 	s.configs[DefaultOperation] = &opConfig{OperationPolicy: full.Default, name: DefaultOperation, shared: s.shared}
 	for name, o := range full.Operations {
 		s.configs[name] = &opConfig{OperationPolicy: o, name: name, shared: s.shared}
@@ -227,6 +231,9 @@ func (w *shadowed) learn(a *attempt, err error, v Verdict) {
 	if g.closed.Load() {
 		return
 	}
+	if !a.lost.Load() && a.parent.Err() == nil {
+		v = w.by.judge(a.cfg, err, v)
+	}
 	now := g.now()
 	w.pass.excluded = a.pass.excluded
 	late := now-w.start > int64(w.cfg.attemptBound())
@@ -238,6 +245,21 @@ func (w *shadowed) learn(a *attempt, err error, v Verdict) {
 		v.Outcome, err = Failure, errTooLate
 	}
 	g.learn(a, w.cfg.shared, &w.pass, now, err, v)
+}
+
+// judge is what an error means under the shadow's policy, of which the guard's own policy
+// made v: names of errors make the only difference.
+func (s *Shadow) judge(own *opConfig, err error, v Verdict) Verdict {
+	if err == nil || v.refused || v.callerDeadlinePassed {
+		return v
+	}
+	if named, ok := s.shared.named.judge(err); ok {
+		return named
+	}
+	if _, ok := own.shared.named.judge(err); ok {
+		return s.guard.classify(err)
+	}
+	return v
 }
 
 // leave gives back what the attempt holds when the work has really ended.
@@ -263,7 +285,10 @@ func (s *Shadow) repeated(r *run, v Verdict, repeated bool) {
 	if c == nil {
 		return
 	}
-	would := c.Retry != nil && c.mayEver(v, r.attempts) == "" && !isRepeat(r.ctx) && s.gate.budget.take()
+	if n := len(r.errs); n > 0 {
+		v = s.judge(r.cfg, r.errs[n-1], v)
+	}
+	would := v.Outcome != Success && (v.Outcome != Ignored || v.callerDeadlinePassed) && c.Retry != nil && c.mayEver(v, r.attempts) == "" && !isRepeat(r.ctx) && s.gate.budget.take()
 	switch {
 	case would && !repeated:
 		s.counts.repeat.Add(1)

@@ -16,9 +16,38 @@ func (g *Guard) Update(p Policy) error {
 		return errNilCaller
 	}
 	if p.Name != g.name {
-		return fmt.Errorf("%w %q: an update has the name %q; make another guard for another dependency", ErrPolicy, g.name, p.Name)
+		return g.otherName(p.Name)
 	}
 	return g.change(func(Policy) (Policy, error) { return p, nil })
+}
+
+// CheckUpdate returns the error that Update would return, and changes nothing. Safe for
+// concurrent use.
+func (g *Guard) CheckUpdate(p Policy) error {
+	if g == nil || g.own == nil {
+		return errNilCaller
+	}
+	if p.Name != g.name {
+		return g.otherName(p.Name)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refusesLocked(p)
+}
+
+func (g *Guard) otherName(name string) error {
+	return fmt.Errorf("%w %q: an update has the name %q; make another guard for another dependency", ErrPolicy, g.name, name)
+}
+
+// refusesLocked says why a policy can't be put in force.
+func (g *Guard) refusesLocked(p Policy) error {
+	if g.closed.Load() {
+		return g.own.config.Load().refuse.closed
+	}
+	if err := p.valid(); err != nil {
+		return err
+	}
+	return g.fits(p)
 }
 
 // Force sets the breaker's mode, whatever the policy says: a switch for operators. It
@@ -59,7 +88,7 @@ func (g *Guard) fits(p Policy) error {
 	if g.shares != nil && p.Budget != nil {
 		return fmt.Errorf("%w %q: budget is set, and the guard shares a budget with others (WithBudget); drop one of the two", ErrPolicy, p.Name)
 	}
-	return nil
+	return g.names.check(p)
 }
 
 // ForbidRepeats forbids retries and hedges of the guard, whatever the policy says, or
@@ -95,10 +124,7 @@ func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := p.valid(); err != nil {
-		return err
-	}
-	if err := g.fits(p); err != nil {
+	if err := g.refusesLocked(p); err != nil {
 		return err
 	}
 	from := g.visibleBreaker(g.shared)
@@ -129,6 +155,7 @@ func (p Policy) clone() Policy {
 	p.Breaker = copyOf(p.Breaker)
 	p.Budget = copyOf(p.Budget)
 	p.Throttle = copyOf(p.Throttle)
+	p.Errors = p.Errors.clone()
 	p.Expect = copyOf(p.Expect)
 	p.Default = p.Default.clone()
 	p.Operations = maps.Clone(p.Operations)
@@ -142,6 +169,13 @@ func (o OperationPolicy) clone() OperationPolicy {
 	o.Retry, o.Hedge, o.Stale = copyOf(o.Retry), copyOf(o.Hedge), copyOf(o.Stale)
 	o.Calls = slices.Clone(o.Calls)
 	return o
+}
+
+func (e *ErrorsPolicy) clone() *ErrorsPolicy {
+	if e == nil {
+		return nil
+	}
+	return &ErrorsPolicy{Failure: slices.Clone(e.Failure), Ignored: slices.Clone(e.Ignored)}
 }
 
 func copyOf[T any](p *T) *T {

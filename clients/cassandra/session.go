@@ -166,6 +166,9 @@ func (s *Session) updated(profiles map[string]Profile, guard resilience.Policy) 
 	if c.Guard.Name != s.config.Guard.Name {
 		return Config{}, fmt.Errorf("%w: the guard is called %q, and the session's %q, which can't be changed; make a new session for it", ErrConfig, c.Guard.Name, s.config.Guard.Name)
 	}
+	if err := s.guard.CheckUpdate(c.policy()); err != nil {
+		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	return c, nil
 }
 

@@ -132,16 +132,23 @@ func (s *Set) take(r *reading) ([]Problem, error) {
 	return r.warnings, s.applyPending()
 }
 
-// refused are the policies that the program's own updaters refuse.
+// refused are the policies that the guards of the set, or the program's own updaters, refuse.
 func (s *Set) refused(next Policies) (found []Problem) {
 	for _, name := range slices.Sorted(maps.Keys(next)) {
-		own, ok := s.config.Own[name].(interface {
+		own, ok := s.updater(name).(interface {
 			CheckUpdate(resilience.Policy) error
 		})
 		if !ok {
 			continue
 		}
-		if err := own.CheckUpdate(next[name]); err != nil && !errors.Is(err, resilience.ErrClosed) {
+		err := own.CheckUpdate(next[name])
+		if invalid := (*resilience.PolicyError)(nil); errors.As(err, &invalid) {
+			for _, f := range invalid.Findings {
+				found = append(found, Problem{Field: Key + "." + name + "." + f.Field, Message: f.Problem, Suggestion: f.Change})
+			}
+			continue
+		}
+		if err != nil && !errors.Is(err, resilience.ErrClosed) {
 			found = append(found, Problem{Field: Key + "." + name, Message: "can't be put in force: " + err.Error(), Suggestion: "put it back, or restart"})
 		}
 	}

@@ -188,7 +188,8 @@ func (p *player) compare(r *Report) Dependency {
 }
 
 // withoutCache takes out what a replay decides by the record instead: which values
-// are fresh depends on keys, which a record has not.
+// are fresh depends on keys, and which errors are those that the policy names on the
+// errors themselves; a record has neither.
 func withoutCache(p resilience.Policy) resilience.Policy {
 	plain := func(o resilience.OperationPolicy) resilience.OperationPolicy {
 		if o.Stale != nil {
@@ -198,6 +199,7 @@ func withoutCache(p resilience.Policy) resilience.Policy {
 		}
 		return o
 	}
+	p.Errors = nil
 	p.Default = plain(p.Default)
 	p.Operations = maps.Clone(p.Operations)
 	for name, o := range p.Operations {

@@ -1,0 +1,39 @@
+package policyfile_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/resilience/policyfile"
+)
+
+// TestAFileMayNameOnlyErrorsThatTheProgramKnows: a file with another name is refused as a
+// whole, with the place, before anything is changed.
+func TestAFileMayNameOnlyErrorsThatTheProgramKnows(t *testing.T) {
+	text := func(limit, name string) string {
+		return "guards:\n" +
+			"  a: {bulkhead: {limit: " + limit + "}, default: {timeout: 1s}}\n" +
+			"  b:\n    bulkhead: {limit: 1}\n    default: {timeout: 1s}\n    errors:\n      ignored: [" + name + "]\n"
+	}
+	path, write := file(t, text("1", "not_found"))
+	config := policyfile.Config{Options: func(string) []resilience.Option {
+		return []resilience.Option{resilience.WithError("not_found", errors.New("not found"))}
+	}}
+	set := open(t, path, config)
+	write(text("2", "lost"))
+	_, err := set.Reload()
+	if err == nil || !strings.Contains(err.Error(), "policies.yaml:7") || !strings.Contains(err.Error(), `guards.b.errors.ignored: has "lost", which names no error of this guard; there are: not_found`) {
+		t.Error(err)
+	}
+	if n := limitOf(t, set, "a"); n != 1 {
+		t.Errorf("a part of a refused file is in force: the limit is %d", n)
+	}
+	if _, err := policyfile.Open(path, config); !errors.Is(err, resilience.ErrPolicy) || !strings.Contains(err.Error(), "not_found") {
+		t.Error(err)
+	}
+	if _, _, err := policyfile.Load(path); err != nil {
+		t.Errorf("without the program nothing is known to be wrong: %v", err)
+	}
+}
