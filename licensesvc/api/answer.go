@@ -9,14 +9,14 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app"
 )
 
-// OfMember names a member, and the key that makes a command safe to send again. It
-// is exported because huma reads no others that are embedded.
+// OfMember has the member's name and the key that makes a command safe to send again. It is
+// exported because huma ignores embedded types that are not.
 type OfMember struct {
 	Member string `path:"member" doc:"The member's id."`
 	Key    string `header:"Idempotency-Key" doc:"New for a new command, the same when it is sent again. Required."`
 }
 
-// OfLicense also names a license.
+// OfLicense also has the name of a license.
 type OfLicense struct {
 	OfMember
 	License string `path:"license" doc:"The license's id."`
@@ -59,7 +59,7 @@ func (a *API) refuse(ctx context.Context, err error) error {
 	return err
 }
 
-// meta is what is recorded with a command.
+// meta returns what is recorded with a command.
 func meta(ctx context.Context) app.Meta {
 	m := app.Meta{Actor: actor(ctx)}
 	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {

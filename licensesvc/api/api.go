@@ -16,7 +16,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// App is what the API offers; *app.Service is one.
+// App carries out requests. *app.Service implements it.
 type App interface {
 	Request(ctx context.Context, in app.RequestInput) (app.Answer, error)
 	Renew(ctx context.Context, in app.RenewInput) (app.Answer, error)
@@ -30,39 +30,38 @@ type App interface {
 	Explain(ctx context.Context, member, id string) (app.Story, error)
 }
 
-// Config says what is served.
+// Config holds the parts of the API.
 type Config struct {
 	// App does the work. Required.
 	App App
-	// Guard is that of the service itself: how many requests run and wait, and how long
-	// each may take, which a caller's Backstay-Timeout-Ms shortens. Make it with Policy.
-	// Required; the caller that made it must close it.
+	// Guard is the guard of the service itself. It limits how many requests run and wait, and
+	// how long each may take; the caller's Backstay-Timeout-Ms shortens that time. Make it
+	// with Policy. Required. The caller that made it must close it.
 	Guard *resilience.Guard
 	// Trust says whose Backstay headers count. Default: callers on loopback.
 	Trust func(*http.Request) bool
-	// Tokens says who may do what. Nil: every caller may do everything, which is for
-	// a service on loopback.
+	// Tokens decides which caller may do what. Nil: every caller may do everything, which
+	// suits only a service on loopback.
 	Tokens *Tokens
-	// Ready says why the service should get no requests, or returns "". Default:
-	// always ready.
+	// Ready returns why the service should get no requests, or "". Nil: it is always ready.
 	Ready func() string
-	// OnRequest is called with each answered request, for a dashboard. It is called
-	// concurrently and must not block. Nil: nothing is called.
+	// OnRequest is called after each answered request, for example for a dashboard. It is
+	// called concurrently and must not block. Nil: nothing is called.
 	OnRequest func(RequestLog)
-	// Log gets internal errors. Default: nothing is logged.
+	// Log receives internal errors. Nil: nothing is logged.
 	Log *slog.Logger
 	_   struct{}
 }
 
-// RequestLog is one answered request.
+// RequestLog describes one answered request.
 type RequestLog struct {
 	Kind, Member, License, Title string
-	// Status is that of HTTP, Outcome the answer in one word.
+	// Status is the HTTP status. Outcome is the result in one word.
 	Status  int
 	Outcome string
-	// On is what the answer was decided on.
+	// On lists the data on which the answer was decided.
 	On []Basis
-	// Took is how long it took.
+	// Took is the duration of the request.
 	Took time.Duration
 }
 
@@ -98,7 +97,8 @@ func New(cfg Config) (*API, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	spec := huma.DefaultConfig("Backstay license service", "1")
-	// No page that loads scripts from elsewhere, no schema links in answers.
+	// The API must serve no page that loads scripts from elsewhere, and add no schema links to
+	// answers.
 	spec.DocsPath, spec.SchemasPath, spec.CreateHooks = "", "", nil
 	spec.Info.Description = "Licenses for offline viewing. Every answer says what data it was decided on."
 	spec.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
@@ -117,7 +117,7 @@ func New(cfg Config) (*API, error) {
 // OpenAPI returns the description of the API as indented JSON.
 func (a *API) OpenAPI() ([]byte, error) { return a.spec.MarshalJSON() }
 
-// ServeHTTP serves one request: behind the guard, unless it asks for health.
+// ServeHTTP serves one request. Requests for health bypass the guard.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
 		a.mux.ServeHTTP(w, r)

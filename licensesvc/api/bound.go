@@ -12,7 +12,7 @@ import (
 
 type noteKey struct{}
 
-// note is what is known of the request that the context belongs to.
+// note returns the log of the request to which the context belongs.
 func note(ctx context.Context) *RequestLog {
 	if n, ok := ctx.Value(noteKey{}).(*RequestLog); ok {
 		return n

@@ -1,5 +1,5 @@
-// Package api serves the license service over HTTP: JSON, OpenAPI 3.1 made from
-// the code at /openapi.json, problem details (RFC 9457) for every error.
+// Package api serves the license service over HTTP, with JSON. Its OpenAPI 3.1 description,
+// generated from the code, is at /openapi.json. Every error is a problem document (RFC 9457).
 //
 //	POST /v1/members/{member}/licenses                          request a license
 //	GET  /v1/members/{member}/licenses                          a member's licenses
@@ -13,20 +13,20 @@
 //	POST /v1/members/{member}/tokens                            bring a promise back
 //	GET  /livez, /readyz                                        health
 //
-// A command carries an Idempotency-Key: the same key is answered by the same
-// answer. 201 and 200 mean that it is in the store; 202 that it is promised and
-// the store will have it; 409 that the rules do not allow it; 503 with
-// Retry-After that it could not be decided, or that the outcome is not known yet
-// ("outcome": "unknown"; the same key finds out).
+// A command carries an Idempotency-Key: a repeat with the same key gets the same answer.
+// Status 200 or 201 means that the result is in the store. 202 means that it is promised, and
+// will be stored later. 409 means that the rules do not allow it. 503 with Retry-After means
+// that the command could not be decided, or that its outcome is not known yet ("outcome":
+// "unknown"; a repeat with the same key finds out).
 //
-// A request runs behind the service's own guard (package clients/rest/server): what
-// can't be done in time, or is too much, is refused before it begins, with
+// A request runs behind the service's guard (package clients/rest/server). A request that is
+// too much, or that can't be carried out in time, is refused before it begins, with
 // Backstay-Refused.
 //
-// It may import licensesvc/app and what app gives out, resilience,
+// It may import licensesvc/app and the packages whose types app returns, resilience,
 // clients/rest/server, and huma. It decides nothing.
 //
-// It promises: every answer of the rules, also a refusal, says what it was decided on;
-// no request lives longer than its deadline; an internal error never shows what is
-// inside the service.
+// It promises: every answer of the rules, including a refusal, says on which data it was
+// decided. No request takes longer than its deadline. An internal error never shows internals
+// of the service.
 package api

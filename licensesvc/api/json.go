@@ -8,10 +8,10 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// Basis says which data of which dependency an answer rests on.
+// Basis says on which data of which dependency an answer is based.
 type Basis = license.Basis
 
-// License is a license as it is shown.
+// License is the JSON form of a license.
 type License struct {
 	ID          string         `json:"license" doc:"The license's id."`
 	Status      string         `json:"status" doc:"active, provisional, expired, released or revoked, as of now."`
@@ -71,7 +71,7 @@ func answerOf(a app.Answer) Answer {
 	return w
 }
 
-// on is never null in JSON.
+// on returns the bases as a list that is never null in JSON.
 func on(b []license.Basis) []Basis {
 	if b == nil {
 		return []Basis{}
@@ -79,8 +79,8 @@ func on(b []license.Basis) []Basis {
 	return b
 }
 
-// etag is that of what a stream's version shows. What is not decided on live data
-// has none: it may be older than its version says.
+// etag returns the entity tag of what a version of a stream shows. An answer that was not
+// decided on live data has none, because it may be older than its version says.
 func etag(version int64, bases []license.Basis) string {
 	for _, b := range bases {
 		if b.Source != "live" {
@@ -106,7 +106,7 @@ type StoryEvent struct {
 	What     any       `json:"event" doc:"The event as it is stored, with the rules and the data that it was decided on."`
 }
 
-// Story is all that happened to a license.
+// Story lists everything that happened to a license.
 type Story struct {
 	License   License      `json:"license"`
 	Events    []StoryEvent `json:"events"`
@@ -126,7 +126,7 @@ func storyOf(s app.Story) Story {
 	return w
 }
 
-// Page is a part of a member's licenses, oldest first.
+// Page is a part of a member's licenses, the oldest first.
 type Page struct {
 	Licenses  []License `json:"licenses"`
 	Next      string    `json:"next,omitempty" doc:"Give it as after to go on."`

@@ -2,16 +2,17 @@ package api
 
 import "github.com/backstay-go/backstay/licensesvc/app"
 
-// The outcomes of requests that were not carried out, in one word. Those of requests that
-// were are app's.
+// The outcomes of requests that were not carried out. The outcomes of requests that were
+// carried out are defined in package app.
 const (
 	// OutcomeRefused: the rules say no.
 	OutcomeRefused = "refused"
 	// OutcomeUnavailable: a dependency failed, and nothing was done.
 	OutcomeUnavailable = "unavailable"
-	// OutcomeUnknown: it may have been carried out; the same key finds out.
+	// OutcomeUnknown: it may have been carried out. Send it again with the same key to find
+	// out.
 	OutcomeUnknown = "unknown"
-	// OutcomeInvalid: the request can't be taken as it is.
+	// OutcomeInvalid: the request is invalid.
 	OutcomeInvalid = "invalid"
 	// OutcomeNotFound: there is no such license.
 	OutcomeNotFound = "not_found"

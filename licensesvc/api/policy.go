@@ -6,24 +6,24 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Name is the guard's, in errors, spans and metrics.
+// Name is the guard's name, in errors, spans and metrics.
 const Name = "api"
 
-// The names of the operations that are not the default one.
+// The names of the operations other than the default one.
 const (
 	opRenew = "renew"
 	opList  = "list"
 )
 
-// routes says which operation a request is.
+// routes maps requests to operations.
 var routes = map[string]string{
 	"POST " + licensePath + "/renewals":   opRenew,
 	"GET " + licensePath + "/explanation": opList,
 	"GET /v1/members/{member}/licenses":   opList,
 }
 
-// Policy is the policy of the service itself, for requests that may take as long as the
-// deadline, waiting included. Under overload, lists and stories are refused first, and
+// Policy returns the policy of the service itself. Requests may take as long as the deadline,
+// including the time that they wait. Under overload, lists and stories are refused first, and
 // renewals last: a member in the middle of a film should not lose it.
 func Policy(deadline time.Duration) resilience.Policy {
 	of := func(c resilience.Criticality) resilience.OperationPolicy {

@@ -23,7 +23,7 @@ type Problem struct {
 	Outcome string `json:"outcome" enum:"refused,unavailable,unknown,invalid,not_found,forbidden,error" doc:"unknown: it may have been carried out; send the same key again to find out."`
 	Code    string `json:"code,omitempty" doc:"Why the rules refused."`
 	Limit   int    `json:"limit,omitempty" doc:"The bound that was reached."`
-	// Until is when the same command may succeed.
+	// Until is when a repeat of the command may succeed.
 	Until      *time.Time          `json:"until,omitempty"`
 	Dependency string              `json:"dependency,omitempty" doc:"What failed."`
 	RetryAfter int                 `json:"retry_after_s,omitempty"`
@@ -36,16 +36,16 @@ type Problem struct {
 // Error implements error.
 func (p *Problem) Error() string { return p.Detail }
 
-// GetStatus is the status of HTTP.
+// GetStatus returns the HTTP status.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// GetHeaders are sent with it.
+// GetHeaders returns the headers of the answer.
 func (p *Problem) GetHeaders() http.Header { return p.headers }
 
-// ContentType is that of problem details.
+// ContentType returns the media type of problem details.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// problem turns an error into an answer. The cause of an internal error goes to the log only.
+// problem turns an error into an answer. The cause of an internal error is only logged.
 func (a *API) problem(ctx context.Context, err error) error {
 	var refused *app.Refused
 	var unavailable *app.Unavailable

@@ -32,7 +32,8 @@ type revokeInput struct {
 	}
 }
 
-// reports registers what a device tells of a license, and its revocation.
+// reports registers the requests with which a device reports events of a license, and its
+// revocation.
 func (a *API) reports(h huma.API) {
 	for _, report := range []struct {
 		id, summary, path string

@@ -44,7 +44,7 @@ type shown struct {
 
 type explained struct{ Body Story }
 
-// queries registers what only reads.
+// queries registers the requests that only read.
 func (a *API) queries(h huma.API) {
 	huma.Register(h, a.operation("list-licenses", "A member's licenses, oldest first", http.MethodGet, "/v1/members/{member}/licenses", Read, http.StatusOK), a.list)
 	huma.Register(h, a.operation("show-license", "One license", http.MethodGet, licensePath, Read, http.StatusOK), a.show)
@@ -97,7 +97,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	return &listed{Status: http.StatusOK, ETag: tag, Body: page}, nil
 }
 
-// statusTag adds the licenses' states to an entity tag: they change with the time alone.
+// statusTag adds the licenses' statuses to an entity tag, because they change as time passes.
 func statusTag(tag string, licenses []license.License, now time.Time) string {
 	if tag == "" {
 		return ""
@@ -118,7 +118,7 @@ func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {
 	n.License, n.Title, n.Outcome, n.On = answer.License.ID, answer.License.Title, string(app.Done), answer.DecidedOn
 	tag := etag(answer.Version, answer.DecidedOn)
 	if tag != "" {
-		// The status of a license changes with the time alone.
+		// The status of a license changes as time passes.
 		tag = strings.TrimSuffix(tag, `"`) + "-" + string(answer.Status) + `"`
 	}
 	if matches(in.None, tag) {
@@ -128,7 +128,7 @@ func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {
 	return &shown{Status: http.StatusOK, ETag: tag, Body: &body}, nil
 }
 
-// matches compares weakly, as RFC 9110 requires for If-None-Match.
+// matches compares entity tags weakly, as RFC 9110 requires for If-None-Match.
 func matches(header, tag string) bool {
 	if tag == "" {
 		return false

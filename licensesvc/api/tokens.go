@@ -15,35 +15,36 @@ import (
 	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
-// Scope is something that a token's bearer may do.
+// Scope is a permission of the bearer of a token.
 type Scope string
 
 // The scopes.
 const (
-	// Read reads licenses and their stories.
+	// Read allows to read licenses and their stories.
 	Read Scope = "licenses:read"
-	// Write requests, renews, reports and releases.
+	// Write allows to request, renew, report and release.
 	Write Scope = "licenses:write"
-	// Admin revokes.
+	// Admin allows to revoke.
 	Admin Scope = "licenses:admin"
 )
 
-// Grant is what one token allows.
+// Grant says what one token allows.
 type Grant struct {
 	// Actor names the bearer in events. Required.
 	Actor string `json:"actor" yaml:"actor"`
-	// SHA256 is the token's hash in hex: the token itself is in no file. Required.
+	// SHA256 is the hash of the token, in hex. No file contains the token itself. Required.
 	SHA256 string `json:"sha256" yaml:"sha256"`
-	// Scopes is what the bearer may do. Required.
+	// Scopes lists the permissions. Required.
 	Scopes []Scope `json:"scopes" yaml:"scopes"`
-	// Member limits the token to one member. Empty: all.
+	// Member limits the token to one member. Empty: it is valid for all members.
 	Member string `json:"member,omitempty" yaml:"member,omitempty"`
 }
 
-// Tokens knows who may do what. It is safe for concurrent use. Nil admits every caller.
+// Tokens decides which caller may do what. It is safe for concurrent use. Nil admits every
+// caller.
 type Tokens struct{ grants []Grant }
 
-// ErrTokens is the kind of the error about grants.
+// ErrTokens matches the errors about grants.
 var ErrTokens = errors.New("api: bad tokens")
 
 // NewTokens checks the grants; the error, which matches ErrTokens, names every problem.
@@ -54,8 +55,8 @@ func NewTokens(grants []Grant) (*Tokens, error) {
 	return &Tokens{grants: slices.Clone(grants)}, nil
 }
 
-// ParseTokens reads a list of grants from YAML or JSON text; file is its name in errors. The error
-// about the content, which matches ErrTokens, names every problem with its line.
+// ParseTokens reads a list of grants from YAML or JSON text. file is its name in errors. An
+// error about the content matches ErrTokens, and names every problem with its line.
 func ParseTokens(file string, text []byte) (*Tokens, error) {
 	d := strictyaml.Format{
 		Noun: "list of tokens", Kind: ErrTokens, Example: "[{actor: NAME, sha256: HASH, scopes: [read]}]",
@@ -70,7 +71,7 @@ func ParseTokens(file string, text []byte) (*Tokens, error) {
 	return &Tokens{grants: grants}, nil
 }
 
-// problems are what is wrong with grants.
+// problems returns what is wrong with grants.
 func problems(grants []Grant) (found []strictyaml.Problem) {
 	add := func(field, message, suggestion string) {
 		found = append(found, strictyaml.Problem{Field: field, Message: message, Suggestion: suggestion})

@@ -21,24 +21,24 @@ var (
 // Outcome is the result of a command, in one word.
 type Outcome string
 
-// The outcomes of a command that was answered.
+// The outcomes of a command that was carried out.
 const (
-	// Done: it was decided and is in the store.
+	// Done: the command was decided and is in the store.
 	Done Outcome = "done"
-	// Promised: it was decided on what was at hand and is in the journal; the store
-	// will have it, and may end it.
+	// Promised: the command was decided on the data that was available and is in the journal.
+	// It goes to the store later, where it may still be ended.
 	Promised Outcome = "promised"
-	// Accepted: a device's report is in the journal; the store will have it.
+	// Accepted: a device's report is in the journal and goes to the store later.
 	Accepted Outcome = "accepted"
 )
 
 // Answer is the result of a command.
 type Answer struct {
 	Outcome Outcome
-	// License is the license after the command, Status what it is now.
+	// License is the license after the command. Status is its status now.
 	License license.License
 	Status  license.Status
-	// Version is that of the member's stream. Zero: the store could not be asked.
+	// Version is the version of the member's stream. Zero: the store could not be reached.
 	Version int64
 	// Key is the content key of a license that was requested.
 	Key *upstream.Key
@@ -48,7 +48,7 @@ type Answer struct {
 	Warnings []license.Warning
 	// DecidedOn says what data the decision rests on.
 	DecidedOn []license.Basis
-	// Repeated says that the same command was answered before.
+	// Repeated says that the same command was already answered before.
 	Repeated bool
 }
 
@@ -62,16 +62,17 @@ type Refused struct {
 // Unwrap returns the refusal.
 func (r *Refused) Unwrap() error { return r.Refusal }
 
-// Unavailable is a command that could not be decided, or whose outcome is not
-// known. It matches ErrUnavailable.
+// Unavailable says that a command could not be decided, or that its outcome is not known. It
+// matches ErrUnavailable.
 type Unavailable struct {
-	// Dependency is what failed.
+	// Dependency is the dependency that failed.
 	Dependency string
-	// Detail says what happened and what to do, for people.
+	// Detail says for people what happened and what to do.
 	Detail string
-	// Unknown says that the command may have been carried out. The same key finds out.
+	// Unknown says that the command may have been carried out. To find out, send it again with
+	// the same key.
 	Unknown bool
-	// Retry is when the same command is worth trying again, from now.
+	// Retry is how long to wait before another try is worthwhile.
 	Retry     time.Duration
 	DecidedOn []license.Basis
 	// Cause is for logs, not for people.
@@ -88,9 +89,9 @@ func (u *Unavailable) Is(target error) bool { return target == ErrUnavailable }
 // Unwrap returns the cause.
 func (u *Unavailable) Unwrap() error { return u.Cause }
 
-// InputError is a field of a command that can't be taken. It matches ErrInput.
+// InputError says that a field of a command is invalid. It matches ErrInput.
 type InputError struct {
-	// Field is its name, Detail what is wrong and what to give.
+	// Field is the name of the field. Detail says what is wrong and what to give instead.
 	Field, Detail string
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// Codec reads and writes the license events. A new schema version of a type is
-// registered with an upcaster from the one before.
+// Codec returns the codec of the license events. Register a new schema version of a type
+// together with an upcaster from the version before.
 func Codec() *eventstore.Codec[license.Event] {
 	c := &eventstore.Codec[license.Event]{}
 	register[license.Granted](c, license.KindGranted)
@@ -26,7 +26,7 @@ func register[T license.Event](c *eventstore.Codec[license.Event], name string, 
 	eventstore.Register(c, name, func(e T) license.Event { return e }, upcasts...)
 }
 
-// decode reads stored events, of whatever version.
+// decode decodes stored events of any schema version.
 func decode(c *eventstore.Codec[license.Event], stored []eventstore.Event) ([]license.Event, error) {
 	events := make([]license.Event, len(stored))
 	for i, e := range stored {
@@ -38,7 +38,7 @@ func decode(c *eventstore.Codec[license.Event], stored []eventstore.Event) ([]li
 	return events, nil
 }
 
-// encode makes a commit of events.
+// encode encodes the events of a commit.
 func (s *Service) encode(c *command, events []license.Event) ([]eventstore.Event, error) {
 	stored := make([]eventstore.Event, len(events))
 	for i, e := range events {

@@ -11,15 +11,15 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// maxAttempts bounds how often a command is decided again because another one won.
+// maxAttempts limits how often a command is decided again because another one was stored
+// first.
 const maxAttempts = 8
 
-// decideFunc is one decision of a command on a state.
+// decideFunc returns the command to decide on, given the state.
 type decideFunc func(state license.State) (license.Command, error)
 
-// run decides a command and appends what was decided. before, if not nil, runs
-// once a decision has events to append, before they are: what it gets is needed
-// for the answer.
+// run decides a command and appends its events. If before is not nil, it is called when a
+// decision has events, before they are appended: it gets what the answer needs.
 func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before func(license.Decision) error) (Answer, error) {
 	w := &work{service: s, command: c, decide: decide, before: before}
 	if err := w.begin(ctx); err != nil {
@@ -40,8 +40,8 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 		case done.Outcome == eventstore.Conflict:
 			err = w.follow(ctx, done)
 		case done.Outcome == eventstore.Rejected && err == nil:
-			// The commit was closed while nobody knew what became of it; it is decided
-			// anew, under another id.
+			// The commit was fenced while its outcome was unknown, so the command is decided
+			// again, under another id.
 			err = w.reload(ctx)
 		case errors.Is(err, eventstore.ErrMismatch):
 			return Answer{}, c.keyTaken("this Idempotency-Key was used for the same command with another content", w.now.version)
@@ -58,27 +58,27 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 	return Answer{}, fmt.Errorf("%w: decided %d times, and each time another command of the member came first", errBusy, maxAttempts)
 }
 
-// keyTaken is the refusal of a command whose key belongs to another content.
+// keyTaken returns the refusal of a command whose key was used for another content.
 func (c *command) keyTaken(detail string, version int64) error {
 	return &Refused{Refusal: &license.Refusal{Code: license.IDTaken, Detail: detail + "; use another key for another request"}, DecidedOn: c.on, Version: version}
 }
 
-// work is a command that is being decided, again and again if need be.
+// work is a command that is being decided, several times if necessary.
 type work struct {
 	service *Service
 	command *command
 	decide  decideFunc
 	before  func(license.Decision) error // nil once it ran
-	// now is the state that is decided on; fresh says that it was read, or learnt from the
-	// store, for this command.
+	// now is the state on which the command is decided. fresh says that it was read from the
+	// store, or learnt from an append, for this command.
 	now   folded
 	fresh bool
-	// lost counts how often another command came first.
+	// lost counts how often another command was stored first.
 	lost int
 }
 
-// begin takes the remembered state, if there is one: an append proves that it was the
-// newest.
+// begin uses the remembered state, if there is one. That is safe because a successful append
+// proves that the state was the newest.
 func (w *work) begin(ctx context.Context) error {
 	var remembered bool
 	if w.now, remembered = w.service.states.get(Stream(w.command.Member)); remembered {
@@ -87,15 +87,15 @@ func (w *work) begin(ctx context.Context) error {
 	return w.reload(ctx)
 }
 
-// reload reads what is new.
+// reload reads the new events of the stream.
 func (w *work) reload(ctx context.Context) (err error) {
 	w.now, err = w.service.load(ctx, w.command.Member)
 	w.fresh = true
 	return err
 }
 
-// decision decides on the state. A refusal, and a decision without events, have no append
-// that proves that the state was the newest: they are decided on one that is fresh.
+// decision decides on the state. A refusal, and a decision without events, has no append that
+// proves that the state was the newest. They are therefore decided on a fresh state.
 func (w *work) decision(ctx context.Context) (license.Decision, error) {
 	for {
 		d, refusal, err := w.service.decide(w.now.state, w.decide)
@@ -114,8 +114,8 @@ func (w *work) decision(ctx context.Context) (license.Decision, error) {
 	}
 }
 
-// append appends the events of the nth decision. An outcome of Rejected without an error
-// means that the commit's id can't be used any more.
+// append appends the events of the nth decision. The outcome Rejected without an error means
+// that the id of the commit can't be used any more.
 func (w *work) append(ctx context.Context, n int, d license.Decision) (eventstore.Appended, error) {
 	if w.before != nil {
 		if err := w.before(d); err != nil {
@@ -131,7 +131,8 @@ func (w *work) append(ctx context.Context, n int, d license.Decision) (eventstor
 		ID: w.command.commit(n), Content: w.command.fingerprint(), Stream: Stream(w.command.Member), Expected: w.now.version, Events: stored})
 }
 
-// follow takes on what came first. There may be more of it than one answer holds.
+// follow folds the events that were stored first. There may be more of them than one answer
+// holds.
 func (w *work) follow(ctx context.Context, done eventstore.Appended) (err error) {
 	w.lost++
 	w.fresh = true
@@ -141,10 +142,10 @@ func (w *work) follow(ctx context.Context, done eventstore.Appended) (err error)
 	return w.reload(ctx)
 }
 
-// errClosed: no commit came through, and none that another won over.
+// errClosed: no commit was stored, although no other command was stored first.
 var errClosed = errors.New("app: the event store did not take the commit, again and again, and closed it")
 
-// errBusy: the member's stream is changed faster than a command can be decided.
+// errBusy: the member's stream changes faster than a command can be decided.
 var errBusy = errors.New("app: the member's stream is busy")
 
 func (s *Service) decide(state license.State, next decideFunc) (license.Decision, *license.Refusal, error) {
@@ -166,7 +167,7 @@ func (s *Service) decide(state license.State, next decideFunc) (license.Decision
 func (s *Service) applied(ctx context.Context, c *command, before folded, d license.Decision, done eventstore.Appended) (Answer, error) {
 	after := before
 	var err error
-	// A commit that had been stored before may lie further back, or ahead.
+	// A commit that had been stored before may be at another version.
 	if done.Repeated || done.Version != before.version+int64(len(d.Events)) {
 		after, err = s.load(ctx, c.Member)
 	} else {
@@ -194,14 +195,14 @@ func (s *Service) answer(c *command, now folded, id string, a Answer) (Answer, e
 	return a, nil
 }
 
-// load reads what is new in a member's stream and folds it on.
+// load reads the new events of a member's stream and folds them into the state.
 func (s *Service) load(ctx context.Context, member string) (folded, error) {
 	now, _ := s.states.get(Stream(member))
 	now, _, err := s.readOn(ctx, member, now, eventstore.ForDecision)
 	return now, err
 }
 
-// readOn says also where what it read came from.
+// readOn also returns the source of what it read.
 func (s *Service) readOn(ctx context.Context, member string, now folded, c eventstore.Consistency) (_ folded, source string, err error) {
 	at := time.Now()
 	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), After: now.version, Consistency: c}, func(tail []eventstore.Event) error {
@@ -222,7 +223,7 @@ func (s *Service) readOn(ctx context.Context, member string, now folded, c event
 	return now, source, nil
 }
 
-// fold takes stored events on and remembers the state.
+// fold folds stored events into the state and remembers the result.
 func (s *Service) fold(member string, now folded, stored []eventstore.Event) (folded, error) {
 	now, err := s.foldOn(now, stored)
 	if err != nil {
@@ -254,8 +255,8 @@ func (s *Service) foldOn(now folded, stored []eventstore.Event) (folded, error) 
 	return now, nil
 }
 
-// storeFailed reports whether an error means that the store could not be used,
-// rather than that something is wrong with what it holds.
+// storeFailed reports whether an error means that the store could not be used, rather than
+// that its content is wrong.
 func storeFailed(err error) bool {
 	if err == nil || errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) {
 		return false
@@ -265,8 +266,8 @@ func storeFailed(err error) bool {
 	return !errors.As(err, &refused) && !errors.As(err, &unavailable)
 }
 
-// storeUnavailable makes the error of a command that the store kept from being
-// carried out.
+// storeUnavailable returns the error of a command that could not be carried out because of the
+// store.
 func (c *command) storeUnavailable(err error) *Unavailable {
 	u := c.unavailable(EventStore, "the event store could not be used; try again", err)
 	switch {

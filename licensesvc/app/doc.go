@@ -1,9 +1,9 @@
-// Package app runs the license service's commands: it loads a member's stream,
-// decides, and appends what was decided; and it knows what to do when one of the
-// dependencies that this needs fails.
+// Package app runs the commands of the license service. It loads a member's stream, decides,
+// and appends the resulting events. It also handles the failure of each dependency that this
+// needs.
 //
-// It may import licensesvc/license, eventstore, upstream, resilience and what lies below
-// app. It knows nothing of HTTP. The store that it is given brings its own guard.
+// It may import licensesvc/license, eventstore, upstream, resilience and the packages below
+// app. It knows nothing about HTTP. The store that it gets has its own guard.
 //
 // It promises:
 //

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// drainTimeout bounds one entry's way from the outbox into the store.
+	// drainTimeout limits the time for one entry of the outbox.
 	drainTimeout = 3 * time.Second
 	// drainers is how many members' entries are carried over at once.
 	drainers = 8
@@ -37,7 +37,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ticker.C:
-			// What is not taken is logged entry by entry, and shown by Outbox.
+			// An entry that is not stored is logged and shown by Outbox.
 			_ = s.drain(ctx, false)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -45,9 +45,9 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Drain gives the store what the outbox keeps, each member's entries in order and the members side
-// by side. An entry that the store does not take is parked and holds up nobody else. The error
-// says why something is left, apart from what the rules refuse.
+// Drain stores the entries of the outbox: those of one member in order, different members at
+// the same time. An entry that can't be stored is parked, and holds up no other member. The
+// error says why entries are left, except for those that the rules refuse.
 func (s *Service) Drain(ctx context.Context) error { return s.drain(ctx, true) }
 
 func (s *Service) drain(ctx context.Context, all bool) error {
@@ -89,8 +89,9 @@ func (s *Service) drain(ctx context.Context, all bool) error {
 	return ctx.Err()
 }
 
-// settle gives the store what the outbox keeps of one member, so that the member's next command is
-// decided on it. An entry that is not taken for reasons of its own does not hold the command up.
+// settle stores the entries of one member, so that the member's next command is decided on
+// them. An entry that fails for a reason that only concerns itself does not hold the command
+// up.
 func (s *Service) settle(ctx context.Context, member string) error {
 	if err := s.carryOver(ctx, member, true); storeFailed(err) {
 		return err
@@ -98,8 +99,8 @@ func (s *Service) settle(ctx context.Context, member string) error {
 	return nil
 }
 
-// carryOver tries a member's entries in order. What comes after one that is not taken waits, as it
-// may rest on it.
+// carryOver tries a member's entries in order. Entries after one that can't be stored wait,
+// because they may depend on it.
 func (s *Service) carryOver(ctx context.Context, member string, all bool) error {
 	for _, w := range s.outbox.of(member) {
 		switch {
@@ -115,8 +116,8 @@ func (s *Service) carryOver(ctx context.Context, member string, all bool) error 
 	return nil
 }
 
-// keep carries one entry over. It bears repetition: two of them at the same time
-// meet in the store, where one wins and the other finds it done.
+// keep stores one entry. It may run twice at the same time: one of the two is then stored, and
+// the other finds it there.
 func (s *Service) keep(ctx context.Context, w *waiting) error {
 	k := w.kept
 	work, cancel := context.WithTimeout(ctx, drainTimeout)
@@ -129,7 +130,8 @@ func (s *Service) keep(ctx context.Context, w *waiting) error {
 	var refused *Refused
 	switch {
 	case errors.As(err, &refused):
-		// Another instance may hold what it rests on, and clocks are put right: it is tried again.
+		// The entry is tried again: what it depends on may arrive through another instance,
+		// and a wrong clock may be corrected.
 		if s.outbox.park(w, err, refused.Refusal, true) {
 			s.log.Warn("what was accepted is refused by the rules, and kept until somebody saw it", logged(w, err)...)
 		}
@@ -147,7 +149,7 @@ func (s *Service) keep(ctx context.Context, w *waiting) error {
 	return s.outbox.done(ctx, w.id)
 }
 
-// lasting says that an error will not pass when the store is well again.
+// lasting reports whether an error will remain when the store works again.
 func lasting(err error) bool {
 	return errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) || !storeFailed(err) && !errors.Is(err, resilience.ErrRefused)
 }

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of what names something, in bytes.
+// The limits of names, in bytes.
 const (
 	maxID  = 64
 	maxKey = 255
 )
 
-// licenseID is the id of the license that a request makes. It follows from the
-// member and the client's key, so that the same request finds it again.
+// licenseID returns the id of the license that a request creates. It is derived from the
+// member and the client's key, so that a repeated request finds the same license.
 func licenseID(member, key string) string { return "lic-" + digest("license", member, key) }
 
 func digest(parts ...string) string {
@@ -26,10 +26,10 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Stream is the name of a member's stream.
+// Stream returns the name of a member's stream.
 func Stream(member string) string { return "member-" + member }
 
-// checkID refuses an id that can't be a name of something.
+// checkID refuses a text that can't be used as a name.
 func checkID(field, id string) error {
 	switch {
 	case id == "":
@@ -41,7 +41,8 @@ func checkID(field, id string) error {
 		return &InputError{field, fmt.Sprintf("is %q, which changes an address instead of naming something", id)}
 	}
 	for _, r := range id {
-		// Format characters, such as zero width spaces, make two names that look alike.
+		// Format characters, such as zero width spaces, can make two different names look
+		// equal.
 		if r <= ' ' || r == utf8.RuneError || unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
 			return &InputError{field, fmt.Sprintf("is %q: give letters, digits and signs, no spaces and nothing invisible", id)}
 		}

@@ -11,18 +11,18 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// The pauses between two tries of an entry that the store did not take: they double from the
-// first to the longest. An entry that the rules refuse, or that can't be read, waits longer: only
-// another instance's work, or another program, can change its fate.
+// The pauses between two tries of an entry that could not be stored. They double from the
+// first to the longest. An entry that the rules refuse, or that can't be read, waits longer,
+// because only the work of another instance or another program can change its result.
 const (
 	firstPause   = 250 * time.Millisecond
 	longestPause = 5 * time.Second
 	parkedPause  = 10 * time.Minute
 )
 
-// outbox keeps what was promised or accepted while the store was down, by member and parsed once,
-// until the store has it. Nothing leaves it in another way: an entry that the rules refuse stays
-// as refused until somebody saw the refusal. It is safe for concurrent use.
+// outbox keeps what was promised or accepted while the store was down, by member, until it is
+// stored. An entry leaves it in no other way: one that the rules refuse stays, marked as
+// refused, until the device has got the refusal. It is safe for concurrent use.
 type outbox struct {
 	journal *journal.Journal
 
@@ -40,14 +40,16 @@ type waiting struct {
 	id   string
 	put  time.Time
 	kept kept
-	// member is that of the entry; one that can't be read has a member to itself.
+	// member is the member of the entry. An entry that can't be read counts as a separate
+	// member.
 	member string
-	// unreadable is why a newer program's entry can't be read.
+	// unreadable says why an entry, which a newer program wrote, can't be read.
 	unreadable error
 
 	tries int
 	next  time.Time // not before
-	// reason is why the store did not take it the last time; refusal is set if the rules refuse it.
+	// reason says why it could not be stored the last time. refusal is set if the rules refuse
+	// it.
 	reason  error
 	refusal *license.Refusal
 }
@@ -63,7 +65,7 @@ func openOutbox(j *journal.Journal) *outbox {
 	return o
 }
 
-// add takes an entry of the journal. The caller holds the lock, or is the only one.
+// add adds an entry of the journal. The caller holds the lock, or is the only user.
 func (o *outbox) add(e journal.Entry) {
 	if _, known := o.entries[e.ID]; known { // Put again: the first one counts.
 		return
@@ -93,7 +95,7 @@ func (o *outbox) put(ctx context.Context, e journal.Entry) error {
 	return nil
 }
 
-// done ends an entry, which the store has, or whose refusal somebody saw.
+// done removes an entry that is stored, or whose refusal was delivered.
 func (o *outbox) done(ctx context.Context, id string) error {
 	if err := o.journal.Done(ctx, id); err != nil {
 		return err
@@ -115,7 +117,7 @@ func (o *outbox) done(ctx context.Context, id string) error {
 	return nil
 }
 
-// count keeps the numbers of parked and refused entries. The caller holds the lock.
+// count updates the numbers of parked and refused entries. The caller holds the lock.
 func (o *outbox) count(w *waiting, by int) {
 	switch {
 	case w.refusal != nil:
@@ -125,8 +127,8 @@ func (o *outbox) count(w *waiting, by int) {
 	}
 }
 
-// park notes why an entry was not taken, and when it is tried again. It says whether the reason
-// is new.
+// park records why an entry could not be stored, and when it is tried again. It reports
+// whether the reason is new.
 func (o *outbox) park(w *waiting, reason error, refusal *license.Refusal, patient bool) (changed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -170,7 +172,8 @@ func (o *outbox) of(member string) []*waiting {
 	return slices.Clone(o.members[member])
 }
 
-// due returns the members that have an entry to be tried now, or all. It tidies the order.
+// due returns the members with an entry to try now, or all members. It also removes members
+// without entries.
 func (o *outbox) due(all bool) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -187,21 +190,21 @@ func (o *outbox) due(all bool) []string {
 	return due
 }
 
-// mayTry says whether an entry is to be tried now.
+// mayTry reports whether an entry is to be tried now.
 func (o *outbox) mayTry(w *waiting, all bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return w.unreadable == nil && (all || !w.next.After(time.Now()))
 }
 
-// Outbox is what waits for the store.
+// Outbox describes the entries that wait for the store.
 type Outbox struct {
 	// Pending is how many promises and reports the store has not taken yet; of them Parked were
 	// tried and not taken. Refused are those that the rules refuse, which nobody has seen yet.
 	Pending, Parked, Refused int
-	// Oldest is when the oldest pending one was put in; zero if there is none.
+	// Oldest is when the oldest pending entry was put. It is zero if there is none.
 	Oldest time.Time
-	// Reasons are why entries are parked or refused, at most ten.
+	// Reasons lists why entries are parked or refused, at most ten reasons.
 	Reasons []string
 }
 
@@ -224,7 +227,7 @@ func (o *outbox) stats() Outbox {
 	return s
 }
 
-// pending counts what the store has not taken yet, without what was refused.
+// pending counts the entries that are not stored yet, without the refused ones.
 func (o *outbox) pending() int {
 	if o == nil {
 		return 0

@@ -18,10 +18,10 @@ import (
 // ErrToken: the token was not signed by this service, or belongs to another member.
 var ErrToken = errors.New("app: token")
 
-// keptVersion is the version of what is in journals and tokens.
+// keptVersion is the version of the format in journals and tokens.
 const keptVersion = 1
 
-// kept is a command that the store will get later. One of the last five is set.
+// kept is a command that is stored later. One of the last five fields is set.
 type kept struct {
 	Version int `json:"v"`
 	identity
@@ -33,7 +33,7 @@ type kept struct {
 	Renew    *license.Renew          `json:"renew,omitempty"`
 }
 
-// command is what is decided when the store can be used, at that time.
+// command returns the command to decide when the store can be used again.
 func (k kept) command(now time.Time) license.Command {
 	switch {
 	case k.Promise != nil:
@@ -52,8 +52,8 @@ func (k kept) command(now time.Time) license.Command {
 	return nil
 }
 
-// id is the entry's in the journal: the license for a promise, so that a repeated
-// request finds it.
+// id returns the id of the entry in the journal. For a promise it is the license, so that a
+// repeated request finds it.
 func (k kept) id() string {
 	if k.Promise != nil {
 		return k.Promise.License
@@ -61,8 +61,8 @@ func (k kept) id() string {
 	return k.entry()
 }
 
-// promised is the identity under which a promise is stored: the request that it answered may be
-// under way still.
+// promised returns the identity under which a promise is stored. It differs from that of the
+// request, which may still be in progress.
 func (k kept) promised() identity {
 	i := k.identity
 	i.Name = "promise"
@@ -89,14 +89,14 @@ func (s *Service) put(ctx context.Context, c *command, k kept) error {
 	}
 	if err := s.outbox.put(ctx, journal.Entry{ID: k.id(), Put: c.at, Data: b}); err != nil {
 		u := c.unavailable(EventStore, "neither the event store nor the journal could take it; try again with the same Idempotency-Key", err)
-		// A journal that answers late may have it nevertheless.
+		// A journal that answers too late may have stored the entry nevertheless.
 		u.Unknown = !errors.Is(err, journal.ErrFull) && !errors.Is(err, journal.ErrClosed)
 		return u
 	}
 	return nil
 }
 
-// promise grants a license for short, while the store can't take it.
+// promise grants a license provisionally, for a short time, because the store can't be used.
 func (s *Service) promise(ctx context.Context, c *command, want license.Request, cause error, fetch func(license.Decision) error) (Answer, error) {
 	if s.outbox == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, errBusy) {
 		return Answer{}, c.storeUnavailable(cause)
@@ -158,13 +158,13 @@ func (s *Service) promised(c *command, p license.Promise, a Answer) (Answer, err
 	return a, nil
 }
 
-// withPending folds what the outbox keeps of a member into a state.
+// withPending folds the outbox entries of a member into a state.
 func (s *Service) withPending(state license.State, member string, now time.Time) license.State {
 	for _, w := range s.outbox.of(member) {
 		if w.unreadable != nil {
 			continue
 		}
-		// A command that does not fit changes nothing here; the drain reports it.
+		// A command that does not fit is skipped here; the drain reports it.
 		d, err := license.Decide(state, w.kept.command(now), s.rules)
 		if err != nil {
 			continue
@@ -180,8 +180,8 @@ func (s *Service) withPending(state license.State, member string, now time.Time)
 	return state
 }
 
-// Redeem takes a token that a device brings back, also late, also when the
-// journal that it was promised from is lost.
+// Redeem accepts a token that a device presents, even if it is late, and even if the journal
+// with the promise was lost.
 func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) (Answer, error) {
 	if err := checkID("member", member); err != nil {
 		return Answer{}, err

@@ -15,7 +15,7 @@ import (
 // RenewInput asks to extend a license.
 type RenewInput struct {
 	Member, License string
-	// Key is the client's Idempotency-Key: the same one renews once.
+	// Key is the client's Idempotency-Key. Two renewals with the same key renew once.
 	Key  string
 	Meta Meta
 }
@@ -24,10 +24,10 @@ func (in RenewInput) check() error {
 	return errors.Join(checkID("member", in.Member), checkID("license", in.License), checkKey("Idempotency-Key", in.Key))
 }
 
-// Renew extends a license, or says why not; errors are as those of Request. A
-// renewal prefers yes: if membership fails and no plan is remembered, the plan
-// that the license was granted under is used; if the store fails, the remembered license is
-// used, and the renewal is accepted and stored later.
+// Renew extends a license, or says why not. Its errors are those of Request. A renewal is
+// granted where possible: if membership fails and no plan is remembered, the plan under which
+// the license was granted is used. If the store fails, the remembered license is used, and the
+// renewal is accepted and stored later.
 func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
@@ -51,7 +51,7 @@ func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 	return answer, errors.Join(err, s.seen(ctx, c, err))
 }
 
-// renewal is a renewal on its way: the services are asked once.
+// renewal is a renewal in progress. It asks the services only once.
 type renewal struct {
 	service *Service
 	command *command
@@ -72,7 +72,7 @@ func (r *renewal) decide(ctx context.Context, state license.State) (license.Comm
 	return r.want, err
 }
 
-// accept decides the renewal on what is known without the store, and keeps it for the store.
+// accept decides the renewal without the store, and keeps it to be stored later.
 func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
 	s, c := r.service, r.command
 	now, ok := s.known(c)
@@ -94,7 +94,7 @@ func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
 	return a, s.put(ctx, c, kept{Renew: &want})
 }
 
-// memberToRenew asks for the plan; the last fallback is the plan in the license.
+// memberToRenew asks for the member's plan. The last fallback is the plan in the license.
 func (s *Service) memberToRenew(ctx context.Context, l license.License, id string, now time.Time) (resilience.Result[upstream.Member], error) {
 	res, err := s.upstream.MemberToRenew(ctx, id)
 	if age := now.Sub(l.Since); err != nil && age <= upstream.StalePlanToRenew {

@@ -9,13 +9,12 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ReportInput reports what happens, or happened, to a license on its device.
+// ReportInput reports an event of a license on its device.
 type ReportInput struct {
 	Member, License string
-	// Key is the client's Idempotency-Key, or the device's own id of the report.
+	// Key is the client's Idempotency-Key, or the device's id of the report.
 	Key string
-	// Occurred is when it happened, if the device was offline then. Zero: it
-	// happens now.
+	// Occurred is when it happened, if the device was offline then. Zero: it happens now.
 	Occurred time.Time
 	Meta     Meta
 }
@@ -24,7 +23,7 @@ func (in ReportInput) check() error {
 	return errors.Join(checkID("member", in.Member), checkID("license", in.License), checkKey("Idempotency-Key", in.Key))
 }
 
-// Play says whether a play may begin now, or records one that began offline.
+// Play decides whether a play may begin now, or records a play that began offline.
 func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 	c := s.reported("play", in)
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
@@ -39,8 +38,8 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 	if !storeFailed(err) {
 		return answer, err
 	}
-	// What is remembered decides whether the play may begin; that it began is a
-	// report like any other.
+	// The remembered state decides whether the play may begin. That it began is then a report
+	// like any other.
 	now, ok := s.known(c)
 	if !ok {
 		u := c.storeUnavailable(err)
@@ -80,8 +79,7 @@ func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
 	return s.report(ctx, c, kept{Release: &license.Release{License: in.License, Occurred: in.occurred(c), At: c.at}})
 }
 
-// Revoke ends a license against the member's wish. It is decided on the store or
-// not at all.
+// Revoke ends a license against the member's wish. It is decided on the store, or fails.
 func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
@@ -113,7 +111,7 @@ func (in ReportInput) occurred(c *command) time.Time {
 	return in.Occurred
 }
 
-// report decides on a report, or keeps it until the store can be used.
+// report decides a report, or keeps it until the store can be used.
 func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error) {
 	work := ctx
 	if deadline, ok := ctx.Deadline(); ok {
@@ -152,8 +150,8 @@ func (s *Service) decided(ctx context.Context, c *command, want license.Command)
 	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, nil)
 }
 
-// known is what can be decided on without the store: what is remembered of the member and what the
-// outbox keeps, or the license if it was promised from here.
+// known returns a state to decide on without the store: the remembered state of the member
+// with the entries of the outbox, or the license alone if it was promised here.
 func (s *Service) known(c *command) (folded, bool) {
 	if s.outbox == nil {
 		return folded{}, false
@@ -171,8 +169,8 @@ func (s *Service) known(c *command) (folded, bool) {
 	return now, true
 }
 
-// seen ends the entry of a report that was accepted and then refused, once the device that sent it
-// again is answered with the refusal.
+// seen removes the entry of a report that was accepted and then refused, when the device sends
+// the report again and gets the refusal.
 func (s *Service) seen(ctx context.Context, c *command, err error) error {
 	var refused *Refused
 	if _, waits := s.outbox.get(c.entry()); !waits || !errors.As(err, &refused) {

@@ -13,17 +13,17 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Disk is the name of the disk among the dependencies.
+// Disk is the name of the disk as a dependency.
 const Disk = "disk"
 
-// reserve is what a request keeps of its time for a promise, in case the store
-// does not answer: a key, and one synced write.
+// reserve is the part of a request's time that is kept for a promise, in case the store does
+// not answer. A promise needs a key and one synced write.
 const reserve = 400 * time.Millisecond
 
 // RequestInput asks for a new license.
 type RequestInput struct {
 	Member, Device, Title string
-	// Key is the client's Idempotency-Key: the same one is answered by the same license.
+	// Key is the client's Idempotency-Key. A request with the same key gets the same license.
 	Key  string
 	Meta Meta
 }
@@ -32,8 +32,8 @@ func (in RequestInput) check() error {
 	return errors.Join(checkID("member", in.Member), checkID("device", in.Device), checkID("title", in.Title), checkKey("Idempotency-Key", in.Key))
 }
 
-// Request grants a license, promises one, or says why not. The error is a
-// *Refused, an *Unavailable, one or more *InputErrors, or the service's own fault.
+// Request grants a license, promises one, or says why not. The error is a *Refused, an
+// *Unavailable, one or more *InputErrors, or an internal error.
 func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
@@ -80,13 +80,13 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	return answer, nil
 }
 
-// mayPlay says whether a content key may be handed out: the license is in force, and the member
-// is not suspended.
+// mayPlay reports whether a content key may be handed out: the license is in force, and the
+// member is not suspended.
 func mayPlay(a Answer, m license.Member) bool {
 	return (a.Status == license.StatusActive || a.Status == license.StatusProvisional) && m.Status == license.MemberActive
 }
 
-// request decides on the store, within what time a promise leaves.
+// request decides on the store, within the time that is not reserved for a promise.
 func (s *Service) request(ctx context.Context, c *command, want license.Request, fetch func(license.Decision) error) (Answer, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -99,7 +99,7 @@ func (s *Service) request(ctx context.Context, c *command, want license.Request,
 	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, fetch)
 }
 
-// room refuses what makes a full disk fuller.
+// room refuses commands that would make a full disk fuller.
 func (s *Service) room(c *command) error {
 	if why := s.full(); why != "" {
 		u := c.unavailable(Disk, "only releases, renewals and reads are served: "+why, eventstore.ErrFull)
@@ -129,7 +129,7 @@ func (s *Service) ask(ctx context.Context, c *command, plan func(context.Context
 	return memberOf(member.Value), titleOf(title.Value), nil
 }
 
-// key gets the content key. There is no license without one.
+// key gets the content key, without which there is no license.
 func (s *Service) key(ctx context.Context, c *command, want license.Request) (*upstream.Key, error) {
 	res, err := s.upstream.Key(ctx, upstream.KeyRequest{License: want.License, Title: want.Title.ID, Device: want.Device})
 	if err != nil {

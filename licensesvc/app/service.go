@@ -15,7 +15,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Upstream is what the service asks of others; *upstream.Clients is one.
+// Upstream calls the services on which a decision depends. *upstream.Clients implements it.
 type Upstream interface {
 	MemberToIssue(ctx context.Context, id string) (resilience.Result[upstream.Member], error)
 	MemberToRenew(ctx context.Context, id string) (resilience.Result[upstream.Member], error)
@@ -23,30 +23,32 @@ type Upstream interface {
 	Key(ctx context.Context, want upstream.KeyRequest) (resilience.Result[upstream.Key], error)
 }
 
-// Config is what a service is made of.
+// Config holds the parts of a service.
 type Config struct {
-	// Store holds the events, behind the store's guards; nothing with a shorter deadline
-	// than the request's stands before it. Required. The caller that opened it must close
-	// it, after the last command.
+	// Store holds the events, behind the store's guards. Put nothing in front of it that has a
+	// shorter deadline than the request. Required. The caller that opened it must close it,
+	// after the last command.
 	Store eventstore.Store
-	// Upstream is the other services. Required.
+	// Upstream calls the other services. Required.
 	Upstream Upstream
-	// Journal keeps what is promised while the store fails, and Signer signs it. Both
-	// or none; none: nothing is promised.
+	// Journal keeps what is promised while the store fails, and Signer signs it. Set both or
+	// neither. Without them nothing is promised.
 	Journal *journal.Journal
 	Signer  *token.Signer
-	// Rules decide. The zero value: license.DefaultRules.
+	// Rules are the rules that decide. Default: the zero value, which means
+	// license.DefaultRules.
 	Rules license.Rules
-	// Full says why there is no room for what makes the disk fuller; empty: there is
-	// room. Nil: there always is.
+	// Full returns why there is no room for commands that make the disk fuller, or "" if there
+	// is room. Nil: there is always room.
 	Full func() string
-	// CachedStates is how many members' states are remembered. Default: 10,000.
+	// CachedStates is the number of members whose states are remembered. Default: 0, which
+	// means 10,000.
 	CachedStates int
-	// DrainEvery is how often the journal is looked at. Default: 250 ms.
+	// DrainEvery is the time between two looks at the journal. Default: 0, which means 250 ms.
 	DrainEvery time.Duration
-	// Clock is the time as it is recorded. Nil: time.Now.
+	// Clock returns the time that is recorded. Nil: time.Now.
 	Clock func() time.Time
-	// Log gets what an operator should know. Default: nothing is logged.
+	// Log receives what an operator should know. Nil: nothing is logged.
 	Log *slog.Logger
 	_   struct{}
 }
@@ -75,8 +77,9 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Service runs commands. It is safe for concurrent use and needs no closing; Run is its
-// only goroutine. A panic in a dependency's client reaches the caller.
+// Service runs commands. It is safe for concurrent use and needs no closing. Its only
+// goroutine is Run, which the caller starts and ends. A panic in a dependency's client reaches
+// the caller.
 type Service struct {
 	store    eventstore.Store
 	upstream Upstream

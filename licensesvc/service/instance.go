@@ -32,13 +32,13 @@ import (
 	"github.com/backstay-go/backstay/resilience/telemetry"
 )
 
-// propagator is what travels: the trace, and the baggage that faults go by.
+// propagator passes on the trace, and the baggage by which faults select requests.
 var propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 
-// defaultDeadline is what a request may take.
+// defaultDeadline limits the time of a request.
 const defaultDeadline = 2 * time.Second
 
-// Config is what a service is made of.
+// Config holds the parts of a service.
 type Config struct {
 	// Listen is the address of the API and the dashboard. Default: 127.0.0.1:8080.
 	Listen string
@@ -46,42 +46,46 @@ type Config struct {
 	Data string
 	// Store opens the event store, which the service closes. Required.
 	Store StoreOpener
-	// Policies replace the service's own, by guard. See Policies.
+	// Policies replace the default policies, by guard. See Policies.
 	Policies map[string]resilience.Policy
 	// Membership, Catalog and Keys are base addresses. Required.
 	Membership, Catalog, Keys string
-	// Transport carries requests to a dependency. Nil: one that suits its guard.
+	// Transport returns the transport of requests to a dependency. Nil: a transport that suits
+	// the guard.
 	Transport func(dependency string) http.RoundTripper
-	// Wrap is put around the whole handler. Nil: nothing is.
+	// Wrap wraps the whole handler. Nil: it is not wrapped.
 	Wrap func(http.Handler) http.Handler
-	// Deadline bounds a request. Default: 2 s.
+	// Deadline limits the time of a request. Default: 0, which means 2 s.
 	Deadline time.Duration
-	// Notice is how long the service goes on as before once it is not ready, so that
-	// balancers look elsewhere. Default: none.
+	// Notice is how long the service continues as before after it has become not ready, so
+	// that load balancers can stop sending requests. Default: 0, no time.
 	Notice time.Duration
-	// Drain is how long requests that were begun may take at Shutdown, before they
-	// are cut off. Default: 10 s.
+	// Drain is how long requests that have begun may take during Shutdown before they are cut
+	// off. Default: 0, which means 10 s.
 	Drain time.Duration
-	// Trust says whose Backstay headers count. Default: callers on loopback.
+	// Trust reports whether the Backstay headers of a request count. Nil: they count from
+	// callers on loopback.
 	Trust func(*http.Request) bool
-	// Tokens says who may do what. Nil: every caller may do everything.
+	// Tokens decides which caller may do what. Nil: every caller may do everything.
 	Tokens *api.Tokens
-	// Limits say when the disk is short.
+	// Limits says when the disk counts as short.
 	Limits diskwatch.Limits
-	// Faults are shown on the dashboard, with buttons. Nil: none.
+	// Faults are shown on the dashboard, with buttons. Nil: the dashboard has none.
 	Faults dashboard.Faults
-	// Clock is the time as it is recorded. Nil: time.Now.
+	// Clock returns the time that is recorded. Nil: time.Now.
 	Clock func() time.Time
 	// Observed is where spans and metrics go. Required.
 	Observed *observe.Providers
-	// Listeners receive the events of the guards, in addition to the service's own.
+	// Listeners receive the events of the guards, in addition to the listeners that the
+	// service adds.
 	Listeners []resilience.Listener
-	// Log gets what an operator should know. Required.
+	// Log receives what an operator should know. Required.
 	Log *slog.Logger
 	_   struct{}
 }
 
-// Instance is a running service. It is safe for concurrent use.
+// Instance is a running service. It is safe for concurrent use. The caller that started it
+// must call Shutdown.
 type Instance struct {
 	cfg       Config
 	store     eventstore.GuardedStore
@@ -105,7 +109,7 @@ type Instance struct {
 	serveErr   error // read after served is closed
 }
 
-// Start makes a service and serves. On an error nothing is left running.
+// Start makes a service and serves. If it returns an error, nothing is left running.
 func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -169,7 +173,7 @@ func (c Config) check() error {
 	return errors.Join(errs...)
 }
 
-// assemble opens what the service needs, from the disk up.
+// assemble opens what the service needs, beginning with the disk.
 func (in *Instance) assemble(ctx context.Context) error {
 	cfg := in.cfg
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
@@ -207,8 +211,9 @@ func (in *Instance) assemble(ctx context.Context) error {
 	return nil
 }
 
-// warn logs operations whose attempts may last as long as a whole request: then the
-// request's deadline comes first, and their circuit breaker never sees a hang.
+// warn logs operations whose attempts may last as long as a whole request. The request's
+// deadline then always comes first, and the circuit breaker of the operation never sees a
+// hang.
 func (in *Instance) warn(policies map[string]resilience.Policy) {
 	for guard, p := range policies {
 		for name, op := range p.Operations {
@@ -224,7 +229,7 @@ func (in *Instance) warn(policies map[string]resilience.Policy) {
 	}
 }
 
-// open opens everything that runs under a policy, and the files.
+// open opens everything that has a policy, and the files.
 func (in *Instance) open(ctx context.Context, policies map[string]resilience.Policy) (err error) {
 	cfg := in.cfg
 	if in.own, err = resilience.New(policies[api.Name]); err != nil {
@@ -253,7 +258,7 @@ func (in *Instance) open(ctx context.Context, policies map[string]resilience.Pol
 	return err
 }
 
-// transport makes a client span of every request, and lets the trace travel.
+// transport makes a client span of every request, and passes the trace on.
 func (in *Instance) transport(dependency string) http.RoundTripper {
 	var base http.RoundTripper
 	if in.cfg.Transport != nil {
@@ -266,7 +271,7 @@ func (in *Instance) transport(dependency string) http.RoundTripper {
 		otelhttp.WithMeterProvider(in.cfg.Observed.Meter)), base: base}
 }
 
-// traced closes what it is around.
+// traced is a round tripper with tracing that can close the one that it wraps.
 type traced struct {
 	http.RoundTripper
 	base http.RoundTripper
@@ -326,31 +331,32 @@ func (in *Instance) ended(what string, err error) {
 	}
 }
 
-// Address is the host:port that the service listens on.
+// Address returns the host:port on which the service listens.
 func (in *Instance) Address() string { return in.listen.Addr().String() }
 
-// URL is its base address.
+// URL returns the base address.
 func (in *Instance) URL() string { return "http://" + in.Address() }
 
-// App is the service itself.
+// App returns the service that decides.
 func (in *Instance) App() *app.Service { return in.app }
 
-// Guards are those of the dependencies: the event store's, then membership, catalog and
-// key service.
+// Guards returns the guards of the dependencies: those of the event store, then membership,
+// catalog and key service.
 func (in *Instance) Guards() []*resilience.Guard {
 	return append(in.store.Guards(), in.clients.Guards()...)
 }
 
-// Recorder remembers what the guards did.
+// Recorder returns the recorder of what the guards did.
 func (in *Instance) Recorder() *dashboard.Recorder { return in.recorder }
 
-// Served is closed when the server has ended, which it does by itself only when it
-// can't go on; Shutdown then says why.
+// Served returns a channel that is closed when the server has ended. The server ends by itself
+// only when it can't continue; Shutdown then returns the reason.
 func (in *Instance) Served() <-chan struct{} { return in.served }
 
-// Shutdown ends the service: it is not ready, then answers close their connections, then
-// no connection is taken, then the requests that were begun end, then everything else.
-// The context bounds the whole; what it cuts off is an error.
+// Shutdown ends the service in steps: it is no longer ready, then answers close their
+// connections, then no new connection is accepted, then the requests that have begun end, then
+// everything else. The context limits the whole. Shutdown returns an error if that cuts
+// something off.
 func (in *Instance) Shutdown(ctx context.Context) error {
 	in.draining.Store(true)
 	err := in.dashboard.Close()
@@ -367,7 +373,7 @@ func (in *Instance) Shutdown(ctx context.Context) error {
 	return errors.Join(err, in.release())
 }
 
-// release closes what assemble and Start opened, as far as they came.
+// release closes everything that assemble and Start have opened so far.
 func (in *Instance) release() error {
 	var errs []error
 	if in.journal != nil {

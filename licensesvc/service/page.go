@@ -8,8 +8,8 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// fallbacks says what is used when a dependency fails, by the name of its guard. The other
-// guards of the store are for data that is only shown.
+// fallbacks says what is used when a dependency fails, by the name of its guard. The store's
+// other guards serve data that is only shown.
 var fallbacks = map[string]string{
 	app.EventStore:      "new licenses are promised, reads show what is remembered",
 	upstream.Membership: "the last known plan: 15 min for new licenses, 30 days for renewals",
@@ -17,7 +17,7 @@ var fallbacks = map[string]string{
 	upstream.KeyService: "nothing: there is no license without a key",
 }
 
-// Outcomes are the outcomes of requests as the page shows them.
+// Outcomes returns the outcomes of requests as the page shows them.
 func Outcomes() []dashboard.Value {
 	return []dashboard.Value{
 		{Name: string(app.Done), Tone: dashboard.Good}, {Name: string(app.Promised), Tone: dashboard.Degraded}, {Name: string(app.Accepted), Tone: dashboard.Weak},
@@ -27,7 +27,7 @@ func Outcomes() []dashboard.Value {
 	}
 }
 
-// page is the dashboard.
+// page makes the dashboard.
 func (in *Instance) page() (*dashboard.Dashboard, error) {
 	var dependencies []dashboard.Dependency
 	for _, g := range in.Guards() {

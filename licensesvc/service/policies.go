@@ -16,8 +16,8 @@ import (
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// Policies are the policies that a service has if it is given no others, by guard. That of
-// the store is its own: see StoreOpener.
+// Policies returns the policies of a service that is given no others, by guard. That of the
+// store comes from its StoreOpener.
 func Policies(store resilience.Policy) map[string]resilience.Policy {
 	own := map[string]resilience.Policy{}
 	for _, p := range []resilience.Policy{api.Policy(defaultDeadline), store, upstream.MembershipPolicy(), upstream.CatalogPolicy(), upstream.KeyServicePolicy()} {
@@ -33,8 +33,8 @@ func LoadPolicies(file string, own map[string]resilience.Policy) (map[string]res
 	return policies, err
 }
 
-// policyConfig is how a file of policies is read. Sections of sessions are refused: the store's
-// promises depend on its consistency.
+// policyConfig says how a policy file is read. Sections of sessions are refused, because the
+// store's promises depend on the consistency of its session.
 func policyConfig(own map[string]resilience.Policy) policyfile.Config {
 	return policyfile.Config{
 		Environ: os.Environ(),
@@ -58,7 +58,7 @@ func CheckPolicies(policies, own map[string]resilience.Policy) error {
 	return nil
 }
 
-// unknown are the problems that CheckPolicies returns.
+// unknown returns the problems that CheckPolicies reports.
 func unknown(policies, own map[string]resilience.Policy) (found []policyfile.Problem) {
 	for _, name := range slices.Sorted(maps.Keys(policies)) {
 		mine, ok := own[name]
@@ -81,8 +81,8 @@ func unknown(policies, own map[string]resilience.Policy) (found []policyfile.Pro
 	return found
 }
 
-// OpenPolicies puts the policies of a file, as LoadPolicies reads it, in force on the guards that
-// run; its Watch takes changes.
+// OpenPolicies applies the policies of a file, which it reads as LoadPolicies does, to the
+// running guards. Watch of the returned set applies changes of the file.
 func (in *Instance) OpenPolicies(file string) (*policyfile.Set, error) {
 	c := policyConfig(in.known())
 	c.Own = map[string]policyfile.Updater{app.EventStore: in.store}
@@ -92,8 +92,8 @@ func (in *Instance) OpenPolicies(file string) (*policyfile.Set, error) {
 	return policyfile.Open(file, c)
 }
 
-// Update changes the policies of guards that run; they keep their state. On an error
-// nothing is changed.
+// Update changes the policies of running guards, which keep their state. If it returns an
+// error, nothing has changed.
 func (in *Instance) Update(policies map[string]resilience.Policy) error {
 	if err := CheckPolicies(policies, in.known()); err != nil {
 		return err
@@ -119,5 +119,5 @@ func (in *Instance) Update(policies map[string]resilience.Policy) error {
 	return errors.Join(errs...)
 }
 
-// known are the policies that the service has.
+// known returns the policies that the service has.
 func (in *Instance) known() map[string]resilience.Policy { return Policies(in.store.Policy()) }

@@ -14,20 +14,21 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// StoreOpener opens the event store of a service, which closes it: SQLite or Cassandra.
+// StoreOpener opens the event store of a service, SQLite or Cassandra. The service closes the
+// store.
 type StoreOpener interface {
-	// Policy is the policy that the store has if the service is given none for it.
+	// Policy returns the policy of the store if the service is given no other.
 	Policy() resilience.Policy
-	// Open opens the store under a policy, with listeners of its guards, and with the
-	// service's telemetry.
+	// Open opens the store with a policy, listeners for its guards, and the service's
+	// telemetry.
 	Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error)
 }
 
 // StoreSetup is what a service gives to its store.
 type StoreSetup struct {
-	// Policy is that of the store's guards.
+	// Policy is the policy of the store's guards.
 	Policy resilience.Policy
-	// Listeners hear what the guards do.
+	// Listeners receive the events of the guards.
 	Listeners []resilience.Listener
 	// Observed is where spans and metrics go.
 	Observed *observe.Providers
@@ -57,13 +58,13 @@ func (o SQLite) Open(ctx context.Context, with StoreSetup) (eventstore.GuardedSt
 	return s, nil
 }
 
-// Cassandra keeps events in a keyspace that exists.
+// Cassandra keeps events in a keyspace, which must exist.
 type Cassandra struct {
-	// Client says how to reach the cluster: Hosts, Keyspace, LocalDC. Its profiles and
-	// its guard are the store's.
+	// Client says how to reach the cluster: Hosts, Keyspace, LocalDC. The store sets its
+	// profiles and its guard.
 	Client client.Config
-	// Remote is the data centre that answers what is only shown while LocalDC can't.
-	// Empty: none.
+	// Remote is the data centre that answers requests for data that is only shown, while
+	// LocalDC can't. Empty: there is none.
 	Remote string
 	// Name is as in cassandra.Config. Default: main.
 	Name string
@@ -109,7 +110,7 @@ func (o Cassandra) Open(ctx context.Context, with StoreSetup) (_ eventstore.Guar
 	return s, nil
 }
 
-// connected is a store and what was opened for it.
+// connected is a store with what was opened for it.
 type connected struct {
 	*cassandra.Store
 	session   *client.Session

@@ -12,12 +12,12 @@ import (
 const (
 	remembered = 120
 	recent     = 40
-	// perSecond bounds the latencies that a second remembers.
+	// perSecond limits the number of latencies that are remembered per second.
 	perSecond = 2000
 )
 
-// traffic remembers what the service answered, for the dashboard. It is safe for
-// concurrent use.
+// traffic remembers what the service answered, for the dashboard. It is safe for concurrent
+// use.
 type traffic struct {
 	mu      sync.Mutex
 	seconds [remembered]second
@@ -57,7 +57,7 @@ func (t *traffic) record(a api.RequestLog) {
 	t.latest = append(t.latest, d)
 }
 
-// history is as dashboard.Config.Traffic wants it.
+// history implements dashboard.Config.Traffic.
 func (t *traffic) history(now time.Time, n int) []dashboard.Traffic {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +77,7 @@ func (t *traffic) history(now time.Time, n int) []dashboard.Traffic {
 	return out
 }
 
-// decisions are the latest, the newest first.
+// decisions returns the latest decisions, the newest first.
 func (t *traffic) decisions() []dashboard.Decision {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,25 +9,25 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ErrAnswer: a dependency answered, and the answer can't be right. It counts as a failure of the
-// call, so remembered data is used instead, and the answer itself is never remembered.
+// ErrAnswer: a dependency answered, but the answer can't be right. It counts as a failure of
+// the call, so remembered data is used instead. The answer itself is never remembered.
 var ErrAnswer = errors.New("upstream: the answer can't be right")
 
-// errAbsent: the dependency says that there is no such member or title. That is an answer: it is
-// no failure, no fallback replaces it, and it is not remembered.
+// errAbsent: the dependency says that there is no such member or title. That is an answer, not
+// a failure: no fallback replaces it, and it is not remembered.
 var errAbsent = errors.New("upstream: absent")
 
-// The bounds of what a catalog can say.
+// The limits of what a catalog can answer.
 const (
 	maxHours   = 5 * 365 * 24
 	maxCount   = 1_000_000
 	minWrapped = 12 + 16 + 1 // a nonce, a tag, and something to protect
 )
 
-// judged gives a call's error the verdict that it has for this service. Statuses that a
-// well-behaved dependency never answers (redirects, 401, 403 and other refusals) mean that the
-// request did not reach it, or that it is set up wrongly: a failure, for which remembered data
-// is the fallback.
+// judged gives the error of a call its verdict for this service. A status that a correct
+// dependency never answers (redirects, 401, 403 and other refusals) means that the request did
+// not reach it, or that it is configured wrongly. It is a failure, and remembered data is the
+// fallback.
 func judged(err error) error {
 	var status *rest.StatusError
 	switch {
@@ -41,7 +41,7 @@ func judged(err error) error {
 	return err
 }
 
-// wrong is the error of an answer that can't be right.
+// wrong returns the error of an answer that can't be right.
 func wrong(dependency, format string, args ...any) error {
 	return resilience.WithVerdict(fmt.Errorf("%w: %s: %s", ErrAnswer, dependency, fmt.Sprintf(format, args...)), resilience.Verdict{Outcome: resilience.Failure})
 }

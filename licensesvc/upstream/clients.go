@@ -12,12 +12,12 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ErrNoKey: the key service did not answer, or refused. There is no license
-// without a key, and no fallback for one.
+// ErrNoKey: the key service did not answer, or refused. There is no license without a key, and
+// there is no fallback.
 var ErrNoKey = errors.New("upstream: no key")
 
-// remembered is how many members and titles are remembered for when their service
-// fails: 64 bytes of bookkeeping each and the value, some 10 MB when full.
+// remembered is the number of members and of titles that are remembered in case their service
+// fails. Each takes 64 bytes and its value, about 10 MB in all.
 const remembered = 50_000
 
 // Config says where the three services are.
@@ -107,13 +107,14 @@ func (c *Clients) Close() error {
 	return errors.Join(c.membership.close(), c.catalog.close(), c.keys.close())
 }
 
-// MemberToIssue returns the member for a new license. The value may be stale, by
-// little.
+// MemberToIssue returns the member for a new license. The value may be slightly stale: see
+// StalePlanToIssue.
 func (c *Clients) MemberToIssue(ctx context.Context, id string) (resilience.Result[Member], error) {
 	return c.member(ctx, c.issue, id)
 }
 
-// MemberToRenew returns the member for a renewal. The value may be stale, by much.
+// MemberToRenew returns the member for a renewal. The value may be very stale: see
+// StalePlanToRenew.
 func (c *Clients) MemberToRenew(ctx context.Context, id string) (resilience.Result[Member], error) {
 	return c.member(ctx, c.renew, id)
 }
@@ -134,9 +135,9 @@ func (c *Clients) member(ctx context.Context, op *resilience.Operation, id strin
 	return res, err
 }
 
-// Title returns a title and its terms. If the catalog fails and nothing is
-// remembered, the terms are the strictest of the title's studio, with source
-// static: whether there is such a title is then not known.
+// Title returns a title and its terms. If the catalog fails and nothing is remembered, the
+// terms are the strictest of the title's studio, with the source static. It is then not known
+// whether the title exists.
 func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title], error) {
 	res, err := resilience.Do(ctx, c.title, func(ctx context.Context) (Title, error) {
 		t, err := rest.Attempt[Title](ctx, c.catalog.client, rest.Request{Path: "/v1/titles/{id}", Args: []any{id}})
@@ -152,7 +153,7 @@ func (c *Clients) Title(ctx context.Context, id string) (resilience.Result[Title
 	return res, err
 }
 
-// Key returns the key of a license. There is no stand-in: an error matches ErrNoKey.
+// Key returns the key of a license. There is no fallback: an error matches ErrNoKey.
 func (c *Clients) Key(ctx context.Context, want KeyRequest) (resilience.Result[Key], error) {
 	res, err := resilience.Do(ctx, c.key, func(ctx context.Context) (Key, error) {
 		k, err := rest.Attempt[Key](ctx, c.keys.client, rest.Request{Method: http.MethodPost, Path: "/v1/keys", Body: want, RepeatWithoutKey: true})
@@ -167,8 +168,8 @@ func (c *Clients) Key(ctx context.Context, want KeyRequest) (resilience.Result[K
 	return res, nil
 }
 
-// Wait is when a refused or failed call is worth trying again: until the breaker
-// admits a probe, at least a second.
+// Wait returns how long to wait before a refused or failed call is worth another try: until
+// the breaker admits a probe, and at least one second.
 func Wait(err error, now time.Time) time.Duration {
 	var refusal *resilience.Refusal
 	if errors.As(err, &refusal) && !refusal.Until.IsZero() {

@@ -32,8 +32,8 @@ const (
 	StaleTerms = 24 * time.Hour
 )
 
-// MembershipPolicy is the policy of the membership service. Both operations read
-// the same; they differ in how old a remembered plan may be.
+// MembershipPolicy returns the policy of the membership service. Its two operations send the
+// same request. They differ in how old a remembered plan may be.
 func MembershipPolicy() resilience.Policy {
 	plan := func(stale time.Duration) resilience.OperationPolicy {
 		return resilience.OperationPolicy{
@@ -56,7 +56,7 @@ func MembershipPolicy() resilience.Policy {
 	}
 }
 
-// CatalogPolicy is the policy of the catalog.
+// CatalogPolicy returns the policy of the catalog.
 func CatalogPolicy() resilience.Policy {
 	title := resilience.OperationPolicy{
 		Timeout:        500 * time.Millisecond,
@@ -74,8 +74,8 @@ func CatalogPolicy() resilience.Policy {
 	}
 }
 
-// KeyServicePolicy is the policy of the key service. Its answer repeats, so a slow
-// call is hedged. There is no fallback.
+// KeyServicePolicy returns the policy of the key service. The same request gets the same
+// answer, so a slow call can be hedged. There is no fallback.
 func KeyServicePolicy() resilience.Policy {
 	key := resilience.OperationPolicy{
 		Timeout:        600 * time.Millisecond,

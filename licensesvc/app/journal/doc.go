@@ -1,11 +1,9 @@
-// Package journal keeps promises on the local disk until the event store has
-// taken them: entries are put in durably, listed while they are pending, and
-// marked done.
+// Package journal keeps promises on the local disk until the event store has them. Entries are
+// written durably, listed while they are pending, and marked as done.
 //
 // It may import the standard library only.
 //
-// It promises: Put returns without an error only when the entry is on disk; an
-// entry is pending until Done, also after kill -9; a torn last record is cut off,
-// damage anywhere else stops Open with the offset and what to do; one process at
-// a time holds a journal.
+// It promises: Put returns nil only when the entry is on disk. An entry is pending until Done,
+// also after kill -9. An incomplete last record is cut off. Any other damage makes Open fail,
+// with the offset and what to do. Only one process at a time can open a journal.
 package journal

@@ -12,14 +12,14 @@ import (
 	"path/filepath"
 )
 
-// The file is magic, then records: length of the payload, its CRC-32C, the CRC-32C
-// of these two (4 bytes each, big endian), payload (JSON). The head has a checksum
-// of its own, because a changed length would pass for a torn tail.
+// The file begins with magic. Records follow: the length of the payload, the CRC-32C of the
+// payload, the CRC-32C of these two fields (4 bytes each, big endian), and the payload (JSON).
+// The head has its own checksum, because a changed length would look like an incomplete last
+// record.
 const (
 	magic      = "BSJRNL1\n"
 	recordHead = 12
-	// compactAt is the size from which a journal whose entries are mostly done is
-	// written anew.
+	// compactAt is the size from which a journal is rewritten if most of its entries are done.
 	compactAt = 1 << 20
 )
 
@@ -59,7 +59,8 @@ func (r record) apply(pending map[string]Entry) {
 	}
 }
 
-// scan reads the file, cuts off a torn tail and leaves the file ready for more.
+// scan reads the file, cuts off an incomplete last record, and leaves the file ready for new
+// records.
 func scan(file *os.File) (map[string]Entry, int64, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -99,7 +100,7 @@ func scan(file *os.File) (map[string]Entry, int64, error) {
 		if !errors.Is(err, errTorn) {
 			return nil, 0, damaged(size, err.Error())
 		}
-		// What was being written when the process ended was never acknowledged.
+		// A record that was being written when the process ended was never acknowledged.
 		if err := file.Truncate(size); err != nil {
 			return nil, 0, err
 		}
@@ -108,7 +109,7 @@ func scan(file *os.File) (map[string]Entry, int64, error) {
 	return pending, size, nil
 }
 
-// errTorn: the record is not whole, and nothing follows it.
+// errTorn: the record is incomplete, and nothing follows it.
 var errTorn = errors.New("torn")
 
 func next(in io.Reader, left int64) (record, int64, error) {
@@ -163,7 +164,7 @@ func damaged(at int64, what string) error {
 	return fmt.Errorf("%w at byte %d: %s; restore the file from a backup, or move it away and start again to give up what it promised", ErrDamaged, at, what)
 }
 
-// compactable reports whether writing anew would halve the file at least.
+// compactable reports whether a rewrite would at least halve the file.
 func (j *Journal) compactable() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -174,8 +175,8 @@ func (j *Journal) compactable() bool {
 	return live < j.size/2
 }
 
-// compact writes the pending entries to a new file and puts it in the place of
-// the old one. A crash leaves the one or the other.
+// compact writes the pending entries to a new file and replaces the old one with it. After a
+// crash, one of the two is there.
 func (j *Journal) compact() error {
 	fresh, err := openLocked(j.path + ".new")
 	if err != nil {

@@ -14,10 +14,11 @@ import (
 var (
 	// ErrClosed: the journal was closed.
 	ErrClosed = errors.New("journal: closed")
-	// ErrBroken: the disk failed to write or to sync. What was being put is unknown
-	// until the journal is opened again; nothing more is taken until then.
+	// ErrBroken: the disk failed to write or to sync. It is unknown whether the current
+	// entries are stored until the journal is opened again. Until then it accepts nothing
+	// more.
 	ErrBroken = errors.New("journal: broken by a disk error; free or mend the disk and restart")
-	// ErrFull: the disk or the journal's bound is full. Nothing was put.
+	// ErrFull: the disk is full, or the journal has reached its limit. Nothing was stored.
 	ErrFull = errors.New("journal: full")
 	// ErrDamaged: the file is not a journal, or was changed.
 	ErrDamaged = errors.New("journal: damaged")
@@ -28,25 +29,26 @@ var (
 // DefaultMaxBytes bounds the file unless Config says otherwise.
 const DefaultMaxBytes = 256 << 20
 
-// maxRecord bounds one record, so that a damaged length is seen as one.
+// maxRecord limits one record, so that a damaged length is recognized.
 const maxRecord = 4 << 20
 
-// Config says where the journal lies.
+// Config says where the journal is.
 type Config struct {
 	// Path is the file. Required; its folder must exist.
 	Path string
-	// MaxBytes bounds the file; beyond it Put answers ErrFull. Default: 256 MiB.
+	// MaxBytes limits the file, in bytes. Above it Put returns ErrFull. Default: 0, which
+	// means 256 MiB.
 	MaxBytes int64
 	_        struct{}
 }
 
 // Entry is one promise.
 type Entry struct {
-	// ID is unique among pending entries; putting it again replaces the entry.
+	// ID is unique among pending entries. To put the same ID again replaces the entry.
 	ID string `json:"id"`
-	// Put is when it was put in, by the caller's clock.
+	// Put is when the entry was put, by the caller's clock.
 	Put time.Time `json:"put"`
-	// Data is the caller's.
+	// Data belongs to the caller; the journal does not interpret it.
 	Data []byte `json:"data"`
 }
 
@@ -64,7 +66,7 @@ type Journal struct {
 	pending map[string]Entry
 	broken  error
 
-	// Owned by the writing goroutine after Open.
+	// The writing goroutine owns these fields after Open.
 	file *os.File
 	size int64
 }
@@ -74,7 +76,7 @@ type request struct {
 	answer chan error
 }
 
-// Open reads the journal, making it if need be, and starts its writer.
+// Open reads the journal, which it makes if necessary, and starts its writer.
 func Open(cfg Config) (*Journal, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("journal: Path is empty: give a file")
@@ -104,8 +106,8 @@ func Open(cfg Config) (*Journal, error) {
 	return j, nil
 }
 
-// Put makes the entry durable. If the context ends first, the wait does, and the
-// entry may be there or not; the same is true of ErrBroken.
+// Put stores the entry durably. If the context ends first, Put returns, and the entry may or
+// may not be stored. The same is true after ErrBroken.
 func (j *Journal) Put(ctx context.Context, e Entry) error {
 	if e.ID == "" {
 		return errors.New("journal: the entry has no id")
@@ -113,8 +115,8 @@ func (j *Journal) Put(ctx context.Context, e Entry) error {
 	return j.do(ctx, record{Op: opPut, Entry: e})
 }
 
-// Done ends an entry. If the mark is lost in a crash the entry is pending again,
-// so what a caller does for an entry must bear repetition.
+// Done marks an entry as done. If a crash loses the mark, the entry is pending again, so the
+// caller must be able to repeat what it does for an entry.
 func (j *Journal) Done(ctx context.Context, id string) error {
 	return j.do(ctx, record{Op: opDone, Entry: Entry{ID: id}})
 }
@@ -154,15 +156,15 @@ func (j *Journal) Len() int {
 	return len(j.pending)
 }
 
-// Err returns why the journal takes nothing more, or nil.
+// Err returns the reason why the journal accepts nothing more, or nil.
 func (j *Journal) Err() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.broken
 }
 
-// Close ends the writer and frees the file for another process. It can be called
-// more than once.
+// Close ends the writer and releases the file for another process. Closing twice does nothing
+// more.
 func (j *Journal) Close() error {
 	var err error
 	j.close.Do(func() {
@@ -190,10 +192,10 @@ func (j *Journal) do(ctx context.Context, r record) error {
 	}
 }
 
-// maxBatch bounds the records that share one sync.
+// maxBatch limits the number of records that share one sync.
 const maxBatch = 256
 
-// write owns the file: it takes what has come in, writes it, syncs once, answers.
+// write owns the file. It takes the waiting records, writes them, syncs once, and answers.
 func (j *Journal) write() {
 	defer close(j.ended)
 	for {
@@ -246,7 +248,7 @@ func (j *Journal) commit(batch []request) {
 		return
 	}
 	if _, err := j.file.WriteAt(out, j.size); err != nil {
-		// Nothing was acknowledged: take the half-written records back.
+		// Nothing was acknowledged, so the partly written records are removed.
 		if back := j.file.Truncate(j.size); back != nil {
 			j.breakDown(errors.Join(err, back))
 			answer(admitted, j.Err())
@@ -256,7 +258,7 @@ func (j *Journal) commit(batch []request) {
 		return
 	}
 	if err := j.file.Sync(); err != nil {
-		// The kernel may have dropped the pages and will not say so again.
+		// The kernel may have dropped the pages, and does not report that a second time.
 		j.breakDown(err)
 		answer(admitted, j.Err())
 		return

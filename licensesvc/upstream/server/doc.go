@@ -6,7 +6,7 @@
 // It may import the standard library, OpenTelemetry's HTTP instrumentation,
 // resilience, clients/rest/server and the wire types of licensesvc/upstream.
 //
-// It promises: what can't be done in the time that the caller has is refused before it
-// begins, with Backstay-Refused; every error is a problem document (RFC 9457) that says what to do;
-// nothing is kept on disk; Shutdown ends every goroutine that Start began.
+// It promises: a request that can't be carried out in the caller's time is refused before it
+// begins, with Backstay-Refused. Every error is a problem document (RFC 9457) that says what
+// to do. Nothing is kept on disk. Shutdown ends every goroutine that Start began.
 package server
