@@ -58,6 +58,7 @@ type attempt struct {
 	stopCaller func() bool
 	stopGuard  func() bool
 	silence    silence
+	refusedBy  *countedConn // the last one of HTTP/2 that has; nil: none
 }
 
 // epoch is what offsets count from.

@@ -102,11 +102,15 @@ const (
 	maxRefused = 32
 )
 
-// wasOnNewConn reports whether the connection before this one was new.
+// wasOnNewConn reports whether the connection before this one was new, and may still be
+// used. A server that has ended it, or has refused the request on it before, means the
+// request.
 func (a *attempt) wasOnNewConn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.conns.Load() <= maxRefused && a.silence.conn != nil && a.silence.conn.shared.Load() && a.silence.conn.wasNew(a.silence.at)
+	c, before := a.silence.conn, a.refusedBy
+	a.refusedBy = c
+	return a.conns.Load() <= maxRefused && c != nil && c != before && c.shared.Load() && c.wasNew(a.silence.at) && !c.closed.Load()
 }
 
 // gotAnother is called when a request that was written gets another connection: net/http

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -298,4 +299,32 @@ func TestPathsBeginWithASlash(t *testing.T) {
 			t.Errorf("%q: %v, sent to %v", path, err, f.order)
 		}
 	}
+}
+
+// TestAStreamThatWasNotReadGoesElsewhere: the first address can't be reached. Nothing of the
+// request's body was read, so another address gets it, though it can't be got again
+// (gorouter#130).
+func TestAStreamThatWasNotReadGoesElsewhere(t *testing.T) {
+	gone := serve(t, func(http.ResponseWriter, *http.Request) {})
+	gone.Close()
+	onAll(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }, func(t *testing.T, s *service, base http.RoundTripper) {
+		scheme, _, _ := strings.Cut(s.URL, ":")
+		for range 10 {
+			b, err := rest.NewBalancer(rest.BalancerConfig{Addresses: []string{s.URL, strings.Replace(gone.URL, "http", scheme, 1)}, RoundRobin: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := &rest.Transport{Guard: guard(t), Base: base, Balancer: b}
+			r, _ := http.NewRequestWithContext(t.Context(), "POST", "http://catalog/", io.MultiReader(strings.NewReader("hello")))
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if string(got) != "hello" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		}
+	})
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,45 +102,54 @@ func TestNoPings(t *testing.T) {
 
 // TestFewerStreamsThanCallers: to wait for a free stream is no failure, and no repeat.
 func TestFewerStreamsThanCallers(t *testing.T) {
-	for _, streams := range []int{4, 8, 64} {
-		s := &service{}
-		s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			<-time.After(2 * time.Millisecond)
-		}))
-		s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
-		s.EnableHTTP2 = true
-		s.StartTLS()
-		const callers = 100
-		base := rest.NewBase(callers, func(tr *http.Transport) { protocol(s, tr) })
-		g := guard(t, func(p *resilience.Policy) {
-			p.Bulkhead.Limit = callers
-			p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 1 << 20}
-			p.Default.Retry = nil
+	for streams, callers := range map[int]int{1: 400, 4: 100, 8: 100, 64: 100} {
+		t.Run(strconv.Itoa(streams), func(t *testing.T) {
+			t.Parallel()
+			fewerStreams(t, streams, callers)
 		})
-		tr := &rest.Transport{Guard: g, Base: base}
-		var failed atomic.Int64
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() {
-				for range 4 {
-					resp, err := tr.Client().Post(s.URL, "text/plain", strings.NewReader("x"))
-					if err != nil {
-						failed.Add(1)
-						t.Log(err)
-						continue
-					}
-					resp.Body.Close()
-				}
-			})
-		}
-		wg.Wait()
-		if n := failed.Load(); n != 0 || g.Snapshot().Failures != 0 {
-			t.Errorf("%d streams: %d of %d failed, %d failures", streams, n, 4*callers, g.Snapshot().Failures)
-		}
-		base.CloseIdleConnections()
-		s.Close()
 	}
+}
+
+// fewerStreams makes 400 calls. The timeout is long because net/http waits for up to 10 s
+// before it tries again a request that several new connections have refused.
+func fewerStreams(t *testing.T, streams, callers int) {
+	s := &service{}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-time.After(2 * time.Millisecond)
+	}))
+	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that are not needed any more
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	base := rest.NewBase(callers, func(tr *http.Transport) { protocol(s, tr) })
+	g := guard(t, func(p *resilience.Policy) {
+		p.Bulkhead.Limit, p.Bulkhead.Queue = callers, callers
+		p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 1 << 20}
+		p.Default.Retry, p.Default.Timeout, p.Default.AttemptTimeout = nil, 2*time.Minute, 0
+	})
+	tr := &rest.Transport{Guard: g, Base: base}
+	var failed atomic.Int64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range 400 / callers {
+				resp, err := tr.Client().Post(s.URL, "text/plain", strings.NewReader("x"))
+				if err != nil {
+					failed.Add(1)
+					t.Log(err)
+					continue
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+	if n := failed.Load(); n != 0 || g.Snapshot().Failures != 0 {
+		t.Errorf("%d streams: %d of %d failed, %d failures", streams, n, 400, g.Snapshot().Failures)
+	}
+	base.CloseIdleConnections()
+	s.Close()
 }
 
 // pausing is a connection whose bytes arrive no more until it goes on.

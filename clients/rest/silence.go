@@ -34,6 +34,7 @@ type countedConn struct {
 	shared atomic.Bool
 	// firstUse is when the first attempt got it, as an offset from epoch.
 	firstUse atomic.Int64
+	closed   atomic.Bool
 }
 
 // wasNew reports whether the connection was new at a time.
@@ -53,6 +54,12 @@ func (c *countedConn) leave() {
 	if c != nil {
 		c.users.Add(-1)
 	}
+}
+
+// Close closes the connection.
+func (c *countedConn) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
 }
 
 // Read reads.

@@ -182,7 +182,7 @@ func (c *Cache) serve(r *http.Request, next Next) (*http.Response, error) {
 			return c.fetch(f, l, r, next)
 		}
 		if err := c.wait(r.Context(), f); err != nil {
-			return nil, err
+			return c.orStale(l, r, err)
 		}
 		if f.outcome != again {
 			return c.share(f, l, r, next)

@@ -27,6 +27,11 @@
 //     refusal, an abandoned body) does not fail the requests that wait: they fetch again.
 //     Only a failure of the server is shared. A background refresh does not depend on the
 //     request that triggered it.
+//   - A request waits for the fetch of another for as long as its own context allows: the
+//     timeouts of its operation begin with a fetch of its own. Give each request a deadline.
+//   - A stale response stands in for a failure of the server, a refusal of the guard, and
+//     a deadline that has passed. A request that was cancelled, or that can't be sent, ends
+//     in its error.
 //   - A response that is older than the stored one, or that was requested before its address
 //     changed, is not stored. A change is an unsafe request that succeeded, or whose outcome
 //     is unknown.

@@ -3,9 +3,12 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // lookup is what is known about a request before it is sent to the server.
@@ -140,11 +143,26 @@ func conditions(r *http.Request, e *entry) (out *http.Request, conditional bool)
 // failed ends a fetch that got no response, and serves a stale one if that is allowed.
 func (c *Cache) failed(f *inflight, l lookup, r *http.Request, err error) (*http.Response, error) {
 	c.finish(f, c.outcomeOf(r, err), nil, err)
+	return c.orStale(l, r, err)
+}
+
+// orStale answers a request that got no response with a stale one if that is allowed. A
+// caller that has cancelled, or whose request can't be sent, gets its error: the server
+// has not failed. A caller whose deadline has passed may still use a stale response.
+func (c *Cache) orStale(l lookup, r *http.Request, err error) (*http.Response, error) {
 	now := c.now()
-	if r.Context().Err() == nil && l.entry != nil && c.staleIfError(l.entry, l.want, now) {
+	ofCaller := errors.Is(r.Context().Err(), context.Canceled) || isCallers(err)
+	if !ofCaller && l.entry != nil && c.staleIfError(l.entry, l.want, now) {
 		return answer(l.entry, r, now, Status{Hit: true, Detail: "if-error"}), nil
 	}
 	return nil, err
+}
+
+// isCallers reports whether an error is about this request alone: its guard has judged
+// that it says nothing about the server.
+func isCallers(err error) bool {
+	var judged resilience.Judged
+	return errors.As(err, &judged) && judged.Verdict().Outcome == resilience.Ignored && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // revalidated answers from the entry that the server has confirmed.

@@ -202,7 +202,7 @@ func (c *Cache) outcomeOf(r *http.Request, err error) outcome {
 	deadline, timed := ctx.Deadline()
 	var network net.Error
 	switch {
-	case ctx.Err() != nil, timed && !c.now().Before(deadline):
+	case ctx.Err() != nil, timed && !c.now().Before(deadline), isCallers(err):
 		return again
 	case errors.Is(err, resilience.ErrRefused), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
 		errors.As(err, &network) && network.Timeout():
