@@ -93,6 +93,26 @@ func (d decided) course(q *quotas) course {
 // ended says that a fault that had to wait is over by now.
 func (d decided) ended(f chaos.Fault) bool { return f.Delay > 0 && d.injector.Over(f) }
 
+// before waits by the faults that come before an answer. It returns the one that comes instead
+// of the answer, if any; an error means that the request is over.
+func (d decided) before(faults []chaos.Fault) (instead *chaos.Fault, err error) {
+	waited := false
+	for _, f := range faults {
+		if waited && d.injector.Over(f) {
+			continue // its rule ended while the request waited by another
+		}
+		waited = waited || lasting(f) > 0
+		d.report(f)
+		if err := d.wait(f, lasting(f)); err != nil {
+			return nil, err
+		}
+		if !lasts(f) && !d.ended(f) {
+			return &f, nil
+		}
+	}
+	return nil, nil
+}
+
 // quotas counts requests by rule and period.
 type quotas struct {
 	mu    sync.Mutex

@@ -24,20 +24,13 @@ func Handler(next http.Handler, cfg Config) http.Handler {
 
 func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler, q *quotas) {
 	course := d.course(q)
-	waited := false
-	for _, f := range course.before {
-		if waited && d.injector.Over(f) {
-			continue // its rule ended while the request waited by another
-		}
-		waited = waited || lasting(f) > 0
-		d.report(f)
-		if d.wait(f, lasting(f)) != nil {
-			return
-		}
-		if !lasts(f) && !d.ended(f) {
-			instead(w, r, f)
-			return
-		}
+	f, err := d.before(course.before)
+	switch {
+	case err != nil:
+		return
+	case f != nil:
+		instead(w, r, *f)
+		return
 	}
 	if len(course.after) > 0 {
 		l := &lateWriter{ResponseWriter: w, decided: d, faults: course.after}

@@ -42,21 +42,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.base.RoundTrip(r)
 	}
 	course := d.course(&t.quotas)
-	waited := false
-	for _, f := range course.before {
-		if waited && d.injector.Over(f) {
-			continue // its rule ended while the request waited by another
-		}
-		waited = waited || lasting(f) > 0
-		d.report(f)
-		if err := d.wait(f, lasting(f)); err != nil {
-			closeBody(r)
-			return nil, err
-		}
-		if !lasts(f) && !d.ended(f) {
-			closeBody(r)
-			return d.refusal(f, r)
-		}
+	f, err := d.before(course.before)
+	switch {
+	case err != nil:
+		closeBody(r)
+		return nil, err
+	case f != nil:
+		closeBody(r)
+		return d.refusal(*f, r)
 	}
 	resp, err := t.base.RoundTrip(r)
 	if err != nil {
