@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
 const module = "github.com/backstay-go/backstay"
@@ -270,27 +272,7 @@ func TestResilienceStaysLight(t *testing.T) {
 			}
 		}
 		slices.Sort(deps)
-		golden(t, filepath.Join("testdata", "deps", strings.ReplaceAll(name, "/", "_")+".txt"), strings.Join(deps, "\n")+"\n")
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: make it with UPDATE_GOLDEN=1 go test .", err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test .\n--- have\n%s--- want\n%s", path, got, want)
+		goldentest.Equal(t, filepath.Join("testdata", "deps", strings.ReplaceAll(name, "/", "_")+".txt"), strings.Join(deps, "\n")+"\n")
 	}
 }
 

@@ -10,26 +10,14 @@ import (
 	"testing"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
 // golden compares with a file below testdata; UPDATE_GOLDEN=1 writes it.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test\n--- have\n%s\n--- want\n%s", path, got, want)
-	}
+	goldentest.Equal(t, filepath.Join("testdata", name), got)
 }
 
 // TestBadPlans parses each plan of testdata/bad and compares all that is said

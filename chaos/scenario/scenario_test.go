@@ -17,6 +17,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -412,16 +413,7 @@ func TestGolden(t *testing.T) {
 					t.Errorf("it prints as what does not parse to it: %v\n%s", err, got)
 				}
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
-			if os.Getenv("UPDATE_GOLDEN") != "" {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil || got != string(want) {
-				t.Errorf("have\n%s\nwant\n%s%v", got, want, err)
-			}
+			goldentest.Equal(t, strings.TrimSuffix(file, ".yaml")+".golden", got)
 		})
 	}
 }

@@ -1,11 +1,11 @@
 package scenario_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
 // TestTheSchemaIsCurrent holds the committed schema of scenarios, which editors read.
@@ -13,17 +13,5 @@ import (
 func TestTheSchemaIsCurrent(t *testing.T) {
 	const file = "../../docs/reference/scenario.schema.json"
 	got := chaos.Schema(&scenario.Scenario{}, "A scenario")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: make it with UPDATE_GOLDEN=1", err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("%s is not what the structs say: UPDATE_GOLDEN=1, and read the diff", file)
-	}
+	goldentest.Equal(t, file, string(got))
 }

@@ -6,11 +6,12 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
 // golden is where a package keeps its exported declarations.
@@ -25,22 +26,7 @@ func Holds(t *testing.T, folders ...string) {
 		all.WriteString("# " + folder + "\n\n" + strings.Join(exported(t, folder), "\n\n") + "\n\n")
 	}
 	got := strings.TrimRight(all.String(), "\n") + "\n"
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatalf("%v: make it with UPDATE_GOLDEN=1 go test in this folder", err)
-	}
-	if got != string(want) {
-		t.Errorf("the exported API has changed; if it is meant: UPDATE_GOLDEN=1 go test in this folder\n%s", got)
-	}
+	goldentest.Equal(t, golden, got)
 }
 
 // exported are the exported declarations of a package, without comments and bodies.

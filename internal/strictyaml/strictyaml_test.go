@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
@@ -78,15 +79,7 @@ func TestMistakes(t *testing.T) {
 		}
 		now.WriteString("=== " + name + "\n" + file + "--- \n" + err.Error() + "\n")
 	}
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(golden, []byte(now.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if now.String() != string(text) {
-		t.Errorf("have\n%s", now.String())
-	}
+	goldentest.Equal(t, golden, now.String())
 }
 
 func TestWhatIsRead(t *testing.T) {

@@ -3,7 +3,6 @@ package strictyaml_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/scenario"
 	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/resilience/policyfile"
@@ -108,20 +108,7 @@ func TestEveryUserAnswersAlike(t *testing.T) {
 			fmt.Fprintf(&all, "=== %s, %s\n%s\n", m.name, u.name, said)
 		}
 	}
-	const golden = "testdata/users.txt"
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if all.String() != string(want) {
-		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test\n%s", golden, all.String())
-	}
+	goldentest.Equal(t, "testdata/users.txt", all.String())
 }
 
 // TestEveryUserReadsAlike: what a file may be written like.

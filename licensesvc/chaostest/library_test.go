@@ -2,7 +2,6 @@ package chaostest_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/testenv"
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 )
@@ -83,23 +83,7 @@ func golden(t *testing.T, rep *report.Report) {
 	for _, c := range rep.Checks {
 		fmt.Fprintf(&b, "%-9s %s\n", c.Verdict, c.Name)
 	}
-	file := filepath.Join("testdata", "verdicts", rep.Name+".golden")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.String() != string(want) {
-		t.Errorf("%s has\n%s\nand the run gave\n%s\nUPDATE_GOLDEN=1 writes it; read the diff", file, want, b.String())
-	}
+	goldentest.Equal(t, filepath.Join("testdata", "verdicts", rep.Name+".golden"), b.String())
 }
 
 func TestLibraryIsWhole(t *testing.T) {

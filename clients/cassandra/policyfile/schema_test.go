@@ -6,7 +6,6 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/clients/cassandra/policyfile"
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 	"github.com/backstay-go/backstay/resilience"
 	guards "github.com/backstay-go/backstay/resilience/policyfile"
@@ -146,15 +146,7 @@ func TestTheSchemaIsCurrent(t *testing.T) {
 		"anyOf":             []object{{"required": []string{guards.Key}}, {"required": []string{policyfile.Key}}},
 	}
 	have := s.Write(root, "Backstay policies, with Cassandra sessions")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile("policy.schema.json", have, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(have) != string(policyfile.Schema()) {
-		t.Error("policy.schema.json is not what the structs say: UPDATE_GOLDEN=1 go test, and read the diff")
-	}
+	goldentest.Equal(t, "policy.schema.json", string(have))
 }
 
 // TestTheSchemaKnowsWhatIsRead: each field of the example is a property, so that no

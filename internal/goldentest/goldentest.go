@@ -1,0 +1,29 @@
+package goldentest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Equal fails the test if the file does not contain exactly got. With UPDATE_GOLDEN=1 it writes
+// the file, and the folder if that is missing.
+func Equal(t testing.TB, file, got string) {
+	t.Helper()
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v: make it with UPDATE_GOLDEN=1 go test in this folder", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test in this folder, and read the diff\n--- have\n%s\n--- want\n%s", file, got, want)
+	}
+}
