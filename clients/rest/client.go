@@ -10,42 +10,43 @@ import (
 	"time"
 )
 
-// ClientConfig says whom a Client calls.
+// ClientConfig says which server a Client calls, and how.
 type ClientConfig struct {
 	// BaseURL is what paths are added to, such as http://127.0.0.1:7001. It has no query, no
 	// fragment and no user. Required.
 	BaseURL string
-	// Base sends the requests; it must not be a Transport or Hosts of this package, whose
-	// guards would guard twice. Nil: NewBase(64).
+	// Base sends the requests. It must not be a Transport or Hosts of this package: their
+	// guards would count each call twice. Nil: NewBase(64).
 	Base http.RoundTripper
-	// Balancer spreads attempts over several addresses, whose paths stand before those of
-	// the calls. The host of BaseURL stays what requests name in their Host field. Nil:
-	// requests go to BaseURL.
+	// Balancer spreads attempts over several addresses. The path of an address is put in
+	// front of the call's path. The Host header stays the host of BaseURL. Nil: requests go
+	// to BaseURL.
 	Balancer *Balancer
 	// Header is sent with every request; a Request's own wins. Default: Accept and
 	// Content-Type of JSON.
 	Header http.Header
-	// MaxBytes bounds an answer, after decompression. Default: 1 MiB.
+	// MaxBytes limits the size of an answer, in bytes after decompression. Default: 1 MiB.
 	MaxBytes int64
-	// Stall is how long an answer may bring nothing. Default: 10 s; a negative value means
-	// for ever, within the operation's timeout.
+	// Stall is how long an answer may go without a further byte while it is read. Default:
+	// 10 s; a negative value means no limit but the operation's timeout.
 	Stall time.Duration
 	// NoHeaders sends no Backstay headers, for servers of third parties.
 	NoHeaders bool
-	// Templates are patterns of paths, as http.ServeMux has them, such as
-	// "/v1/titles": what Observer gets instead of a path. Paths with parameters need none.
+	// Templates are patterns of paths in the form of http.ServeMux, such as "/v1/titles".
+	// Observer gets the pattern that matches, in place of the path. Paths with parameters
+	// are templates already and need none.
 	Templates []string
 	// Observer follows each attempt. Nil: none does.
 	Observer Observer
-	// Remember names directives of answers that a LastGood disregards: no-store, no-cache,
-	// must-revalidate. Without it an answer that has one of them is not remembered. An
-	// agreement with the server's owner must stand behind it.
+	// Remember lists the Cache-Control directives that a LastGood may ignore: no-store,
+	// no-cache, must-revalidate. An answer with a directive that is not listed is not
+	// remembered. List one only if the server's owner has agreed. Nil: none is ignored.
 	Remember []string
 	_        struct{}
 }
 
 // Client makes typed JSON calls. It is safe for concurrent use. The caller that made it
-// closes its idle connections. A nil client is an error of each call.
+// must call CloseIdleConnections when it is no longer used. Calls on a nil client fail.
 type Client struct {
 	sender    sender
 	base      string
@@ -99,7 +100,7 @@ func (cfg *ClientConfig) check() error {
 	return nil
 }
 
-// CloseIdleConnections closes those of the base.
+// CloseIdleConnections closes the idle connections of the base.
 func (c *Client) CloseIdleConnections() { c.sender.closeIdle() }
 
 // errNoClient is the error of calls by a nil client.

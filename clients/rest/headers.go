@@ -7,7 +7,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Headers that travel between services of ours.
+// Headers that services with Backstay send to each other.
 const (
 	// HeaderTimeout is what is left of the caller's deadline, in milliseconds.
 	HeaderTimeout = wire.Timeout
@@ -35,9 +35,9 @@ var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality]
 	return a, c
 }()
 
-// mark writes what travels with a request. What goes without saying is not said: a
-// first attempt, and the class critical. Headers of this kind that the request came
-// with, from a proxy for example, were meant for another hop. The headers are written
+// mark writes the Backstay headers of a request. The defaults are left out: a first
+// attempt, and the class critical. Backstay headers that the request already has, for
+// example from a proxy, were meant for another hop and are removed. The result is written
 // to space, or to a new map.
 func (a *attempt) mark(out *http.Request, space http.Header) {
 	h := out.Header

@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// Hosts sends each request by the transport of its host, so that one http.Client serves
-// several dependencies, each with its own guard. Keys are hosts as they stand in URLs,
-// in lower case, with the port if there is one; the scheme's own port (80, 443) may be
-// named or left out. A host that is not there is refused: no call without a guard. The map is not changed after its first use.
+// Hosts sends each request over the transport of its host, so that one http.Client serves
+// several dependencies, each with its own guard. A key is a host as it stands in a URL, in
+// lower case, with the port if there is one; the default port of the scheme (80, 443) may
+// be given or left out. A request to a host that is not in the map is refused, because no
+// call may go out without a guard. The map must not be changed after its first use; then
+// it is safe for concurrent use.
 type Hosts map[string]*Transport
 
-// RoundTrip sends a request by its host's transport.
+// RoundTrip sends a request over the transport of its host.
 func (h Hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL == nil || r.URL.Host == "" {
 		closeBody(r)
@@ -43,7 +45,7 @@ func (h Hosts) find(u *url.URL) *Transport {
 	return nil
 }
 
-// CloseIdleConnections closes those of all transports.
+// CloseIdleConnections closes the idle connections of all transports.
 func (h Hosts) CloseIdleConnections() {
 	for _, t := range h {
 		t.CloseIdleConnections()

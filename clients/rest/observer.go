@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// Exchange is an attempt's request and what came of it, for telemetry. But for Err, its
-// fields have few values as long as the hosts are few.
+// Exchange is the request of an attempt and its result, for telemetry. With few hosts its
+// fields, except Err, have few different values, so that they can be labels of metrics.
 type Exchange struct {
 	Method string
 	// Template is the path of the pattern that the request matched, such as
 	// "/v1/members/{id}"; empty: none.
 	Template string
-	// Host is where it went, with the port if there is one; Scheme is http or https.
+	// Host is the host that it was sent to, with the port if there is one; Scheme is http
+	// or https.
 	Scheme, Host string
 	// Protocol is the answer's, such as "HTTP/1.1"; empty: there is no answer.
 	Protocol string
 	// Status is the answer's; 0: there is none, and Err says why.
 	Status int
 	Err    error
-	// Resends is how many attempts of the call were before, hedges included.
+	// Resends is the number of earlier attempts of the same call, hedges included.
 	Resends int
 	// Took is the time to the answer's headers; for small answers, to their end.
 	Took time.Duration
 	_    struct{}
 }
 
-// Observer follows the attempts of a Transport or Client; package telemetry below has one.
+// Observer follows the attempts of a Transport or Client; clients/rest/telemetry has one.
 // Its methods are called on the attempt's goroutine and under its context; no lock is
 // held. They must be safe for concurrent use, and must not panic.
 type Observer interface {

@@ -9,7 +9,8 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ProxyError is a proxy's refusal to connect. Nothing was sent to the server.
+// ProxyError is the error of a proxy that refused to connect. Nothing was sent to the
+// server.
 type ProxyError struct {
 	// Proxy is the proxy's address, without credentials.
 	Proxy  string
@@ -26,7 +27,7 @@ func (e *ProxyError) Error() string {
 	return text
 }
 
-// Verdict implements resilience.Judged. The proxy stands for the dependency.
+// Verdict implements resilience.Judged. The proxy is judged as if it were the dependency.
 func (e *ProxyError) Verdict() resilience.Verdict {
 	v := judge(e.Status, e.Header, true)
 	if v != answered {

@@ -7,9 +7,10 @@ import (
 )
 
 // KeepToOrigin is an http.Client's CheckRedirect that follows redirects within the
-// origin (scheme, host and port) only, at most ten; another one is handed over as the
-// response that it is. So credentials, API keys, idempotency keys and bodies, which
-// net/http sends on to other hosts and ports, stay where they belong.
+// origin (scheme, host and port) only, at most ten. A redirect to another origin is not
+// followed: the caller gets the 3xx response itself. So credentials, API keys, idempotency
+// keys and bodies, which net/http would send on to other hosts and ports, stay within the
+// origin.
 func KeepToOrigin(req *http.Request, via []*http.Request) error {
 	if len(via) >= 10 || origin(req.URL) != origin(via[0].URL) {
 		return http.ErrUseLastResponse
@@ -20,7 +21,7 @@ func KeepToOrigin(req *http.Request, via []*http.Request) error {
 // defaultPorts are the ports of the schemes.
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// origin is what RFC 6454 calls so.
+// origin is the origin of an address by RFC 6454.
 func origin(u *url.URL) string {
 	scheme, port := strings.ToLower(u.Scheme), u.Port()
 	if port == "" {

@@ -14,7 +14,7 @@ import (
 var (
 	// ErrTooLarge: the response has more bytes than the client takes.
 	ErrTooLarge = errors.New("rest: response too large")
-	// ErrStalled: nothing came for longer than the client waits. It is a timeout.
+	// ErrStalled: no byte of the response came for longer than Stall. It is a timeout.
 	ErrStalled error = stalled{}
 )
 
@@ -23,8 +23,8 @@ type stalled struct{}
 func (stalled) Error() string { return "rest: response stalled" }
 func (stalled) Timeout() bool { return true }
 
-// SendError is a request that got no answer, or an answer that can't be used. It is a
-// net.Error.
+// SendError is the error of a request that got no answer, or an answer that can't be used.
+// It is a net.Error.
 type SendError struct {
 	Method, URL string
 	// Sent says that the server may have processed it.
@@ -78,8 +78,8 @@ func (e *SendError) ErrorType() string { return errorType(e.Err, e.Status) }
 // guard's, or the answer stalled.
 func (e *SendError) Timeout() bool { return isTimeout(e.Err) }
 
-// Temporary implements net.Error. It says the same as Timeout: the standard library has
-// given up its other meanings.
+// Temporary implements net.Error. It returns what Timeout does, because the standard
+// library has deprecated every other meaning.
 func (e *SendError) Temporary() bool { return e.Timeout() }
 
 func isTimeout(err error) bool {

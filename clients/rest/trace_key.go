@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// traceKey is where net/http looks for a trace. It has no name outside, so it is
-// asked for.
+// traceKey is the context key under which net/http looks for a trace. It is not exported,
+// so it is found by watching which key net/http asks for.
 var traceKey = func() any {
 	var asked asking
 	httptrace.ContextClientTrace(&asked)

@@ -36,11 +36,11 @@ type Transport struct {
 	// its Host field or URL says, and is what Routes see. Nil: requests go where their URL
 	// says.
 	Balancer *Balancer
-	// MaxBytes bounds a response's body, after decompression. Default: 64 MiB; a
-	// negative value means no bound.
+	// MaxBytes limits the size of a response's body, in bytes after decompression. Default:
+	// 64 MiB; a negative value means no limit.
 	MaxBytes int64
-	// Stall is how long a body may bring nothing while it is read. Default: 10 s; a
-	// negative value means for ever, within the operation's timeout.
+	// Stall is how long a body may go without a further byte while it is read. Default:
+	// 10 s; a negative value means no limit but the operation's timeout.
 	Stall time.Duration
 	// NoHeaders sends no Backstay headers, for servers of third parties.
 	NoHeaders bool
@@ -81,7 +81,7 @@ func isGuarded(base http.RoundTripper) bool {
 	return false
 }
 
-// CloseIdleConnections closes those of the base.
+// CloseIdleConnections closes the idle connections of the base.
 func (t *Transport) CloseIdleConnections() {
 	t.once.Do(t.init)
 	t.sender.closeIdle()

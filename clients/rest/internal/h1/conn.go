@@ -99,8 +99,8 @@ func (c *Conn) Unwatch() {
 	c.user = nil
 }
 
-// alarmLocked leaves a timer alone that rings early enough: it is set anew when it does.
-// So most requests touch neither the timer nor the clock.
+// alarmLocked does not touch a timer that fires early enough; the timer is set again when
+// it fires. So most requests touch neither the timer nor the clock.
 func (c *Conn) alarmLocked(due time.Time) {
 	if !c.due.IsZero() && !due.Before(c.due) {
 		return
@@ -146,8 +146,8 @@ type socket struct {
 	of *Conn
 }
 
-// Write notes before it writes: whoever looks in the meantime must not take the request
-// for one that was never sent.
+// Write notes that something is sent before it writes, so that a request that is on its way
+// is never taken for one that was not sent.
 func (w *socket) Write(p []byte) (int, error) {
 	before := w.of.sent.Swap(true)
 	n, err := w.Conn.Write(p)

@@ -51,7 +51,7 @@ type Pool struct {
 	sweeper *time.Timer // runs while there are idle connections that may get old
 }
 
-// host is what a pool has of a host. The pool's lock guards it.
+// host has the connections of one host and its waiters. The pool's lock guards it.
 type host struct {
 	name    string  // as it stands in URLs
 	open    int     // connections, idle or in use, and those being dialled
@@ -82,8 +82,8 @@ func New(t *http.Transport) *Pool {
 	return &Pool{transport: dial, limit: t.MaxConnsPerHost, keep: t.MaxIdleConnsPerHost, idle: t.IdleConnTimeout, hosts: map[string]*host{}}
 }
 
-// SetAge sets how long connections take new requests, before the first use; each has up
-// to a tenth more. Zero: for ever.
+// SetAge sets for how long a connection takes new requests, plus up to a tenth at random.
+// Zero: without limit. It must be called before the pool is used.
 func (p *Pool) SetAge(age time.Duration) { p.age = age }
 
 // Take returns a connection that is free, or a new one. Where the host has as many as the
