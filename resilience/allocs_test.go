@@ -25,6 +25,22 @@ func TestRefusingAllocatesNothing(t *testing.T) {
 	if _, err := resilience.Do(t.Context(), spent, answer); err != nil {
 		t.Fatal(err)
 	}
+	quota := full()
+	quota.Breaker, quota.Throttle = nil, &resilience.ThrottlePolicy{K: 1}
+	throttled := mustNew(t, quota)
+	for range 500_000 { // until chance lets none of those below through
+		_, _ = resilience.Do(t.Context(), throttled, fail)
+	}
+	shared := full()
+	shared.Bulkhead = resilience.BulkheadPolicy{Limit: 4, MaxShare: 0.5}
+	hogged := mustNew(t, shared)
+	for range 2 {
+		permit, err := resilience.Acquire(t.Context(), hogged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer permit.Done(nil)
+	}
 	for _, c := range []struct {
 		name   string
 		on     *resilience.Guard
@@ -37,6 +53,8 @@ func TestRefusingAllocatesNothing(t *testing.T) {
 		{"forced open", mustNew(t, forced), resilience.ErrOpen, 0},
 		{"full", fullGuard(t), resilience.ErrFull, 0},
 		{"rate limited", spent, resilience.ErrRateLimited, 0},
+		{"throttled", throttled, resilience.ErrThrottled, 0},
+		{"share used up", hogged, resilience.ErrFull, 0},
 		{"closed", closed, resilience.ErrClosed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -117,13 +117,16 @@ func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOp
 			if o.last.limit < 1 {
 				return Result[T]{}, errLastGood
 			}
+			if r.cfg.Stale == nil {
+				return Result[T]{}, r.cfg.noStale()
+			}
 		case o.coalesce:
 			shares, key = true, o.key
 		case o.check != nil:
 			call = checked(call, o.check, r.cfg.guard, disposeOf(opts))
 		}
 	}
-	if remembers && r.cfg.Stale != nil && r.cfg.Stale.FreshFor > 0 {
+	if remembers && r.cfg.Stale.FreshFor > 0 {
 		if res, ok := fresh(r, call, opts); ok {
 			return res, nil
 		}

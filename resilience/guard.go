@@ -310,6 +310,11 @@ var (
 	errLastGood  = fmt.Errorf("%w: a LastGood of a limit below 1; make one with NewLastGood", ErrPolicy)
 )
 
+// noStale is the error of a call with a LastGood that could never serve a value.
+func (c *opConfig) noStale() error {
+	return fmt.Errorf("%w %q: a LastGood on operation %q, which has no stale policy, would remember nothing; set its stale.max_age, or leave For out", ErrPolicy, c.dependency(), c.name)
+}
+
 // DefaultClassifier judges by the error's own Verdict if it has one (Judged);
 // everything else is a Failure that may be repeated if the call is idempotent. It is
 // not asked about the end of the caller: whatever the classifier, the guard takes an

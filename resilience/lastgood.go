@@ -91,7 +91,8 @@ func (l *LastGood[T]) LimitBytes(most int64, size func(T) int64) *LastGood[T] {
 
 // For ties one call to the value remembered under key. Several may be given to one
 // call: all are filled, and the first that has a value serves it. A nil memory is
-// refused by Do.
+// refused by Do, and so is an operation without a StalePolicy, which could never serve a
+// value.
 func (l *LastGood[T]) For(key string) CallOption[T] {
 	if l == nil {
 		l = &LastGood[T]{}
@@ -156,9 +157,6 @@ func (l *LastGood[T]) store(key string, r *run, v T, turn uint64) {
 		return
 	}
 	s, g := r.cfg.Stale, r.cfg.guard
-	if s == nil {
-		return // nobody would ever be served
-	}
 	m := &remembered[T]{value: v, at: g.at(r.wonAt), spread: g.clock.Float64()}
 	size := l.sizeOf(v)
 	l.mu.Lock()

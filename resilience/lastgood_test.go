@@ -3,6 +3,7 @@ package resilience_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -149,4 +150,29 @@ func TestARefreshIsOneAtATime(t *testing.T) {
 		}
 		wantIdle(t, g)
 	})
+}
+
+// TestALastGoodWithoutAStalePolicyIsRefused, however the call is made: it would remember
+// nothing, and serve nothing.
+func TestALastGoodWithoutAStalePolicyIsRefused(t *testing.T) {
+	last := resilience.NewLastGood[int](1)
+	for mode, change := range modes {
+		p := policy()
+		p.Default.Idempotent = true
+		opts, _ := change(&p)
+		opts = append(opts, last.For("k"), resilience.FallbackValue(7))
+		g := mustNew(t, p)
+		call := func(context.Context) (int, error) {
+			t.Errorf("%s: the call is made", mode)
+			return 1, nil
+		}
+		if _, err := resilience.Do(t.Context(), g, call, opts...); !errors.Is(err, resilience.ErrPolicy) || !strings.Contains(err.Error(), "stale.max_age") {
+			t.Errorf("%s: %v", mode, err)
+		}
+		p.Default.Stale = &resilience.StalePolicy{MaxAge: time.Minute}
+		update(t, g, p)
+		if _, err := resilience.Do(t.Context(), g, answer, opts...); err != nil {
+			t.Errorf("%s, with one: %v", mode, err)
+		}
+	}
 }

@@ -69,7 +69,8 @@ type OperationPolicy struct {
 	Retry *RetryPolicy `json:"retry,omitempty" yaml:"retry,omitempty"`
 	// Hedge starts a second attempt when the first is slow. Nil: never.
 	Hedge *HedgePolicy `json:"hedge,omitempty" yaml:"hedge,omitempty"`
-	// Stale says how old a remembered value may be that LastGood serves. Nil: none is served.
+	// Stale says how old a remembered value may be that LastGood serves. Nil: calls with a
+	// LastGood are refused, with ErrPolicy.
 	Stale *StalePolicy `json:"stale,omitempty" yaml:"stale,omitempty"`
 	// Detach runs the call on another goroutine and returns to the caller at
 	// the deadline even if the call ignores its context. The permit stays with the

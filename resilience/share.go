@@ -62,6 +62,16 @@ func (s *shares) take(key string, limit int64) bool {
 	return true
 }
 
+// counts are the number of keys that hold permits, and the most that one of them holds.
+func (s *shares) counts() (keys, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.held {
+		most = max(most, n)
+	}
+	return len(s.held), most
+}
+
 // put gives a permit of a key back. Permits that were taken before there were shares are
 // not counted.
 func (s *shares) put(key string) {

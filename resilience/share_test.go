@@ -134,3 +134,42 @@ func TestAShareRefusesWithItsOwnWords(t *testing.T) {
 		}
 	})
 }
+
+// TestASnapshotShowsSharesAndThrottle while they are on.
+func TestASnapshotShowsSharesAndThrottle(t *testing.T) {
+	p := policy()
+	g := mustNew(t, p)
+	for _, key := range []string{"a", "a", "b"} {
+		permit, err := resilience.Acquire(resilience.WithShareKey(t.Context(), key), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer permit.Done(nil)
+	}
+	if s := g.Snapshot(); s.ShareKeys != 0 || s.LargestShare != 0 || s.Throttled != 0 {
+		t.Errorf("both are off: %+v", s)
+	}
+	p.Bulkhead.MaxShare, p.Throttle = 0.9, &resilience.ThrottlePolicy{K: 1}
+	g = mustNew(t, p)
+	for _, key := range []string{"a", "a", "b"} {
+		permit, err := resilience.Acquire(resilience.WithShareKey(t.Context(), key), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			permit.Done(nil)
+			if s := g.Snapshot(); s.InFlight == 0 && (s.ShareKeys != 0 || s.LargestShare != 0) {
+				t.Errorf("nobody holds a permit: %+v", s)
+			}
+		}()
+	}
+	if s := g.Snapshot(); s.ShareKeys != 2 || s.LargestShare != 2 || s.Throttled != 0 {
+		t.Errorf("%+v", s)
+	}
+	for range 9 { // sent or refused, each counts as a request that was not accepted
+		_, _ = resilience.Do(t.Context(), g, fail)
+	}
+	if s := g.Snapshot(); s.Throttled != 0.9 {
+		t.Errorf("%v of the attempts are refused; want 9 of 10", s.Throttled)
+	}
+}

@@ -22,6 +22,13 @@ type Snapshot struct {
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
 	Limit    int `json:"limit"`
+	// ShareKeys is the number of operations, or keys of WithShareKey, that hold permits, and
+	// LargestShare the number of permits that one of them holds at most. Both are counted
+	// only with BulkheadPolicy.MaxShare; zero otherwise.
+	ShareKeys    int `json:"share_keys,omitempty"`
+	LargestShare int `json:"largest_share,omitempty"`
+	// Throttled is the part of the attempts that the throttle refuses now, from 0 to 1.
+	Throttled float64 `json:"throttled,omitempty"`
 	// Budget tokens left.
 	Budget float64 `json:"budget"`
 	// Amplification is the policy's bound on what repeats make of the load
@@ -56,6 +63,12 @@ func (g *gate) snapshot(p *shared) Snapshot {
 		Amplification: p.amplification,
 	}
 	s.InFlight, s.Waiting = g.bulkhead.counts()
+	if p.Bulkhead.MaxShare > 0 {
+		s.ShareKeys, s.LargestShare = g.bulkhead.shares.counts()
+	}
+	if p.Throttle != nil {
+		s.Throttled = g.throttle.share(p.Throttle, g.now())
+	}
 	if p.Breaker != nil {
 		c := g.breaker.now.Load()
 		t := c.window.Load().sum(g.now())

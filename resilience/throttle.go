@@ -26,14 +26,18 @@ func (t *throttle) configure(p ThrottlePolicy, before *ThrottlePolicy, now int64
 
 // refuses decides on one attempt. chance draws a number from 0 to 1.
 func (t *throttle) refuses(p *ThrottlePolicy, now int64, chance func() float64) bool {
-	w := t.window.Load()
-	sum := w.sum(now)
-	excess := float64(sum.calls) - p.K*float64(sum.calls-sum.bad)
-	if excess <= 0 || chance() >= excess/float64(sum.calls+1) {
+	share := t.share(p, now)
+	if share == 0 || chance() >= share {
 		return false
 	}
-	w.add(now, true, false)
+	t.window.Load().add(now, true, false)
 	return true
+}
+
+// share is the part of the attempts that is refused now, from 0 to 1.
+func (t *throttle) share(p *ThrottlePolicy, now int64) float64 {
+	sum := t.window.Load().sum(now)
+	return max(0, float64(sum.calls)-p.K*float64(sum.calls-sum.bad)) / float64(sum.calls+1)
 }
 
 // learn counts an attempt that ended.

@@ -37,3 +37,18 @@ func TestAFileMayNameOnlyErrorsThatTheProgramKnows(t *testing.T) {
 		t.Errorf("without the program nothing is known to be wrong: %v", err)
 	}
 }
+
+// TestAFileKeepsStaleWhileItIsInUse: without it, calls that remember values would be refused.
+func TestAFileKeepsStaleWhileItIsInUse(t *testing.T) {
+	const head = "guards:\n  a:\n    bulkhead: {limit: 1}\n"
+	with := "{timeout: 1s, stale: {max_age: 1h}}"
+	path, write := file(t, head+"    default: "+with+"\n    operations: {plan: "+with+"}\n")
+	set := open(t, path, policyfile.Config{})
+	write(head + "    default: {timeout: 1s}\n    operations: {plan: {timeout: 1s}}\n")
+	_, err := set.Reload()
+	for _, field := range []string{"guards.a.default.stale", "guards.a.operations.plan.stale"} {
+		if err == nil || !strings.Contains(err.Error(), field+": is in use and missing from the file") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

@@ -184,13 +184,23 @@ func missing(now, next Policies) (found []Problem) {
 			found = append(found, Problem{Field: Key + "." + name, Message: "is in use and missing from the file", Suggestion: "put it back, or restart"})
 			continue
 		}
+		if now[name].Default.Stale != nil && p.Default.Stale == nil {
+			found = append(found, noStale(name+".default"))
+		}
 		for _, op := range slices.Sorted(maps.Keys(now[name].Operations)) {
 			if _, ok := p.Operations[op]; !ok {
 				found = append(found, Problem{Field: Key + "." + name + ".operations." + op, Message: "is in use and missing from the file", Suggestion: "put it back, or restart"})
+			} else if now[name].Operations[op].Stale != nil && p.Operations[op].Stale == nil {
+				found = append(found, noStale(name+".operations."+op))
 			}
 		}
 	}
 	return found
+}
+
+// noStale: calls that remember values are refused by an operation that allows none of them.
+func noStale(operation string) Problem {
+	return Problem{Field: Key + "." + operation + ".stale", Message: "is in use and missing from the file", Suggestion: "put it back, with a max_age of 1ms to serve nothing stale, or restart"}
 }
 
 // applyPending puts the pending content in force. If another call is already at work, that one does

@@ -262,7 +262,7 @@ func (p *player) make(ctx context.Context, i int) record.Call {
 		on = p.guard.Operation(c.Operation)
 	}
 	var opts []resilience.CallOption[struct{}]
-	if share(hash(p.options.Seed, uint64(i), 0)) >= p.options.Unknown {
+	if policy.Stale != nil && share(hash(p.options.Seed, uint64(i), 0)) >= p.options.Unknown {
 		opts = append(opts, p.last.For(c.Operation))
 	}
 	if p.static[c.Operation] {
