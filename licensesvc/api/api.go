@@ -38,7 +38,8 @@ type Config struct {
 	// how long each may take; the caller's Backstay-Timeout-Ms shortens that time. Make it
 	// with Policy. Required. The caller that made it must close it.
 	Guard *resilience.Guard
-	// Trust says whose Backstay headers count. Default: callers on loopback.
+	// Trust reports whether the Backstay headers of a request count. Nil: they count from
+	// callers on loopback.
 	Trust func(*http.Request) bool
 	// Tokens decides which caller may do what. Nil: every caller may do everything, which
 	// suits only a service on loopback.

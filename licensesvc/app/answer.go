@@ -44,9 +44,9 @@ type Answer struct {
 	Key *upstream.Key
 	// Token is the signed promise of a provisional license.
 	Token string
-	// Warnings tell the member what to expect.
+	// Warnings say what the member should expect.
 	Warnings []license.Warning
-	// DecidedOn says what data the decision rests on.
+	// DecidedOn lists the data on which the decision was based.
 	DecidedOn []license.Basis
 	// Repeated says that the same command was already answered before.
 	Repeated bool

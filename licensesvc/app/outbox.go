@@ -199,8 +199,9 @@ func (o *outbox) mayTry(w *waiting, all bool) bool {
 
 // Outbox describes the entries that wait for the store.
 type Outbox struct {
-	// Pending is how many promises and reports the store has not taken yet; of them Parked were
-	// tried and not taken. Refused are those that the rules refuse, which nobody has seen yet.
+	// Pending is the number of promises and reports that are not stored yet. Parked is the
+	// number of those that were tried and failed. Refused is the number of entries that the
+	// rules refuse and whose refusal nobody has seen yet.
 	Pending, Parked, Refused int
 	// Oldest is when the oldest pending entry was put. It is zero if there is none.
 	Oldest time.Time
