@@ -192,22 +192,22 @@ func (r *result) perform(ctx context.Context, cfg Config, system System, injecto
 	}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
-	beside, end := context.WithCancel(context.WithoutCancel(ctx))
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var wg sync.WaitGroup
 	var harm error
 	var acts []string
 	injector.Start()
 	start := time.Now()
-	wg.Go(func() { r.watch.run(beside, start) })
-	wg.Go(func() { r.guard(beside, player, injector, stop) })
+	wg.Go(func() { r.watch.run(background, start) })
+	wg.Go(func() { r.guard(background, player, injector, stop) })
 	if cfg.Watch != nil {
 		wg.Go(func() {
-			cfg.Watch(beside, View{System: system, Scenario: r.scenario, Injector: injector, Load: player})
+			cfg.Watch(background, View{System: system, Scenario: r.scenario, Injector: injector, Load: player})
 		})
 	}
 	if h, ok := system.(FaultApplier); ok {
-		wg.Go(func() { harm = h.ApplyFaults(beside) })
+		wg.Go(func() { harm = h.ApplyFaults(background) })
 	}
 	if a, ok := system.(Actor); ok && len(r.scenario.Actions) > 0 {
 		wg.Go(func() { acts = act(loading, a, r.scenario.Actions, start) })

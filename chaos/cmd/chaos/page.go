@@ -86,7 +86,7 @@ func openPage(ctx context.Context, f pageFlags, out io.Writer) (_ *page, err err
 	return p, nil
 }
 
-// keeps says what a sign of life is told to.
+// keeps sets the function that a sign of life calls.
 func (p *page) keeps(keep func()) { p.alive.Store(&keep) }
 
 // close sends what is left, for a few seconds at most.
