@@ -18,8 +18,8 @@ const maxAge = 5 * time.Minute
 // endlessAge replaces longer ages, so that no sum of times overflows.
 const endlessAge = 100 * 365 * 24 * time.Hour
 
-// Base is a transport that suits a guard: NewBase says what it bounds. It is safe for
-// concurrent use. The caller that made it closes its idle connections in the end.
+// Base is a base transport for use behind a guard; NewBase describes its limits. It is safe
+// for concurrent use. The caller that made it must call CloseIdleConnections in the end.
 type Base struct {
 	template *http.Transport
 	age      time.Duration // zero: connections have no age
@@ -34,23 +34,25 @@ type Base struct {
 	silentAt time.Time
 }
 
-// NewBase returns a transport that suits a guard that admits limit calls at once:
+// NewBase returns a transport for a guard that admits limit calls at a time:
 //
-//   - as many connections to a host, idle ones too, so that a burst neither dials while
-//     connections are about to be free nor closes what the next one needs;
-//   - connections take new requests for five minutes and some seconds, so that
-//     addresses that a name got meanwhile are found, however busy a connection is;
-//   - of the addresses of a name the next is tried a quarter of a second after the last,
-//     or sooner where little time is left, so that a dead one costs no more than that;
-//   - no HTTP/2 pings, which many servers punish. Instead, an attempt that times out while
-//     its HTTP/2 connection brings nothing sends new requests to a new connection; the
-//     requests on the old one go on. A server that only pauses loses no request;
-//   - bounds on dials, handshakes, header bytes, and 10 s from a request to its
-//     answer's headers.
+//   - It keeps up to limit connections per host, idle ones included. So a burst does not
+//     dial while connections are about to become free, and does not close connections that
+//     the next burst needs.
+//   - A connection takes new requests for five minutes and a little more, so that new
+//     addresses of a name are found, however busy a connection is.
+//   - If a name has several addresses, the next one is tried a quarter of a second after the
+//     last, or sooner if little time is left. A dead address costs no more than that.
+//   - It sends no HTTP/2 pings, because many servers close connections that ping. Instead,
+//     after an attempt that timed out while its HTTP/2 connection brought nothing, new
+//     requests use a new connection. Requests on the old one go on, so a server that only
+//     pauses loses no request.
+//   - It limits the time of dials and handshakes, the bytes of headers, and the time from a
+//     request to the headers of its answer (10 s).
 //
-// Timeouts of calls are the guard's. A proxy's refusal of a CONNECT is a *ProxyError.
-// Change adjusts the standard transport underneath before it is used, for example its
-// TLSClientConfig, or its HTTP2.SendPingTimeout where a server welcomes pings.
+// The guard sets the timeouts of calls. If a proxy refuses a CONNECT, the error is a
+// *ProxyError. Change adjusts the standard transport underneath before it is used, for
+// example its TLSClientConfig, or its HTTP2.SendPingTimeout if the server allows pings.
 func NewBase(limit int, change ...func(*http.Transport)) *Base {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -97,9 +99,10 @@ func (b *Base) countDials() {
 	}
 }
 
-// WithAge sets how long connections take new requests, before the first use. Zero: 5
-// minutes; a negative value means for ever. Each round is up to a tenth longer, so that
-// many instances don't all dial at once.
+// WithAge sets for how long a connection takes new requests, and returns the base. Zero
+// means 5 minutes; a negative value means without limit. Up to a tenth is added at random,
+// so that many instances do not all dial at the same time. It must be called before the
+// first use.
 func (b *Base) WithAge(age time.Duration) *Base {
 	switch {
 	case age == 0:
@@ -153,8 +156,9 @@ func pools(rt http.RoundTripper) bool {
 	return ok && b.pool != nil
 }
 
-// transport is the one whose connections are young enough. Requests on older ones end
-// in peace: a connection of the former transport is closed when its request is done.
+// transport returns the transport whose connections are young enough. Requests on older
+// connections are not disturbed: a connection of the former transport is closed when its
+// requests are done.
 func (b *Base) transport() *http.Transport {
 	now := time.Now()
 	b.mu.Lock()

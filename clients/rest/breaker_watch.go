@@ -8,14 +8,14 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// breakerWatch notices that a breaker has opened. Then idle connections are closed: what
-// comes after should not begin with connections from before.
+// breakerWatch notices that a breaker has opened. Then idle connections are closed, so that
+// the probes that follow do not use connections from before the failure.
 type breakerWatch struct {
-	// last is the refusal of the newest open period that was met: there is one a period.
+	// last is the latest refusal of an open breaker. Each open period has one of its own.
 	last atomic.Pointer[resilience.Refusal]
 }
 
-// isNew says whether an error is the first refusal that is met of an open period.
+// isNew reports whether an error is the first refusal that was seen of an open period.
 func (w *breakerWatch) isNew(err error) bool {
 	if err == nil {
 		return false

@@ -15,7 +15,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Request is what a typed call asks for. Its zero value is no request: it has no path.
+// Request describes a typed call. Path is required; the zero value is not valid.
 type Request struct {
 	// Method is the method. Default: GET.
 	Method string
@@ -37,7 +37,7 @@ type Request struct {
 	_                struct{}
 }
 
-// Answer is the type of calls that need more of an answer than its value:
+// Answer is the type argument of calls that need the status or the header as well:
 //
 //	res, err := rest.Get[rest.Answer[Member]](ctx, client, guard, "/v1/members/{id}", id)
 //	etag := res.Value.Header.Get("ETag")

@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// Problem is a problem document (RFC 9457), found by errors.As in a StatusError. Members
-// of the wrong type are left at their zero value.
+// Problem is a problem document (RFC 9457). errors.As finds it in a StatusError. A member
+// that has the wrong type in the document keeps its zero value.
 type Problem struct {
-	// Type identifies the kind of problem: an address, about:blank if there is none.
+	// Type is the address that identifies the kind of problem; about:blank if the document
+	// names none.
 	Type string
-	// Status is what the document says; the answer's own counts.
+	// Status is the status in the document. If it differs, the status of the answer is right.
 	Status                  int
 	Title, Detail, Instance string
-	// Members are all members, as they came, unknown ones too.
+	// Members are all members of the document, unknown ones included.
 	Members map[string]any
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// errBodyUsed: the body was a stream, and an attempt has read it.
+// errBodyUsed means that the body is a stream that an earlier attempt has read.
 var errBodyUsed = errors.New("the body can't be sent again: set Request.GetBody")
 
 // upload is what an attempt saw of its request's body. Errors and waits that come from the
@@ -69,9 +69,10 @@ func (u *upload) callerTime() time.Duration {
 	return waited
 }
 
-// isCallers reports whether the body is why an attempt failed. It is if it broke off, if
-// the attempt had waited for its next bytes for half of its time, and, where the time was
-// up, if the bytes were still missing or had taken half of the time altogether.
+// isCallers reports whether an attempt failed because of its request's body: the body broke
+// off, or the attempt was waiting for its next bytes and had waited for half of its time.
+// If the attempt timed out, it is enough that bytes were missing, or that all waits for
+// bytes together took half of its time.
 func (u *upload) isCallers(began time.Time, timedOut bool) bool {
 	pending, half := u.pending(), time.Since(began)/2
 	switch {

@@ -8,12 +8,12 @@ import (
 	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
-// Connections of HTTP/2 are shared, so the end of one attempt must not close them. And a
-// connection into nowhere must not be used by attempt after attempt. So a base counts the
-// reads on its connections. If an attempt times out and its connection has brought nothing
-// since the attempt began, new requests go to new connections; requests on the old one go
-// on. (Pings would find out as well, but many servers end connections that ping often or
-// while they are idle.)
+// An HTTP/2 connection is shared, so the end of one attempt must not close it. But a
+// connection whose peer has vanished must not be used by attempt after attempt. So a base
+// counts the reads on its connections. If an attempt times out and its connection has
+// brought nothing since the attempt began, new requests use new connections; requests on
+// the old one go on. (Pings would detect this as well, but many servers close connections
+// that ping often, or while they are idle.)
 
 const (
 	// silenceGrace is how long a suspected connection has to prove that it is alive: when it
@@ -29,12 +29,12 @@ type countedConn struct {
 	base  *Base
 	made  time.Time
 	reads atomic.Uint64
-	// users is how many attempts use it; shared: there were several at a time.
-	users  atomic.Int32
-	shared atomic.Bool
+	// users is how many attempts use the connection. shared says that several have used it at
+	// the same time; closed, that it is closed.
+	users          atomic.Int32
+	shared, closed atomic.Bool
 	// firstUse is when the first attempt got it, as an offset from epoch.
 	firstUse atomic.Int64
-	closed   atomic.Bool
 }
 
 // wasNew reports whether the connection was new at a time.
