@@ -21,21 +21,21 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// startTimeout bounds building the keeper and starting the nodes, the first fetch of
-// the jars included. A keeper whose nodes don't get on ends before, and says why.
+// startTimeout limits building the keeper and starting the nodes, including the first fetch of
+// the jars. A keeper whose nodes make no progress ends earlier, and says why.
 const startTimeout = 16 * time.Minute
 
 var shared = sync.OnceValues(join)
 
-// use is one process's use of the nodes. It keeps the lock that says so, because a file
-// that nobody refers to is closed by the garbage collector.
+// use is the use of the nodes by one process. It holds the lock that marks the use, because
+// the garbage collector closes a file without references.
 type use struct {
 	hosts []string
 	lock  *os.File
 }
 
-// Hosts returns the addresses of the nodes. Without what nodes need the test is
-// skipped, or fails with CI=true; with -short it is skipped.
+// Hosts returns the addresses of the nodes. If the machine lacks what nodes need, the test is
+// skipped, or fails with CI=true. With -short it is skipped.
 func Hosts(tb testing.TB) []string {
 	tb.Helper()
 	testenv.NotShort(tb, "it needs real Cassandra nodes")
@@ -53,8 +53,8 @@ func Hosts(tb testing.TB) []string {
 	return nodes.hosts
 }
 
-// join uses the nodes of the test run, and starts them if need be. The use ends with
-// the process.
+// join registers a use of the nodes of the test run, and starts them if necessary. The use
+// ends with the process.
 func join() (*use, error) {
 	cache, err := testenv.CacheDir()
 	if err != nil {
@@ -91,7 +91,8 @@ func join() (*use, error) {
 	return nodes, json.Unmarshal(b, &nodes.hosts)
 }
 
-// locked waits for the lock of a file, which ends with the process or with Close.
+// locked waits for the lock of a file. Close releases the lock, and so does the end of the
+// process.
 func locked(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -139,7 +140,7 @@ func begin(dir, cache string) error {
 		if _, err := os.Stat(state); err == nil {
 			return nil
 		}
-		// No goroutine waits for it: it outlives the tests.
+		// No goroutine waits for the keeper, because it outlives the tests.
 		if pid, err := syscall.Wait4(cmd.Process.Pid, nil, syscall.WNOHANG, nil); err == nil && pid != 0 {
 			said, _ := os.ReadFile(logFile)
 			return fmt.Errorf("the keeper of the Cassandra nodes ended:\n%s", said)
@@ -175,8 +176,8 @@ func Keyspace(tb testing.TB) (hosts []string, keyspace string) {
 	return hosts, keyspace
 }
 
-// change changes the schema. Busy nodes take their time over it, so a statement whose
-// answer did not come is sent again.
+// change changes the schema. Busy nodes are slow at that, so a statement that was not answered
+// is sent again.
 func change(session *cassandra.Session, cql string) (err error) {
 	for range 5 {
 		if err = session.Query(cql).Exec(); !errors.Is(err, cassandra.ErrOutcomeUnknown) {

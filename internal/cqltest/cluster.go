@@ -18,22 +18,23 @@ import (
 
 // Config says what a cluster looks like. A zero field has its default.
 type Config struct {
-	// Nodes is their number. Default: 1. More than one need a system whose loopback
-	// has the whole of 127.0.0.0/8, as Linux has.
+	// Nodes is the number of nodes. More than one need a system whose loopback has all of
+	// 127.0.0.0/8, as Linux has. Default: 0, which means 1.
 	Nodes int
 	// DCs are the nodes' data centres. Default: dc1 for each.
 	DCs []string
-	// Keyspaces that exist, with their replication factor. Default: ks, with 3 or as
-	// many as there are nodes.
+	// Keyspaces are the keyspaces that exist, with their replication factor. Default: ks, with
+	// 3 or, if there are fewer nodes, their number.
 	Keyspaces map[string]int
-	// Username and Password that every connection must show. Default: none.
+	// Username and Password are required of every connection. Default: empty, no login.
 	Username, Password string
-	// Authenticator is the class that nodes name. Default: the one of passwords.
+	// Authenticator is the class that nodes name. Default: that of passwords.
 	Authenticator string
-	// Version is the newest of the protocol that nodes speak, 3 or 4. A connection that
-	// begins with a newer one is closed if it is 3, as by old nodes. Default: 4.
+	// Version is the newest protocol version that nodes speak, 3 or 4. If it is 3, a
+	// connection that begins with a newer one is closed, as old nodes do. Default: 0, which
+	// means 4.
 	Version int
-	// TLS of every connection. Default: none.
+	// TLS is the configuration of every connection. Nil: no TLS.
 	TLS *tls.Config
 }
 
@@ -61,7 +62,7 @@ func (c *Cluster) newest() primitive.ProtocolVersion {
 	return primitive.ProtocolVersion(cmp.Or(c.config.Version, int(primitive.ProtocolVersion4)))
 }
 
-// Login changes the credentials that later connections must show.
+// Login changes the credentials that are required of later connections.
 func (c *Cluster) Login(username, password string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +75,7 @@ func (c *Cluster) credentials() Config {
 	return c.config
 }
 
-// Refuse refuses every login with these words; "" ends it.
+// Refuse refuses every login with this text. The text "" ends that.
 func (c *Cluster) Refuse(words string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +147,7 @@ func (c *Cluster) close() {
 	c.work.Wait()
 }
 
-// Hosts are the nodes' addresses, without the port.
+// Hosts returns the nodes' addresses, without the port.
 func (c *Cluster) Hosts() []string {
 	var hosts []string
 	for _, n := range c.Nodes() {
@@ -155,10 +156,10 @@ func (c *Cluster) Hosts() []string {
 	return hosts
 }
 
-// Port is that of all nodes.
+// Port returns the port of all nodes.
 func (c *Cluster) Port() int { return c.port }
 
-// Nodes are the cluster's nodes, in order.
+// Nodes returns the cluster's nodes, in order.
 func (c *Cluster) Nodes() []*Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,8 +169,8 @@ func (c *Cluster) Nodes() []*Node {
 // Node returns one node.
 func (c *Cluster) Node(i int) *Node { return c.Nodes()[i] }
 
-// On says how all nodes answer a statement; a batch is answered as its first
-// statement. It replaces what was said before.
+// On says how all nodes answer a statement. A batch is answered as its first statement. It
+// replaces an earlier answer.
 func (c *Cluster) On(cql string, s Statement) {
 	st := s
 	if st.Params == nil {
@@ -185,17 +186,17 @@ func (c *Cluster) On(cql string, s Statement) {
 	c.statements[cql] = &st
 }
 
-// Received are the requests for a statement so far, in order, PREPARE aside.
+// Received returns the requests for a statement so far, in order and without PREPARE.
 func (c *Cluster) Received(cql string) []Received {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.received[cql])
 }
 
-// Count is the number of requests for a statement so far, PREPARE aside.
+// Count returns the number of requests for a statement so far, without PREPARE.
 func (c *Cluster) Count(cql string) int { return len(c.Received(cql)) }
 
-// Forget drops what was received.
+// Forget forgets what was received.
 func (c *Cluster) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,7 +209,7 @@ func (c *Cluster) statement(cql string) *Statement {
 	return c.statements[cql]
 }
 
-// receive notes a request and returns its number for the statement, from 1.
+// receive records a request and returns its number for the statement, from 1.
 func (c *Cluster) receive(r Received) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,8 +217,8 @@ func (c *Cluster) receive(r Received) int {
 	return len(c.received[r.CQL])
 }
 
-// Announce sends an event to every connection that has registered, and returns how
-// many have.
+// Announce sends an event to every connection that has registered, and returns the number of
+// these connections.
 func (c *Cluster) Announce(e message.Message) (told int) {
 	for _, n := range c.Nodes() {
 		n.each(func(cn *conn) {

@@ -36,7 +36,7 @@ func (c *conn) serve() {
 			return
 		}
 		f, err := codec.DecodeFrame(c.net)
-		// What came while it was frozen waits, too: it was reading already.
+		// Bytes that came while the node was frozen wait too, because it was already reading.
 		if err != nil || !c.thawed() {
 			return
 		}
@@ -58,7 +58,7 @@ func (c *conn) serve() {
 	}
 }
 
-// thawed waits until the node is not frozen; false means that the cluster has ended.
+// thawed waits until the node is not frozen. It returns false if the cluster has ended.
 func (c *conn) thawed() bool {
 	if gate := c.node.frozen.Load(); gate != nil {
 		select {
@@ -140,7 +140,7 @@ func (c *conn) batch(f *frame.Frame, m *message.Batch) {
 	c.scripted(f, r, options)
 }
 
-// scripted answers a request as the test said.
+// scripted answers a request according to the script.
 func (c *conn) scripted(f *frame.Frame, r Received, o *message.QueryOptions) {
 	r.Node, r.Payload = c.node, f.Body.CustomPayload
 	if o != nil {
@@ -211,7 +211,7 @@ func (c *conn) sendFrame(f *frame.Frame) {
 	c.write(b.Bytes())
 }
 
-// write ignores its error: a client that has gone needs no answer.
+// write ignores its error: a client that has disconnected needs no answer.
 func (c *conn) write(b []byte) {
 	if c.node.silent.Load() || c.deaf.Load() {
 		return

@@ -30,24 +30,24 @@ type Node struct {
 	prepared sync.Map // id -> CQL
 }
 
-// Host is the node's address, without the port.
+// Host returns the node's address, without the port.
 func (n *Node) Host() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.ip.String()
 }
 
-// Address is the node's address with the port.
+// Address returns the node's address with the port.
 func (n *Node) Address() string { return net.JoinHostPort(n.Host(), fmt.Sprint(n.cluster.port)) }
 
-// ID is the node's host id.
+// ID returns the node's host id.
 func (n *Node) ID() [16]byte { return [16]byte{6: 0x40, 8: 0x80, 15: byte(n.index + 1)} }
 
-// Silence makes the node read and never answer, or ends it. What it read in
-// silence it never answers.
+// Silence makes the node read without answering, or ends that. Requests that it read in
+// silence are never answered.
 func (n *Node) Silence(on bool) { n.silent.Store(on) }
 
-// Freeze makes the node do nothing any more, until thaw is called.
+// Freeze stops the node completely until thaw is called.
 func (n *Node) Freeze() (thaw func()) {
 	gate := make(chan struct{})
 	n.frozen.Store(&gate)
@@ -57,9 +57,9 @@ func (n *Node) Freeze() (thaw func()) {
 	})
 }
 
-// Deafen makes those connections silent that have carried requests for scripted
-// statements, and returns their number. Later ones, and the client's control connection,
-// are well.
+// Deafen makes those connections silent that have carried requests for scripted statements,
+// and returns their number. Later connections, and the client's control connection, still
+// work.
 func (n *Node) Deafen() (connections int) {
 	n.each(func(c *conn) {
 		if c.carried.Load() && !c.deaf.Swap(true) {
@@ -72,7 +72,7 @@ func (n *Node) Deafen() (connections int) {
 // Alter gives the node a newer schema.
 func (n *Node) Alter() { n.schema.Add(1) }
 
-// Logins is the number of times that credentials were shown so far.
+// Logins returns how often credentials were presented so far.
 func (n *Node) Logins() int { return int(n.logins.Load()) }
 
 // Stop closes the node's connections and refuses new ones.
@@ -87,7 +87,7 @@ func (n *Node) Stop() {
 	n.Drop()
 }
 
-// Drop closes the node's connections; new ones are welcome.
+// Drop closes the node's connections. New ones are accepted.
 func (n *Node) Drop() { n.each(func(c *conn) { c.close() }) }
 
 // Restart listens again, at the same address. It does nothing if the node runs.
@@ -123,23 +123,23 @@ func (n *Node) Move() error {
 // Unprepare forgets the statements that were prepared.
 func (n *Node) Unprepare() { n.prepared.Clear() }
 
-// Connections is the number of open ones.
+// Connections returns the number of open connections.
 func (n *Node) Connections() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.conns)
 }
 
-// Opened is the number of connections that were accepted so far.
+// Opened returns the number of connections that were accepted so far.
 func (n *Node) Opened() int { return int(n.opened.Load()) }
 
-// Requests is the number of requests for scripted statements so far.
+// Requests returns the number of requests for scripted statements so far.
 func (n *Node) Requests() int { return int(n.requests.Load()) }
 
-// Prepares is the number of PREPARE requests so far.
+// Prepares returns the number of PREPARE requests so far.
 func (n *Node) Prepares() int { return int(n.prepares.Load()) }
 
-// Swallowed is the number of frames, of any kind, that were read in silence so far.
+// Swallowed returns the number of frames of any kind that were read in silence so far.
 func (n *Node) Swallowed() int { return int(n.swallowed.Load()) }
 
 func (n *Node) each(do func(*conn)) {

@@ -28,7 +28,7 @@
 //	    the call ended with an error.
 //	  - cause is why the value is not live, or the error's kind: open, full,
 //	    rate_limited, throttled, closed (refusals), timeout, canceled, failed; - for none.
-//	  - attempts are parted by commas: a letter for the outcome (s success, f failure,
+//	  - attempts are separated by commas: a letter for the outcome (s success, f failure,
 //	    o overload, i ignored), the microseconds from the call's start to the
 //	    attempt's, +, the attempt's duration; behind it h for a hedge, and c if it was
 //	    cut off (out of its time, cancelled, or still running when the call ended), so

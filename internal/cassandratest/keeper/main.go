@@ -43,7 +43,8 @@ func keep(ctx context.Context, args []string) (err error) {
 	if err := syscall.Flock(int(alive.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("another keeper is there: %w", err)
 	}
-	// The lock is the file's: closed early, by the garbage collector too, it is gone.
+	// The lock ends when the file is closed, by the garbage collector too, so the file must
+	// stay open.
 	defer alive.Close()
 	c, err := cluster.Start(ctx, cluster.Config{Nodes: 3, Cache: cache})
 	if err != nil {
@@ -73,8 +74,8 @@ func keep(ctx context.Context, args []string) (err error) {
 		if syscall.Kill(run, 0) == nil {
 			continue
 		}
-		// The lock stays until this process has ended, so that nobody begins to use
-		// nodes that are going.
+		// The lock is held until this process has ended, so that nobody begins to use nodes
+		// that are about to end.
 		if syscall.Flock(int(users.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			return os.Remove(state)
 		}
