@@ -31,7 +31,6 @@ type ending struct {
 	patience, leaves time.Duration
 	// upload is the body of a POST, in the two ways in which it is sent. Nil: a GET.
 	upload func(release <-chan struct{}) (io.Reader, int64)
-	body   any
 	// change and in are the request where it is not a GET of "/".
 	change func(*http.Request)
 	in     *rest.Request
