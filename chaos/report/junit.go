@@ -53,7 +53,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		name = r.Title
 	}
 	s := junitSuite{Name: name, Host: "localhost", Tests: len(r.Checks), Time: fmt.Sprintf("%.3f", r.Length.Seconds()), Stamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
-		Properties: []junitProperty{{"verdict", string(r.Verdict)}, {"seed", fmt.Sprint(r.Seed)}, {"command", r.Command}},
+		Properties: []junitProperty{{"verdict", string(r.Verdict)}, {"seed", fmt.Sprint(r.Seed)}, {"command", r.Command}, {"version", r.Version}},
 		Out:        fmt.Sprintf("verdict %s, seed %d; run it again: %s\n", r.Verdict, r.Seed, r.Command)}
 	for _, c := range r.Checks {
 		one := junitCase{Class: "scenario." + name, Name: c.Name, Time: "0"}

@@ -104,9 +104,11 @@ type Report struct {
 	// Story describes in a few sentences what was done.
 	Story string `json:"story"`
 	// Command is the command that repeats the run. Source is the scenario as text.
-	Command string        `json:"command"`
-	Source  string        `json:"source,omitempty"`
-	Seed    uint64        `json:"seed"`
+	Command string `json:"command"`
+	Source  string `json:"source,omitempty"`
+	Seed    uint64 `json:"seed"`
+	// Version is the build of the toolkit that made the report.
+	Version string        `json:"version"`
 	Started time.Time     `json:"started"`
 	Length  time.Duration `json:"length_ns"`
 	Verdict Verdict       `json:"verdict"`

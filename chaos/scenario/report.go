@@ -9,6 +9,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/load"
 	"github.com/backstay-go/backstay/chaos/report"
+	"github.com/backstay-go/backstay/internal/version"
 )
 
 // report makes the report of the run. given is the scenario as its author wrote it.
@@ -21,7 +22,7 @@ func (r *result) report(given Scenario, command string) *report.Report {
 		about = r.labels.About
 	}
 	rep := &report.Report{
-		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Source: given.String(), Started: r.load.Start, Length: length,
+		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Version: version.String(), Source: given.String(), Started: r.load.Start, Length: length,
 		Checks: r.judge(), Faults: Timeline(s.Plan()), Width: width, Buckets: r.load.Buckets(width),
 		Lanes: r.watch.lanes(length), Permits: r.watch.permits(width, length),
 		Rows: report.RowsOf(r.load.Samples, r.labels.Kinds), Outcomes: r.labels.Outcomes, Sources: r.labels.Sources,

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/version"
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/record"
 	"go.uber.org/goleak"
@@ -93,7 +94,7 @@ func TestRecordsEachWayOut(t *testing.T) {
 		if written, dropped := w.Counts(); written != 7 || dropped != 1 {
 			t.Errorf("written %d, dropped %d; want 7 and 1", written, dropped)
 		}
-		want := `backstay-record 1 2000-01-01T00:00:00Z
+		want := "backstay-record 1 2000-01-01T00:00:00Z\n# written by " + version.String() + `
 0 "my\x20catalog" default critical live - 20480 s0+20480
 20480 "my\x20catalog" batch sheddable none timeout 50000 f0+50000c
 70480 "my\x20catalog" batch sheddable static full 0 -
@@ -143,7 +144,7 @@ func TestRecordsWhatCallersAndDependencyAskedFor(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		want := `backstay-record 1 2000-01-01T00:00:00Z
+		want := "backstay-record 1 2000-01-01T00:00:00Z\n# written by " + version.String() + `
 0 "my\x20catalog" default critical none failed 0 o0+0r2000000 30000
 0 "my\x20catalog" default critical none timeout 30000 i0+30000c 30000
 31000 "my\x20catalog" default critical none timeout 0 - 1

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/version"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -101,6 +102,11 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	}
 	rec.head = []byte(header + " " + base.UTC().Format(time.RFC3339Nano) + "\n")
 	rec.begin(nil)
+	if o.MaxBytes > writeFrom {
+		by := "# written by " + version.String() + "\n"
+		rec.pending = append(rec.pending, by...)
+		rec.left -= int64(len(by))
+	}
 	rec.Listener = Listen(base, func() time.Duration { return time.Since(base) }, rec.add)
 	go rec.run()
 	return rec, nil
