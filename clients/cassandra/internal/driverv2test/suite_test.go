@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
 	"github.com/backstay-go/backstay/internal/cassandratest"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // The protocol's codes of the levels that the suite uses.
@@ -22,6 +24,23 @@ const (
 // TestBothDrivers runs the suite over both drivers, on the same nodes.
 func TestBothDrivers(t *testing.T) {
 	hosts, keyspace := cassandratest.Keyspace(t)
+	// The tables are created by a session: it waits until all nodes have the schema, and the drivers
+	// below it do not.
+	session, err := cassandra.Connect(t.Context(), cassandra.Config{Hosts: hosts, Keyspace: keyspace, Profiles: map[string]cassandra.Profile{
+		"schema": {OperationPolicy: resilience.OperationPolicy{Timeout: time.Minute}, Consistency: cassandra.LocalQuorum},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"gocql", "apache"} {
+		q := session.Query("CREATE TABLE " + table + " (id text, version int, head int static, data blob, PRIMARY KEY (id, version))").WithContext(t.Context()).Profile("schema")
+		if err := errors.Join(q.Exec(), session.AwaitSchemaAgreement(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := session.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, d := range []struct {
 		name    string
 		connect func(driver.Config) (driver.Session, error)
@@ -37,7 +56,6 @@ func TestBothDrivers(t *testing.T) {
 			}
 			defer s.Close()
 			u := &suite{s: s, table: d.name}
-			u.do(t, u.request("CREATE TABLE "+u.table+" (id text, version int, head int static, data blob, PRIMARY KEY (id, version))"))
 			t.Run("pages", u.pages)
 			t.Run("conditional statement", u.conditional)
 			t.Run("conditional batch", u.batch)
