@@ -143,7 +143,7 @@ func (s *Store) sequenceSome(ctx context.Context, profile string, slice int, int
 	}
 	room := int(min(atOnce, (head.page+1)*pageEntries-head.next))
 	if more = len(fresh) > room; more {
-		// Streams that are left out keep their intents.
+		// A stream that is left out keeps its intents for the next round.
 		out := map[string]bool{}
 		for _, e := range fresh[room:] {
 			out[e.stream] = true
@@ -264,7 +264,7 @@ func (s *Store) log(ctx context.Context, slice int, head logHead, fresh []entry)
 	}
 	res, err := b.CAS()
 	if res.Outcome == client.Unknown && ctx.Err() == nil {
-		return false, nil // The log says next time whether it came.
+		return false, nil // The next read of the log shows whether this write was stored.
 	}
 	return res.Applied(), err
 }

@@ -32,21 +32,23 @@ const (
 )
 
 const (
-	// intentsPerBucket is after how many intents of its own an instance closes the
-	// open bucket. A bucket holds that many an instance, and the rows deleted of them.
+	// intentsPerBucket is the number of intents that one instance writes to the open bucket
+	// before it closes it. A bucket holds up to that many intents per instance, and the
+	// tombstones of those that were deleted.
 	intentsPerBucket = 2000
-	// intentsAtOnce bounds one reading.
+	// intentsAtOnce bounds the number of intents that one query reads.
 	intentsAtOnce = 5000
 )
 
-// intent says that a commit may be appended.
+// intent announces that a commit may be appended.
 type intent struct {
-	bucket                  int64 // of the feed
+	bucket                  int64 // bucket of the feed
 	stream, commit, attempt string
 	expected                int64
 }
 
-// newIntent is of one attempt: a later attempt of the same commit has its own.
+// newIntent returns the intent of one attempt. A later attempt of the same commit has another
+// one.
 func newIntent(c eventstore.Commit) (intent, error) {
 	nonce := make([]byte, 8)
 	if _, err := rand.Read(nonce); err != nil {
@@ -55,8 +57,8 @@ func newIntent(c eventstore.Commit) (intent, error) {
 	return intent{stream: c.Stream, commit: c.ID, attempt: hex.EncodeToString(nonce), expected: c.Expected}, nil
 }
 
-// intend writes an intent to the open bucket. When it returns, no reader of the feed
-// can miss what the intent tells of.
+// intend writes an intent to the open bucket. After it returns, no reader of the feed can miss
+// the commit that the intent announces.
 func (s *Store) intend(ctx context.Context, i intent) (intent, error) {
 	slice := eventstore.SliceOf(i.stream)
 	s.mu.Lock()
@@ -68,8 +70,9 @@ func (s *Store) intend(ctx context.Context, i intent) (intent, error) {
 		if err != nil {
 			return i, failed("write the intent of "+i.commit, err)
 		}
-		// A quorum is enough here: a close that it does not show was not acknowledged when
-		// the intent was, and an instance that acts on a close reads the intents after it.
+		// A quorum is enough here. If it does not show that the bucket was closed, the close was
+		// not acknowledged when the intent was written, and the instance that acts on the close
+		// reads the intents after it.
 		now, err := s.intake(ctx, ProfileRead, slice)
 		if err != nil {
 			return i, failed("see whether the intent of "+i.commit+" came in time", err)
@@ -78,13 +81,13 @@ func (s *Store) intend(ctx context.Context, i intent) (intent, error) {
 			s.count(ctx, slice, i.bucket)
 			return i, nil
 		}
-		// Nobody reads that bucket any more. A row that stays there is never seen.
+		// Nobody reads that bucket any more, so a row that stays there is never seen.
 		_ = s.drop(ctx, i)
 		i.bucket = now.open
 	}
 }
 
-// count closes the open bucket once this instance has put enough into it.
+// count counts an intent, and closes the open bucket once this instance has written enough to it.
 func (s *Store) count(ctx context.Context, slice int, bucket int64) {
 	s.mu.Lock()
 	at := &s.intakes[slice]
@@ -98,7 +101,7 @@ func (s *Store) count(ctx context.Context, slice int, bucket int64) {
 	}
 	s.mu.Unlock()
 	if full {
-		// If this fails, the next one that counts as far closes it.
+		// If this fails, the next instance whose count gets there closes the bucket.
 		_ = s.advance(ctx, slice, "open", bucket)
 	}
 }
@@ -109,7 +112,7 @@ func (s *Store) drop(ctx context.Context, i intent) error {
 		s.name, eventstore.SliceOf(i.stream), i.bucket, i.stream, i.commit, i.attempt).WithTimestamp(droppedAt).Exec()
 }
 
-// intents reads those of a bucket; not all says that there may be more.
+// intents reads the intents of a bucket. If all is false, there may be more.
 func (s *Store) intents(ctx context.Context, slice int, bucket int64) (some []intent, all bool, err error) {
 	it := s.query(ctx, ProfileRead, "SELECT stream, commit_id, attempt, expected FROM intents WHERE store = ? AND slice = ? AND bucket = ? LIMIT ?", s.name, slice, bucket, intentsAtOnce).Iter()
 	for {
@@ -129,7 +132,8 @@ func (s *Store) carry(ctx context.Context, i intent) error {
 	return s.drop(ctx, i)
 }
 
-// settleBucket drops a closed bucket whole: nothing is open there.
+// settleBucket deletes a closed bucket as a whole. The caller has made sure that it contains no
+// open intents.
 func (s *Store) settleBucket(ctx context.Context, slice int, bucket int64) error {
 	err := s.query(ctx, ProfileWrite, "DELETE FROM intents WHERE store = ? AND slice = ? AND bucket = ?", s.name, slice, bucket).WithTimestamp(settledAt).Exec()
 	if err != nil {
@@ -138,15 +142,15 @@ func (s *Store) settleBucket(ctx context.Context, slice int, bucket int64) error
 	return s.advance(ctx, slice, "settled", bucket)
 }
 
-// intake is a slice's register: buckets before settled are gone, open takes intents.
+// intake is a slice's register. The buckets before settled are deleted; open takes new intents.
 type intake struct {
 	settled, open int64
-	// count of intents that this instance put into the bucket counted.
+	// count is the number of intents that this instance wrote to the bucket counted.
 	counted int64
 	count   int
 }
 
-// intake reads the register, and remembers it.
+// intake reads the register and remembers it.
 func (s *Store) intake(ctx context.Context, profile string, slice int) (intake, error) {
 	var settled, open *int64
 	err := s.scan(ctx, profile, "SELECT settled, open FROM intakes WHERE store = ? AND slice = ?", []any{s.name, slice}, &settled, &open)
@@ -167,7 +171,7 @@ func (s *Store) intake(ctx context.Context, profile string, slice int) (intake, 
 	return now, nil
 }
 
-// advance raises one number of the register by one, unless somebody else did.
+// advance raises one number of the register by one, unless another instance already did.
 func (s *Store) advance(ctx context.Context, slice int, column string, from int64) error {
 	cql := fmt.Sprintf("UPDATE intakes SET %s = ? WHERE store = ? AND slice = ? IF %s = ", column, column)
 	args := []any{from + 1, s.name, slice}

@@ -12,27 +12,27 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// The names of the profiles that the store runs under.
+// These are the names of the profiles that the store's requests use.
 const (
 	ProfileSchema = "schema"
 	// ProfileAppend is for conditional writes.
 	ProfileAppend = "append"
 	// ProfileWrite is for intents, marks and snapshots, which can be repeated.
 	ProfileWrite = "write"
-	// ProfileRead sees every acknowledged append, ProfileSettle what is under way too.
+	// ProfileRead sees every acknowledged append. ProfileSettle also sees appends under way.
 	ProfileRead   = "read"
 	ProfileSettle = "settle"
-	// ProfileShow may miss the newest, and works with one replica.
+	// ProfileShow may miss the newest events. It needs only one replica.
 	ProfileShow = "show"
 )
 
-// DefaultDeadline bounds a call of the store, which makes several requests one after the
-// other. Each attempt of a request has less, so that the guard sees a cluster that does
-// not answer before the deadline comes.
+// DefaultDeadline bounds a call of the store, which makes several requests one after the other.
+// Each attempt of a request has less time, so that the guard sees that a cluster does not answer
+// before the deadline ends the call.
 const DefaultDeadline = 1200 * time.Millisecond
 
-// Profiles returns the profiles that the store needs, for a client's configuration.
-// Streams belong to their local data centre: appends are linearizable there.
+// Profiles returns the profiles that the store needs, for a client's configuration. Streams
+// belong to their local data centre: appends are linearizable only there.
 func Profiles() map[string]client.Profile {
 	op := func(timeout, attempt time.Duration, idempotent bool) resilience.OperationPolicy {
 		p := resilience.OperationPolicy{Timeout: timeout, AttemptTimeout: attempt, Idempotent: idempotent}
@@ -43,7 +43,8 @@ func Profiles() map[string]client.Profile {
 	}
 	read := op(time.Second, 500*time.Millisecond, true)
 	read.Hedge = &resilience.HedgePolicy{Delay: 100 * time.Millisecond}
-	// One slow coordinator does not hold an append up: its intent goes to another as well.
+	// The write of an intent is also sent to a second coordinator if the first is slow, so that
+	// one slow coordinator does not delay an append.
 	write := op(time.Second, 500*time.Millisecond, true)
 	write.Hedge = &resilience.HedgePolicy{Delay: 150 * time.Millisecond}
 	appends := op(900*time.Millisecond, 0, false)
@@ -61,8 +62,8 @@ func Profiles() map[string]client.Profile {
 	}
 }
 
-// Policy is the policy of the store's session: what all requests share, and an operation
-// for each profile.
+// Policy returns the policy of the store's session: the settings that all requests share, and one
+// operation per profile.
 func Policy() resilience.Policy {
 	p := client.DefaultGuard()
 	p.Name, p.Operations = eventstore.Name, map[string]resilience.OperationPolicy{}
@@ -74,15 +75,15 @@ func Policy() resilience.Policy {
 	return p
 }
 
-// Configured returns the configuration with the store's profiles under a policy. The
-// consistency of the profiles is the store's own, as its promises depend on it.
+// Configured returns the configuration with the store's profiles under a policy. The store sets
+// the consistency of the profiles itself, because its promises depend on it.
 func Configured(cfg client.Config, p resilience.Policy) client.Config {
 	cfg.Profiles, cfg.Guard = withPolicy(Profiles(), p)
 	return cfg
 }
 
-// withPolicy splits a policy into profiles and what they share. Its default is for operations
-// that it does not name; every profile is named.
+// withPolicy splits a policy into the profiles and the settings that they share. A policy's
+// default is for operations that it does not name; here it names every profile.
 func withPolicy(profiles map[string]client.Profile, p resilience.Policy) (map[string]client.Profile, resilience.Policy) {
 	profiles = maps.Clone(profiles)
 	for name, op := range p.Operations {
@@ -94,9 +95,10 @@ func withPolicy(profiles map[string]client.Profile, p resilience.Policy) (map[st
 	return profiles, p
 }
 
-// Elsewhere returns the configuration with another data centre standing in for LocalDC:
-// for what is only shown, and for nothing that is decided on, as appends are linearizable
-// in the local one alone. The keyspace must be replicated to both.
+// Elsewhere returns the configuration with another data centre that replaces LocalDC when that
+// fails. It is used only for reads that are displayed, never for reads on which something is
+// decided, because appends are linearizable in the local data centre only. The keyspace must be
+// replicated to both.
 func Elsewhere(cfg client.Config, dataCenter string) client.Config {
 	cfg.Failover = &client.Failover{DataCenter: dataCenter}
 	cfg.Profiles = maps.Clone(cfg.Profiles)
@@ -106,8 +108,8 @@ func Elsewhere(cfg client.Config, dataCenter string) client.Config {
 	return cfg
 }
 
-// checkPolicy finds operations whose attempts may take as long as a whole call of the
-// store, so that the guard would never see one fail for want of time.
+// checkPolicy finds operations in which one attempt may take as long as a whole call of the
+// store. The guard would never see such an attempt time out.
 func checkPolicy(operations map[string]resilience.OperationPolicy, deadline time.Duration) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(operations)) {
@@ -123,8 +125,8 @@ func checkPolicy(operations map[string]resilience.OperationPolicy, deadline time
 	return errors.Join(errs...)
 }
 
-// Guards implements eventstore.GuardedStore: the session's, that of what runs isolated,
-// and that of the other data centre, if there is one.
+// Guards implements eventstore.GuardedStore. It returns the session's guard, the guard of the
+// operations that run isolated, and the guard of the other data centre if there is one.
 func (s *Store) Guards() []*resilience.Guard {
 	guards := []*resilience.Guard{s.session.Guard(), s.session.IsolatedGuard()}
 	if remote := s.session.RemoteGuard(); remote != nil {
@@ -133,7 +135,7 @@ func (s *Store) Guards() []*resilience.Guard {
 	return guards
 }
 
-// Policy implements eventstore.GuardedStore. Its operations are the profiles.
+// Policy implements eventstore.GuardedStore. Its operations are named like the profiles.
 func (s *Store) Policy() resilience.Policy {
 	p := s.session.Guard().Policy()
 	p.Operations = map[string]resilience.OperationPolicy{}

@@ -9,10 +9,10 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// Load implements eventstore.Store. A load for display asks one replica. What is odd
-// there (a head without its events, a row of which only a repair's part has come, less
-// than the caller has seen) is read again at a quorum; if that fails too, the page is
-// as long as the replica's part can be trusted.
+// Load implements eventstore.Store. A load for display asks one replica. Three kinds of
+// inconsistent answer are read again at a quorum: a head without its events, a row that a read
+// repair has brought only in part, and a version older than the caller has already seen. If the
+// second read fails too, the page ends where the replica's answer stops being reliable.
 func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
 	if err := s.check(); err != nil {
 		return eventstore.Page{}, err
@@ -60,7 +60,7 @@ func (s *Store) load(ctx context.Context, profile string, q eventstore.Query) (e
 	return page, nil
 }
 
-// events reads those after a version up to another, from the buckets that hold them.
+// events reads the events after one version up to another, from the buckets that hold them.
 func (s *Store) events(ctx context.Context, profile, stream string, buckets []bucket, after, upto int64, limit int) ([]eventstore.Event, error) {
 	var all []eventstore.Event
 	for _, b := range buckets {
@@ -77,8 +77,8 @@ func (s *Store) events(ctx context.Context, profile, stream string, buckets []bu
 				break
 			}
 			e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)
-			// A read repair brings a lagging replica the columns that were asked for, so one
-			// replica alone may show a row without its content.
+			// A read repair writes only the columns that were asked for to a lagging replica, so
+			// a single replica may show a row without its content.
 			if want := after + int64(len(all)) + 1; e.Version != want || e.Type == "" {
 				return nil, errors.Join(it.Close(), fmt.Errorf("%w: stream %s has version %d (type %q) where %d should be", eventstore.ErrCorrupt, stream, e.Version, e.Type, want))
 			}
@@ -91,8 +91,8 @@ func (s *Store) events(ctx context.Context, profile, stream string, buckets []bu
 	return all, nil
 }
 
-// stretch reads versions that are known to be there. A quorum may not have the newest
-// of them yet, if a conditional write told of them; a SERIAL read brings them there.
+// stretch reads versions that are known to exist. If a conditional write reported the newest of
+// them, a quorum may not have them yet; a SERIAL read makes them visible.
 func (s *Store) stretch(ctx context.Context, stream string, buckets []bucket, after, upto int64, limit int) ([]eventstore.Event, error) {
 	events, err := s.events(ctx, ProfileRead, stream, buckets, after, upto, limit)
 	if err == nil && len(events) < min(limit, int(upto-after)) {
@@ -101,8 +101,8 @@ func (s *Store) stretch(ctx context.Context, stream string, buckets []bucket, af
 	return events, err
 }
 
-// SaveSnapshot implements eventstore.Store. The write's timestamp is the version, so
-// that an older snapshot never replaces a newer one, whichever comes last.
+// SaveSnapshot implements eventstore.Store. The write's timestamp is the version, so that an
+// older snapshot never replaces a newer one, in whatever order they arrive.
 func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error {
 	if err := s.check(); err != nil {
 		return err
@@ -134,8 +134,8 @@ func (s *Store) LoadSnapshot(ctx context.Context, stream string, fold int) (even
 	return snap, true, nil
 }
 
-// Stats counts what the feed has sequenced; events that nobody has read the feed of
-// are not in it. The size on disk is the nodes' own matter.
+// Stats counts the events that the feed has sequenced. Events in slices whose feed nobody has
+// read are not counted. The size on disk is left to the nodes' monitoring.
 func (s *Store) Stats(ctx context.Context) (eventstore.Stats, error) {
 	stats := eventstore.Stats{Bytes: -1, LogBytes: -1}
 	if err := s.check(); err != nil {

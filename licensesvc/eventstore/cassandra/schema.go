@@ -13,9 +13,10 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// tables of a keyspace. Kind 0 is an event, 1 a commit; columns of the one are null in
-// the other. Events have no TTL and are never deleted. A coordinator that waits for a
-// replica for 50 ms asks another: one that is paused would cost it the whole attempt.
+// tables are the statements that make the tables of a keyspace. In events, kind 0 is an event and
+// kind 1 a commit; the columns of the other kind are null. Events have no TTL and are never
+// deleted. A coordinator that has waited 50 ms for a replica asks another, because a paused
+// replica would otherwise cost it the whole attempt.
 var tables = []string{
 	`CREATE TABLE IF NOT EXISTS streams (
 		store text, stream text, bucket int, kind tinyint, commit_id text, version bigint,
@@ -25,8 +26,8 @@ var tables = []string{
 		first bigint, last bigint, fenced boolean, fingerprint text,
 		PRIMARY KEY ((store, stream, bucket), kind, commit_id, version))
 		WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
-	// A deletion that a replica missed brings an intent back, which is harmless: so
-	// tombstones may go early.
+	// If a replica missed a deletion, the intent comes back, which is harmless. Tombstones may
+	// therefore be removed early.
 	`CREATE TABLE IF NOT EXISTS intents (
 		store text, slice int, bucket bigint, stream text, commit_id text, attempt text, expected bigint,
 		PRIMARY KEY ((store, slice, bucket), stream, commit_id, attempt))
@@ -42,12 +43,12 @@ var tables = []string{
 	`CREATE TABLE IF NOT EXISTS stores (store text PRIMARY KEY, epoch text)`,
 }
 
-// Schema returns the statements that Migrate runs, for operators who make the tables
+// Schema returns the statements that Migrate runs, for operators who create the tables
 // themselves.
 func Schema() []string { return slices.Clone(tables) }
 
-// Migrate makes the tables in the session's keyspace, which must exist. It can run
-// again, also while a service runs.
+// Migrate makes the tables in the session's keyspace, which must exist. It can be repeated, also
+// while a service runs.
 func Migrate(ctx context.Context, session *client.Session) error {
 	for _, cql := range tables {
 		if err := session.Query(cql).WithContext(ctx).Profile(ProfileSchema).Exec(); err != nil {
@@ -57,7 +58,7 @@ func Migrate(ctx context.Context, session *client.Session) error {
 	return nil
 }
 
-// epoch returns the store's epoch, making it if need be.
+// epoch returns the store's epoch, and makes one if there is none.
 func epoch(ctx context.Context, session *client.Session, name string) (string, error) {
 	for {
 		var e string
@@ -76,7 +77,7 @@ func epoch(ctx context.Context, session *client.Session, name string) (string, e
 	}
 }
 
-// failed makes a client's error into one of eventstore.
+// failed converts a client's error into one of eventstore's errors.
 func failed(what string, err error) error {
 	kind := eventstore.ErrUnavailable
 	switch {

@@ -12,19 +12,19 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// Config says where the store lies.
+// Config says which keyspace the store is in, and how the store uses it.
 type Config struct {
-	// Session reaches the cluster, on a keyspace with the tables, with Profiles.
-	// Required; the caller that connected it must close it, after the store.
+	// Session is a connection to the cluster, on the store's keyspace and with the profiles that
+	// Profiles returns. Required. The caller that connected it must close it, after the store.
 	Session *client.Session
-	// Name tells stores of one keyspace apart. Default: main.
+	// Name distinguishes several stores in one keyspace. Default: main.
 	Name string
-	// BucketEvents is how many events a bucket takes before it is sealed. It is fixed
-	// with a stream's first event. Default: 2000.
+	// BucketEvents is the number of events after which a bucket is sealed. For a stream it is
+	// fixed when its first event is stored. Default: 2000.
 	BucketEvents int
-	// Deadline bounds a load, an append and a settlement, each of which makes several
-	// requests. Every attempt of a request must have less, or the session's guard would
-	// not see that the cluster does not answer. Default: DefaultDeadline.
+	// Deadline bounds a load, an append and a settlement, each of which makes several requests.
+	// Every attempt of a request must have less time; otherwise the session's guard would not see
+	// that the cluster does not answer. Default: DefaultDeadline.
 	Deadline time.Duration
 	_        struct{}
 }
@@ -46,29 +46,29 @@ func (c Config) Check() error {
 
 var _ eventstore.GuardedStore = (*Store)(nil)
 
-// Store is an event store on Cassandra. It is safe for concurrent use, also by several
-// instances on one keyspace. The caller that opened it must close it.
+// Store is an event store on Cassandra. It is safe for concurrent use, also by several instances
+// on one keyspace. The caller that opened it must close it.
 type Store struct {
 	session *client.Session
 	name    string
 	epoch   string
 	size    int
-	// perBucket is intentsPerBucket, but for tests.
+	// perBucket is intentsPerBucket, unless a test changes it.
 	perBucket int
 	deadline  time.Duration
 	closed    atomic.Bool
 
 	mu sync.Mutex
-	// sealed remembers buckets that can't change any more, by stream: a bound cache.
+	// sealed caches, by stream, the buckets that can't change any more. Its size is bounded.
 	sealed  map[string][]bucket
-	pages   [eventstore.Slices]int64  // the newest page of each slice that was seen
-	intakes [eventstore.Slices]intake // and its register
+	pages   [eventstore.Slices]int64  // the newest page seen in each slice
+	intakes [eventstore.Slices]intake // the register seen in each slice
 }
 
-// maxRemembered bounds the streams whose sealed buckets are remembered.
+// maxRemembered bounds the number of streams whose sealed buckets are remembered.
 const maxRemembered = 100_000
 
-// Open makes the tables and the store, if they are not there.
+// Open opens the store. It makes the tables and the store if they do not exist.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the store. What is under way ends by its own deadlines.
+// Close ends the store. Calls that are under way end by their own deadlines.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	return nil
@@ -106,17 +106,17 @@ func (s *Store) query(ctx context.Context, profile, cql string, args ...any) *cl
 	return s.session.Query(cql, args...).WithContext(ctx).Profile(profile)
 }
 
-// contended is how often a SERIAL read that met contention is asked again.
+// contended is how often a SERIAL read is tried when other requests contend with it.
 const contended = 10
 
-// scan reads one row. A SERIAL read takes part in the partition's Paxos rounds, and
-// may lose them to writers for a while.
+// scan reads one row. A SERIAL read takes part in the partition's Paxos rounds, and may lose them
+// to writers for a while.
 func (s *Store) scan(ctx context.Context, profile, cql string, args []any, into ...any) error {
 	_, err := s.scanFrom(ctx, profile, cql, args, into...)
 	return err
 }
 
-// scanFrom says also whether another data centre answered.
+// scanFrom does what scan does, and also reports whether another data centre answered.
 func (s *Store) scanFrom(ctx context.Context, profile, cql string, args []any, into ...any) (remote bool, err error) {
 	for n := 1; ; n++ {
 		q := s.query(ctx, profile, cql, args...)
@@ -128,16 +128,17 @@ func (s *Store) scanFrom(ctx context.Context, profile, cql string, args []any, i
 	}
 }
 
-// bucket is the statics of one.
+// bucket holds the static columns of one bucket.
 type bucket struct {
 	number int
-	// head is the version of its last event, or of the stream's before it; base that
-	// of the bucket before. exists is false until its first event.
+	// head is the version of the bucket's last event, or the stream's version before the bucket
+	// if it has no event yet. base is the head of the bucket before it. exists is false until the
+	// bucket has its first event.
 	head, base int64
 	sealed     bool
 	exists     bool
 	size       int
-	// remote says that another data centre told of it.
+	// remote is true if another data centre answered.
 	remote bool
 }
 
@@ -155,7 +156,7 @@ func (s *Store) bucketAt(ctx context.Context, profile, stream string, n int) (bu
 		return b, nil
 	case err != nil:
 		return b, err
-	case head == nil: // Only fences are there.
+	case head == nil: // The bucket holds only fences so far.
 		return b, nil
 	}
 	b.exists, b.head = true, *head
@@ -169,8 +170,8 @@ func (s *Store) bucketAt(ctx context.Context, profile, stream string, n int) (bu
 	return b, nil
 }
 
-// buckets returns a stream's buckets, the newest last. A stream that does not exist
-// has one that does not.
+// buckets returns a stream's buckets, the newest last. For a stream that does not exist, it
+// returns one bucket whose exists is false.
 func (s *Store) buckets(ctx context.Context, profile, stream string) ([]bucket, error) {
 	s.mu.Lock()
 	known := s.sealed[stream]
@@ -207,7 +208,7 @@ func (s *Store) remember(stream string, sealed []bucket) {
 	s.sealed[stream] = append([]bucket(nil), sealed...)
 }
 
-// bounded is a call's context.
+// bounded returns a context that ends at the store's deadline.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.deadline)
 }

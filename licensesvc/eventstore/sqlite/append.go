@@ -21,8 +21,9 @@ func (s *file) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appe
 	})
 }
 
-// Resolve implements eventstore.Store. On the one writer everything before it has
-// been settled, so a commit that is not there is fenced: its id is taken.
+// Resolve implements eventstore.Store. The single writer has settled everything that came
+// earlier. A commit that is not there is therefore fenced: its id is taken, so that it can never
+// be stored later.
 func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	if stream == "" || commit == "" {
 		return eventstore.Appended{}, fmt.Errorf("%w: stream and commit id are required", eventstore.ErrInvalid)
@@ -44,7 +45,7 @@ func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.A
 			return found, err
 		},
 	})
-	if err != nil { // the question failed, which says nothing about the commit
+	if err != nil { // the lookup failed, which says nothing about the commit
 		return eventstore.Appended{}, err
 	}
 	return a, nil
@@ -59,7 +60,8 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 			return eventstore.Appended{}, err
 		}
 	}
-	// A stream that is expected to be new is not looked up: its first event has no other place.
+	// A stream that is expected to be new needs no lookup: its first event can only be at version
+	// 1.
 	if version == c.Expected {
 		last := version + int64(len(c.Events))
 		added, err := w.stmts.insertCommit.exec(ctx, c.Stream, c.ID, version+1, last, 0, c.Fingerprint())
@@ -88,8 +90,8 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	return eventstore.Appended{Outcome: eventstore.Conflict, Version: version, Events: won}, err
 }
 
-// place stores a commit's events after a version. It is not free, and nothing is stored, if the
-// stream has an event there.
+// place stores a commit's events after a version. If the stream already has an event there, the
+// place is not free and nothing is stored.
 func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) (placed []eventstore.Event, free bool, err error) {
 	placed = c.Placed(version)
 	slice := eventstore.SliceOf(c.Stream)
@@ -107,7 +109,7 @@ func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) 
 			return nil, false, err
 		case added == 0 && i == 0:
 			return nil, false, nil
-		case added == 0: // The version before was free, so this one can't be taken.
+		case added == 0: // The first version was free, so the later ones can't be taken.
 			return nil, false, fmt.Errorf("%w: stream %s has version %d already, but not the one before", eventstore.ErrCorrupt, e.Stream, e.Version)
 		}
 	}
@@ -131,8 +133,9 @@ func (w *writer) head(ctx context.Context, stream string) (version int64, err er
 	return version, err
 }
 
-// stored looks a commit up: Applied with its events, Rejected if it is fenced or the id belongs to
-// a commit with another content, Unknown if it is not there.
+// stored looks a commit up. It returns Applied with the commit's events, Rejected if the commit
+// is fenced or the id belongs to a commit with different content, and Unknown if there is no such
+// commit.
 func (w *writer) stored(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	a, fingerprint, err := w.lookUp(ctx, c.Stream, c.ID)
 	switch {
@@ -146,7 +149,7 @@ func (w *writer) stored(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	return a, nil
 }
 
-// lookUp finds what is stored under a commit's id, and its fingerprint.
+// lookUp finds what is stored under a commit's id, and the fingerprint of that commit.
 func (w *writer) lookUp(ctx context.Context, stream, commit string) (a eventstore.Appended, fingerprint string, err error) {
 	var first, last, fenced int64
 	found := false

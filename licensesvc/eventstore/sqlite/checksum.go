@@ -8,11 +8,12 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// castagnoli is the polynomial that processors have an instruction for.
+// castagnoli is the table of the CRC-32C polynomial, for which most processors have an
+// instruction.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum covers all that is stored of an event, each text after its length, so that nothing can
-// move from one field to the next.
+// checksum covers every stored field of an event. Each text is preceded by its length, so that
+// moving bytes from one field to the next changes the sum.
 func checksum(e *eventstore.Event) int64 {
 	buffer := make([]byte, 0, 512)
 	for _, n := range []int64{e.Version, int64(e.Schema), eventstore.Nanos(e.Occurred), eventstore.Nanos(e.Recorded)} {
@@ -25,7 +26,8 @@ func checksum(e *eventstore.Event) int64 {
 	return int64(crc32.Update(crc32.Checksum(buffer, castagnoli), castagnoli, e.Data))
 }
 
-// undamaged compares an event with its checksum, which is nil for events that have none.
+// undamaged compares an event with its stored checksum. The checksum is nil for events that were
+// stored without one.
 func undamaged(e *eventstore.Event, stored any) error {
 	if sum, ok := stored.(int64); ok && sum != checksum(e) {
 		return fmt.Errorf("%w: event %d of stream %s does not match its checksum: restore a backup, or see licensesvc verify", eventstore.ErrCorrupt, e.Version, e.Stream)

@@ -10,8 +10,8 @@ import (
 	sqlitelib "modernc.org/sqlite"
 )
 
-// connection is the writer's connection. It speaks to the driver directly: database/sql takes
-// locks and copies for each statement, and here a single goroutine uses a single connection.
+// connection is the writer's connection. It uses the driver directly: database/sql locks and
+// copies for each statement, which a single goroutine on a single connection does not need.
 type connection struct {
 	conn       driver.Conn
 	statements []*statement
@@ -32,10 +32,10 @@ func connect(ctx context.Context, dsn string) (*connection, error) {
 // statement is one prepared statement. It is not safe for concurrent use.
 type statement struct {
 	stmt driver.Stmt
-	args []driver.NamedValue // reused
+	args []driver.NamedValue // reused by each call
 }
 
-// prepare prepares a statement, which ends with the connection.
+// prepare prepares a statement. The statement is closed together with the connection.
 func (c *connection) prepare(ctx context.Context, sql string) (*statement, error) {
 	stmt, err := c.conn.(driver.ConnPrepareContext).PrepareContext(ctx, sql)
 	if err != nil {
@@ -46,13 +46,13 @@ func (c *connection) prepare(ctx context.Context, sql string) (*statement, error
 	return s, nil
 }
 
-// script runs statements that are used once.
+// script runs statements that are not worth preparing.
 func (c *connection) script(ctx context.Context, sql string, args ...any) error {
 	_, err := c.conn.(driver.ExecerContext).ExecContext(ctx, sql, named(nil, args))
 	return err
 }
 
-// row returns the only row of a query that is used once.
+// row returns the only row of a query that is not worth preparing.
 func (c *connection) row(ctx context.Context, sql string) ([]driver.Value, error) {
 	rows, err := c.conn.(driver.QueryerContext).QueryContext(ctx, sql, nil)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *statement) exec(ctx context.Context, args ...any) (changed int64, err e
 	return result.RowsAffected()
 }
 
-// query hands on each row, whose values are valid until the function returns.
+// query calls each for every row. The row's values are valid only until each returns.
 func (s *statement) query(ctx context.Context, each func(row []driver.Value) error, args ...any) error {
 	s.args = named(s.args, args)
 	rows, err := s.stmt.(driver.StmtQueryContext).QueryContext(ctx, s.args)
@@ -113,7 +113,7 @@ func eachRow(rows driver.Rows, each func(row []driver.Value) error) (err error) 
 	}
 }
 
-// named are arguments as the driver takes them.
+// named converts arguments to the form that the driver takes, in the given space.
 func named(space []driver.NamedValue, args []any) []driver.NamedValue {
 	space = space[:0]
 	for i, a := range args {

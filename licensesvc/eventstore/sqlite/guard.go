@@ -18,8 +18,8 @@ const (
 	opResolve = "resolve"
 )
 
-// Policy is the policy of the store's guard, made for one file on one disk. An append is
-// not repeated by the guard: what became of it is found out by its commit's id.
+// Policy returns the policy of the store's guard, made for one file on one disk. The guard does
+// not repeat an append: the caller finds out what became of it by the commit's id.
 func Policy() resilience.Policy {
 	read := resilience.OperationPolicy{
 		Timeout: 800 * time.Millisecond, AttemptTimeout: 350 * time.Millisecond, Idempotent: true,
@@ -42,11 +42,11 @@ func Policy() resilience.Policy {
 	}
 }
 
-// Store is an event store in one SQLite file, behind its guard: loads, appends and
-// settlements run under it. It is safe for concurrent use. The caller that opened it must
-// close it. The zero value is not usable.
+// Store is an event store in one SQLite file. Loads, appends and settlements run under its guard.
+// It is safe for concurrent use. The caller that opened it must close it. The zero value is not
+// usable.
 type Store struct {
-	eventstore.Store // the file, or what Config.Between put before it
+	eventstore.Store // the file, or what Config.Between put in front of it
 	guard            *resilience.Guard
 	file             *file
 
@@ -55,7 +55,7 @@ type Store struct {
 
 var _ eventstore.GuardedStore = (*Store)(nil)
 
-// Open opens the store, making the file if need be. The context bounds the opening only.
+// Open opens the store and makes the file if necessary. The context bounds the opening only.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -85,7 +85,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// classify judges the file's errors. What can never succeed says nothing about its health.
+// classify judges the file's errors. An error of a request that can never succeed says nothing
+// about the file's health.
 func classify(err error) resilience.Verdict {
 	switch {
 	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrCorrupt):
@@ -132,22 +133,21 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	res, err := resilience.Do(ctx, s.resolve, func(ctx context.Context) (eventstore.Appended, error) {
 		return s.Store.Resolve(ctx, stream, commit)
 	})
-	if err != nil { // The question failed, which says nothing about the commit.
+	if err != nil { // The lookup failed, which says nothing about the commit.
 		return eventstore.Appended{}, kind(err, eventstore.ErrUnknown)
 	}
 	return res.Value, nil
 }
 
-// notStored is the error of an append of which the file says that nothing was stored, whatever
-// ended it.
+// notStored is the error of an append that certainly stored nothing, whatever the cause was.
 type notStored struct{ err error }
 
 func (e *notStored) Error() string { return e.err.Error() }
 func (e *notStored) Unwrap() error { return e.err }
 
-// neverBegan reports whether an append that failed so was never carried out.
+// neverBegan reports whether an append that failed with this error was never carried out.
 func neverBegan(err error) bool {
-	if errors.As(err, new(*notStored)) && !errors.Is(err, eventstore.ErrUnknown) { // An attempt before may have been.
+	if errors.As(err, new(*notStored)) && !errors.Is(err, eventstore.ErrUnknown) { // An earlier attempt may have been carried out.
 		return true
 	}
 	if errors.Is(err, eventstore.ErrUnknown) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
@@ -161,7 +161,8 @@ func neverBegan(err error) bool {
 	return false
 }
 
-// kind gives an error that has none of eventstore's kinds this one.
+// kind returns the error as it is if it already is of one of eventstore's kinds, and otherwise
+// adds the given kind.
 func kind(err, otherwise error) error {
 	if errors.Is(err, resilience.ErrClosed) {
 		return fmt.Errorf("%w: %w", eventstore.ErrClosed, err)
@@ -174,7 +175,7 @@ func kind(err, otherwise error) error {
 	return fmt.Errorf("%w: %w", otherwise, err)
 }
 
-// Guards implements eventstore.GuardedStore: there is one.
+// Guards implements eventstore.GuardedStore. The store has one guard.
 func (s *Store) Guards() []*resilience.Guard { return []*resilience.Guard{s.guard} }
 
 // Policy implements eventstore.GuardedStore.
@@ -183,5 +184,5 @@ func (s *Store) Policy() resilience.Policy { return s.guard.Policy() }
 // Update implements eventstore.GuardedStore.
 func (s *Store) Update(p resilience.Policy) error { return s.guard.Update(p) }
 
-// Close ends the writer after what it has begun, and closes the file and the guard.
+// Close lets the writer finish what it has begun, and closes the file and the guard.
 func (s *Store) Close() error { return errors.Join(s.guard.Close(), s.file.Close()) }

@@ -11,13 +11,13 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// maxProblems bounds what Verify returns.
+// maxProblems bounds how many problems Verify returns.
 const maxProblems = 100
 
-// Verify reads a whole store and returns what is wrong with it, at most 100 sentences: damaged
-// pages and indexes, events that do not match their checksum, gaps in streams, commits without
-// their events and events without their commit. It can run while a service writes to the file. It
-// reads everything, about 100 MB per second.
+// Verify reads a whole store and returns a sentence for each problem, at most 100. It finds
+// damaged pages and indexes, events that do not match their checksum, gaps in streams, commits
+// without their events, and events without their commit. It can run while a service writes to the
+// file. It reads the whole file, at about 100 MB per second.
 func Verify(ctx context.Context, path string) (problems []string, err error) {
 	db, err := openExisting(path)
 	if err != nil {
@@ -28,7 +28,7 @@ func Verify(ctx context.Context, path string) (problems []string, err error) {
 }
 
 func verify(ctx context.Context, db *sql.DB) (problems []string, err error) {
-	// One transaction: what is appended meanwhile is not seen by halves.
+	// All checks run in one transaction, so that they see an append completely or not at all.
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: verify: %w", err)
@@ -46,7 +46,7 @@ func verify(ctx context.Context, db *sql.DB) (problems []string, err error) {
 			return problems, fmt.Errorf("sqlite: verify: %w", err)
 		}
 		for _, text := range found {
-			if text == "ok" { // integrity_check's word for nothing
+			if text == "ok" { // integrity_check says ok if it found nothing
 				continue
 			}
 			problems = append(problems, fmt.Sprintf(q.says, text))
@@ -72,7 +72,7 @@ func texts(ctx context.Context, tx *sql.Tx, query string, limit int) (all []stri
 	return all, rows.Err()
 }
 
-// verifyEvents holds each event against its checksum.
+// verifyEvents compares each event with its checksum.
 func verifyEvents(ctx context.Context, tx *sql.Tx, limit int) (problems []string, err error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM events ORDER BY position")
 	if err != nil {
@@ -87,16 +87,16 @@ func verifyEvents(ctx context.Context, tx *sql.Tx, limit int) (problems []string
 	return problems, rows.Err()
 }
 
-// Backup writes a copy of a store to a file that does not exist yet. The copy is one file,
-// complete by itself, as of one moment. A service may write to the store meanwhile.
+// Backup writes a copy of a store to a file that must not exist yet. The copy is one complete
+// file and shows the store at one moment. A service may write to the store meanwhile.
 func Backup(ctx context.Context, path, to string) error { return copyTo(ctx, path, to, false) }
 
-// Restore makes a store from a backup, in a file that does not exist yet. A damaged backup is
-// refused with ErrCorrupt. The store begins a new epoch: a reader that goes on with a cursor from
-// before gets ErrEpoch, and so never misses what the backup lacks.
+// Restore makes a store from a backup, in a file that must not exist yet. A damaged backup is
+// refused with ErrCorrupt. The store begins a new epoch. A reader that continues with an older
+// cursor therefore gets ErrEpoch, and never silently misses events that the backup lacks.
 func Restore(ctx context.Context, backup, path string) error { return copyTo(ctx, backup, path, true) }
 
-// copyTo copies a file through a temporary one in the folder of the target.
+// copyTo copies a store through a temporary file in the target's folder.
 func copyTo(ctx context.Context, from, to string, newEpoch bool) (err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("sqlite: %s: %w: name a file that does not exist", to, errors.Join(os.ErrExist, err))
@@ -118,14 +118,14 @@ func copyTo(ctx context.Context, from, to string, newEpoch bool) (err error) {
 	if err := settle(ctx, part, newEpoch); err != nil {
 		return fmt.Errorf("sqlite: copy %s: %w", from, err)
 	}
-	// Not Rename: another process may have made the target by now.
+	// Link is used rather than Rename because another process may have made the target by now.
 	if err := os.Link(part, to); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	return nil
 }
 
-// settle checks a copy, gives it a new epoch if asked, and makes it durable.
+// settle checks a copy, gives it a new epoch if newEpoch is set, and makes it durable.
 func settle(ctx context.Context, part string, newEpoch bool) (err error) {
 	db, err := sql.Open("sqlite", dsn(part, "", "DELETE"))
 	if err != nil {
@@ -150,7 +150,7 @@ func settle(ctx context.Context, part string, newEpoch bool) (err error) {
 	return err
 }
 
-// openExisting opens a file for reading.
+// openExisting opens an existing file for reading.
 func openExisting(path string) (*sql.DB, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -162,7 +162,7 @@ func openExisting(path string) (*sql.DB, error) {
 	return sql.Open("sqlite", dsn(path, "mode=ro", ""))
 }
 
-// ended ignores that a transaction had ended already.
+// ended ignores the error of a transaction that had already ended.
 func ended(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil

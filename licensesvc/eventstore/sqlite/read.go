@@ -14,11 +14,11 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// columns are those of an event, in the order in which eventOf and scan read them.
+// columns are the columns of an event, in the order in which eventOf and scan read them.
 const columns = "stream, version, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum"
 
-// eventOf is an event from the values of the driver. A value of another type than the column's
-// comes from a damaged file, and is found by the checksum.
+// eventOf makes an event from the driver's values. A value whose type differs from the column's
+// comes from a damaged file; the checksum finds it.
 func eventOf(row []driver.Value) (eventstore.Event, error) {
 	text := func(i int) string { s, _ := row[i].(string); return s }
 	number := func(i int) int64 { n, _ := row[i].(int64); return n }
@@ -28,14 +28,14 @@ func eventOf(row []driver.Value) (eventstore.Event, error) {
 	return e, undamaged(&e, row[13])
 }
 
-// scan reads an event from a row, after further columns.
+// scan reads an event from a row, after the row's leading columns, which go to before.
 func scan(rows *sql.Rows, before ...any) (e eventstore.Event, err error) {
 	var occurred, recorded int64
 	var sum any
 	if err := rows.Scan(append(before, &e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
 		&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data, &sum)...); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			return e, err // The caller left between two rows, which says nothing of the file.
+			return e, err // The caller's context ended between two rows, which says nothing about the file.
 		}
 		return e, fmt.Errorf("%w: %w", eventstore.ErrCorrupt, err)
 	}
@@ -43,7 +43,7 @@ func scan(rows *sql.Rows, before ...any) (e eventstore.Event, err error) {
 	return e, undamaged(&e, sum)
 }
 
-// scanEvents reads and closes rows.
+// scanEvents reads all rows and closes them.
 func scanEvents(rows *sql.Rows) (events []eventstore.Event, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
@@ -102,11 +102,11 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 	return page, nil
 }
 
-// reallyEmpty returns an error if a stream without events has commits: its events were lost, and
-// a decision on the empty state would be wrong.
+// reallyEmpty returns an error if a stream without events has commits. Its events were then lost,
+// and a decision on the empty state would be wrong.
 func (s *file) reallyEmpty(ctx context.Context, stream string) error {
 	var lost bool
-	// Both conditions are of one statement, so that an append that happens now is no loss.
+	// One statement checks both conditions, so that an append in between is not taken for a loss.
 	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM commits WHERE stream = ?1 AND fenced = 0)
 		AND NOT EXISTS (SELECT 1 FROM events WHERE stream = ?1)`, stream).Scan(&lost)
 	switch {
@@ -118,8 +118,8 @@ func (s *file) reallyEmpty(ctx context.Context, stream string) error {
 	return nil
 }
 
-// Feed implements eventstore.Store. One writer gives positions in the order in which
-// commits become visible, so nothing can appear behind a cursor.
+// Feed implements eventstore.Store. The single writer assigns positions in the order in which
+// commits become visible, so no event can appear behind a cursor.
 func (s *file) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
 	if s.writer.isStopped() {
 		return eventstore.FeedPage{}, eventstore.ErrClosed
@@ -166,9 +166,9 @@ func scanFeed(rows *sql.Rows, position int64) (events []eventstore.Event, last i
 	return events, last, rows.Err()
 }
 
-// A cursor is epoch, slice, position, and the commit of the event there. A file
-// that was restored from a backup has the same epoch, but at the position either
-// nothing or another commit.
+// cursor makes a cursor from the epoch, the slice, a position, and the commit of the event at
+// that position. The commit detects a file that was replaced by an older copy: such a file has
+// the same epoch, but at the position it has either no event or one of another commit.
 func (s *file) cursor(slice int, position int64, commit string) eventstore.Cursor {
 	return eventstore.Cursor(base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s/%d/%d/%s", s.epoch, slice, position, commit)))
 }
@@ -195,7 +195,7 @@ func (s *file) position(slice int, c eventstore.Cursor) (position int64, commit 
 	return position, parts[3], nil
 }
 
-// sameLife checks that the event at a cursor's position is still the one it was.
+// sameLife checks that the event at a cursor's position still belongs to the cursor's commit.
 func (s *file) sameLife(ctx context.Context, position int64, commit string) error {
 	if position == 0 {
 		return nil

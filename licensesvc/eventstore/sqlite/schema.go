@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// steps make the schema, in order. A step that was released is never changed: a change is a
-// further step. The number of steps that a file has is kept in its user_version.
+// steps make the schema, in order. A released step is never changed; a change is a further step.
+// The file's user_version is the number of steps that were taken.
 var steps = []string{
-	// A position is AUTOINCREMENT, so that none is given twice.
+	// Positions are AUTOINCREMENT, so that none is ever assigned twice.
 	`CREATE TABLE meta (
 	id    INTEGER PRIMARY KEY CHECK (id = 1),
 	epoch TEXT    NOT NULL,
@@ -48,23 +48,23 @@ CREATE TABLE snapshots (
 	data    BLOB    NOT NULL,
 	PRIMARY KEY (stream, fold)
 ) WITHOUT ROWID;`,
-	// The fingerprint tells a repeated commit from another one under the same id. The checksum
-	// finds damaged events; it is null in events that were stored before it existed.
+	// The fingerprint distinguishes a repeated commit from a different one with the same id. The
+	// checksum finds damaged events; it is null in events that were stored before it existed.
 	`ALTER TABLE commits ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';
 ALTER TABLE events ADD COLUMN checksum INTEGER;`,
 }
 
-// settings are read back when the file is opened: a setting that did not take effect is a promise
-// that would not be kept.
+// settings are read back when the file is opened, because the store could not keep its promises
+// with a setting that did not take effect.
 var settings = []struct{ pragma, want string }{
 	{"journal_mode", "wal"},
 	{"synchronous", "2"},
 	{"foreign_keys", "1"},
 }
 
-// prepareFile checks settings and schema, and takes the steps that the file lacks, each in a
-// transaction: after a crash the next start goes on where this one ended. It returns the file's
-// epoch; a new file gets the given one.
+// prepareFile checks the settings and the schema, and takes the steps that the file lacks. Each
+// step is one transaction, so that after a crash the next start continues where this one ended.
+// It returns the file's epoch; a new file gets the given one.
 func prepareFile(ctx context.Context, c *connection, epoch string) (string, error) {
 	for _, s := range settings {
 		got, err := c.row(ctx, "PRAGMA "+s.pragma)
@@ -94,7 +94,7 @@ func prepareFile(ctx context.Context, c *connection, epoch string) (string, erro
 	return fmt.Sprint(row[0]), nil
 }
 
-// step takes the next step, or says that the file has all.
+// step takes the next step. done is true if the file already has all steps.
 func step(ctx context.Context, c *connection) (done bool, err error) {
 	if err := c.script(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return false, fmt.Errorf("not an event store: %w", err)

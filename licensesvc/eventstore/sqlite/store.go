@@ -11,33 +11,34 @@ import (
 	"path/filepath"
 	"sync"
 
-	// The driver, under the name "sqlite".
+	// This import registers the driver under the name "sqlite".
 	_ "modernc.org/sqlite"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Config says where the store lies.
+// Config says where the store's file is, and how the store uses it.
 type Config struct {
-	// Path is the file. Required; its folder must exist.
+	// Path is the path of the file. Required; its folder must exist.
 	Path string
-	// MaxBatch is the most appends that share one durable commit. Default: 512.
+	// MaxBatch is the highest number of appends that share one durable commit. Default: 512.
 	MaxBatch int
-	// Queue is the most appends that wait for the writer; one more is Rejected with
-	// ErrUnavailable. Default: 4096.
+	// Queue is the highest number of appends that wait for the writer. A further append is
+	// Rejected with ErrUnavailable. Default: 4096.
 	Queue int
-	// Readers is the most concurrent reads. Default: 4.
+	// Readers is the highest number of concurrent reads. Default: 4.
 	Readers int
-	// MustExist refuses to make a new file, for callers who know that there was one: an empty store
-	// in its place would answer that nobody has a license.
+	// MustExist refuses to make a new file. Set it where the file is known to have existed: an
+	// empty store in its place would answer that nobody has a license.
 	MustExist bool
-	// Policy is that of the store's guard. Nil: the function Policy's.
+	// Policy is the policy of the store's guard. Nil: the policy that the function Policy
+	// returns.
 	Policy *resilience.Policy
-	// Listeners hear what the guard does.
+	// Listeners receive the guard's events.
 	Listeners []resilience.Listener
-	// Between returns what stands between the guard and the file, so that tests can
-	// inject faults where a disk would fail. Nil: nothing does.
+	// Between wraps the file and returns the store that the guard calls, so that tests can inject
+	// faults where a disk would fail. Nil: the guard calls the file directly.
 	Between func(eventstore.Store) eventstore.Store
 	_       struct{}
 }
@@ -74,7 +75,7 @@ type file struct {
 
 var _ eventstore.Store = (*file)(nil)
 
-// openFile opens the file, making it if need be.
+// openFile opens the file and makes it if necessary.
 func openFile(ctx context.Context, cfg Config) (*file, error) {
 	if info, err := os.Stat(filepath.Dir(cfg.Path)); err != nil {
 		return nil, fmt.Errorf("sqlite: the store's folder: %w", err)
@@ -104,24 +105,25 @@ func (s *file) open(ctx context.Context, cfg Config) error {
 	}
 	s.read.SetMaxOpenConns(cfg.Readers)
 	s.read.SetMaxIdleConns(cfg.Readers)
-	// The writer outlives the opening, and every caller.
+	// The writer must outlive the opening, and every caller's context.
 	if s.writer, err = startWriter(context.WithoutCancel(ctx), conn, cfg); err != nil {
 		return errors.Join(err, conn.close())
 	}
 	return nil
 }
 
-// The writer moves the log into the file as soon as it has this many pages of 4 KiB, as part of a
-// commit. It does not wait for readers: what a reader still needs is moved the next time. On
-// another connection a checkpoint never reaches the end of the log while the writer appends, so
-// that the log grows for as long as the load lasts.
+// checkpointPages is the length of the log, in pages of 4 KiB, at which the writer moves it into
+// the file, as part of a commit. The writer does not wait for readers; pages that a reader still
+// needs are moved the next time. A checkpoint on another connection would never reach the end of
+// the log while the writer appends, and the log would grow for as long as the load lasts.
 const checkpointPages = 2000
 
-// maxIdleLog is the size in bytes that a log which grew while a reader held it back is cut to.
+// maxIdleLog is the size in bytes to which a log is cut after a reader held back its checkpoint
+// and let it grow.
 const maxIdleLog = 16 << 20
 
-// expect refuses a file that is missing, or empty, where there must be one, and makes a new one
-// that nobody else can read.
+// expect returns an error if the file must exist but is missing or empty. It makes a new file
+// that other users cannot read.
 func expect(cfg Config) error {
 	info, err := os.Stat(cfg.Path)
 	switch {
@@ -134,13 +136,13 @@ func expect(cfg Config) error {
 		if err != nil {
 			return err
 		}
-		return f.Close() // Before SQLite opens it: closing any descriptor drops the process's locks.
+		return f.Close() // This must come before SQLite opens the file: closing any descriptor drops the process's locks.
 	}
 	return nil
 }
 
-// dsn is the driver's name for the file, in a journal mode if one is named. The driver sets
-// busy_timeout before everything else.
+// dsn returns the driver's name for the file. The journal mode is set only if one is named. The
+// driver sets busy_timeout before everything else.
 func dsn(path, more, journal string) string {
 	name := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String() + "?_pragma=busy_timeout(10000)"
 	if journal != "" {
@@ -149,11 +151,12 @@ func dsn(path, more, journal string) string {
 	return name + "&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + more
 }
 
-// Close ends the writer after what it has begun, moves the log into the file, which is then
-// complete by itself, and closes it.
+// Close lets the writer finish what it has begun, moves the log into the file, and closes the
+// file. After that, the file is complete without its log.
 func (s *file) Close() error {
 	s.closing.Do(func() {
-		// Readers first: the last checkpoint takes the whole log only if nobody reads.
+		// Readers are closed first, because the last checkpoint takes the whole log only if
+		// nobody reads.
 		s.writer.refuse()
 		s.closed = errors.Join(s.closeFiles(), s.writer.stop())
 	})
@@ -174,8 +177,8 @@ func (s *file) Stats(ctx context.Context) (eventstore.Stats, error) {
 	}
 	var st eventstore.Stats
 	var pages, size int64
-	// Positions are never reused and events never deleted, so the last is the count
-	// of all that were ever given.
+	// Positions are never reused and events are never deleted, so the last position is the number
+	// of events.
 	if err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(position), 0) FROM events").Scan(&st.Events); err != nil {
 		return st, s.readError("count events", err)
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// job is one write that waits for the writer. Run does it inside a transaction
-// and returns its answer; settle finds out, after a fence, what became of it.
+// job is one write that waits for the writer. run executes it inside a transaction and returns
+// its answer. settle finds out, after a fence, whether it was stored.
 type job struct {
 	run    func(ctx context.Context, w *writer) (eventstore.Appended, error)
 	settle func(ctx context.Context, w *writer) (eventstore.Appended, error)
-	answer chan answer // with room for one
+	answer chan answer // has room for one answer
 }
 
 type answer struct {
@@ -29,11 +29,11 @@ type answer struct {
 
 func (j *job) tell(a eventstore.Appended, err error) { j.answer <- answer{a, err} }
 
-// maxHeads bounds the streams whose versions the writer remembers, about 8 MB.
+// maxHeads bounds the number of streams whose versions the writer remembers, about 8 MB.
 const maxHeads = 1 << 16
 
-// writer owns the one connection that writes. Its goroutine is the only user of the connection
-// and ends in stop, which also closes it.
+// writer owns the only connection that writes. Only its goroutine uses the connection. stop ends
+// the goroutine and closes the connection.
 type writer struct {
 	conn     *connection
 	maxBatch int
@@ -42,12 +42,12 @@ type writer struct {
 	ended    chan struct{}
 	once     sync.Once
 	stopped  atomic.Bool
-	closed   error // of the connection; valid once ended is closed
+	closed   error // the connection's error on closing; valid once ended is closed
 
-	// doubtful: the last commit failed, and no fence has held since.
+	// doubtful is true if the last commit failed and no fence has succeeded since.
 	doubtful bool
-	// heads are versions of streams that this connection wrote or read. They hold until the file
-	// was changed by somebody else, or a transaction was rolled back.
+	// heads are versions of streams that this connection wrote or read. They are valid until
+	// another connection changes the file or a transaction is rolled back.
 	heads       map[string]int64
 	dataVersion int64
 	stmts       statements
@@ -90,11 +90,10 @@ func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, er
 
 func (w *writer) isStopped() bool { return w.stopped.Load() }
 
-// refuse ends the admission of jobs, and of reads, which ask isStopped.
+// refuse makes the writer refuse new jobs. Reads ask isStopped and are refused as well.
 func (w *writer) refuse() { w.stopped.Store(true) }
 
-// stop ends the loop after the batch that it is at, and closes the connection. Jobs that wait are
-// refused.
+// stop ends the loop after its current batch and closes the connection. Waiting jobs are refused.
 func (w *writer) stop() error {
 	w.once.Do(func() {
 		w.refuse()
@@ -104,7 +103,7 @@ func (w *writer) stop() error {
 	return w.closed
 }
 
-// do queues a job and waits for its answer. When ctx ends, the wait does.
+// do queues a job and waits for its answer. The end of ctx ends the wait, not the job.
 func (w *writer) do(ctx context.Context, j *job) (eventstore.Appended, error) {
 	rejected := eventstore.Appended{Outcome: eventstore.Rejected}
 	if err := ctx.Err(); err != nil {
@@ -124,7 +123,7 @@ func (w *writer) do(ctx context.Context, j *job) (eventstore.Appended, error) {
 	case <-ctx.Done():
 		return eventstore.Appended{}, fmt.Errorf("%w: the wait ended: %w", eventstore.ErrUnknown, ctx.Err())
 	case <-w.ended:
-		select { // the loop may have answered before it ended
+		select { // The loop may have answered before it ended.
 		case a := <-j.answer:
 			return a.appended, a.err
 		default:
@@ -147,16 +146,16 @@ func (w *writer) loop(ctx context.Context) {
 	}
 }
 
-// finish moves the whole log into the file, which is then complete by itself, and closes the
-// connection.
+// finish moves the whole log into the file and closes the connection. After that, the file is
+// complete without its log.
 func (w *writer) finish(ctx context.Context) error {
-	// Readers of this process are gone by now. One of another process may keep a part of the log,
-	// which then stays next to the file.
+	// This process has no readers any more. A reader in another process may keep a part of the
+	// log, which then stays next to the file.
 	_, err := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	return errors.Join(err, w.conn.close())
 }
 
-// drain refuses what waits. Nothing of it was begun.
+// drain refuses the waiting jobs, of which none was begun.
 func (w *writer) drain() {
 	for {
 		select {
@@ -168,8 +167,8 @@ func (w *writer) drain() {
 	}
 }
 
-// collect takes what waits besides the first. It does not wait for more: while one
-// batch is being synced, the next gathers by itself.
+// collect takes the jobs that wait in addition to the first. It does not wait for more: the next
+// batch gathers while this one is being synced.
 func (w *writer) collect(first *job) []*job {
 	jobs := append(make([]*job, 0, 16), first)
 	for len(jobs) < w.maxBatch {
@@ -196,7 +195,7 @@ func (w *writer) batch(ctx context.Context, jobs []*job) {
 	answers := make([]answer, len(jobs))
 	err := w.begin(ctx)
 	for i := 0; err == nil && i < len(jobs); i++ {
-		// A job that is refused has written nothing, so the others go on. An error of SQLite's ends
+		// A refused job has written nothing, so the others continue. An error from SQLite ends
 		// the whole transaction.
 		a, rerr := jobs[i].run(ctx, w)
 		switch {
@@ -207,7 +206,7 @@ func (w *writer) batch(ctx context.Context, jobs []*job) {
 		}
 		answers[i] = answer{a, rerr}
 	}
-	if err != nil { // before COMMIT, so nothing is stored
+	if err != nil { // This is before COMMIT, so nothing is stored.
 		w.rollback(ctx)
 		w.retryAlone(ctx, jobs, err)
 		return
@@ -221,8 +220,8 @@ func (w *writer) batch(ctx context.Context, jobs []*job) {
 	}
 }
 
-// begin begins a transaction, and forgets the streams' versions if another connection, of
-// another process or of a tool, changed the file.
+// begin begins a transaction. It forgets the streams' versions if another connection, in another
+// process or in a tool, changed the file.
 func (w *writer) begin(ctx context.Context) error {
 	if _, err := w.stmts.begin.exec(ctx); err != nil {
 		return err
@@ -239,8 +238,8 @@ func (w *writer) begin(ctx context.Context) error {
 	return err
 }
 
-// retryAlone gives each job a separate transaction, after a batch that could not
-// even get to its commit: one member's size must not fail the others.
+// retryAlone gives each job a separate transaction after a batch failed before its commit, so
+// that a job that is too large does not make the others fail.
 func (w *writer) retryAlone(ctx context.Context, jobs []*job, cause error) {
 	if len(jobs) == 1 {
 		jobs[0].tell(eventstore.Appended{Outcome: eventstore.Rejected}, storageError(cause))
@@ -251,8 +250,9 @@ func (w *writer) retryAlone(ctx context.Context, jobs []*job, cause error) {
 	}
 }
 
-// afterFailedCommit answers only what it knows. SQLITE_FULL and SQLITE_BUSY have
-// stored nothing; after anything else the frames may be in the log.
+// afterFailedCommit answers the jobs of a batch whose commit failed. SQLITE_FULL and SQLITE_BUSY
+// have stored nothing. After any other error the frames may be in the log, and the outcome is
+// unknown until a fence succeeds.
 func (w *writer) afterFailedCommit(ctx context.Context, jobs []*job, cause error) {
 	w.rollback(ctx)
 	if code := codeOf(cause); code == sqlite3.SQLITE_FULL || code == sqlite3.SQLITE_BUSY {
@@ -280,7 +280,7 @@ func (w *writer) afterFailedCommit(ctx context.Context, jobs []*job, cause error
 	}
 }
 
-// fence commits a separate change, after which a failed commit's frames are either overwritten
+// fence commits a separate change. After it, the frames of a failed commit are either overwritten
 // or part of the database for good.
 func (w *writer) fence(ctx context.Context) error {
 	err := w.begin(ctx)
@@ -298,8 +298,8 @@ func (w *writer) fence(ctx context.Context) error {
 	return nil
 }
 
-// rollback ends a transaction if there is one: SQLite may have ended it itself. The versions that
-// it gave are forgotten.
+// rollback ends the transaction if there is one, as SQLite may have ended it already. It forgets
+// the versions that the transaction assigned.
 func (w *writer) rollback(ctx context.Context) {
 	clear(w.heads)
 	_, _ = w.stmts.rollback.exec(ctx)
@@ -313,13 +313,13 @@ func codeOf(err error) int {
 	return 0
 }
 
-// isStorage reports whether an error is SQLite's, and not a decision of ours.
+// isStorage reports whether an error comes from SQLite, and is not a decision of this package.
 func isStorage(err error) bool {
 	var e *sqlitelib.Error
 	return errors.As(err, &e)
 }
 
-// storageError is an error after which nothing is stored.
+// storageError wraps an error after which nothing is stored.
 func storageError(err error) error {
 	if errors.Is(err, eventstore.ErrCorrupt) {
 		return err
