@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// startLimit is the limit with which a policy comes into force: a moving limit
-// stays where it is as far as the new bounds allow, a fixed one is what it says.
+// startLimit is the limit that applies when a policy comes into force. An adaptive
+// limit stays where it is, as far as the new bounds allow; a fixed limit is the one
+// that the policy states.
 func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 	if p.Adaptive == nil || before == nil || before.Bulkhead.Adaptive == nil {
 		return p.Limit
@@ -20,26 +21,28 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 // adaptive moves a bulkhead's limit to keep a latency objective, by additive increase and
 // multiplicative decrease.
 //
-// Time is cut into rounds. A round counts only attempts that started in it, so
-// that it sees what the last decision did, and not what was before it. It ends
-// when it has seen enough attempts, or has lasted for an objective. Then
+// Time is divided into rounds. A round counts only attempts that started in it, so that
+// it measures the effect of the last decision and not the load before it. A round ends
+// when it has seen enough attempts, or when it has lasted as long as the objective.
+// Then
 //
 //	more than a tenth of the attempts were late ──▶ the limit shrinks, by how late they were
 //	else, if more than a tenth were near it      ──▶ it stays
 //	else, if the limit was in use               ──▶ the limit grows by its square root
 //	else                                        ──▶ it stays
 //
-// An attempt is late when it took more than three quarters of the objective, and
-// near it from half on: the rest is room for waiting, and for what is on its way
-// while a dependency becomes slow. An objective must leave that room: a dependency
-// that needs more than three quarters of it at its best is driven to the floor.
+// An attempt is late when it took more than three quarters of the objective, and near
+// it when it took half or more. The remaining quarter is room for waiting, and for
+// attempts that are in flight while a dependency becomes slow. The objective must leave
+// that room: if the dependency needs more than three quarters of it even at its best,
+// the limit is driven down to the floor.
 //
-// Observed: attempts that ran: successes, those that were late however they ended,
-// and marked refusals of the dependency (Overload), which are late. Not observed:
-// refusals of our own, and failures and cancellations that came early, also by a
-// caller's own short deadline, which say nothing about how much the dependency can
-// take. There is no baseline that could
-// drift, because the objective is given.
+// Observed: attempts that ran and succeeded, attempts that were late, however they
+// ended, and marked refusals by the dependency (Overload), which count as late. Not
+// observed: the guard's own refusals, and failures and cancellations that came early.
+// The latter include attempts cut by a caller's short deadline: they say nothing about
+// how much load the dependency can take. The objective is given, so there is no
+// measured baseline that could drift.
 //
 // Safe for concurrent use.
 type adaptive struct {
@@ -47,32 +50,33 @@ type adaptive struct {
 	// policy is nil while the limit is fixed.
 	policy atomic.Pointer[AdaptivePolicy]
 
-	// The round. Counting and starting anew may race; a few counts may be lost.
-	since atomic.Int64 // when it began
+	// The current round. Counting and starting a new round may race; a few counts may
+	// be lost.
+	since atomic.Int64 // when the round began
 	_     cacheLine
 	calls atomic.Int64
-	near  atomic.Int64 // took half of the objective or more, late ones too
+	near  atomic.Int64 // took half of the objective or more, including the late ones
 	late  atomic.Int64
-	took  atomic.Int64 // sum of the late ones' times
-	peak  atomic.Int64 // most permits in use that were seen
+	took  atomic.Int64 // sum of the durations of the late attempts
+	peak  atomic.Int64 // highest number of permits seen in use
 
 	mu sync.Mutex // held while deciding
 }
 
 const (
-	// lateShare of the attempts may be late, or near it; a service time that varies
-	// makes some so.
+	// lateShare is the share of the attempts that may be late, or near the objective,
+	// without consequence: service times vary, so some always are.
 	lateShare = 0.1
-	// minRound is the fewest attempts that a round needs before an objective has
-	// passed, so that chance does not decide.
+	// minRound is the fewest attempts with which a round may end before the objective
+	// has passed, so that chance does not decide.
 	minRound = 16
 	// leastShrink and mostShrink bound one decrease.
 	leastShrink, mostShrink = 0.95, 0.5
-	// inUseShare of the limit in use, or more, means that more might be.
+	// If at least inUseShare of the limit was in use, a higher limit might be used too.
 	inUseShare = 0.8
 )
 
-// near and late are the times from which an attempt counts as such.
+// near and late return the durations from which an attempt counts as near or late.
 func (p *AdaptivePolicy) near() time.Duration { return p.Objective / 2 }
 func (p *AdaptivePolicy) late() time.Duration { return p.Objective / 4 * 3 }
 
@@ -133,7 +137,7 @@ func (a *adaptive) decide(ctx context.Context, since, now int64) {
 	}
 }
 
-// next is the limit after a round.
+// next returns the limit after a round.
 func (p *AdaptivePolicy) next(limit, calls, near, late, took, peak int64) int64 {
 	switch {
 	case calls == 0:

@@ -7,42 +7,46 @@ import (
 	"time"
 )
 
-// attempt is one run of the call: the context it gets, and what it holds (a
-// permit, perhaps a probe). Both go back when the last holder lets go: the call
-// itself, and whoever called Hold. It is the one thing that a call allocates.
+// attempt is one run of the call: its context, and what it holds (a permit, and perhaps
+// a probe). Permit and probe are given back when the last holder lets go. The holders
+// are the call itself and every caller of Hold. The attempt is the only allocation that
+// a call makes.
 type attempt struct {
 	lazyDeadline
 	pass
-	shadow *shadowed // nil: none watches
+	shadow *shadowed // nil if there is no shadow
 	number int32
 	hedged bool
-	apart  bool // it may outlive the call
-	// holders is how many still work: the call, and each Hold.
+	apart  bool // the attempt may outlive the call
+	// holders counts those that are still working: the call, and each Hold.
 	holders atomic.Int32
-	// reported: the outcome was told to breaker and limit.
+	// reported is set once breaker and limit have received the outcome.
 	reported atomic.Bool
-	// doNotStore: its value must not be remembered.
+	// doNotStore is set if the value must not be remembered.
 	doNotStore atomic.Bool
-	// lost: it was cancelled because another attempt won.
+	// lost is set if the attempt was cancelled because another one won.
 	lost atomic.Bool
-	// excluded is the time that the caller cost, in ns: see ExcludeWait.
+	// excluded is the time in ns that the attempt spent waiting for its caller: see
+	// ExcludeWait.
 	excluded atomic.Int64
 	// reportedAfter is the time until the report; set only for listeners.
 	reportedAfter atomic.Int64
-	// done: the call let go. Only its own goroutine looks.
+	// done is set once the call has let go. Only the call's own goroutine reads it.
 	done bool
-	// gone: it has ended or was given up. judged: it was given up. Both are guarded by
-	// the mu of its race.
+	// gone is set once the attempt has ended or was given up, judged once it was given
+	// up. Both are guarded by the mu of the attempt's race.
 	gone, judged bool
-	// left: it ran when the caller of its race left; only that caller looks.
+	// left is set if the attempt ran when the caller of its race left. Only that caller
+	// reads it.
 	left bool
-	// lender is the attempt around, of the same guard, whose permit this one uses; nil:
-	// it has a permit of its own. lent: another attempt uses this one's.
+	// lender is the enclosing attempt of the same guard whose permit this one uses. It
+	// is nil if this attempt has its own permit. lent is set while another attempt uses
+	// this one's permit.
 	lender *attempt
 	lent   atomic.Bool
 }
 
-// errAbandoned is what the breaker is told of a call that did not return.
+// errAbandoned is the error that the breaker receives for a call that did not return.
 var errAbandoned = errors.New("resilience: the call ended by a panic or runtime.Goexit")
 
 // abandoned is the verdict on a call that did not return.
@@ -65,10 +69,11 @@ func (a *attempt) String() string {
 	return "resilience.attempt(" + a.cfg.dependency() + "/" + a.cfg.name + ")"
 }
 
-// judge says what the call's error means. The caller's own end, the guard's own
-// refusal of a nested call, and a loser of a race say nothing of the dependency. An
-// error that only looks like one of these, such as a context.Canceled that the
-// dependency made itself, is judged as any other.
+// judge returns the verdict on the call's error. Three kinds of error say nothing about
+// the dependency: the end of the caller, the guard's own refusal of a nested call, and
+// the cancellation of an attempt that lost a race. An error that only looks like one of
+// these, such as a context.Canceled that the dependency itself returned, is judged like
+// any other.
 func (a *attempt) judge(err error, now int64) Verdict {
 	late := now >= a.end
 	switch {
@@ -93,8 +98,8 @@ func (a *attempt) judge(err error, now int64) Verdict {
 	return v
 }
 
-// callerDeadlinePassed reports whether the caller's own deadline cut the attempt,
-// before it had taken as long as the policy would have let it. That says nothing of
+// callerDeadlinePassed reports whether the caller's own deadline cut the attempt before
+// the attempt had taken as long as the policy allows. Such an end says nothing about
 // the dependency.
 func (a *attempt) callerDeadlinePassed(err error, now int64) bool {
 	over := isDeadline(a.parent.Err())
@@ -104,7 +109,7 @@ func (a *attempt) callerDeadlinePassed(err error, now int64) bool {
 	return isTimeout(err) || over && errors.Is(err, context.Cause(a.parent))
 }
 
-// report lets breaker and limit learn what came of it. Only the first report counts.
+// report passes the outcome to breaker and limit. Only the first report counts.
 func (a *attempt) report(now int64, err error, v Verdict) {
 	if a.reported.Load() || !a.reported.CompareAndSwap(false, true) {
 		return
@@ -129,18 +134,19 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 	a.cfg.guard.learn(a, a.cfg.shared, &a.pass, now, err, v)
 }
 
-// ExcludeWait takes a time out of the running attempt's latency, as breaker, adaptive
-// limit and hedge measure it: time that the attempt has waited for its own caller, such
-// as for a request's body that comes slowly. It says nothing about the dependency. The
-// last call counts. Outside a guarded call it does nothing.
+// ExcludeWait excludes a duration from the running attempt's latency, as breaker,
+// adaptive limit and hedge measure it. It is meant for time in which the attempt waited
+// for its own caller, for example for a request body that arrives slowly: such time
+// says nothing about the dependency. If it is called more than once, the last call
+// counts. Outside a guarded call it does nothing.
 func ExcludeWait(ctx context.Context, d time.Duration) {
 	if a := attemptOf(ctx); a != nil && d > 0 {
 		a.excluded.Store(int64(d))
 	}
 }
 
-// measure adds to the latencies of which hedges take a quantile. Hedges are not
-// measured: those that win are quicker than most.
+// measure adds to the latencies from which the hedging quantile is computed. Hedges are
+// not measured, because those that win are faster than most attempts.
 func (a *attempt) measure(took int64) {
 	if h := a.cfg.Hedge; h != nil && h.Quantile > 0 && !a.hedged {
 		a.cfg.op.latency.add(took)
@@ -162,8 +168,8 @@ func (a *attempt) callDone(now int64) {
 	}
 }
 
-// letGo ends one holder's part. The last one gives everything back. A probe that
-// was held has succeeded if its call had.
+// letGo ends the part of one holder. The last holder gives everything back. If the
+// attempt is a probe, it has succeeded if its call had.
 func (a *attempt) letGo(now int64) {
 	if a.holders.Add(-1) > 0 {
 		return
@@ -199,8 +205,8 @@ func (a *attempt) takeBack(now int64) {
 	a.letGo(now)
 }
 
-// around is the innermost attempt of the guard that the context belongs to, and that
-// is not over; nil if there is none.
+// around returns the innermost attempt of this guard that the context belongs to and
+// that is not over; nil if there is none.
 func (g *Guard) around(ctx context.Context) *attempt {
 	for a := attemptOf(ctx); a != nil; a = attemptOf(a.parent) {
 		if a.cfg.guard == g && a.holders.Load() > 0 {
@@ -223,14 +229,14 @@ func (a *attempt) hold() bool {
 	}
 }
 
-// Hold keeps the running attempt's permit, probe and context past the return of
-// the call, for work that goes on after it (a response's body). The returned
-// function ends it. It is safe to call more than once and from any goroutine; the
-// first call counts. Its argument says how the work ended: nil, or the error with
-// which it failed, which is judged as the call's error would be. A probe then fails.
-// Any other attempt was counted when its call returned; its late failure is one more
-// observation. Outside a guarded call Hold does nothing. The attempt's deadline stays
-// in force.
+// Hold keeps the running attempt's permit, probe and context beyond the return of the
+// call, for work that continues after it, such as reading a response's body. The
+// returned function ends the hold. It may be called more than once and from any
+// goroutine; the first call counts. Its argument says how the work ended: nil, or the
+// error with which it failed, which is judged as the call's own error would be. After
+// such a failure a probe has failed. Any other attempt was already counted when its
+// call returned, so its late failure is one more observation. The attempt's deadline
+// stays in force. Outside a guarded call Hold does nothing.
 func Hold(ctx context.Context) (release func(err error)) {
 	a := attemptOf(ctx)
 	if a == nil || !a.hold() {
@@ -248,8 +254,8 @@ func Hold(ctx context.Context) (release func(err error)) {
 	}
 }
 
-// failLate reports a failure of work that was held. If the call has not returned yet,
-// this is the attempt's report.
+// failLate reports that held work has failed. If the call has not returned yet, this is
+// the report of the attempt.
 func (a *attempt) failLate(err error, now int64) {
 	v := a.judge(err, now)
 	if a.reported.CompareAndSwap(false, true) {
@@ -281,7 +287,8 @@ type AttemptInfo struct {
 	Criticality Criticality
 }
 
-// AttemptFrom tells about the attempt whose context this is; false outside one.
+// AttemptFrom returns the attempt to which the context belongs; false outside an
+// attempt.
 func AttemptFrom(ctx context.Context) (AttemptInfo, bool) {
 	a := attemptOf(ctx)
 	if a == nil {

@@ -8,31 +8,32 @@ import (
 )
 
 // WorstCase is the most that a policy admits, whatever its dependency does. It is
-// computed from the policy alone, defaults filled in.
+// computed from the policy alone, with defaults filled in. It is a value.
 type WorstCase struct {
 	// Running is the most attempts that run at once: the bulkhead's limit, or the
 	// ceiling of an adaptive one.
 	Running int `json:"running"`
 	// Waiting is the most calls that wait for a permit.
 	Waiting int `json:"waiting"`
-	// Pausing is the most calls that pause before a retry. Each holds a token of the
-	// budget, so these are at most Burst, and what first attempts earn during the
-	// longest timeout; without Expect.PerSecond the latter is not known and left out. What
-	// Budget.PerSecond adds meanwhile is counted.
+	// Pausing is the most calls that pause before a retry. Each of them holds a token
+	// of the budget. So there are at most as many as Burst, plus what first attempts
+	// earn during the longest timeout, plus what Budget.PerSecond adds in that time.
+	// What first attempts earn is known only with Expect.PerSecond, and is left out
+	// without it.
 	Pausing int `json:"pausing"`
-	// Goroutines is the most goroutines that the guard keeps busy or blocked: those
-	// of its callers, and one more for each attempt that is hedged or detached.
-	// Callers that wait for a coalesced call of another are not bounded.
+	// Goroutines is the most goroutines that the guard keeps busy or blocked: those of
+	// its callers, and one more for each attempt that is hedged or detached. Callers
+	// that wait for another caller's coalesced call are not bounded.
 	Goroutines int `json:"goroutines"`
 	// Ratio and Burst bound amplification: n calls make at most Attempts(n). Both
 	// are zero if no operation retries or hedges.
 	Ratio float64 `json:"ratio"`
 	Burst int     `json:"burst"`
-	// RepeatsPerSecond is what Budget.PerSecond lets repeats add for each second.
+	// RepeatsPerSecond is the number of repeats per second that Budget.PerSecond adds.
 	RepeatsPerSecond float64 `json:"repeats_per_second,omitempty"`
 	// PerSecond is the most attempts per second that the dependency gets over a long
-	// time, of what is known: the rate limit, and (1 + Ratio) x Expect.PerSecond.
-	// Zero: neither is stated.
+	// time. It follows from the rate limit and from (1 + Ratio) x Expect.PerSecond, as
+	// far as these are stated. Zero: neither is stated.
 	PerSecond float64 `json:"per_second,omitempty"`
 	// Operations holds the default operation, then the others by name.
 	Operations []OperationWorst `json:"operations"`
@@ -42,23 +43,24 @@ type WorstCase struct {
 type OperationWorst struct {
 	// Name is the operation's name.
 	Name string `json:"name"`
-	// Wait is the longest that Do keeps its caller, fallbacks' own time left out.
+	// Wait is the longest that Do keeps its caller, without the time that fallbacks
+	// take.
 	Wait time.Duration `json:"wait"`
-	// Overrun: a call that ignores its context keeps its caller longer than Wait,
-	// for as long as it takes. Detach and Hedge prevent it.
+	// Overrun is true if a call that ignores its context keeps its caller longer than
+	// Wait, for as long as the call takes. Detach and Hedge prevent that.
 	Overrun bool `json:"overrun"`
 	// Queued is the longest that one attempt waits for a permit.
 	Queued time.Duration `json:"queued"`
 	// Attempts is the most attempts of one call, hedges included.
 	Attempts int `json:"attempts"`
 	// Layered is the most attempts for one request, if every layer above repeats as
-	// often as this one (Expect.RetryingLayers) and none passes on that it does.
+	// often as this one (Expect.RetryingLayers) and no layer marks its repeats as such.
 	Layered float64 `json:"layered"`
 }
 
 // Worst returns the policy's worst case. It is meaningful for policies that New
-// accepts. Sums that no number holds are the largest there is: nothing in it is
-// negative or infinite.
+// accepts. A sum that is too large for its type becomes the largest value of that type,
+// so no figure is negative or infinite.
 func (p Policy) Worst() WorstCase {
 	p = p.inForce()
 	w := WorstCase{Running: p.Bulkhead.Limit, Waiting: p.Bulkhead.Queue}
@@ -100,11 +102,11 @@ func (p Policy) Worst() WorstCase {
 	return w
 }
 
-// Attempts is the most attempts that the given number of calls make together:
-// (1 + Ratio) x calls + Burst. RepeatsPerSecond come on top for each second that the
+// Attempts returns the most attempts that the given number of calls make together: (1 +
+// Ratio) x calls + Burst. In addition come RepeatsPerSecond for each second that the
 // calls take.
 func (w WorstCase) Attempts(calls int) int {
-	// The sum is rounded down, because there are no parts of attempts.
+	// The sum is rounded down, because an attempt is made or not made.
 	return wholeAtMost(math.Floor(float64(max(0, calls))*(1+w.Ratio)) + float64(w.Burst))
 }
 

@@ -21,33 +21,37 @@ import (
 //	half-open ──(a probe failed, was slow, or hung)──▶ open, for twice as long
 //	half-open ──(Probes successes in a row)──▶ closed
 //
-// github.com/sony/gobreaker decides each transition. While the circuit is closed
-// it is asked only when the counts say that it should trip; they are kept outside
-// of it, in a window that does not need its lock. While the circuit is half-open
-// each probe goes through it. The open period is a timer of ours, which lets
-// gobreaker move on when it fires, so that refusing needs no look at a clock.
+// github.com/sony/gobreaker decides each transition. While the circuit is closed,
+// gobreaker is asked only when the counts say that the circuit should trip. The counts
+// are kept outside of gobreaker, in a window that does not need its lock. While the
+// circuit is half-open, each probe goes through gobreaker. The open period is measured
+// by our own timer, which makes gobreaker move on when it fires, so that a refusal
+// needs no look at a clock.
 //
-// Observed: every attempt that started while the circuit was in the state that it
-// still is in. Not observed: refusals of any policy, attempts judged Ignored or
-// Overload, and late results of an earlier state.
+// Observed: every attempt that started in the state that the circuit is still in. Not
+// observed: refusals of any policy, attempts judged Ignored or Overload, and late
+// results of attempts that started in an earlier state.
 //
-// An attempt that its caller's own deadline cut has failed only if it had taken as
-// long as the policy lets an attempt take. Otherwise an impatient caller says nothing
-// about the dependency, unless SlowCall does: from there on the attempt was slow. So
-// where callers bring deadlines that are shorter than the policy's, SlowCall is what
-// opens the circuit of a dependency that hangs.
+// An attempt that was cut by its caller's own deadline counts as a failure only if it
+// had taken as long as the policy lets an attempt take. A shorter attempt of an
+// impatient caller says nothing about the dependency, unless SlowCall is set: an
+// attempt that took that long counts as slow. Where callers bring deadlines that are
+// shorter than the policy's, SlowCall is therefore what opens the circuit of a
+// dependency that hangs.
 //
 // Safe for concurrent use.
 type breaker struct {
 	gate *gate
-	// now is the current stay in a state. Nil: the breaker was never configured.
+	// now is the current stay in a state. It is nil if the breaker was never
+	// configured.
 	now atomic.Pointer[circuit]
 
 	mu      sync.Mutex
 	policy  BreakerPolicy
 	machine *gobreaker.TwoStepCircuitBreaker[struct{}]
-	// stale: machine was made for another number of probes. restoring: a new machine
-	// is being brought into the old one's state, which is no transition.
+	// stale is set if machine was made for another number of probes. restoring is set
+	// while a new machine is brought into the old one's state, which is not a
+	// transition.
 	stale, restoring bool
 	// recoveries is the number of failed recoveries in a row.
 	recoveries int
@@ -58,8 +62,9 @@ type breaker struct {
 	closed bool
 }
 
-// circuit is one stay in one state. An attempt keeps the circuit that it started
-// under, so that its result is known to be late when that is over.
+// circuit is one stay in one state. An attempt keeps the circuit under which it
+// started. If that circuit is over when the attempt ends, its result is known to be
+// late.
 type circuit struct {
 	kind   BreakerState
 	window atomic.Pointer[window]
@@ -67,8 +72,8 @@ type circuit struct {
 	streak atomic.Int64
 	// until is when an open circuit admits a probe.
 	until time.Time
-	// running and good are a half-open circuit's probes: those that run, and those
-	// that succeeded. Guarded by the breaker's mu.
+	// running and good count the probes of a half-open circuit: those that are running,
+	// and those that succeeded. Guarded by the breaker's mu.
 	running, good int
 }
 
@@ -80,7 +85,7 @@ type probe struct {
 	done     bool
 }
 
-// The outcomes that gobreaker gets; it sees no error of a call.
+// The outcomes that gobreaker receives. It never sees the error of a call.
 var (
 	errBad      = errors.New("bad")
 	errNotCount = errors.New("not counted")
@@ -109,9 +114,9 @@ func (b *breaker) configure(p BreakerPolicy) {
 	}
 }
 
-// newMachine makes gobreaker for the policy. Its own counts decide nothing while
-// closed (ReadyToTrip is only asked once our window said so), its own timeout has
-// passed whenever our timer fires.
+// newMachine makes a gobreaker for the policy. While the circuit is closed gobreaker's
+// own counts decide nothing: ReadyToTrip is called only after our window has decided.
+// Its own timeout has always passed when our timer fires.
 func (b *breaker) newMachine(p BreakerPolicy) *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:        b.gate.name,
@@ -137,8 +142,8 @@ func stateOf(s gobreaker.State) BreakerState {
 	return BreakerClosed
 }
 
-// rebuildLocked makes a machine with the new number of probes and brings it where
-// the old one was. A half-open circuit keeps its machine until its stay is over.
+// rebuildLocked makes a machine with the new number of probes and brings it into the
+// old machine's state. A half-open circuit keeps its machine until its stay is over.
 func (b *breaker) rebuildLocked() {
 	c := b.now.Load()
 	b.stale = c.kind == BreakerHalfOpen
@@ -185,8 +190,9 @@ func (b *breaker) enterLocked(from, to BreakerState) {
 	}
 }
 
-// openPeriodLocked grows with every failed recovery, and is spread so that a fleet
-// does not probe in step.
+// openPeriodLocked returns the length of the open period. It grows with every failed
+// recovery, and varies at random so that the instances of a fleet do not probe at the
+// same time.
 func (b *breaker) openPeriodLocked() time.Duration {
 	period := float64(b.policy.OpenFor) * math.Pow(2, float64(min(b.recoveries, 62)))
 	period = min(period, float64(b.policy.MaxOpenFor))
@@ -232,12 +238,12 @@ func (b *breaker) admitsSlow(c *circuit, mode BreakerMode) bool {
 	return true
 }
 
-// ramp is how many probes may run at once: 1, 2, 4, ... as they succeed.
+// ramp returns how many probes may run at once: 1, 2, 4, ... as they succeed.
 func (c *circuit) ramp() int { return 1 << (bits.Len(uint(c.good+1)) - 1) }
 
-// enter admits an attempt that holds a permit, while the circuit is not closed:
-// under the circuit it returns, perhaps as a probe. patience is how long a probe
-// may take.
+// enter admits an attempt that holds a permit, while the circuit is not closed. It
+// returns the circuit under which the attempt runs, and its probe if it is one.
+// patience is the longest that a probe may take.
 func (b *breaker) enter(c *circuit, patience time.Duration) (*circuit, *probe, bool) {
 	for {
 		switch c.kind {
@@ -257,7 +263,7 @@ func (b *breaker) enter(c *circuit, patience time.Duration) (*circuit, *probe, b
 	}
 }
 
-// reserve takes a place on a half-open circuit's ramp. It returns nil if there is
+// reserve takes a place on the ramp of a half-open circuit. It returns nil if there is
 // none. The watchdog reports the probe as failed after patience.
 func (b *breaker) reserve(c *circuit, patience time.Duration) *probe {
 	b.mu.Lock()
@@ -326,13 +332,13 @@ func (b *breaker) observe(ctx context.Context, c *circuit, p *BreakerPolicy, now
 	}
 }
 
-// weigh is what an attempt counts as, if it counts.
+// weigh returns what an attempt counts as, if it counts.
 func (p *BreakerPolicy) weigh(v Verdict, took int64) (bad, slow, counts bool) {
 	bad, slow = v.Outcome == Failure, p.SlowCall > 0 && took >= int64(p.SlowCall)
 	return bad, slow, bad || v.Outcome == Success || v.callerDeadlinePassed && slow
 }
 
-// weighProbe is the outcome of a probe for the state machine.
+// weighProbe returns the outcome of a probe for the state machine.
 func (p *BreakerPolicy) weighProbe(v Verdict, took int64) error {
 	switch bad, slow, counts := p.weigh(v, took); {
 	case !counts:
@@ -343,7 +349,7 @@ func (p *BreakerPolicy) weighProbe(v Verdict, took int64) error {
 	return nil
 }
 
-// trips reports whether counts open the circuit, or the failures in a row.
+// trips reports whether the counts, or the failures in a row, open the circuit.
 func (p *BreakerPolicy) trips(t tally, streak int64) bool {
 	if p.ConsecutiveFailures > 0 && streak >= int64(p.ConsecutiveFailures) {
 		return true
@@ -355,7 +361,7 @@ func (p *BreakerPolicy) trips(t tally, streak int64) bool {
 		p.SlowCall > 0 && float64(t.slow) >= p.SlowRate*float64(t.calls)
 }
 
-// trip tells gobreaker of the failure that opens the circuit.
+// trip passes the failure that opens the circuit to gobreaker.
 func (b *breaker) trip(ctx context.Context, c *circuit, now int64, err error) {
 	b.mu.Lock()
 	if b.now.Load() == c && b.policy.Mode == BreakerAuto && b.policy.trips(c.window.Load().sum(now), c.streak.Load()) {
@@ -367,8 +373,8 @@ func (b *breaker) trip(ctx context.Context, c *circuit, now int64, err error) {
 	b.gate.deliver()
 }
 
-// reset closes the circuit as if it had never been open, and forgets what was counted.
-// Attempts and probes that run belong to the state before and count for nothing.
+// reset closes the circuit as if it had never been open, and forgets all counts.
+// Attempts and probes that are running belong to the earlier state and are not counted.
 func (b *breaker) reset(ctx context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,28 +8,29 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// Amplification is the most that retries and hedges together make of the load: n
+// Amplification is the factor by which retries and hedges may multiply the load: n
 // calls become at most Amplification x n + Budget.Burst attempts, and Budget.PerSecond
 // more for each second that passes, whatever happens. It is 1 if no operation repeats,
 // and 1 + Budget.Ratio otherwise.
 //
-// Of guards under one another each knows when the request is itself a repeat (the
-// context of an attempt says so, and WithRetried across processes). It then neither
-// repeats nor earns, so that layers add up and do not multiply: the lowest gets at
-// most (1 + the sum of all ratios) x n + the sum of all bursts.
+// Where guards are nested, each of them knows whether the request is itself a repeat:
+// the context of an attempt carries that, and WithRetried passes it on across
+// processes. For such a request a guard neither repeats nor earns tokens. So layers add
+// up and do not multiply: the lowest dependency gets at most (1 + the sum of all
+// ratios) x n + the sum of all bursts.
 func (p Policy) Amplification() float64 { return 1 + p.Worst().Ratio }
 
-// Budget is a token bucket that several guards draw on together, for dependencies that
-// share what repeats may cost, for example the shards of one store. Give it to each
-// guard with WithBudget. What their first attempts add, all of them may spend. It is
-// safe for concurrent use, holds no resources and is not closed. The zero value is not
-// of use.
+// Budget is a token bucket that several guards share. It is meant for dependencies that
+// have to bear repeats together, for example the shards of one store. Pass it to each
+// guard with WithBudget. What the first attempts of one guard add, every guard may
+// spend. It is safe for concurrent use, holds no resources and need not be closed. The
+// zero value is not usable; call NewBudget.
 type Budget struct {
 	budget
 	policy atomic.Pointer[BudgetPolicy] // defaults filled in
 }
 
-// NewBudget returns a full budget. The error matches ErrPolicy.
+// NewBudget returns a full budget. Its error matches ErrPolicy.
 func NewBudget(p BudgetPolicy) (*Budget, error) {
 	b := &Budget{}
 	b.open(nil)
@@ -39,11 +40,11 @@ func NewBudget(p BudgetPolicy) (*Budget, error) {
 	return b, nil
 }
 
-// Update changes the policy. The tokens in the bucket stay, as far as they fit. What
-// guards state about their amplification follows with their own next update.
+// Update changes the policy. The tokens stay in the bucket, as far as they fit. The
+// amplification that each guard reports follows with the next update of that guard.
 func (b *Budget) Update(p BudgetPolicy) error { return b.set(p, false) }
 
-// Tokens is the number of tokens in the bucket.
+// Tokens returns the number of tokens in the bucket.
 func (b *Budget) Tokens() float64 { return b.left() }
 
 func (b *Budget) set(p BudgetPolicy, first bool) error {
@@ -58,8 +59,8 @@ func (b *Budget) set(p BudgetPolicy, first bool) error {
 	return nil
 }
 
-// WithBudget lets the guard draw on a budget that it shares with other guards. Its own
-// policy must then have none.
+// WithBudget makes the guard use a budget that it shares with other guards. Then the
+// guard's own policy must not have one.
 func WithBudget(b *Budget) Option { return func(o *options) { o.budget = b } }
 
 // budget is the token bucket that retries and hedges draw on.
@@ -109,13 +110,13 @@ func (b *budget) configure(p BudgetPolicy, first bool) {
 	}
 }
 
-// isFull spares a call the look whether it earns anything.
+// isFull lets a call skip adding tokens to a full bucket.
 func (b *budget) isFull() bool { return b.tokens.Load() >= b.size.Load() }
 
-// first adds what a first attempt earns.
+// first adds the tokens that a first attempt earns.
 func (b *budget) first() { b.add(b.perFirst.Load()) }
 
-// accrue adds what time has earned since it was last asked.
+// accrue adds the tokens for the time that has passed since its last call.
 func (b *budget) accrue() {
 	rate := b.perSecond.Load()
 	if rate == 0 {
@@ -165,7 +166,7 @@ func (b *budget) add(n int64) {
 	}
 }
 
-// left is the number of tokens in the bucket.
+// left returns the number of tokens in the bucket.
 func (b *budget) left() float64 {
 	b.accrue()
 	return float64(b.tokens.Load()) / token

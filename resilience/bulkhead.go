@@ -25,18 +25,19 @@ const maxPermits = 1 << 30
 //	waits ──(MaxWait, deadline, or its caller left)──▶ gone
 //	holds a permit ──(the work has really ended)──▶ the permit comes back
 //
-// The next permit goes to the highest class that waits; within a class to the oldest, or,
-// with LIFO and under overload, to the newest. Room in a full queue is made by the newest
-// waiter of the lowest class. Overload is when the oldest has waited for more than half the time in which
-// a full queue drains.
+// The next permit goes to the highest class that waits. Within a class it goes to the
+// oldest waiter or, with LIFO and under overload, to the newest. If the queue is full,
+// the newest waiter of the lowest class has to make room. The bulkhead is under
+// overload when the oldest waiter has waited for more than half the time in which a
+// full queue drains.
 //
-// Observed: how long permits were held, which says how long a wait will be: for all
-// calls together, and for each operation by itself. Not observed: refusals, waits,
-// permits that were not used.
+// Observed: how long permits were held, for all calls together and for each operation
+// by itself. From that the bulkhead estimates how long a wait will be. Not observed:
+// refusals, waits, and permits that were not used.
 //
-// Permits in use and waiters share one word, so that taking, giving back and
-// starting to wait are each one step: a permit can't come back unseen between a
-// caller's look at the limit and its entry in the queue.
+// The numbers of permits in use and of waiters share one word, so that taking a permit,
+// giving it back and starting to wait are one atomic step each. No permit can come back
+// unnoticed between a caller's look at the limit and its entry into the queue.
 //
 // Safe for concurrent use. The limit may be changed at any time.
 type bulkhead struct {
@@ -62,8 +63,9 @@ const (
 	classes   = int(CriticalPlus-Sheddable) + 1
 )
 
-// cacheLine keeps what is written by every call away from what is read by every
-// call, so that cores do not fight. 64 bytes is the line of amd64 and most arm64.
+// cacheLine separates what is written by every call from what is read by every call, so
+// that cores do not contend for one line. 64 bytes is the line size of amd64 and of
+// most arm64 processors.
 type cacheLine [64]byte
 
 // tryAcquire takes a permit if one is free, nobody waits for it, and the key's share has
@@ -111,20 +113,21 @@ func (b *bulkhead) giveBack(now int64, key string) {
 	}
 }
 
-// queueRules is what one wait keeps to.
+// queueRules are the rules for one wait.
 type queueRules struct {
 	class int
-	// key is on whose account the call waits, and share the key in whose share the permit
-	// will be counted; empty: in none.
+	// key is the key on whose account the call waits. share is the key in whose share
+	// the permit will be counted; empty if in none.
 	key, share string
-	// now and until are offsets from the guard's base: the start of the wait, and
-	// when it ends without a permit.
+	// now and until are offsets from the guard's base: the start of the wait, and the
+	// time at which it ends without a permit.
 	now, until int64
-	// deadline is the call's.
+	// deadline is the deadline of the call.
 	deadline int64
 	// service is how long the call's operation holds a permit. 0: unknown.
 	service int64
-	// shared is the coalesced call that waits, whose class may rise meanwhile; or nil.
+	// shared is the coalesced call that waits, whose class may rise meanwhile. It is
+	// nil for any other call.
 	shared *sharedCall
 }
 
@@ -139,7 +142,7 @@ func (b *bulkhead) wait(ctx context.Context, rules queueRules) error {
 	if c := rules.shared; c != nil {
 		c.queued.Store(w)
 		defer c.queued.Store(nil)
-		b.raise(w, int(Criticality(c.class.Load())-Sheddable)) // it may have risen before
+		b.raise(w, int(Criticality(c.class.Load())-Sheddable)) // its class may have risen already
 	}
 	began := b.clock.Now()
 	granted, err := clock.Recv(ctx, b.clock, w.answer, time.Duration(rules.until-rules.now))
@@ -170,14 +173,14 @@ func grantOrEvict(granted bool) error {
 	return errEvicted
 }
 
-// enqueue returns a waiter, or nil and why there is none; nil and nil mean that a
-// permit was free after all.
+// enqueue returns a waiter, or nil and the reason why there is none. Nil and nil mean
+// that a permit became free in the meantime.
 func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	limit := max(1, b.limit.Load())
 	if b.tooLateLocked(rules, limit) {
-		// Even so a permit may be free just now.
+		// A permit may have become free just now nevertheless.
 		if b.tryAcquire(rules.share) {
 			return nil, nil
 		}
@@ -200,7 +203,7 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 			}
 			b.removeLocked(victim)
 			clock.Send(b.clock, victim.answer, false)
-			break // it takes over the victim's place in the word
+			break // the newcomer takes over the victim's place in the word
 		}
 		if b.word.CompareAndSwap(word, word+oneWaiter) {
 			break
@@ -212,15 +215,16 @@ func (b *bulkhead) enqueue(rules queueRules) (*waiter, error) {
 		b.by = map[string]int{}
 	}
 	b.by[w.key]++
-	if b.shares.on() { // those before it may wait for their share only
+	if b.shares.on() { // earlier waiters may be waiting only for their share
 		b.handOverLocked(rules.now)
 	}
 	return w, nil
 }
 
-// tooLateLocked reports whether the wait would outlast its bound, or the call its
-// deadline, if calls go on to take as long as they did. With LIFO a newcomer may be
-// served before those of its class, so only higher classes are before it.
+// tooLateLocked reports whether the wait would last beyond its bound, or the call
+// beyond its deadline, if calls take as long as they did so far. With LIFO a newcomer
+// may be served before earlier waiters of its class, so only higher classes count as
+// being ahead of it.
 func (b *bulkhead) tooLateLocked(rules queueRules, limit int64) bool {
 	service := b.service.Load()
 	if service == 0 {
@@ -249,10 +253,11 @@ func (b *bulkhead) leastLocked(class int) *waiter {
 	return nil
 }
 
-// victimLocked returns the waiter that makes room in a full queue: the newest of a lower
-// class; else the newest of the same class on whose account most places are taken, if
-// those are at least two more than the newcomer's key has. So one runaway operation or
-// tenant can't keep the others out.
+// victimLocked returns the waiter that has to make room in a full queue. That is the
+// newest waiter of a lower class. If there is none, it is the newest waiter of the same
+// class among those of the key that takes up most places, provided that this key has at
+// least two places more than the newcomer's. So one runaway operation or tenant can't
+// keep the others out.
 func (b *bulkhead) victimLocked(rules queueRules) *waiter {
 	if w := b.leastLocked(rules.class); w != nil {
 		return w
@@ -269,7 +274,7 @@ func (b *bulkhead) victimLocked(rules queueRules) *waiter {
 	return nil
 }
 
-// handOverLocked gives free permits to those that wait.
+// handOverLocked gives free permits to waiters.
 func (b *bulkhead) handOverLocked(now int64) {
 	for {
 		word := b.word.Load()
@@ -289,8 +294,8 @@ func (b *bulkhead) handOverLocked(now int64) {
 	}
 }
 
-// nextLocked returns the waiter that gets the next permit, with its share taken; nil if
-// the shares of all are used up.
+// nextLocked returns the waiter that gets the next permit, and takes its share. It
+// returns nil if every waiter's share is used up.
 func (b *bulkhead) nextLocked(now int64) *waiter {
 	limit := b.limit.Load()
 	for class := classes - 1; class >= 0; class-- {
@@ -314,9 +319,9 @@ func (b *bulkhead) nextLocked(now int64) *waiter {
 	return nil
 }
 
-// overloadedLocked reports whether the oldest has waited for more than half the
-// time in which a full queue drains. The call that came first has then little of its
-// deadline left, and the one that came last has all of it.
+// overloadedLocked reports whether the oldest waiter has waited for more than half the
+// time in which a full queue drains. By then the oldest call has little of its deadline
+// left, and the newest has all of it.
 func (b *bulkhead) overloadedLocked(oldest *waiter, now int64) bool {
 	drain := float64(b.queue) * float64(b.service.Load()) / float64(max(1, b.limit.Load()))
 	return float64(now-oldest.since) > drain/2
@@ -350,7 +355,8 @@ func (b *bulkhead) configure(p BulkheadPolicy) {
 	b.shares.configure(p.MaxShare)
 }
 
-// setLimit changes the limit. Permits in use stay; more free ones are handed out.
+// setLimit changes the limit. Permits in use stay in use; permits that become available
+// are given to waiters.
 func (b *bulkhead) setLimit(limit int, now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -358,7 +364,7 @@ func (b *bulkhead) setLimit(limit int, now int64) {
 	b.handOverLocked(now)
 }
 
-// counts returns permits in use and waiters.
+// counts returns the numbers of permits in use and of waiters.
 func (b *bulkhead) counts() (inUse, waiting int) {
 	w := b.word.Load()
 	return int(w & inUseMask), int(w >> 32)

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// Severity says what a finding means for New.
+// Severity says what a finding means for New. It is a value.
 type Severity uint8
 
 // The severities of a finding.
 const (
-	// Warning: the policy runs, but not as its author may think.
+	// Warning means that the policy is accepted, but may not do what its author
+	// intended.
 	Warning Severity = iota
-	// Error: New and Update refuse the policy.
+	// Error means that New and Update refuse the policy.
 	Error
 )
 
@@ -39,7 +40,8 @@ func (s *Severity) UnmarshalText(text []byte) error {
 // Finding is one thing that Check noticed. It is a value.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	// Field is the path of the field as in YAML: operations.plan.retry.max_attempts.
+	// Field is the path of the field as in YAML, for example
+	// operations.plan.retry.max_attempts.
 	Field string `json:"field"`
 	// Problem says what is wrong, with the values; Change says what to do.
 	Problem string `json:"problem"`
@@ -51,15 +53,15 @@ func (f Finding) String() string {
 	return f.Field + ": " + f.Severity.String() + ": " + f.Problem + "; " + f.Change
 }
 
-// PolicyError is the error of a policy that is not valid. It matches ErrPolicy.
+// PolicyError is the error for a policy that is not valid. It matches ErrPolicy.
 type PolicyError struct {
 	// Dependency is the policy's name; empty if it has none.
 	Dependency string
-	// Findings holds the errors, all of them, and no warnings.
+	// Findings holds all findings of severity Error, and no warnings.
 	Findings []Finding
 }
 
-// Error names every problem, one a line.
+// Error names every problem, one per line.
 func (e *PolicyError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %q:", ErrPolicy, e.Dependency)
@@ -117,7 +119,8 @@ func atMost(n float64, noun string) string {
 	return "at most " + several(int(n), noun)
 }
 
-// maxHedges bounds hedges a call, for whom room is kept from the start.
+// maxHedges bounds the hedges of one call, because room for them is reserved at its
+// start.
 const maxHedges = 100
 
 // maxDuration bounds every duration, so that sums of them can't wrap around.

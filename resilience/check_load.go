@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// together checks what follows from several policies at once. It is called with
-// defaults filled in and no field wrong by itself.
+// together checks what follows from several policies in combination. It is called with
+// defaults filled in, and only if every field is valid by itself.
 func (c *checker) together(p Policy) {
 	var slowest time.Duration // the longest that one attempt may take
 	each := func(field string, o OperationPolicy) {
@@ -33,7 +33,7 @@ func (o OperationPolicy) attemptBound() time.Duration {
 	return o.Timeout
 }
 
-// times holds attempts and pauses against the total timeout.
+// times compares attempts and pauses with the total timeout.
 func (c *checker) times(field string, o OperationPolicy) {
 	if r := o.Retry; r != nil {
 		if o.AttemptTimeout == 0 {
@@ -49,7 +49,7 @@ func (c *checker) times(field string, o OperationPolicy) {
 	}
 }
 
-// about rounds a duration as far as it can be read better.
+// about rounds a duration to what is easily read.
 func about(d time.Duration) time.Duration {
 	if d < 10*time.Millisecond {
 		return d.Round(time.Microsecond)
@@ -57,7 +57,7 @@ func about(d time.Duration) time.Duration {
 	return d.Round(time.Millisecond)
 }
 
-// window asks whether the breaker can ever see its minimum of calls.
+// window checks whether the breaker can ever reach its minimum number of calls.
 func (c *checker) window(p Policy, slowest time.Duration) {
 	b := p.Breaker
 	if b == nil || b.Mode == BreakerDisabled || b.Mode == BreakerForcedOpen || b.WindowCalls > 0 || b.ConsecutiveFailures > 0 {
@@ -81,7 +81,7 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 	}
 }
 
-// expectation holds the policy against the load it is made for.
+// expectation compares the policy with the load for which it is made.
 func (c *checker) expectation(p Policy, e Expectation) {
 	c.expectedRate(p, e)
 	c.expectedPermits(p.Bulkhead, e)
@@ -93,7 +93,7 @@ func (c *checker) expectation(p Policy, e Expectation) {
 	}
 }
 
-// expectedRate holds breaker and rate limit against the calls per second.
+// expectedRate compares breaker and rate limit with the expected calls per second.
 func (c *checker) expectedRate(p Policy, e Expectation) {
 	if b := p.Breaker; b != nil && e.PerSecond > 0 && b.WindowCalls == 0 && b.ConsecutiveFailures == 0 {
 		if most := e.PerSecond * b.Window.Seconds(); most < float64(b.MinimumCalls) {
@@ -105,7 +105,7 @@ func (c *checker) expectedRate(p Policy, e Expectation) {
 	}
 }
 
-// expectedPermits holds the limit against the calls that run at once.
+// expectedPermits compares the limit with the calls that run at once.
 func (c *checker) expectedPermits(b BulkheadPolicy, e Expectation) {
 	if e.PerSecond > 0 && e.Latency > 0 {
 		// Little's law: calls in the system = rate x time in the system.
@@ -124,7 +124,7 @@ func (c *checker) expectedPermits(b BulkheadPolicy, e Expectation) {
 	}
 }
 
-// expectedQueue holds the queue against the time that a call may wait.
+// expectedQueue compares the queue with the time that a call may wait.
 func (c *checker) expectedQueue(p Policy, e Expectation) {
 	drain := time.Duration(float64(p.Bulkhead.Queue) / float64(p.Bulkhead.Limit) * float64(e.Latency))
 	bound := p.Default.Timeout
@@ -140,7 +140,7 @@ func (c *checker) expectedQueue(p Policy, e Expectation) {
 	}
 }
 
-// layers asks what retries in each of several layers make of one request.
+// layers checks how many attempts one request causes if each of several layers retries.
 func (c *checker) layers(p Policy, above int) {
 	attempts := 1
 	for _, o := range append(slices.Collect(maps.Values(p.Operations)), p.Default) {

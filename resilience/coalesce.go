@@ -9,20 +9,21 @@ import (
 	"sync/atomic"
 )
 
-// Coalesce shares one call among all that run at the same time on the same operation
-// with the same key and type.
+// Coalesce makes one call for all callers that ask at the same time on the same
+// operation with the same key and type.
 //
-// The shared call has a deadline of its own, the operation's timeout from its start,
-// and the values and the Dispose of its first caller. What else it has follows those
-// that wait for it: it has the best class among them, and may be repeated unless all
-// of them are repeats. One caller's cancellation or time-out does not fail the others;
-// when all have gone, the call is cancelled and what it still brings is disposed of. A
-// caller that joined, and whose own time is not up when the shared call ran out of
-// time or was refused, joins or makes another. A panic or Goexit in the call reaches
-// every caller that waits.
+// The deadline of the shared call is the operation's timeout, counted from its start.
+// Its context values and its Dispose are those of the first caller. Everything else
+// follows the callers that wait for it: the shared call has the best class among them,
+// and it may be repeated unless all of them are repeats. The cancellation or time-out
+// of one caller does not fail the others. When all callers have gone, the call is
+// cancelled, and a value that it still returns is disposed of. If the shared call runs
+// out of time or is refused, a caller that joined it and has time left joins another or
+// starts one. A panic or Goexit in the call reaches every caller that waits.
 //
-// Callers that wait for another's call hold no permit. A call that is made from within
-// the shared call of the same key is made for itself, as it would wait for its own end.
+// Callers that wait for another caller's call hold no permit. A call that is made from
+// within the shared call of the same key is not coalesced, because it would wait for
+// its own end.
 func Coalesce[T any](key string) CallOption[T] { return CallOption[T]{key: key, coalesce: true} }
 
 // flightKey tells shared calls apart.
@@ -47,27 +48,29 @@ type sharedCall struct {
 	waiting int
 	ctx     context.Context // the call's own; never changes
 	cancel  context.CancelFunc
-	// around is the shared call from within which this one is made, or nil; never changes.
+	// around is the shared call from within which this one is made, or nil. It never
+	// changes.
 	around *sharedCall
-	// class is the best of those that ever waited, and original says that one of them was
-	// no repeat. Both are read without the lock.
+	// class is the best class of all callers that ever waited. original is set if at
+	// least one of them was not a repeat. Both are read without the lock.
 	class    atomic.Int32
 	original atomic.Bool
 	// queued is the call's place in the bulkhead's queue; read without the lock.
 	queued atomic.Pointer[waiter]
-	// attempts that were started; abandoned: no further one may.
+	// attempts counts the attempts that were started. abandoned is set if no further
+	// one may start.
 	attempts  int
 	abandoned bool
-	// unseen deals with what the call brought if nobody waited to the end. It is set when
-	// the call finishes.
+	// unseen handles the call's value if nobody waited to the end. It is set when the
+	// call finishes.
 	unseen func()
-	// done is closed when it has finished; result, a *finished of its type, is
-	// set before.
+	// done is closed when the call has finished. result, a *finished of the call's
+	// type, is set before that.
 	done   chan struct{}
 	result any
 }
 
-// finished is what a shared call brings to everybody.
+// finished is the outcome of a shared call, for all its callers.
 type finished[T any] struct {
 	result     Result[T]
 	err        error
@@ -79,10 +82,10 @@ type finished[T any] struct {
 	exited     bool
 }
 
-// refusalRounds is how often a caller joins another shared call after a refused one.
+// refusalRounds is how many further shared calls a caller joins after a refused one.
 const refusalRounds = 2
 
-// coalesced joins the shared call under key, or makes it.
+// coalesced joins the shared call under key, or starts it.
 func coalesced[T any](r *run, key string, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
 	r.begin(r.cfg.guard.now())
 	r.fresh = false
@@ -119,8 +122,9 @@ func coalesced[T any](r *run, key string, call func(context.Context) (T, error),
 	}
 }
 
-// join returns the shared call under id, which the caller waits for from now on. leads:
-// it is new, and the caller must start it. own: it is one that the caller is part of.
+// join returns the shared call under id, for which the caller waits from now on. leads
+// is true if the call is new and the caller must start it. own is true if the caller
+// runs within that very call.
 func (in *inflight) join(r *run, id flightKey) (c *sharedCall, leads, own bool) {
 	m := markOf(r.ctx)
 	class := r.cfg.Criticality
@@ -179,9 +183,10 @@ func (r *run) await(id flightKey, c *sharedCall) error {
 	}
 }
 
-// leave is called by a caller that does not wait for the end. The last one cancels the
-// call; if it has finished meanwhile, nobody saw what it brought. It returns how many
-// attempts were started; after the last caller has left none is any more.
+// leave is called by a caller that does not wait for the end. The last one to leave
+// cancels the call. If the call has finished meanwhile, nobody has seen its value.
+// leave returns how many attempts were started; after the last caller has left, no
+// further one is.
 func (in *inflight) leave(id flightKey, c *sharedCall) (attempts int) {
 	in.mu.Lock()
 	c.waiting--
@@ -210,7 +215,7 @@ func (in *inflight) mayStart(c *sharedCall) bool {
 	return true
 }
 
-// finish is called when the shared call is over; whoever comes next starts another.
+// finish is called when the shared call is over. The next caller starts another.
 func (in *inflight) finish(id flightKey, c *sharedCall, result any, unseen func()) {
 	in.mu.Lock()
 	in.endLocked(id, c)
@@ -230,8 +235,8 @@ func (in *inflight) endLocked(id flightKey, c *sharedCall) {
 	}
 }
 
-// lead makes the shared call, on a goroutine of its own, and finishes it whatever way
-// it ends.
+// lead makes the shared call on a separate goroutine, and finishes it however the call
+// ends.
 func lead[T any](c *sharedCall, id flightKey, cfg *opConfig, call func(context.Context) (T, error), dispose func(T)) {
 	f := &finished[T]{exited: true}
 	defer func() {
@@ -247,7 +252,7 @@ func lead[T any](c *sharedCall, id flightKey, cfg *opConfig, call func(context.C
 	f.result.Attempts, f.judged, f.ended, f.doNotStore, f.wonAt, f.exited = r.attempts, r.judged, r.ended, r.doNotStore, r.wonAt, false
 }
 
-// unseen disposes of what nobody waited for.
+// unseen disposes of a value for which nobody waited.
 func (f *finished[T]) unseen(g *Guard, dispose func(T)) {
 	switch {
 	case f.panicked != nil:

@@ -15,18 +15,18 @@ import (
 //	runs ──(the caller cancels, or another attempt won)──▶ over: context.Canceled
 //	runs ──(the work has ended, and no Hold is left)──▶ over: context.Canceled
 //
-// What the call returns counts, also after its time: a late value is a value, and
-// for the breaker a slow success; a late error is a timeout if it says so. With
-// Detach or Hedge the caller does not wait for it. Its timer and
-// channel are made only when somebody asks for Done, so that a call that never
-// waits on its context pays for neither. What is made then is a context of the
-// standard library, to which children attach without a goroutine: Value shows it
-// to package context. Safe for concurrent use. Its zero value is not of use.
+// What the call returns counts even after its deadline. A late value is a value, and a
+// slow success for the breaker; a late error counts as a timeout if it says that it is
+// one. With Detach or Hedge the caller does not wait for it. The timer and the channel
+// are made only when Done is called, so that a call that never waits on its context
+// does not pay for them. They belong to a context of the standard library, which Value
+// shows to package context, so that children attach to it without a goroutine. Safe for
+// concurrent use. Its zero value is not usable.
 type lazyDeadline struct {
 	parent context.Context
 	cfg    *opConfig
 	end    int64 // the deadline as an offset from the guard's base, in ns
-	// theirs says that end is the parent's deadline.
+	// theirs is set if end is the parent's deadline.
 	theirs bool
 	// over is set by finish.
 	over  atomic.Bool
@@ -65,7 +65,7 @@ func (d *lazyDeadline) Err() error {
 	return d.demand().Err()
 }
 
-// demand returns the standard context, and makes it if need be.
+// demand returns the standard context, and makes it if there is none yet.
 func (d *lazyDeadline) demand() *standard {
 	if s := d.inner.Load(); s != nil {
 		return s
@@ -97,7 +97,7 @@ func (d *lazyDeadline) finish() {
 	}
 }
 
-// later is t + d, as far as there is time.
+// later returns t + d, bounded by the largest time there is.
 func later(t int64, d time.Duration) int64 {
 	sum := t + int64(d)
 	switch {
@@ -109,8 +109,8 @@ func later(t int64, d time.Duration) int64 {
 	return sum
 }
 
-// endOf is why a context has ended: its error, and its cause if that says more. It is
-// nil while the context has not.
+// endOf returns why a context has ended: its error, and its cause if that says more. It
+// returns nil while the context has not ended.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
@@ -122,7 +122,7 @@ func endOf(ctx context.Context) error {
 	return err
 }
 
-// endedError is the error of a context, and the cause that its owner gave.
+// endedError is the error of a context together with the cause that its owner gave.
 type endedError struct{ err, cause error }
 
 func (e *endedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
@@ -132,7 +132,8 @@ func (e *endedError) Temporary() bool { return isDeadline(e.err) }
 
 func isDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
-// isTimeout matches what packages net and os say when a context's deadline cut them, too.
+// isTimeout also matches the errors of packages net and os when a context's deadline
+// cut them.
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return isDeadline(err) || errors.As(err, &t) && t.Timeout()

@@ -99,8 +99,8 @@ func (b BudgetPolicy) withDefaults() BudgetPolicy {
 	return b
 }
 
-// inForce is WithDefaults with zero for what is negative to say "none": what a gate
-// works with.
+// inForce returns the policy that a gate works with: WithDefaults, with zero in place
+// of negative values, which mean "none".
 func (p Policy) inForce() Policy {
 	p = p.WithDefaults()
 	if p.Breaker != nil {
@@ -122,7 +122,8 @@ func (b BudgetPolicy) inForce() BudgetPolicy {
 	return b
 }
 
-// dropNegative is for an operation whose parts are its own.
+// dropNegative does that for one operation. The operation's parts must not be shared
+// with another policy.
 func (o *OperationPolicy) dropNegative() {
 	if o.Retry != nil {
 		o.Retry.BaseDelay = max(0, o.Retry.BaseDelay)

@@ -11,9 +11,9 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// Panic is what Do panics with when the call panicked on a goroutine other than
-// the caller's: hedged, coalesced or detached. A call on the caller's goroutine
-// panics with its own value.
+// Panic is the value with which Do panics if the call panicked on a goroutine other
+// than the caller's, because it was hedged, coalesced or detached. A call on the
+// caller's goroutine panics with its own value.
 type Panic struct {
 	// Value is what the call panicked with.
 	Value any
@@ -33,13 +33,14 @@ func (p *Panic) Unwrap() error {
 // panicOf keeps what was recovered, and the stack below the recovering function.
 func panicOf(recovered any) *Panic {
 	if p, ok := recovered.(*Panic); ok {
-		return p // it crossed one goroutine already
+		return p // it has already crossed one goroutine
 	}
 	return &Panic{Value: recovered, Stack: debug.Stack()}
 }
 
-// value is what the caller panics with: the Panic, or what net/http knows by identity,
-// its request to end a response without a word.
+// value returns what the caller panics with. That is the Panic, except for
+// http.ErrAbortHandler, which net/http recognizes by identity: it asks to end a
+// response silently.
 func (p *Panic) value() any {
 	if err, ok := p.Value.(error); ok && err.Error() == "net/http: abort Handler" {
 		return err // http.ErrAbortHandler, without importing net/http
@@ -57,7 +58,8 @@ type outcome[T any] struct {
 	exited   bool // by runtime.Goexit
 }
 
-// resume goes on, on the caller's goroutine, as the call did on its own.
+// resume continues on the caller's goroutine as the call ended on its own: it returns,
+// panics or exits.
 func (o *outcome[T]) resume() {
 	switch {
 	case o.panicked != nil:
@@ -67,8 +69,8 @@ func (o *outcome[T]) resume() {
 	}
 }
 
-// spawn runs the call on its own goroutine and passes its outcome to done,
-// whatever way it ends.
+// spawn runs the call on a separate goroutine and passes its outcome to done, however
+// the call ends.
 func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(outcome[T])) {
 	launched := false
 	defer func() {
@@ -93,7 +95,7 @@ func spawn[T any](a *attempt, call func(context.Context) (T, error), done func(o
 	})
 }
 
-// lose disposes of an outcome that nobody waits for.
+// lose disposes of an outcome for which nobody waits.
 func (o *outcome[T]) lose(dispose func(T)) {
 	g := o.attempt.cfg.guard
 	if o.panicked != nil {
@@ -104,7 +106,8 @@ func (o *outcome[T]) lose(dispose func(T)) {
 	}
 }
 
-// discard gives dispose a value that nobody will see. Its panic is counted.
+// discard passes a value that nobody will see to dispose. A panic in dispose is
+// counted.
 func discard[T any](g *Guard, v T, dispose func(T)) {
 	if dispose == nil {
 		return
@@ -117,14 +120,15 @@ func discard[T any](g *Guard, v T, dispose func(T)) {
 	dispose(v)
 }
 
-// detached runs the call on its own goroutine and returns at the attempt's
-// deadline, or when the caller cancels, even if the call goes on.
+// detached runs the call on a separate goroutine. It returns at the attempt's deadline
+// or when the caller cancels, even if the call continues.
 //
 //	runs ──(the work ended)──▶ its end is the caller's: value, error, panic, Goexit
 //	runs ──(the deadline came, or the caller left)──▶ left: judged now, a value is disposed of later
 //	left ──(the work ended)──▶ permit and probe come back
 //
-// Observed: the first of the two. What the attempt holds stays with the work.
+// Observed: the first of the two ends. What the attempt holds stays with the work until
+// the work ends.
 func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, verdict Verdict, err error) {
 	const (
 		waiting int32 = iota
@@ -168,7 +172,7 @@ func detached[T any](r *run, a *attempt, call func(context.Context) (T, error), 
 	return o.value, o.verdict, o.err
 }
 
-// failure is the error of the outcome as listeners see it.
+// failure returns the error of the outcome as listeners see it.
 func (o *outcome[T]) failure() error {
 	switch {
 	case o.panicked != nil:

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// CallOption is one thing that a single call adds: a fallback, a key, a Dispose function. It is
-// a value that may be kept and used by many calls at once, as far as the functions
-// in it may. Its zero value does nothing.
+// CallOption adds one thing to a single call: a fallback, a key, a Dispose function. It
+// is a value. It may be kept and used by many calls at once, if the functions in it
+// may. Its zero value does nothing.
 type CallOption[T any] struct {
 	fallback func(ctx context.Context, cause error) (T, error)
 	value    T
@@ -19,15 +19,16 @@ type CallOption[T any] struct {
 	check    func(T) error
 }
 
-// Do runs the call under the guard's policies, in their fixed order. The error is
-// nil if there is a value, live or not; Result says which. Call runs on the
-// caller's goroutine, unless it is hedged, coalesced or detached.
+// Do runs the call under the guard's policies, in their fixed order. The error is nil
+// if there is a value, live or not; Result says which. The call runs on the caller's
+// goroutine, unless it is hedged, coalesced or detached.
 //
-// The context that the call gets carries the attempt's deadline and ends when the
-// attempt does. The error is, as errors.Is and errors.As see it: the call's own;
-// with several attempts all of them (CallError); context.DeadlineExceeded once
-// time is up; a *Refusal if the call was not started; ErrPolicy if the guard was
-// misused. A call that returns a value after its deadline still gave a value.
+// The context that the call receives carries the attempt's deadline and ends with the
+// attempt. The error matches, by errors.Is and errors.As, the call's own error, or
+// those of all attempts if there were several (CallError). It matches
+// context.DeadlineExceeded if the time was up, a *Refusal if the call was not started,
+// and ErrPolicy if the guard was misused. A value that the call returns after its
+// deadline is still a value.
 func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, error), opts ...CallOption[T]) (Result[T], error) {
 	c, err := enter(on)
 	switch {
@@ -39,7 +40,7 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 		return Result[T]{}, errNilCtx
 	}
 	if len(opts) == 0 && !c.listens() && c.guard.shadow.Load() == nil && ctx.Err() == nil {
-		// Nobody stands in and nobody listens: a refusal needs no more than itself.
+		// There is no fallback and no listener: a refusal needs nothing else.
 		if refusal := c.refusesAtOnce(ctx); refusal != nil {
 			return Result[T]{}, refusal
 		}
@@ -60,10 +61,11 @@ func Run(ctx context.Context, on Caller, call func(context.Context) error, opts 
 	return err
 }
 
-// CheckResult judges values, as the classifier judges errors: an error that f returns
-// for a value is the attempt's error, as if the call had returned it. WithVerdict gives
-// it a verdict of its own; otherwise it is a Failure. The value is disposed of. F runs
-// where the call does and must be safe for concurrent use; its panic is the call's.
+// CheckResult judges values, as the classifier judges errors. An error that f returns
+// for a value becomes the attempt's error, as if the call had returned it, and the
+// value is disposed of. The error counts as a Failure, unless f gives it another
+// verdict by WithVerdict. f runs on the goroutine of the call and must be safe for
+// concurrent use; a panic in it counts as the call's panic.
 func CheckResult[T any](f func(T) error) CallOption[T] { return CallOption[T]{check: f} }
 
 // checked is the call with a check of its value.
@@ -82,7 +84,7 @@ func checked[T any](call func(context.Context) (T, error), check func(T) error, 
 	}
 }
 
-// observed is perform with events at its beginning and end, whatever the end is.
+// observed is perform with events at its beginning and at its end, however it ends.
 func observed[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
 	class := classOf(r.ctx, r.cfg.Criticality)
 	r.ctx = r.cfg.emitStart(r.ctx, &Event{Kind: CallStarted, Criticality: class})
@@ -105,7 +107,7 @@ func observed[T any](r *run, call func(context.Context) (T, error), opts []CallO
 	return res, err
 }
 
-// perform is Do without what surrounds it: fallback( cache( call )).
+// perform is the inner part of Do: fallback( cache( call )).
 func perform[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
 	var key string
 	shares := false
@@ -196,7 +198,7 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 	}
 }
 
-// inline runs the attempt on the caller's goroutine and tells its end, whatever it is.
+// inline runs the attempt on the caller's goroutine and emits its end, however it ends.
 func inline[T any](a *attempt, call func(context.Context) (T, error)) (v T, verdict Verdict, err error) {
 	if !a.cfg.listens() {
 		return invoke(a, call, true)
@@ -207,9 +209,9 @@ func inline[T any](a *attempt, call func(context.Context) (T, error)) (v T, verd
 	return v, verdict, err
 }
 
-// invoke runs the call on this goroutine. Whatever way it ends, what the attempt
-// holds goes back. If here, its start is told too; on a goroutine of its own it
-// was told before.
+// invoke runs the call on this goroutine. However the call ends, what the attempt holds
+// is given back. If here is true, invoke also emits the attempt's start; for an attempt
+// on a separate goroutine it was emitted before.
 func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool) (v T, verdict Verdict, err error) {
 	returned := false
 	defer func() {
@@ -231,8 +233,8 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 	return v, verdict, err
 }
 
-// emitStart emits that an attempt begins, and takes on the context that listeners
-// want. Nobody else may look at the attempt yet.
+// emitStart emits that an attempt begins, and adopts the context that listeners return.
+// Nothing else may use the attempt yet.
 func (a *attempt) emitStart() {
 	a.parent = a.cfg.emitStart(a.parent, &Event{Kind: AttemptStarted, Attempt: int(a.number), Hedged: a.hedged, Apart: a.apart})
 }

@@ -16,13 +16,13 @@
 //
 // # Order
 //
-// The order of the policies is fixed, because an order that can be wrong is a
-// defect waiting:
+// The order of the policies is fixed, because callers that could choose it could get it
+// wrong:
 //
 //	fallback( total timeout( coalesce( retry|hedge( bulkhead( breaker( attempt timeout( call )))))))
 //
-// An open breaker is seen before queueing for a permit, so that nobody waits in
-// order to be refused. A refusal by one policy is not an observation for another.
+// The breaker is checked before a call queues for a permit, so that no call waits only
+// to be refused. A refusal by one policy is not an observation for another.
 //
 // # Policies
 //
@@ -56,8 +56,8 @@
 //
 // # What it promises
 //
-// No global state. No goroutine that a guard does not own and end in Close. No
-// panic of its own: a nil guard, a nil call, a closed guard and a bad policy are
-// errors. A panic in the call reaches the caller on its own goroutine, after
-// permits, probes and budgets were given back.
+// There is no global state. A guard owns every goroutine that it starts, and ends it in
+// Close. The package itself never panics: a nil guard, a nil call, a closed guard and a
+// bad policy are errors. A panic in the call reaches the caller on its own goroutine,
+// after permits, probes and budgets were given back.
 package resilience
