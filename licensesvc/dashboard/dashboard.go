@@ -14,13 +14,13 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// tick is how often the page gets the state.
+// tick is the interval at which the page receives the state.
 const tick = 500 * time.Millisecond
 
-// history is how many seconds the page shows.
+// history is the number of seconds that the page shows.
 const history = 90
 
-// maxWatchers bounds the streams that are open at once.
+// maxWatchers bounds the number of streams that are open at once.
 const maxWatchers = 64
 
 //go:embed page
@@ -28,20 +28,20 @@ var files embed.FS
 
 // Dependency is what the page shows of one dependency in addition to its guard.
 type Dependency struct {
-	// Name is the guard's.
+	// Name is the name of the dependency's guard.
 	Name string
-	// Fallback says what is used when the dependency fails, in a few words.
+	// Fallback says in a few words what is used when the dependency fails.
 	Fallback string
-	// Snapshot reads the guard.
+	// Snapshot returns the guard's current snapshot.
 	Snapshot func() resilience.Snapshot
 }
 
-// Fault is a fault that was, is or will be injected.
+// Fault is an injected fault: a past, a current or a planned one.
 type Fault struct {
 	Target string    `json:"target"`
 	What   string    `json:"what"`
 	From   time.Time `json:"from"`
-	// To is the zero time while its end is not known.
+	// To is the zero time while the fault's end is not known.
 	To time.Time `json:"to,omitzero"`
 }
 
@@ -59,37 +59,37 @@ type Faults interface {
 	Timeline() []Fault
 	// Buttons returns what a person may inject.
 	Buttons() []Button
-	// Toggle begins or ends a button's fault. It ends by itself in any case.
+	// Toggle begins or ends a button's fault. The fault also ends automatically after a time.
 	Toggle(id string) error
 }
 
-// ErrUnknownFault: no button has that id.
+// ErrUnknownFault is returned if no button has the given id.
 var ErrUnknownFault = errors.New("dashboard: unknown fault")
 
-// Config is what the page shows. A nil function or interface leaves its part out.
+// Config is what the page shows. A part whose function or interface is nil is left out.
 type Config struct {
 	// Title heads the page. Default: License service.
 	Title string
-	// Dependencies in the order in which they are shown.
+	// Dependencies are shown in this order.
 	Dependencies []Dependency
-	// Recorder listens to the same guards. Required.
+	// Recorder listens to the guards of the same dependencies. Required.
 	Recorder *Recorder
-	// Traffic says how the service's own answers went, by second as History does.
+	// Traffic returns the service's answers by second, for the same seconds as Recorder.History.
 	Traffic func(now time.Time, seconds int) []Traffic
-	// Outcomes are the words that Traffic and Recent use, with their tones, in the order in
-	// which the page shows them.
+	// Outcomes are the words that Traffic and Recent use, with their tones, in the order in which
+	// the page shows them.
 	Outcomes []Value
-	// Status says how the service is; Capacity how long its disk will last.
+	// Status returns the state of the service. Capacity returns how long its disk will last.
 	Status   func() Status
 	Capacity func() Capacity
 	// Recent returns the latest decisions, the newest first.
 	Recent func() []Decision
-	// Faults are shown and can be injected. Nil: no buttons, no timeline.
+	// Faults are shown on the page and can be injected from it. Nil: no buttons and no timeline.
 	Faults Faults
 	_      struct{}
 }
 
-// Traffic is what the service answered in one second.
+// Traffic counts the service's answers in one second.
 type Traffic struct {
 	At       int64          `json:"at"`
 	Outcomes map[string]int `json:"outcomes,omitempty"`
@@ -97,29 +97,29 @@ type Traffic struct {
 	P99ms    float64        `json:"p99_ms"`
 }
 
-// Status is how the service is.
+// Status is the state of the service.
 type Status struct {
 	Ready bool `json:"ready"`
-	// Note says why it is not ready, or what to know.
+	// Note says why the service is not ready, or what else an operator should know.
 	Note string `json:"note,omitempty"`
-	// Provisional is the number of promises that the event store has not taken yet.
+	// Provisional is the number of promises that are not yet in the event store.
 	Provisional int `json:"provisional"`
 }
 
-// Capacity is how long the disk will last.
+// Capacity says how long the disk will last.
 type Capacity struct {
 	EventBytes    float64 `json:"bytes_per_event"`
 	EventsPerHour float64 `json:"events_per_hour"`
 	FreeBytes     int64   `json:"free_bytes"`
 	StoreBytes    int64   `json:"store_bytes"`
-	// DaysLeft is negative while it is not known.
+	// DaysLeft is negative while it is unknown.
 	DaysLeft float64 `json:"days_left"`
 	// State is ok, alarm or full.
 	State string `json:"state"`
 	Note  string `json:"note,omitempty"`
 }
 
-// Decision is one decision, to be opened as a story.
+// Decision is one decision. A click on it opens the license's story.
 type Decision struct {
 	At      time.Time `json:"at"`
 	Member  string    `json:"member"`
@@ -127,7 +127,7 @@ type Decision struct {
 	Title   string    `json:"title"`
 	Kind    string    `json:"kind"`
 	Outcome string    `json:"outcome"`
-	// On says what it was decided on, other than live data.
+	// On names the data that the decision used, unless it was live.
 	On []string `json:"on,omitempty"`
 }
 
@@ -141,7 +141,7 @@ type Dashboard struct {
 	watchers atomic.Int32
 }
 
-// New returns the page's handler.
+// New returns the handler of the page.
 func New(cfg Config) (*Dashboard, error) {
 	if cfg.Recorder == nil {
 		return nil, errors.New("dashboard: Recorder is nil: give the one that listens to the guards")
@@ -174,7 +174,7 @@ func (d *Dashboard) Close() error {
 	return nil
 }
 
-// secure says to browsers that the page needs nothing from elsewhere.
+// secure sets headers by which browsers refuse to load anything from elsewhere.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
@@ -265,14 +265,14 @@ func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// send writes one event; an error means that the page has gone.
+// send writes one event. An error means that the page has disconnected.
 func (d *Dashboard) send(w http.ResponseWriter, stream *http.ResponseController) error {
 	b, err := json.Marshal(d.state(time.Now()))
 	if err != nil {
 		return err
 	}
-	// A page that stopped reading must not hold the stream for ever. A writer that
-	// has no deadlines (a test's) is as good.
+	// A page that has stopped reading must not hold the stream for ever. A writer without
+	// deadlines, as in a test, is accepted.
 	if err := stream.SetWriteDeadline(time.Now().Add(10 * tick)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

@@ -11,17 +11,16 @@ import (
 )
 
 const (
-	// Seconds is how far back the recorder remembers.
+	// Seconds is the number of seconds that the recorder remembers.
 	Seconds = 120
-	// maxChanges bounds the remembered changes of breakers.
+	// maxChanges bounds the number of breaker changes that are remembered.
 	maxChanges = 500
-	// latencyBins covers 0.1 ms to 100 s in steps of a twelfth of a decade.
+	// latencyBins covers 0.1 ms to 100 s, with twelve bins per decade.
 	latencyBins = 72
 )
 
-// Recorder listens to guards and remembers the last two minutes, second by
-// second. It is safe for concurrent use, needs no closing, and its zero value is
-// ready.
+// Recorder listens to guards and remembers the last two minutes, second by second. It is safe for
+// concurrent use and need not be closed. The zero value is ready to use.
 type Recorder struct {
 	mu      sync.Mutex
 	deps    map[string]*dependency
@@ -43,7 +42,7 @@ type second struct {
 	latency [latencyBins]uint32
 }
 
-// Change is one change of a breaker.
+// Change is one state change of a breaker.
 type Change struct {
 	Dependency string                  `json:"dependency"`
 	At         time.Time               `json:"at"`
@@ -118,8 +117,8 @@ func (r *Recorder) secondLocked(name string, now time.Time) *second {
 	return s
 }
 
-// History returns the last n whole seconds of a dependency before now, the oldest
-// first; seconds without calls are there with zeros. n is at most Seconds - 1.
+// History returns a dependency's last n whole seconds before now, the oldest first. Seconds
+// without calls are included, with zeros. n is at most Seconds - 1.
 func (r *Recorder) History(name string, now time.Time, n int) []Moment {
 	n = min(n, Seconds-1)
 	moments := make([]Moment, 0, n)
@@ -147,22 +146,22 @@ func (r *Recorder) History(name string, now time.Time, n int) []Moment {
 	return moments
 }
 
-// Changes returns the remembered changes of breakers, the oldest first, and how
-// many older ones were dropped.
+// Changes returns the remembered breaker changes, the oldest first, and the number of older ones
+// that were dropped.
 func (r *Recorder) Changes() ([]Change, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.changes), r.dropped
 }
 
-// Names returns the dependencies that were seen, in the order they were.
+// Names returns the dependencies in the order in which they were first seen.
 func (r *Recorder) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.order)
 }
 
-// bin maps a latency to a bin of which each is a twelfth of a decade wide.
+// bin returns the bin of a latency. There are twelve bins per decade.
 func bin(d time.Duration) int {
 	tenths := float64(d) / float64(100*time.Microsecond)
 	if tenths < 1 {
@@ -171,7 +170,7 @@ func bin(d time.Duration) int {
 	return min(latencyBins-1, int(math.Log10(tenths)*12))
 }
 
-// quantile returns the middle of the bin that holds the quantile, in ms.
+// quantile returns the middle of the bin that contains the quantile, in milliseconds.
 func (s *second) quantile(q float64) float64 {
 	total := uint32(0)
 	for _, n := range s.latency {

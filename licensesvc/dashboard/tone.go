@@ -2,13 +2,13 @@ package dashboard
 
 import "github.com/backstay-go/backstay/resilience"
 
-// Tone is how good a value is; the page has a colour for each.
+// Tone says how good a value is. The page shows each tone in a different colour.
 type Tone string
 
-// The tones, the best first.
+// The tones are listed from best to worst.
 const (
 	Good     Tone = "good"
-	Fine     Tone = "good2" // as good, and told apart from Good
+	Fine     Tone = "good2" // as good as Good, in a colour that can be distinguished from it
 	Degraded Tone = "warn"
 	Weak     Tone = "warn2"
 	Refused  Tone = "shed"
@@ -17,13 +17,13 @@ const (
 	Neutral  Tone = "none"
 )
 
-// Value is a word on the page and its tone.
+// Value is a word that the page shows, with its tone.
 type Value struct {
 	Name string `json:"name"`
 	Tone Tone   `json:"tone"`
 }
 
-// sources are what an answer of a dependency can rest on, and what else came of a call.
+// sources are the possible sources of a dependency's answer, and the other outcomes of a call.
 var sources = []Value{
 	{resilience.Live.String(), Good}, {resilience.Hedge.String(), Fine}, {resilience.Cache.String(), Fine},
 	{resilience.Stale.String(), Degraded}, {resilience.Static.String(), Weak}, {"remote", Degraded},

@@ -16,22 +16,22 @@ var sqliteText []byte
 //go:embed demo-cassandra.yaml
 var cassandraText []byte
 
-// SQLite is the demonstration on the embedded store.
+// SQLite returns the demonstration on the embedded store.
 func SQLite() (scenario.Scenario, error) { return scenario.Parse("demo.yaml", sqliteText) }
 
-// Cassandra is the demonstration on three real nodes. It needs Linux.
+// Cassandra returns the demonstration on three real nodes. It needs Linux.
 func Cassandra() (scenario.Scenario, error) {
 	return scenario.Parse("demo-cassandra.yaml", cassandraText)
 }
 
-// WithPlan is a demonstration with the faults, and the seed, of a file of one's own in
-// place of the built-in ones. Known are the names that its rules can use.
+// WithPlan returns the demonstration with the faults and the seed of a file instead of the
+// built-in ones. known holds the names that the file's rules can use.
 func WithPlan(s scenario.Scenario, file string, known chaos.Known) (scenario.Scenario, error) {
-	// The built-in checks are about the built-in faults.
+	// The built-in checks apply only to the built-in faults.
 	s.Checks = nil
 	_, err := chaos.Load(file, func(p chaos.Plan) error {
 		if p.Check() != nil {
-			return nil // That is reported already.
+			return nil // This problem has been reported already.
 		}
 		s.Faults, s.Seed = p.Rules, cmp.Or(p.Seed, s.Seed)
 		err := p.CheckNames(known)

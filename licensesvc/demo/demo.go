@@ -14,33 +14,33 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 )
 
-// ErrFailed: the verdict is not "passed". The report says why.
+// ErrFailed is returned if the verdict is not "passed". The report says why.
 var ErrFailed = errors.New("the demonstration did not pass")
 
 // Config says how the demonstration is run.
 type Config struct {
-	// Scenario is what is played; see SQLite and Cassandra.
+	// Scenario is the scenario to run; see SQLite and Cassandra.
 	Scenario scenario.Scenario
-	// Command is what runs it again, for the report.
+	// Command is the command line that repeats the run. It is shown in the report.
 	Command string
 	// Listen is the address of the API and the dashboard.
 	Listen string
-	// Report is the folder that the report is written into.
+	// Report is the folder in which the report is written.
 	Report string
-	// Seed decides load and faults. Zero: that of the scenario.
+	// Seed determines the load and the faults. Zero: the scenario's seed.
 	Seed uint64
-	// Out gets the progress and the verdict. Terminal says that a person watches: the
-	// page stays up until the context ends.
+	// Out receives the progress and the verdict. Terminal says that a person is watching: the
+	// page then stays available until the context ends.
 	Out      io.Writer
 	Terminal bool
-	// Log gets what an operator should know about the service. Default: nothing is logged.
+	// Log receives what an operator should know about the service. Default: nothing is logged.
 	Log *slog.Logger
 	// Getenv reads the environment.
 	Getenv func(string) string
 }
 
-// Run runs the demonstration. The error matches ErrFailed if it ran and did not
-// pass; then its data is kept, and named.
+// Run runs the demonstration. The error matches ErrFailed if the run was complete and did not
+// pass. The run's data is then kept, and the error says where.
 func Run(ctx context.Context, cfg Config) error {
 	if err := report.Writable(cfg.Report); err != nil {
 		return err
@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	}
 	rep, err := scenario.Play(ctx, cfg.Scenario, demo)
-	if err != nil && rep != nil { // It was interrupted; this is what was seen until then.
+	if err != nil && rep != nil { // The run was interrupted. The report shows what happened until then.
 		err = errors.Join(err, save(rep))
 	}
 	if err != nil {

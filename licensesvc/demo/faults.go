@@ -13,7 +13,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// pressed is how long a button's fault lasts.
+// pressed is the duration of a button's fault.
 const pressed = 10 * time.Second
 
 // button is a fault that a person may inject on the page.
@@ -22,7 +22,8 @@ type button struct {
 	rule      chaos.Rule
 }
 
-// buttonsFor are those of a store: SQLite fails below its guard, Cassandra by its nodes.
+// buttonsFor returns the buttons for a store. SQLite fails below its guard, Cassandra by its
+// nodes.
 func buttonsFor(store string) []button {
 	if store == "cassandra" {
 		return append(slices.Clone(buttons), button{"node-paused", "node3 paused", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Node: "node3", Protocol: chaos.Node}, What: chaos.What{Kind: chaos.Pause}}})
@@ -30,18 +31,18 @@ func buttonsFor(store string) []button {
 	return append(slices.Clone(buttons), button{"store-gone", "gone", chaos.Rule{Where: chaos.Where{Dependency: app.EventStore, Protocol: chaos.InProcess}, What: chaos.What{Kind: chaos.Error, Code: "unavailable"}}})
 }
 
-// buttons are those of every store.
+// buttons are the buttons that every store has.
 var buttons = []button{
 	{"catalog-slow", "slow", chaos.Rule{Where: chaos.Where{Dependency: upstream.Catalog, Protocol: chaos.TCP}, What: chaos.What{Kind: chaos.Latency, Delay: 900 * time.Millisecond}}},
 	{"membership-500", "answer 500", chaos.Rule{Where: chaos.Where{Dependency: upstream.Membership, Protocol: chaos.HTTP}, What: chaos.What{Kind: chaos.Status, Status: 500}}},
 	{"keys-hang", "hang", chaos.Rule{Where: chaos.Where{Dependency: upstream.KeyService, Protocol: chaos.TCP}, What: chaos.What{Kind: chaos.Hang, Direction: chaos.Both}}},
 }
 
-// faults are the scenario's and those of the buttons, for the page.
+// faults gives the page the scenario's faults and the faults of the buttons.
 type faults struct {
 	injector *chaos.Injector
 	buttons  []button
-	mu       sync.Mutex // of changes to the plan
+	mu       sync.Mutex // held during changes to the plan
 }
 
 // Timeline implements dashboard.Faults.
@@ -71,7 +72,7 @@ func (f *faults) Buttons() []dashboard.Button {
 	return all
 }
 
-// active is the place of a button's rule that is open now, or -1.
+// active returns the index of a button's rule that is active now, or -1.
 func (f *faults) active(p chaos.Plan, id string, now time.Duration) int {
 	return slices.IndexFunc(p.Rules, func(r chaos.Rule) bool { return r.Name == "button "+id && now < r.When.To })
 }
@@ -92,7 +93,8 @@ func (f *faults) Toggle(id string) error {
 		if b.id != id {
 			continue
 		}
-		// What is over is forgotten, or a long evening would make a long plan.
+		// Rules that are over are removed, because the plan would otherwise grow for as long as
+		// the demonstration runs.
 		plan.Rules = slices.DeleteFunc(plan.Rules, func(r chaos.Rule) bool { return r.Name == "button "+id })
 		rule := b.rule
 		rule.Name, rule.When = "button "+id, chaos.When{From: now, To: now + pressed}

@@ -19,8 +19,8 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// live shows the progress of a run: a line every two seconds, and on a terminal a bar
-// below.
+// live shows the progress of a run: one line every two seconds and, on a terminal, a status bar
+// below them.
 type live struct {
 	out      io.Writer
 	play     *load.Run
@@ -52,7 +52,7 @@ func newLive(cfg Config, v scenario.View) *live {
 	return l
 }
 
-// run tells until the context ends.
+// run shows the progress until the context ends.
 func (l *live) run(ctx context.Context) {
 	tick := time.NewTicker(every / 8)
 	defer tick.Stop()
@@ -112,8 +112,8 @@ func (l *live) tell(now time.Time) {
 	fmt.Fprintln(l.out)
 }
 
-// dependency is one dependency in a few letters: its breaker, and the sources of the
-// last two seconds' answers.
+// dependency describes one dependency in a few letters: the state of its breaker, and the sources
+// of the answers of the last two seconds.
 func (l *live) dependency(s resilience.Snapshot, now time.Time) string {
 	sources := map[string]int{}
 	for _, m := range l.recorder.History(s.Dependency, now, int(every/time.Second)) {
@@ -134,7 +134,7 @@ func (l *live) dependency(s resilience.Snapshot, now time.Time) string {
 	return fmt.Sprintf("%s[%s] %s", short(s.Dependency), state, strings.Join(parts, " "))
 }
 
-// short fits a line.
+// short shortens a dependency's name so that it fits in a line.
 func short(dependency string) string {
 	switch dependency {
 	case "event-store":
@@ -153,7 +153,7 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%2d s", int(d.Round(time.Second)/time.Second))
 }
 
-// open names the faults of now.
+// open names the faults that are active at the given time.
 func (l *live) open(at time.Duration) string {
 	var names []string
 	for i := range l.plan.Rules {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Disk returns a function that reads what is free on the folder's disk for an
-// ordinary user, and what the files in the folder take.
+// Disk returns a function that measures two numbers of bytes: the free space on the folder's disk
+// for an ordinary user, and the size of the files in the folder.
 func Disk(dir string) func() (free, used int64, err error) {
 	return func() (int64, int64, error) {
 		var s syscall.Statfs_t
@@ -30,7 +30,7 @@ func size(dir string) (int64, error) {
 		}
 		info, err := d.Info()
 		if err != nil {
-			// A file may go between the listing and the look.
+			// A file may be deleted between the listing and the measurement.
 			return nil
 		}
 		used += info.Size()

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// State says what the disk allows.
+// State says which requests the disk still allows.
 type State string
 
-// The states of a disk.
+// These are the states of a disk.
 const (
-	// OK: everything is allowed.
+	// OK means that everything is allowed.
 	OK State = "ok"
-	// Alarm: everything is allowed, and somebody should act.
+	// Alarm means that everything is allowed, but somebody should act.
 	Alarm State = "alarm"
-	// Full: only releases, renewals and reads are allowed.
+	// Full means that only releases, renewals and reads are allowed.
 	Full State = "full"
 )
 
-// Limits say when a disk is short.
+// Limits say when the disk is running out of space.
 type Limits struct {
-	// AlarmDays raises the alarm when fewer days are left. Default: 14.
+	// AlarmDays raises the alarm when fewer days than this are left. Default: 14.
 	AlarmDays float64
-	// AlarmBytes raises the alarm when less is free. Default: 4 x FullBytes.
+	// AlarmBytes raises the alarm when fewer bytes than this are free. Default: 4 x FullBytes.
 	AlarmBytes int64
-	// FullBytes refuses new licenses when less is free, while there is still room
-	// for releases and renewals. Default: 256 MiB.
+	// FullBytes makes the service refuse new licenses when fewer bytes than this are free, while
+	// there is still room for releases and renewals. Default: 256 MiB.
 	FullBytes int64
 	_         struct{}
 }
@@ -63,36 +63,36 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Sample is one look at the disk and the store.
+// Sample is one measurement of the disk and the store.
 type Sample struct {
 	At time.Time
-	// Free is what the disk has left, Used what the store takes, in bytes.
+	// Free is the free space on the disk, and Used the size of the store, in bytes.
 	Free, Used int64
 	// Events is how many events the store holds.
 	Events int64
 }
 
-// Forecast is what the samples say.
+// Forecast is the result of Predict.
 type Forecast struct {
 	State State `json:"state"`
-	// Why says what raised an alarm or what is refused; empty when all is well.
+	// Why says why there is an alarm or what is refused. It is empty in the state OK.
 	Why           string  `json:"why,omitempty"`
 	FreeBytes     int64   `json:"free_bytes"`
 	StoreBytes    int64   `json:"store_bytes"`
 	Events        int64   `json:"events"`
 	BytesPerEvent float64 `json:"bytes_per_event"`
 	EventsPerHour float64 `json:"events_per_hour"`
-	// DaysLeft until FullBytes is reached. Negative: too early to say, or the store
-	// does not grow.
+	// DaysLeft is the number of days until only FullBytes are free. It is negative if it is too
+	// early to say, or if the store does not grow.
 	DaysLeft float64 `json:"days_left"`
 }
 
 // minSpan is the time that samples must span before days are forecast from them.
 const minSpan = time.Minute
 
-// Predict makes a forecast from samples in the order of time. It takes bytes an
-// event over the whole store, and the rate of events as the median of the slopes
-// between pairs of samples (Theil-Sen), which a burst or a clean-up does not bend.
+// Predict makes a forecast from samples, which must be in the order of time. The bytes per event
+// are an average over the whole store. The rate of events is the median of the slopes between
+// pairs of samples (Theil-Sen estimator), so a burst or a clean-up hardly affects it.
 func Predict(samples []Sample, limits Limits) Forecast {
 	limits = limits.withDefaults()
 	f := Forecast{State: OK, DaysLeft: -1}
@@ -121,7 +121,7 @@ func Predict(samples []Sample, limits Limits) Forecast {
 	return f
 }
 
-// slope is the median of events a second between pairs of samples.
+// slope returns the median of the rates, in events per second, between pairs of samples.
 func slope(samples []Sample) float64 {
 	var slopes []float64
 	for i, a := range samples {

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// keep is how many samples a forecast is made of; when there are more, every
-// second one is dropped and the pace halved, so that they reach far back.
+// keep is the highest number of samples that a forecast uses. When it is exceeded, every second
+// sample is dropped and the interval doubled, so that the samples reach far back.
 const keep = 64
 
-// MonitorConfig says what is watched.
+// MonitorConfig is the configuration of a Monitor.
 type MonitorConfig struct {
-	// Disk reads free and used bytes. Required; see Disk.
+	// Disk returns the free and the used bytes. Required; see the function Disk.
 	Disk func() (free, used int64, err error)
-	// Events counts the store's events. Required.
+	// Events returns the number of events in the store. Required.
 	Events func(context.Context) (int64, error)
-	// Every is how often the disk is looked at. Default: 5 s.
+	// Every is the interval of measurements. Default: 5 s.
 	Every time.Duration
-	// Limits say when the disk is short.
+	// Limits say when the disk is running out of space.
 	Limits Limits
 	_      struct{}
 }
@@ -38,7 +38,7 @@ type Monitor struct {
 	err     error
 }
 
-// NewMonitor checks the configuration and looks at the disk once.
+// NewMonitor checks the configuration and measures the disk once.
 func NewMonitor(ctx context.Context, cfg MonitorConfig) (*Monitor, error) {
 	errs := []error{cfg.Limits.Check()}
 	if cfg.Disk == nil || cfg.Events == nil {
@@ -58,7 +58,7 @@ func NewMonitor(ctx context.Context, cfg MonitorConfig) (*Monitor, error) {
 	return m, m.Err()
 }
 
-// Run looks at the disk again and again until the context ends.
+// Run measures the disk at each interval until the context ends.
 func (m *Monitor) Run(ctx context.Context) error {
 	ticker := time.NewTicker(m.cfg.Every)
 	defer ticker.Stop()
@@ -72,8 +72,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// Look takes a sample now. Err returns what went wrong; the forecast before it
-// stays.
+// Look takes a sample now. If that fails, Err returns the error, and the earlier forecast stays.
 func (m *Monitor) Look(ctx context.Context) {
 	free, used, err := m.cfg.Disk()
 	var events int64
@@ -113,7 +112,7 @@ func (m *Monitor) Forecast() Forecast {
 	return m.current
 }
 
-// Err returns why the last look failed, or nil.
+// Err returns the error of the last measurement, or nil.
 func (m *Monitor) Err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Violation is a rule that a history broke.
+// Violation is a rule that a history has broken.
 type Violation struct {
 	License string
 	Code    Code
 	Detail  string
 }
 
-// Audit recounts a member's history by brute force, without State: it replays the
-// events before each grant, and holds the grant against the limits that it names
-// itself. Grants twice, events after an end and promises over a limit that were
-// not ended are violations too. Plays that a device reports late may go over a
-// limit; they must say so.
+// Audit recounts a member's history by brute force, without State. Before each grant it replays
+// the earlier events, and compares the grant with the limits that the grant names. Three more
+// things are violations: a license granted twice, an event after the license's end, and a promise
+// over a limit that was not ended. Plays that a device reports late may exceed a limit, but must
+// say so.
 func Audit(events []Event) []Violation {
 	var found []Violation
 	add := func(license string, code Code, format string, args ...any) {
@@ -52,7 +52,7 @@ func Audit(events []Event) []Violation {
 	return found
 }
 
-// recount names the limits that a grant breaks, given what came before.
+// recount returns the limits that a grant breaks, given the events before it.
 func recount(before []Event, g Granted) []Code {
 	var codes []Code
 	devices := map[string]bool{}
@@ -100,7 +100,7 @@ func granted(events []Event) []string {
 	return ids
 }
 
-// told is one license as its events tell it.
+// told is one license as its events describe it.
 type told struct {
 	device, title, studio  string
 	granted, since, expiry time.Time

@@ -2,13 +2,13 @@ package license
 
 import "time"
 
-// Command asks for a decision. The types below are all there are.
+// Command asks for a decision. The types below are its only implementations.
 type Command interface{ command() }
 
-// Request asks for a new license. The same request again (license, device and
-// title) is answered by the license that is there.
+// Request asks for a new license. Repeating a request (same license, device and title) returns
+// the license that already exists.
 type Request struct {
-	// License is the id that the new license gets. Required.
+	// License is the id of the new license. Required.
 	License string
 	Device  string
 	Member  Member
@@ -18,13 +18,13 @@ type Request struct {
 	Basis []Basis
 }
 
-// Promise records a license that was granted provisionally, while the store could
-// not be asked: it is admitted, and confirmed, or ended because it went over a limit.
+// Promise records a license that was granted provisionally while the store was not available. The
+// decision admits it and either confirms it, or ends it because it exceeds a limit.
 type Promise struct {
 	Request
-	// Until is when the promise ends if nothing confirms it.
+	// Until is the time at which the promise ends if nothing confirms it.
 	Until time.Time
-	// Now is the time of the reconciliation; Request.At is when it was promised.
+	// Now is the time of the reconciliation. Request.At is the time of the promise.
 	Now time.Time
 }
 
@@ -34,21 +34,21 @@ type Renew struct {
 	Member  Member
 	Title   Title
 	At      time.Time
-	// Request fixes the renewal: the same one again changes nothing. Required.
+	// Request identifies the renewal; repeating it changes nothing. Required.
 	Request string
 	Basis   []Basis
 }
 
-// Play asks whether a play may begin now; the device is connected.
+// Play asks whether a play may begin now. The device is connected.
 type Play struct {
 	License string
-	// Report fixes the play: the same one again changes nothing. Required.
+	// Report identifies the play; repeating it changes nothing. Required.
 	Report string
 	At     time.Time
 }
 
-// ReportPlay reports a play that began while the device was offline, perhaps long
-// ago. It happened: it is recorded even if it went over a limit, and says so.
+// ReportPlay reports a play that began while the device was offline, perhaps long ago. Because it
+// has happened, it is recorded even if it exceeded a limit, and the record says so.
 type ReportPlay struct {
 	License  string
 	Report   string
@@ -64,14 +64,14 @@ type ReportDownload struct {
 	At       time.Time
 }
 
-// Release gives a license back. A device may report it late. Again is no error.
+// Release gives a license back. A device may report it late. A repeated release is not an error.
 type Release struct {
 	License  string
 	Occurred time.Time
 	At       time.Time
 }
 
-// Revoke ends a license against the member's wish. Again is no error.
+// Revoke ends a license without the member's consent. A repeated revocation is not an error.
 type Revoke struct {
 	License string
 	Reason  string

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Decision is what a command leads to: events to append, perhaps none because
-// everything has happened already.
+// Decision is the result of a command: the events to append. There are none if everything has
+// already happened.
 type Decision struct {
 	Events []Event
 	// License is the license after the decision.
@@ -16,23 +16,23 @@ type Decision struct {
 	Warnings []Warning
 }
 
-// Warning is about a bound that is near.
+// Warning says that a limit is near.
 type Warning struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
-	// Left is how many are left.
+	// Left is how much of the limit is left.
 	Left int `json:"left"`
 }
 
-// The codes of warnings.
+// These are the codes of warnings.
 const (
 	WarnLastDownload   = "last_download"
 	WarnNoDownloadLeft = "no_download_left"
 	WarnLastPlay       = "last_play"
 )
 
-// Decide answers a command: events, or a *Refusal as the error. It is pure. A nil
-// command and one with missing fields are refused as Invalid.
+// Decide answers a command with events, or with a *Refusal as the error. It is a pure function. A
+// nil command, and a command with missing fields, are refused as Invalid.
 func Decide(s State, c Command, r Rules) (Decision, error) {
 	var d Decision
 	var refusal *Refusal
@@ -107,7 +107,7 @@ func sameRequest(there License, c Request) (Decision, *Refusal) {
 	return Decision{License: there}, nil
 }
 
-// mayHold checks what does not depend on other licenses.
+// mayHold checks the conditions that do not depend on other licenses.
 func (r Rules) mayHold(m Member, t Title) (PlanLimits, *Refusal) {
 	switch {
 	case m.Status == MemberSuspended:
@@ -126,7 +126,7 @@ func (r Rules) mayHold(m Member, t Title) (PlanLimits, *Refusal) {
 	return plan, nil
 }
 
-// grant returns the bounds that one more license would break.
+// grant returns the limits that one more license would exceed.
 func (u usage) grant(l Limits, c Request) []*Refusal {
 	broken := u.hold(l, c.Device, c.Title.Studio)
 	if u.title >= l.TitleDownloads {
@@ -138,7 +138,7 @@ func (u usage) grant(l Limits, c Request) []*Refusal {
 	return broken
 }
 
-// hold returns the bounds that one more held license would break.
+// hold returns the limits that one more held license would exceed.
 func (u usage) hold(l Limits, device, studio string) []*Refusal {
 	var broken []*Refusal
 	if !u.devices[device] && len(u.devices) >= l.Devices {
@@ -155,7 +155,7 @@ func (u usage) hold(l Limits, device, studio string) []*Refusal {
 	return broken
 }
 
-// downloadWarnings are the warnings that come with a grant.
+// downloadWarnings returns the warnings that come with a grant.
 func (u usage) downloadWarnings(l Limits, title string) []Warning {
 	switch left := l.TitleDownloads - u.title - 1; left {
 	case 1:
@@ -191,7 +191,7 @@ func decidePromise(s State, c Promise, r Rules) (Decision, *Refusal) {
 			brokenRules = append(brokenRules, string(b.Code))
 		}
 	}
-	// It was promised, so it happened, whatever the rules now say.
+	// The promise was made, so it is recorded whatever the rules say now.
 	promised := Promised{Granted: r.granted(c.Request, limits, c.Until), Over: brokenRules}
 	if len(brokenRules) > 0 {
 		return Decision{Events: []Event{promised, Revoked{License: c.License, At: c.Now,
@@ -218,7 +218,7 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 	if ended := l.ExpiresAt(); c.At.Sub(ended) > RenewalGrace {
 		return Decision{}, refuse(Expired, "license %s expired at %s, too long ago to renew; request a new one", l.ID, ended.Format(time.RFC3339))
 	}
-	// Only a license that has expired takes its place anew.
+	// Only a license that has expired needs a free place again.
 	if !l.ActiveAt(c.At) {
 		u := s.usageAt(c.At, l.Studio, l.Title, l.ID)
 		if broken := u.hold(limitsOf(plan, c.Title.Terms), l.Device, l.Studio); len(broken) > 0 {
@@ -233,7 +233,7 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 		Terms: c.Title.Terms.Version, Basis: slices.Clone(c.Basis)}}}, nil
 }
 
-// usable returns a license that was neither released nor revoked.
+// usable returns a license that was neither released nor revoked, or a refusal.
 func (s State) usable(id string) (License, *Refusal) {
 	l, ok := s.License(id)
 	switch {
@@ -302,7 +302,7 @@ func endOf(l License) time.Time {
 	return earliest(l.Released, l.Revoked)
 }
 
-// reported checks a device's report. It may be about a license that has ended.
+// reported checks a device's report. The license may have ended by now.
 func (s State) reported(id, report string, occurred, at time.Time) (License, *Refusal) {
 	if bad := complete("license", id, "report", report); bad != nil {
 		return License{}, bad
@@ -319,7 +319,7 @@ func (s State) reported(id, report string, occurred, at time.Time) (License, *Re
 	return l, nil
 }
 
-// clockSkew is how far a device's clock may be off.
+// clockSkew is the highest accepted error of a device's clock.
 const clockSkew = 10 * time.Minute
 
 func decideReportDownload(s State, c ReportDownload) (Decision, *Refusal) {

@@ -1,14 +1,13 @@
-// Package license is the domain of offline viewing: what a member may take along,
-// how long, and what was decided about it.
+// Package license is the domain of offline viewing: what a member may download, for how long, and
+// what was decided about it.
 //
-// [Decide] turns a state, a command and the rules into events or a refusal, and
-// [Evolve] turns a state and an event into the next state. Both are pure: no I/O,
-// no clock, no randomness. A [State] is a value; nothing that Decide or Evolve
-// does changes one that somebody else holds. [Audit] recounts a history by brute
-// force and names each rule that it broke, which is how tests and the
-// demonstration judge Decide.
+// [Decide] turns a state, a command and the rules into events or a refusal. [Evolve] turns a
+// state and an event into the next state. Both are pure: no I/O, no clock, no randomness. A
+// [State] is an immutable value; Decide and Evolve never change a state that another caller
+// holds. [Audit] recounts a history by brute force and names each rule that was broken. Tests and
+// the demonstration use it to judge Decide.
 //
-// One stream holds one member's events, because the rules span a member's licenses.
+// One stream holds the events of one member, because the rules span all licenses of a member.
 //
 // It imports the standard library only.
 package license

@@ -2,19 +2,20 @@ package license
 
 import "time"
 
-// Event is something that happened to a license. The types below are all its
-// implementations. Their JSON form is stored for ever, so a change of one of them needs a
-// new schema version and an upcaster.
+// Event is something that happened to a license. The types below are its only implementations.
+// Their JSON form is stored for ever, so a change to one of them needs a new schema version and
+// an upcaster.
 type Event interface {
-	// Kind is the event's type in the store.
+	// Kind returns the event's type in the store.
 	Kind() string
-	// Of is the license that it is about.
+	// Of returns the id of the license.
 	Of() string
-	// When is when it occurred, which may be long before it was recorded.
+	// When returns the time at which the event occurred, which may be long before it was
+	// recorded.
 	When() time.Time
 }
 
-// The kinds of events.
+// These are the kinds of events.
 const (
 	KindGranted    = "license.granted"
 	KindPromised   = "license.promised"
@@ -34,7 +35,7 @@ type Granted struct {
 	Studio  string    `json:"studio"`
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires"`
-	// PlaybackSeconds is how long the license lasts once a play has begun.
+	// PlaybackSeconds is how long the license lasts after its first play has begun.
 	PlaybackSeconds int64   `json:"playback_s"`
 	Plan            string  `json:"plan"`
 	Limits          Limits  `json:"limits"`
@@ -46,7 +47,7 @@ type Granted struct {
 // Promised says that a license was granted provisionally, until Expires.
 type Promised struct {
 	Granted
-	// Over names the limits that it went over, as the reconciliation found.
+	// Over names the limits that the promise exceeded, as the reconciliation found.
 	Over []string `json:"over,omitempty"`
 }
 
@@ -64,7 +65,7 @@ type Downloaded struct {
 	Occurred time.Time `json:"occurred"`
 }
 
-// Renewed says that the license lasts longer.
+// Renewed says that the license was extended.
 type Renewed struct {
 	License string    `json:"license"`
 	Request string    `json:"request"`
@@ -80,7 +81,7 @@ type Played struct {
 	License  string    `json:"license"`
 	Report   string    `json:"report"`
 	Occurred time.Time `json:"occurred"`
-	// Over names the rules that an offline play went over.
+	// Over names the rules that an offline play broke.
 	Over []string `json:"over,omitempty"`
 }
 
@@ -90,7 +91,7 @@ type Released struct {
 	Occurred time.Time `json:"occurred"`
 }
 
-// Revoked says that the license was ended against the member's wish.
+// Revoked says that the license was ended without the member's consent.
 type Revoked struct {
 	License string    `json:"license"`
 	At      time.Time `json:"at"`

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Evolve returns the state after the event. The given state stays as it is. An
-// event that does not fit (about a license that is not there) is an error that
-// names it: the stream is damaged, and nothing is guessed.
+// Evolve returns the state after the event; the given state does not change. An event that does
+// not fit, such as one about a license that does not exist, is an error that names the event. It
+// means that the stream is damaged, and Evolve does not guess.
 func Evolve(s State, e Event) (State, error) { return Fold(s, e) }
 
-// Fold returns the state after several events, at the cost of one copy.
+// Fold returns the state after several events. It copies the state only once.
 func Fold(s State, events ...Event) (State, error) {
 	if len(events) == 0 {
 		return s, nil
@@ -75,7 +75,7 @@ func (s State) grant(e Granted, provisional bool) error {
 	return nil
 }
 
-// appended and withTime copy: the old slice may belong to another state.
+// appended and withTime copy the slice, because the old one may belong to another state.
 func appended(ids []string, id string) []string { return append(slices.Clip(ids), id) }
 
 func withTime(times []time.Time, t time.Time) []time.Time {

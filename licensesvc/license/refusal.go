@@ -9,10 +9,10 @@ import (
 // ErrRefused matches every Refusal.
 var ErrRefused = errors.New("license: refused")
 
-// Code says why a command was refused, for programs.
+// Code is the reason of a refusal, for programs.
 type Code string
 
-// The reasons.
+// These are the reasons.
 const (
 	MembershipUnknown   Code = "membership_unknown"
 	MembershipSuspended Code = "membership_suspended"
@@ -31,14 +31,14 @@ const (
 	Invalid             Code = "invalid_command"
 )
 
-// Refusal is a command that the rules do not allow. It matches ErrRefused.
+// Refusal says that the rules do not allow a command. It matches ErrRefused.
 type Refusal struct {
 	Code Code
-	// Detail says what happened and what to do, for people.
+	// Detail says, for people, what happened and what to do.
 	Detail string
-	// Limit is the bound that was reached, if it was one.
+	// Limit is the limit that was reached, or 0 if the reason is not a limit.
 	Limit int
-	// Until is when the same command may succeed, if that is known.
+	// Until is when the same command may succeed, or the zero time if that is not known.
 	Until time.Time
 }
 

@@ -6,36 +6,35 @@ import (
 	"time"
 )
 
-// Year is the span in which downloads and plays of a title are counted. It rolls:
-// a count looks back from the moment of the decision.
+// Year is the period over which downloads and plays of a title are counted. It is a rolling
+// window that ends at the moment of the decision.
 const Year = 365 * 24 * time.Hour
 
-// RenewalGrace is how long after its expiry a license can still be renewed.
+// RenewalGrace is how long a license can still be renewed after it has expired.
 const RenewalGrace = 30 * 24 * time.Hour
 
-// Rules are what the service itself decides by; a studio's terms come with the
-// title. A Rules value is not changed after it was made.
+// Rules are the service's rules for decisions. A studio's terms are not part of them; they come
+// with the title. A Rules value must not change after it was made.
 type Rules struct {
-	// Version names the rules in every event decided by them. Required.
+	// Version is recorded in every event that was decided by these rules. Required.
 	Version string `json:"version" yaml:"version"`
-	// Plans says what each plan of a membership allows. A plan that is not listed
-	// allows nothing.
+	// Plans holds what each membership plan allows. A plan that is not listed allows nothing.
 	Plans map[string]PlanLimits `json:"plans" yaml:"plans"`
-	// Provisional is how long a license lasts that was granted while the event store
-	// could not take it. Zero: none are granted.
+	// Provisional is how long a license lasts that was granted while the event store was not
+	// available. Zero: no provisional licenses are granted.
 	Provisional time.Duration `json:"provisional" yaml:"provisional"`
 }
 
 // PlanLimits is what one plan allows.
 type PlanLimits struct {
-	// Devices is how many devices may hold licenses at once. 0: no downloads.
+	// Devices is the highest number of devices that hold licenses at once. 0: no downloads.
 	Devices int `json:"devices" yaml:"devices"`
-	// Licenses is how many licenses a member may hold at once, all studios together.
-	// 0: no bound.
+	// Licenses is the highest number of licenses that a member holds at once, over all studios.
+	// 0: no limit.
 	Licenses int `json:"licenses" yaml:"licenses"`
 }
 
-// DefaultRules are the rules that the service starts with.
+// DefaultRules returns the rules that the service starts with.
 func DefaultRules() Rules {
 	return Rules{
 		Version: "2026-11",
@@ -75,52 +74,53 @@ func (r Rules) Check() error {
 type Terms struct {
 	// Version names the terms.
 	Version string
-	// StudioDownloads is how many of the studio's titles a member may hold at once.
+	// StudioDownloads is the highest number of the studio's titles that a member may hold at
+	// once.
 	StudioDownloads int
-	// TitleDownloadsPerYear is how many licenses for the title a member may get in a
-	// [Year], TitlePlaysPerYear how many plays of it may begin.
+	// TitleDownloadsPerYear is the highest number of licenses for the title that a member may get
+	// in a [Year]. TitlePlaysPerYear is the highest number of plays that may begin in a [Year].
 	TitleDownloadsPerYear, TitlePlaysPerYear int
-	// License is how long a license lasts, Renewal how long it lasts from a renewal,
-	// Playback how long it lasts once its first play has begun.
+	// License is the duration of a new license. Renewal is its duration after a renewal. Playback
+	// is its duration after its first play has begun.
 	License, Renewal, Playback time.Duration
 }
 
-// Member is what is known of a member at a decision.
+// Member is what is known about a member at the time of a decision.
 type Member struct {
 	// Status is MemberActive, MemberSuspended or MemberUnknown.
 	Status string
 	Plan   string
 }
 
-// The states of a membership.
+// These are the states of a membership.
 const (
 	MemberActive    = "active"
 	MemberSuspended = "suspended"
 	MemberUnknown   = "unknown"
 )
 
-// Title is what is known of a title at a decision.
+// Title is what is known about a title at the time of a decision.
 type Title struct {
 	ID     string
 	Studio string
-	// Known is false for a title that the catalog does not have.
+	// Known is false if the catalog does not have the title.
 	Known bool
 	// Offline says whether the title may be taken offline at all.
 	Offline bool
 	Terms   Terms
 }
 
-// Basis says which data of which dependency a decision rests on.
+// Basis says which data of which dependency a decision used.
 type Basis struct {
 	Dependency string `json:"dependency"`
-	// Source is live, hedge, cache, stale or static; of the event store also remote: from
-	// another region, which may lack the newest.
+	// Source is live, hedge, cache, stale or static. For the event store it can also be remote:
+	// the data came from another region and may lack the newest events.
 	Source string `json:"source"`
-	// AgeSeconds is how old the data was; 0 for live data.
+	// AgeSeconds is the age of the data; 0 for live data.
 	AgeSeconds int64 `json:"age_s"`
 }
 
-// Limits are the bounds that a license was granted under, kept with it.
+// Limits are the limits under which a license was granted. They are stored with it.
 type Limits struct {
 	Devices         int `json:"devices"`
 	Licenses        int `json:"licenses,omitempty"`

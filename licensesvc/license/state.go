@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Status is what a license is at some moment.
+// Status is the state of a license at a given moment.
 type Status string
 
-// The states of a license.
+// These are the states of a license.
 const (
 	StatusActive      Status = "active"
 	StatusProvisional Status = "provisional"
@@ -18,8 +18,8 @@ const (
 	StatusRevoked     Status = "revoked"
 )
 
-// License is one license of a member, as its events tell. It is a value; its
-// slices are not changed once it is in a State.
+// License is one license of a member, as its events describe it. It is a value; its slices do not
+// change once it is part of a State.
 type License struct {
 	ID     string `json:"license"`
 	Device string `json:"device"`
@@ -27,28 +27,28 @@ type License struct {
 	Studio string `json:"studio"`
 	Plan   string `json:"plan"`
 	Limits Limits `json:"limits"`
-	// Granted is when it was granted, Since when it was granted or last renewed.
+	// Granted is when the license was granted. Since is when it was granted or last renewed.
 	Granted time.Time `json:"granted"`
 	Since   time.Time `json:"since"`
-	// Expires is when it ends if no play begins; see ExpiresAt.
+	// Expires is when the license ends if no play begins; see ExpiresAt.
 	Expires  time.Time     `json:"expires"`
 	Playback time.Duration `json:"playback_ns"`
-	// Provisional: promised, not yet confirmed.
+	// Provisional is true if the license was promised and is not yet confirmed.
 	Provisional bool      `json:"provisional,omitempty"`
 	Downloaded  time.Time `json:"downloaded,omitzero"`
-	// Plays are when plays began, oldest first.
+	// Plays are the times at which plays began, oldest first.
 	Plays    []time.Time `json:"plays,omitempty"`
 	Renewals []string    `json:"renewals,omitempty"`
-	// Reports are the ids of the device reports that were taken.
+	// Reports are the ids of the device reports that were recorded.
 	Reports  []string  `json:"reports,omitempty"`
 	Released time.Time `json:"released,omitzero"`
 	Revoked  time.Time `json:"revoked,omitzero"`
 	Reason   string    `json:"reason,omitempty"`
 }
 
-// ExpiresAt is when the license ends: at its expiry, or some time after the first
-// play since it was granted or renewed. A play that a device reports late counts
-// from when it began.
+// ExpiresAt returns when the license ends: at Expires, or Playback after the first play since it
+// was granted or renewed, whichever comes first. For a play that was reported late, the time when
+// it began counts.
 func (l License) ExpiresAt() time.Time {
 	for _, p := range l.Plays {
 		if !p.Before(l.Since) {
@@ -61,7 +61,7 @@ func (l License) ExpiresAt() time.Time {
 	return l.Expires
 }
 
-// StatusAt is what the license is at a moment.
+// StatusAt returns the state of the license at a moment.
 func (l License) StatusAt(at time.Time) Status {
 	switch {
 	case !l.Revoked.IsZero():
@@ -85,15 +85,15 @@ func (l License) ActiveAt(at time.Time) bool {
 // Ended reports whether the license was released or revoked.
 func (l License) Ended() bool { return !l.Revoked.IsZero() || !l.Released.IsZero() }
 
-// State is a member's licenses, folded from the member's events. The zero value is
-// a member without events. A State is not changed once made, so it may be shared.
+// State holds a member's licenses, folded from the member's events. The zero value is a member
+// without events. A State never changes, so it may be shared between goroutines.
 type State struct {
-	// licenses is by id; copied before every change.
+	// licenses is keyed by id, and copied before every change.
 	licenses map[string]License
 }
 
-// FoldVersion names what Evolve makes of events. A snapshot taken under another
-// one is of no use.
+// FoldVersion is the version of what Evolve makes of events. A snapshot with another version
+// can't be used.
 const FoldVersion = 1
 
 // License returns a license by its id.
@@ -124,7 +124,7 @@ func compareStrings(a, b string) int {
 	return 0
 }
 
-// Restore makes a state of licenses that Licenses returned, for snapshots.
+// Restore makes a state from the licenses that Licenses returned. It is used for snapshots.
 func Restore(licenses []License) State {
 	m := make(map[string]License, len(licenses))
 	for _, l := range licenses {
@@ -133,19 +133,20 @@ func Restore(licenses []License) State {
 	return State{licenses: m}
 }
 
-// usage is what of each bound is in use at a moment.
+// usage says how much of each limit is in use at a moment.
 type usage struct {
 	devices  map[string]bool
 	licenses int
 	studio   int
 	title    int
 	plays    int
-	// titleFrees and playFrees are when the oldest counted one leaves the year.
+	// titleFrees and playFrees are when the oldest counted license and play leave the window of a
+	// year.
 	titleFrees, playFrees time.Time
 }
 
-// usageAt counts at a moment, for a title of a studio. The license named except is
-// left out of what is held, for a decision about itself.
+// usageAt counts the use at a moment, for a title of a studio. The license named except is not
+// counted as held, so that a decision about it does not count it.
 func (s State) usageAt(at time.Time, studio, title, except string) usage {
 	u := usage{devices: map[string]bool{}}
 	from := at.Add(-Year)

@@ -42,7 +42,7 @@ const (
 
 // intent announces that a commit may be appended.
 type intent struct {
-	bucket                  int64 // bucket of the feed
+	bucket                  int64 // the feed bucket that holds it
 	stream, commit, attempt string
 	expected                int64
 }

@@ -1,5 +1,5 @@
-// Package eventstoretest is the suite that every event store passes. Each subtest
-// is named after what went wrong in some other store.
+// Package eventstoretest is the test suite that every event store must pass. Each subtest is
+// named after a defect that some other store had.
 //
-// It imports eventstore and testing aids. Tests import it.
+// It imports eventstore and testing aids. Only tests import it.
 package eventstoretest

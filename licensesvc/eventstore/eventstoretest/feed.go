@@ -20,7 +20,7 @@ type reader struct {
 	total   int
 }
 
-// next reads one round of pages and returns how many new events there were.
+// next reads one page of each slice and returns the number of new events.
 func (r *reader) next(t *testing.T, s eventstore.Store, limit int) int {
 	t.Helper()
 	if r.seen == nil {
@@ -50,7 +50,7 @@ func (r *reader) next(t *testing.T, s eventstore.Store, limit int) int {
 	return fresh
 }
 
-// until reads until so many events were seen.
+// until reads the feed until the wanted number of events has been seen.
 func (r *reader) until(t *testing.T, s eventstore.Store, want int) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -134,7 +134,7 @@ func quietStream(t *testing.T, _ Harness, s eventstore.Store) {
 	for range 5 {
 		r.next(t, s, 10)
 	}
-	mustAppend(t, s, commit("c2", "m-1", 1, 1)) // the last one for ever
+	mustAppend(t, s, commit("c2", "m-1", 1, 1)) // the last change to this stream
 	r.until(t, s, 2)
 }
 
@@ -152,7 +152,7 @@ func wrongClocks(t *testing.T, h Harness, s eventstore.Store) {
 	n := h.scaled(60)
 	for i := range n {
 		c := commit(fmt.Sprint("c", i), "m-1", int64(i), 1)
-		off := time.Duration(10-i%21) * time.Minute // ten minutes ahead, stepping back
+		off := time.Duration(10-i%21) * time.Minute // from ten minutes ahead to ten minutes behind, in steps of a minute
 		c.Events[0].Occurred, c.Events[0].Recorded = base.Add(off), base.Add(off)
 		mustAppend(t, s, c)
 		if i%7 == 0 {
@@ -200,7 +200,7 @@ func snapshots(t *testing.T, _ Harness, s eventstore.Store) {
 		}
 	}
 	save(2, 1, "two")
-	save(1, 1, "one") // older, late
+	save(1, 1, "one") // an older snapshot that arrives late
 	save(3, 2, "new fold")
 	snap, ok, err := s.LoadSnapshot(t.Context(), "m-1", 1)
 	if err != nil || !ok || snap.Version != 2 || string(snap.Data) != "two" {
@@ -245,7 +245,7 @@ func restart(t *testing.T, h Harness, s eventstore.Store) {
 		t.Errorf("%+v", a)
 	}
 	mustAppend(t, s, commit("c2", "m-1", 2, 1))
-	r.until(t, s, 3) // the old cursor goes on
+	r.until(t, s, 3) // the old cursor continues
 }
 
 func closed(t *testing.T, _ Harness, s eventstore.Store) {

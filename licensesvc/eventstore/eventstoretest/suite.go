@@ -12,14 +12,14 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// Harness makes stores for the suite.
+// Harness tells the suite how to make stores.
 type Harness struct {
 	// Open returns an empty store. The suite closes it.
 	Open func(t *testing.T) eventstore.Store
-	// Reopen closes nothing: it opens what the last Open or Reopen of this test
-	// returned, after the suite has closed that. Nil: tests that need it are left out.
+	// Reopen opens again the store that the last Open or Reopen of this test returned. The suite
+	// has closed it before. Nil: the tests that need it are left out.
 	Reopen func(t *testing.T) eventstore.Store
-	// Scale is how much the larger tests do, in percent. Default: 100.
+	// Scale is the size of the larger tests, in percent. Default: 100.
 	Scale int
 }
 
@@ -198,14 +198,16 @@ func sameCommitAgain(t *testing.T, h Harness, s eventstore.Store) {
 	for i := range h.scaled(50) {
 		mustAppend(t, s, commit(fmt.Sprint("x", i), "m-1", int64(2+i), 1))
 	}
-	// With the old version, and a newer one. The content is the caller's word, where there is one.
+	// The repeat comes once with the old version and once with a newer one. If the commit has
+	// Content, that is what identifies it.
 	for _, c := range []eventstore.Commit{commit("c1", "m-1", 0, 2), commit("c1", "m-1", 5, 2)} {
 		a := mustAppend(t, s, c)
 		if !a.Repeated || a.Version != first.Version || len(a.Events) != 2 || a.Events[0].ID != first.Events[0].ID {
 			t.Errorf("again: %+v, want the first answer %+v", a, first)
 		}
 	}
-	// Another content under the id is no repeat, wherever the stream is by now.
+	// Different content under the same id is not a repeat, whatever the stream's version is by
+	// now.
 	for _, c := range []eventstore.Commit{commit("c1", "m-1", 0, 9), commit("c1", "m-1", 5, 1), commit("c1", "m-1", int64(2+h.scaled(50)), 9), withContent(commit("c1", "m-1", 0, 2), "another")} {
 		a, err := s.Append(t.Context(), c)
 		if !errors.Is(err, eventstore.ErrMismatch) || a.Outcome != eventstore.Rejected || len(a.Events) > 0 {
@@ -215,12 +217,12 @@ func sameCommitAgain(t *testing.T, h Harness, s eventstore.Store) {
 	if n := len(loadAll(t, s)); n != 2+h.scaled(50) {
 		t.Errorf("%d events, want %d", n, 2+h.scaled(50))
 	}
-	// With Content the events need not be the same: a repeat may decide to others.
+	// With Content the events may differ, because a repeated command may decide on other events.
 	mustAppend(t, s, withContent(commit("c2", "m-3", 0, 1), "the command"))
 	if a := mustAppend(t, s, withContent(commit("c2", "m-3", 1, 4), "the command")); !a.Repeated || len(a.Events) != 1 {
 		t.Errorf("the same command, decided to other events: %+v", a)
 	}
-	// The id is the stream's: another stream may use it.
+	// A commit's id belongs to its stream; another stream may use the same one.
 	if a := mustAppend(t, s, commit("c1", "m-2", 0, 1)); a.Repeated {
 		t.Error("another stream's commit was taken for this one's")
 	}

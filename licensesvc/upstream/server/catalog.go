@@ -8,12 +8,12 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// TitlesPerStudio is the number of titles of each studio: meridian-001 to
-// meridian-040, and so on for each of Studios.
+// TitlesPerStudio is the number of titles of each studio. The ids of a studio are, for example,
+// meridian-001 to meridian-040; see Studios.
 const TitlesPerStudio = 40
 
-// studio is a studio and the terms of its titles. Title n of a studio has the
-// terms as they are if n is even, and stricter ones if it is odd.
+// studio is a studio with the terms of its titles. Titles with an even number have these terms,
+// and titles with an odd number have stricter ones.
 type studio struct {
 	id    string
 	terms upstream.Terms
@@ -37,7 +37,7 @@ var studios = []studio{
 //
 //	GET /v1/titles/{title}
 //
-// It is safe for concurrent use and needs no closing.
+// It is safe for concurrent use and need not be closed.
 type Catalog struct {
 	mux    *http.ServeMux
 	titles map[string]upstream.Title
@@ -58,7 +58,7 @@ func NewCatalog() *Catalog {
 				ID:     id,
 				Studio: s.id,
 				Name:   fmt.Sprintf("%s %d", s.names[n%len(s.names)], (n+len(s.names)-1)/len(s.names)),
-				// One title in twenty is not to be had offline at all.
+				// One title in twenty is not available offline.
 				Offline: n%20 != 0,
 				Terms:   terms,
 			}
@@ -80,8 +80,8 @@ func Studios() []string {
 	return ids
 }
 
-// TitleID returns the id of a studio's nth title, from 1 to TitlesPerStudio. An id
-// begins with the studio's, so that the studio is known without the catalog.
+// TitleID returns the id of a studio's nth title, with n from 1 to TitlesPerStudio. An id begins
+// with the studio's id, so that the studio is known without asking the catalog.
 func TitleID(studio string, n int) string { return fmt.Sprintf("%s-%03d", studio, n) }
 
 func (c *Catalog) get(w http.ResponseWriter, r *http.Request) {

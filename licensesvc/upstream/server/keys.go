@@ -17,19 +17,19 @@ const minSecret = 16
 
 var defaultSecret = []byte("backstay demonstration key secret")
 
-// Keys gives a license its content key, wrapped for one device. The same request
-// gives the same answer, so that it may be sent twice.
+// Keys returns a license's content key, wrapped for one device. Identical requests get identical
+// answers, so a request may be repeated.
 //
 //	POST /v1/keys   {"license":"...","title":"...","device":"..."}
 //
-// It is safe for concurrent use and needs no closing.
+// It is safe for concurrent use and need not be closed.
 type Keys struct {
 	mux    *http.ServeMux
 	secret []byte
 }
 
-// NewKeys returns a key service on a secret of at least 16 bytes; nil means the
-// fixed one of the demonstration.
+// NewKeys returns a key service that uses a secret of at least 16 bytes. Nil means the
+// demonstration's fixed secret.
 func NewKeys(secret []byte) (*Keys, error) {
 	if secret == nil {
 		secret = defaultSecret
@@ -64,9 +64,9 @@ func (k *Keys) post(w http.ResponseWriter, r *http.Request) {
 	reply(w, key)
 }
 
-// wrap derives the title's content key and seals it under the device's. The nonce
-// is derived from what is sealed and for whom, so that the answer repeats without
-// a nonce ever covering two plaintexts.
+// wrap derives the title's content key and seals it under the device's key. The nonce is derived
+// from the content and the receiver. The answer is therefore repeatable, and a nonce is never
+// used for two plaintexts.
 func (k *Keys) wrap(want upstream.KeyRequest) (upstream.Key, error) {
 	content, err := k.derive("content", want.Title)
 	if err != nil {

@@ -20,7 +20,7 @@ const Members = 20000
 //	GET /v1/members/{member}
 //	PUT /v1/members/{member}   {"plan":"premium","status":"active"}
 //
-// It is safe for concurrent use and needs no closing.
+// It is safe for concurrent use and need not be closed.
 type Membership struct {
 	mux *http.ServeMux
 
@@ -100,7 +100,8 @@ func (m *Membership) find(id string) (upstream.Member, bool) {
 	if err != nil || n < 1 || n > Members {
 		return upstream.Member{}, false
 	}
-	// A hash, so that neighbours differ: 3 of 10 basic, 5 standard, 2 premium.
+	// A hash makes neighbouring members differ: of ten, about 3 are basic, 5 standard and 2
+	// premium.
 	h := sha256.Sum256([]byte(id))
 	plan := upstream.PlanBasic
 	switch d := int(h[0])<<8 | int(h[1]); {

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The limits of a request that a server accepts, and of how many run and wait.
+// These are the limits of one request, and the limits of how many requests run and wait at once.
 const (
 	maxBody       = 64 << 10
 	headerTimeout = 5 * time.Second
@@ -32,9 +32,9 @@ type Config struct {
 	// Membership, Catalog and Keys are the addresses to listen on, host:port.
 	// Default: 127.0.0.1:0, a free port on loopback.
 	Membership, Catalog, Keys string
-	// Secret is what keys are derived from. Default: a fixed secret, so that a
-	// restarted server gives the same keys; anything that guards real titles
-	// brings its own, at least 16 bytes.
+	// Secret is the secret from which keys are derived, at least 16 bytes. Default: a fixed
+	// secret, so that a restarted server returns the same keys. A service for real titles must
+	// set a secret.
 	Secret []byte
 	// Tracer makes the servers' spans. Default: none are made.
 	Tracer trace.TracerProvider
@@ -57,7 +57,7 @@ type running struct {
 	err     error // once done is closed
 }
 
-// Start listens on all three addresses, then serves. On an error nothing is left
+// Start listens on all three addresses, then serves. If it returns an error, nothing is left
 // running.
 func Start(ctx context.Context, cfg Config) (*Set, error) {
 	keys, err := NewKeys(cfg.Secret)
@@ -113,8 +113,8 @@ func (s *Set) start(ctx context.Context, name, address string, handler http.Hand
 	return nil
 }
 
-// guarded puts the handler behind the guard of its service: what can't be done in the
-// caller's time is refused before it begins, and marked so.
+// guarded puts the handler behind its service's guard. A request that can't be served within the
+// caller's time is refused before it begins, and the answer is marked as a refusal.
 func (r *running) guarded(name string, handler http.Handler) (err error) {
 	r.guard, err = resilience.New(resilience.Policy{
 		Name:     name,
@@ -128,7 +128,7 @@ func (r *running) guarded(name string, handler http.Handler) (err error) {
 	if err == nil {
 		r.server, err = server.NewServer(server.ServerConfig{
 			HTTP:   &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout},
-			Linger: -1, // who shuts them down has stopped calling
+			Linger: -1, // clients have stopped calling before the servers are shut down
 		})
 	}
 	if err != nil {
@@ -152,8 +152,8 @@ func (s *Set) URL(name string) string { return "http://" + s.Address(name) }
 // Names returns the servers' names in the order they were started.
 func (s *Set) Names() []string { return append([]string(nil), s.names...) }
 
-// Shutdown ends the servers: gracefully while the context lives, then at once. It
-// waits until all of them have ended.
+// Shutdown ends the servers. It is graceful until the context ends, and immediate after that. It
+// returns when all servers have ended.
 func (s *Set) Shutdown(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(s.names))
@@ -186,17 +186,17 @@ type problem struct {
 func fail(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	// The client has gone if this fails; there is nobody left to tell.
+	// This fails only if the client has disconnected, and then there is nobody to answer.
 	_ = json.NewEncoder(w).Encode(problem{Title: http.StatusText(status), Status: status, Detail: detail})
 }
 
 func reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	// As in fail.
+	// As in fail, the client has disconnected if this fails.
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// read decodes a JSON body strictly; false means that it has answered already.
+// read decodes a JSON body strictly. If it returns false, it has already answered with an error.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
