@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// stored is what the store holds of each member, read past the service.
+// stored holds the events of each member, read from the store without going through the service.
 type stored map[string][]license.Event
 
 func readHistory(ctx context.Context, store eventstore.Store, members []string) (stored, error) {
@@ -38,8 +38,8 @@ func readHistory(ctx context.Context, store eventstore.Store, members []string) 
 	return all, nil
 }
 
-// patience is how long a store that was harmed, on a busy machine, may be unavailable while
-// it is being judged.
+// patience is how long a store that was disturbed, on a busy machine, may be unavailable while it
+// is being judged.
 const patience = time.Minute
 
 // patiently calls f again while the store is unavailable.
@@ -60,7 +60,7 @@ func patiently(ctx context.Context, f func() error) error {
 	}
 }
 
-// count is how often a kind of event is in the store for a license.
+// count returns how often the store holds events of the given kinds for a license.
 func (h stored) count(member, id string, kinds ...string) (n int) {
 	for _, e := range h[member] {
 		for _, k := range kinds {
@@ -72,7 +72,7 @@ func (h stored) count(member, id string, kinds ...string) (n int) {
 	return n
 }
 
-// effect is the event that a kind of request leads to.
+// effect maps each kind of request to the kind of event that it leads to.
 var effect = map[string][]string{
 	askRequest:  {license.KindGranted, license.KindPromised},
 	askRenew:    {license.KindRenewed},
@@ -81,8 +81,8 @@ var effect = map[string][]string{
 	askRelease:  {license.KindReleased},
 }
 
-// kept compares what clients were promised with what the store holds. A request
-// whose outcome nobody knew may be there or not, but once at most.
+// kept compares what clients were promised with what the store holds. A request whose outcome is
+// unknown may be in the store or not, but at most once.
 func kept(answers []seen, h stored) (checked int, broken []string) {
 	type tally struct{ acknowledged, possible int }
 	type of struct{ member, kind, license string }
@@ -100,7 +100,7 @@ func kept(answers []seen, h stored) (checked int, broken []string) {
 		switch a.outcome {
 		case gotDone, gotPromised, gotAccepted:
 			t.possible++
-			// Of what is idempotent by nature only the first leaves an event.
+			// Only the first of several idempotent requests stores an event.
 			if a.kind != askRelease && a.kind != askDownload || t.acknowledged == 0 {
 				t.acknowledged++
 			}
@@ -123,14 +123,14 @@ func kept(answers []seen, h stored) (checked int, broken []string) {
 	return checked, broken
 }
 
-// promises finds those that were neither confirmed nor ended.
+// promises finds the promises that were neither confirmed nor ended.
 func promises(answers []seen, h stored) (made int, open []string) {
 	for _, a := range answers {
 		if a.outcome != gotPromised || a.kind != askRequest {
 			continue
 		}
 		made++
-		// Granted: the append whose outcome nobody knew had come through.
+		// A grant means that the append whose outcome was unknown was stored after all.
 		if h.count(a.member, a.license, license.KindGranted, license.KindConfirmed, license.KindRevoked, license.KindReleased) == 0 {
 			open = append(open, fmt.Sprintf("%s of %s: promised, and neither confirmed nor ended", a.license, a.member))
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// run is all that is known of a run when it is over.
+// run is everything that is known about a run after it has ended.
 type run struct {
 	answers  []seen
 	history  stored
@@ -31,7 +31,7 @@ func verdict(ok bool) report.Verdict {
 	return report.Failed
 }
 
-// some are the first few of what broke a promise.
+// some returns the first few details of what broke a promise.
 func some(details []string) []string {
 	slices.Sort(details)
 	return details[:min(len(details), 10)]
@@ -66,13 +66,13 @@ func (r run) rulesHeld() report.Check {
 		Seen:     fmt.Sprintf("%d events of %d members, %d violations", events, len(r.history), len(broken)), Verdict: verdict(events > 0 && len(broken) == 0), Details: some(broken)}
 }
 
-// needs is what the answer to a request that was carried out must name.
+// needs lists the dependencies that the answer to a completed request must name.
 var needs = map[string][]string{
 	askRequest: {upstream.Membership, upstream.Catalog, upstream.KeyService},
 	askRenew:   {upstream.Membership, upstream.Catalog},
 }
 
-// honest holds each answer against what went over the wire for it.
+// honest compares each answer with the traffic that the request caused.
 func (r run) honest() report.Check {
 	claims, degraded := 0, 0
 	var broken []string

@@ -20,15 +20,15 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
-// streams is how many streams the clients of a bare event store share: few, so that they
-// meet.
+// streams is the number of streams that the clients of a bare event store share. It is small, so
+// that clients meet on the same stream.
 const streams = 6
 
-// EventStore starts event stores without a service around them: clients read and append
-// at once, and what they saw is judged as a history. The zero value is ready. It is safe
-// for concurrent use.
+// EventStore starts event stores without a service around them. Clients read and append
+// concurrently, and what they saw is judged as a history. The zero value is ready to use. It is
+// safe for concurrent use.
 type EventStore struct {
-	// Cassandra is as in Target.
+	// Cassandra has the same meaning as in Target.
 	Cassandra *Nodes
 	_         struct{}
 }
@@ -86,7 +86,7 @@ const (
 	conflict  = "conflict"
 )
 
-// Legend implements scenario.System.
+// Labels implements scenario.System.
 func (s *bareStore) Labels() scenario.Labels {
 	return scenario.Labels{About: fmt.Sprintf("Clients read and append to %d streams of an event store on %s.", streams, s.backend.name), Kinds: []string{askRead, askAppend},
 		Outcomes: []report.Value{{Name: gotDone, Tone: report.Good}, {Name: conflict, Tone: report.Neutral}, {Name: gotUnavailable, Tone: report.Refuse}, {Name: gotUnknown, Tone: report.Refuse}, {Name: gotError, Tone: report.Bad}}}
@@ -108,8 +108,8 @@ func (s *bareStore) ApplyFaults(ctx context.Context) error {
 	return s.backend.harm(ctx)
 }
 
-// Send implements scenario.System: a read, or a read and an append of what was decided on
-// it.
+// Send implements scenario.System. It sends either a read, or a read followed by an append that
+// depends on what was read.
 func (s *bareStore) Send(ctx context.Context, n int) load.Sample {
 	ctx, cancel := context.WithTimeout(ctx, s.setup.Scenario.Deadline)
 	defer cancel()
@@ -143,7 +143,7 @@ func (s *bareStore) Send(ctx context.Context, n int) load.Sample {
 	return sample
 }
 
-// read reads a whole stream as a decision does.
+// read reads a whole stream, as a decision does.
 func (s *bareStore) read(ctx context.Context, client int, stream string) (int64, error) {
 	p := s.recorder.Read(client, stream)
 	saw, version, err := whole(ctx, s.store, stream)
@@ -160,15 +160,15 @@ func whole(ctx context.Context, store eventstore.Store, stream string) (saw []hi
 		}
 		return nil
 	})
-	// A stream that grew between its pages was read at the version of the last event.
+	// If a stream grew between two pages, the version that was read is that of the last event.
 	if n := len(saw); n > 0 {
 		version = saw[n-1].Version
 	}
 	return saw, version, err
 }
 
-// append appends, and finds out what became of it if the answer did not come: by asking,
-// or by sending the same commit again.
+// append appends a commit. If there is no answer, it finds out whether the commit was stored,
+// either by Resolve or by sending the same commit again.
 func (s *bareStore) append(ctx context.Context, client int, c eventstore.Commit) (string, error) {
 	half, cancel := context.WithTimeout(ctx, s.setup.Scenario.Deadline/4)
 	defer cancel()
@@ -178,7 +178,7 @@ func (s *bareStore) append(ctx context.Context, client int, c eventstore.Commit)
 		if client%2 == 0 {
 			a, err = s.store.Resolve(ctx, c.Stream, c.ID)
 		} else if a, err = s.store.Append(ctx, c); a.Outcome == eventstore.Rejected {
-			a.Outcome = eventstore.Unknown // That is said of the second time only.
+			a.Outcome = eventstore.Unknown // The rejection applies only to the second attempt.
 		}
 	}
 	switch a.Outcome {
@@ -195,7 +195,7 @@ func (s *bareStore) append(ctx context.Context, client int, c eventstore.Commit)
 	return gotUnknown, err
 }
 
-// Judge implements scenario.System. The history is kept next to the data.
+// Judge implements scenario.System. The history is stored next to the data.
 func (s *bareStore) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, error) {
 	var checks []report.Check
 	if s.backend.check != nil {

@@ -12,7 +12,7 @@ import (
 //go:embed scenarios/*.yaml
 var library embed.FS
 
-// Library returns the scenarios of the license service, by name.
+// Library returns the scenarios of the license service, sorted by name.
 func Library() ([]scenario.Scenario, error) {
 	files, err := library.ReadDir("scenarios")
 	if err != nil {
@@ -33,7 +33,7 @@ func Library() ([]scenario.Scenario, error) {
 	return all, nil
 }
 
-// Named returns one scenario of the library.
+// Named returns the scenario of the library with the given name.
 func Named(name string) (scenario.Scenario, error) {
 	all, err := Library()
 	if err != nil {

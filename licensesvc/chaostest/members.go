@@ -19,7 +19,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
 
-// What members ask.
+// These are the kinds of requests that members send.
 const (
 	askRequest  = "request"
 	askRenew    = "renew"
@@ -32,13 +32,13 @@ const (
 
 var kinds = []string{askRequest, askRenew, askDownload, askPlay, askRelease, askShow, askExplain}
 
-// mix is how often each is asked, out of 100.
+// mix is how often each kind is sent, out of 100 requests.
 var mix = []struct {
 	kind  string
 	share int
 }{{askRequest, 42}, {askRenew, 14}, {askDownload, 14}, {askPlay, 12}, {askShow, 10}, {askRelease, 5}, {askExplain, 3}}
 
-// What came of a request, as its client saw it.
+// These are the outcomes of a request, as its client saw them.
 const (
 	gotDone        = "done"
 	gotPromised    = "promised"
@@ -49,7 +49,7 @@ const (
 	gotError       = "error"
 )
 
-// outcomes and sources in the order in which they are stacked.
+// outcomes and sources are in the order in which charts stack them.
 var (
 	outcomes = []report.Value{
 		{Name: gotDone, Tone: report.Good}, {Name: gotRefused, Tone: report.Neutral}, {Name: gotPromised, Tone: report.Degrade}, {Name: gotAccepted, Tone: report.Degrade},
@@ -93,7 +93,7 @@ func (s seen) means() load.Meaning {
 	return load.Wrong
 }
 
-// sample is the answer as it is reported.
+// sample converts the answer to the form in which it is reported.
 func (s seen) sample() load.Sample {
 	sample := load.Sample{ID: s.id, Trace: s.trace, Kind: s.kind, Outcome: s.outcome, Means: s.means(), Sources: map[string]string{}}
 	if sample.Means == load.Wrong || sample.Means == load.Refused {
@@ -105,7 +105,7 @@ func (s seen) sample() load.Sample {
 	return sample
 }
 
-// clients is the members: they ask, and remember what they were given.
+// clients are the members, who send requests and remember what they were granted.
 type clients struct {
 	url     string
 	http    *http.Client
@@ -114,7 +114,7 @@ type clients struct {
 	members int
 	retries int
 
-	// single says that requests are made one by one, and then again.
+	// single is true if requests are made one at a time and then repeated.
 	single bool
 
 	mu   sync.Mutex
@@ -127,13 +127,12 @@ type held struct{ id string }
 func newClients(url string, s scenario.Scenario) *clients {
 	return &clients{
 		url: url, name: s.Name, seed: s.Seed, members: number(s, SettingMembers, defaultMembers), retries: number(s, SettingRetries, 0), held: map[string][]held{},
-		// Much longer than the service's deadline, so that an answer that is late is
-		// seen to be.
+		// This is much longer than the service's deadline, so that a late answer is still seen.
 		http: &http.Client{Timeout: 5 * s.Deadline, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 	}
 }
 
-// everybody lists the members.
+// everybody returns the ids of all members.
 func (c *clients) everybody() []string {
 	var all []string
 	for n := range c.members {
@@ -142,8 +141,8 @@ func (c *clients) everybody() []string {
 	return all
 }
 
-// warm lets each member ask once, before anything is harmed: a service that runs has
-// met its members.
+// warm lets each member send one request before any fault begins, because a service in production
+// has already seen its members.
 func (c *clients) warm(ctx context.Context) error {
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -187,7 +186,7 @@ func (c *clients) send(ctx context.Context, n int) load.Sample {
 	return s.sample()
 }
 
-// play asks, and again as often as clients do, and remembers.
+// play sends a request, repeats it as often as clients do, and remembers the result.
 func (c *clients) play(ctx context.Context, s seen, owned held, rng *rand.Rand) seen {
 	method, path, body := c.question(&s, owned, rng)
 	for range 1 + c.retries {
@@ -200,7 +199,7 @@ func (c *clients) play(ctx context.Context, s seen, owned held, rng *rand.Rand) 
 	return s
 }
 
-// owned is one of the member's licenses.
+// owned returns one of the member's licenses.
 func (c *clients) owned(member string, rng *rand.Rand) (held, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -260,7 +259,7 @@ func (c *clients) ask(ctx context.Context, s *seen, method, path string, body an
 		s.license = a.License.ID
 	}
 	switch {
-	case status == http.StatusOK && s.outcome == "": // A story has no outcome.
+	case status == http.StatusOK && s.outcome == "": // The answer to a request for a license's story has no outcome.
 		s.outcome = gotDone
 	case status == http.StatusNotFound && a.Outcome == "not_found":
 		s.outcome = gotRefused
@@ -298,12 +297,12 @@ func (c *clients) exchange(ctx context.Context, s *seen, method, path string, bo
 	return resp.StatusCode, answer, err
 }
 
-// remember keeps the answer, and what the member holds after it.
+// remember stores the answer, and what the member holds after it.
 func (c *clients) remember(s seen, owned held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i := slices.IndexFunc(c.all, func(a seen) bool { return a.id == s.id }); c.single && i >= 0 {
-		// The same request again: what was acknowledged once is acknowledged.
+		// When the same request is sent again, an earlier acknowledgement still counts.
 		if acknowledged(c.all[i]) {
 			return
 		}
@@ -319,7 +318,7 @@ func (c *clients) remember(s seen, owned held) {
 	}
 }
 
-// answers are all requests that ended.
+// answers returns all requests that have ended.
 func (c *clients) answers() []seen {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,23 +23,24 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Nodes are a running Cassandra cluster for systems. It is safe for concurrent use.
+// Nodes is a running Cassandra cluster that several systems can use. It is safe for concurrent
+// use.
 type Nodes struct {
 	cluster *cluster.Cluster
 	cfg     cluster.Config
 
 	mu    sync.Mutex
-	made  bool           // the keyspace
-	slots [maxSlots]bool // blocks of addresses for proxies that are in use
+	made  bool           // true once the keyspace exists
+	slots [maxSlots]bool // blocks of addresses for proxies; true while in use
 }
 
-// keyspace holds the stores of all systems, each under its own name.
+// keyspace holds the stores of all systems; each store has a different name.
 const keyspace = "licenses"
 
-// StartNodes starts nodes that serve each of the scenarios, in the folder, with
-// Cassandra's jars from the cache folder; empty is the usual one. The error matches
-// cluster.ErrMissing if the machine lacks what they need. The caller must
-// close them.
+// StartNodes starts nodes that can serve each of the scenarios. Their data is in the folder dir,
+// and Cassandra's jars are in the folder cache; if cache is empty, the usual cache folder is
+// used. The error matches cluster.ErrMissing if the machine lacks something that nodes need. The
+// caller must close the nodes.
 func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Scenario) (*Nodes, error) {
 	cfg := cluster.Config{Nodes: 3, DataCenters: 1}
 	for _, s := range scenarios {
@@ -59,7 +60,7 @@ func StartNodes(ctx context.Context, dir, cache string, scenarios ...scenario.Sc
 	return n, err
 }
 
-// serve says whether the nodes have what the scenario needs.
+// serve reports whether the nodes have what the scenario needs.
 func (n *Nodes) serve(s scenario.Scenario) bool {
 	want := topology(s)
 	return n.cfg.Nodes == want.Nodes && n.cfg.DataCenters == want.DataCenters && n.cfg.DiskMB >= want.DiskMB && (n.cfg.Namespaces || !want.Namespaces)
@@ -71,7 +72,7 @@ func (n *Nodes) Up(ctx context.Context) error { return n.cluster.WaitUp(ctx) }
 // Close ends the nodes.
 func (n *Nodes) Close() error { return n.cluster.Close() }
 
-// cassandra is the store on real nodes: those of the target, or others that it starts.
+// cassandra returns the store on real nodes: the target's nodes, or else nodes that it starts.
 func (t Target) cassandra(ctx context.Context, setup scenario.Setup, r *recorder) (_ *backend, err error) {
 	u := &used{nodes: t.Cassandra, fell: map[string]string{}}
 	defer func() {
@@ -110,17 +111,17 @@ func (t Target) cassandra(ctx context.Context, setup scenario.Setup, r *recorder
 type used struct {
 	nodes *Nodes
 	own   bool
-	proxy *cqlproxy.Proxy // nil: no fault is inside the protocol
-	slot  int             // of the proxy
+	proxy *cqlproxy.Proxy // nil if no fault acts on the protocol
+	slot  int             // the proxy's block of addresses
 
 	mu   sync.Mutex
 	fell map[string]string
 }
 
-// regions is how many data centres there are.
+// regions returns the number of data centres.
 func (u *used) regions() int { return u.nodes.cfg.DataCenters }
 
-// Proxies are at addresses from 101 on, a block for each system.
+// The proxies' addresses start at 101, with one block of addresses for each system.
 const (
 	slotSize = 6
 	maxSlots = 25
@@ -145,7 +146,7 @@ func (n *Nodes) free(slot int) {
 	n.mu.Unlock()
 }
 
-// stand puts a proxy before each node, and returns the addresses of the proxies.
+// stand puts a proxy in front of each node, and returns the addresses of the proxies.
 func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, error) {
 	cfg := cqlproxy.Config{Dependency: app.EventStore, Injector: injector}
 	slot, err := u.nodes.take()
@@ -154,8 +155,9 @@ func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, e
 	}
 	var hosts []string
 	for _, node := range u.nodes.cluster.Nodes() {
-		// A driver that learns the nodes from system tables wants one port for all, so each
-		// has another address next to the node's: 127.0.23.1 has 127.0.23.101.
+		// A driver that learns the nodes from system tables expects one port for all of them.
+		// Each proxy therefore has an address derived from the node's: 127.0.23.101 stands for
+		// 127.0.23.1.
 		at := net.ParseIP(node.Host()).To4()
 		if at == nil || !at.IsLoopback() {
 			u.nodes.free(slot)
@@ -174,7 +176,7 @@ func (u *used) stand(ctx context.Context, injector *chaos.Injector) ([]string, e
 	return hosts, nil
 }
 
-// makeKeyspace makes the keyspace, the first time.
+// makeKeyspace makes the keyspace if this has not been done yet.
 func (n *Nodes) makeKeyspace(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -197,14 +199,14 @@ func (n *Nodes) makeKeyspace(ctx context.Context) error {
 	return err
 }
 
-// states are the nodes' states now; those that fell are remembered.
+// states returns the current states of the nodes. Nodes that have fallen are remembered.
 func (u *used) states() []scenario.Dependency {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var all []scenario.Dependency
 	for _, node := range u.nodes.cluster.Nodes() {
 		s := string(node.State())
-		// What is left of a disk that is full moves, as the node writes and deletes.
+		// The remaining space of a full disk varies as the node writes and deletes files.
 		if _, free, err := node.DiskUsage(); err == nil && u.nodes.cfg.DiskMB > 0 && free < 1<<20 {
 			s = "disk-full"
 		}
@@ -216,7 +218,7 @@ func (u *used) states() []scenario.Dependency {
 	return all
 }
 
-// check waits until every node answers and sees the others.
+// check waits until every node answers and sees the other nodes.
 func (u *used) check(ctx context.Context) report.Check {
 	c := report.Check{Name: "the nodes came back", Promised: "nodes that were harmed answer again, and all see each other"}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -250,7 +252,7 @@ func (u *used) close() error {
 	return err
 }
 
-// Share implements scenario.Sharer: the runs of an enumeration share their nodes.
+// Share implements scenario.Sharer. All runs of an enumeration use the same nodes.
 func (t Target) Share(ctx context.Context, s scenario.Scenario, dir string) (scenario.Target, func() error, error) {
 	if setting(s, SettingStore, "sqlite") != "cassandra" || t.Cassandra != nil && t.Cassandra.serve(s) {
 		return t, func() error { return nil }, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/scenario"
 )
 
-// Nodes are a running Cassandra cluster; there is none but on Linux.
+// Nodes is a running Cassandra cluster, which is available on Linux only.
 type Nodes struct{}
 
 func (Target) cassandra(context.Context, scenario.Setup, *recorder) (*backend, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
-// recorder records which dependencies answered, by request, below every guard. Answers
-// that claim live data are checked against it. It is safe for concurrent use.
+// recorder records, below every guard, which dependencies answered each request. Answers that
+// claim to use live data are checked against it. It is safe for concurrent use.
 type recorder struct {
 	mu    sync.Mutex
 	seen  map[string]map[string]int
@@ -30,7 +30,7 @@ func (w *recorder) called(dependency string) {
 	w.calls[dependency]++
 }
 
-// answered records that an attempt within the request got an answer.
+// answered records that the dependency answered an attempt of the request.
 func (w *recorder) answered(ctx context.Context, dependency string) {
 	request := chaos.RequestOf(ctx)
 	w.mu.Lock()
@@ -43,21 +43,21 @@ func (w *recorder) answered(ctx context.Context, dependency string) {
 	m[dependency]++
 }
 
-// saw says whether the dependency answered within the request.
+// saw reports whether the dependency answered an attempt of the request.
 func (w *recorder) saw(request, dependency string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.seen[request][dependency] > 0
 }
 
-// attempts is how many calls went out to the dependency.
+// attempts returns the number of calls that were sent to the dependency.
 func (w *recorder) attempts(dependency string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[dependency]
 }
 
-// recordedTransport is a transport whose requests the recorder sees.
+// recordedTransport is a transport that reports its requests to the recorder.
 type recordedTransport struct {
 	*http.Transport
 	recorder   *recorder
@@ -73,7 +73,8 @@ func (t *recordedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// faultyStore is a store with the plan's faults before it; the recorder sees what passes them.
+// faultyStore puts the plan's faults in front of a store. The recorder sees the calls that pass
+// them.
 type faultyStore struct {
 	eventstore.Store
 	recorder *recorder
@@ -100,7 +101,7 @@ func (h *faultyStore) Load(ctx context.Context, q eventstore.Query) (eventstore.
 	})
 }
 
-// Append implements eventstore.Store. A fault before the store was asked is a
+// Append implements eventstore.Store. A fault that acts before the store was called is a
 // rejection.
 func (h *faultyStore) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	return h.write(ctx, "append", func(ctx context.Context) (eventstore.Appended, error) { return h.Store.Append(ctx, c) })
@@ -132,7 +133,7 @@ func (h *faultyStore) write(ctx context.Context, op string, call func(context.Co
 	return a, err
 }
 
-// recordedStore is a store whose answers the recorder sees.
+// recordedStore is a store that reports its answers to the recorder.
 type recordedStore struct {
 	eventstore.GuardedStore
 	recorder *recorder

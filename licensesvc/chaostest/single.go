@@ -10,10 +10,11 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
 
-// The requests that can be made one by one.
+// singles are the requests that can be made one at a time.
 var singles = []struct {
 	name, kind string
-	// known says that the member asked before, so that answers are remembered.
+	// known is true if the member has sent a request before, so that remembered answers are
+	// available.
 	known bool
 }{
 	{"request", askRequest, true},
@@ -26,7 +27,7 @@ var singles = []struct {
 	{"explain", askExplain, true},
 }
 
-// Requests names the requests for an enumeration.
+// Requests returns the names of the requests for an enumeration.
 func Requests() []string {
 	var names []string
 	for _, s := range singles {
@@ -38,7 +39,7 @@ func Requests() []string {
 // Requests implements scenario.Enumerable.
 func (s *System) Requests() []string { return Requests() }
 
-// Prepare implements scenario.Enumerable: a member that is known gets a license first.
+// Prepare implements scenario.Enumerable. A member that is known gets a license first.
 func (s *System) Prepare(ctx context.Context, request string) (func(context.Context, string) load.Sample, error) {
 	c := s.clients
 	c.single = true
@@ -59,8 +60,8 @@ func (s *System) Prepare(ctx context.Context, request string) (func(context.Cont
 	return nil, fmt.Errorf("there is no request %q", request)
 }
 
-// before gets a member a license. A store that has just begun may be too slow for the
-// first request: what was promised is done when it is asked again.
+// before grants a license to a member. A store that has just started may be too slow for the
+// first request, so the request is repeated until its promise is kept.
 func (s *System) before(ctx context.Context, member string) (seen, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -79,11 +80,13 @@ func (s *System) before(ctx context.Context, member string) (seen, error) {
 	}
 }
 
-// single makes one request of a member, the same each time for one identity.
+// single returns a function that makes one request of a member. The same identity always leads to
+// the same request.
 func (s *System) single(member, kind string, has held) func(context.Context, string) load.Sample {
 	var first *seen
 	return func(ctx context.Context, identity string) load.Sample {
-		// A known member asks for the title that it has, so that terms are remembered.
+		// A known member asks for the title that it already has, so that the title's terms are
+		// remembered.
 		got := s.clients.play(ctx, seen{id: identity, member: member, kind: kind}, has, rand.New(rand.NewPCG(s.clients.seed, 1)))
 		sample := got.sample()
 		switch {
@@ -97,7 +100,7 @@ func (s *System) single(member, kind string, has held) func(context.Context, str
 	}
 }
 
-// acknowledged says that the answer to the client was "done".
+// acknowledged reports whether the client was answered that the request is done.
 func acknowledged(s seen) bool {
 	return s.outcome == gotDone || s.outcome == gotPromised || s.outcome == gotAccepted
 }

@@ -11,24 +11,24 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
-// backend is the event store of a system, and what it runs on.
+// backend is the event store of a system, with the infrastructure that it runs on.
 type backend struct {
-	// opener opens the store that is under test; store is what it opened, which whoever
-	// opened it must close.
+	// opener opens the store under test. store is the store that it opened; the caller of opener
+	// must close it.
 	opener service.StoreOpener
 	store  eventstore.GuardedStore
-	// name says what it is, in a few words.
+	// name describes the store in a few words.
 	name string
-	// harm applies the faults of nodes, until the context ends; nodes are their states,
-	// and check says whether they came back. Nil: there are none.
+	// harm applies the faults of nodes until the context ends. nodes returns their states. check
+	// says whether they have recovered. All are nil if there are no nodes.
 	harm  func(ctx context.Context) error
 	nodes func() []scenario.Dependency
 	check func(ctx context.Context) report.Check
-	// close ends what the store runs on, after it was closed. Nil: there is nothing.
+	// close ends the infrastructure of the store after the store was closed. Nil: there is none.
 	close func() error
 }
 
-// backend prepares the store that the scenario asks for.
+// backend prepares the store that the scenario names.
 func (t Target) backend(ctx context.Context, setup scenario.Setup, r *recorder) (*backend, error) {
 	if setting(setup.Scenario, SettingStore, "sqlite") == "cassandra" {
 		return t.cassandra(ctx, setup, r)
@@ -39,15 +39,15 @@ func (t Target) backend(ctx context.Context, setup scenario.Setup, r *recorder) 
 	return b, nil
 }
 
-// opener keeps what it opened, wrapped by wrap if that is not nil.
+// opener keeps the store that it opened, wrapped by wrap if that is not nil.
 type opener struct {
 	backend *backend
 	service.StoreOpener
 	wrap func(eventstore.GuardedStore) eventstore.GuardedStore
 }
 
-// Open implements service.StoreOpener. Nodes that have just started may need a while to
-// agree on the tables.
+// Open implements service.StoreOpener. Nodes that have just started may need some time to agree
+// on the tables.
 func (o opener) Open(ctx context.Context, with service.StoreSetup) (eventstore.GuardedStore, error) {
 	err := patiently(ctx, func() (err error) {
 		o.backend.store, err = o.StoreOpener.Open(ctx, with)
@@ -69,7 +69,7 @@ func (b *backend) end() error {
 	return b.close()
 }
 
-// errors that a fault in process can name, as the store has them.
+// storeErrors maps the names that an in-process fault can use to the store's errors.
 func storeErrors() map[string]error {
 	return map[string]error{"unavailable": eventstore.ErrUnavailable, "full": eventstore.ErrFull, "unknown": eventstore.ErrUnknown}
 }

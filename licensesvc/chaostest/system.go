@@ -26,7 +26,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// System is a license service with all that it depends on. It is safe for concurrent use.
+// System is a license service with everything that it depends on. It is safe for concurrent use.
 type System struct {
 	target   Target
 	setup    scenario.Setup
@@ -41,13 +41,13 @@ type System struct {
 	asked    counter
 
 	watching sync.WaitGroup
-	set      *policyfile.Set // of the file of policies; nil until one was deployed
+	set      *policyfile.Set // from the policy file; nil until one was deployed
 	watched  context.Context
 	unwatch  context.CancelFunc
 	deployed chan error
 }
 
-// counter counts the calls that were asked for, by dependency.
+// counter counts, by dependency, the calls that were started.
 type counter struct{ calls sync.Map } // string: *atomic.Uint64
 
 // Handle implements resilience.Listener.
@@ -67,7 +67,7 @@ func (c *counter) of(dependency string) uint64 {
 	return n.(*atomic.Uint64).Load()
 }
 
-// build starts everything, dependencies first.
+// build starts everything, the dependencies first.
 func (s *System) build(ctx context.Context) (err error) {
 	if s.observed, err = observe.Start(ctx, "licensesvc", s.target.Getenv); err != nil {
 		return err
@@ -88,7 +88,8 @@ func (s *System) build(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		// TCP stands before HTTP, so that a connection can be harmed as well as a request.
+		// The TCP proxy is in front of the HTTP proxy, so that faults can act on connections and
+		// requests.
 		if address, err = s.proxies.TCP(ctx, name, "", address, injector); err != nil {
 			return err
 		}
@@ -113,13 +114,13 @@ func (s *System) build(ctx context.Context) (err error) {
 	return s.watch(ctx)
 }
 
-// operation names what is asked of a dependency.
+// operation names the operation that a request asks of a dependency.
 func operation(r *http.Request) string { return r.Method }
 
-// policies is the file that the service watches.
+// policies returns the path of the policy file that the service watches.
 func (s *System) policies() string { return filepath.Join(s.setup.Dir, "policies", "policies.yaml") }
 
-// watch watches the file of policies.
+// watch watches the policy file.
 func (s *System) watch(ctx context.Context) error {
 	if len(s.setup.Scenario.Actions) == 0 {
 		return nil
@@ -131,10 +132,10 @@ func (s *System) watch(ctx context.Context) error {
 	return nil
 }
 
-// deploy opens the file of policies, the first time that there is one, and watches it from then on.
+// deploy opens the policy file when it first exists, and watches it from then on.
 func (s *System) deploy() {
 	if s.set != nil {
-		return // It is watched.
+		return // The file is watched already.
 	}
 	set, err := s.service.OpenPolicies(s.policies())
 	if err == nil {
@@ -149,7 +150,7 @@ func (s *System) deploy() {
 	s.keepOutcome(err)
 }
 
-// keepOutcome keeps the result of the newest deployment.
+// keepOutcome keeps the result of the latest deployment.
 func (s *System) keepOutcome(err error) {
 	select {
 	case <-s.deployed:
@@ -163,11 +164,11 @@ func (s *System) Act(ctx context.Context, a scenario.Action) error {
 	if a.Do == ActRestore {
 		return s.service.Update(service.Policies(s.backend.opener.Policy()))
 	}
-	select { // What came of an earlier one is known.
+	select { // This discards the result of an earlier deployment.
 	case <-s.deployed:
 	default:
 	}
-	// The whole file at once, as a deployment does.
+	// The whole file is replaced in one step, as in a deployment.
 	next := s.policies() + ".next"
 	if err := os.WriteFile(next, []byte(a.With["policies"]), 0o600); err != nil {
 		return err
@@ -189,22 +190,22 @@ func (s *System) Act(ctx context.Context, a scenario.Action) error {
 	}
 }
 
-// URL is the base address of the service.
+// URL returns the base address of the service.
 func (s *System) URL() string { return s.service.URL() }
 
-// Store says in a few words where the events are.
+// Store describes in a few words where the events are stored.
 func (s *System) Store() string { return s.backend.name }
 
-// Recorder remembers what the guards did.
+// Recorder returns the recorder of the guards' events.
 func (s *System) Recorder() *dashboard.Recorder { return s.service.Recorder() }
 
-// Guards are those of the dependencies.
+// Guards returns the guards of the dependencies.
 func (s *System) Guards() []*resilience.Guard { return s.service.Guards() }
 
-// Injected implements chaos.Listener: a fault is an event of its span and a metric.
+// Handle implements chaos.Listener. It turns a fault into an event of the span and a metric.
 func (s *System) Handle(ctx context.Context, e chaos.Event) { s.marks.Handle(ctx, e) }
 
-// Legend implements scenario.System.
+// Labels implements scenario.System.
 func (s *System) Labels() scenario.Labels {
 	return scenario.Labels{
 		About: fmt.Sprintf("%d members ask the license service, on %s, for licenses, renewals, plays and more.", s.clients.members, s.backend.name),
@@ -258,7 +259,7 @@ func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, er
 	return checks, nil
 }
 
-// settle waits until the journal is empty, or it is clear that it will not be.
+// settle waits until the journal is empty, or until it is clear that it will not become empty.
 func (s *System) settle(ctx context.Context) (time.Duration, int) {
 	began := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -269,7 +270,7 @@ func (s *System) settle(ctx context.Context) (time.Duration, int) {
 	return time.Since(began), s.service.App().Pending()
 }
 
-// Close implements scenario.System: the service ends first.
+// Close implements scenario.System. It ends the service first.
 func (s *System) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

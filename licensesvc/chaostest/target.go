@@ -18,58 +18,59 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
-// The names that scenarios have for what this package can put under test.
+// These are the names by which scenarios refer to this package's targets.
 const (
-	// TargetService is the whole service, a Target.
+	// TargetService is the whole service; see Target.
 	TargetService = "licensesvc"
-	// TargetStore is an event store alone, an EventStore.
+	// TargetStore is an event store alone; see EventStore.
 	TargetStore = "eventstore"
 )
 
-// The settings of a scenario, and what each may be.
+// These are the settings of a scenario.
 const (
-	// SettingStore is where events are kept: sqlite (default) or cassandra.
+	// SettingStore is the store that holds the events: sqlite (default) or cassandra.
 	SettingStore = "store"
-	// SettingRegions is how many data centres the store cassandra has: 1 (default), with
-	// three nodes, or 2, with a node in each. The service is in the first one.
+	// SettingRegions is the number of data centres of the store cassandra: 1 (default), with
+	// three nodes, or 2, with one node in each. The service is in the first one.
 	SettingRegions = "regions"
-	// SettingMembers is how many members ask. Default: 240.
+	// SettingMembers is the number of members that send requests. Default: 240.
 	SettingMembers = "members"
-	// SettingRetries is how often a client asks again, at once, when the answer says
-	// that something failed. Default: 0.
+	// SettingRetries is how often a client repeats a request, without a pause, when the answer
+	// says that something failed. Default: 0.
 	SettingRetries = "retries"
-	// SettingWarm is no if members are not to ask once before the load. Default: yes.
+	// SettingWarm says whether each member sends one request before the load begins: yes
+	// (default) or no.
 	SettingWarm = "warm"
 )
 
 const defaultMembers = 240
 
-// The actions of a scenario.
+// These are the actions of a scenario.
 const (
-	// ActDeploy writes the file of policies that the service watches: "policies" is its
-	// text, "refused" is yes if the service must refuse it.
+	// ActDeploy writes the policy file that the service watches. Its argument "policies" is the
+	// text of the file; "refused" is yes if the service must refuse it.
 	ActDeploy = "deploy-policies"
-	// ActRestore brings the service's own policies back.
+	// ActRestore restores the service's built-in policies.
 	ActRestore = "restore-policies"
 )
 
-// Target starts license services. The zero value is ready. It is safe for concurrent use.
+// Target starts license services. The zero value is ready to use. It is safe for concurrent use.
 type Target struct {
 	// Listen is the address of the API and the dashboard. Default: a free port.
 	Listen string
 	// Faults are shown on the dashboard. Nil: none.
 	Faults func(*chaos.Injector) dashboard.Faults
-	// Getenv reads the environment, for where spans go. Nil: nowhere.
+	// Getenv reads the environment, which says where spans are sent. Nil: they are not sent.
 	Getenv func(string) string
-	// Log gets what an operator should know about the service. Nil: nothing is logged.
+	// Log receives what an operator should know about the service. Nil: nothing is logged.
 	Log *slog.Logger
-	// Cassandra is a cluster to use for the store cassandra, which stays the caller's.
-	// Nil, or without what a scenario needs: nodes are started, and ended with the system.
+	// Cassandra is a cluster to use for the store cassandra. The caller must close it. If it is
+	// nil, or lacks what a scenario needs, nodes are started with the system and end with it.
 	Cassandra *Nodes
 	_         struct{}
 }
 
-// Known are the names that faults can use on a store, and where they can happen.
+// Known returns the names that faults on a store can use, and where the faults can act.
 func Known(store string, regions int) chaos.Known {
 	k, places := chaos.Known{Nodes: []string{}}, []string{chaos.InProcess}
 	if store == "cassandra" {
@@ -83,7 +84,7 @@ func Known(store string, regions int) chaos.Known {
 	return k
 }
 
-// shape is the cluster of a store with so many data centres.
+// shape returns the cluster of a store with this number of data centres.
 func shape(regions int) cluster.Config {
 	if regions > 1 {
 		return cluster.Config{Nodes: 1, DataCenters: regions}
@@ -91,10 +92,10 @@ func shape(regions int) cluster.Config {
 	return cluster.Config{Nodes: 3, DataCenters: 1}
 }
 
-// diskMB is the size of a node's disk when a fault is to fill it.
+// diskMB is the size of a node's disk, in MB, if a fault is to fill it.
 const diskMB = 256
 
-// topology is the cluster that a scenario needs.
+// topology returns the cluster that a scenario needs.
 func topology(s scenario.Scenario) cluster.Config {
 	cfg := shape(number(s, SettingRegions, 1))
 	for _, r := range s.Faults {
@@ -108,7 +109,7 @@ func topology(s scenario.Scenario) cluster.Config {
 	return cfg
 }
 
-// Clock is the name of the service's clock among what can be harmed.
+// Clock is the name by which faults refer to the service's clock.
 const Clock = "clock"
 
 // Check implements scenario.Target.
@@ -131,7 +132,7 @@ func (t Target) Check(s scenario.Scenario) error {
 	return errors.Join(append(errs, checkFaults(s, Known(setting(s, SettingStore, "sqlite"), number(s, SettingRegions, 1))))...)
 }
 
-// wrongSetting says what is wrong with a setting, or "".
+// wrongSetting says what is wrong with a setting. It returns "" if the setting is right.
 func wrongSetting(s scenario.Scenario, name string) string {
 	value := s.Settings[name]
 	switch name {
@@ -164,12 +165,12 @@ func wrongSetting(s scenario.Scenario, name string) string {
 	return ""
 }
 
-// problem is one thing that is wrong in a scenario.
+// problem returns the error for one problem of a scenario.
 func problem(field, format string, args ...any) error {
 	return chaos.NewPlanError(chaos.Problem{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// checkFaults refuses faults of what isn't there.
+// checkFaults refuses faults on a dependency that does not exist.
 func checkFaults(s scenario.Scenario, known chaos.Known) error {
 	return s.CheckFaults(func(p chaos.Plan) error {
 		err := p.CheckNames(known)
@@ -187,7 +188,7 @@ func setting(s scenario.Scenario, name, otherwise string) string {
 	return otherwise
 }
 
-// number is a setting that Check found to be a number.
+// number returns a setting that Check has verified to be a number, or else the given default.
 func number(s scenario.Scenario, name string, otherwise int) int {
 	if n, err := strconv.Atoi(s.Settings[name]); err == nil {
 		return n

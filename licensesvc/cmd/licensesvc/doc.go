@@ -1,5 +1,5 @@
-// Command licensesvc serves licenses for offline viewing, and shows how the service
-// stands when what it depends on does not.
+// Command licensesvc serves licenses for offline viewing, and shows how the service keeps working
+// when its dependencies fail.
 //
 //	licensesvc serve    serve on a data folder
 //	licensesvc demo     the demonstration: load, faults, verdict, report
@@ -7,7 +7,7 @@
 //	licensesvc restore  put a backup into an empty data folder
 //	licensesvc verify   read all events and say what is damaged
 //
-// The exit statuses are those of internal/cli. This package parses flags and files only; what
-// the commands do is in licensesvc/service and licensesvc/demo. It may import everything of the
-// module.
+// The exit statuses are those of internal/cli. This package only parses flags and files; the
+// commands are implemented in licensesvc/service and licensesvc/demo. It may import everything of
+// the module.
 package main

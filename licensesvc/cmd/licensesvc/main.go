@@ -10,10 +10,10 @@ import (
 
 func main() { cli.Main(program) }
 
-// tool is what the commands share.
+// tool holds what all commands need.
 type tool struct{ *cli.Streams }
 
-// program is the command line.
+// program returns the root command.
 func program(streams *cli.Streams) *cobra.Command {
 	t := tool{streams}
 	root := &cobra.Command{Use: "licensesvc", Short: "Licenses for offline viewing, on dependencies that fail",
@@ -22,8 +22,8 @@ func program(streams *cli.Streams) *cobra.Command {
 	return root
 }
 
-// command makes the function of a cobra command from one that takes a context. An error without
-// a status is a failure.
+// command turns a function that takes a context into the function of a cobra command. An error
+// without an exit status counts as a failure.
 func command(do func(ctx context.Context) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, _ []string) error { return cli.Failed(do(c.Context())) }
 }

@@ -36,7 +36,8 @@ that has events is refused: move DIR/events.db and the files next to it away fir
 
 Events that came after the backup are lost. Readers of the feed notice, and begin anew.`},
 		func(ctx context.Context, data, file string) error {
-			// A log without its file would be taken for a part of the restored one.
+			// SQLite would take a log that was left without its file for a part of the restored
+			// store.
 			if info, err := os.Lstat(eventsIn(data) + "-wal"); err == nil && info.Size() > 0 {
 				if _, err := os.Lstat(eventsIn(data)); errors.Is(err, os.ErrNotExist) {
 					return fmt.Errorf("%s-wal: %w: it belongs to other events; move it away", eventsIn(data), os.ErrExist)
@@ -68,7 +69,7 @@ func (t tool) verify() *cobra.Command {
 		})
 }
 
-// onStore makes a command that works on the events of a data folder.
+// onStore returns a command that works on the events of a data folder.
 func (t tool) onStore(c *cobra.Command, do func(ctx context.Context, data, file string) error) *cobra.Command {
 	var data string
 	c.Flags().StringVar(&data, "data", "", "data folder of the service (required)")

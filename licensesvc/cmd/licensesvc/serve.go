@@ -25,7 +25,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
-// serveFlags are the flags of serve.
+// serveFlags are the flags of the serve command.
 type serveFlags struct {
 	listen, data              string
 	membership, catalog, keys string
@@ -112,7 +112,7 @@ func (f serveFlags) check() error {
 	return nil
 }
 
-// onLoopback says whether --listen can be reached from this machine only.
+// onLoopback reports whether --listen can be reached from this machine only.
 func onLoopback(listen string) (bool, error) {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -122,7 +122,8 @@ func onLoopback(listen string) (bool, error) {
 	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }
 
-// trusted says whose headers count; nil for the default.
+// trusted returns a function that reports whether a request comes from a network whose headers
+// are trusted. Nil means the default.
 func (f serveFlags) trusted() (func(*http.Request) bool, error) {
 	if len(f.trust) == 0 {
 		return nil, nil
@@ -161,7 +162,7 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	if err != nil {
 		return err
 	}
-	// Work that ends after the context has a separate time limit.
+	// Work that continues after the context has ended has a separate time limit.
 	ending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	context.AfterFunc(ctx, func() { time.AfterFunc(f.notice+f.drain+5*time.Second, cancel) })
@@ -223,7 +224,7 @@ func loadPolicies(file string, own map[string]resilience.Policy) (map[string]res
 	return policies, nil
 }
 
-// watchPolicies takes changes of the file until the context ends. A bad file is logged
+// watchPolicies applies changes of the file until the context ends. A file with errors is logged
 // and changes nothing.
 func watchPolicies(ctx context.Context, file string, in *service.Instance, log *slog.Logger) {
 	set, err := in.OpenPolicies(file)
@@ -248,7 +249,7 @@ func watchPolicies(ctx context.Context, file string, in *service.Instance, log *
 	}
 }
 
-// doubts logs what is doubtful in a file of policies.
+// doubts logs the warnings about a policy file.
 func doubts(log *slog.Logger, warnings []policyfile.Problem) {
 	for _, w := range warnings {
 		log.Warn("doubtful policy", "problem", w.String())

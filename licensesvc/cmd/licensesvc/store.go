@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
-// storeFlags say where events are kept.
+// storeFlags say where events are stored.
 type storeFlags struct {
 	kind            string
 	hosts           []string
@@ -38,11 +38,11 @@ func (f storeFlags) check() error {
 	return nil
 }
 
-// eventsIn is the file of the events in a data folder.
+// eventsIn returns the path of the event file in a data folder.
 func eventsIn(data string) string { return filepath.Join(data, "events.db") }
 
-// usedBefore says whether a service has promised something from a data folder: an empty store in
-// place of a missing one would answer that nobody has a license.
+// usedBefore reports whether a service has already made promises from this data folder. An empty
+// store in place of a missing one would answer that nobody has a license.
 func usedBefore(data string) bool {
 	for _, file := range []string{"journal", "token.key"} {
 		if info, err := os.Stat(filepath.Join(data, file)); err == nil && info.Size() > 0 {
@@ -52,7 +52,7 @@ func usedBefore(data string) bool {
 	return false
 }
 
-// opener is the store that the flags ask for.
+// opener returns the opener of the store that the flags select.
 func (f storeFlags) opener(data string) service.StoreOpener {
 	if f.kind == "sqlite" {
 		return service.SQLite{Path: eventsIn(data), MustExist: usedBefore(data)}
