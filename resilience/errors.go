@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// The kinds of error that a guard itself makes. Match them with errors.Is. What
-// the call returned is matched the same way, through the chain.
+// The kinds of error that a guard itself makes. Match them with errors.Is, which also
+// finds the errors that the call returned.
 var (
-	// ErrRefused matches every refusal. With Result.Attempts zero the call was not
-	// started; else it is a further attempt that was refused.
+	// ErrRefused matches every refusal. If Result.Attempts is zero, the call was not
+	// started; otherwise a further attempt was refused.
 	ErrRefused = errors.New("resilience: refused")
 	// ErrOpen: the circuit breaker is open. Also matches ErrRefused.
 	ErrOpen = errors.New("resilience: circuit open")
@@ -18,8 +18,8 @@ var (
 	ErrFull = errors.New("resilience: bulkhead full")
 	// ErrRateLimited: the rate limit has no token. Also matches ErrRefused.
 	ErrRateLimited = errors.New("resilience: rate limited")
-	// ErrThrottled: the dependency does not take all calls just now, and Policy.Throttle
-	// spares it a part of them. Also matches ErrRefused.
+	// ErrThrottled: the dependency does not take all calls at present, and
+	// Policy.Throttle holds back a part of them. Also matches ErrRefused.
 	ErrThrottled = errors.New("resilience: throttled")
 	// ErrClosed: the guard was closed. Also matches ErrRefused.
 	ErrClosed = errors.New("resilience: guard closed")
@@ -27,19 +27,19 @@ var (
 	ErrPolicy = errors.New("resilience: invalid policy")
 )
 
-// Refusal is the error of a call that was not started. It is made when the
-// refusing policy changes state, not when it refuses, so that refusing allocates
-// nothing; all callers that are refused get the same one, so do not change its fields.
-// It matches ErrRefused and its kind.
+// Refusal is the error of a call that was not started. It matches ErrRefused and its
+// kind. It is made when the refusing policy changes state and not for each refusal, so
+// that refusing allocates nothing. All callers that are refused in that time get the
+// same Refusal, so its fields must not be changed.
 type Refusal struct {
 	// Dependency and Operation name what was called.
 	Dependency, Operation string
 	// By is the kind: ErrOpen, ErrFull, ErrRateLimited, ErrThrottled or ErrClosed.
 	By error
-	// Until is when a call is worth trying again; the zero time if not known.
+	// Until is when it is worth calling again; the zero time if that is not known.
 	Until time.Time
 	text  string
-	kind  error // as By, and safe from whoever changes that
+	kind  error // as By, but protected from changes by callers
 	guard *Guard
 }
 
@@ -48,13 +48,13 @@ func (r *Refusal) Error() string { return r.text }
 
 // Is matches ErrRefused and the refusal's kind.
 func (r *Refusal) Is(target error) bool {
-	// One that was not made by a guard has only By.
+	// A refusal that no guard made has only By.
 	return target == ErrRefused || target == r.kind || r.kind == nil && r.By != nil && target == r.By
 }
 
-// RefusalOf returns the refusal in err's chain that the guard of the named dependency
-// made. The refusals of other guards, which a call met further down, are not looked at:
-// they are failures of what was called.
+// RefusalOf returns the refusal in err's chain that was made by the guard of the named
+// dependency. Refusals by other guards, which the call met further down, are not
+// considered: they are failures of what was called.
 func RefusalOf(err error, dependency string) (*Refusal, bool) {
 	for err != nil {
 		if r, ok := err.(*Refusal); ok && r.guard != nil && r.guard.name == dependency {
@@ -77,16 +77,17 @@ func RefusalOf(err error, dependency string) (*Refusal, bool) {
 	return nil, false
 }
 
-// CallError is the error of a call that was started and did not succeed, if there
-// is more to say than the call's own error does: several attempts, a deadline, a
-// refusal after a first attempt. It unwraps to every attempt's error.
+// CallError is the error of a call that was started and did not succeed. It is used if
+// there is more to say than the call's own error does: several attempts, a deadline, or
+// a refusal after a first attempt. It unwraps to every attempt's error.
 type CallError struct {
 	// Dependency and Operation name what was called.
 	Dependency, Operation string
 	// Attempts is the number of attempts that were started.
 	Attempts int
-	// Errs holds the attempts' errors in order, then what ended the call: a
-	// deadline (context.DeadlineExceeded), a Refusal, the caller's cancellation.
+	// Errs holds the errors of the attempts in order, followed by what ended the call,
+	// if it was something else: a deadline (context.DeadlineExceeded), a Refusal, or
+	// the caller's cancellation.
 	Errs []error
 	// Gave says in a few words why no further attempt was made, for example
 	// "not idempotent" or "retry budget empty".
@@ -156,8 +157,8 @@ type openRefusal struct {
 	refusal *Refusal
 }
 
-// refuseOpen returns the refusal for a circuit that is open, or half-open with
-// all probes out. It is made once for each stay.
+// refuseOpen returns the refusal for a circuit that is open, or half-open with every
+// place for a probe taken. It is made once per stay in a state.
 func (c *opConfig) refuseOpen(now *circuit) *Refusal {
 	if c.shared.Breaker.Mode == BreakerForcedOpen {
 		return c.refuse.forced
@@ -175,7 +176,7 @@ func (c *opConfig) refuseOpen(now *circuit) *Refusal {
 	return r
 }
 
-// Why a wait for a permit ended without one.
+// The reasons why a wait for a permit ended without one.
 var (
 	errQueueFull = errors.New("queue full")
 	errTooLate   = errors.New("too late")
@@ -183,8 +184,8 @@ var (
 	errEvicted   = errors.New("evicted")
 )
 
-// refuseWait returns the refusal for the way a wait ended; nil if it was the
-// caller's own context.
+// refuseWait returns the refusal for the reason for which a wait ended. It returns nil
+// if the caller's own context ended it.
 func (r *refusals) refuseWait(err error) *Refusal {
 	switch err {
 	case errQueueFull:

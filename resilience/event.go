@@ -20,10 +20,10 @@ import (
 //   - context: the call's or attempt's that the event belongs to, also if another
 //     goroutine tells it; it may be done. The guard's own for what no call caused.
 //
-// The context that it returns for CallStarted and AttemptStarted brings the values
-// that the call goes on with, so that spans nest; its deadline and its end are those
-// of the context as given. For other kinds it is ignored. Returning nil means the
-// context as given.
+// The context that it returns for CallStarted and AttemptStarted provides the values
+// with which the call continues, so that spans nest. Deadline and cancellation remain
+// those of the context that the listener was given. For other kinds the returned
+// context is ignored. Nil stands for the context as given.
 type Listener interface {
 	Handle(ctx context.Context, e Event) context.Context
 }
@@ -35,8 +35,9 @@ type EventKind uint8
 const (
 	// CallStarted: Do begins. Has Criticality.
 	CallStarted EventKind = iota + 1
-	// CallEnded: Do is about to return. Has Source, Age, Cause, Err, Verdict (of the attempt
-	// whose error it is), Attempt (their number), Took, Criticality.
+	// CallEnded: Do is about to return. Has Source, Age, Cause, Err, Verdict (of the
+	// attempt that returned the error), Attempt (the number of attempts), Took,
+	// Criticality.
 	CallEnded
 	// AttemptStarted: an attempt has its permit and begins. Has Attempt, Hedged, Apart.
 	AttemptStarted
@@ -58,28 +59,29 @@ const (
 	// PolicyUpdated: Update swapped the policy.
 	PolicyUpdated
 	// BreakerBlind: as many attempts in a row as the breaker needs to decide
-	// (MinimumCalls) were cut by their callers' own deadlines, so that it has learned
-	// nothing. Something outside has a shorter timeout than this policy: raise that one,
-	// shorten this one, or set SlowCall. Emitted once while a policy is in force.
+	// (MinimumCalls) were cut by their callers' own deadlines, so the breaker has
+	// learned nothing from them. Some caller has a shorter timeout than this policy:
+	// raise that timeout, shorten the policy's, or set SlowCall. The event is emitted
+	// at most once while a policy is in force.
 	BreakerBlind
 )
 
-// Event is one thing that happened. It is a value; fields that its kind does not
-// name are zero.
+// Event is one thing that happened. It is a value. Fields that are not named at its
+// kind are zero.
 type Event struct {
 	Dependency  string
 	Operation   string
 	Kind        EventKind
 	Hedged      bool
 	Won         bool
-	Apart       bool // of work that may outlive its call: coalesced, or a refresh ahead
+	Apart       bool // of work that may outlive its call: coalesced, or a refresh in the background
 	Source      Source
 	Criticality Criticality // the call's class
 	From, To    BreakerState
 	Attempt     int
 	Age         time.Duration
 	Took        time.Duration
-	// Err is what went wrong; Cause is what a fallback stood in for.
+	// Err is what went wrong. Cause is the error for which a fallback was served.
 	Err, Cause error
 	Verdict    Verdict
 	Limit      int
@@ -119,7 +121,7 @@ func (s *BreakerState) UnmarshalText(text []byte) error {
 	return unmarshalName(s, text, "breaker state", BreakerClosed, BreakerHalfOpen, BreakerOpen)
 }
 
-// unmarshalName sets to to the one among the values whose name is text.
+// unmarshalName sets *to to the value whose name is text.
 func unmarshalName[T fmt.Stringer](to *T, text []byte, what string, values ...T) error {
 	names := make([]string, len(values))
 	for i, v := range values {

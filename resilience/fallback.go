@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// Fallback stands in when the call fails, in the order given to Do, with source
-// Static. It gets the failed call's error, and a context without the call's
-// deadline; it may refuse by returning an error. With several, the first that does
-// not refuse is served. A panic in it reaches the caller.
+// Fallback provides a value when the call fails, with source Static. The function gets
+// the failed call's error, and a context without the call's deadline. It may refuse by
+// returning an error. Fallbacks are tried in the order given to Do, and the first that
+// does not refuse is served. A panic in the function reaches the caller.
 //
 // Fallbacks are not used for errors judged Success or Ignored (a wrong request, "not
 // found"), for the caller's own cancellation, and for ErrPolicy.
@@ -16,12 +16,12 @@ func Fallback[T any](f func(ctx context.Context, cause error) (T, error)) CallOp
 	return CallOption[T]{fallback: f}
 }
 
-// FallbackValue stands in with a fixed value, source Static.
+// FallbackValue provides a fixed value when the call fails, with source Static.
 func FallbackValue[T any](v T) CallOption[T] { return CallOption[T]{value: v, hasValue: true} }
 
-// Dispose is given values that nobody will see: a hedge's loser, a result that
-// came after the caller had gone. It runs on the goroutine of that attempt; a
-// panic in it is recovered and counted in the snapshot.
+// Dispose sets a function that receives values that nobody will see: the result of a
+// hedge that lost, or a result that came after the caller had gone. It runs on the
+// goroutine of that attempt. A panic in it is recovered and counted in the snapshot.
 func Dispose[T any](f func(T)) CallOption[T] { return CallOption[T]{dispose: f} }
 
 // fallBack serves the first fallback that does not refuse, in the order of opts.
@@ -66,7 +66,8 @@ func fallBack[T any](r *run, res Result[T], err error, opts []CallOption[T]) (Re
 	return Result[T]{Attempts: res.Attempts}, err
 }
 
-// mayFallBack tells a failure from an answer.
+// mayFallBack reports whether the call has failed, and did not only get an unwelcome
+// answer.
 func (r *run) mayFallBack(err error) bool {
 	switch {
 	case errors.Is(err, ErrPolicy), isCanceled(r.ctx.Err()):
@@ -77,7 +78,7 @@ func (r *run) mayFallBack(err error) bool {
 	return r.judged.Outcome == Failure || r.judged.Outcome == Overload
 }
 
-// fallbackError is a call's error when its fallbacks refused too.
+// fallbackError is the error of a call whose fallbacks refused too.
 type fallbackError struct{ err, refused error }
 
 func (e *fallbackError) Error() string {

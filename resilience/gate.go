@@ -8,8 +8,9 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// gate is what a policy lets in and what it learns, with no call in it. A guard
-// stands on one, and a shadow on another that is fed with the same facts.
+// gate decides which attempts a policy admits, and learns from their outcomes; it makes
+// no calls. A guard is built on one gate, and a shadow on another that gets the same
+// facts.
 //
 //	ask ──(breaker, rate limit and bulkhead agree)──▶ has a permit
 //	has a permit ──(enter: the breaker admits it, perhaps as a probe)──▶ entered
@@ -28,7 +29,7 @@ type gate struct {
 	breaker   breaker
 	throttle  throttle
 	budget    *budget     // the gate's own, unless it shares one
-	shares    *Budget     // nil: it does not
+	shares    *Budget     // nil if it does not share one
 	noRepeats atomic.Bool // by ForbidRepeats
 	closed    atomic.Bool
 	ending    context.Context // done once the gate is closed
@@ -50,18 +51,19 @@ func (g *gate) open(name string, c *clock.Clock, l []Listener) {
 	g.budget.open(c)
 }
 
-// now is the time as an offset from the gate's base: monotonic, and cheaper than
-// time.Now.
+// now returns the time as an offset from the gate's base. It is monotonic, and cheaper
+// than time.Now.
 func (g *gate) now() int64 { return int64(g.clock.Since(g.base)) }
 
-// at is the time of an offset.
+// at returns the time of an offset.
 func (g *gate) at(offset int64) time.Time { return g.base.Add(time.Duration(offset)) }
 
-// background is the context of what no call asked for. It ends with the gate.
+// background returns the context for work that no call asked for. It ends with the
+// gate.
 func (g *gate) background() context.Context { return g.ending }
 
-// apply puts a policy with its defaults in force and keeps the state. before is
-// what was in force; nil for the first.
+// apply puts a policy, with its defaults filled in, in force and keeps the state.
+// before is the policy that was in force until now; nil for the first.
 func (g *gate) apply(full Policy, before *shared) *shared {
 	if g.shares != nil {
 		full.Budget = g.shares.policy.Load()
@@ -103,33 +105,36 @@ const (
 
 // pass is what one attempt holds of a gate.
 type pass struct {
-	// circuit is what the breaker's state was at the start; nil: nothing is observed.
+	// circuit is the breaker's state at the start of the attempt. If it is nil, nothing
+	// is observed.
 	circuit *circuit
 	probe   *probe
 	token   rateToken
 	wait    time.Duration // for the token
 	key     string        // whose share of the bulkhead the permit is counted in
 	start   int64
-	// excluded is the time of the attempt that its caller cost: it is no latency.
+	// excluded is time that the attempt spent on its caller. It does not count as
+	// latency.
 	excluded int64
 	took     int64 // until learn, for a probe
 }
 
-// wish is what an attempt asks a gate for.
+// wish is what an attempt asks of a gate.
 type wish struct {
-	// key is on whose account the permit is held.
+	// key is the key on whose account the permit is held.
 	key string
-	// patience is how long it would wait for a token of the rate limit.
+	// patience is the longest that the attempt would wait for a token of the rate
+	// limit.
 	patience time.Duration
-	// token was taken before, and waited for.
+	// token is a token that was taken before, and waited for.
 	token rateToken
-	// unobserved: the breaker is neither asked nor learns anything.
+	// unobserved means that the breaker is not asked and learns nothing.
 	unobserved bool
 }
 
-// ask looks at the breaker and takes a token and a permit. After tokenLater the caller
-// waits, and asks again with the token. After noPermit it may wait for a permit and go on
-// with enter, or drop the pass.
+// ask asks the breaker, and takes a token and a permit. After tokenLater the caller
+// waits, and asks again with the token. After noPermit the caller may wait for a permit
+// and continue with enter, or drop the pass.
 func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
 	if b := s.Breaker; b != nil && !w.unobserved {
 		var ok bool
@@ -159,9 +164,9 @@ func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
 	return p, admitted
 }
 
-// enter begins the attempt at now. A circuit that is not closed may refuse it even
-// now; then everything is back. bound is how long a probe may take. permit says that
-// the pass holds one of the bulkhead.
+// enter begins the attempt at now. A circuit that is not closed may still refuse it;
+// then everything is given back. bound is the longest that a probe may take. permit
+// says whether the pass holds a permit of the bulkhead.
 func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit bool) bool {
 	p.start = now
 	b := s.Breaker
@@ -179,7 +184,7 @@ func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit 
 	return true
 }
 
-// drop gives back what an attempt holds that is not made.
+// drop gives back everything that is held by an attempt that will not be made.
 func (g *gate) drop(p *pass, permit bool) {
 	if p.probe != nil {
 		g.breaker.finish(g.background(), p.probe, errNotCount, nil)
@@ -215,9 +220,9 @@ func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err err
 	}
 }
 
-// watchCuts looks for a breaker that sees nothing, because all attempts are cut by
-// their callers' deadlines: an outer timeout that is shorter than the policy's. That
-// is emitted once while a policy is in force.
+// watchCuts detects a breaker that learns nothing because all attempts are cut by their
+// callers' deadlines, which means that some outer timeout is shorter than the policy's.
+// It emits that once while a policy is in force.
 func (s *shared) watchCuts(g *gate, ctx context.Context, v Verdict, counted bool) {
 	switch {
 	case counted:
@@ -243,7 +248,7 @@ func (g *gate) leave(ctx context.Context, s *shared, p *pass, now int64, permit 
 	}
 }
 
-// shut ends the timers and the context of the gate, and lets no further task begin.
+// shut ends the timers and the context of the gate. No further task begins after it.
 func (g *gate) shut() {
 	g.closed.Store(true)
 	g.tasks.close()

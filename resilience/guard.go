@@ -19,32 +19,33 @@ import (
 // DefaultOperation is the name of the operation that a guard itself stands for.
 const DefaultOperation = "default"
 
-// Caller is what Do runs on: a *Guard (its default operation) or an *Operation.
-// There is no other, and both are safe for concurrent use.
+// Caller is a *Guard (which stands for its default operation) or an *Operation: what Do
+// runs calls on. No other type implements it. Both are safe for concurrent use.
 type Caller interface{ operation() *Operation }
 
-// Guard stands before one dependency. It is safe for concurrent use. The caller that
-// made it must close it. The zero value and nil refuse every call with ErrPolicy. A panic or
-// Goexit in a call gives back what the call held and goes on to the caller.
+// Guard protects one dependency. It is safe for concurrent use. The caller that made it
+// must close it. The zero value and nil refuse every call with ErrPolicy. If a call
+// panics or ends by Goexit, the guard gets back what the call held, and the panic or
+// Goexit goes on to the caller.
 type Guard struct {
 	gate
 	classify Classifier
 	names    errorNames
 	own      *Operation // the default one
 	shadow   atomic.Pointer[Shadow]
-	// lostPanics counts panics that no caller was left to get.
+	// lostPanics counts panics that could reach no caller.
 	lostPanics atomic.Int64
 
 	mu         sync.Mutex
 	policy     Policy      // as it was given
-	forced     BreakerMode // by Force; BreakerAuto: not
+	forced     BreakerMode // the mode set by Force; BreakerAuto if none
 	shared     *shared
 	operations map[string]*Operation
 }
 
-// Operation is one kind of call on a guard: make it once and keep it. It is safe
-// for concurrent use and follows the guard's updates. The zero value and nil
-// refuse every call with ErrPolicy.
+// Operation is one kind of call on a guard. Get it once and keep it. It is safe for
+// concurrent use and follows the guard's updates. The zero value and nil refuse every
+// call with ErrPolicy.
 type Operation struct {
 	guard *Guard
 	name  string
@@ -52,31 +53,31 @@ type Operation struct {
 	config   atomic.Pointer[opConfig]
 	inflight inflight
 	latency  quantiles
-	held     holdTime // by its calls; measured only where calls may wait
+	held     holdTime // how long its calls hold permits; measured only where calls may wait
 }
 
-// shared is the part of a policy in force that all operations share, defaults
-// filled in.
+// shared is the part of a policy in force that all operations have in common, with
+// defaults filled in.
 type shared struct {
 	Policy
 	limiter       *rate.Limiter // nil: no rate limit
 	named         namedErrors
 	amplification float64
-	// cuts counts attempts in a row that only their callers' deadlines ended; blind:
-	// that was emitted.
+	// cuts counts the attempts in a row that only their callers' deadlines ended. blind
+	// is set once that was emitted.
 	cuts  atomic.Int64
 	blind atomic.Bool
 }
 
-// opConfig is the policy in force for one operation, defaults filled in. A call
-// keeps to the one that it began with.
+// opConfig is the policy in force for one operation, with defaults filled in. A call
+// keeps the one with which it began.
 type opConfig struct {
 	OperationPolicy
 	name   string
 	op     *Operation
 	guard  *Guard
 	shared *shared
-	// The refusals of this operation, made beforehand.
+	// The refusals of this operation, made in advance.
 	refuse refusals
 	// open is the refusal of the newest open period.
 	open atomic.Pointer[openRefusal]
@@ -87,7 +88,7 @@ type opConfig struct {
 func (c *opConfig) dependency() string { return c.guard.name }
 func (c *opConfig) listens() bool      { return len(c.guard.listeners.all) > 0 }
 
-// Option sets what a Policy can't say. It is for New, and nil does nothing.
+// Option sets what a Policy can't express. Pass it to New; nil does nothing.
 type Option func(*options)
 
 type options struct {
@@ -106,11 +107,12 @@ func WithListener(l Listener) Option {
 // WithClassifier sets how the errors of attempts are judged. Default: DefaultClassifier.
 func WithClassifier(c Classifier) Option { return func(o *options) { o.classify = c } }
 
-// WithClock is for package simulate alone: nobody else can make a virtual clock.
+// WithClock is only for package simulate, because no other package can make a virtual
+// clock.
 func WithClock(c *clock.Clock) Option { return func(o *options) { o.clock = c } }
 
-// New checks the policy and returns its guard. The error matches ErrPolicy and
-// names every problem.
+// New checks the policy and returns its guard. The error matches ErrPolicy and names
+// every problem. The caller must close the guard.
 func New(p Policy, opts ...Option) (*Guard, error) {
 	if err := p.valid(); err != nil {
 		return nil, err
@@ -146,9 +148,9 @@ func New(p Policy, opts ...Option) (*Guard, error) {
 	return g, nil
 }
 
-// Operation returns the named operation. If the policy has none of that name,
-// calls on it fail with ErrPolicy and the names there are, until an update brings
-// it.
+// Operation returns the named operation. If the policy has no operation of that name,
+// calls on it fail with ErrPolicy, and the error lists the existing names. That ends
+// when an update adds the operation.
 func (g *Guard) Operation(name string) *Operation {
 	if g == nil || g.own == nil {
 		return &Operation{name: name}
@@ -172,8 +174,8 @@ func (g *Guard) Name() string {
 	return g.name
 }
 
-// Policy returns the policy in force as it was given, a copy. Policy.WithDefaults
-// fills in the rest.
+// Policy returns a copy of the policy in force as it was given, without defaults.
+// Policy.WithDefaults adds them.
 func (g *Guard) Policy() Policy {
 	if g == nil {
 		return Policy{}
@@ -186,11 +188,12 @@ func (g *Guard) Policy() Policy {
 // closeWait is the longest time that Close waits.
 const closeWait = time.Second
 
-// Close refuses new calls with ErrClosed, ends the guard's goroutines (refreshes in the
-// background, the delivery of events) and waits for them, but not longer than a
-// second: a refresh may ignore its context, and Close may be called from within a
-// refresh or a listener, which then waits for itself. Calls in flight go on. Closing
-// twice does nothing. It returns nil; Shutdown has another bound, and says what is left.
+// Close refuses new calls with ErrClosed and ends the guard's goroutines (refreshes in
+// the background, the delivery of events). It waits for them for at most one second: a
+// refresh may ignore its context, and if Close is called from within a refresh or a
+// listener, that goroutine waits for itself. Calls in flight continue. Closing twice
+// does nothing. Close always returns nil; use Shutdown for another bound, and to learn
+// what is left.
 func (g *Guard) Close() error {
 	if g == nil || g.own == nil {
 		return nil
@@ -201,8 +204,8 @@ func (g *Guard) Close() error {
 	return nil
 }
 
-// Shutdown is Close with the caller's bound: it waits until the guard's goroutines have
-// ended or ctx has, and the error then says how many are left.
+// Shutdown is Close with the caller's bound. It waits until the guard's goroutines have
+// ended or ctx is done. In the latter case the error says how many goroutines are left.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	if g == nil || g.own == nil {
 		return nil
@@ -227,9 +230,9 @@ func (g *Guard) operation() *Operation {
 
 func (o *Operation) operation() *Operation { return o }
 
-// offset is the time d as an offset from the guard's base. A deadline that has no
-// monotonic reading is held against the wall clock. What is further off than an offset
-// can say is as far off as it can.
+// offset returns the time d as an offset from the guard's base. A deadline without a
+// monotonic reading is compared with the wall clock. A time that is too far off for an
+// offset becomes the largest offset.
 func (g *Guard) offset(d time.Time, now int64) int64 {
 	if g.clock == nil && d == d.Round(0) {
 		return later(now, time.Until(d))
@@ -237,9 +240,9 @@ func (g *Guard) offset(d time.Time, now int64) int64 {
 	return int64(d.Sub(g.base))
 }
 
-// task runs f on a goroutine that the guard owns; f ends when its context does.
-// It reports false, and does nothing, once the guard is closed. A panic in f is
-// counted as lost.
+// task runs f on a goroutine that the guard owns; f must end when its context does. It
+// reports false, and does nothing, once the guard is closed. A panic in f is counted in
+// lostPanics.
 func (g *Guard) task(f func(ending context.Context)) bool {
 	return g.tasks.start(func() {
 		defer func() {
@@ -278,8 +281,8 @@ func (o *Operation) put(s *shared, p OperationPolicy) {
 	o.config.Store(c)
 }
 
-// enter finds the policy in force for a call, or says what is wrong with the way
-// the guard is used.
+// enter finds the policy in force for a call, or returns what is wrong with how the
+// guard is used.
 func enter(on Caller) (*opConfig, error) {
 	if on == nil {
 		return nil, errNilCaller
@@ -291,7 +294,7 @@ func enter(on Caller) (*opConfig, error) {
 	if c := o.config.Load(); c != nil {
 		return c, nil
 	}
-	// Known by now? An operation that was asked for before its policy came.
+	// The operation may have been requested before the policy that has it.
 	if known := o.guard.Operation(o.name); known != o {
 		if c := known.config.Load(); c != nil {
 			return c, nil
@@ -302,7 +305,7 @@ func enter(on Caller) (*opConfig, error) {
 		strings.Join(append([]string{DefaultOperation}, names...), ", "))
 }
 
-// Misuse that has an error of its own.
+// Kinds of misuse for which there is a prepared error.
 var (
 	errNilCaller = fmt.Errorf("%w: Do on a nil guard or operation; make one with New", ErrPolicy)
 	errNilCall   = fmt.Errorf("%w: Do with a nil call", ErrPolicy)
@@ -310,17 +313,17 @@ var (
 	errLastGood  = fmt.Errorf("%w: a LastGood of a limit below 1; make one with NewLastGood", ErrPolicy)
 )
 
-// noStale is the error of a call with a LastGood that could never serve a value.
+// noStale is the error of a call with a LastGood that could never serve a value,
+// because its operation has no StalePolicy.
 func (c *opConfig) noStale() error {
 	return fmt.Errorf("%w %q: a LastGood on operation %q, which has no stale policy, would remember nothing; set its stale.max_age, or leave For out", ErrPolicy, c.dependency(), c.name)
 }
 
-// DefaultClassifier judges by the error's own Verdict if it has one (Judged);
-// everything else is a Failure that may be repeated if the call is idempotent. It is
-// not asked about the end of the caller: whatever the classifier, the guard takes an
-// attempt for Ignored if its caller cancelled it, and a Failure for Ignored if it was
-// the caller's own deadline that cut the attempt, before the policy's timeouts would
-// have.
+// DefaultClassifier uses the error's own Verdict if it has one (Judged). Every other
+// error is a Failure that may be repeated if the call is idempotent. The guard judges
+// the end of the caller itself, whatever the classifier: an attempt that its caller
+// cancelled is Ignored, and so is a Failure of an attempt that the caller's own
+// deadline cut before the policy's timeouts would have.
 func DefaultClassifier(err error) Verdict {
 	if err == nil {
 		return Verdict{}

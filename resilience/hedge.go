@@ -10,7 +10,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// racing is one race: an attempt and, when it is slow, hedges.
+// racing is one race: an attempt and, while it is slow, its hedges.
 //
 //	runs ──(an attempt succeeded)──▶ won: the others are cancelled
 //	runs ──(an attempt panicked)──▶ the caller panics: the others are cancelled
@@ -20,28 +20,28 @@ import (
 //	runs ──(the last one failed)──▶ failed, and may be retried
 //	runs ──(the deadline came, or the caller left)──▶ left
 //
-// Observed: each attempt's outcome, by breaker and limit, as if it were alone; a
-// loser's only if it ended before it was cancelled. With Quantile the latency of
-// attempts that are no hedges is measured; one that lost or ran out of time took at
-// least as long as it had until then.
+// Observed: the outcome of each attempt, by breaker and limit, as if it were alone. A
+// loser's outcome counts only if the attempt ended before it was cancelled. With
+// Quantile, the latency of attempts that are not hedges is measured. An attempt that
+// lost or ran out of time counts with the time that it had taken until then.
 //
-// The first success wins; the losers are cancelled and their results disposed of. If
-// all fail, the race fails with the last one's error; an answer that repeating can't
-// change ("not found") ends it too. Each attempt runs on a goroutine of its own, holds
-// its own permit until it really ends, and needs a token of the budget if it is a
-// hedge. A hedge that would have to wait for a permit is not started.
+// The first success wins. The losers are cancelled and their results are disposed of.
+// If all attempts fail, the race fails with the last one's error. An answer that
+// repeating can't change ("not found") ends the race too. Each attempt runs on a
+// separate goroutine and holds its own permit until it has really ended. A hedge needs
+// a token of the budget. It is not started if it would have to wait for a permit.
 type racing[T any] struct {
 	dispose func(T)
 	clock   *clock.Clock
 
 	mu   sync.Mutex
 	over bool
-	// ended are outcomes that the caller has not seen yet.
+	// ended holds outcomes that the caller has not seen yet.
 	ended []outcome[T]
-	// wake has room for every attempt; nil until the caller waits.
+	// wake has room for every attempt. It is nil until the caller waits.
 	wake chan struct{}
 
-	// The rest belongs to the caller.
+	// Only the caller uses the fields below.
 	runners  []*attempt
 	running  int
 	most     int // attempts
@@ -52,8 +52,8 @@ type racing[T any] struct {
 	first    [2]*attempt
 }
 
-// spins is how often the caller lets others run before it makes a timer and a channel
-// to wait with: a call that needs no waiting itself has then ended.
+// spins is how often the caller yields to other goroutines before it makes a timer and
+// a channel to wait with. A call that does not wait for anything has ended by then.
 const spins = 2
 
 func race[T any](r *run, first *attempt, call func(context.Context) (T, error), dispose func(T)) (v T, from Source, verdict Verdict, err error) {
@@ -131,7 +131,7 @@ func (rc *racing[T]) lose(o outcome[T]) {
 	}
 }
 
-// next takes an outcome that the caller has not seen.
+// next returns an outcome that the caller has not seen yet.
 func (rc *racing[T]) next() (o outcome[T], ok bool) {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
@@ -143,8 +143,8 @@ func (rc *racing[T]) next() (o outcome[T], ok bool) {
 	return o, true
 }
 
-// wait waits until an attempt has ended or something is due. It returns why the
-// caller must go, or nil.
+// wait waits until an attempt has ended or a step is due. It returns the reason why the
+// caller must leave, or nil.
 func (rc *racing[T]) wait(r *run) error {
 	if rc.wake == nil {
 		for i := 0; i < spins && rc.clock == nil; i++ {
@@ -213,8 +213,8 @@ func (rc *racing[T]) step(r *run, call func(context.Context) (T, error)) {
 	}
 }
 
-// giveUp ends the wait for an attempt with err, which is judged now: the attempt may
-// never return. It does nothing for one that has ended.
+// giveUp stops waiting for an attempt, with err. The attempt is judged now, because it
+// may never return. If it has already ended, giveUp does nothing.
 func (rc *racing[T]) giveUp(a *attempt, err error, now int64) (v Verdict, ok bool) {
 	rc.mu.Lock()
 	ok = !a.gone
@@ -228,7 +228,7 @@ func (rc *racing[T]) giveUp(a *attempt, err error, now int64) (v Verdict, ok boo
 	return v, ok
 }
 
-// giveUp judges an attempt that is not waited for any more.
+// giveUp judges an attempt for which nobody waits any more.
 func (a *attempt) giveUp(err error, now int64) Verdict {
 	v := a.judge(err, now)
 	a.report(now, err, v)
@@ -238,8 +238,8 @@ func (a *attempt) giveUp(err error, now int64) Verdict {
 	return v
 }
 
-// lost notes an attempt that failed. If the dependency asked for a pause, no more
-// hedges start, and a retry waits as long.
+// lost records that an attempt failed. If the dependency asked for a pause, no more
+// hedges start, and a retry waits for as long as it asked.
 func (rc *racing[T]) lost(r *run, err error, v Verdict) {
 	rc.running--
 	if rc.failed != nil {
@@ -281,8 +281,8 @@ func (a *attempt) lose(now int64) {
 	a.finish()
 }
 
-// leave ends a race that nobody has won, because the caller goes. It does not if an
-// attempt has ended meanwhile, whose outcome is to be seen first.
+// leave ends a race that nobody has won, because the caller leaves. If an attempt has
+// ended meanwhile, leave does nothing, so that the caller sees that outcome first.
 func (rc *racing[T]) leave() bool {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
@@ -297,7 +297,8 @@ func (rc *racing[T]) leave() bool {
 	return true
 }
 
-// judgeAll judges what was running when the caller left: it may never return.
+// judgeAll judges the attempts that were running when the caller left, because they may
+// never return.
 func (rc *racing[T]) judgeAll(r *run, err error) (verdict Verdict) {
 	if rc.failed != nil {
 		r.errs = append(r.errs, rc.failed)
@@ -310,7 +311,8 @@ func (rc *racing[T]) judgeAll(r *run, err error) (verdict Verdict) {
 	return verdict
 }
 
-// hedgeDue is when the next hedge is due; at the end of time, if the call may have none.
+// hedgeDue returns when the next hedge is due. That is the end of time if the call may
+// have no further hedge.
 func (r *run) hedgeDue(now int64) int64 {
 	h := r.cfg.Hedge
 	delay := h.Delay

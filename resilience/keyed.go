@@ -8,14 +8,15 @@ import (
 	"github.com/backstay-go/backstay/internal/lru"
 )
 
-// Keyed holds guards that are made on demand, one for each key: a shard, a tenant, a host
-// of one dependency. The number of them is bounded. It is safe for concurrent use; the
-// caller that made it closes it. Its zero value refuses every key with ErrPolicy.
+// Keyed holds guards that are made on demand, one per key, for example per shard,
+// tenant or host of one dependency. Their number is bounded. It is safe for concurrent
+// use. The caller that made it must close it. Its zero value refuses every key with
+// ErrPolicy.
 //
-// All guards bear the name of the policy, so that spans and metrics stay few; Each tells
-// them apart. A guard that has to make room is one that was not used for the longest time,
-// with nothing in flight and its breaker closed: what it has learned is lost. Code that still
-// holds it may go on using it.
+// All guards have the name of the policy, so that the number of spans and metrics stays
+// small; Each distinguishes them. When room is needed, the least recently used guard
+// that has nothing in flight and whose breaker is closed is dropped. What it has
+// learned is lost. Code that still holds a dropped guard may continue to use it.
 type Keyed struct {
 	limit int
 	opts  []Option
@@ -26,7 +27,7 @@ type Keyed struct {
 	closed bool
 }
 
-// NewKeyed returns a set that makes guards of the policy, with the options, for at most
+// NewKeyed returns a set that makes guards from the policy and the options, for at most
 // limit keys at a time. The policy is checked at once; the error matches ErrPolicy.
 func NewKeyed(p Policy, limit int, opts ...Option) (*Keyed, error) {
 	if limit < 1 {
@@ -36,13 +37,13 @@ func NewKeyed(p Policy, limit int, opts ...Option) (*Keyed, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = probe.Close() // is always nil
+	_ = probe.Close() // the error is always nil
 	return &Keyed{limit: limit, opts: opts, policy: p.clone(), guards: lru.New[string, *Guard](lru.Bounds{}, nil)}, nil
 }
 
-// Guard returns the guard of a key, and makes it if need be. The error matches ErrFull if
-// there are as many keys as there may be, and all of them are in use or open; ErrClosed
-// after Close.
+// Guard returns the guard of a key, and makes it if there is none. The error matches
+// ErrFull if the limit of keys is reached and each of their guards has calls in flight
+// or an open breaker. It matches ErrClosed after Close.
 func (k *Keyed) Guard(key string) (*Guard, error) {
 	if k == nil || k.guards == nil {
 		return nil, errNilCaller
@@ -62,12 +63,11 @@ func (k *Keyed) Guard(key string) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.guards.Put(key, g, 0, time.Time{}, time.Time{}) // nothing in it ages
+	k.guards.Put(key, g, 0, time.Time{}, time.Time{}) // its entries do not expire
 	return g, nil
 }
 
-// makeRoomLocked drops the guard that was not used for the longest time of those that can
-// be spared.
+// makeRoomLocked drops the least recently used guard among those that can be dropped.
 func (k *Keyed) makeRoomLocked() bool {
 	oldest, found := "", false
 	for key, g := range k.guards.All() { // the most recently used first
@@ -81,8 +81,9 @@ func (k *Keyed) makeRoomLocked() bool {
 	return found
 }
 
-// Update puts another policy in force for all keys; those that come later begin with it. A
-// policy that New would refuse changes nothing.
+// Update puts another policy in force for all keys. Guards that are made later start
+// with it. If New would refuse the policy, Update returns the error and changes
+// nothing.
 func (k *Keyed) Update(p Policy) error {
 	if k == nil || k.guards == nil {
 		return errNilCaller
@@ -99,7 +100,7 @@ func (k *Keyed) Update(p Policy) error {
 	if err != nil {
 		return err
 	}
-	_ = probe.Close() // is always nil
+	_ = probe.Close() // the error is always nil
 	for _, g := range k.guards.All() {
 		if err := g.Update(p); err != nil {
 			return err
@@ -109,8 +110,8 @@ func (k *Keyed) Update(p Policy) error {
 	return nil
 }
 
-// Each calls f for each key that has a guard, the most recently used first. f must not use
-// the set.
+// Each calls f for each key that has a guard, starting with the most recently used. f
+// must not use the set.
 func (k *Keyed) Each(f func(key string, g *Guard)) {
 	if k == nil || k.guards == nil {
 		return
@@ -131,7 +132,7 @@ func (k *Keyed) Close() error {
 	defer k.mu.Unlock()
 	k.closed = true
 	for _, g := range k.guards.All() {
-		_ = g.Close() // is always nil
+		_ = g.Close() // the error is always nil
 	}
 	return nil
 }

@@ -11,23 +11,23 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// LastGood remembers the last good value per key, and serves it, by the operation's
-// StalePolicy, when the call fails or while it is fresh. It drops the least recently
-// used values beyond its bounds, and those that are older than the MaxAge of the
-// operation that stored them. Of two calls for a key, the value of the one that began
-// later is kept.
+// LastGood remembers the last good value per key. It serves it when the call fails, or
+// instead of a call while the value is fresh, as the operation's StalePolicy says. When
+// its bounds are reached it drops the least recently used values. It also drops values
+// that are older than the MaxAge of the operation that stored them. If two calls for
+// one key succeed, the value of the call that began later is kept.
 //
 // It is safe for concurrent use and needs no closing. Its zero value is refused by Do.
 // Values are shared, not copied: do not change what a value refers to.
 type LastGood[T any] struct {
 	limit int
-	size  func(T) int64 // nil: only the number is bounded
+	size  func(T) int64 // nil if only the number of values is bounded
 
 	mu      sync.Mutex
 	entries *lru.Cache[string, *remembered[T]]
-	// turn counts the calls of Forget; forgotten says at which turn and when a key was
-	// forgotten last. What began before that is not kept. floor holds for all keys that
-	// are in it no more.
+	// turn counts the calls of Forget. forgotten holds, per key, the turn and the time
+	// at which the key was last forgotten. Values of calls that began before that are
+	// not kept. floor applies to all keys that are no longer in forgotten.
 	turn      uint64
 	forgotten *lru.Cache[string, forgetting]
 	floor     forgetting
@@ -49,21 +49,21 @@ type forgetting struct {
 type remembered[T any] struct {
 	value T
 	at    time.Time // when the attempt that brought it began
-	// spread in [0, 1) is this value's share of freshSpread, so that values that were
-	// stored together are not refreshed together.
+	// spread, in [0, 1), is this value's share of freshSpread. It differs from value to
+	// value, so that values that were stored together are not refreshed together.
 	spread     float64
 	refreshing bool
 	failures   int       // refreshes that failed in a row
-	notBefore  time.Time // no refresh begins earlier
+	notBefore  time.Time // no refresh begins before this time
 }
 
-// The pause after a failed refresh is drawn from the upper half of a bound that doubles
-// from firstRefreshPause to longestRefreshPause.
+// The pause after a failed refresh is drawn from the upper half of a bound. The bound
+// doubles from firstRefreshPause to longestRefreshPause.
 const (
 	firstRefreshPause   = 100 * time.Millisecond
 	longestRefreshPause = 30 * time.Second
-	// freshSpread is how much earlier than FreshFor, or, with RefreshAhead, later than
-	// that, a value may be refreshed.
+	// freshSpread is how much a refresh may move, as a share: earlier than FreshFor,
+	// or, with RefreshAhead, later than RefreshAhead.
 	freshSpread = 0.1
 )
 
@@ -75,10 +75,10 @@ func NewLastGood[T any](limit int) *LastGood[T] {
 	return l
 }
 
-// LimitBytes bounds the sum of the sizes of all values as well, in the unit of size,
-// and returns the memory. A value that is larger by itself is not kept. Zero: no bound.
-// Call it before the memory is used. Size is called without locks and must be safe for
-// concurrent use.
+// LimitBytes also bounds the sum of the sizes of all values, in the unit that size
+// returns. It returns the memory itself. A value that is larger than the bound is not
+// kept. Zero: no bound. Call LimitBytes before the memory is used. size is called
+// without locks and must be safe for concurrent use.
 func (l *LastGood[T]) LimitBytes(most int64, size func(T) int64) *LastGood[T] {
 	if size == nil {
 		most = 0
@@ -89,10 +89,10 @@ func (l *LastGood[T]) LimitBytes(most int64, size func(T) int64) *LastGood[T] {
 	return l
 }
 
-// For ties one call to the value remembered under key. Several may be given to one
-// call: all are filled, and the first that has a value serves it. A nil memory is
-// refused by Do, and so is an operation without a StalePolicy, which could never serve a
-// value.
+// For connects one call with the value remembered under key. Several may be given to
+// one call: all of them are filled, and the first that has a value serves it. Do
+// refuses a nil memory. It also refuses an operation without a StalePolicy, because no
+// value could ever be served.
 func (l *LastGood[T]) For(key string) CallOption[T] {
 	if l == nil {
 		l = &LastGood[T]{}
@@ -100,10 +100,10 @@ func (l *LastGood[T]) For(key string) CallOption[T] {
 	return CallOption[T]{last: l, key: key}
 }
 
-// Put stores a value that did not come from a call: to begin with what another process
-// or an earlier run of this one knew. At is when it was known to be good. A value that
-// is remembered already is replaced only by a later one. How long it is served is up
-// to the policy of the operation that asks for it.
+// Put stores a value that did not come from a call, for example one that another
+// process or an earlier run of this one knew. at is the time at which the value was
+// known to be good. A remembered value is replaced only by a later one. For how long
+// the value is served depends on the policy of the operation that asks for it.
 func (l *LastGood[T]) Put(key string, v T, at time.Time) {
 	if l == nil || l.limit < 1 {
 		return
@@ -118,8 +118,8 @@ func (l *LastGood[T]) Put(key string, v T, at time.Time) {
 	l.putLocked(key, &remembered[T]{value: v, at: at}, size, time.Time{}, now)
 }
 
-// Forget drops the value under key, for example because it was deleted. What calls and
-// refreshes bring that began before is not remembered.
+// Forget drops the value under key, for example because it was deleted. Values of calls
+// and refreshes that began before are not remembered.
 func (l *LastGood[T]) Forget(key string) {
 	if l == nil || l.limit < 1 {
 		return
@@ -132,25 +132,25 @@ func (l *LastGood[T]) Forget(key string) {
 	l.forgotten.Put(key, forgetting{l.turn, now}, 0, time.Time{}, now)
 }
 
-// DoNotStore says, from within a call, that the value it is about to return must not
-// be served later: a LastGood does not keep it, and drops what it kept under the same
-// key. A client library uses it for answers that forbid it (Cache-Control: no-store).
-// Outside a guarded call it does nothing.
+// DoNotStore marks, from within a call, the value that the call is about to return as
+// one that must not be served later. A LastGood then does not keep it, and drops the
+// value that it kept under the same key. Client libraries use it for answers that
+// forbid storing (Cache-Control: no-store). Outside a guarded call it does nothing.
 func DoNotStore(ctx context.Context) {
 	if a := attemptOf(ctx); a != nil {
 		a.doNotStore.Store(true)
 	}
 }
 
-// now is the turn for calls that begin.
+// now returns the turn for calls that begin at this moment.
 func (l *LastGood[T]) now() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.turn
 }
 
-// store keeps a value of a call that began at the given turn, or drops what is kept if
-// the value must not be.
+// store keeps the value of a call that began at the given turn. If the value must not
+// be kept, store drops the one that is remembered instead.
 func (l *LastGood[T]) store(key string, r *run, v T, turn uint64) {
 	if r.doNotStore {
 		l.Forget(key)
@@ -166,7 +166,7 @@ func (l *LastGood[T]) store(key string, r *run, v T, turn uint64) {
 		f = l.floor
 	}
 	if turn < f.turn || r.joined && !m.at.After(f.at) {
-		return // it began before, or the shared call did
+		return // this call, or the shared call that it joined, began before
 	}
 	l.putLocked(key, m, size, m.at.Add(s.MaxAge), g.clock.Now())
 }
@@ -197,8 +197,8 @@ func (l *LastGood[T]) get(key string, c *clock.Clock) (m remembered[T], age time
 	return *found, max(0, c.Since(found.at)), true
 }
 
-// startRefresh marks the value as being refreshed; false if it is already, or if the
-// last refresh failed and its pause is not over.
+// startRefresh marks the value as being refreshed. It returns false if a refresh is
+// running already, or if the last one failed and its pause is not over.
 func (l *LastGood[T]) startRefresh(key string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,8 +210,8 @@ func (l *LastGood[T]) startRefresh(key string, now time.Time) bool {
 	return true
 }
 
-// endRefresh ends a refresh. If it failed, the value that it was to replace is still
-// there, and the next refresh waits.
+// endRefresh ends a refresh. If the refresh failed, the value that it was meant to
+// replace is kept, and the next refresh has to wait.
 func (l *LastGood[T]) endRefresh(key string, failed bool, c *clock.Clock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -227,7 +227,7 @@ func (l *LastGood[T]) endRefresh(key string, failed bool, c *clock.Clock) {
 	}
 }
 
-// turnsOf are the turns of all memories among the options, appended to turns.
+// turnsOf appends the turns of all memories among the options to turns.
 func turnsOf[T any](opts []CallOption[T], turns []uint64) []uint64 {
 	for i := range opts {
 		if l := opts[i].last; l != nil {
@@ -237,7 +237,7 @@ func turnsOf[T any](opts []CallOption[T], turns []uint64) []uint64 {
 	return turns
 }
 
-// storeAll fills all memories among the options of a call that began at these turns.
+// storeAll fills all memories among the options. The call began at the given turns.
 func storeAll[T any](r *run, opts []CallOption[T], turns []uint64, v T) {
 	for i := range opts {
 		if o := &opts[i]; o.last != nil {
@@ -247,7 +247,8 @@ func storeAll[T any](r *run, opts []CallOption[T], turns []uint64, v T) {
 	}
 }
 
-// times are until which age the value is fresh, and from which it is refreshed ahead.
+// times returns until which age the value is fresh, and from which age it is refreshed
+// ahead.
 func (m *remembered[T]) times(s *StalePolicy) (fresh, ahead time.Duration) {
 	if s.RefreshAhead <= 0 {
 		return s.FreshFor - time.Duration(m.spread*freshSpread*float64(s.FreshFor)), math.MaxInt64
@@ -256,8 +257,8 @@ func (m *remembered[T]) times(s *StalePolicy) (fresh, ahead time.Duration) {
 	return s.FreshFor, s.RefreshAhead + time.Duration(m.spread*spread)
 }
 
-// fresh serves a remembered value that is fresh by policy, and starts a refresh
-// if it will soon not be.
+// fresh serves a remembered value that is fresh by policy. It starts a refresh if the
+// value will soon not be fresh.
 func fresh[T any](r *run, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], ok bool) {
 	s, c := r.cfg.Stale, r.cfg.guard.clock
 	for i := range opts {
@@ -278,8 +279,8 @@ func fresh[T any](r *run, call func(context.Context) (T, error), opts []CallOpti
 	return res, false
 }
 
-// refresh makes the call in the background, under the guard's policies, with the
-// caller's values but not its deadline. The guard owns the goroutine.
+// refresh makes the call in the background under the guard's policies. It has the
+// caller's context values, but not the caller's deadline. The guard owns the goroutine.
 func refresh[T any](r *run, o *CallOption[T], call func(context.Context) (T, error), opts []CallOption[T]) {
 	ctx, cfg, last, key := context.WithoutCancel(r.ctx), r.cfg, o.last, o.key
 	kept := slices.Clone(opts)
@@ -302,7 +303,7 @@ func refresh[T any](r *run, o *CallOption[T], call func(context.Context) (T, err
 	}
 }
 
-// disposeOf finds the Dispose among the options.
+// disposeOf returns the Dispose function among the options.
 func disposeOf[T any](opts []CallOption[T]) func(T) {
 	for i := range opts {
 		if opts[i].dispose != nil {

@@ -8,8 +8,8 @@ import (
 
 // listeners passes on what happens in a gate. A call's events are emitted where they
 // happen. Changes of state are queued under the lock that makes them and delivered
-// afterwards, by one goroutine at a time, so that they arrive in their order and no
-// lock is held.
+// afterwards by one goroutine at a time, so that they arrive in order and no lock is
+// held.
 type listeners struct {
 	all    []Listener // never changes
 	panics atomic.Int64
@@ -26,7 +26,7 @@ type change struct {
 	event Event
 }
 
-// emit passes one event to all and returns the context that they want.
+// emit passes one event to all listeners and returns the context that they want.
 func (l *listeners) emit(ctx context.Context, e *Event) context.Context {
 	for _, listener := range l.all {
 		if next := l.handle(ctx, listener, e); next != nil {
@@ -36,8 +36,8 @@ func (l *listeners) emit(ctx context.Context, e *Event) context.Context {
 	return ctx
 }
 
-// handle calls one listener. A panic in it ends nothing but its own event. Goexit
-// ends the goroutine; what it holds is given back by deferred functions.
+// handle calls one listener. A panic in it ends only the handling of this event. Goexit
+// ends the goroutine; deferred functions give back what that goroutine holds.
 func (l *listeners) handle(ctx context.Context, listener Listener, e *Event) context.Context {
 	defer l.survive()
 	return listener.Handle(ctx, *e)
@@ -49,14 +49,16 @@ func (l *listeners) survive() {
 	}
 }
 
-// queue keeps a change of state until deliver. It may be called under any lock.
+// queue stores a change of state until deliver is called. It may be called under any
+// lock.
 func (l *listeners) queue(ctx context.Context, e Event) {
 	if len(l.all) == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Of limits only the newest counts; a slow listener must not make them pile up.
+	// Of changes of the limit only the newest is kept, so that a slow listener does not
+	// make them pile up.
 	if n := len(l.pending); e.Kind == LimitChanged && n > 0 && l.pending[n-1].event.Kind == LimitChanged {
 		l.pending[n-1] = change{ctx, e}
 		return
@@ -64,9 +66,9 @@ func (l *listeners) queue(ctx context.Context, e Event) {
 	l.pending = append(l.pending, change{ctx, e})
 }
 
-// deliver emits what is queued now, unless another goroutine is at it, which then
-// emits this too. What is queued meanwhile is left to a goroutine of the gate, so
-// that no caller is kept to emit the events of others. No lock is held.
+// deliver emits what is queued now. If another goroutine is already delivering, that
+// one emits this too. Changes that are queued meanwhile are left to a goroutine of the
+// gate, so that no caller is held up by the events of others. No lock is held.
 func (l *listeners) deliver() {
 	if len(l.all) == 0 {
 		return
@@ -82,8 +84,8 @@ func (l *listeners) deliver() {
 	l.drain(own)
 }
 
-// drain emits at most the given number of changes and hands over the rest. The
-// caller has set delivering.
+// drain emits at most the given number of changes and hands over the rest. The caller
+// must have set delivering.
 func (l *listeners) drain(most int) {
 	done := false
 	defer func() {
@@ -103,7 +105,7 @@ func (l *listeners) drain(most int) {
 	l.handOver()
 }
 
-// next takes the oldest change; with none left delivering ends.
+// next takes the oldest change. If there is none, it ends the delivery.
 func (l *listeners) next() (c change, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +118,7 @@ func (l *listeners) next() (c change, ok bool) {
 	return c, true
 }
 
-// handOver lets a goroutine of the gate go on, if anything is left.
+// handOver lets a goroutine of the gate continue, if anything is left.
 func (l *listeners) handOver() {
 	l.mu.Lock()
 	if len(l.pending) == 0 {
@@ -127,6 +129,6 @@ func (l *listeners) handOver() {
 	l.mu.Unlock()
 	const all = int(^uint(0) >> 1)
 	if !l.tasks.start(func() { l.drain(all) }) {
-		l.drain(all) // the gate is closed: there is little left, and nobody else
+		l.drain(all) // the gate is closed: little is left, and nobody else will deliver it
 	}
 }

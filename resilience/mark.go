@@ -2,13 +2,13 @@ package resilience
 
 import "context"
 
-// markKey finds what a context carries for guards: an *attempt, or a *mark around
-// what was there before.
+// markKey is the key of what a context carries for guards: an *attempt, or a *mark
+// around what was there before.
 type markKey struct{}
 
 // mark is what WithCriticality, WithRetried and WithoutHedge add to a context.
 type mark struct {
-	attempt  *attempt // the innermost attempt around, or nil
+	attempt  *attempt // the innermost enclosing attempt, or nil
 	retried  bool
 	single   bool
 	classSet bool
@@ -18,28 +18,27 @@ type mark struct {
 	follows  bool        // class and retried are those of shared, and change as callers join it
 }
 
-// WithCriticality gives calls under the context a class, as it came with a
-// request. The lower of it and the operation's own counts; a class that is not
-// one of the constants is taken for the nearest.
+// WithCriticality gives a class to the calls under the context, usually the class with
+// which a request arrived. The lower of this class and the operation's own applies. A
+// class that is not one of the constants is replaced by the nearest one.
 func WithCriticality(ctx context.Context, c Criticality) context.Context {
 	m := markOf(ctx)
 	m.class, m.classSet = min(max(c, Sheddable), CriticalPlus), true
 	return context.WithValue(ctx, markKey{}, &m)
 }
 
-// WithRetried marks the context as belonging to a request that is itself a retry
-// or hedge: calls under it get no retries and no hedges, and earn the budget
-// nothing. Do marks the contexts of
-// its own second and later attempts.
+// WithRetried marks the context as belonging to a request that is itself a retry or
+// hedge. Calls under it are not retried or hedged, and add nothing to the budget. Do
+// marks the contexts of its own second and later attempts.
 func WithRetried(ctx context.Context) context.Context {
 	m := markOf(ctx)
 	m.retried = true
 	return context.WithValue(ctx, markKey{}, &m)
 }
 
-// WithoutHedge says that calls under the context are not hedged, whatever their
-// operation says: a client that knows that a request can't be sent twice uses it. They
-// may be retried, as far as their errors allow it.
+// WithoutHedge prevents hedges of calls under the context, even if their operation has
+// hedges. Clients use it for a request that can't be sent twice. Such calls may still
+// be retried, as far as their errors allow it.
 func WithoutHedge(ctx context.Context) context.Context {
 	m := markOf(ctx)
 	m.single = true
@@ -76,10 +75,10 @@ func attemptOf(ctx context.Context) *attempt {
 	return nil
 }
 
-// isRepeat reports whether the request around is itself a retry or hedge.
+// isRepeat reports whether the enclosing request is itself a retry or hedge.
 func isRepeat(ctx context.Context) bool { return markOf(ctx).retried }
 
-// classOf is the class of a call of an operation under the context.
+// classOf returns the class that a call of the operation has under the context.
 func classOf(ctx context.Context, own Criticality) Criticality {
 	if ctx.Value(markKey{}) == nil {
 		return own
@@ -92,8 +91,8 @@ func classOf(ctx context.Context, own Criticality) Criticality {
 
 // Marks are what a context carries for the guards of the calls under it. They are a value.
 type Marks struct {
-	// Criticality is the class that came with the request (WithCriticality), or that of the
-	// call around. CriticalPlus, which lowers nothing, if there is none.
+	// Criticality is the class that came with the request (WithCriticality), or that of
+	// the enclosing call. If there is none, it is CriticalPlus, which lowers nothing.
 	Criticality Criticality
 	// Retried: the request is itself a retry or a hedge (WithRetried).
 	Retried bool
@@ -102,8 +101,9 @@ type Marks struct {
 	_       struct{}
 }
 
-// MarksOf returns what a context carries. Who lets one call's answer serve others needs it:
-// a call may be answered by another only if that one is not treated worse.
+// MarksOf returns what a context carries. Code that lets the answer to one call serve
+// other calls needs it: a call may share the answer of another only if that other call
+// is treated at least as well.
 func MarksOf(ctx context.Context) Marks {
 	m := markOf(ctx)
 	out := Marks{Criticality: CriticalPlus, Retried: m.retried, NoHedge: m.single}
@@ -113,8 +113,9 @@ func MarksOf(ctx context.Context) Marks {
 	return out
 }
 
-// Covers reports whether a call with these marks may stand in for one with the others:
-// whether it is at least as important, and gets every repeat that the other would get.
+// Covers reports whether a call with these marks may stand in for a call with the
+// others: whether it is at least as important, and may be repeated wherever the other
+// may.
 func (m Marks) Covers(other Marks) bool {
 	return m.Criticality >= other.Criticality && (!m.Retried || other.Retried) && (!m.NoHedge || other.NoHedge)
 }

@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// namedError is an error that code has named for policies.
+// namedError is an error to which the program has given a name for use in policies.
 type namedError struct {
 	name    string
 	matches func(error) bool
 }
 
-// WithError names the errors that match target (errors.Is), so that Policy.Errors can say
-// what they mean. Each name is given once. It is for New.
+// WithError gives a name to the errors that match target (errors.Is), so that
+// Policy.Errors can state what they mean. Each name may be given only once. Pass the
+// option to New.
 func WithError(name string, target error) Option {
 	if target == nil {
 		return WithErrorFunc(name, nil)
@@ -22,17 +23,17 @@ func WithError(name string, target error) Option {
 	return WithErrorFunc(name, func(err error) bool { return errors.Is(err, target) })
 }
 
-// WithErrorFunc names the errors for which matches reports true, as WithError does.
-// Matches is called as a Classifier is, and must be safe for concurrent use; a panic in it
-// is the call's panic.
+// WithErrorFunc gives a name to the errors for which matches reports true, as WithError
+// does for a target. matches is called as a Classifier is and must be safe for
+// concurrent use; a panic in it counts as the call's panic.
 func WithErrorFunc(name string, matches func(error) bool) Option {
 	return func(o *options) { o.names = append(o.names, namedError{name, matches}) }
 }
 
-// errorNames are the errors that code has named for one guard. They are read only.
+// errorNames are the errors that were named for one guard. They are never changed.
 type errorNames map[string]func(error) bool
 
-// nameErrors collects the names, or says what is wrong with one.
+// nameErrors collects the names, or returns what is wrong with one of them.
 func nameErrors(dependency string, all []namedError) (errorNames, error) {
 	names := errorNames{}
 	for _, e := range all {
@@ -53,7 +54,7 @@ func nameErrors(dependency string, all []namedError) (errorNames, error) {
 	return names, nil
 }
 
-// check refuses the names in a policy that code has not given.
+// check refuses names in a policy that no option has defined.
 func (n errorNames) check(p Policy) error {
 	if p.Errors == nil {
 		return nil
@@ -79,7 +80,7 @@ func (n errorNames) check(p Policy) error {
 	return nil
 }
 
-// of are the errors that a policy names, once check has found nothing.
+// of returns the errors that a policy names, once check has found nothing.
 func (n errorNames) of(p *ErrorsPolicy) (e namedErrors) {
 	if p == nil {
 		return e
@@ -93,10 +94,11 @@ func (n errorNames) of(p *ErrorsPolicy) (e namedErrors) {
 	return e
 }
 
-// namedErrors are the errors that a policy in force names. They are read only.
+// namedErrors are the errors that a policy in force names. They are never changed.
 type namedErrors struct{ failure, ignored []func(error) bool }
 
-// judge is what an error means according to its name; false if it has none here.
+// judge returns the verdict on an error according to its name; false if it has none
+// here.
 func (e *namedErrors) judge(err error) (v Verdict, ok bool) {
 	for _, matches := range e.failure {
 		if matches(err) {
@@ -111,7 +113,7 @@ func (e *namedErrors) judge(err error) (v Verdict, ok bool) {
 	return v, false
 }
 
-// errors checks the names by themselves; which of them there are is known to a guard only.
+// errors checks the names by themselves. Only a guard knows which names exist.
 func (c *checker) errors(e ErrorsPolicy) {
 	first := map[string]string{}
 	e.each(func(field, name string) {

@@ -6,18 +6,20 @@ import (
 	"time"
 )
 
-// Permit is what an attempt holds, taken by hand: for work that is no function call, such
-// as a stream or the messages of a consumer. The holder must call Done, once the work has
-// really ended; until then the permit counts as in use. It is safe for concurrent use.
+// Permit is an attempt that is taken by hand, for work that is not a function call,
+// such as a stream or the messages of a consumer. The holder must call Done once the
+// work has really ended; until then the permit counts as in use. It is safe for
+// concurrent use.
 type Permit struct {
 	attempt *attempt
 	call    *run
 	done    atomic.Bool
 }
 
-// Acquire takes an attempt through the guard's policies: breaker, rate limit and bulkhead,
-// with the waits that they allow. There are no retries, hedges and fallbacks. The error is
-// a *Refusal, the context's, or ErrPolicy. Listeners handle a call with one attempt.
+// Acquire takes an attempt through the guard's policies (breaker, rate limit and
+// bulkhead), with the waits that they allow. There are no retries, hedges or fallbacks.
+// The error is a *Refusal, the context's error, or ErrPolicy. Listeners receive the
+// events of a call with one attempt. The caller must call Done on the permit.
 func Acquire(ctx context.Context, on Caller) (*Permit, error) {
 	c, err := enter(on)
 	switch {
@@ -56,12 +58,12 @@ func Acquire(ctx context.Context, on Caller) (*Permit, error) {
 	return p, nil
 }
 
-// Context is the attempt's: it carries its deadline, ends with Done, and is one that Hold,
-// AttemptFrom and nested guards know.
+// Context returns the attempt's context. It carries the attempt's deadline and ends
+// with Done. Hold, AttemptFrom and nested guards work with it.
 func (p *Permit) Context() context.Context { return p.attempt }
 
-// Done ends the attempt. The error says how it went, as the return of a call does: nil is
-// a success, and the classifier judges others. Only the first Done counts.
+// Done ends the attempt. err says how it went, as the return of a call does: nil is a
+// success, and the classifier judges other errors. Only the first Done counts.
 func (p *Permit) Done(err error) {
 	if p == nil || !p.done.CompareAndSwap(false, true) {
 		return

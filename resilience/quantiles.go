@@ -7,34 +7,36 @@ import (
 	"time"
 )
 
-// quantiles estimates quantiles of an operation's latency: a histogram whose
-// buckets grow by an eighth of a power of two, so that an answer is at most 12.5 %
-// too high, halved every so often, so that old times fade. Safe for concurrent use.
+// quantiles estimates quantiles of an operation's latency. It is a histogram whose
+// buckets grow by an eighth of a power of two, so that an answer is at most 12.5 % too
+// high. The counts are halved from time to time, so that old latencies fade. Safe for
+// concurrent use.
 type quantiles struct {
 	buckets [quantileBuckets]atomic.Uint32
 	count   atomic.Int64
 
 	mu     sync.Mutex
-	halved int64 // when it was last halved, as an offset from the guard's base
+	halved int64 // when the counts were last halved, as an offset from the guard's base
 	answer quantileAnswer
 }
 
-// quantileAnswer is the last answer, which is good for a while.
+// quantileAnswer is the last answer. It is reused for a while.
 type quantileAnswer struct {
 	share    float64
-	at       int64 // when it was made
-	count    int64 // of how many calls
+	at       int64 // when the answer was computed
+	count    int64 // from how many calls
 	duration time.Duration
 }
 
 const (
 	quantileBuckets = 40 * 8
-	// enoughMeasured is how many calls must have been seen before there is an answer.
+	// enoughMeasured is how many calls must have been measured before there is an
+	// answer.
 	enoughMeasured = 50
-	// An answer is made anew after so long, or after so many calls.
+	// An answer is computed again after this time, or after this many calls.
 	answerFor   = 100 * time.Millisecond
 	answerCalls = 16
-	// halveEvery is how fast old times fade, unless there are few calls.
+	// halveEvery is how often counts are halved, unless there are few calls.
 	halveEvery = 10 * time.Second
 	fewCalls   = 1000
 )
@@ -48,7 +50,7 @@ func quantileBucket(took int64) int {
 	return min(top*8+int(us>>(top-3)&7)-16, quantileBuckets-1)
 }
 
-// quantileBound is the upper bound of a bucket.
+// quantileBound returns the upper bound of a bucket.
 func quantileBound(bucket int) time.Duration {
 	if bucket < 8 {
 		return time.Duration(bucket+1) << 10
@@ -62,8 +64,8 @@ func (q *quantiles) add(took int64) {
 	q.count.Add(1)
 }
 
-// quantile returns the latency that the given share of calls kept, or zero if too
-// few were measured.
+// quantile returns the latency within which the given share of the calls stayed, or
+// zero if too few calls were measured.
 func (q *quantiles) quantile(share float64, now int64) time.Duration {
 	n := q.count.Load()
 	if n < enoughMeasured {

@@ -49,8 +49,8 @@ func (s *Source) UnmarshalText(text []byte) error {
 	return unmarshalName(s, text, "source", Live, Hedge, Cache, Stale, Static)
 }
 
-// Result is the outcome of a guarded call: the value, and how it was come by. It
-// is a value; copies are independent as far as T is.
+// Result is the outcome of a guarded call: the value, and where it came from. It is a
+// value; copies are independent as far as T is.
 type Result[T any] struct {
 	// Value is the zero value if Do returned an error.
 	Value T
@@ -61,13 +61,13 @@ type Result[T any] struct {
 	// Cause is why the value is not live: the error that a fallback stood in for.
 	// Nil for Live, Hedge and Cache.
 	Cause error
-	// Attempts is the number of times the call was started, hedges included. Zero:
-	// it was refused, or a remembered value was fresh. Of a coalesced call it is the
-	// number of the shared one's attempts by then.
+	// Attempts is the number of times the call was started, hedges included. It is zero
+	// if the call was refused or a remembered value was fresh. For a coalesced call it
+	// is the number of attempts that the shared call had started by then.
 	Attempts int
 }
 
-// resultJSON is a Result as JSON; a cause is its text.
+// resultJSON is the JSON form of a Result. A cause is written as its text.
 type resultJSON[T any] struct {
 	Value    T             `json:"value"`
 	Source   Source        `json:"source"`
@@ -85,7 +85,8 @@ func (r Result[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. Of a cause only the text is left.
+// UnmarshalJSON reads what MarshalJSON writes. The cause becomes an error with the same
+// text.
 func (r *Result[T]) UnmarshalJSON(text []byte) error {
 	var in resultJSON[T]
 	if err := json.Unmarshal(text, &in); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/backstay-go/backstay/resilience/internal/clock"
 )
 
-// pauses makes the bounds of the pauses between attempts with
+// pauses returns the bounds of the pauses between attempts. They are computed by
 // github.com/cenkalti/backoff.
 func pauses(p *RetryPolicy) *backoff.ExponentialBackOff {
 	b := &backoff.ExponentialBackOff{
@@ -26,18 +26,19 @@ func drawPause(c *clock.Clock, bounds *backoff.ExponentialBackOff) time.Duration
 	return time.Duration(c.Float64() * float64(bounds.NextBackOff()))
 }
 
-// A call goes on after an attempt failed:
+// How a call continues after an attempt has failed:
 //
 //	failed ──(the verdict and Idempotent allow it, attempts are left, the pause ends in time, the budget has a token)──▶ pauses
 //	pauses ──(the pause is over)──▶ asks for admission: the next attempt runs, or a refusal ends the call
 //	pauses ──(the deadline came, or the caller left)──▶ ended, the token goes back
 //	failed ──(anything else)──▶ ended
 //
-// Observed: the verdict on the attempt's error. A refusal by the guard itself is
-// none, and is never repeated: it would hammer an open breaker. Nor is an attempt that
-// the caller's own deadline cut: no time is left, and no token is drawn.
+// Observed: the verdict on the attempt's error. A refusal by the guard itself has no
+// verdict and is never repeated, because repeats would hammer an open breaker. An
+// attempt that the caller's own deadline cut is not repeated either: no time is left,
+// and no token is drawn.
 
-// Why no further attempt was made; the texts of CallError.Gave.
+// The reasons why no further attempt was made; the texts of CallError.Gave.
 const (
 	gaveNotIdempotent = "not idempotent"
 	gaveNever         = "repeating would not help"
@@ -51,8 +52,8 @@ const (
 	gaveTimeout       = "out of time"
 )
 
-// mayRepeat decides, after a failed attempt, whether another may follow, and takes
-// its token. It returns why not, or an empty text.
+// mayRepeat decides, after a failed attempt, whether another may follow, and takes a
+// token for it. It returns the reason why not, or an empty text.
 func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	final := v.Outcome == Success || v.Outcome == Ignored && !v.callerDeadlinePassed && r.ctx.Err() == nil
 	switch {
@@ -93,7 +94,8 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 	return ""
 }
 
-// mayEver says why an operation's policy does not repeat what failed so, or nothing.
+// mayEver returns why an operation's policy never repeats such a failure, or an empty
+// text.
 func (o *OperationPolicy) mayEver(v Verdict, attempts int) (gave string) {
 	switch {
 	case o.Retry == nil:
@@ -108,7 +110,8 @@ func (o *OperationPolicy) mayEver(v Verdict, attempts int) (gave string) {
 	return ""
 }
 
-// gaveBy is why a call ends with its caller's context's error.
+// gaveBy returns why a call ends if its caller's context has ended with the given
+// error.
 func gaveBy(err error) string {
 	if isDeadline(err) {
 		return gaveTimeout
@@ -116,7 +119,8 @@ func gaveBy(err error) string {
 	return gaveCanceled
 }
 
-// gaveNoRetry is not told: an operation without retries has nothing to give up.
+// gaveNoRetry is left out of the error: an operation without retries has nothing to
+// give up.
 const gaveNoRetry = "no retry"
 
 // sleep waits out the pause before the next attempt.
@@ -134,7 +138,7 @@ func (r *run) sleep(err error) error {
 	return endOf(r.ctx)
 }
 
-// returnToken puts back a token that was drawn for an attempt that is not made.
+// returnToken gives back a token that was drawn for an attempt that will not be made.
 func (r *run) returnToken() {
 	if r.token {
 		r.token = false

@@ -2,9 +2,9 @@ package resilience
 
 import "sync/atomic"
 
-// ring counts the newest calls, however old they are. Each slot holds how one call ended,
-// and the sums follow as slots are overwritten. Safe for concurrent use; while calls end at
-// the same time the sums may be behind by these.
+// ring counts the newest calls, however old they are. Each slot holds how one call
+// ended, and the sums are updated as slots are overwritten. Safe for concurrent use.
+// While several calls end at the same time, the sums may lag behind by these.
 type ring struct {
 	slots            []atomic.Uint32
 	next             atomic.Uint64
@@ -17,7 +17,7 @@ const (
 	ringSlow
 )
 
-// maxWindowCalls bounds a ring, which takes four bytes for each call.
+// maxWindowCalls bounds the size of a ring. A ring takes four bytes per call.
 const maxWindowCalls = 100_000
 
 func newRing(size int) *ring { return &ring{slots: make([]atomic.Uint32, size)} }
@@ -46,7 +46,7 @@ func (r *ring) sum() tally {
 	return tally{calls: calls, bad: min(calls, max(0, int(r.bad.Load()))), slow: min(calls, max(0, int(r.slow.Load())))}
 }
 
-// resized returns a ring of another size with the newest of the calls.
+// resized returns a ring of another size that holds the newest of the calls.
 func (r *ring) resized(size int) *ring {
 	to := newRing(size)
 	end := r.next.Load()
@@ -57,8 +57,8 @@ func (r *ring) resized(size int) *ring {
 	return to
 }
 
-// fill adds calls of which only the sums are known, as far as the ring holds them, in
-// proportion.
+// fill adds calls of which only the sums are known, as many as the ring can hold, with
+// good, bad and slow calls in proportion.
 func (r *ring) fill(t tally) {
 	n := min(t.calls, len(r.slots))
 	for i := range n {

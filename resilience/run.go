@@ -9,15 +9,15 @@ import (
 
 // run is one call of Do. It lives on the caller's stack and is not shared.
 type run struct {
-	ctx   context.Context // the caller's, with what a listener added
+	ctx   context.Context // the caller's context, with what a listener added
 	cfg   *opConfig
-	begun bool // the clock runs; a call that is refused at once needs none
+	begun bool // the clock was read; a call that is refused at once does not need it
 	start int64
-	// fresh: start was read just now. end is when the last attempt on this goroutine
-	// ended, if somebody listens. Both spare a look at the clock.
+	// fresh is set if start was read just now. end is when the last attempt on this
+	// goroutine ended, if there are listeners. Both save reading the clock.
 	fresh bool
 	end   int64
-	// deadline bounds the whole call. theirs: it is the caller's own, not ours.
+	// deadline bounds the whole call. theirs is set if it is the caller's own deadline.
 	deadline int64
 	theirs   bool
 	attempts int
@@ -25,23 +25,24 @@ type run struct {
 	pauses   *backoff.ExponentialBackOff
 	pause    time.Duration
 	token    bool // drawn from the budget for an attempt that has not started
-	// judged is what the last attempt's error meant. ended: it was not that error
-	// that ended the call, but a refusal or the deadline.
+	// judged is the verdict on the last attempt's error. ended is set if a refusal or
+	// the deadline ended the call, and not that error.
 	judged Verdict
 	ended  bool
-	// doNotStore: the attempt that won said DoNotStore.
+	// doNotStore is set if the attempt that won called DoNotStore.
 	doNotStore bool
-	// apart: it is no caller's own: coalesced, or a refresh ahead.
+	// apart is set if the run belongs to no single caller: it is coalesced, or a
+	// refresh in the background.
 	apart bool
-	// shared is the coalesced call that this is the run of, or nil.
+	// shared is the coalesced call that this run makes, or nil.
 	shared *sharedCall
-	// joined: the value came from a shared call that another caller began.
+	// joined is set if the value came from a shared call that another caller began.
 	joined bool
 	// wonAt is when the attempt that brought the value began.
 	wonAt int64
 }
 
-// begin starts the clock, unless it runs.
+// begin reads the start time, unless that was done already.
 func (r *run) begin(now int64) {
 	if r.begun {
 		return
@@ -56,7 +57,7 @@ func (r *run) begin(now int64) {
 	}
 }
 
-// emit emits an event of the call; c.listens() was asked before.
+// emit emits an event of the call. The caller must have checked listens before.
 func (r *run) emit(e *Event) context.Context { return r.cfg.emit(r.ctx, e) }
 
 func (c *opConfig) emit(ctx context.Context, e *Event) context.Context {
@@ -65,7 +66,7 @@ func (c *opConfig) emit(ctx context.Context, e *Event) context.Context {
 }
 
 // emitStart emits the beginning of a call or an attempt, and returns the context with
-// which it goes on.
+// which it continues.
 func (c *opConfig) emitStart(ctx context.Context, e *Event) context.Context {
 	next := c.emit(ctx, e)
 	if next.Done() != ctx.Done() {
@@ -74,8 +75,9 @@ func (c *opConfig) emitStart(ctx context.Context, e *Event) context.Context {
 	return next
 }
 
-// listenersContext is a context with the values that a listener wants, and the end of
-// the one that it was given: a listener can't take the caller's deadline away.
+// listenersContext has the values of the context that a listener returned, and the
+// deadline and cancellation of the context that the listener was given. So a listener
+// can't remove the caller's deadline.
 type listenersContext struct {
 	context.Context
 	values context.Context
@@ -95,8 +97,8 @@ func (r *run) refused(refusal *Refusal, hedged bool) error {
 	return refusal
 }
 
-// admit takes an attempt through the gate. It returns one that may start, or a
-// refusal, or an error that ended the wait. Nothing is held after an error. A hedge
+// admit takes an attempt through the gate. It returns an attempt that may start, a
+// refusal, or an error that ended the wait. After an error nothing is held. A hedge
 // does not wait for a permit.
 func (r *run) admit(hedged bool) (*attempt, error) {
 	c, g := r.cfg, r.cfg.guard
@@ -120,7 +122,7 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 			p.token.giveBack(&g.gate)
 			return nil, err
 		}
-		if p.circuit != nil { // it may have changed meanwhile
+		if p.circuit != nil { // the circuit may have changed meanwhile
 			p.circuit = g.breaker.now.Load()
 		}
 	}
@@ -175,7 +177,7 @@ func (r *run) ask(hedged bool) (p pass, no reason, err error) {
 	return p, no, nil
 }
 
-// newAttempt counts and makes an attempt that has entered.
+// newAttempt counts and returns an attempt that has entered the gate.
 func (r *run) newAttempt(p pass, hedged bool) *attempt {
 	c, g := r.cfg, r.cfg.guard
 	if r.attempts == 0 && c.shared.Budget != nil && !g.budget.isFull() && !isRepeat(r.ctx) {
@@ -195,9 +197,10 @@ func (r *run) newAttempt(p pass, hedged bool) *attempt {
 	return a
 }
 
-// waitForPermit is what follows when no permit is free. A call that is made from
-// within an attempt of the same guard does not wait, because what it waits for may be
-// waiting for it: it uses the permit of that attempt, or is refused at once.
+// waitForPermit is called when no permit is free. A call that is made from within an
+// attempt of the same guard must not wait, because the holder of the permit for which
+// it waits may be waiting for this call. Such a call uses the permit of the enclosing
+// attempt, or is refused at once.
 func (r *run) waitForPermit(key string, hedged bool) (lender *attempt, err error) {
 	if outer := r.cfg.guard.around(r.ctx); outer != nil {
 		if outer.lend() {
@@ -214,8 +217,8 @@ func (r *run) waitForPermit(key string, hedged bool) (lender *attempt, err error
 	return nil, r.queueUp(key)
 }
 
-// isProbing reports whether the call is made from within a probe of the circuit. It
-// may run then, and the probe's outcome speaks for both.
+// isProbing reports whether the call is made from within a probe of the circuit. Such a
+// call may run, and the probe's outcome counts for both.
 func (g *Guard) isProbing(ctx context.Context, c *circuit) bool {
 	if c.kind != BreakerHalfOpen {
 		return false
@@ -224,8 +227,9 @@ func (g *Guard) isProbing(ctx context.Context, c *circuit) bool {
 	return outer != nil && outer.probe != nil && outer.probe.circuit == c
 }
 
-// refusesAtOnce returns the refusal that admit would come to, if that is seen
-// without taking anything: the circuit is open, or no permit is free and none waits.
+// refusesAtOnce returns the refusal that admit would return, if that can be seen
+// without taking anything: the circuit is open, or no permit is free and the call may
+// not wait.
 func (c *opConfig) refusesAtOnce(ctx context.Context) *Refusal {
 	g := c.guard
 	if b := c.shared.Breaker; b != nil && !g.closed.Load() {
@@ -255,8 +259,9 @@ func (r *run) queueUp(key string) error {
 		until = min(until, later(now, w))
 	}
 	if p := c.shared.Bulkhead.Adaptive; p != nil {
-		// The objective includes waiting. Half of what an attempt leaves of it is for
-		// that, the other half is room for attempts that take longer than most.
+		// The objective includes waiting. Half of what an attempt leaves of it may be
+		// spent on waiting; the other half is reserve for attempts that take longer
+		// than most.
 		until = min(until, now+max(0, int64(p.Objective)-g.bulkhead.service.Load())/2)
 	}
 	err := g.bulkhead.wait(r.ctx, queueRules{
@@ -282,7 +287,7 @@ func (r *run) queueUp(key string) error {
 	return &lateWait{refusal: r.refused(c.refuse.waited, false), end: r.timeUp()}
 }
 
-// emitWait emits a wait. A listener that ends the goroutine leaves no permit behind.
+// emitWait emits a wait. If a listener ends the goroutine, the permit is given back.
 func (r *run) emitWait(took time.Duration, permit bool, key string) {
 	emitted := false
 	defer func() {
@@ -294,9 +299,9 @@ func (r *run) emitWait(took time.Duration, permit bool, key string) {
 	emitted = true
 }
 
-// timeUp is the error for the end of the call's time: the caller's own deadline with
-// its cause, or ours. A context ends a moment after its deadline; that is waited for,
-// because only then it has a cause.
+// timeUp returns the error for a call whose time is over: that of the caller's own
+// deadline, with its cause, or the guard's. A context ends a moment after its deadline.
+// timeUp waits for that, because only then the context has a cause.
 func (r *run) timeUp() error {
 	if r.theirs && r.cfg.guard.clock == nil && r.ctx.Err() == nil {
 		moment := time.NewTimer(time.Millisecond)
@@ -312,7 +317,8 @@ func (r *run) timeUp() error {
 	return context.DeadlineExceeded
 }
 
-// lateWait is a refusal by the bulkhead after the call's whole time went into waiting.
+// lateWait returns a refusal by the bulkhead for a call whose whole time went into
+// waiting.
 type lateWait struct{ refusal, end error }
 
 func (e *lateWait) Error() string   { return e.refusal.Error() }
@@ -320,8 +326,8 @@ func (e *lateWait) Unwrap() []error { return []error{e.refusal, e.end} }
 func (e *lateWait) Timeout() bool   { return true }
 func (e *lateWait) Temporary() bool { return true }
 
-// failed returns the error of a call that is given up, after the attempts' errors
-// and what ended it, if it was not the last attempt's error.
+// failed returns the error of a call that is given up. It consists of the attempts'
+// errors and of what ended the call, if that was not the last attempt's error.
 func (r *run) failed(last error, gave string) error {
 	r.ended = gave == gaveRefused || gave == gaveTimeout
 	switch n := len(r.errs); {

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Shadow is a second policy that watches a guard's calls and counts where it would
-// have decided otherwise. It changes nothing for the calls. It is safe for
-// concurrent use. The caller that made it stops it; another Shadow on the same guard stops it
-// too, and so does the guard's Close. Its zero value is not of use.
+// Shadow is a second policy that watches a guard's calls and counts where it would have
+// decided otherwise. It does not affect the calls. It is safe for concurrent use. The
+// caller that started it must stop it. It also stops when another Shadow starts on the
+// same guard, and when the guard is closed. Its zero value is not usable.
 //
-// It keeps its own state (breaker, permits, tokens, budget) and counts in it
-// only what it would have let run. What it can't know is how the dependency would
-// have answered what was not sent; so calls that only it would have sent leave its
-// state as it was. Hedges, fallbacks and pauses are not compared.
+// A shadow keeps its own state (breaker, permits, tokens, budget), which counts only
+// what it would have let run. It can't know how the dependency would have answered
+// calls that were not sent. So calls that only the shadow would have sent leave its
+// state unchanged. Hedges, fallbacks and pauses are not compared.
 type Shadow struct {
 	guard   *Guard
-	gate    gate // fed with what the guard's own gate meets
+	gate    gate // gets the same facts as the guard's own gate
 	shared  *shared
-	configs map[string]*opConfig // by operation; read only
+	configs map[string]*opConfig // by operation; never changed
 	since   time.Time
-	excess  atomic.Int64 // calls that run, and would wait for a permit
+	excess  atomic.Int64 // calls that are running, and that would wait for a permit here
 	counts  shadowCounts
 }
 
@@ -36,31 +36,34 @@ type ShadowReport struct {
 	Dependency string `json:"dependency"`
 	// Since is when the shadow began.
 	Since time.Time `json:"since"`
-	// Attempts is the number of decisions compared, to run an attempt or to refuse
-	// it; Same of them were the same.
+	// Attempts is the number of decisions that were compared. Each is a decision to run
+	// or to refuse an attempt. Same is the number of those in which both policies
+	// agreed.
 	Attempts int64 `json:"attempts"`
 	Same     int64 `json:"same"`
-	// WouldRefuse* count attempts that ran: the shadow's breaker was open, its
-	// bulkhead full, its rate limit out of tokens.
+	// The WouldRefuse fields count attempts that ran, but would have been refused: the
+	// shadow's breaker was open, its bulkhead full, or its rate limit out of tokens.
 	WouldRefuseOpen    int64 `json:"would_refuse_open"`
 	WouldRefuseFull    int64 `json:"would_refuse_full"`
 	WouldRefuseLimited int64 `json:"would_refuse_limited"`
-	// WouldRefuseThrottled counts attempts that ran and that the shadow's throttle would
-	// have refused.
+	// WouldRefuseThrottled counts attempts that ran, but that the shadow's throttle
+	// would have refused.
 	WouldRefuseThrottled int64 `json:"would_refuse_throttled,omitempty"`
-	// WouldAdmit counts attempts that were refused.
+	// WouldAdmit counts attempts that were refused, but that the shadow would have
+	// admitted.
 	WouldAdmit int64 `json:"would_admit"`
-	// WouldWait counts attempts that ran and would have waited for a permit or for a
-	// token of the rate limit; they are among Same.
+	// WouldWait counts attempts that ran, but would have waited for a permit or for a
+	// token of the rate limit. They are included in Same.
 	WouldWait int64 `json:"would_wait"`
 	// WouldCut counts attempts that succeeded after the shadow's attempt timeout.
 	WouldCut int64 `json:"would_cut"`
 	// WouldTimeOut counts calls that succeeded after the shadow's timeout.
 	WouldTimeOut int64 `json:"would_time_out"`
-	// WouldRepeat counts failures that were not repeated, WouldNotRepeat those that were.
+	// WouldRepeat counts failures that were not repeated, but that the shadow would
+	// have repeated. WouldNotRepeat counts the opposite.
 	WouldRepeat    int64 `json:"would_repeat"`
 	WouldNotRepeat int64 `json:"would_not_repeat"`
-	// Unknown counts attempts of operations that the shadow's policy has not.
+	// Unknown counts attempts of operations that the shadow's policy does not have.
 	Unknown int64 `json:"unknown"`
 	// Breaker, OpenUntil, Limit and Budget are the shadow's own state.
 	Breaker   BreakerState `json:"breaker"`
@@ -74,8 +77,9 @@ func (r ShadowReport) Differences() int64 {
 	return r.WouldRefuseOpen + r.WouldRefuseFull + r.WouldRefuseLimited + r.WouldRefuseThrottled + r.WouldAdmit + r.WouldCut + r.WouldTimeOut + r.WouldRepeat + r.WouldNotRepeat
 }
 
-// Shadow lets a second policy watch the guard's calls, in place of the one before.
-// It is checked as New does, and must have the guard's name.
+// Shadow starts a second policy that watches the guard's calls, and replaces the one
+// before. The policy is checked as New checks it, and must have the guard's name. The
+// caller must stop the returned Shadow.
 func (g *Guard) Shadow(p Policy) (*Shadow, error) {
 	if g == nil || g.own == nil {
 		return nil, errNilCaller
@@ -110,7 +114,7 @@ func (g *Guard) Shadow(p Policy) (*Shadow, error) {
 	return s, nil
 }
 
-// Stop ends the watching. Report goes on to return what was counted. Stopping twice
+// Stop ends the watching. Report continues to return what was counted. Stopping twice
 // does nothing.
 func (s *Shadow) Stop() {
 	if s == nil || s.guard == nil {
@@ -138,18 +142,18 @@ func (s *Shadow) Report() ShadowReport {
 	}
 }
 
-// shadowed is an attempt as a shadow would have let it run.
+// shadowed is an attempt as the shadow would have run it.
 type shadowed struct {
 	pass
 	by     *Shadow
 	cfg    *opConfig
-	permit bool // else it is one of the excess
-	waits  bool // for a token, or for a permit
+	permit bool // if false, the attempt is one of the excess
+	waits  bool // it would wait for a token or for a permit
 }
 
-// compare decides on an attempt that runs (ran), or that was refused, as the
-// shadow would have. earns: it adds to the budget. It returns what the shadow holds
-// of an attempt that runs.
+// compare decides, as the shadow would have, on an attempt that runs (ran is true) or
+// that was refused. earns says whether the attempt adds to the budget. For an attempt
+// that runs, compare returns what the shadow holds of it.
 func (s *Shadow) compare(r *run, earns, ran bool) *shadowed {
 	s.counts.attempts.Add(1)
 	c := s.configs[r.cfg.name]
@@ -193,8 +197,8 @@ func (c *shadowCounts) refused(why reason) {
 	}
 }
 
-// admit takes an attempt through the shadow's gate. A wait for a permit is counted,
-// and not waited.
+// admit takes an attempt through the shadow's gate. If it would have to wait for a
+// permit, that is counted, and admit does not wait.
 func (s *Shadow) admit(c *opConfig, key string) (*shadowed, reason) {
 	wants := wish{key: key}
 	if l := c.shared.RateLimit; l != nil {
@@ -225,7 +229,7 @@ func (s *Shadow) admit(c *opConfig, key string) (*shadowed, reason) {
 	return w, admitted
 }
 
-// learn feeds the shadow's gate with how the attempt went.
+// learn passes the outcome of the attempt to the shadow's gate.
 func (w *shadowed) learn(a *attempt, err error, v Verdict) {
 	g := &w.by.gate
 	if g.closed.Load() {
@@ -247,8 +251,8 @@ func (w *shadowed) learn(a *attempt, err error, v Verdict) {
 	g.learn(a, w.cfg.shared, &w.pass, now, err, v)
 }
 
-// judge is what an error means under the shadow's policy, of which the guard's own policy
-// made v: names of errors make the only difference.
+// judge returns the verdict on an error under the shadow's policy. v is the verdict
+// under the guard's own policy. The two differ only by the names of errors.
 func (s *Shadow) judge(own *opConfig, err error, v Verdict) Verdict {
 	if err == nil || v.refused || v.callerDeadlinePassed {
 		return v
@@ -262,7 +266,7 @@ func (s *Shadow) judge(own *opConfig, err error, v Verdict) Verdict {
 	return v
 }
 
-// leave gives back what the attempt holds when the work has really ended.
+// leave gives back what the attempt holds once the work has really ended.
 func (w *shadowed) leave(ctx context.Context) {
 	g := &w.by.gate
 	g.leave(ctx, w.cfg.shared, &w.pass, g.now(), w.permit)
@@ -279,7 +283,7 @@ func (w *shadowed) drop() {
 	}
 }
 
-// repeated compares the decision whether a failure is repeated.
+// repeated compares whether a failure is repeated.
 func (s *Shadow) repeated(r *run, v Verdict, repeated bool) {
 	c := s.configs[r.cfg.name]
 	if c == nil {

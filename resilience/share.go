@@ -7,17 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// WithShareKey says on whose account calls under the context hold permits, for
-// BulkheadPolicy.MaxShare and for places in the queue: a tenant, a customer, a key. Without
-// it, calls count for their operation. Of keys there may be any number; only those that
-// hold a permit or wait are remembered.
+// WithShareKey sets the key on whose account calls under the context hold permits and
+// places in the queue, for example a tenant or a customer. BulkheadPolicy.MaxShare
+// bounds what one key may hold. Without a key, calls count for their operation. There
+// may be any number of keys; only those that hold a permit or wait are remembered.
 func WithShareKey(ctx context.Context, key string) context.Context {
 	m := markOf(ctx)
 	m.shareKey = key
 	return context.WithValue(ctx, markKey{}, &m)
 }
 
-// shareKey is on whose account a call of an operation holds its permit.
+// shareKey returns the key on whose account a call of an operation holds its permit.
 func (r *run) shareKey() string {
 	if r.ctx.Value(markKey{}) == nil {
 		return r.cfg.name
@@ -62,7 +62,7 @@ func (s *shares) take(key string, limit int64) bool {
 	return true
 }
 
-// counts are the number of keys that hold permits, and the most that one of them holds.
+// counts returns how many keys hold permits, and the most that one of them holds.
 func (s *shares) counts() (keys, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,8 +72,8 @@ func (s *shares) counts() (keys, most int) {
 	return len(s.held), most
 }
 
-// put gives a permit of a key back. Permits that were taken before there were shares are
-// not counted.
+// put gives a permit of a key back. Permits that were taken before shares were switched
+// on are not counted.
 func (s *shares) put(key string) {
 	if key == "" {
 		return

@@ -2,23 +2,23 @@ package resilience
 
 import "time"
 
-// Snapshot is a guard's state at one moment, for dashboards and health checks.
-// Its parts are read one after the other, each of them whole.
+// Snapshot is a guard's state at one moment, for dashboards and health checks. It is a
+// value. Its parts are read one after the other; each part is consistent by itself.
 type Snapshot struct {
 	Dependency string       `json:"dependency"`
 	Breaker    BreakerState `json:"breaker"`
-	// OpenUntil is when an open breaker will admit a probe. Zero while it is in another
-	// state, or forced into one.
+	// OpenUntil is when an open breaker will admit a probe. It is zero while the
+	// breaker is in another state or forced.
 	OpenUntil time.Time `json:"open_until,omitzero"`
-	// Forced is the mode that Force has set; BreakerAuto: none.
+	// Forced is the mode that Force has set; BreakerAuto if none.
 	Forced BreakerMode `json:"forced,omitempty"`
 	// RepeatsForbidden says that ForbidRepeats is in force.
 	RepeatsForbidden bool `json:"repeats_forbidden,omitempty"`
-	// Window counts of the breaker.
+	// Calls, failures and slow calls in the breaker's window.
 	Calls    int `json:"calls"`
 	Failures int `json:"failures"`
 	Slow     int `json:"slow"`
-	// InFlight permits, Waiting calls, Limit in force.
+	// Permits in use, waiting calls, and the limit in force.
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
 	Limit    int `json:"limit"`
@@ -29,19 +29,19 @@ type Snapshot struct {
 	LargestShare int `json:"largest_share,omitempty"`
 	// Throttled is the part of the attempts that the throttle refuses now, from 0 to 1.
 	Throttled float64 `json:"throttled,omitempty"`
-	// Budget tokens left.
+	// Tokens that are left in the budget.
 	Budget float64 `json:"budget"`
-	// Amplification is the policy's bound on what repeats make of the load
+	// Amplification is the factor by which the policy lets repeats multiply the load
 	// (Policy.Amplification).
 	Amplification float64 `json:"amplification"`
 	// ListenerPanics counts recovered panics of listeners.
 	ListenerPanics int64 `json:"listener_panics"`
-	// LostPanics counts panics of calls whose caller had gone: losers of a hedge,
-	// detached work, refreshes in the background, Dispose functions.
+	// LostPanics counts panics for which there was no caller any more: in losers of a
+	// hedge, detached work, refreshes in the background, and Dispose functions.
 	LostPanics int64 `json:"lost_panics"`
 }
 
-// Snapshot returns the guard's state. A nil guard's is zero.
+// Snapshot returns the guard's state. For a nil guard it returns the zero value.
 func (g *Guard) Snapshot() Snapshot {
 	if g == nil || g.own == nil {
 		return Snapshot{}
@@ -54,7 +54,7 @@ func (g *Guard) Snapshot() Snapshot {
 	return s
 }
 
-// snapshot is the state of a gate under the policy in force.
+// snapshot returns the state of a gate under the policy in force.
 func (g *gate) snapshot(p *shared) Snapshot {
 	s := Snapshot{
 		Dependency:    g.name,

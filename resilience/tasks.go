@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// tasks are the goroutines that a gate owns: refreshes, and the delivery of events
-// that a caller handed over. Each ends soon after the gate's context does, as far as
-// the call that it makes keeps to its context. Safe for concurrent use.
+// tasks are the goroutines that a gate owns: refreshes, and the delivery of events that
+// a caller handed over. Each ends soon after the gate's context does, provided that the
+// call that it makes respects its context. Safe for concurrent use.
 type tasks struct {
 	mu      sync.Mutex
 	closed  bool
@@ -49,7 +49,7 @@ func (t *tasks) close() {
 	t.closed = true
 }
 
-// wait waits for all tasks, while ctx lasts. Call close before.
+// wait waits for all tasks until ctx is done. Call close before.
 func (t *tasks) wait(ctx context.Context, name string) error {
 	t.mu.Lock()
 	if t.running == 0 {

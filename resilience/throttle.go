@@ -2,14 +2,14 @@ package resilience
 
 import "sync/atomic"
 
-// throttle refuses a part of the attempts while the dependency does not take them: the
-// client-side throttling of Google's SRE book, chapter 21.
+// throttle refuses a part of the attempts while the dependency refuses or fails a part
+// of them: the client-side throttling of Google's SRE book, chapter 21.
 //
 //	any ──(an attempt asks)──▶ refused with probability max(0, (requests - K x accepts) / (requests + 1))
 //
-// Observed: attempts, and those that it refused, as requests; of them as accepts those that
-// the dependency has answered, if with an error that is no failure. Not observed: refusals
-// of other policies, and attempts whose caller left.
+// Observed as requests: attempts, and those that the throttle refused. Observed as
+// accepts: attempts that the dependency has answered, even if with an error that is not
+// a failure. Not observed: refusals of other policies, and attempts whose caller left.
 //
 // Safe for concurrent use.
 type throttle struct{ window atomic.Pointer[window] }
@@ -24,7 +24,7 @@ func (t *throttle) configure(p ThrottlePolicy, before *ThrottlePolicy, now int64
 	}
 }
 
-// refuses decides on one attempt. chance draws a number from 0 to 1.
+// refuses decides on one attempt. chance draws a number in [0, 1).
 func (t *throttle) refuses(p *ThrottlePolicy, now int64, chance func() float64) bool {
 	share := t.share(p, now)
 	if share == 0 || chance() >= share {
@@ -34,7 +34,7 @@ func (t *throttle) refuses(p *ThrottlePolicy, now int64, chance func() float64) 
 	return true
 }
 
-// share is the part of the attempts that is refused now, from 0 to 1.
+// share returns the part of the attempts that is refused now, from 0 to 1.
 func (t *throttle) share(p *ThrottlePolicy, now int64) float64 {
 	sum := t.window.Load().sum(now)
 	return max(0, float64(sum.calls)-p.K*float64(sum.calls-sum.bad)) / float64(sum.calls+1)

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// Update swaps the policy and keeps the state: an open breaker stays open, permits
-// in flight stay counted, windows keep their counts, a budget keeps its tokens.
-// Calls that run or wait go on under the policy they began with; a lower limit is
-// reached as permits come back. A policy that New would refuse, or that has
-// another name, is refused and changes nothing. Safe for concurrent use.
+// Update replaces the policy and keeps the state: an open breaker stays open, permits
+// in use stay counted, windows keep their counts, and a budget keeps its tokens. Calls
+// that run or wait continue under the policy with which they began. A lower limit is
+// reached as permits come back. If New would refuse the policy, or if it has another
+// name, Update returns an error and changes nothing. Safe for concurrent use.
 func (g *Guard) Update(p Policy) error {
 	if g == nil || g.own == nil {
 		return errNilCaller
@@ -39,7 +39,7 @@ func (g *Guard) otherName(name string) error {
 	return fmt.Errorf("%w %q: an update has the name %q; make another guard for another dependency", ErrPolicy, g.name, name)
 }
 
-// refusesLocked says why a policy can't be put in force.
+// refusesLocked returns why a policy can't be put in force.
 func (g *Guard) refusesLocked(p Policy) error {
 	if g.closed.Load() {
 		return g.own.config.Load().refuse.closed
@@ -50,10 +50,10 @@ func (g *Guard) refusesLocked(p Policy) error {
 	return g.fits(p)
 }
 
-// Force sets the breaker's mode, whatever the policy says: a switch for operators. It
-// lasts until Force(BreakerAuto) takes it back, also over updates and reloads; then the
+// Force sets the breaker's mode for operators, whatever the policy says. The mode
+// lasts, also over updates and reloads, until Force(BreakerAuto) removes it; then the
 // policy's own mode is in force again. A guard whose policy has no breaker can be
-// forced as well. Snapshot.Forced shows it. Safe for concurrent use.
+// forced as well. Snapshot.Forced shows the mode. Safe for concurrent use.
 func (g *Guard) Force(mode BreakerMode) error {
 	if g == nil || g.own == nil {
 		return errNilCaller
@@ -67,10 +67,10 @@ func (g *Guard) Force(mode BreakerMode) error {
 	})
 }
 
-// ResetBreaker closes the breaker and forgets what it has counted, for an operator who
-// knows that the dependency is well again. A mode that is forced, by the policy or by
-// Force, stays in force. Attempts that run count for nothing any more. Safe for
-// concurrent use.
+// ResetBreaker closes the breaker and forgets its counts, for an operator who knows
+// that the dependency has recovered. A mode that is forced, by the policy or by Force,
+// stays in force. Attempts that are running are no longer counted. Safe for concurrent
+// use.
 func (g *Guard) ResetBreaker() error {
 	if g == nil || g.own == nil {
 		return errNilCaller
@@ -83,7 +83,8 @@ func (g *Guard) ResetBreaker() error {
 	return nil
 }
 
-// fits says what of a valid policy contradicts the options that the guard was made with.
+// fits returns an error if a valid policy contradicts the options with which the guard
+// was made.
 func (g *Guard) fits(p Policy) error {
 	if g.shares != nil && p.Budget != nil {
 		return fmt.Errorf("%w %q: budget is set, and the guard shares a budget with others (WithBudget); drop one of the two", ErrPolicy, p.Name)
@@ -91,9 +92,10 @@ func (g *Guard) fits(p Policy) error {
 	return g.names.check(p)
 }
 
-// ForbidRepeats forbids retries and hedges of the guard, whatever the policy says, or
-// takes that back: a switch for operators. It lasts over updates. Calls that fail end
-// with what their first attempt brought. Safe for concurrent use.
+// ForbidRepeats(true) forbids all retries and hedges of the guard for operators,
+// whatever the policy says; ForbidRepeats(false) permits them again. It lasts over
+// updates. Calls that fail end with the result of their first attempt. Safe for
+// concurrent use.
 func (g *Guard) ForbidRepeats(forbid bool) error {
 	if g == nil || g.own == nil {
 		return errNilCaller
@@ -105,7 +107,7 @@ func (g *Guard) ForbidRepeats(forbid bool) error {
 // takeRepeat draws the token for a retry or hedge.
 func (g *gate) takeRepeat() bool { return !g.noRepeats.Load() && g.budget.take() }
 
-// change puts what f makes of the policy in force.
+// change puts in force what f makes of the policy in force.
 func (g *Guard) change(f func(Policy) (Policy, error)) error {
 	if err := g.changeState(f); err != nil {
 		return err
@@ -136,7 +138,7 @@ func (g *Guard) changeState(f func(Policy) (Policy, error)) error {
 	return nil
 }
 
-// visibleBreaker is the breaker's state as callers meet it.
+// visibleBreaker returns the breaker's state as callers see it.
 func (g *gate) visibleBreaker(s *shared) BreakerState {
 	p := s.Breaker
 	switch {
@@ -148,7 +150,7 @@ func (g *gate) visibleBreaker(s *shared) BreakerState {
 	return g.breaker.now.Load().kind
 }
 
-// clone returns a copy that shares nothing.
+// clone returns a copy that shares nothing with the original.
 func (p Policy) clone() Policy {
 	p.Bulkhead.Adaptive = copyOf(p.Bulkhead.Adaptive)
 	p.RateLimit = copyOf(p.RateLimit)
@@ -186,7 +188,7 @@ func copyOf[T any](p *T) *T {
 	return &c
 }
 
-// force returns the policy with the breaker's mode that an operator wants.
+// force returns the policy with the breaker's mode replaced by the operator's.
 func (p Policy) force(mode BreakerMode) Policy {
 	if mode == BreakerAuto {
 		return p

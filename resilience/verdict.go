@@ -14,10 +14,10 @@ const (
 	// Overload is a marked refusal by the dependency: it lowers an adaptive limit
 	// and is no failure for the breaker.
 	Overload
-	// Ignored counts neither way: the caller's own cancellation, its own deadline if
-	// that was shorter than what the policy grants, a wrong request, "not found". A
-	// context.Canceled that the dependency returns while its caller waits is none of
-	// these; DefaultClassifier judges it as a Failure.
+	// Ignored counts neither way: the caller's own cancellation, the caller's own
+	// deadline if that was shorter than what the policy grants, a wrong request, "not
+	// found". A context.Canceled that the dependency returns while its caller still
+	// waits is different; DefaultClassifier judges it as a Failure.
 	Ignored
 )
 
@@ -26,11 +26,11 @@ type Repeat uint8
 
 // The answers to "may it be repeated?".
 const (
-	// RepeatIfIdempotent: it failed, and may have been processed.
+	// RepeatIfIdempotent: the attempt failed, and the dependency may have processed it.
 	RepeatIfIdempotent Repeat = iota
 	// RepeatNever: repeating cannot help, or must not be done.
 	RepeatNever
-	// RepeatAlways: it was certainly not processed.
+	// RepeatAlways: the dependency certainly did not process the attempt.
 	RepeatAlways
 )
 
@@ -40,34 +40,34 @@ type Verdict struct {
 	Outcome Outcome
 	// Repeat says whether it may be repeated.
 	Repeat Repeat
-	// After is the earliest time for a repeat as the dependency asked (Retry-After),
-	// from now. Zero: the policy's pause.
+	// After is how long the dependency asked to wait before a repeat (Retry-After),
+	// counted from now. Zero: the policy's pause applies.
 	After time.Duration
-	// callerDeadlinePassed: the caller's own deadline cut the attempt before the policy's would
-	// have. It is Ignored, unless it was slow.
+	// callerDeadlinePassed is set if the caller's own deadline cut the attempt before
+	// the policy's would have. Such an attempt is Ignored, unless it was slow.
 	callerDeadlinePassed bool
-	// refused: the guard itself refused a call that was nested in the attempt.
+	// refused is set if the guard itself refused a call that was nested in the attempt.
 	refused bool
 }
 
-// isAnswer reports whether the dependency has answered, if not as was hoped: nothing
-// is to be repeated, and nothing may hide it.
+// isAnswer reports whether the dependency has answered, even if the answer is
+// unwelcome. Such a call is not repeated, and no fallback may hide the answer.
 func (v Verdict) isAnswer() bool {
 	return v.Outcome == Success || v.Outcome == Ignored && v.Repeat == RepeatNever && !v.refused
 }
 
-// Classifier judges the error of an attempt. It must be safe for concurrent use. It
-// is called without locks, from the
-// goroutine of the attempt, for errors only; a panic in it is the call's panic.
-// A client library gives its own (clients/cassandra, clients/rest).
+// Classifier judges the error of an attempt. It is called only for errors, on the
+// goroutine of the attempt and without locks, and must be safe for concurrent use. A
+// panic in it counts as the call's panic. Client libraries have their own classifiers
+// (clients/cassandra, clients/rest).
 type Classifier func(err error) Verdict
 
-// Judged is implemented by errors that bring their own verdict. DefaultClassifier
-// finds it in the chain.
+// Judged is implemented by errors that carry their own verdict. DefaultClassifier finds
+// such an error in the chain.
 type Judged interface{ Verdict() Verdict }
 
-// WithVerdict returns err with a verdict of its own, for DefaultClassifier. A nil err
-// stays nil.
+// WithVerdict returns err with a verdict attached, which DefaultClassifier uses. A nil
+// err stays nil.
 func WithVerdict(err error, v Verdict) error {
 	if err == nil {
 		return nil

@@ -6,9 +6,9 @@ type waiter struct {
 	class      int
 	key, share string
 	since      int64
-	// answer gets one value: true with the permit, false if evicted.
+	// answer receives one value: true with the permit, false if the waiter was evicted.
 	answer chan bool
-	// gone: it is in no queue any more.
+	// gone is set once the waiter is in no queue any more.
 	gone bool
 }
 

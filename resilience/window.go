@@ -9,22 +9,22 @@ import (
 	"unsafe"
 )
 
-// windowBuckets is the number of parts a rolling window has. A window of 10 s
-// forgets one second at a time.
+// windowBuckets is the number of parts of a rolling window. A window of 10 s forgets
+// its oldest second at a time.
 const windowBuckets = 10
 
-// window counts calls over a rolling time. Each counter is one word that holds
-// the number of its bucket's period beside its counts, so that a late count can't
-// land in a later period; the counters are split into shards, so that cores do
-// not fight over one cache line. Offsets are monotonic: the wall clock plays no
-// part. Safe for concurrent use.
+// window counts calls over a rolling time. Each counter is one word that holds the
+// number of its bucket's period next to its counts, so that a late count can't land in
+// a later period. The counters are split into shards, so that cores do not contend for
+// one cache line. Offsets are monotonic and independent of the wall clock. Safe for
+// concurrent use.
 type window struct {
 	bucket int64 // length of a bucket, ns
 	// period is the newest bucket's number since the base.
 	period atomic.Int64
 	mu     sync.Mutex // held while the window moves on
 	shards []windowShard
-	ring   *ring // not nil: it counts in place of the buckets
+	ring   *ring // if not nil, it counts in place of the buckets
 }
 
 // windowShard is padded to whole cache lines.
@@ -43,11 +43,12 @@ const (
 	tagShift  = 2 * countBits
 	tagMask   = 1<<20 - 1
 	slowMask  = 1<<tagShift - 1
-	// maxMinimumCalls is what a bucket counts at least, also right after it was halved.
+	// maxMinimumCalls is the least that a bucket can count, even right after it was
+	// halved.
 	maxMinimumCalls = 1 << 20
 )
 
-// tally is what a window counted.
+// tally is the result of a window's counts.
 type tally struct{ calls, bad, slow int }
 
 func newWindow(length time.Duration, now int64) *window {
@@ -110,8 +111,8 @@ func (w *window) add(now int64, bad, slow bool) {
 	}
 }
 
-// halve makes room in a full bucket. All its counts are halved, so that its rates stay and
-// later calls go on to change them.
+// halve makes room in a full bucket. It halves all counts of the bucket, so that the
+// rates stay as they are and later calls can still change them.
 func (s *windowSlot) halve(old uint64) {
 	tag, bad, calls := old&^slowMask, old>>countBits&countMask, old&countMask
 	if !s.calls.CompareAndSwap(old, tag|bad/2<<countBits|calls/2) {
@@ -125,13 +126,14 @@ func (s *windowSlot) halve(old uint64) {
 	}
 }
 
-// shard spreads goroutines, and so cores: stacks lie apart.
+// shard spreads goroutines over the shards. Their stacks have different addresses, and
+// so cores get different shards.
 func (w *window) shard() uint {
 	var here byte
 	return uint(uint64(uintptr(unsafe.Pointer(&here)))*0x9E3779B97F4A7C15>>48) & uint(len(w.shards)-1)
 }
 
-// window returns an empty window as the policy wants it.
+// window returns an empty window for the policy.
 func (p *BreakerPolicy) window(now int64) *window {
 	if p.WindowCalls > 0 {
 		return &window{ring: newRing(p.WindowCalls)}
@@ -139,7 +141,7 @@ func (p *BreakerPolicy) window(now int64) *window {
 	return newWindow(p.Window, now)
 }
 
-// changed returns a window as the policy wants it, with the counts of the one before as
+// changed returns a window for the policy that holds the counts of the one before, as
 // far as they fit.
 func (w *window) changed(p *BreakerPolicy, now int64) *window {
 	switch {
@@ -199,14 +201,15 @@ func (w *window) sum(now int64) tally {
 	return t
 }
 
-// resized returns a window of another length that holds the same counts, each in
-// the bucket of its time; what is older than the new length is forgotten.
+// resized returns a window of another length with the same counts, each in the bucket
+// of its time. Counts that are older than the new length are forgotten.
 func (w *window) resized(length time.Duration, now int64) *window {
 	next := newWindow(length, now)
 	w.moveTo(now / w.bucket)
 	last := w.period.Load()
 	for p := last - windowBuckets + 1; p <= last; p++ {
-		// A bucket's counts go to where its middle lies; those of the running one, to now.
+		// A bucket's counts are moved to where its middle lies; those of the current
+		// one, to now.
 		at := min(p*w.bucket+w.bucket/2, now)
 		if at/next.bucket <= now/next.bucket-windowBuckets {
 			continue

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// ErrExpired is what Recv returns when its time was up.
+// ErrExpired is the error of Recv when its time is up.
 var ErrExpired = errors.New("clock: time is up")
 
-// Clock is virtual time; nil is real time. A virtual one is not safe for concurrent
-// use: what Go and AfterFunc start runs one at a time, while Run runs. Everything
-// that such a goroutine waits for goes through Recv. Nothing needs closing.
+// Clock is virtual time; a nil Clock is real time. A virtual clock is not safe for
+// concurrent use: the goroutines that Go and AfterFunc start run one at a time, while
+// Run runs. Such a goroutine may wait only through Recv. A Clock need not be closed.
 type Clock struct {
 	start   time.Time
 	elapsed time.Duration
 	rand    *rand.Rand
 	entries entries
-	made    uint64 // entries so far: of two that are due at once the older is first
+	made    uint64 // number of entries so far: of two that are due at once the older runs first
 	ready   []*task
 	running *task
-	waiting map[any]*task // by the channel that it receives from
+	waiting map[any]*task // by the channel from which each receives
 }
 
 // New returns a virtual clock that stands at start.
@@ -29,13 +29,13 @@ func New(start time.Time, seed uint64) *Clock {
 	return &Clock{start: start.Round(0), rand: rand.New(rand.NewPCG(seed, 0)), waiting: map[any]*task{}}
 }
 
-// Timer is a timer of AfterFunc, as package time's.
+// Timer is a timer of AfterFunc, like that of package time.
 type Timer interface {
 	Stop() bool
 	Reset(time.Duration) bool
 }
 
-// Now is the time.
+// Now returns the time.
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()
@@ -43,7 +43,7 @@ func (c *Clock) Now() time.Time {
 	return c.start.Add(c.elapsed)
 }
 
-// Since is the time since t.
+// Since returns the time that has passed since t.
 func (c *Clock) Since(t time.Time) time.Duration {
 	if c == nil {
 		return time.Since(t)
@@ -77,9 +77,9 @@ func (c *Clock) Go(f func()) {
 	c.spawn(f)
 }
 
-// Recv receives from a channel for at most d, and while ctx is not done. It returns
-// ErrExpired or the context's error if nothing came. On a virtual clock senders use
-// Send, and contexts that end are those of WithDeadline.
+// Recv receives from a channel for at most d and until ctx is done. If nothing came it
+// returns ErrExpired or the context's error. On a virtual clock, senders must use Send,
+// and a context that ends must come from WithDeadline.
 func Recv[T any](ctx context.Context, c *Clock, from <-chan T, d time.Duration) (v T, err error) {
 	if c != nil {
 		return recv(ctx, c, from, d)
@@ -104,7 +104,7 @@ func Send[T any](c *Clock, to chan T, v T) {
 	}
 }
 
-// WithDeadline is context.WithDeadline.
+// WithDeadline is context.WithDeadline on this clock.
 func (c *Clock) WithDeadline(parent context.Context, at time.Time) (context.Context, context.CancelFunc) {
 	if c == nil {
 		return context.WithDeadline(parent, at)

@@ -11,11 +11,11 @@ type ending struct {
 	at              time.Time
 	done            chan struct{}
 	err             error
-	// then is what to do at the end, by number, in order.
+	// then holds what to do at the end, by number, in order.
 	then []func()
 }
 
-// endKey finds the innermost ending in a context.
+// endKey is the key of the innermost ending in a context.
 type endKey struct{}
 
 func (c *Clock) withDeadline(parent context.Context, at time.Time) (context.Context, context.CancelFunc) {
@@ -38,8 +38,8 @@ func (c *Clock) withDeadline(parent context.Context, at time.Time) (context.Cont
 	}
 }
 
-// add has f called at the end, at once if that has passed. The function that it
-// returns takes it back.
+// add makes f run at the end, or at once if the end has passed. The returned function
+// cancels that.
 func (e *ending) add(f func()) (drop func()) {
 	if e.err != nil {
 		f()

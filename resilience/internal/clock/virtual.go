@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Run runs what was started, and what that starts, until nothing is left to run or
-// to wait for.
+// Run runs what was started, and what that starts in turn, until nothing is left to run
+// or to wait for.
 func (c *Clock) Run() {
 	for {
 		switch {
@@ -32,7 +32,7 @@ func (c *Clock) Run() {
 	}
 }
 
-// task is a goroutine of the simulation: a coroutine that runs while resumed.
+// task is a goroutine of the simulation: a coroutine that runs while it is resumed.
 type task struct {
 	resume func() (struct{}, bool)
 	yield  func(struct{}) bool
@@ -48,7 +48,7 @@ func (c *Clock) spawn(f func()) {
 	c.wake(t)
 }
 
-// wake lets a task run, after those that were woken before.
+// wake makes a task ready to run, after those that were woken before.
 func (c *Clock) wake(t *task) {
 	if t != nil && !t.queued {
 		t.queued = true
@@ -67,7 +67,7 @@ func recv[T any](ctx context.Context, c *Clock, from <-chan T, d time.Duration) 
 		c.waiting[from] = t
 		defer delete(c.waiting, from)
 	}
-	if ctx.Done() != nil { // asked first: it makes a context that was put off
+	if ctx.Done() != nil { // called first, because it makes a context that is created on demand
 		if end, ok := ctx.Value(endKey{}).(*ending); ok {
 			defer end.add(func() { c.wake(t) })()
 		}
@@ -88,14 +88,14 @@ func recv[T any](ctx context.Context, c *Clock, from <-chan T, d time.Duration) 
 	}
 }
 
-// timer is a Timer of a virtual clock; each Reset gives it another entry.
+// timer is a Timer of a virtual clock. Each Reset makes another entry.
 type timer struct {
 	clock *Clock
 	f     func()
 	entry *entry
 }
 
-// entry is one planned call. f is nil once it was made or called off.
+// entry is one planned call. f is nil once it was called or cancelled.
 type entry struct {
 	due  time.Duration
 	made uint64
@@ -109,7 +109,7 @@ func (c *Clock) add(d time.Duration, f func()) *timer {
 func (c *Clock) plan(d time.Duration, f func()) *entry {
 	c.made++
 	due := c.elapsed + max(d, 0)
-	if due < c.elapsed { // more than there is
+	if due < c.elapsed { // beyond the largest time
 		due = math.MaxInt64
 	}
 	e := &entry{due: due, made: c.made, f: f}
@@ -131,7 +131,7 @@ func (t *timer) Reset(d time.Duration) bool {
 	return pending
 }
 
-// entries is a heap by due time.
+// entries is a heap, ordered by due time.
 type entries []*entry
 
 func (h entries) Len() int { return len(h) }
