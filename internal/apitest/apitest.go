@@ -14,11 +14,11 @@ import (
 	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
-// golden is where a package keeps its exported declarations.
+// golden is the file in which a package lists its exported declarations.
 const golden = "testdata/api.txt"
 
-// Holds fails the test if what the folders export is not what testdata/api.txt says.
-// UPDATE_GOLDEN=1 writes the file.
+// Holds fails the test if the exported declarations of the folders differ from testdata/api.txt.
+// With UPDATE_GOLDEN=1 it writes the file instead.
 func Holds(t *testing.T, folders ...string) {
 	t.Helper()
 	var all strings.Builder
@@ -29,7 +29,7 @@ func Holds(t *testing.T, folders ...string) {
 	goldentest.Equal(t, golden, got)
 }
 
-// exported are the exported declarations of a package, without comments and bodies.
+// exported returns the exported declarations of a package, without comments and function bodies.
 func exported(t *testing.T, folder string) (declared []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
@@ -62,7 +62,7 @@ func exported(t *testing.T, folder string) (declared []string) {
 			if err := format.Node(&text, fset, d); err != nil {
 				t.Fatal(err)
 			}
-			// Where comments stood there are empty lines.
+			// Comments leave empty lines behind, which are removed here.
 			lines := slices.DeleteFunc(strings.Split(text.String(), "\n"), func(line string) bool { return line == "" })
 			declared = append(declared, strings.Join(lines, "\n"))
 		}
@@ -76,7 +76,7 @@ func isExported(receiver ast.Expr) bool {
 	exported := false
 	ast.Inspect(receiver, func(n ast.Node) bool {
 		name, ok := n.(*ast.Ident)
-		exported = exported || ok && name.IsExported() && len(name.Name) > 1 // T is a parameter
+		exported = exported || ok && name.IsExported() && len(name.Name) > 1 // T is a type parameter
 		return true
 	})
 	return exported

@@ -16,7 +16,7 @@ import (
 	"github.com/backstay-go/backstay/internal/testenv"
 )
 
-// Browser is a page in a browser, and what it complained about.
+// Browser is a page in a browser, with the errors that the page reported.
 type Browser struct {
 	// Context is for chromedp.Run.
 	Context context.Context
@@ -25,7 +25,8 @@ type Browser struct {
 	complaints []string
 }
 
-// Start opens a browser. Without one the test is skipped, or fails with CI=true.
+// Start opens a browser. If there is no browser on the machine, the test is skipped, or fails
+// with CI=true.
 func Start(tb testing.TB) *Browser {
 	tb.Helper()
 	testenv.NotShort(tb, "it starts a browser")
@@ -39,7 +40,7 @@ func Start(tb testing.TB) *Browser {
 	if path == "" {
 		testenv.Missing(tb, "a browser: install chromium")
 	}
-	// No sandbox: tests may run as root. Pages are our own.
+	// The sandbox is off because tests may run as root. They open only pages of this project.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1280, 1600))
 	ctx, end := chromedp.NewExecAllocator(tb.Context(), options...)
 	tb.Cleanup(end)
@@ -65,7 +66,7 @@ func Start(tb testing.TB) *Browser {
 	return b
 }
 
-// Open goes to a page and waits until it has loaded.
+// Open loads a page and waits until it has loaded.
 func (b *Browser) Open(tb testing.TB, url string) {
 	tb.Helper()
 	if _, err := chromedp.Run(b.Context, chromedp.Navigate(url)); err != nil {
@@ -87,7 +88,7 @@ func (b *Browser) complain(text string) {
 	b.complaints = append(b.complaints, text)
 }
 
-// Complaints are exceptions and errors of the page so far.
+// Complaints returns the exceptions and errors that the page has reported so far.
 func (b *Browser) Complaints() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -63,7 +63,7 @@ func (s *Streams) say(root *cobra.Command, text string) {
 	fmt.Fprintf(s.Err, "%s %s\n", s.Style(s.Err).Bold(name+":"), Printable(strings.TrimPrefix(text, name+": ")))
 }
 
-// prepare gives a program what all have.
+// prepare adds to a root command what all programs have in common.
 func prepare(root *cobra.Command, streams *Streams) {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -76,7 +76,8 @@ func prepare(root *cobra.Command, streams *Streams) {
 	root.Long = strings.TrimRight(root.Long, "\n") + "\n\n" + statuses
 	for _, c := range append(root.Commands(), root) {
 		if c.HasSubCommands() && c.RunE == nil && c.Run == nil {
-			// A group by itself is a mistake: a script that lost its argument must not pass.
+			// A command group without a subcommand is an error, so that a script that lost its
+			// argument fails.
 			c.Args, c.RunE = cobra.ArbitraryArgs, chooseOne
 		}
 	}
@@ -85,7 +86,8 @@ func prepare(root *cobra.Command, streams *Streams) {
 const statuses = `Exit status: 0 done or yes; 1 the answer is no, or it failed; 2 it can't run as given;
 3 undecided; 130 interrupted.`
 
-// chooseOne is what a command does that only groups others.
+// chooseOne is the action of a command that only groups others: an error that asks for a
+// subcommand.
 func chooseOne(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		c.SetOut(c.ErrOrStderr())
@@ -103,7 +105,7 @@ func chooseOne(c *cobra.Command, args []string) error {
 	return fmt.Errorf("there is no command %q%s", args[0], suggest.Phrase(args[0], slices.Values(names)))
 }
 
-// flagError adds the flag that was probably meant.
+// flagError adds a suggestion for the flag that was probably meant.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {

@@ -14,8 +14,8 @@ const (
 	Interrupted = 130
 )
 
-// An Error ends a command with a status. Without Err, what is wrong was printed already.
-// An error of any other type is wrong usage.
+// An Error ends a command with an exit status. If Err is nil, the problem has been printed
+// already. An error of any other type counts as wrong usage.
 type Error struct {
 	Status int
 	Err    error
@@ -30,14 +30,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Failed is the error of a command that began and failed, or whose answer is no. Nil stays nil.
+// Failed wraps the error of a command that began and failed, or whose answer is no. Nil stays
+// nil.
 func Failed(err error) error { return with(No, err) }
 
-// BadInput is the error of a file, or another input, that a command can't work with. Unlike
-// wrong usage, the help does not help, so it is not mentioned. Nil stays nil.
+// BadInput wraps the error of a file or another input that a command can't work with. In contrast
+// to wrong usage, the message does not point to the help, which would not help here. Nil stays
+// nil.
 func BadInput(err error) error { return with(Usage, err) }
 
-// Printed ends a command with a status; what is to be said was printed.
+// Printed ends a command with an exit status after everything has been printed.
 func Printed(status int) error { return &Error{Status: status} }
 
 func with(status int, err error) error {

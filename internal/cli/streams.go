@@ -17,7 +17,7 @@ const Stdin = "-"
 // maxInput bounds what is read from standard input, in bytes.
 const maxInput = 64 << 20
 
-// Streams are the surroundings of a command. Tests give their own.
+// Streams are the streams and the environment of a command. Tests can replace them.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
@@ -29,7 +29,8 @@ func Process() *Streams {
 	return &Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}
 }
 
-// Getenv returns the value of a variable, or "". As in a process, the last one of a name counts.
+// Getenv returns the value of a variable, or "". If a name occurs more than once, the last one
+// counts, as in a process.
 func (s *Streams) Getenv(name string) string {
 	for i := len(s.Environ) - 1; i >= 0; i-- {
 		if value, ok := strings.CutPrefix(s.Environ[i], name+"="); ok {
@@ -64,7 +65,7 @@ func (s *Streams) ReadFile(file string) (shown string, text []byte, err error) {
 	return shown, text, nil
 }
 
-// WriteJSON writes a value, indented, for programs to read.
+// WriteJSON writes a value as indented JSON, for programs.
 func (s *Streams) WriteJSON(v any) error {
 	encoder := json.NewEncoder(s.Out)
 	encoder.SetIndent("", "  ")
@@ -72,8 +73,8 @@ func (s *Streams) WriteJSON(v any) error {
 	return Failed(encoder.Encode(v))
 }
 
-// Style returns how text is shown on a stream: as it is unless it is a terminal, and also if the
-// environment has NO_COLOR (see no-color.org) or TERM=dumb.
+// Style returns the style for text on a stream. Text is emphasised only on a terminal, and only
+// if the environment has neither NO_COLOR (see no-color.org) nor TERM=dumb.
 func (s *Streams) Style(w io.Writer) Style {
 	f, ok := w.(*os.File)
 	return Style{on: ok && isatty.IsTerminal(f.Fd()) && s.Getenv("NO_COLOR") == "" && s.Getenv("TERM") != "dumb"}
@@ -82,7 +83,7 @@ func (s *Streams) Style(w io.Writer) Style {
 // Style emphasises text. Its zero value leaves text as it is.
 type Style struct{ on bool }
 
-// Bold makes text stand out.
+// Bold emphasises text.
 func (s Style) Bold(text string) string {
 	if !s.on || text == "" {
 		return text

@@ -18,13 +18,13 @@ import (
 	"github.com/backstay-go/backstay/internal/testenv"
 )
 
-// Version is the Jaeger that is built.
+// Version is the version of Jaeger that is built.
 const Version = "v1.62.0"
 
 const program = "github.com/jaegertracing/jaeger/cmd/all-in-one"
 
-// The module that requires Jaeger. It is kept as text: with a go.mod in the tree
-// its hundreds of requirements would look like ours.
+// These are the files of a module that requires Jaeger. They are kept as text, because the
+// hundreds of requirements of a go.mod in the tree would look like requirements of this project.
 var (
 	//go:embed module/jaeger.mod
 	moduleFile []byte
@@ -34,8 +34,8 @@ var (
 	moduleCode []byte
 )
 
-// Binary returns the path of the Jaeger program, and builds it if the cache has
-// none. Without a Go command the test ends as testenv.Missing says.
+// Binary returns the path of the Jaeger program, and builds the program if the cache has none.
+// Without a Go command the test ends as testenv.Missing describes.
 func Binary(tb testing.TB) string {
 	tb.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
@@ -56,7 +56,7 @@ func Binary(tb testing.TB) string {
 	return path
 }
 
-// build returns the program's path, and whether it was built now.
+// build returns the program's path, and whether the program was built by this call.
 func build(ctx context.Context, cache string) (path string, built bool, err error) {
 	sum := sha256.New()
 	for _, part := range [][]byte{moduleFile, moduleSums, moduleCode} {
@@ -87,12 +87,12 @@ func build(ctx context.Context, cache string) (path string, built bool, err erro
 	made := filepath.Join(dir, "all-in-one")
 	cmd := exec.CommandContext(ctx, "go", "build", "-p", "2", "-ldflags", "-s -w", "-o", made, program)
 	cmd.Dir = dir
-	// The tests' own flags (-race, -mod) are not Jaeger's.
+	// The flags of the test run (such as -race and -mod) must not apply to Jaeger.
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", false, fmt.Errorf("go build: %w\n%s", err, bytes.TrimSpace(out))
 	}
-	// A reader without the lock must never see half a program.
+	// Rename makes the file appear complete, because others look for it without holding the lock.
 	return path, true, os.Rename(made, path)
 }
 

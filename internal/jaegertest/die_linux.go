@@ -5,5 +5,5 @@ import (
 	"syscall"
 )
 
-// dieWithUs has the kernel kill the process when the thread that starts it ends.
+// dieWithUs makes the kernel kill the process when the thread that started it ends.
 func dieWithUs(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

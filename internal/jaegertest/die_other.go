@@ -4,6 +4,6 @@ package jaegertest
 
 import "os/exec"
 
-// dieWithUs does nothing where the kernel has no such service; the test's cleanup
-// kills Jaeger in all cases but a crash.
+// dieWithUs does nothing on systems whose kernel has no such service. The test's cleanup kills
+// Jaeger, except if the test process crashes.
 func dieWithUs(*exec.Cmd) {}

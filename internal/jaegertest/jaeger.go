@@ -20,11 +20,11 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// Jaeger is a running Jaeger with its store in memory. It is safe for concurrent
-// use and closed by the test that started it.
+// Jaeger is a running Jaeger with its store in memory. It is safe for concurrent use. The test
+// that started it closes it automatically.
 type Jaeger struct {
-	// OTLP is the address that takes spans by OTLP over HTTP, as OpenTelemetry's
-	// environment wants it: http://127.0.0.1:PORT, for OTEL_EXPORTER_OTLP_ENDPOINT.
+	// OTLP is the address that accepts spans by OTLP over HTTP. It has the form of
+	// OpenTelemetry's environment variable OTEL_EXPORTER_OTLP_ENDPOINT: http://127.0.0.1:PORT.
 	OTLP string
 	// Query is the address of the query service, without a path.
 	Query string
@@ -32,8 +32,8 @@ type Jaeger struct {
 	client *http.Client
 }
 
-// patience bounds each wait. It is far above what anything here takes, so that a
-// busy machine fails nothing.
+// patience bounds each wait. It is far above what any step here takes, so that no test fails
+// because the machine is busy.
 const patience = time.Minute
 
 // Start runs Jaeger on free ports and returns when it answers.
@@ -41,7 +41,7 @@ func Start(tb testing.TB) *Jaeger {
 	tb.Helper()
 	binary := Binary(tb)
 	var err error
-	for range 5 { // somebody may take a port between our look and Jaeger's
+	for range 5 { // another process may take a port before Jaeger does
 		var j *Jaeger
 		if j, err = start(tb, binary); err == nil {
 			return j
@@ -64,7 +64,7 @@ func start(tb testing.TB, binary string) (*Jaeger, error) {
 		"--query.http-server.host-port="+local+ports[0],
 		"--collector.otlp.http.host-port="+local+ports[1],
 		"--collector.grpc-server.host-port="+local+ports[2],
-		// The rest is not of use here, and must not take known ports.
+		// The other listeners are not needed here, and must not use well-known ports.
 		"--query.grpc-server.host-port="+local+"0",
 		"--collector.http-server.host-port="+local+"0",
 		"--collector.otlp.grpc.host-port="+local+"0",
@@ -87,7 +87,7 @@ func start(tb testing.TB, binary string) (*Jaeger, error) {
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
 	stop := func() {
 		transport.CloseIdleConnections()
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() // it may have ended already
 		<-ended
 	}
 	if err := j.ready(tb.Context(), ended); err != nil {
@@ -98,8 +98,8 @@ func start(tb testing.TB, binary string) (*Jaeger, error) {
 	return j, nil
 }
 
-// run starts the process and waits for it on a separate thread, which lives as
-// long as the process does: its parent's death, to the kernel, is that thread's.
+// run starts the process and waits for it on a separate thread, which lives as long as the
+// process. The kernel takes the end of that thread for the death of the parent.
 func run(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
 	started, done := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -108,7 +108,7 @@ func run(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // it is killed in the end
+			_ = cmd.Wait() // the error is expected, because the process is killed in the end
 		}
 	}()
 	return done, <-started
@@ -156,8 +156,8 @@ func (j *Jaeger) probe(ctx context.Context, method, url string) error {
 	return nil
 }
 
-// TracerProvider returns a provider that samples everything and sends each span
-// to Jaeger as it ends. It is shut down at the test's end.
+// TracerProvider returns a provider that samples every trace and sends each span to Jaeger when
+// the span ends. It is shut down at the end of the test.
 func (j *Jaeger) TracerProvider(tb testing.TB, service string) *sdktrace.TracerProvider {
 	tb.Helper()
 	exporter, err := otlptracehttp.New(tb.Context(), otlptracehttp.WithEndpointURL(j.OTLP+"/v1/traces"), otlptracehttp.WithTimeout(patience))
@@ -174,7 +174,7 @@ func (j *Jaeger) TracerProvider(tb testing.TB, service string) *sdktrace.TracerP
 	return provider
 }
 
-// freePorts returns ports that nobody listens on at this moment.
+// freePorts returns ports on which nobody listens at the moment.
 func freePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {
@@ -182,7 +182,7 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = l.Close() }() // all at once, so that they differ
+		defer func() { _ = l.Close() }() // all ports are open at once, so that they differ
 		_, port, err := net.SplitHostPort(l.Addr().String())
 		if err != nil {
 			return nil, err
@@ -192,7 +192,7 @@ func freePorts(n int) ([]string, error) {
 	return ports, nil
 }
 
-// output keeps what a process says. Safe for concurrent use.
+// output collects the output of a process. It is safe for concurrent use.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer

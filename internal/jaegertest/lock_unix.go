@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// lock waits for the lock of a file, which ends with the process if not before.
+// lock waits for the lock of a file. The lock ends with the process at the latest.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -14,10 +14,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Trace asks Jaeger for a trace and waits until it is whole: it has a span of each
-// of the names (a name given twice is wanted twice), and all its spans hang
-// together under one root. The test fails, and shows what there is, if that takes
-// longer than a minute.
+// Trace asks Jaeger for a trace and waits until the trace is complete: it has a span for each of
+// the names (two spans for a name that is given twice), and all spans are connected under one
+// root. If that takes longer than a minute, the test fails and shows the spans that are there.
 func (j *Jaeger) Trace(tb testing.TB, id trace.TraceID, names ...string) *Trace {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
@@ -38,7 +37,7 @@ func (j *Jaeger) Trace(tb testing.TB, id trace.TraceID, names ...string) *Trace 
 	}
 }
 
-// missing says what the trace lacks.
+// missing describes what the trace lacks.
 func (t *Trace) missing(names []string) string {
 	there := map[string]int{}
 	for _, s := range t.Spans {
@@ -66,7 +65,7 @@ func (j *Jaeger) Services(tb testing.TB) []string {
 	return answer.Services
 }
 
-// find asks for a trace once.
+// find asks for a trace once, without waiting.
 func (j *Jaeger) find(ctx context.Context, id trace.TraceID) (*Trace, error) {
 	var answer struct {
 		Result struct {
@@ -79,7 +78,7 @@ func (j *Jaeger) find(ctx context.Context, id trace.TraceID) (*Trace, error) {
 	return newTrace(id.String(), answer.Result.ResourceSpans), nil
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer bounds the size of an answer, in bytes.
 const maxAnswer = 64 << 20
 
 func (j *Jaeger) get(ctx context.Context, path string, into any) error {

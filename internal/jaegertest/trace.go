@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Trace is a trace as Jaeger has it. It is read only.
+// Trace is a trace as Jaeger stores it. It must not be modified.
 type Trace struct {
 	ID string
-	// Spans in the order of their starts.
+	// Spans are in the order of their start times.
 	Spans []*Span
 	// Roots are the spans whose parent Jaeger does not have.
 	Roots []*Span
@@ -28,15 +28,15 @@ type Span struct {
 	// Status is empty (unset), ok or error; Message is its description.
 	Status, Message string
 	Start, End      time.Time
-	// Tags are the attributes, values as text.
+	// Tags are the attributes, with their values as text.
 	Tags     map[string]string
 	Events   []Event
 	Links    []Link
-	Parent   *Span // nil: a root
+	Parent   *Span // nil for a root
 	Children []*Span
 }
 
-// Event is a span's event.
+// Event is an event of a span.
 type Event struct {
 	Name string
 	At   time.Time
@@ -46,7 +46,7 @@ type Event struct {
 // Link is a link to another span. Jaeger's store keeps no attributes of links.
 type Link struct{ TraceID, SpanID string }
 
-// All returns the spans of that name, in the order of their starts.
+// All returns the spans with that name, in the order of their start times.
 func (t *Trace) All(name string) []*Span {
 	var found []*Span
 	for _, s := range t.Spans {
@@ -57,7 +57,7 @@ func (t *Trace) All(name string) []*Span {
 	return found
 }
 
-// One returns the one span of that name; the test fails if there are none or more.
+// One returns the only span with that name. The test fails if there is none, or more than one.
 func (t *Trace) One(tb testing.TB, name string) *Span {
 	tb.Helper()
 	found := t.All(name)
@@ -67,8 +67,8 @@ func (t *Trace) One(tb testing.TB, name string) *Span {
 	return found[0]
 }
 
-// String draws the tree: names, statuses and events, no times and no ids, so that
-// a test may hold it as a whole.
+// String returns the tree of spans as text: names, statuses and events, but no times and no ids,
+// so that a test can compare it as a whole.
 func (t *Trace) String() string {
 	if t == nil {
 		return "(nothing)"
@@ -98,13 +98,14 @@ func (s *Span) draw(b *strings.Builder, depth int) {
 	}
 }
 
-// Want holds tags, each as key=value; an empty value means that the tag is not there.
+// Want fails the test if the span lacks one of the tags, each written as key=value. An empty
+// value means that the span must not have the tag.
 func (s *Span) Want(tb testing.TB, tags ...string) {
 	tb.Helper()
 	want(tb, fmt.Sprintf("span %q", s.Name), s.Tags, tags)
 }
 
-// Event returns the span's one event of that name.
+// Event returns the span's only event with that name.
 func (s *Span) Event(tb testing.TB, name string) Event {
 	tb.Helper()
 	var found []Event
@@ -119,7 +120,7 @@ func (s *Span) Event(tb testing.TB, name string) Event {
 	return found[0]
 }
 
-// Want holds tags, as Span.Want does.
+// Want checks tags as Span.Want does.
 func (e Event) Want(tb testing.TB, tags ...string) {
 	tb.Helper()
 	want(tb, fmt.Sprintf("event %q", e.Name), e.Tags, tags)
@@ -138,7 +139,7 @@ func want(tb testing.TB, who string, have map[string]string, tags []string) {
 	}
 }
 
-// What Jaeger's query API v3 answers: OTLP as JSON.
+// These types are the answers of Jaeger's query API v3, which are OTLP as JSON.
 type (
 	resourceSpans struct {
 		Resource   struct{ Attributes []keyValue }
@@ -164,7 +165,7 @@ type (
 	}
 	keyValue struct {
 		Key   string
-		Value map[string]json.RawMessage // of one entry: stringValue, intValue, ...
+		Value map[string]json.RawMessage // has one entry: stringValue, intValue, ...
 	}
 )
 
@@ -223,7 +224,7 @@ func tagsOf(attributes []keyValue) map[string]string {
 		for _, v := range a.Value {
 			text := string(v)
 			if err := json.Unmarshal(v, &text); err != nil {
-				text = string(v) // a number, a truth value or a list
+				text = string(v) // a number, a boolean or a list
 			}
 			tags[a.Key] = text
 		}

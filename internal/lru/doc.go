@@ -1,6 +1,6 @@
-// Package lru is a map that stays within bounds: it drops the least recently used
-// entries when it holds too many, or too much, and entries whose time has passed.
+// Package lru is a map with bounds. It drops the least recently used entries when the map holds
+// too many entries or their sizes add up to too much, and it drops entries that have expired.
 //
-// It knows no clock and starts no goroutine: every method that ages entries is given
-// the time. It imports the standard library alone.
+// It reads no clock and starts no goroutine: methods that expire entries take the time as an
+// argument. It imports the standard library only.
 package lru

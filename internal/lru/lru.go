@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Bounds are what a Cache keeps to. Zero fields set no bound.
+// Bounds are the limits of a Cache. A zero field sets no limit.
 type Bounds struct {
-	// Entries is the most entries that are held.
+	// Entries is the highest number of entries.
 	Entries int
-	// Size is the most that the sizes of all entries may add up to, in the caller's
-	// unit, usually bytes. An entry that is larger by itself is not taken.
+	// Size is the highest sum of the sizes of all entries, in the caller's unit, usually bytes.
+	// An entry that alone exceeds it is not stored.
 	Size int64
 }
 
-// Cache is a map with bounds. It is not safe for concurrent use: its owner holds a
-// lock, usually one that guards more than the map. The zero value has no bounds.
+// Cache is a map with bounds. It is not safe for concurrent use. Its owner must hold a lock,
+// usually one that guards more than the map. The zero value has no bounds.
 type Cache[K comparable, V any] struct {
 	bounds  Bounds
 	onDrop  func(K, V)
 	entries map[K]*entry[K, V]
-	// first and last are the ends of the list by use; first was used last.
+	// first and last are the ends of the list by last use. first was used most recently.
 	first, last *entry[K, V]
 	size        int64
 	expiring    expiring[K, V]
@@ -32,21 +32,20 @@ type entry[K comparable, V any] struct {
 	value      V
 	size       int64
 	expires    time.Time // the zero time: never
-	place      int       // in the heap of expiring entries; -1: in none
+	place      int       // index in the heap of entries that expire; -1: not in the heap
 	next, prev *entry[K, V]
 }
 
-// New returns a cache. onDrop, if not nil, is called with each entry that the cache
-// drops by itself: one that was pushed out or whose time had passed. It must not use
-// the cache.
+// New returns a cache. If onDrop is not nil, it is called with each entry that the cache drops
+// because of its bounds or because the entry has expired. onDrop must not use the cache.
 func New[K comparable, V any](b Bounds, onDrop func(K, V)) *Cache[K, V] {
 	return &Cache[K, V]{bounds: b, onDrop: onDrop}
 }
 
-// Put stores a value in place of the one before, as the most recently used, and drops
-// what no longer fits, and what has expired by now. The zero time for expires means
-// never. It reports whether the value was stored: one that is larger than the whole
-// bound, or has expired already, is not, and the one before is gone all the same.
+// Put stores a value as the most recently used one and replaces the earlier value of the key. It
+// then drops the entries that have expired by now, and those that no longer fit. The zero time
+// for expires means never. Put reports whether the value was stored. A value that alone exceeds
+// the bound, or that has expired already, is not stored; the earlier value is removed even then.
 func (c *Cache[K, V]) Put(key K, value V, size int64, expires, now time.Time) bool {
 	c.Expire(now)
 	c.Delete(key)
@@ -70,14 +69,14 @@ func (c *Cache[K, V]) Put(key K, value V, size int64, expires, now time.Time) bo
 	return true
 }
 
-// over reports whether a bound is exceeded. The sum is compared by subtraction, so
-// that sizes near the end of int64 do not wrap.
+// over reports whether a bound is exceeded. It subtracts rather than adds, so that sizes near the
+// end of int64 do not overflow.
 func (c *Cache[K, V]) over() bool {
 	return c.bounds.Entries > 0 && len(c.entries) > c.bounds.Entries || c.bounds.Size > 0 && (c.size > c.bounds.Size || c.size < 0)
 }
 
-// Get returns the value and marks it as used. It does not look at the time; call
-// Expire before, or keep the time in the value.
+// Get returns the value and marks it as used. It does not check whether the value has expired:
+// call Expire first, or keep the time in the value.
 func (c *Cache[K, V]) Get(key K) (v V, ok bool) {
 	e := c.entries[key]
 	if e == nil {
@@ -97,7 +96,7 @@ func (c *Cache[K, V]) Peek(key K) (v V, ok bool) {
 	return e.value, true
 }
 
-// Delete removes a key and reports whether it was there. onDrop is not called.
+// Delete removes a key and reports whether it was there. It does not call onDrop.
 func (c *Cache[K, V]) Delete(key K) bool {
 	e := c.entries[key]
 	if e == nil {
@@ -107,21 +106,21 @@ func (c *Cache[K, V]) Delete(key K) bool {
 	return true
 }
 
-// Expire drops the entries whose time has come. What has not expired is not looked at.
+// Expire drops the entries that have expired. Its cost does not depend on the other entries.
 func (c *Cache[K, V]) Expire(now time.Time) {
 	for len(c.expiring) > 0 && !c.expiring[0].expires.After(now) {
 		c.drop(c.expiring[0])
 	}
 }
 
-// Len is the number of entries.
+// Len returns the number of entries.
 func (c *Cache[K, V]) Len() int { return len(c.entries) }
 
-// Size is the sum of the sizes of all entries.
+// Size returns the sum of the sizes of all entries.
 func (c *Cache[K, V]) Size() int64 { return c.size }
 
-// All yields the entries, most recently used first. The entry that was yielded last
-// may be deleted meanwhile; other changes are not allowed.
+// All yields the entries, the most recently used first. During the iteration the caller may
+// delete the entry that was yielded last; other changes are not allowed.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for e := c.first; e != nil; {
@@ -174,7 +173,7 @@ func (c *Cache[K, V]) unlink(e *entry[K, V]) {
 	e.next, e.prev = nil, nil
 }
 
-// expiring is a heap by time of expiry.
+// expiring is a heap of entries, ordered by the time when they expire.
 type expiring[K comparable, V any] []*entry[K, V]
 
 func (h expiring[K, V]) Len() int           { return len(h) }

@@ -20,7 +20,8 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Providers are where spans and metrics go. The caller that started them must shut them down.
+// Providers receive the spans and metrics of a command. The caller that started them must shut
+// them down.
 type Providers struct {
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
@@ -31,8 +32,8 @@ type Providers struct {
 }
 
 // Start makes the providers. Spans are exported by OTLP as the environment says
-// (OTEL_EXPORTER_OTLP_ENDPOINT and what else OpenTelemetry defines), and not made
-// at all if it says nothing. Metrics are for the Prometheus page.
+// (OTEL_EXPORTER_OTLP_ENDPOINT and OpenTelemetry's other variables); without these variables no
+// spans are made. Metrics are available on the Prometheus page.
 func Start(ctx context.Context, service string, getenv func(string) string) (*Providers, error) {
 	o := &Providers{Tracer: noop.NewTracerProvider()}
 	res := resource.NewSchemaless(attribute.String("service.name", service))
@@ -71,7 +72,7 @@ func exporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExp
 	return nil, fmt.Errorf("protocol %q: there are http/protobuf and grpc", protocol)
 }
 
-// Shutdown sends what is left and ends the providers.
+// Shutdown sends the remaining spans and ends the providers.
 func (o *Providers) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, end := range o.shutdown {

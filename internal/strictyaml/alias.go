@@ -2,13 +2,13 @@ package strictyaml
 
 import "go.yaml.in/yaml/v4"
 
-// maxExpanded bounds the values that are read through aliases: a few lines of them can stand for
-// more text than there is memory.
+// maxExpanded bounds the number of values that are read through aliases. A few lines of aliases
+// can stand for more text than fits into memory.
 const maxExpanded = 50_000
 
-// resolve follows aliases to the node that they stand for. The node is nil if it can't be read,
-// which was then reported. Call the function once the node has been read: until then, an alias of
-// the same anchor is one that contains itself.
+// resolve follows aliases to the node that they stand for. The node is nil if it can't be read;
+// that has then been reported. Call the returned function after the node was read: until then, an
+// alias of the same anchor means that the anchor contains itself.
 func (d *Document) resolve(n *yaml.Node, path string) (*yaml.Node, func()) {
 	var opened []*yaml.Node
 	done := func() {
@@ -37,8 +37,8 @@ func (d *Document) resolve(n *yaml.Node, path string) (*yaml.Node, func()) {
 	return n, done
 }
 
-// spend counts values that are read through aliases. It returns false when there are too many,
-// which it reports once.
+// spend counts values that are read through aliases. It returns false if there are too many, and
+// reports that once.
 func (d *Document) spend(values int, where place, path string) bool {
 	before := d.expanded
 	d.expanded += values

@@ -11,15 +11,15 @@ import (
 	"github.com/backstay-go/backstay/internal/suggest"
 )
 
-// Decode reads the whole document into the struct that into points to. What can't be read keeps
-// its value, and is a problem.
+// Decode reads the whole document into the struct that into points to. A field that can't be read
+// keeps its value and is reported as a problem.
 func (d *Document) Decode(into any) {
 	if d.root != nil {
 		d.value(d.root, reflect.ValueOf(into).Elem(), "", at(d.root))
 	}
 }
 
-// Keys are the names of the fields at the top. A text that is not a mapping has none.
+// Keys returns the names of the top-level fields. A text that is not a mapping has none.
 func (d *Document) Keys() (keys []string) {
 	if d.root == nil || d.root.Kind != yaml.MappingNode {
 		return nil
@@ -30,8 +30,8 @@ func (d *Document) Keys() (keys []string) {
 	return keys
 }
 
-// Top compares the fields at the top with those that a file may have, and reports others. Keys
-// that begin with x- are always allowed. It returns false if there are no fields.
+// Top compares the top-level fields with the known ones, and reports the others. Keys that begin
+// with x- are always allowed. Top returns false if there are no fields.
 func (d *Document) Top(known ...string) bool {
 	for _, e := range d.entriesAtTop(known) {
 		if !strings.HasPrefix(e.name, "x-") && !slices.Contains(known, e.name) {
@@ -41,8 +41,8 @@ func (d *Document) Top(known ...string) bool {
 	return len(d.top) > 0
 }
 
-// DecodeKey reads what stands below a key at the top into what into points to. It returns false if
-// there is no such key.
+// DecodeKey reads the value of a top-level key into the value that into points to. It returns
+// false if there is no such key.
 func (d *Document) DecodeKey(key string, into any) bool {
 	for _, e := range d.entriesAtTop([]string{key}) {
 		if e.name == key {
@@ -61,14 +61,14 @@ func (d *Document) entriesAtTop(known []string) []entry {
 	return d.top
 }
 
-// entry is one line of a mapping.
+// entry is one key of a mapping with its value.
 type entry struct {
 	name  string
 	at    place
 	value *yaml.Node
 }
 
-// value reads a node into v. Key is where its name is.
+// value reads a node into v. key is the place of the field's name.
 func (d *Document) value(n *yaml.Node, v reflect.Value, path string, key place) {
 	from := n
 	n, done := d.resolve(n, path)
@@ -109,7 +109,7 @@ func whenEmpty(t reflect.Type) string {
 	return "give a value, or leave it out"
 }
 
-// entries are the fields of a mapping, those of merged mappings first.
+// entries returns the fields of a mapping. Those of merged mappings come first.
 func (d *Document) entries(n *yaml.Node, path string, known []string) []entry {
 	if len(d.open) > 0 && !d.spend(len(n.Content)/2, at(n), path) {
 		return nil
@@ -154,8 +154,8 @@ func (d *Document) entries(n *yaml.Node, path string, known []string) []entry {
 	return append(merged, own...)
 }
 
-// merge returns the entries of what a << refers to: a mapping, or several, of which the first
-// counts.
+// merge returns the entries of the mapping or mappings that a << refers to. If several have the
+// same field, the first one counts.
 func (d *Document) merge(n *yaml.Node, path string, known []string) (all []entry) {
 	n, done := d.resolve(n, path)
 	defer done()
@@ -197,7 +197,7 @@ func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// notKnown says that there is no such field, and which was probably meant.
+// notKnown reports that there is no such field, and suggests the one that was probably meant.
 func (d *Document) notKnown(e entry, path string, known []string) {
 	d.unknown[path] = true
 	suggestion := "known here: " + strings.Join(known, ", ")
@@ -209,7 +209,8 @@ func (d *Document) notKnown(e entry, path string, known []string) {
 	d.add(e.at, Problem{Field: Join(path, e.name), Message: "is not known", Suggestion: suggestion})
 }
 
-// partWith names the part that has the field, if one of the parts was meant to have it.
+// partWith returns the name of the part that has the field, if the field belongs to one of the
+// parts.
 func (d *Document) partWith(known []string, word string) string {
 	isPart := false
 	for _, part := range d.format.Parts {
@@ -254,11 +255,11 @@ func (d *Document) mapping(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// Keys are the names of the fields at the top of a text, which show what kind of file it is.
-// A text that can't be read has none; Parse says why.
+// Keys returns the names of the top-level fields of a text, which show what kind of file it is.
+// It returns none for a text that can't be read; Parse says why.
 func Keys(text []byte) []string { return Format{}.Parse("", text).Keys() }
 
-// Written reports whether a field stands in the file, or was set by a variable.
+// Written reports whether a field was set, in the file or by a variable.
 func (d *Document) Written(field string) bool {
 	_, ok := d.places[field]
 	return ok

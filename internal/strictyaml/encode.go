@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Encode writes a struct of fields with yaml tags as YAML that Decode reads back: what is zero is
-// left out. It is empty if all is.
+// Encode writes a struct with yaml tags as YAML that Decode can read. Zero fields are left out.
+// The result is empty if all fields are zero.
 func Encode(from any) string {
 	b := &printer{}
 	b.fields(reflect.Indirect(reflect.ValueOf(from)), 0, false)
 	return b.String()
 }
 
-// EncodeJSON writes it as JSON.
+// EncodeJSON writes the same as JSON.
 func EncodeJSON(from any) []byte {
 	var b strings.Builder
 	writeJSON(&b, reflect.Indirect(reflect.ValueOf(from)), "")
@@ -28,7 +28,7 @@ func EncodeJSON(from any) []byte {
 	return []byte(b.String())
 }
 
-// printer writes YAML: fields that are not zero, in the order of the struct.
+// printer writes the fields that are not zero as YAML, in the order of the struct.
 type printer struct{ strings.Builder }
 
 func (b *printer) fields(v reflect.Value, indent int, first bool) {
@@ -43,12 +43,12 @@ func (b *printer) fields(v reflect.Value, indent int, first bool) {
 	}
 }
 
-// sortedKeys are the keys of a map by name.
+// sortedKeys returns the keys of a map, sorted by name.
 func sortedKeys(m reflect.Value) []reflect.Value {
 	return slices.SortedFunc(slices.Values(m.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// begin indents a line, but for the first after "- ".
+// begin indents a line, except for the first line after "- ".
 func (b *printer) begin(indent int, first *bool) {
 	if !*first {
 		b.WriteString(strings.Repeat(" ", indent))
@@ -93,7 +93,7 @@ func (b *printer) field(v reflect.Value, indent int) {
 	}
 }
 
-// Empty is true for what need not be written.
+// Empty reports whether a value can be left out.
 func Empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -124,8 +124,8 @@ func scalar(v reflect.Value, quote func(string) string) string {
 	case reflect.String:
 		return quote(v.String())
 	case reflect.Float64:
-		// A point or exponent keeps large numbers from being read as integers
-		// that do not fit.
+		// A decimal point or an exponent prevents large numbers from being read as integers, for
+		// which they are too large.
 		s := strconv.FormatFloat(v.Float(), 'g', -1, 64)
 		if strings.ContainsAny(s, "e") && !strings.Contains(s, ".") {
 			s = strings.Replace(s, "e", ".0e", 1)
@@ -140,8 +140,8 @@ func scalar(v reflect.Value, quote func(string) string) string {
 	return strconv.FormatInt(v.Int(), 10)
 }
 
-// plain are texts that every YAML reader takes for text; the words that some
-// take for something else are below.
+// plain matches texts that every YAML reader takes for text. The exceptions, words that some
+// readers take for something else, are below.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_/*](?:[A-Za-z0-9_./* +%-]*[A-Za-z0-9_./*+%-])?$`)
 var plainStart = regexp.MustCompile(`^[A-Za-z_/]`)
 var plainDuration = regexp.MustCompile(`^-?(?:[0-9.]+(?:h|m|s|ms|µs|ns))+$`)
@@ -159,7 +159,7 @@ func jsonText(s string) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(s); err != nil {
-		return strconv.Quote(s) // a string always encodes
+		return strconv.Quote(s) // encoding a string never fails
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -216,5 +216,5 @@ func closeJSON(b *strings.Builder, n int, indent string, end byte) {
 	b.WriteByte(end)
 }
 
-// Shown is a single value as it is written in a file.
+// Shown returns a single value as it is written in a file.
 func Shown(v reflect.Value) string { return scalar(v, func(s string) string { return s }) }

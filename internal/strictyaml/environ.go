@@ -11,25 +11,26 @@ import (
 	"github.com/backstay-go/backstay/internal/suggest"
 )
 
-// target is a single value that a variable may set.
+// target is a single value that a variable can set.
 type target struct {
 	field string
 	typ   reflect.Type
-	// set sets it from text, and reports whether it could.
+	// set sets the value from text, and reports whether it could.
 	set func(string) bool
 }
 
-// Override sets the fields that environment variables name, in what was read from below a key: a
-// map of structs by name. A variable is the prefix, and the path of the field below the key in
-// upper case; what is neither letter nor digit is an underscore. Each variable of the prefix that
-// names no field, or two, or whose value does not fit, is a problem: a kill switch with a typing
-// error must not be silent. The variables that Kubernetes makes for a Service of that name are
-// left alone, and so is PREFIX_FILE, which usually says where the file is.
+// Override sets fields from environment variables. below is what was read from the given key: a
+// map of structs by name. A variable's name is the prefix followed by the path of the field below
+// the key, in upper case, with an underscore for each character that is neither a letter nor a
+// digit. A variable with the prefix is a problem if it names no field or two fields, or if its
+// value does not fit, because a typing error in a kill switch must not go unnoticed. Two kinds of
+// variables are ignored: those that Kubernetes makes for a Service of that name, and PREFIX_FILE,
+// which usually says where the file is.
 func (d *Document) Override(prefix, key string, below any, environ []string) {
 	values := map[string]string{}
 	for _, line := range environ {
 		if name, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(name, prefix) && !isForeign(name[len(prefix):], value) {
-			values[name] = value // of two the last counts, as for processes
+			values[name] = value // the last of several counts, as in a process
 		}
 	}
 	if len(values) == 0 || d.root == nil {
@@ -41,7 +42,7 @@ func (d *Document) Override(prefix, key string, below any, environ []string) {
 		name := prefix + variable(strings.TrimPrefix(t.field, key+"."))
 		targets[name] = append(targets[name], t)
 	})
-	for _, several := range targets { // maps have no order
+	for _, several := range targets { // the order of a map is random
 		slices.SortFunc(several, func(a, b target) int { return strings.Compare(a.field, b.field) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -68,7 +69,7 @@ func (d *Document) override(where place, key, value string, targets map[string][
 	}
 }
 
-// links are the variables that Kubernetes makes for each Service in a pod's namespace.
+// links matches the variables that Kubernetes makes for each Service in a pod's namespace.
 var links = regexp.MustCompile(`^([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
 // isForeign reports whether a variable is not meant for a field.
@@ -82,7 +83,7 @@ func isForeign(rest, value string) bool {
 	return links.MatchString(rest)
 }
 
-// variable turns a path into the part of a variable's name.
+// variable converts a path to the corresponding part of a variable's name.
 func variable(path string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -92,15 +93,15 @@ func variable(path string) string {
 	}, path)
 }
 
-// reach calls use with a value itself, and keeps what that made of it.
+// reach calls use with an addressable value, and stores the value afterwards.
 type reach func(use func(reflect.Value) bool) bool
 
-// targets calls each for the single values that can be set in a value. What is in its maps are
-// those it has; a struct that is missing is made.
+// targets calls each for every single value inside a value that can be set. A map offers only the
+// entries that it has; a missing struct is made.
 func (d *Document) targets(now reflect.Value, field string, to reach, each func(target)) {
 	t := now.Type()
 	switch {
-	case t.Kind() == reflect.Pointer: // what is off is switched on
+	case t.Kind() == reflect.Pointer: // a part that is off is switched on
 		inner := reflect.Zero(t.Elem())
 		if !now.IsNil() {
 			inner = now.Elem()

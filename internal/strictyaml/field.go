@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Join is the path of a field below another path.
+// Join returns the path of a field below another path.
 func Join(path, name string) string {
 	if path == "" {
 		return name
@@ -14,15 +14,15 @@ func Join(path, name string) string {
 	return path + "." + name
 }
 
-// writtenZero replaces a zero that was written by what the field's zero tag says it means. In Go
-// such a field is at its default while it is zero.
+// writtenZero replaces a zero that was written in the file by the value in the field's zero tag.
+// In Go, a zero field means its default instead.
 func (d *Document) writtenZero(v reflect.Value, f Field) {
 	if f.Zero != "" && v.IsZero() {
 		d.set(v, f.Zero)
 	}
 }
 
-// A Field is a field of a struct as files name it.
+// A Field is a struct field with the name that files use for it.
 type Field struct {
 	Name  string
 	Index []int
@@ -31,7 +31,7 @@ type Field struct {
 	Zero  string // the zero tag: what a written zero stands for; empty: zero
 }
 
-// FieldsOf lists the fields of a struct that have a yaml tag, with those of structs that it
+// FieldsOf returns the fields of a struct that have a yaml tag, and those of the structs that it
 // inlines.
 func FieldsOf(t reflect.Type) []Field {
 	var fields []Field

@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// maxBytes bounds a file, so that a wrong one does not fill memory.
+	// maxBytes bounds the size of a file, so that a wrong file does not fill memory.
 	maxBytes = 1 << 20
-	// maxProblems bounds what is reported of a file.
+	// maxProblems bounds the number of problems that are reported about one file.
 	maxProblems = 100
 )
 
-// A Format says how one kind of file is read. It is plain data.
+// A Format describes how one kind of file is read. It is plain data.
 type Format struct {
-	// Noun is what the file is called in problems, such as plan. Required.
+	// Noun is the name of this kind of file in problems, such as plan. Required.
 	Noun string
-	// Kind is what the error about its content matches. Required.
+	// Kind is the error that errors about the content match. Required.
 	Kind error
-	// Example is the least that a file can hold; it is suggested for an empty one.
+	// Example is a minimal file. It is suggested for an empty one.
 	Example string
-	// Values are what the values of a type can be, in the order in which they are listed.
+	// Values lists the possible values of a type, in the order in which they are shown.
 	Values map[reflect.Type][]string
-	// Parts are types among which a field may have been put into the wrong one. The suggestion
-	// names the type, in small letters.
+	// Parts are types that a user may confuse, so that a field is in the wrong one of them. The
+	// suggestion then names the right type, in lower case.
 	Parts []reflect.Type
 }
 
@@ -42,23 +42,23 @@ type Document struct {
 	format   Format
 	file     string
 	lines    []string
-	root     *yaml.Node // nil: there is none
-	top      []entry    // of the root, once they were asked for
+	root     *yaml.Node // nil if the text could not be parsed
+	top      []entry    // of the root; set when they are first needed
 	problems []Problem
 	places   map[string]place // of each field that was seen, by its path
 	unread   map[string]bool  // fields that could not be read
-	unknown  map[string]bool  // structs that have a field that is not known
+	unknown  map[string]bool  // structs that have an unknown field
 	open     map[*yaml.Node]bool
 	expanded int // values that were read through aliases
 }
 
-// place is where a field is: in the file, or in a variable.
+// place says where a field was set: in the file or in a variable.
 type place struct {
 	line, column int
 	variable     string
 }
 
-// ReadFile reads a file, but not more of it than Parse needs to see that it is too long.
+// ReadFile reads a file. It reads only as much as Parse needs to see that the file is too long.
 func ReadFile(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -71,8 +71,8 @@ func ReadFile(file string) ([]byte, error) {
 	return text, nil
 }
 
-// Parse reads YAML or JSON text; file is its name in problems. What is wrong with it is in the
-// document's problems.
+// Parse reads YAML or JSON text. file is the file's name in problems. If the text is wrong, the
+// document holds the problems.
 func (f Format) Parse(file string, text []byte) *Document {
 	d := &Document{
 		format: f, file: file,
@@ -101,7 +101,7 @@ func (f Format) Parse(file string, text []byte) *Document {
 	return d
 }
 
-// breaks are what ends a line in YAML.
+// breaks normalizes everything that ends a line in YAML.
 var breaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func firstBad(line []byte) int {
@@ -115,8 +115,8 @@ func firstBad(line []byte) int {
 	return len(line)
 }
 
-// withoutVersion makes a comment of a %YAML directive: the parser refuses 1.2, which is the
-// version that it reads.
+// withoutVersion turns a %YAML directive into a comment, because the parser refuses version 1.2
+// although that is the version that it reads.
 func withoutVersion(text []byte) []byte {
 	if bytes.HasPrefix(text, []byte("%YAML 1.")) {
 		text = slices.Clone(text)
@@ -125,9 +125,9 @@ func withoutVersion(text []byte) []byte {
 	return text
 }
 
-// parse makes the tree of the text.
+// parse builds the tree of the text.
 func (d *Document) parse(text []byte) {
-	defer func() { // no file ends the process
+	defer func() { // no file may end the process
 		if r := recover(); r != nil {
 			d.root = nil
 			d.add(place{line: 1, column: 1}, Problem{Message: "the text is not YAML or JSON", Suggestion: fmt.Sprint("the parser gave up: ", r)})
@@ -166,7 +166,7 @@ func (d *Document) parse(text []byte) {
 	}
 }
 
-// syntax reports what the parser can't read.
+// syntax reports text that the parser can't read.
 func (d *Document) syntax(err error) {
 	d.root = nil
 	p, where := Problem{Message: "is no valid YAML: " + err.Error()}, place{line: 1, column: 1}
@@ -185,14 +185,14 @@ func (d *Document) syntax(err error) {
 	}
 	p.Suggestion = d.remedy(load, where)
 	where.line = min(where.line, len(d.lines))
-	if where.line > 1 && where.line == len(d.lines) && d.lines[where.line-1] == "" { // the end of the text
+	if where.line > 1 && where.line == len(d.lines) && d.lines[where.line-1] == "" { // this is the end of the text
 		where.line--
 		where.column = utf8.RuneCountInString(d.lines[where.line-1]) + 1
 	}
 	d.add(where, p)
 }
 
-// remedy suggests what to do about the commonest mistakes of syntax.
+// remedy suggests how to correct the most common syntax errors.
 func (d *Document) remedy(load *yaml.LoadError, where place) string {
 	line := ""
 	if where.line <= len(d.lines) {
@@ -214,7 +214,7 @@ func (d *Document) remedy(load *yaml.LoadError, where place) string {
 
 func at(n *yaml.Node) place { return place{line: max(1, n.Line), column: max(1, n.Column)} }
 
-// add reports a problem at a place, unless too many were reported.
+// add reports a problem at a place, unless there are too many already.
 func (d *Document) add(at place, p Problem) {
 	switch n := len(d.problems); {
 	case n > maxProblems:
@@ -238,9 +238,9 @@ func (d *Document) wrong(at place, field, message, suggestion string) {
 	d.add(at, Problem{Field: field, Message: message, Suggestion: suggestion})
 }
 
-// Check adds what was found in the values after they were decoded. Each problem is shown at the
-// place of its field, or of what holds it. What only follows from a problem that is known is left
-// out.
+// Check adds the problems that were found in the decoded values. Each problem is shown at the
+// place of its field, or of the nearest enclosing part. A problem is left out if it only follows
+// from one that was already reported.
 func (d *Document) Check(found ...Problem) {
 	if d.root == nil {
 		return
@@ -252,7 +252,7 @@ func (d *Document) Check(found ...Problem) {
 	}
 }
 
-// find is where a field is, or the nearest thing around it that is there.
+// find returns the place of a field, or of the nearest enclosing part that exists.
 func (d *Document) find(field string) place {
 	for {
 		if at, ok := d.places[field]; ok {
@@ -267,7 +267,7 @@ func (d *Document) find(field string) place {
 
 func parent(field string) string { return field[:max(strings.LastIndexAny(field, ".["), 0)] }
 
-// follows reports whether a problem of a field only follows from one that was reported.
+// follows reports whether a problem of a field only follows from one that was already reported.
 func (d *Document) follows(field string) bool {
 	for inner := field; ; inner = parent(inner) {
 		if d.unread[inner] || inner == field && d.unknown[inner] {
@@ -282,7 +282,7 @@ func (d *Document) follows(field string) bool {
 	}
 }
 
-// Problems are what was found so far, in the order of the file, warnings too.
+// Problems returns the problems found so far, including warnings, in the order of the file.
 func (d *Document) Problems() []Problem {
 	slices.SortStableFunc(d.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Variable, b.Variable))
@@ -290,7 +290,7 @@ func (d *Document) Problems() []Problem {
 	return slices.Clone(d.problems)
 }
 
-// Err is nil, or an *Error with the problems that are no warnings.
+// Err returns nil, or an *Error with the problems that are not warnings.
 func (d *Document) Err() error {
 	errs := slices.DeleteFunc(d.Problems(), func(p Problem) bool { return p.Warning })
 	if len(errs) == 0 {

@@ -8,26 +8,28 @@ import (
 	"strings"
 )
 
-// A Problem is one thing that is wrong, or doubtful, in what a user wrote. It is a value.
+// A Problem is one wrong or doubtful part of what a user wrote. It is a value.
 type Problem struct {
-	// File, Line and Column say where, counted from 1. A field that is missing is shown at what
-	// should hold it. Line is 0 if the value came from Go code or from a variable.
+	// File, Line and Column say where the problem is, counted from 1. A missing field is shown at
+	// the part that should contain it. Line is 0 if the value came from Go code or from a
+	// variable.
 	File         string
 	Line, Column int
-	// Variable is the environment variable that set the field; empty if the file did.
+	// Variable is the environment variable that set the field. It is empty if the file set it.
 	Variable string
-	// Field is the path, such as rules[2].when.from; empty for the whole.
+	// Field is the path, such as rules[2].when.from. It is empty if the problem concerns the
+	// whole file.
 	Field string
-	// Name is what the list entry that the field is in calls itself. It is shown where there is
-	// no line.
+	// Name is the name of the list entry that contains the field. It is shown if there is no
+	// line.
 	Name string
-	// Message says what is wrong, with the value.
+	// Message says what is wrong, and quotes the value.
 	Message string
-	// Suggestion says what to do. Empty if the message does.
+	// Suggestion says what to do. It is empty if the message already says so.
 	Suggestion string
-	// Warning: the file is accepted, but may not mean what its author thinks.
+	// Warning is true if the file is accepted, but may not mean what its author intended.
 	Warning bool
-	// Excerpt is the line of the file with a mark below the place.
+	// Excerpt is the line of the file, with a mark below the place of the problem.
 	Excerpt string
 }
 
@@ -55,8 +57,8 @@ func (p Problem) MarshalJSON() ([]byte, error) {
 	}{p.File, p.Line, p.Column, p.Variable, p.Severity(), p.Field, p.Name, p.Message, p.Suggestion, p.Excerpt})
 }
 
-// String is the problem as a linter prints it, in one line:
-// file:line:column: severity: field: message; suggestion.
+// String returns the problem in one line, in the form that linters use: file:line:column:
+// severity: field: message; suggestion.
 func (p Problem) String() string {
 	var parts []string
 	switch {
@@ -80,7 +82,7 @@ func (p Problem) String() string {
 	return text
 }
 
-// Print returns the problems as text, each in a line, followed by its excerpt.
+// Print returns the problems as text, one per line, each followed by its excerpt.
 func Print(problems []Problem) string {
 	var b strings.Builder
 	for i, p := range problems {
@@ -95,18 +97,18 @@ func Print(problems []Problem) string {
 	return b.String()
 }
 
-// An Error is what is wrong with the content of a file, or of a value from Go code. It matches
+// An Error holds the problems in the content of a file, or of a value from Go code. It matches
 // its kind by errors.Is.
 type Error struct {
-	// Kind is what errors.Is compares with.
+	// Kind is the error that errors.Is compares with.
 	Kind error
-	// Noun is what the value is called where there is no file, such as plan.
+	// Noun is the name of the value if there is no file, such as plan.
 	Noun string
-	// Problems are all that is wrong, in the order of the file, without warnings.
+	// Problems are all problems except warnings, in the order of the file.
 	Problems []Problem
 }
 
-// Error prints every problem, with an excerpt.
+// Error returns every problem with its excerpt.
 func (e *Error) Error() string {
 	problems := slices.Clone(e.Problems)
 	for i := range problems {
@@ -120,8 +122,8 @@ func (e *Error) Error() string {
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// Problems takes an error apart, also one that joins several. What is no *Error is one problem
-// without a place.
+// Problems returns the problems in an error, also if it joins several errors. An error that is
+// not an *Error becomes one problem without a place.
 func Problems(err error) []Problem {
 	if err == nil {
 		return nil
@@ -140,12 +142,12 @@ func Problems(err error) []Problem {
 	return []Problem{{Message: err.Error()}}
 }
 
-// excerpt shows a line of the text and a mark below the column.
+// excerpt returns a line of the text with a mark below the column.
 func excerpt(line string, number, column int) string {
 	const width = 100
 	s := []rune(strings.TrimRight(line, "\r\n"))
 	column = max(1, min(column, len(s)+1))
-	if column > width-20 { // keep the place in sight on a long line
+	if column > width-20 { // keep the column visible in a long line
 		cut := column - width/2
 		s, column = s[cut:], column-cut
 	}
@@ -158,7 +160,7 @@ func excerpt(line string, number, column int) string {
 			s[i] = '\ufffd'
 		}
 		if i < column-1 {
-			if r != '\t' { // tabs stay, so that the mark stands below its place
+			if r != '\t' { // tabs stay, so that the mark is below its column
 				r = ' '
 			}
 			pad = append(pad, r)

@@ -26,7 +26,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, path string, where plac
 		return
 	}
 	tag := n.ShortTag()
-	isText := tag == "!!str" && n.Style != 0 // in quotes, a block, or with a tag
+	isText := tag == "!!str" && n.Style != 0 // the value is in quotes, in a block, or has a tag
 	switch numeric := isNumeric(v); {
 	case !strings.HasPrefix(tag, "!!"):
 		d.wrong(where, path, "has the tag "+tag, "leave the tag out")
@@ -46,7 +46,7 @@ func isNumeric(v reflect.Value) bool {
 	return v.Kind() == reflect.Bool || v.CanInt() || v.CanUint() || v.CanFloat()
 }
 
-// set reads a single value from text, and reports whether it could.
+// set sets a single value from text, and reports whether it could.
 func (d *Document) set(v reflect.Value, text string) bool {
 	if v.CanAddr() {
 		if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
@@ -83,13 +83,13 @@ func (d *Document) set(v reflect.Value, text string) bool {
 	return false
 }
 
-// number reads a decimal number: no hexadecimal, no infinity.
+// number reads a decimal number. It accepts neither hexadecimal numbers nor infinity.
 func number(text string) (float64, bool) {
 	f, err := strconv.ParseFloat(text, 64)
 	return f, err == nil && !strings.ContainsAny(text, "xXpPnNiI_")
 }
 
-// whole writes out a whole number that is written with an exponent, such as 1e3.
+// whole converts a whole number with an exponent, such as 1e3, to plain digits.
 func whole(text string) string {
 	if f, ok := number(text); ok && strings.ContainsAny(text, "eE") && f == float64(int64(f)) && f < 1<<53 && f > -1<<53 {
 		return strconv.FormatInt(int64(f), 10)
@@ -97,7 +97,8 @@ func whole(text string) string {
 	return text
 }
 
-// wanted says what a single value looks like, and which is likely meant by a text.
+// wanted returns a suggestion for a wrong value: what values of the type look like, or which one
+// was probably meant.
 func (d *Document) wanted(t reflect.Type, text string) string {
 	if values := d.format.Values[t]; values != nil {
 		if near := suggest.Nearest(text, slices.Values(values)); near != "" {
@@ -123,7 +124,7 @@ func (d *Document) wanted(t reflect.Type, text string) string {
 	return "give a text"
 }
 
-// shown says what a node is, for people.
+// shown describes a node, for people.
 func shown(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -139,7 +140,7 @@ func shown(n *yaml.Node) string {
 	return short(n.Value)
 }
 
-// short quotes a text, but not all of a long one.
+// short quotes a text, and shortens a long one.
 func short(text string) string {
 	if r := []rune(text); len(r) > 40 {
 		text = string(r[:40]) + "..."

@@ -5,21 +5,22 @@ import (
 	"reflect"
 )
 
-// durationPattern is what time.ParseDuration reads.
+// durationPattern matches the durations that time.ParseDuration reads.
 const durationPattern = `^[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
 
 // Schema is a JSON Schema, or a part of one.
 type Schema = map[string]any
 
-// Schemas makes the JSON Schema (draft 2020-12) of what Decode reads into a Go type, for editors:
-// names, types and values, by the same tags. What takes several fields to judge is for Check.
+// Schemas makes JSON Schemas (draft 2020-12), for editors, of the files that Decode reads into a
+// Go type. Names, types and values come from the same tags. Rules about several fields are not
+// part of the schema; they are left to Check.
 type Schemas struct {
-	// Format says what the values of types can be.
+	// Format lists the possible values of types.
 	Format Format
-	// Refine completes the schema of a struct, such as by ranges and required fields, by its
-	// properties. Nil: nothing is added.
+	// Refine completes the schema of a struct, for example by ranges and required fields.
+	// properties are the schemas of the struct's fields. Nil: nothing is added.
 	Refine func(t reflect.Type, structure, properties Schema)
-	// Defs are the definitions that were made so far.
+	// Defs are the definitions made so far.
 	Defs Schema
 }
 
@@ -46,7 +47,7 @@ func (s *Schemas) Of(t reflect.Type) Schema {
 		return Schema{"type": "object", "additionalProperties": s.Of(t.Elem())}
 	case k == reflect.Struct:
 		if _, ok := s.Defs[t.Name()]; !ok {
-			s.Defs[t.Name()] = nil // begun: a struct may hold itself
+			s.Defs[t.Name()] = nil // marks the definition as begun, because a struct may contain itself
 			s.Defs[t.Name()] = s.structure(t)
 		}
 		return Schema{"$ref": "#/$defs/" + t.Name()}
@@ -76,12 +77,12 @@ func (s *Schemas) structure(t reflect.Type) Schema {
 	return structure
 }
 
-// Write returns a schema with a title and the definitions as text.
+// Write returns, as text, a schema with a title and the definitions.
 func (s *Schemas) Write(root Schema, title string) []byte {
 	root["$schema"], root["title"], root["$defs"] = "https://json-schema.org/draft/2020-12/schema", title, s.Defs
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
-		return nil // Not reached: maps, texts and numbers are always JSON.
+		return nil // This is never reached, because maps, texts and numbers can always be encoded.
 	}
 	return append(text, '\n')
 }

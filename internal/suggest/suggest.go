@@ -5,10 +5,12 @@ import (
 	"strings"
 )
 
-// Nearest returns the name that is closest to the given one, or "" when none is close: at most
-// three edits away, and at most one in three characters, but one in two or three; or the only name
-// that begins with the given one. Letter case, spaces, dots, hyphens and underscores do not count,
-// so that maxAttempts is near max_attempts. Of equally close names the first is returned.
+// Nearest returns the name that is closest to the given one, or "" if none is close. A name is
+// close if it differs by at most three edits and by at most one edit per three characters of the
+// given name (one edit if it has two or three characters), or if it is the only name that begins
+// with the given one. Letter case, spaces, dots, hyphens and underscores do not count, so
+// maxAttempts is close to max_attempts. If several names are equally close, the first is
+// returned.
 func Nearest(given string, names iter.Seq[string]) string {
 	plain := fold(given)
 	size := len([]rune(plain))
@@ -43,7 +45,7 @@ var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
 func fold(s string) string { return separators.Replace(strings.ToLower(s)) }
 
-// distance is the Damerau-Levenshtein distance with adjacent transpositions (optimal string
+// distance returns the Damerau-Levenshtein distance with adjacent transpositions (optimal string
 // alignment): the number of characters to insert, remove, replace or swap.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)

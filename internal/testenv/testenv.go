@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// CI reports whether the tests run where nothing may be skipped.
+// CI reports whether the tests run in an environment in which no test may be skipped.
 func CI() bool { return os.Getenv("CI") == "true" }
 
-// Missing ends the test because the machine lacks something. With CI=true the
-// test fails; elsewhere it is skipped. what names the thing that is missing and
-// how to get it, for example "java 17: apt-get install openjdk-17-jdk-headless".
+// Missing ends the test because the machine lacks something. With CI=true the test fails;
+// otherwise it is skipped. what names the missing thing and says how to get it, for example
+// "java 17: apt-get install openjdk-17-jdk-headless".
 func Missing(tb testing.TB, what string) {
 	tb.Helper()
 	if CI() {
@@ -20,7 +20,7 @@ func Missing(tb testing.TB, what string) {
 	tb.Skipf("skipped: this machine lacks %s", what)
 }
 
-// NotShort leaves the test out of runs with -short. why says what takes long.
+// NotShort skips the test in runs with -short. why says what takes long.
 func NotShort(tb testing.TB, why string) {
 	tb.Helper()
 	if testing.Short() {
@@ -28,9 +28,9 @@ func NotShort(tb testing.TB, why string) {
 	}
 }
 
-// CacheDir returns the folder, made if need be, for things that are expensive to
-// fetch or build and are kept between runs: jars, a built Jaeger. It is
-// BACKSTAY_CACHE if set, else "backstay" in the user's cache folder.
+// CacheDir returns the folder, which it makes if necessary, for things that are expensive to
+// fetch or build and are kept between runs, such as jars and a built Jaeger. It is the value of
+// BACKSTAY_CACHE if that is set, and otherwise "backstay" in the user's cache folder.
 func CacheDir() (string, error) {
 	dir := os.Getenv("BACKSTAY_CACHE")
 	if dir == "" {

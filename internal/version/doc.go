@@ -1,5 +1,5 @@
 // Package version says which build of Backstay is running. Commands print it, and reports and
-// records carry it, so that a figure can be traced to the code that made it.
+// records contain it, so that a figure can be traced back to the code that produced it.
 //
 // It imports the standard library only.
 package version

@@ -10,8 +10,8 @@ import (
 const module = "github.com/backstay-go/backstay"
 
 // String describes the build in one line, for example
-// "v1.2.0 (1a2b3c4d5e6f, modified) go1.26.8 linux/amd64". What the Go toolchain did not record is
-// left out; without a version it is "devel".
+// "v1.2.0 (1a2b3c4d5e6f, modified) go1.26.8 linux/amd64". Details that the Go toolchain did not
+// record are left out. If the version is missing, it is "devel".
 func String() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
