@@ -42,7 +42,7 @@ type Document struct {
 	format   Format
 	file     string
 	lines    []string
-	root     *yaml.Node // nil if the text could not be parsed
+	root     *yaml.Node // nil if the text has no content or could not be parsed
 	top      []entry    // of the root; set when they are first needed
 	problems []Problem
 	places   map[string]place // of each field that was seen, by its path

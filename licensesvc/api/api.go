@@ -66,7 +66,7 @@ type RequestLog struct {
 	Took time.Duration
 }
 
-// API is the handler. It is safe for concurrent use and needs no closing.
+// API is the handler. It is safe for concurrent use and need not be closed.
 type API struct {
 	app       App
 	tokens    *Tokens

@@ -77,7 +77,7 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Service runs commands. It is safe for concurrent use and needs no closing. Its only
+// Service runs commands. It is safe for concurrent use and need not be closed. Its only
 // goroutine is Run, which the caller starts and ends. A panic in a dependency's client reaches
 // the caller.
 type Service struct {
