@@ -101,7 +101,7 @@ func (f Format) Parse(file string, text []byte) *Document {
 	return d
 }
 
-// breaks normalizes everything that ends a line in YAML.
+// breaks turns every kind of line break that YAML knows into \n.
 var breaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func firstBad(line []byte) int {

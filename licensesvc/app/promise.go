@@ -121,7 +121,7 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 		return Answer{}, err
 	case refusal != nil:
 		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
-	case len(d.Events) == 0: // The remembered state has it.
+	case len(d.Events) == 0: // The remembered state already contains the license.
 		return Answer{Outcome: Done, License: d.License, Status: d.License.StatusAt(c.at), Version: now.version, DecidedOn: c.on, Repeated: true}, nil
 	}
 	if fetch != nil {
@@ -171,7 +171,7 @@ func (s *Service) withPending(state license.State, member string, now time.Time)
 		}
 		events := d.Events
 		if w.kept.Promise != nil && len(events) > 0 {
-			events = events[:1] // Confirmed or ended is for the store to say.
+			events = events[:1] // Only the store can decide whether the promise is confirmed or ended.
 		}
 		if next, err := license.Fold(state, events...); err == nil {
 			state = next

@@ -128,10 +128,10 @@ func New(cfg Config) (*Service, error) {
 // Rules returns the rules that decide.
 func (s *Service) Rules() license.Rules { return s.rules }
 
-// Pending returns how many promises and reports the store has not taken yet.
+// Pending returns the number of promises and reports that are not yet in the store.
 func (s *Service) Pending() int { return s.outbox.pending() }
 
-// Outbox returns what waits for the store, and why.
+// Outbox describes the entries that wait for the store, and why they wait.
 func (s *Service) Outbox() Outbox { return s.outbox.stats() }
 
 // Meta is recorded with a command in addition to its content.
@@ -140,28 +140,28 @@ type Meta struct {
 	Trace, Actor string
 }
 
-// command is a command on its way.
+// command is a command in progress.
 type command struct {
 	identity
-	license string // that the command is about, or makes
+	license string // the license that the command is about, or that it creates
 	meta    Meta
 	at      time.Time
 	on      []license.Basis
 }
 
-// now is the time as it is recorded.
+// now returns the time in the form in which it is recorded.
 func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
 
 func (c *command) decidedOn(dependency string, source resilience.Source, age time.Duration) {
 	c.on = append(c.on, license.Basis{Dependency: dependency, Source: source.String(), AgeSeconds: int64(age / time.Second)})
 }
 
-// shownBy notes what the store answered to a read for display.
+// shownBy records what the store answered to a read for display.
 func (c *command) shownBy(source string) {
 	c.on = append(c.on, license.Basis{Dependency: EventStore, Source: source})
 }
 
-// unavailable says that a dependency failed, and when to come back.
+// unavailable returns the error of a dependency that failed, with the time of the next try.
 func (c *command) unavailable(dependency, detail string, cause error) *Unavailable {
 	return &Unavailable{Dependency: dependency, Detail: detail, Retry: upstream.Wait(cause, time.Now()), DecidedOn: c.on, Cause: cause}
 }

@@ -11,19 +11,19 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// View is what is known of a member's licenses.
+// View is what is known about a member's licenses.
 type View struct {
 	Licenses []license.License
-	// Version is that of the member's stream, as far as it was seen.
+	// Version is the newest version of the member's stream that is known.
 	Version   int64
 	DecidedOn []license.Basis
-	// Partial says that the store could not be asked and nothing of it is remembered: these are
-	// only the licenses that were promised meanwhile, and there may be others.
+	// Partial is true if the store could not be read and nothing from it is remembered. The view
+	// then contains only the licenses that were promised meanwhile, and there may be others.
 	Partial bool
 }
 
-// Licenses returns a member's licenses, oldest first. When the store fails, what is
-// remembered is returned, and marked as such; nothing may be decided on it.
+// Licenses returns a member's licenses, oldest first. If the store fails, it returns the
+// remembered licenses and marks them as such. Do not base a decision on them.
 func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err := checkID("member", member); err != nil {
 		return View{}, err
@@ -48,7 +48,7 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 	}
 	l, ok := now.state.License(id)
 	switch {
-	case !ok && now.unread != nil: // There may be one, in the store.
+	case !ok && now.unread != nil: // The license may exist in the store.
 		return Answer{}, c.storeUnavailable(now.unread)
 	case !ok:
 		return Answer{}, ErrNotFound
@@ -86,19 +86,20 @@ type Explained struct {
 	Trace, Actor       string
 }
 
-// Story is all that happened to a license.
+// Story lists everything that happened to a license.
 type Story struct {
 	License   license.License
 	Status    license.Status
 	Version   int64
 	Events    []Explained
 	DecidedOn []license.Basis
-	// Waiting says that the journal holds something that the store has not taken.
+	// Waiting is true if the journal holds something about the license that is not yet in the
+	// store.
 	Waiting bool
 }
 
-// Explain tells the story of a license: each event, the rules it was decided by,
-// the data it was decided on, and its trace.
+// Explain returns the story of a license: each event, the rules and the data on which it was
+// decided, and its trace.
 func (s *Service) Explain(ctx context.Context, member, id string) (Story, error) {
 	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
 		return Story{}, err
@@ -140,7 +141,7 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	return story, nil
 }
 
-// waiting says whether the outbox keeps something about a license.
+// waiting reports whether the outbox holds something about a license.
 func (s *Service) waiting(member, id string) bool {
 	return slices.ContainsFunc(s.outbox.of(member), func(w *waiting) bool {
 		return w.unreadable == nil && (w.kept.Object == id || w.kept.Promise != nil && w.kept.Promise.License == id)

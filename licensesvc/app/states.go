@@ -8,18 +8,18 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
 
-// folded is a member's state at a version. It is a value and is not changed.
+// folded is a member's state at a version. It is a value and does not change.
 type folded struct {
 	state   license.State
 	version int64
-	// at is when the store confirmed it.
+	// at is the time when the store confirmed the state.
 	at time.Time
-	// unread is why the store could not be read, and so the state is only what the outbox keeps.
+	// unread is the reason why the store could not be read. The state then contains only the
+	// entries of the outbox.
 	unread error
 }
 
-// states remembers folded states by stream, the most recently used. It is safe for
-// concurrent use.
+// states remembers the most recently used states, by stream. It is safe for concurrent use.
 type states struct {
 	mu     sync.Mutex
 	recent *lru.Cache[string, folded]
@@ -35,7 +35,7 @@ func (s *states) get(stream string) (folded, bool) {
 	return s.recent.Get(stream)
 }
 
-// put remembers a state, unless a newer one is there already.
+// put remembers a state, unless a newer one is already remembered.
 func (s *states) put(stream string, f folded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

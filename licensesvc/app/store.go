@@ -11,11 +11,11 @@ import (
 // EventStore is the name of the event store among the dependencies.
 const EventStore = eventstore.Name
 
-// remote is the source of what the store's other region answered.
+// remote is the source of data from the store's other region.
 const remote = "remote"
 
-// read loads the tail of a stream and hands it on; it returns the stream's version, and
-// where it came from.
+// read loads the tail of a stream and calls each with its events. It returns the stream's
+// version, and where the data came from.
 func (s *Service) read(ctx context.Context, q eventstore.Query, each func([]eventstore.Event) error) (int64, string, error) {
 	source := resilience.Live.String()
 	for {
@@ -38,11 +38,11 @@ func (s *Service) read(ctx context.Context, q eventstore.Query, each func([]even
 	}
 }
 
-// errUndecided: an append's outcome is unknown and could not be found out in time.
+// errUndecided means that the outcome of an append is unknown and could not be found out in time.
 var errUndecided = errors.New("app: the outcome of the append is not known")
 
-// commit appends, and finds out what became of it if the answer did not come. An
-// outcome of Rejected means that the commit will never be there.
+// commit appends, and finds out whether the commit was stored if there was no answer. The outcome
+// Rejected means that the commit can never be stored.
 func (s *Service) commit(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	done, err := s.store.Append(ctx, c)
 	switch {

@@ -30,7 +30,7 @@ type Config struct {
 	Policies map[string]resilience.Policy
 	// Listeners receive the events of the guards.
 	Listeners []resilience.Listener
-	// Transport returns what carries the requests to a dependency. Default: a
+	// Transport returns the transport that carries the requests to a dependency. Default: a
 	// transport with as many idle connections as the bulkhead admits.
 	Transport func(dependency string) http.RoundTripper
 	_         struct{}

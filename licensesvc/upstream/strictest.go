@@ -5,9 +5,9 @@ import "strings"
 // StrictestVersion is the version of the terms that are the fallback for those of a studio.
 const StrictestVersion = "strictest-default"
 
-// Strictest returns the terms that hold for a studio's titles while the catalog
-// can't be asked and no terms are remembered: what the studio allows for the
-// least of its titles. A studio that is not known gets the least of all.
+// Strictest returns the terms for a studio's titles while the catalog is not available and no
+// terms are remembered. They are the strictest terms that the studio sets for any of its titles.
+// For an unknown studio they are the strictest terms of all studios.
 func Strictest(studio string) Terms {
 	if t, ok := strictest[studio]; ok {
 		return t
@@ -15,7 +15,7 @@ func Strictest(studio string) Terms {
 	return strictest[""]
 }
 
-// strictest is configuration that the studios agreed to, by studio.
+// strictest holds, by studio, the terms to which the studios agreed. It is configuration.
 var strictest = map[string]Terms{
 	"":         {Version: StrictestVersion, StudioDownloads: 2, TitleDownloadsPerYear: 1, TitlePlaysPerYear: 5, LicenseHours: 48, RenewalHours: 24, PlaybackHours: 24},
 	"meridian": {Version: StrictestVersion, StudioDownloads: 5, TitleDownloadsPerYear: 2, TitlePlaysPerYear: 20, LicenseHours: 7 * 24, RenewalHours: 48, PlaybackHours: 24},
@@ -25,8 +25,8 @@ var strictest = map[string]Terms{
 	"fathom":   {Version: StrictestVersion, StudioDownloads: 5, TitleDownloadsPerYear: 2, TitlePlaysPerYear: 20, LicenseHours: 7 * 24, RenewalHours: 7 * 24, PlaybackHours: 24},
 }
 
-// StudioOf returns the studio of a title. A title's id begins with its studio's
-// and a dash, so that the studio is known when the catalog is not.
+// StudioOf returns the studio of a title. A title's id begins with the studio's id and a dash, so
+// that the studio is known without the catalog.
 func StudioOf(title string) string {
 	studio, _, ok := strings.Cut(title, "-")
 	if !ok {
@@ -35,7 +35,7 @@ func StudioOf(title string) string {
 	return studio
 }
 
-// fallback is the title as far as it is known without the catalog.
+// fallback returns the title as far as it is known without the catalog.
 func fallback(title string) Title {
 	studio := StudioOf(title)
 	return Title{ID: title, Studio: studio, Name: title, Offline: true, Terms: Strictest(studio)}

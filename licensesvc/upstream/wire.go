@@ -5,29 +5,30 @@ import (
 	"time"
 )
 
-// The plans of a membership.
+// These are the plans of a membership.
 const (
 	PlanBasic    = "basic"
 	PlanStandard = "standard"
 	PlanPremium  = "premium"
 )
 
-// The states of a membership.
+// These are the states of a membership.
 const (
 	StatusActive    = "active"
 	StatusSuspended = "suspended"
-	// StatusUnknown is the state of an id that is no member's. The membership
-	// service answers 404; the client makes it a value, because it is an answer.
+	// StatusUnknown is the state of an id that belongs to no member. The membership service
+	// answers 404, which the client turns into a value, because it is an answer and not a
+	// failure.
 	StatusUnknown = "unknown"
 )
 
-// Plans returns the plans there are, the smallest first.
+// Plans returns all plans, the smallest first.
 func Plans() []string { return []string{PlanBasic, PlanStandard, PlanPremium} }
 
 // KnownPlan reports whether there is a plan of that name.
 func KnownPlan(plan string) bool { return slices.Contains(Plans(), plan) }
 
-// Member is what the membership service says of one member.
+// Member is the membership service's answer about a member.
 type Member struct {
 	ID     string    `json:"member"`
 	Plan   string    `json:"plan"`
@@ -35,7 +36,7 @@ type Member struct {
 	Since  time.Time `json:"since"`
 }
 
-// Title is what the catalog says of one title.
+// Title is the catalog's answer about a title.
 type Title struct {
 	ID     string `json:"title"`
 	Studio string `json:"studio"`
@@ -43,25 +44,25 @@ type Title struct {
 	// Offline says whether the title may be taken offline at all.
 	Offline bool  `json:"offline"`
 	Terms   Terms `json:"terms"`
-	// Unknown says that the catalog has no such title. The catalog answers 404; the
-	// client makes it a value, because it is an answer.
+	// Unknown is true if the catalog has no such title. The catalog answers 404, which the client
+	// turns into a value, because it is an answer and not a failure.
 	Unknown bool `json:"-"`
 }
 
 // Terms are what a studio allows for a title.
 type Terms struct {
-	// Version names the terms, for the record.
+	// Version identifies the terms in recorded events.
 	Version string `json:"version"`
 	// StudioDownloads is how many of the studio's titles a member may hold at once.
 	StudioDownloads int `json:"studio_downloads"`
-	// TitleDownloadsPerYear is how often the title may be downloaded in a year.
+	// TitleDownloadsPerYear is how often a member may download the title in a year.
 	TitleDownloadsPerYear int `json:"title_downloads_per_year"`
-	// TitlePlaysPerYear is how often a play of the title may begin in a year.
+	// TitlePlaysPerYear is how often a member may begin to play the title in a year.
 	TitlePlaysPerYear int `json:"title_plays_per_year"`
 	// LicenseHours is how long a license lasts, RenewalHours by how much it is renewed.
 	LicenseHours int `json:"license_hours"`
 	RenewalHours int `json:"renewal_hours"`
-	// PlaybackHours is how long a license lasts once its first play has begun.
+	// PlaybackHours is how long a license lasts after its first play has begun.
 	PlaybackHours int `json:"playback_hours"`
 }
 

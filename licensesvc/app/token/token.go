@@ -18,30 +18,32 @@ import (
 	"time"
 )
 
-// ErrInvalid matches a token that this signer did not make, or that was changed.
+// ErrInvalid is matched by the error about a token that this signer did not make, or that was
+// changed.
 var ErrInvalid = errors.New("token: invalid")
 
-// ErrKey matches a key file that can't be used.
+// ErrKey is matched by the error about a key file that can't be used.
 var ErrKey = errors.New("token: key file")
 
 const (
 	algorithm = "EdDSA"
 	kind      = "backstay-provisional"
-	// maxToken bounds what is parsed, in bytes.
+	// maxToken bounds the length of a token, in bytes.
 	maxToken = 16 << 10
 )
 
-// Claims are what a token says.
+// Claims are the content of a token.
 type Claims struct {
-	// Member, License, Device and Title name the promise.
+	// Member, License, Device and Title identify the promise.
 	Member  string `json:"sub"`
 	License string `json:"jti"`
 	Device  string `json:"device"`
 	Title   string `json:"title"`
-	// Issued and Expires bound it.
+	// Issued and Expires are the beginning and the end of the promise.
 	Issued  time.Time `json:"issued"`
 	Expires time.Time `json:"expires"`
-	// Promise is what the service needs to keep its promise: its own data.
+	// Promise is the data that the service needs to keep the promise. Only the service interprets
+	// it.
 	Promise json.RawMessage `json:"promise"`
 }
 
@@ -51,14 +53,14 @@ type header struct {
 	Key       string `json:"kid"`
 }
 
-// Signer signs and checks tokens. It is safe for concurrent use and needs no
-// closing. The zero value refuses.
+// Signer signs and checks tokens. It is safe for concurrent use and need not be closed. The zero
+// value refuses to sign and to check.
 type Signer struct {
 	key ed25519.PrivateKey
 	id  string
 }
 
-// New returns a signer on the key.
+// New returns a signer that uses the key.
 func New(key ed25519.PrivateKey) (*Signer, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%w: %d bytes are no Ed25519 private key", ErrKey, len(key))
@@ -67,9 +69,8 @@ func New(key ed25519.PrivateKey) (*Signer, error) {
 	return &Signer{key: key, id: hex.EncodeToString(sum[:8])}, nil
 }
 
-// Open reads the key from a PEM file, and makes the file first if there is none.
-// Several instances of a service share one file, so that each knows the others'
-// tokens.
+// Open reads the key from a PEM file. If there is no file, it makes one. Several instances of a
+// service share the file, so that each can check the tokens of the others.
 func Open(path string) (*Signer, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,7 +97,7 @@ func Open(path string) (*Signer, error) {
 	return New(key)
 }
 
-// create writes a new key. Of several processes that try, one wins.
+// create writes a new key. If several processes try at the same time, one of them succeeds.
 func create(path string) error {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -120,7 +121,7 @@ func create(path string) error {
 	return errors.Join(err, os.Remove(f.Name()))
 }
 
-// Sign returns the token of the claims.
+// Sign returns a token with the claims.
 func (s *Signer) Sign(c Claims) (string, error) {
 	if s == nil || s.key == nil {
 		return "", fmt.Errorf("%w: the signer has no key", ErrKey)
@@ -137,8 +138,8 @@ func (s *Signer) Sign(c Claims) (string, error) {
 	return signed + "." + encode(ed25519.Sign(s.key, []byte(signed))), nil
 }
 
-// Verify returns the claims of a token that this signer's key signed. It does not
-// judge Expires: a promise is kept also when the device comes back late.
+// Verify returns the claims of a token that was signed with this signer's key. It does not check
+// Expires, because a promise is kept even if the device returns late.
 func (s *Signer) Verify(token string) (Claims, error) {
 	if s == nil || s.key == nil {
 		return Claims{}, fmt.Errorf("%w: the signer has no key", ErrKey)
@@ -162,7 +163,7 @@ func (s *Signer) Verify(token string) (Claims, error) {
 	if err := json.Unmarshal(raw[0], &h); err != nil {
 		return Claims{}, fmt.Errorf("%w: the header is not JSON", ErrInvalid)
 	}
-	// The algorithm is ours to choose, never the token's (RFC 8725, 3.1).
+	// The signer chooses the algorithm; the token must not choose it (RFC 8725, 3.1).
 	if h.Algorithm != algorithm || h.Kind != kind {
 		return Claims{}, fmt.Errorf("%w: this is a %q token signed with %q", ErrInvalid, h.Kind, h.Algorithm)
 	}
