@@ -46,9 +46,9 @@ func (a *attempt) Value(key any) any {
 	return a.guarded.Value(key)
 }
 
-// undone is an attempt as the context of a request on a connection of a pool. It is
-// never done for net/http: the attempt's end closes the connection, which costs nothing
-// as long as it does not come.
+// undone presents an attempt as the context of a request on a connection of a pool. For
+// net/http it is never done: the attempt's end closes the connection, which costs
+// nothing as long as the attempt does not end early.
 type undone attempt
 
 // Deadline implements context.Context.
@@ -66,19 +66,19 @@ func (u *undone) Value(key any) any { return (*attempt)(u).Value(key) }
 // String describes the context, as those of package context do.
 func (a *attempt) String() string { return "rest.attempt" }
 
-// ending is a function that runs at the context's end.
+// ending is a function that runs when the context ends.
 type ending struct {
 	of *attempt
 	f  func()
 }
 
-// AfterFunc is what package context asks for, so that its contexts attach to this one
+// AfterFunc is called by package context, so that its contexts attach to this one
 // without a goroutine.
 func (a *attempt) AfterFunc(f func()) (stop func() bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err != nil {
-		go f() // as the interface has it: the caller holds locks
+		go f() // on a goroutine, as the interface demands: the caller holds locks
 		return func() bool { return false }
 	}
 	e := &a.first
@@ -150,9 +150,9 @@ func (a *attempt) end(err, cause error) {
 	}
 }
 
-// watch begins to look for stalls: reads that bring nothing for longer than this. Zero
-// and less mean no such bound. It reports whether reads are to be noted: not if the
-// deadline comes first.
+// watch begins to look for stalls, which are reads that bring nothing for longer than
+// the given time. Zero and negative values mean no such bound. watch reports whether
+// the times of reads must be recorded. They need not be if the deadline comes first.
 func (a *attempt) watch(stall time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -181,8 +181,8 @@ func (a *attempt) Arm() {
 	}
 }
 
-// expireByTimer is called when the deadline is due, or a stall may be. One timer serves
-// both, and a read does not touch it.
+// expireByTimer is called when the deadline has passed or a stall is possible. One
+// timer serves both purposes, and reads do not reset it.
 func (a *attempt) expireByTimer() {
 	if next := a.Expire(); next > 0 {
 		a.mu.Lock()
@@ -193,8 +193,8 @@ func (a *attempt) expireByTimer() {
 	}
 }
 
-// Expire ends an attempt whose time is over. It returns after how long to look again; zero
-// means never. It implements h1.User.
+// Expire ends an attempt whose time is over. Otherwise it returns the duration after
+// which to check again; zero means never. It implements h1.User.
 func (a *attempt) Expire() time.Duration {
 	a.mu.Lock()
 	next, cause := a.expiresLocked(time.Now())
@@ -209,7 +209,7 @@ func (a *attempt) Expire() time.Duration {
 	return next
 }
 
-// expiresLocked says why the attempt is over, or when to look again; 0: never.
+// expiresLocked returns why the attempt is over, or when to check again; 0 means never.
 func (a *attempt) expiresLocked(now time.Time) (next time.Duration, cause error) {
 	if a.err != nil {
 		return 0, nil

@@ -12,34 +12,37 @@ import (
 	"github.com/backstay-go/backstay/clients/rest/internal/h1"
 )
 
-// errRepeated stops the standard transport's own repeats: they are not in the budget.
+// errRepeated stops repeats by the standard transport, because the budget does not
+// count them.
 var errRepeated = errors.New("rest: the connection died on use, and the guard decides about repeats")
 
-// errManyInterim ends an attempt whose server sends interim answers without end.
+// errManyInterim ends an attempt whose server sends interim answers endlessly.
 var errManyInterim = errors.New("rest: too many 1xx answers")
 
-// maxInterim is how many 1xx answers an attempt takes. It counts only where the
-// caller's trace listens to them, because that switches the standard bound off.
+// maxInterim is how many 1xx answers an attempt accepts. They are counted only if the
+// caller's trace listens to them, because that switches off the bound of the standard
+// library.
 const maxInterim = 64
 
-// listener is an attempt's trace and what it counts.
+// listener is the trace of an attempt, and what it counts.
 type listener struct {
 	httptrace.ClientTrace
 	outer   *httptrace.ClientTrace // the caller's, or nil
 	interim atomic.Int32
 }
 
-// replays is what has to be known to understand how net/http repeats a request.
+// replays is what must be known to understand how net/http repeats a request.
 type replays struct {
-	// any: it takes it on itself to send the request again, also if it may have been
-	// processed.
+	// any is set if net/http sends the request again by its own decision, even if the
+	// request may have been processed.
 	any bool
-	// multiplexed: also a connection without TLS serves several requests at once.
+	// multiplexed is set if connections without TLS also serve several requests at
+	// once.
 	multiplexed bool
 }
 
-// listen makes the attempt's trace. The caller's, if there is one, hears all of it. On
-// the connections of a pool there is nothing else to hear.
+// listen makes the attempt's trace. The caller's trace, if there is one, receives
+// everything. On the connections of a pool nothing else needs to be observed.
 func (a *attempt) listen(pooled bool) {
 	outer := httptrace.ContextClientTrace(a.guarded)
 	if pooled && outer == nil {
@@ -57,7 +60,7 @@ func (a *attempt) listen(pooled bool) {
 	}
 }
 
-// gotPooled tells the caller's trace which connection of a pool was found.
+// gotPooled reports to the caller's trace which connection of a pool was found.
 func (a *attempt) gotPooled(c *h1.Conn) {
 	if a.trace != nil && a.trace.outer.GotConn != nil {
 		a.trace.outer.GotConn(c.Info())
@@ -71,8 +74,8 @@ func (a *attempt) wroteHeaders() {
 	}
 }
 
-// maxUnsent is how often a request looks for another HTTP/1 connection before anything of
-// it was written: nobody has seen the request.
+// maxUnsent is how often a request may look for another HTTP/1 connection before
+// anything of it was written. Such a request has reached no server.
 const maxUnsent = 4
 
 // gotConn is called when net/http has found a connection.
@@ -93,18 +96,19 @@ func (a *attempt) gotConn(i httptrace.GotConnInfo) {
 	}
 }
 
-// newConn is how long a connection of HTTP/2 counts as new, and maxRefused how many
-// connections may refuse a request for that. Until the server's settings arrive, net/http
-// sends more streams than there may be at a time: they are refused, and to wait for one is
-// no repeat. A server that refuses the only stream of a connection means the request.
+// A connection of HTTP/2 counts as new for the time newConn. During that time up to
+// maxRefused connections may refuse a request. Until the server's settings arrive,
+// net/http may send more streams than the server permits at a time. The server refuses
+// the surplus, and waiting for a free stream is not a repeat. If a server refuses the
+// only stream of a connection, the refusal is meant for the request.
 const (
 	newConn    = 3 * time.Second
 	maxRefused = 32
 )
 
-// wasOnNewConn reports whether the connection before this one was new, and may still be
-// used. A server that has ended it, or has refused the request on it before, means the
-// request.
+// wasOnNewConn reports whether the connection before this one was new and may still be
+// used. If the server has closed it, or has refused the request on it before, the
+// refusal is meant for the request.
 func (a *attempt) wasOnNewConn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -113,18 +117,19 @@ func (a *attempt) wasOnNewConn() bool {
 	return a.conns.Load() <= maxRefused && c != nil && c != before && c.shared.Load() && c.wasNew(a.silence.at) && !c.closed.Load()
 }
 
-// gotAnother is called when a request that was written gets another connection: net/http
-// is about to send it again. (A request of which nothing was written may look for a free
-// stream of HTTP/2 as often as it must: that is waiting.)
+// gotAnother is called when a request that was written gets another connection, which
+// means that net/http is about to send it again. (A request of which nothing was
+// written may look for a free stream of HTTP/2 as often as necessary, because that is
+// only waiting.)
 func (a *attempt) gotAnother(conn net.Conn, two bool) {
 	if !a.replays.any || two {
-		// Then it does so only because the server can't have processed it.
+		// net/http then sends it again only because the server can't have processed it.
 		a.unprocessed.Store(true)
 	}
 	a.cancel(errRepeated)
 	if !two {
-		// HTTP/1 writes before it looks whether the request is still wanted. The
-		// connection serves this request only.
+		// HTTP/1 writes before it checks whether the request is still wanted. The
+		// connection serves only this request.
 		_ = conn.Close()
 	}
 }

@@ -11,7 +11,8 @@ import (
 // breakerWatch notices that a breaker has opened. Then idle connections are closed, so that
 // the probes that follow do not use connections from before the failure.
 type breakerWatch struct {
-	// last is the latest refusal of an open breaker. Each open period has one of its own.
+	// last is the latest refusal of an open breaker. Each open period has a different
+	// one.
 	last atomic.Pointer[resilience.Refusal]
 }
 

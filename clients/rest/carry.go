@@ -8,8 +8,8 @@ import (
 	"github.com/backstay-go/backstay/clients/rest/internal/h1"
 )
 
-// carries reports whether requests like this one go over the pool. It must be asked
-// before anything of the request is used up.
+// carries reports whether requests like this one use the pool. It must be called before
+// anything of the request is consumed.
 func (b *Base) carries(r *http.Request, a *attempt) bool {
 	t := b.template
 	if b.pool == nil || r.URL.Scheme != "http" || !isASCII(r.URL.Host) {
@@ -17,7 +17,7 @@ func (b *Base) carries(r *http.Request, a *attempt) bool {
 	}
 	//lint:ignore SA1019 http.Client sets it for its Timeout
 	if r.Cancel != nil {
-		return false // a ClientConn leaves a goroutine behind that waits for it
+		return false // a ClientConn leaves a goroutine behind that waits for the cancellation
 	}
 	if limit := t.ResponseHeaderTimeout; limit > 0 && (a.left == 0 || a.left > limit) {
 		return false // the attempt's own deadline does not bound it
@@ -39,8 +39,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// carry sends a request of an attempt on a connection of the pool. A connection that
-// has died while it was idle is replaced, as long as nothing was written.
+// carry sends a request of an attempt on a connection of the pool. If the connection
+// has died while it was idle, and nothing was written, another one is used.
 func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
 	for tries := 1; ; tries++ {
 		c, err := b.pool.Take(a, r.URL)
@@ -58,7 +58,7 @@ func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
 		}
 		a.gotPooled(c)
 		a.mark(r, c.Header())
-		// A connection before this one may have had the same header to fill.
+		// An earlier connection may have filled the same header.
 		a.unzips = b.asksForGzip(r) || a.unzips
 		resp, err := c.RoundTrip(r)
 		if err == nil {
@@ -80,11 +80,11 @@ func (b *Base) carry(r *http.Request, a *attempt) (*http.Response, error) {
 	}
 }
 
-// carried is an answer whose connection goes back to the pool at the body's end.
+// carried prepares an answer whose connection returns to the pool at the end of the body.
 func (a *attempt) carried(resp *http.Response, c *h1.Conn) *http.Response {
 	switch {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
-		// The connection belongs to the reader of the answer from here on.
+		// From here on the connection belongs to the code that reads the answer.
 		if a.drop() {
 			c.Detach()
 		}
@@ -100,14 +100,14 @@ func (a *attempt) carried(resp *http.Response, c *h1.Conn) *http.Response {
 	return resp
 }
 
-// finish gives a connection back, unless the attempt's end has closed it.
+// finish returns a connection to the pool, unless the attempt's end has closed it.
 func (a *attempt) finish(c *h1.Conn) {
 	if a.drop() {
 		c.Give()
 	}
 }
 
-// pooledBody is a body whose end frees its connection.
+// pooledBody is a body that releases its connection at its end.
 type pooledBody struct {
 	io.ReadCloser
 	attempt *attempt
@@ -115,7 +115,7 @@ type pooledBody struct {
 	over    atomic.Bool
 }
 
-// Read reads.
+// Read implements io.Reader.
 func (b *pooledBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {
@@ -128,7 +128,8 @@ func (b *pooledBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the body. If it was not read to its end, so is its connection.
+// Close closes the body. If the body was not read to its end, Close also closes the
+// connection.
 func (b *pooledBody) Close() error {
 	err := b.ReadCloser.Close()
 	b.finish()

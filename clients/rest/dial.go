@@ -8,18 +8,20 @@ import (
 )
 
 const (
-	// dialTimeout bounds a dial, looking up the name included.
+	// dialTimeout bounds a dial, including the lookup of the name.
 	dialTimeout = 3 * time.Second
-	// stagger is how long an address has before the next one is tried in parallel (RFC 8305).
+	// stagger is how long an address may take before the next one is tried in parallel
+	// (RFC 8305).
 	stagger = 250 * time.Millisecond
 )
 
-// dialer connects to names. Of the addresses of a name it tries the next where one has
-// failed, or has not answered for a while: net.Dialer does so for the other family only,
-// and gives the first address of a family at least 2 s, which is all the time that most
-// attempts have. Safe for concurrent use.
+// dialer connects to names. If a name has several addresses, it tries the next one when
+// one has failed, or has not answered for a while. net.Dialer does that only between
+// the two address families, and gives the first address of a family at least 2 s, which
+// is more than most attempts have. Safe for concurrent use.
 type dialer struct {
-	// one connects to an address; lookup finds those of a name, the best first.
+	// one connects to an address. lookup returns the addresses of a name, the best
+	// first.
 	one    func(ctx context.Context, network, address string) (net.Conn, error)
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -33,15 +35,15 @@ func newDialer() *dialer {
 	}
 }
 
-// dialed is what came of an address.
+// dialed is the result of dialling one address.
 type dialed struct {
 	conn net.Conn
 	err  error
 }
 
-// dial is for http.Transport.DialContext. The error is that of the first address that
-// failed. It returns once there is a connection: what else is under way is ended, and
-// closed if it comes too late.
+// dial is for http.Transport.DialContext. Its error is that of the first address that
+// failed. It returns as soon as there is a connection. Other dials in progress are
+// cancelled, and a connection that arrives too late is closed.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" {
@@ -62,8 +64,9 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return d.race(ctx, network, port, inTurn(addresses))
 }
 
-// race tries addresses one after the other, the next where one has failed or has not
-// answered for a while. The caller ends the context once it has a connection.
+// race tries addresses in order. It starts with the next one when one has failed, or
+// has not answered for a while. The caller must end the context once it has a
+// connection.
 func (d *dialer) race(ctx context.Context, network, port string, addresses []netip.Addr) (net.Conn, error) {
 	wait := stagger
 	if until, ok := ctx.Deadline(); ok {
@@ -101,7 +104,8 @@ func (d *dialer) race(ctx context.Context, network, port string, addresses []net
 	}
 }
 
-// try connects to an address. A connection that comes when all is over is closed.
+// try connects to an address. A connection that arrives after the race is over is
+// closed.
 func (d *dialer) try(ctx context.Context, network, to string, results chan<- dialed, over <-chan struct{}) {
 	conn, err := d.one(ctx, network, to)
 	select {
@@ -113,7 +117,7 @@ func (d *dialer) try(ctx context.Context, network, to string, results chan<- dia
 	}
 }
 
-// inTurn puts addresses of both families in turn, the best first.
+// inTurn orders addresses so that both families alternate, the best first.
 func inTurn(all []netip.Addr) (mixed []netip.Addr) {
 	var same, other []netip.Addr
 	for _, a := range all {

@@ -12,8 +12,8 @@ import (
 var gzipOnly = []string{"gzip"}
 
 // asksForGzip asks for a compressed answer in the cases in which net/http would do so.
-// net/http would allocate a map for this one header; a connection of the pool has space for
-// it already. It reports whether it asked.
+// net/http would allocate a map for this one header, while a connection of the pool
+// already has space for it. asksForGzip reports whether it asked.
 func (b *Base) asksForGzip(r *http.Request) bool {
 	_, said := r.Header["Accept-Encoding"] // an empty one is left to net/http
 	if said || b.template.DisableCompression || r.Method == http.MethodHead || r.Header.Get("Range") != "" {
@@ -23,7 +23,8 @@ func (b *Base) asksForGzip(r *http.Request) bool {
 	return true
 }
 
-// unzip replaces a compressed answer by what the caller would have got without compression.
+// unzip replaces a compressed answer by the one that the caller would have received
+// without compression.
 func unzip(r *http.Response) {
 	if !strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") || r.ContentLength == 0 {
 		return
@@ -36,16 +37,16 @@ func unzip(r *http.Response) {
 
 var unzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
-// unzipped is the text of a compressed body.
+// unzipped is the decompressed form of a body.
 type unzipped struct {
 	body io.ReadCloser
 
-	mu     sync.Mutex // a Read holds it; closing the body ends the Read
+	mu     sync.Mutex // held during a Read; closing the body ends the Read
 	reader *gzip.Reader
 	err    error // what each further Read returns
 }
 
-// Read reads.
+// Read implements io.Reader.
 func (u *unzipped) Read(p []byte) (n int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -62,7 +63,7 @@ func (u *unzipped) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close closes the body.
+// Close implements io.Closer.
 func (u *unzipped) Close() error {
 	err := u.body.Close()
 	u.mu.Lock()
@@ -77,7 +78,7 @@ func (u *unzipped) Close() error {
 // freeLocked returns the reader to the pool, without a reference to this body.
 func (u *unzipped) freeLocked() {
 	if u.reader != nil {
-		_ = u.reader.Reset(nothing{}) // io.EOF: there is no header
+		_ = u.reader.Reset(nothing{}) // io.EOF, because there is no header
 		unzippers.Put(u.reader)
 		u.reader = nil
 	}

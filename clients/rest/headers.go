@@ -7,23 +7,24 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Headers that services with Backstay send to each other.
+// The headers that services with Backstay send to each other.
 const (
-	// HeaderTimeout is what is left of the caller's deadline, in milliseconds.
+	// HeaderTimeout is the time that is left until the caller's deadline, in
+	// milliseconds.
 	HeaderTimeout = wire.Timeout
 	// HeaderCriticality is the call's class: critical_plus, critical, sheddable_plus or
 	// sheddable.
 	HeaderCriticality = wire.Criticality
-	// HeaderAttempt counts from 1, with ";hedge" for a hedge; above 1 the request is
-	// itself a repeat.
+	// HeaderAttempt is the number of the attempt, from 1, with ";hedge" for a hedge.
+	// Above 1 the request is itself a repeat.
 	HeaderAttempt = wire.Attempt
 	// HeaderRefused marks an answer to a request that was not processed: overload,
 	// deadline or draining.
 	HeaderRefused = wire.Refused
 )
 
-// attempts and classes are values of headers, shared by all requests: nobody may
-// change an element.
+// attempts and classes are header values that all requests share, so their elements
+// must not be changed.
 var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality][]string) {
 	for n := range a {
 		a[n] = [2][1]string{{wire.FormatAttempt(n, false)}, {wire.FormatAttempt(n, true)}}

@@ -11,8 +11,9 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// judge says what an answer's status means for the guard. A success is Ignored, as is
-// what is the caller's fault or the server's nature.
+// judge returns what the status of an answer means for the guard. A success is Ignored.
+// So is a status that is the caller's fault, or that shows only what the server
+// supports.
 func judge(status int, h http.Header, idempotent bool) resilience.Verdict {
 	if status < http.StatusTooManyRequests || status == http.StatusNotImplemented || status == http.StatusHTTPVersionNotSupported ||
 		status > http.StatusTooManyRequests && status < http.StatusInternalServerError {
@@ -42,15 +43,16 @@ type mark int
 
 const (
 	unmarked mark = iota
-	// markedRefused: it was not processed, any method may be sent again.
+	// markedRefused: the request was not processed, so it may be sent again whatever
+	// its method is.
 	markedRefused
-	// markedFinal: sending it again is not wanted.
+	// markedFinal: the server does not want the request to be sent again.
 	markedFinal
 	// markedOverload: the server has too much to do.
 	markedOverload
 )
 
-// markOf reads Backstay's mark, Finagle's and Envoy's.
+// markOf reads the marks of Backstay, Finagle and Envoy.
 func markOf(h http.Header) mark {
 	has := func(name string) bool { return len(h[name]) > 0 }
 	switch {
@@ -64,11 +66,11 @@ func markOf(h http.Header) mark {
 	return unmarked
 }
 
-// answered is an answer that is no failure of the dependency.
+// answered is the verdict on an answer that is not a failure of the dependency.
 var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 
-// spread adds up to a fifth to what a server asked for, so that all that were refused at
-// one time do not come back at one time.
+// spread adds up to a fifth to the pause for which a server asked, so that requests
+// that were refused at the same time do not return at the same time.
 func spread(after time.Duration) time.Duration {
 	if after <= 0 {
 		return 0
@@ -76,11 +78,11 @@ func spread(after time.Duration) time.Duration {
 	return after + rand.N(after/5+1)
 }
 
-// maxRetryAfter replaces longer waits, so that no sum of times overflows.
+// maxRetryAfter replaces longer pauses, so that no sum of times overflows.
 const maxRetryAfter = 365 * 24 * time.Hour
 
-// retryAfter reads the header in both forms: seconds of any size, or a date. Of several
-// values, in one line or in several, the longest counts.
+// retryAfter reads the header in both forms: seconds of any size, or a date. If there
+// are several values, in one line or in several, the longest counts.
 func retryAfter(h http.Header, now time.Time) (longest time.Duration) {
 	// The server's clock counts, if the answer has a Date.
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
@@ -98,7 +100,8 @@ func retryAfter(h http.Header, now time.Time) (longest time.Duration) {
 	return min(longest, maxRetryAfter)
 }
 
-// parseSeconds reads a number of seconds, with or without a fraction; 0: it is none.
+// parseSeconds reads a number of seconds, with or without a fraction. It returns 0 for
+// other texts.
 func parseSeconds(text string) time.Duration {
 	if strings.Trim(text, "0123456789.") != "" {
 		return 0

@@ -6,29 +6,29 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// account says on whose account a request has no answer.
+// account says who is responsible for a request without an answer.
 //
 // Nothing that a caller sends, withholds or forgets counts against a dependency: a
 // request that can't be sent, a body that breaks off or is late, a request that the
-// caller took back, connections that other callers have not given back. (The end of the
-// caller's own context is the guard's to judge: it knows what time the policy grants.)
-// Everything else does, an error that only looks like a caller's included, such as a
-// context.Canceled of the dependency's own making.
+// caller took back, connections that other callers have not given back. (The guard
+// judges the end of the caller's context, because it knows how much time the policy
+// grants.) Everything else counts against the dependency. That includes an error that
+// only looks like the caller's, such as a context.Canceled that the dependency caused.
 type account uint8
 
 const (
-	ofDependency account = iota // the usual case: DefaultClassifier looks at the error
-	ofCaller                    // the request is wrong, broke off, or was taken back
-	ofWaiting                   // nothing was asked of the dependency
+	ofDependency account = iota // the usual case: DefaultClassifier judges the error
+	ofCaller                    // the request is invalid, broke off, or was taken back
+	ofWaiting                   // nothing was sent to the dependency
 )
 
-// verdicts are what each account means.
+// verdicts are the verdicts for the accounts.
 var verdicts = map[account]resilience.Verdict{
 	ofCaller:  {Outcome: resilience.Ignored, Repeat: resilience.RepeatNever},
 	ofWaiting: {Outcome: resilience.Ignored, Repeat: resilience.RepeatNever},
 }
 
-// account finds out why an attempt has ended without an answer.
+// account determines why an attempt has ended without an answer.
 func (a *attempt) account(r *http.Request, err error) account {
 	switch {
 	case isMalformed(err), isTakenBack(r), a.upload.isCallers(a.began, isTimeout(err)):
@@ -51,8 +51,8 @@ func isTakenBack(r *http.Request) bool {
 	}
 }
 
-// hasWaited reports whether an attempt that has ended got no further than to wait for a
-// connection, or for a stream of HTTP/2, while others had them all.
+// hasWaited reports whether an attempt that has ended only waited for a connection, or
+// for a stream of HTTP/2, while other requests used them all.
 func (a *attempt) hasWaited() bool {
 	switch {
 	case a.waited.Load():
@@ -63,8 +63,8 @@ func (a *attempt) hasWaited() bool {
 	return !a.dialled.Load()
 }
 
-// failed judges a request without an answer. again says whether its body can be sent once
-// more, repeatable whether the request may be.
+// failed judges a request without an answer. again says whether its body can be sent
+// again, repeatable whether the request may be sent again.
 func (a *attempt) failed(r *http.Request, err error, again, repeatable bool) *SendError {
 	err = a.explain(err)
 	e := &SendError{Method: r.Method, URL: shown(r), Sent: a.sent.Load() && !a.unprocessed.Load() && !notProcessed(err), Err: err}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// expand puts arguments in the place of a path's parameters, escaped. A parameter is a
-// whole segment, as http.ServeMux has it: "/v1/members/{id}", "/files/{path...}". What
-// comes after a question mark stays as it is. template is the path, if it has parameters.
+// expand replaces a path's parameters by arguments, escaped. A parameter is a whole
+// segment, as in http.ServeMux: "/v1/members/{id}", "/files/{path...}". Text after a
+// question mark stays unchanged. template is the path, if it has parameters.
 func expand(path string, args []any) (text, template string, err error) {
 	if !strings.HasPrefix(path, "/") {
 		return "", "", errors.New("a path begins with a slash")
@@ -51,8 +51,8 @@ func expand(path string, args []any) (text, template string, err error) {
 	return text, template, nil
 }
 
-// argument escapes one. What would change the meaning of the path is refused: an empty
-// segment, and the segments that stand for this folder and the one above.
+// argument escapes one argument. It refuses values that would change the meaning of the
+// path: an empty segment, "." and "..".
 func argument(name string, arg any) (string, error) {
 	switch arg.(type) {
 	case string, fmt.Stringer, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, bool:

@@ -30,9 +30,9 @@ func origin(u *url.URL) string {
 	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
-// Client returns an http.Client over the transport that keeps redirects to their
-// origin. It has no Timeout: that is the guard's, and http.Client's own costs two
-// goroutines a call and hides which policy ended it.
+// Client returns an http.Client over the transport that keeps redirects within their
+// origin. It has no Timeout, because the guard sets timeouts. http.Client's own Timeout
+// costs two goroutines per call, and hides which policy ended the call.
 func (t *Transport) Client() *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: KeepToOrigin}
 }

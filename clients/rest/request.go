@@ -2,7 +2,7 @@ package rest
 
 import "net/http"
 
-// idempotent says whether a request may be sent twice by what it is: by its method, or
+// idempotent reports whether a request may be sent twice because of its method, or
 // because it has an idempotency key.
 func idempotent(r *http.Request) bool {
 	switch r.Method {
@@ -22,8 +22,9 @@ func isSafeMethod(method string) bool {
 	return false
 }
 
-// replayed says whether net/http would send a request again that may have been
-// processed. It asks for the key of an idempotent request, not for its value.
+// replayed reports whether net/http would send a request again that may have been
+// processed. For that net/http looks at whether an idempotency key is present, not at
+// its value.
 func replayed(r *http.Request) bool {
 	if isSafe(r) {
 		return true

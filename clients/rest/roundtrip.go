@@ -10,10 +10,10 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// sender is what a Transport or a Client sends requests with.
+// sender is what a Transport or a Client uses to send requests.
 type sender struct {
 	base        http.RoundTripper
-	multiplexed bool // also without TLS a connection of base serves several requests at once
+	multiplexed bool // base also sends several requests at once on a connection without TLS
 	pools       bool // see the function
 	balancer    *Balancer
 	noHeaders   bool
@@ -22,7 +22,7 @@ type sender struct {
 	stall       time.Duration
 }
 
-// setBase takes a base transport; nil is NewBase(64).
+// setBase sets the base transport; nil means NewBase(64).
 func (s *sender) setBase(base http.RoundTripper) {
 	if base == nil {
 		base = NewBase(64)
@@ -30,37 +30,41 @@ func (s *sender) setBase(base http.RoundTripper) {
 	s.base, s.multiplexed, s.pools = base, multiplexes(base), pools(base)
 }
 
-// closeIdle closes the idle connections of the base.
+// closeIdle closes the base's idle connections.
 func (s *sender) closeIdle() {
 	if c, ok := s.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// trip is one call: its attempts, and the last answer that was a failure. Transport and
-// Client share it.
+// trip is one call: its attempts, and the last answer that was a failure. Both
+// Transport and Client use it.
 type trip struct {
 	*sender
 	request    *http.Request
-	pattern    string // what the request matched; empty: nothing
+	pattern    string // the pattern that the request matched; empty if none
 	repeatable bool
 
 	mu sync.Mutex
-	// claimed: the caller's own body was taken, to be sent or to be closed.
+	// claimed is set once an attempt has taken the caller's own body, to send it or to
+	// close it.
 	claimed bool
-	// over: the call has returned. An attempt that ends later cleans up after itself.
+	// over is set once the call has returned. An attempt that ends later has to clean
+	// up after itself.
 	over   bool
 	last   *http.Response
-	single *singleUseBody // of the request, once an attempt has it; nil: it can be got again
+	single *singleUseBody // the request's body, once an attempt has it; nil if the body can be obtained again
 	went   tries
-	// first is the first attempt: one piece of memory less for most requests.
+	// first is the first attempt. It is stored here to save an allocation for most
+	// requests.
 	first attempt
 }
 
-// disposal is for answers that came too late to be used.
+// disposal disposes of answers that came too late to be used.
 var disposal = []resilience.CallOption[*http.Response]{resilience.Dispose(discard)}
 
-// context is the caller's, without hedges for a request that may not be sent twice.
+// context returns the caller's context. It forbids hedges for a request that must not
+// be sent twice.
 func (t *trip) context(ctx context.Context) context.Context {
 	if !t.repeatable || !canRewind(t.request) {
 		return resilience.WithoutHedge(ctx)
@@ -68,7 +72,7 @@ func (t *trip) context(ctx context.Context) context.Context {
 	return ctx
 }
 
-// claim takes the caller's own body, once.
+// claim takes the caller's own body. It succeeds only once.
 func (t *trip) claim() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,9 +81,9 @@ func (t *trip) claim() bool {
 	return !before
 }
 
-// exchange makes one attempt: it sends the request, reads a small answer, and judges it.
-// An answer may be a failure. With an error there is none, and the attempt is over. What
-// is left of the answer lives under the context caller.
+// exchange makes one attempt: it sends the request, reads a small answer, and judges
+// it. The answer may be a failure. If there is an error, there is no answer, and the
+// attempt is over. The unread rest of the answer lives under the context caller.
 func (t *trip) exchange(ctx, caller context.Context) (*http.Response, *attempt, resilience.Verdict, error) {
 	r := t.request
 	a, own := &t.first, t.claim()
@@ -117,8 +121,8 @@ func (t *trip) exchange(ctx, caller context.Context) (*http.Response, *attempt, 
 	return nil, a, failed.verdict, failed
 }
 
-// outgoing is the request of an attempt, with the caller's own body or another one that
-// reads the same. The caller's request is not changed.
+// outgoing returns the request of an attempt. Its body is the caller's own or another
+// with the same content. The caller's request is not changed.
 func (t *trip) outgoing(a *attempt, own bool) (*http.Request, error) {
 	out := t.request.WithContext(a.context(t.pools))
 	if out.Body != nil && out.Body != http.NoBody {
@@ -144,7 +148,8 @@ func (t *trip) outgoing(a *attempt, own bool) (*http.Request, error) {
 	return out, nil
 }
 
-// answer is base's answer, held to its contract: an answer with a body, or an error.
+// answer checks that base keeps its contract: it must return an answer with a body, or
+// an error.
 func (a *attempt) answer(base http.RoundTripper, out *http.Request) (*http.Response, error) {
 	resp, err := a.send(base, out)
 	switch {
@@ -160,7 +165,7 @@ func (a *attempt) answer(base http.RoundTripper, out *http.Request) (*http.Respo
 
 var errNothing = errors.New("the base transport returned neither an answer nor an error")
 
-// judge says what an answer means.
+// judge returns the verdict on an answer.
 func (t *trip) judge(a *attempt, resp *http.Response) resilience.Verdict {
 	v := judge(resp.StatusCode, resp.Header, t.repeatable)
 	if v.Outcome != resilience.Failure {
@@ -175,8 +180,8 @@ func (t *trip) judge(a *attempt, resp *http.Response) resilience.Verdict {
 	return v
 }
 
-// observe reports to the balancer how the attempt went. It reports nothing if the caller
-// left or another attempt won, because that says nothing about the address.
+// observe reports the outcome of the attempt to the balancer. If the caller left or
+// another attempt won, it reports nothing, because that says nothing about the address.
 func (a *attempt) observe(v resilience.Verdict) {
 	if a.backend == nil || v.Outcome == resilience.Ignored && a.Err() != nil {
 		return
@@ -184,17 +189,18 @@ func (a *attempt) observe(v resilience.Verdict) {
 	a.balancer.observe(a.backend, v.Outcome == resilience.Failure)
 }
 
-// canRewind says whether a request's body can be got again.
+// canRewind reports whether a request's body can be obtained again.
 func canRewind(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// canSendAgain says whether the body can be sent again: got again, or it was not read.
+// canSendAgain reports whether the body can be sent again: it can be obtained again, or
+// was not read.
 func (t *trip) canSendAgain() bool {
 	return canRewind(t.request) || t.single != nil && t.single.isUnread()
 }
 
-// keep remembers the last failure's answer; nil forgets it.
+// keep stores the answer of the last failure; nil removes it.
 func (t *trip) keep(r *http.Response) {
 	t.mu.Lock()
 	before, over := t.last, t.over
@@ -225,10 +231,10 @@ func (t *trip) finish() *http.Response {
 	return last
 }
 
-// discard closes an answer that nobody needs.
+// discard closes an answer that is not needed.
 func discard(r *http.Response) {
 	if r != nil && r.Body != nil {
-		// An error means that its connection is not used again.
+		// After an error its connection is not used again.
 		_ = r.Body.Close()
 	}
 }

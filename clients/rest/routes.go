@@ -8,18 +8,19 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// route is what a pattern of Transport.Routes stands for. The zero value is no route.
+// route is the meaning of a pattern of Transport.Routes. The zero value is no route.
 type route struct {
 	pattern string
 	on      *resilience.Operation
 }
 
-// ServeHTTP makes a route something that a ServeMux finds. It is never called.
+// ServeHTTP makes a route an http.Handler, which a ServeMux can find. It is never
+// called.
 func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
-// router finds the operation of a request.
+// router finds the operation for a request.
 type router struct {
-	mux *http.ServeMux // nil: there are no routes
+	mux *http.ServeMux // nil if there are no routes
 }
 
 func newRouter(guard *resilience.Guard, routes map[string]string) (router, error) {
@@ -34,7 +35,8 @@ func newRouter(guard *resilience.Guard, routes map[string]string) (router, error
 	return router{mux}, bad
 }
 
-// newPatterns is a router that knows patterns only, of the field that is named.
+// newPatterns returns a router that has only patterns. field is the field that lists
+// them.
 func newPatterns(field string, patterns []string) (router, error) {
 	if len(patterns) == 0 {
 		return router{}, nil
@@ -47,7 +49,8 @@ func newPatterns(field string, patterns []string) (router, error) {
 	return router{mux}, bad
 }
 
-// handle registers a pattern; ServeMux panics about bad ones.
+// handle registers a pattern. It turns the panic of ServeMux over a bad pattern into an
+// error.
 func handle(mux *http.ServeMux, field, pattern string, r *route) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -62,7 +65,7 @@ func handle(mux *http.ServeMux, field, pattern string, r *route) (err error) {
 	return nil
 }
 
-// find returns the route of a request.
+// find returns the route for a request.
 func (m router) find(r *http.Request) route {
 	if m.mux == nil {
 		return route{}

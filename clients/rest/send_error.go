@@ -111,14 +111,15 @@ func errorType(err error, status int) string {
 	return "_OTHER"
 }
 
-// endedError is an error that came of the end of an attempt, and why it ended.
+// endedError is an error that resulted from the end of an attempt, together with the
+// reason why the attempt ended.
 type endedError struct{ cause, err error }
 
 func (e *endedError) Error() string   { return e.cause.Error() + ": " + e.err.Error() }
 func (e *endedError) Unwrap() []error { return []error{e.cause, e.err} }
 func (e *endedError) Timeout() bool   { return isTimeout(e.cause) || isTimeout(e.err) }
 
-// explain puts the reason that an attempt was ended for before the error that came of
+// explain puts the reason why an attempt was ended before the error that resulted from
 // it.
 func (a *attempt) explain(err error) error {
 	cause := a.Cause()
@@ -136,7 +137,7 @@ func unsendable(method, url string, err error) *SendError {
 	return &SendError{Method: method, URL: url, Err: err, verdict: answered}
 }
 
-// streamError is what net/http's HTTP/2 errors let themselves be taken for.
+// streamError is the type as which net/http's HTTP/2 errors can be read by errors.As.
 type streamError struct {
 	StreamID uint32
 	Code     uint32
@@ -147,9 +148,9 @@ func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e
 
 const refusedStream = 7 // RFC 9113, section 7
 
-// notProcessed knows the errors by which HTTP/2 says that a request was not processed:
-// a refused stream, and a farewell (GOAWAY) that names an earlier stream as the last, of
-// which net/http keeps nothing but the text.
+// notProcessed recognizes the errors by which HTTP/2 says that a request was not
+// processed: a refused stream, and a GOAWAY that names an earlier stream as the last
+// one. Of the latter net/http keeps only the text.
 func notProcessed(err error) bool {
 	if stream := (streamError{}); errors.As(err, &stream) {
 		return stream.Code == refusedStream
@@ -157,8 +158,8 @@ func notProcessed(err error) bool {
 	return strings.Contains(err.Error(), "server sent GOAWAY and closed the connection; LastStreamID=0,")
 }
 
-// malformed is how the texts of errors begin by which net/http refuses a request; it has
-// no other mark for them.
+// malformed holds the beginnings of the error texts with which net/http refuses a
+// request. net/http marks these errors in no other way.
 var malformed = []string{
 	"net/http: invalid ", "http: nil ", "http: no Host", "http: invalid", "http: ContentLength=", "http: Request.ContentLength=",
 	"http: Request.Header", "unsupported protocol scheme", "http2: unsupported scheme", "http2: request body larger",
@@ -166,7 +167,7 @@ var malformed = []string{
 	"invalid request :path", "invalid Trailer key", "invalid HTTP header", "invalid HTTP trailer",
 }
 
-// isMalformed knows the errors of requests that can't be sent at all.
+// isMalformed recognizes the errors of requests that can't be sent at all.
 func isMalformed(err error) bool {
 	if address := (*net.AddrError)(nil); errors.As(err, &address) {
 		return true // a port or an address that can't be one
@@ -183,7 +184,7 @@ func isMalformed(err error) bool {
 	return false
 }
 
-// shown is an address without what may be secret.
+// shown returns an address without the parts that may be secret.
 func shown(r *http.Request) string {
 	u := *r.URL
 	u.User, u.RawQuery, u.Fragment = nil, "", ""

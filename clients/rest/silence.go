@@ -71,7 +71,7 @@ func (c *countedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// silence is what an attempt knows of its shared connection.
+// silence is what an attempt knows about its shared connection.
 type silence struct {
 	conn  *countedConn // nil: it has none
 	reads uint64       // when the attempt began to use it

@@ -13,7 +13,7 @@ var traceKey = func() any {
 	return asked.key
 }()
 
-// asking is a context that remembers what it was asked for.
+// asking is a context that records for which key it was asked.
 type asking struct {
 	noContext
 	key any
@@ -21,7 +21,7 @@ type asking struct {
 
 func (a *asking) Value(key any) any { a.key = key; return nil }
 
-// noContext is a context without anything.
+// noContext is a context that is empty.
 type noContext struct{}
 
 func (noContext) Deadline() (time.Time, bool) { return time.Time{}, false }

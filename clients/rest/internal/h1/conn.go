@@ -20,16 +20,16 @@ type Conn struct {
 	host   *host
 	client *http.ClientConn
 	inner  net.Conn
-	until  time.Time // when it takes no more requests; zero: never
+	until  time.Time // the time from which it takes no more requests; zero: none
 	sent   atomic.Bool
 	header http.Header
 
 	watch sync.Mutex
-	user  User // the request whose time the connection watches; nil: none
+	user  User // the request whose deadline the connection watches; nil if none
 	timer *time.Timer
-	due   time.Time // when the timer rings; zero: it does not
+	due   time.Time // when the timer fires; zero if it is not set
 
-	// The pool's lock guards these.
+	// The pool's lock guards these fields.
 	used, gone bool
 	since      time.Time // when it became idle
 }
@@ -40,10 +40,10 @@ func (c *Conn) Begin() { c.sent.Store(false) }
 // RoundTrip sends a request on this connection, and never on another one.
 func (c *Conn) RoundTrip(r *http.Request) (*http.Response, error) { return c.client.RoundTrip(r) }
 
-// Sent reports whether anything was written since Begin.
+// Sent reports whether anything was written since Begin was called.
 func (c *Conn) Sent() bool { return c.sent.Load() }
 
-// Used reports whether a request was on it before.
+// Used reports whether the connection has carried a request before.
 func (c *Conn) Used() bool { return c.used }
 
 // Info describes the connection for a caller's httptrace.
@@ -55,17 +55,17 @@ func (c *Conn) Info() httptrace.GotConnInfo {
 	return i
 }
 
-// isGood reports whether a request can go on it.
+// isGood reports whether the connection can take a request.
 func (c *Conn) isGood(now time.Time) bool {
 	return c.client.Available() == 1 && (c.until.IsZero() || now.Before(c.until))
 }
 
-// maxHeader is how many headers a connection keeps space for.
+// maxHeader is the largest number of headers for which a connection keeps space.
 const maxHeader = 32
 
-// Header is an empty map for the header of the request that owns the connection. The
-// next owner gets the same map: a connection is taken again only after its request was
-// written.
+// Header returns an empty map for the header of the request that owns the connection.
+// The next owner gets the same map. That is safe because a connection is taken again
+// only after its request was written.
 func (c *Conn) Header() http.Header {
 	if c.header == nil || len(c.header) > maxHeader {
 		c.header = make(http.Header, 8)
@@ -74,8 +74,8 @@ func (c *Conn) Header() http.Header {
 	return c.header
 }
 
-// Watch makes the connection call the user's Expire at the time that is given, or
-// earlier. A zero time only names the user.
+// Watch makes the connection call the user's Expire at the given time or earlier. A
+// zero time only sets the user.
 func (c *Conn) Watch(u User, due time.Time) {
 	c.watch.Lock()
 	defer c.watch.Unlock()
@@ -85,7 +85,7 @@ func (c *Conn) Watch(u User, due time.Time) {
 	}
 }
 
-// Alarm makes the connection call Expire of its user not later than this.
+// Alarm makes the connection call its user's Expire at the given time at the latest.
 func (c *Conn) Alarm(due time.Time) {
 	c.watch.Lock()
 	defer c.watch.Unlock()
@@ -99,7 +99,7 @@ func (c *Conn) Unwatch() {
 	c.user = nil
 }
 
-// alarmLocked does not touch a timer that fires early enough; the timer is set again when
+// alarmLocked leaves a timer alone that fires early enough; the timer is set again when
 // it fires. So most requests touch neither the timer nor the clock.
 func (c *Conn) alarmLocked(due time.Time) {
 	if !c.due.IsZero() && !due.Before(c.due) {
@@ -137,17 +137,17 @@ func (c *Conn) stopTimer() {
 	}
 }
 
-// dialKey finds the connection that a dial is for.
+// dialKey is the key of the connection for which a dial is made.
 type dialKey struct{}
 
-// socket notes that something was written.
+// socket records whether something was written.
 type socket struct {
 	netconn.Conn
 	of *Conn
 }
 
-// Write notes that something is sent before it writes, so that a request that is on its way
-// is never taken for one that was not sent.
+// Write records that something is sent before it writes. So a request that is being
+// sent is never mistaken for one that was not sent.
 func (w *socket) Write(p []byte) (int, error) {
 	before := w.of.sent.Swap(true)
 	n, err := w.Conn.Write(p)

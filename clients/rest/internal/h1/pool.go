@@ -12,23 +12,23 @@ import (
 	"github.com/backstay-go/backstay/clients/rest/internal/netconn"
 )
 
-// User is the request that uses a connection, as far as a pool must know it. It is the
-// context under which a connection is dialled or waited for.
+// User is the request that uses a connection, as far as a pool has to know it. It is
+// also the context under which a connection is dialled or waited for.
 type User interface {
 	context.Context
 	// Began is when the request began.
 	Began() time.Time
-	// Arm starts a timer for the user's own deadline, which no connection watches yet.
+	// Arm starts a timer for the user's deadline, which no connection watches yet.
 	Arm()
-	// Cause says why the user has ended; nil before that.
+	// Cause returns why the user has ended; nil if it has not.
 	Cause() error
-	// Expire ends a user whose time is over. It returns after how long to call it again;
-	// zero means never.
+	// Expire ends a user whose time is over. Otherwise it returns the duration after
+	// which to call it again; zero means never.
 	Expire() time.Duration
 }
 
-// WaitError is the end of a user that waited for a connection, while all that the pool
-// may have were used by other requests. Nothing was asked of the host.
+// WaitError is the error of a user that ended while it waited for a connection, because
+// other requests used all that the limit allows. Nothing was sent to the host.
 type WaitError struct{ Err error }
 
 // Error says that no connection was free.
@@ -36,37 +36,38 @@ func (e *WaitError) Error() string {
 	return "no connection came free, all are used by other requests: " + e.Err.Error()
 }
 
-// Unwrap returns what ended the wait.
+// Unwrap returns the reason why the wait ended.
 func (e *WaitError) Unwrap() error { return e.Err }
 
-// Pool keeps connections. A user that ends closes its connection itself, without a
-// context that net/http must watch. Safe for concurrent use.
+// Pool keeps connections. A user that ends closes its connection itself, so that
+// net/http has no context to watch. Safe for concurrent use. The caller that made it
+// must call CloseIdle.
 type Pool struct {
 	transport   *http.Transport // dials
 	limit, keep int             // connections to a host: all, and idle ones; 0: no limit
-	age, idle   time.Duration   // zero: for ever
+	age, idle   time.Duration   // zero: no limit
 
 	mu      sync.Mutex
 	hosts   map[string]*host
 	sweeper *time.Timer // runs while there are idle connections that may get old
 }
 
-// host has the connections of one host and its waiters. The pool's lock guards it.
+// host holds the connections of one host and its waiters. The pool's lock guards it.
 type host struct {
-	name    string  // as it stands in URLs
-	open    int     // connections, idle or in use, and those being dialled
-	idle    []*Conn // the newest last
+	name    string  // as it is written in URLs
+	open    int     // connections that are idle, in use or being dialled
+	idle    []*Conn // the newest is the last
 	waiting []*waiter
 }
 
-// waiter is a request that waits for a connection; nil stands for the right to dial.
+// waiter is a request that waits for a connection. If it receives nil, it may dial one.
 type waiter struct{ got chan *Conn }
 
-// New returns a pool whose connections are dialled and bounded as a transport's are.
+// New returns a pool that dials as the transport does and has the transport's limits.
 func New(t *http.Transport) *Pool {
 	dial := t.Clone()
 	dial.Proxy, dial.ResponseHeaderTimeout = nil, 0
-	dial.MaxConnsPerHost = 0 // with it, net/http panics when such a connection closes
+	dial.MaxConnsPerHost = 0 // otherwise net/http panics when such a connection closes
 	inner := t.DialContext
 	if inner == nil {
 		inner = new(net.Dialer).DialContext
@@ -82,13 +83,13 @@ func New(t *http.Transport) *Pool {
 	return &Pool{transport: dial, limit: t.MaxConnsPerHost, keep: t.MaxIdleConnsPerHost, idle: t.IdleConnTimeout, hosts: map[string]*host{}}
 }
 
-// SetAge sets for how long a connection takes new requests, plus up to a tenth at random.
-// Zero: without limit. It must be called before the pool is used.
+// SetAge sets for how long a connection takes new requests; up to a tenth is added at
+// random. Zero: without limit. It must be called before the pool is used.
 func (p *Pool) SetAge(age time.Duration) { p.age = age }
 
-// Take returns a connection that is free, or a new one. Where the host has as many as the
-// limit allows, users wait in the order in which they came; the end of such a wait is a
-// *WaitError.
+// Take returns a free connection or a new one. If the host already has as many as the
+// limit allows, users wait in the order in which they came. If a user ends during such
+// a wait, the error is a *WaitError.
 func (p *Pool) Take(u User, to *url.URL) (*Conn, error) {
 	p.mu.Lock()
 	h := p.hosts[to.Host]
@@ -135,7 +136,7 @@ func (p *Pool) popLocked(h *host, now time.Time) *Conn {
 	return nil
 }
 
-// dial makes a connection in a place that is counted already.
+// dial makes a connection. Its place has been counted before.
 func (p *Pool) dial(ctx context.Context, h *host, to *url.URL) (*Conn, error) {
 	port := to.Port()
 	if port == "" {
@@ -196,8 +197,9 @@ func (p *Pool) closeLocked(c *Conn) {
 	p.forgetLocked(c)
 }
 
-// Detach takes the connection out of its pool, because it has changed its protocol and
-// belongs to somebody else. It is not closed: net/http may not have released it yet.
+// Detach removes the connection from its pool, because it has changed its protocol and
+// now belongs to the caller. It is not closed, because net/http may not have released
+// it yet.
 func (c *Conn) Detach() {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
@@ -212,7 +214,7 @@ func (p *Pool) forgetLocked(c *Conn) {
 	p.freeLocked(c.host)
 }
 
-// freeLocked gives the place of a connection to the user that waits longest.
+// freeLocked gives the place of a connection to the user that has waited longest.
 func (p *Pool) freeLocked(h *host) {
 	if len(h.waiting) > 0 {
 		h.next().got <- nil
@@ -224,14 +226,14 @@ func (p *Pool) freeLocked(h *host) {
 	}
 }
 
-// next removes the waiter that waits longest.
+// next removes and returns the waiter that has waited longest.
 func (h *host) next() *waiter {
 	w := h.waiting[0]
 	h.waiting[0], h.waiting = nil, h.waiting[1:]
 	return w
 }
 
-// leave ends a wait. What came meanwhile goes on to the next.
+// leave ends a wait. A connection that came meanwhile is passed on to the next waiter.
 func (p *Pool) leave(h *host, w *waiter) {
 	p.mu.Lock()
 	for i, one := range h.waiting {
@@ -251,7 +253,7 @@ func (p *Pool) leave(h *host, w *waiter) {
 	p.mu.Unlock()
 }
 
-// sweep closes the connections that were idle for too long.
+// sweep closes the connections that have been idle for too long.
 func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"net"
 )
 
-// Conn is a connection around another one. It is as safe for concurrent use as that.
+// Conn wraps another connection. It is safe for concurrent use if that connection is.
 type Conn struct{ net.Conn }
 
-// NetConn returns the connection below.
+// NetConn returns the wrapped connection.
 func (c Conn) NetConn() net.Conn { return c.Conn }
 
-// ReadFrom implements io.ReaderFrom, so that files are sent by the system.
+// ReadFrom implements io.ReaderFrom, so that the system sends files directly.
 func (c Conn) ReadFrom(src io.Reader) (int64, error) {
 	if to, ok := c.Conn.(io.ReaderFrom); ok {
 		return to.ReadFrom(src)
@@ -20,7 +20,8 @@ func (c Conn) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c.Conn}, src)
 }
 
-// CloseWrite ends the writing side; errors.ErrUnsupported where the connection can't.
+// CloseWrite closes the writing side. It returns errors.ErrUnsupported if the
+// connection can't do that.
 func (c Conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()

@@ -1,4 +1,4 @@
-// Package netconn is a connection around another one, for those that look at what goes
+// Package netconn wraps a connection, for code that observes what is sent and received
 // over it.
 //
 // # What this package may import
@@ -7,6 +7,6 @@
 //
 // # What it promises
 //
-// What the connection below can do, the one around it can: send files by the system, and
-// end its writing side.
+// The wrapper can do what the wrapped connection can: let the system send files, and
+// close its writing side.
 package netconn

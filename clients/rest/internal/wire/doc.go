@@ -7,6 +7,6 @@
 //
 // # What it promises
 //
-// What a Format function writes, its Parse function reads. A Parse function takes any
-// text: what it does not understand it reports, and never guesses.
+// A Parse function reads what its Format function writes. It accepts any text: if it
+// does not understand the text, it says so and does not guess.
 package wire

@@ -11,29 +11,31 @@ import (
 
 // The headers' names, in canonical form.
 const (
-	// Timeout is what is left of the caller's deadline, in milliseconds. It is written
-	// anew at each hop and each attempt.
+	// Timeout is the time that is left until the caller's deadline, in milliseconds. It
+	// is computed again for each hop and each attempt.
 	Timeout = "Backstay-Timeout-Ms"
 	// Criticality is the call's class.
 	Criticality = "Backstay-Criticality"
-	// Attempt counts from 1; ";hedge" marks a hedge. Above 1 the request is itself a repeat.
+	// Attempt is the number of the attempt, from 1; ";hedge" marks a hedge. Above 1 the
+	// request is itself a repeat.
 	Attempt = "Backstay-Attempt"
 	// Refused is on answers to requests that were not processed, and says why.
 	Refused = "Backstay-Refused"
 )
 
-// MaxTimeout is the longest timeout that is written or taken from a peer: ten days, far
-// above any call and far below what a time.Duration overflows at.
+// MaxTimeout is the longest timeout that is written or accepted from a peer: ten days.
+// That is far more than any call takes, and far less than a time.Duration can hold.
 const MaxTimeout = 10 * 24 * time.Hour
 
-// FormatTimeout writes what is left in whole milliseconds, rounded down so that a peer
-// never works past the deadline, but at least 1: nothing left is not sent at all.
+// FormatTimeout writes the remaining time in whole milliseconds, but at least 1. It is
+// rounded down so that a peer never works past the deadline. If no time is left, a
+// request is not sent at all.
 func FormatTimeout(left time.Duration) string {
 	return strconv.FormatInt(max(1, min(left, MaxTimeout).Milliseconds()), 10)
 }
 
-// ParseTimeout reads milliseconds. Zero and less mean that no time is left. A value
-// above MaxTimeout is MaxTimeout.
+// ParseTimeout reads milliseconds. Zero and negative values mean that no time is left.
+// A value above MaxTimeout becomes MaxTimeout.
 func ParseTimeout(text string) (left time.Duration, ok bool) {
 	ms, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
@@ -48,7 +50,7 @@ var classes = map[resilience.Criticality]string{
 }
 
 // FormatCriticality writes a class: critical_plus, critical, sheddable_plus or
-// sheddable. What is none of them is critical.
+// sheddable. Any other value is written as critical.
 func FormatCriticality(c resilience.Criticality) string {
 	if text, ok := classes[c]; ok {
 		return text
@@ -80,8 +82,8 @@ func FormatAttempt(number int, hedge bool) string {
 	return text
 }
 
-// ParseAttempt reads an attempt's number, at least 1, and whether it is a hedge.
-// Parameters that it does not know are ignored.
+// ParseAttempt reads the number of an attempt, at least 1, and whether it is a hedge.
+// It ignores parameters that it does not know.
 func ParseAttempt(text string) (number int, hedge, ok bool) {
 	first, parameters, _ := strings.Cut(text, ";")
 	n, err := strconv.ParseUint(strings.TrimSpace(first), 10, 31)
@@ -99,16 +101,16 @@ type Reason string
 
 // The reasons of a refusal.
 const (
-	// Overload: more requests than the server can take.
+	// Overload: there are more requests than the server can take.
 	Overload Reason = "overload"
-	// Deadline: it could not be done in the time that was left.
+	// Deadline: the request could not be done in the time that was left.
 	Deadline Reason = "deadline"
 	// Draining: the server is about to stop.
 	Draining Reason = "draining"
 )
 
-// ParseReason reads a reason, in any case. One that it does not know is still a refusal:
-// ok is false only for an empty text.
+// ParseReason reads a reason, in any case. A reason that it does not know is still a
+// refusal: ok is false only for an empty text.
 func ParseReason(text string) (r Reason, ok bool) {
 	r = Reason(strings.ToLower(strings.TrimSpace(text)))
 	return r, r != ""
