@@ -13,16 +13,17 @@ import (
 )
 
 const (
-	// agreementPause is how often nodes are asked which schema they have.
+	// agreementPause is the time between two looks at the nodes' schema versions.
 	agreementPause = 100 * time.Millisecond
-	// agreementWait bounds how long a statement that changes the schema waits for it.
+	// agreementWait bounds how long a statement that changes the schema waits for
+	// agreement.
 	agreementWait = 10 * time.Second
 )
 
 // AwaitSchemaAgreement waits until all nodes to which the session is connected have the
-// same schema. Statements that change the schema wait
-// for it by themselves, within their profile's Timeout (Info.SchemaAgreed). The error
-// matches ErrTimedOut or ErrCanceled when the context ends first, and names the versions.
+// same schema. Statements that change the schema already wait for that themselves,
+// within their profile's Timeout (Info.SchemaAgreed). If the context ends first, the
+// error matches ErrTimedOut or ErrCanceled and names the versions.
 func (s *Session) AwaitSchemaAgreement(ctx context.Context) error {
 	if s.isClosed() {
 		return errClosed
@@ -46,15 +47,15 @@ func (s *Session) AwaitSchemaAgreement(ctx context.Context) error {
 	}
 }
 
-// agrees waits for the schema within the time that a statement has.
+// agrees waits for schema agreement within the time that a statement has.
 func (s *Session) agrees(ctx context.Context, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, min(timeout, agreementWait))
 	defer cancel()
 	return s.AwaitSchemaAgreement(ctx) == nil
 }
 
-// schemaVersions asks each node to which the session is connected for the version of its
-// own schema: what a node says of the others comes late.
+// schemaVersions asks each node to which the session is connected for its own schema
+// version. What a node knows about the other nodes is out of date too often.
 func (s *Session) schemaVersions(ctx context.Context) ([]string, error) {
 	l := s.link.Load()
 	type result struct {

@@ -14,7 +14,7 @@ type BatchKind uint8
 
 // The kinds of batch.
 const (
-	// LoggedBatch is done as a whole in the end, or not at all.
+	// LoggedBatch is eventually done as a whole, or not at all.
 	LoggedBatch = BatchKind(driver.Logged)
 	// UnloggedBatch may be done in part.
 	UnloggedBatch = BatchKind(driver.Unlogged)
@@ -25,8 +25,8 @@ const (
 // maxBatch is the protocol's bound on statements in a batch.
 const maxBatch = 65535
 
-// Batch is several writes in one request. It is made by Session.NewBatch, is not
-// safe for concurrent use, and needs no closing.
+// Batch is several writes in one request. Make it with Session.NewBatch. It is not safe
+// for concurrent use, and need not be closed.
 type Batch struct {
 	session *Session
 	ctx     context.Context
@@ -38,14 +38,15 @@ type Batch struct {
 	timestamp           int64
 	trace               bool
 	info                Info
-	// once is what the first run needs, as a Query's; few is what entries needs as a
-	// rule.
+	// once is memory for the first run, as in Query. few is space for entries that
+	// usually suffices.
 	once combined
 	ran  bool
 	few  [4]driver.Statement
 }
 
-// combined is an execution and what its statements come to, in one piece of memory.
+// combined is an execution together with the summary of its statements, in one
+// allocation.
 type combined struct {
 	execution
 	sum statement
@@ -73,7 +74,7 @@ func (b *Batch) QueryStruct(cql string, from any) *Batch {
 // WithContext sets the context. It changes b and returns it.
 func (b *Batch) WithContext(ctx context.Context) *Batch { b.ctx = ctx; return b }
 
-// Profile names the profile to run under.
+// Profile names the profile under which the batch runs.
 func (b *Batch) Profile(name string) *Batch { b.profile = name; return b }
 
 // Consistency overrides the profile's level.
@@ -85,16 +86,16 @@ func (b *Batch) SerialConsistency(c Consistency) *Batch { b.serial = c; return b
 // WithTimestamp sets the timestamp of all writes in microseconds since 1970.
 func (b *Batch) WithTimestamp(micros int64) *Batch { b.timestamp = micros; return b }
 
-// Trace asks the server to trace the request; Info has the id.
+// Trace asks the server to trace the request. Info has the trace id.
 func (b *Batch) Trace() *Batch { b.trace = true; return b }
 
 // Size is the number of statements.
 func (b *Batch) Size() int { return len(b.entries) }
 
-// Info says how the last run went.
+// Info describes how the last run went.
 func (b *Batch) Info() Info { return b.info }
 
-// Exec runs the batch. A conditional batch is run by CAS.
+// Exec runs the batch. Use CAS for a conditional batch.
 func (b *Batch) Exec() error {
 	x, err := b.execution()
 	if err == nil && x.st.conditional {
@@ -107,9 +108,9 @@ func (b *Batch) Exec() error {
 	return err
 }
 
-// CAS runs a batch that has at least one condition: all of it is applied, or none.
-// The error is nil if it was applied or not; an unknown outcome has both an
-// Outcome and an error.
+// CAS runs a batch that has at least one condition. Either all of it is applied, or
+// nothing. If it is known whether it was applied, the error is nil. An unknown outcome
+// has both an Outcome and an error.
 func (b *Batch) CAS() (CASResult, error) {
 	x, err := b.execution()
 	if err == nil && !x.st.conditional {
@@ -130,7 +131,7 @@ func (b *Batch) context() context.Context {
 	return b.session.ctx
 }
 
-// execution makes what the guard runs.
+// execution prepares what the guard runs.
 func (b *Batch) execution() (*execution, error) {
 	if b.session.isClosed() {
 		return nil, errClosed
@@ -142,7 +143,7 @@ func (b *Batch) execution() (*execution, error) {
 	one := &b.once
 	if b.ran {
 		one = new(combined)
-		// An attempt of the run before may still read them.
+		// An attempt of the previous run may still read them.
 		b.entries = slices.Clone(b.entries)
 	}
 	b.ran = true
@@ -167,7 +168,7 @@ func (b *Batch) execution() (*execution, error) {
 	return x, x.mayRun()
 }
 
-// sum sums up the batch's statements.
+// sum summarizes the batch's statements.
 func (b *Batch) sum(x *execution, sum *statement) {
 	sum.write = true
 	for i := range b.entries {

@@ -8,19 +8,20 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Outcome is what became of a conditional write.
+// Outcome is the outcome of a conditional write.
 type Outcome uint8
 
 // The outcomes of a conditional write.
 const (
-	// NotRun: it certainly was not done; the error says why. The zero value.
+	// NotRun: the write was certainly not done; the error says why. The zero value.
 	NotRun Outcome = iota
-	// Applied: its conditions held, and it was done.
+	// Applied: the conditions held, and the write was done.
 	Applied
-	// NotApplied: its conditions did not hold. Current has the values that are there.
+	// NotApplied: the conditions did not hold. Current has the values that are stored.
 	NotApplied
-	// Unknown: it may have been done, or be done later. The error matches
-	// ErrOutcomeUnknown. Find out by reading at a serial level; do not just repeat it.
+	// Unknown: the write may have been done, or may be done later. The error matches
+	// ErrOutcomeUnknown. Read at a serial level to find out; do not simply repeat the
+	// write.
 	Unknown
 )
 
@@ -40,9 +41,9 @@ func (o Outcome) String() string {
 // CASResult is the outcome of a conditional write.
 type CASResult struct {
 	Outcome Outcome
-	// Current holds the values that made the conditions fail, a row each, by column,
-	// if the write was not applied; null is nil. A row that does not exist has no columns.
-	// A column that can't be read is left out.
+	// Current holds, if the write was not applied, the values that made the conditions
+	// fail: one map per row, by column. Null is nil. A row that does not exist has no
+	// columns. A column that can't be read is left out.
 	Current []map[string]any
 	Info    Info
 }
@@ -50,11 +51,11 @@ type CASResult struct {
 // Applied reports whether the write was done.
 func (r CASResult) Applied() bool { return r.Outcome == Applied }
 
-// appliedColumn is what a conditional write answers first.
+// appliedColumn is the first column of the answer to a conditional write.
 const appliedColumn = "[applied]"
 
-// CAS runs a conditional statement. The error is nil if it was applied or not; an
-// unknown outcome has both an Outcome and an error.
+// CAS runs a conditional statement. If it is known whether the statement was applied,
+// the error is nil. An unknown outcome has both an Outcome and an error.
 func (q *Query) CAS() (CASResult, error) {
 	x, err := q.execution(nil)
 	if err == nil && !x.st.conditional {
@@ -68,7 +69,7 @@ func (q *Query) CAS() (CASResult, error) {
 	return res, err
 }
 
-// ScanCAS is CAS in gocql's form: values that made the conditions fail are scanned
+// ScanCAS is CAS in gocql's form: it scans the values that made the conditions fail
 // into dest, one pointer per column. Without dest they are dropped.
 func (q *Query) ScanCAS(dest ...any) (applied bool, err error) {
 	x, err := q.execution(nil)
@@ -86,8 +87,8 @@ func (q *Query) ScanCAS(dest ...any) (applied bool, err error) {
 	return x.scanApplied(page, dest)
 }
 
-// scanApplied reads whether the write was applied by itself, and then what dest wants: a
-// value that does not fit does not hide it.
+// scanApplied first reads whether the write was applied, and then the values for dest.
+// So a value that does not fit does not hide the outcome.
 func (x *execution) scanApplied(page driver.Page, dest []any) (applied bool, err error) {
 	columns := len(page.Columns())
 	all := make([]any, columns)
@@ -107,8 +108,8 @@ func (x *execution) scanApplied(page driver.Page, dest []any) (applied bool, err
 	return applied, nil
 }
 
-// MapScanCAS is CAS in gocql's form: the values that made the conditions fail are
-// put into the map.
+// MapScanCAS is CAS in gocql's form: it puts the values that made the conditions fail
+// into the map.
 func (q *Query) MapScanCAS(into map[string]any) (applied bool, err error) {
 	res, err := q.CAS()
 	if err == nil && len(res.Current) > 0 {
@@ -130,8 +131,8 @@ func (x *execution) noOutcome(err error) error {
 		verdict: resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
 }
 
-// casOf reads the answer of a conditional write. Whether it was applied is read by
-// itself: a row of which something can't be read says that all the same.
+// casOf reads the answer of a conditional write. It reads separately whether the write
+// was applied, so that this is known even if a part of the row can't be read.
 func casOf(page driver.Page) (CASResult, error) {
 	res := CASResult{Outcome: NotApplied}
 	first := true

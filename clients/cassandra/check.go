@@ -10,8 +10,8 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Check returns every problem of the configuration that can be known without
-// asking the cluster, as one *ConfigError; nil if there is none.
+// Check returns every problem of the configuration that can be known without contacting
+// the cluster, as one *ConfigError. It returns nil if there is none.
 func (c Config) Check() error {
 	ch := &checker{}
 	c.checkHosts(ch)
@@ -34,8 +34,8 @@ func (ch *checker) add(field string, value any, advice string) {
 	ch.problems = append(ch.problems, ConfigProblem{Field: field, Problem: fmt.Sprintf("is %v", value), Change: advice})
 }
 
-// guard adds the errors of a guard's policy. Its "default" is made here, and repeats what
-// its profile's finding says.
+// guard adds the errors of a guard's policy. Findings about the "default" operation are
+// left out: the session fills it in from a profile, which has the same finding.
 func (ch *checker) guard(field string, found []resilience.Finding) {
 	for _, f := range found {
 		if f.Severity == resilience.Error && !strings.HasPrefix(f.Field, "default") {
@@ -44,8 +44,8 @@ func (ch *checker) guard(field string, found []resilience.Finding) {
 	}
 }
 
-// inGo names the field of a finding as Go has it, where it is a profile's: what YAML calls
-// operations.read.attempt_timeout is Profiles[read].AttemptTimeout.
+// inGo returns the Go name of a finding's field, if the field belongs to a profile. For
+// example, operations.read.attempt_timeout in YAML is Profiles[read].AttemptTimeout.
 func inGo(field string, f resilience.Finding) ConfigProblem {
 	p := ConfigProblem{Field: field, Policy: f.Field, Problem: f.Problem, Change: f.Change}
 	rest, ok := strings.CutPrefix(f.Field, "operations.")
@@ -86,7 +86,8 @@ func (c Config) checkHosts(ch *checker) {
 	}
 }
 
-// keyspaceName is the keyspace's name as the server has it: the driver puts the quotes.
+// keyspaceName is the keyspace's name as the server stores it. The driver adds the
+// quotes.
 func keyspaceName(keyspace string) string {
 	if len(keyspace) > 2 && strings.HasPrefix(keyspace, `"`) && strings.HasSuffix(keyspace, `"`) {
 		return keyspace[1 : len(keyspace)-1]
@@ -162,7 +163,8 @@ func (c Config) checkGuards(ch *checker) {
 	}
 }
 
-// onlyOperations are the findings about operations: what is shared was looked at before.
+// onlyOperations returns the findings about operations. The shared parts were checked
+// before.
 func onlyOperations(all []resilience.Finding) []resilience.Finding {
 	return slices.DeleteFunc(all, func(f resilience.Finding) bool {
 		return !strings.HasPrefix(f.Field, "operations.") || strings.Contains(f.Field, degradedSuffix+".")

@@ -11,17 +11,17 @@ import (
 type meaning struct {
 	kind    error
 	outcome resilience.Outcome
-	// repeat holds for reads, and for writes that certainly were not done.
+	// repeat applies to reads, and to writes that were certainly not done.
 	repeat resilience.Repeat
-	// done says that a write that was sent may have been done all the same.
+	// done says that a write that was sent may have been done nevertheless.
 	done bool
 }
 
-// meanings is the table of what each cause means. What is ignored is not repeated;
-// a bootstrapping node or a lost preparation sends the attempt on to another node
-// before it comes to that. Where the server says "not
-// done", a write may be repeated as safely as a read. Contention on one stream (a
-// conditional write's timeout) says nothing about the cluster.
+// meanings is the table of what each cause means. Errors that are Ignored are not
+// repeated. If a node is bootstrapping or has lost a preparation, the attempt first
+// goes on to another node. If the server says "not done", a write may be repeated as
+// safely as a read. Contention on one partition (the timeout of a conditional write)
+// says nothing about the cluster.
 var meanings = map[driver.Cause]meaning{
 	driver.Server:          {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.Protocol:        {ErrFailed, resilience.Failure, resilience.RepeatNever, true},
@@ -52,13 +52,13 @@ var meanings = map[driver.Cause]meaning{
 	driver.Client:          {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
 }
 
-// refused is what it means that the server answered 0x000A, or something else that only
-// the request itself can be the reason of: it was not done, and will not be.
+// refused is the meaning of error 0x000A, and of other answers for which only the
+// request itself can be the reason. The request was not done, and never will be.
 var refused = meaning{ErrInvalid, resilience.Ignored, resilience.RepeatNever, false}
 
-// requestsFault says that the request is to blame for what the server answered. A token
-// that continues a result comes from users of an API, and may be stale or forged: one
-// caller must not open the breaker for all.
+// requestsFault reports whether the request is to blame for the server's answer. A
+// token that continues a result may come from users of an API, and may be stale or
+// forged. One such caller must not open the breaker for all.
 func (x *execution) requestsFault(f *driver.Failure) bool {
 	switch {
 	case f.Code < 0:
@@ -69,7 +69,7 @@ func (x *execution) requestsFault(f *driver.Failure) bool {
 	return f.Cause == driver.Server && (x.token || strings.Contains(f.Message, "too large for the maximum size"))
 }
 
-// judge makes the error of a request from what the driver reported.
+// judge converts what the driver reported into the error of a request.
 func (x *execution) judge(f *driver.Failure) *Error {
 	if !x.requestsFault(f) {
 		return judge(f, x.st)
@@ -102,7 +102,7 @@ func judgeAs(m meaning, f *driver.Failure, st *statement) *Error {
 	}
 	switch {
 	case !f.Sent:
-		// It never left, or only its preparation failed: it was not done.
+		// The request was not sent, or only its preparation failed: it was not done.
 		if m.outcome == resilience.Failure || m.outcome == resilience.Overload {
 			e.verdict.Repeat = resilience.RepeatAlways
 		}
@@ -111,15 +111,16 @@ func judgeAs(m meaning, f *driver.Failure, st *statement) *Error {
 	}
 	e.refine(f, st)
 	if st.conditional && e.OutcomeUnknown {
-		// A conditional write is never repeated blindly, whatever the profile says: its
-		// second run would meet its own first one.
+		// A conditional write is never repeated without a check of its outcome,
+		// whatever the profile says, because the second run would meet the result of
+		// the first.
 		e.verdict.Repeat = resilience.RepeatNever
 	}
 	return e
 }
 
-// tombstones: reason code 1 is READ_TOO_MANY_TOMBSTONES in protocol v5; v4 has the
-// text only.
+// Reason code 1 is READ_TOO_MANY_TOMBSTONES in protocol v5. In v4 only the text shows
+// it.
 func tombstones(f *driver.Failure) bool {
 	for _, code := range f.Reasons {
 		if code == 1 {
@@ -130,18 +131,19 @@ func tombstones(f *driver.Failure) bool {
 	return strings.Contains(text, "tombstone") || strings.Contains(f.Message, "READ_TOO_MANY_TOMBSTONES")
 }
 
-// diskGuardrail knows the texts of Cassandra's guardrails data_disk_usage_*.
+// diskGuardrail recognizes the texts of Cassandra's guardrails data_disk_usage_*.
 func diskGuardrail(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "disk usage") && (strings.Contains(text, "guardrail") || strings.Contains(text, "exceeds") || strings.Contains(text, "fail"))
 }
 
-// refine corrects what the cause alone says by the facts that came with it.
+// refine corrects the meaning of a cause by the facts that came with it.
 func (e *Error) refine(f *driver.Failure, st *statement) {
 	switch f.Cause {
 	case driver.Unavailable:
-		// Thrown before anything is done, except by the commit of a conditional write,
-		// which names the write's own level and not a serial one.
+		// The server reports this before it does anything. The exception is the commit
+		// of a conditional write, whose error has the write's own level and not a
+		// serial one.
 		if st.conditional && !e.Consistency.IsSerial() {
 			e.OutcomeUnknown = true
 			e.verdict.Repeat = resilience.RepeatNever
@@ -149,8 +151,8 @@ func (e *Error) refine(f *driver.Failure, st *statement) {
 	case driver.WriteTimeout:
 		switch {
 		case !st.write:
-			// A read at a serial level that met contention: it may be asked again, and a
-			// limit that adapts should lessen what contends.
+			// A read at a serial level met contention. It may be repeated, and an
+			// adaptive limit should reduce the requests that contend.
 			e.verdict = resilience.Verdict{Outcome: resilience.Overload, Repeat: resilience.RepeatIfIdempotent}
 		case st.conditional || f.WriteType == "CAS":
 			e.verdict = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
@@ -159,7 +161,7 @@ func (e *Error) refine(f *driver.Failure, st *statement) {
 			e.verdict.Repeat = resilience.RepeatNever
 		}
 	case driver.ReadTimeout:
-		// Not enough replicas answered: another coordinator will find the same, unless
+		// Too few replicas answered. Another coordinator will meet the same, unless
 		// only the data itself is missing.
 		if f.Received >= f.Required && !f.DataPresent {
 			e.Message += " (enough replicas answered, the one with the data did not)"
@@ -177,8 +179,8 @@ func (e *Error) refine(f *driver.Failure, st *statement) {
 	}
 }
 
-// redacted is the failure without the values of the statement's text, which the server
-// may repeat.
+// redacted returns the failure without the values of the statement's text, which the
+// server may repeat in its message.
 func redacted(f *driver.Failure, literals []string) *driver.Failure {
 	text := f.Message
 	for _, l := range literals {
@@ -186,7 +188,7 @@ func redacted(f *driver.Failure, literals []string) *driver.Failure {
 			text = strings.ReplaceAll(text, l, "?")
 			continue
 		}
-		// A short one may be a part of the server's own words.
+		// A short value may be a part of the server's own words.
 		for _, around := range []string{"''", `""`, "[]", "()", "<>"} {
 			text = strings.ReplaceAll(text, around[:1]+l+around[1:], around[:1]+"?"+around[1:])
 		}

@@ -96,14 +96,14 @@ func (Secret) String() string { return hidden }
 // GoString returns "(secret)".
 func (Secret) GoString() string { return hidden }
 
-// hidden is what is shown of a secret.
+// hidden is the text that is shown for a secret.
 const hidden = "(secret)"
 
 // MarshalText returns "(secret)", so that a configuration can be printed.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// UnmarshalText reads a secret. It refuses "(secret)": that is what a configuration says
-// that was printed, and the secret is not in it.
+// UnmarshalText reads a secret. It refuses "(secret)", because that text comes from a
+// printed configuration and is not the secret itself.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if string(text) == hidden {
 		return fmt.Errorf("%w: a secret is %s, which is how secrets are printed; put the secret itself there", ErrConfig, hidden)
@@ -119,21 +119,23 @@ const (
 	defaultConnections    = 1
 	defaultConnectTimeout = time.Second
 	defaultOrphanLimit    = 256
-	// maxOrphans leaves half of a connection's streams to requests that are waited for.
+	// maxOrphans leaves half of a connection's streams to requests for which callers
+	// wait.
 	maxOrphans          = 16384
 	defaultSilenceLimit = 5 * time.Second
 	defaultQuietLimit   = 200 * time.Millisecond
 	defaultSuspectAfter = 3
 	defaultSuspectFor   = 500 * time.Millisecond
-	// requestTimeout bounds the driver's own requests: heartbeats, preparing. The
-	// driver cuts off all others too, so it is stretched to the longest profile's.
+	// requestTimeout bounds the driver's own requests: heartbeats and preparing
+	// statements. The driver applies it to all other requests too, so it is raised to
+	// the longest timeout of a profile.
 	requestTimeout = 5 * time.Second
 )
 
-// DefaultGuard is what requests share when Config.Guard is zero: at most 1024
-// requests at once and 1024 waiting, and a breaker that opens when half of at
-// least 20 requests in 5 s failed and tries again after 300 to 400 ms, so that
-// traffic is back within a second after the cluster is.
+// DefaultGuard returns what requests share if Config.Guard is zero. It admits at most
+// 1024 requests at once, and 1024 more may wait. Its breaker opens when at least half
+// of 20 or more requests in 5 s failed. It tries again after 300 to 400 ms, so that
+// traffic resumes within a second after the cluster has recovered.
 func DefaultGuard() resilience.Policy {
 	return resilience.Policy{
 		Name:     defaultName,
@@ -146,7 +148,7 @@ func DefaultGuard() resilience.Policy {
 	}
 }
 
-// withDefaults fills in zero fields. The result shares nothing that is changed.
+// withDefaults fills in zero fields. The result shares nothing that is ever changed.
 func (c Config) withDefaults() Config {
 	orDefault(&c.Port, defaultPort)
 	orDefault(&c.Connections, defaultConnections)
@@ -174,9 +176,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// completed is the guard with the default's parts where it has none: a guard that has a
-// name or a limit alone keeps the default's breaker and budget. BreakerDisabled takes the
-// breaker away, BudgetPolicy.Ratio makes another budget.
+// completed returns the guard with the default's parts where it has none of its own. So
+// a guard that has only a name or a limit keeps the default's breaker and budget.
+// BreakerDisabled removes the breaker; BudgetPolicy.Ratio makes a different budget.
 func completed(guard, byDefault resilience.Policy) resilience.Policy {
 	orDefault(&guard.Name, byDefault.Name)
 	if guard.Bulkhead.Limit == 0 && guard.Bulkhead.Adaptive == nil {
@@ -200,7 +202,7 @@ func orDefault[T comparable](field *T, value T) {
 	}
 }
 
-// longest is how long any request may take.
+// longest returns how long any request may take.
 func (c Config) longest() time.Duration {
 	longest := requestTimeout
 	for _, p := range c.Profiles {
@@ -209,8 +211,9 @@ func (c Config) longest() time.Duration {
 	return longest
 }
 
-// Policies are the policies of the guards that a session of this configuration has: that
-// of Session.Guard, and where there are such, those of IsolatedGuard and RemoteGuard.
+// Policies returns the policies of the guards of a session with this configuration:
+// that of Session.Guard, and those of IsolatedGuard and RemoteGuard if the session has
+// these guards.
 func (c Config) Policies() []resilience.Policy {
 	c = c.withDefaults()
 	all := []resilience.Policy{c.policy()}
@@ -223,13 +226,14 @@ func (c Config) Policies() []resilience.Policy {
 	return all
 }
 
-// degradedSuffix names the operation that runs a profile's degraded reads.
+// degradedSuffix is added to a profile's name to name the operation of its degraded
+// reads.
 const degradedSuffix = ".degraded"
 
-// isolatedSuffix names the guard of what runs isolated.
+// isolatedSuffix is added to the guard's name to name the guard of isolated requests.
 const isolatedSuffix = ".isolated"
 
-// policy is the guard's policy: what is shared, and an operation a profile.
+// policy returns the guard's policy: the shared part, and one operation per profile.
 func (c Config) policy() resilience.Policy {
 	operations := make(map[string]resilience.OperationPolicy, len(c.Profiles))
 	for name, profile := range c.Profiles {
@@ -240,8 +244,8 @@ func (c Config) policy() resilience.Policy {
 	return c.guarding(operations)
 }
 
-// isolatedPolicy is the policy of the guard of what runs isolated: the same numbers, and
-// nothing in common. It has no operations where nothing does.
+// isolatedPolicy returns the policy of the guard of isolated requests. It has the same
+// numbers, but shares no state. It has no operations if no profile needs it.
 func (c Config) isolatedPolicy() resilience.Policy {
 	operations := map[string]resilience.OperationPolicy{}
 	for name, profile := range c.Profiles {
@@ -259,11 +263,11 @@ func (c Config) isolatedPolicy() resilience.Policy {
 	return p
 }
 
-// guarding is the guard with these operations.
+// guarding returns the guard with these operations.
 func (c Config) guarding(operations map[string]resilience.OperationPolicy) resilience.Policy {
 	p := c.Guard
 	p.Operations = operations
-	// The guard itself stands for an operation that nothing here runs.
+	// The guard's own default operation is never used here.
 	for _, profile := range c.Profiles {
 		if p.Default.Timeout < profile.Timeout {
 			p.Default = resilience.OperationPolicy{Timeout: profile.Timeout}

@@ -2,22 +2,22 @@ package cassandra
 
 import "strings"
 
-// ConfigError is the error of a Config that can't be used: every problem that can be known
-// without asking the cluster. It matches ErrConfig.
+// ConfigError is the error of a Config that can't be used. It holds every problem that
+// can be known without contacting the cluster. It matches ErrConfig.
 type ConfigError struct{ Problems []ConfigProblem }
 
 // ConfigProblem is one thing that is wrong in a Config.
 type ConfigProblem struct {
-	// Field is the path as Go has it: Profiles[read].Consistency.
+	// Field is the path in Go, for example Profiles[read].Consistency.
 	Field string
-	// Policy is the path below Field, as YAML has it, where Field is a guard's policy:
-	// operations.read.retry.max_attempts. Else it is empty.
+	// Policy is the path below Field in YAML, if Field is a guard's policy, for example
+	// operations.read.retry.max_attempts. Otherwise it is empty.
 	Policy string
 	// Problem says what is wrong, with the value; Change says what to do.
 	Problem, Change string
 }
 
-// Error names every problem, one a line.
+// Error names every problem, one per line.
 func (e *ConfigError) Error() string {
 	var b strings.Builder
 	b.WriteString(ErrConfig.Error() + ":")

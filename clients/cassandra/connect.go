@@ -37,8 +37,8 @@ func (s *Session) dial(ctx context.Context) error {
 	}
 }
 
-// reason remembers what the driver last logged about a connection that failed: its
-// error says less.
+// reason stores what the driver last logged about a connection that failed, because the
+// driver's error says less.
 type reason struct{ text atomic.Pointer[string] }
 
 func (r *reason) log(next func(string)) func(string) {
@@ -63,7 +63,7 @@ func (r *reason) of(err error) error {
 	return err
 }
 
-// connectError says what keeps us from connecting, and what to do.
+// connectError says what prevents the connection, and what to do.
 func (s *Session) connectError(err error) error {
 	var f *driver.Failure
 	if !errors.As(err, &f) {
@@ -91,7 +91,7 @@ func (s *Session) connectError(err error) error {
 	return e
 }
 
-// suspected is what is likely wrong where nobody answers.
+// suspected returns the probable cause if no node answers.
 func (s *Session) suspected(text string) string {
 	hungUp := strings.Contains(text, "eof") || strings.Contains(text, "reset by peer")
 	switch {
@@ -103,7 +103,8 @@ func (s *Session) suspected(text string) string {
 	return "Hosts and Port"
 }
 
-// plain is a driver's message without what it was doing at all.
+// plain returns a driver's message without the part that says what the driver was
+// doing.
 func plain(message string) string {
 	for _, begin := range []string{"gocql: unable to create session: ", "unable to discover protocol version: "} {
 		message = strings.TrimPrefix(message, begin)
@@ -111,8 +112,8 @@ func plain(message string) string {
 	return message
 }
 
-// warnOfLocalLevels writes a line to Log for profiles whose level means a data centre that
-// Config does not name.
+// warnOfLocalLevels writes a line to Log for each profile whose level refers to a local
+// data centre although Config names none.
 func (s *Session) warnOfLocalLevels() {
 	if s.config.Log == nil {
 		return
@@ -127,8 +128,8 @@ func (s *Session) warnOfLocalLevels() {
 	}
 }
 
-// verify asks the cluster about what the configuration supposes. A node that has just
-// started may not know yet where another stands: it is asked again.
+// verify asks the cluster whether the configuration's assumptions hold. A node that has
+// just started may not yet know the data centre of another node, so it is asked again.
 func (s *Session) verify(ctx context.Context, l *link) error {
 	if s.config.LocalDC == "" {
 		s.warnOfLocalLevels()
@@ -157,7 +158,8 @@ func (s *Session) verify(ctx context.Context, l *link) error {
 	}
 }
 
-// dataCenters returns those that the cluster has, and whether every node's is known.
+// dataCenters returns the cluster's data centres, and whether that of every node is
+// known.
 func (s *Session) dataCenters(ctx context.Context, l *link) (dcs []string, all bool, err error) {
 	all = true
 	add := func(dc string) {
@@ -183,8 +185,8 @@ func (s *Session) dataCenters(ctx context.Context, l *link) (dcs []string, all b
 			return nil, false, s.connectError(err)
 		}
 	}
-	// The two statements may have gone to different nodes; those that we are connected
-	// to complete the list.
+	// The two statements may have gone to different nodes. The data centres of the
+	// nodes to which we are connected complete the list.
 	for _, n := range l.nodes.All() {
 		if dc := n.DC(); dc != "" {
 			add(dc)

@@ -9,7 +9,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// responder is what answered in place of the request as it was asked.
+// responder says which request answered in place of the original one.
 type responder uint8
 
 const (
@@ -21,8 +21,8 @@ const (
 // again runs the execution's request, or a variant of it, once more.
 type again[T any] func(ctx context.Context, r *driver.Request, call *driver.Call, as responder) (T, error)
 
-// fallbacks are what the execution falls back to, in order: another data centre keeps
-// the level, so it comes first.
+// fallbacks returns what the execution falls back to, in order. Another data centre
+// comes first, because it keeps the consistency level.
 func fallbacks[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 	var opts []resilience.CallOption[T]
 	if x.profile.remote != nil && !x.decision {
@@ -37,8 +37,9 @@ func fallbacks[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 	}
 	if x.profile.degraded != nil && x.mayDegrade() {
 		opts = append(opts, resilience.Fallback(func(ctx context.Context, cause error) (v T, err error) {
-			// What may not be asked for want of permits or of time may not be asked for less. The
-			// breaker may be open for want of the level.
+			// A request that was refused for lack of permits or time must not be
+			// repeated at a lower level. If the breaker is open, the reason may be that
+			// the level could not be reached.
 			if errors.Is(cause, resilience.ErrRefused) && !errors.Is(cause, resilience.ErrOpen) {
 				return v, cause
 			}
@@ -50,7 +51,8 @@ func fallbacks[T any](x *execution, run again[T]) []resilience.CallOption[T] {
 	return opts
 }
 
-// stand runs the request under the operation, and notes that it answerer in.
+// stand runs the request under the operation, and records that it answered in place of
+// the original one.
 func stand[T any](ctx context.Context, x *execution, on *resilience.Operation, run again[T], r *driver.Request, call *driver.Call, as responder) (T, error) {
 	res, err := resilience.Do(ctx, on, func(ctx context.Context) (T, error) { return run(ctx, r, call, as) })
 	if err == nil {
@@ -59,15 +61,15 @@ func stand[T any](ctx context.Context, x *execution, on *resilience.Operation, r
 	return res.Value, err
 }
 
-// mayDegrade says whether the request may be answered at the lower level: it is a read
-// on which nothing is decided, and asks for more than that level. A serial level is
-// asked for in order to decide.
+// mayDegrade reports whether the request may be answered at the lower level. It must be
+// a read on which nothing is decided, at a level above the lower one. A serial level is
+// used in order to decide, so it never degrades.
 func (x *execution) mayDegrade() bool {
 	asked := Consistency(x.request.Consistency)
 	return !x.st.write && !x.decision && !asked.IsSerial() && strength(x.profile.Degraded) < strength(asked)
 }
 
-// answeredBy notes which request answered in place of the first, and why.
+// answeredBy records which request answered in place of the original one, and why.
 func (i *Info) answeredBy(x *execution, cause error) {
 	switch x.answerer {
 	case atRemote:

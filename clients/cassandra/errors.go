@@ -9,12 +9,12 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// The kinds of error. Match them with errors.Is; the facts are in *Error. What the
-// guard itself refused matches resilience.ErrRefused instead.
+// The kinds of error. Match them with errors.Is; *Error has the details. Refusals by
+// the guard itself match resilience.ErrRefused instead.
 var (
 	// ErrConfig: the configuration can't be used. The text names every problem.
 	ErrConfig = errors.New("cassandra: bad configuration")
-	// ErrNotFound: a query that wants a row got none.
+	// ErrNotFound: a query that expects a row got none.
 	ErrNotFound = errors.New("cassandra: not found")
 	// ErrUnavailable: no node could be asked, or too few replicas are alive.
 	ErrUnavailable = errors.New("cassandra: unavailable")
@@ -22,13 +22,13 @@ var (
 	ErrOverloaded = errors.New("cassandra: overloaded")
 	// ErrTimedOut: no answer in time, from the coordinator or from its replicas.
 	ErrTimedOut = errors.New("cassandra: timed out")
-	// ErrOutcomeUnknown: a write that may or may not have been done, now or later. It
-	// comes together with the kind that says why.
+	// ErrOutcomeUnknown: a write may have been done or may be done later, or never. The
+	// error also matches the kind that says why.
 	ErrOutcomeUnknown = errors.New("cassandra: outcome unknown")
 	// ErrFailed: a node or replica failed while it worked on the request.
 	ErrFailed = errors.New("cassandra: failed")
-	// ErrInvalid: the request is wrong and will stay so: syntax, types, permissions,
-	// what exists or does not.
+	// ErrInvalid: the request is wrong and will stay wrong, because of its syntax,
+	// types or permissions, or because something does not exist or exists already.
 	ErrInvalid = errors.New("cassandra: invalid")
 	// ErrDiskFull: a guardrail refuses writes because disks are too full.
 	ErrDiskFull = errors.New("cassandra: disk guardrail")
@@ -38,8 +38,8 @@ var (
 	ErrClosed = errors.New("cassandra: session closed")
 )
 
-// Error is what became of one request. It is a value to read; it holds the
-// statement's text and no value, bound or in the text.
+// Error describes the failure of one request. It is read only. It contains the
+// statement's text, but no values, neither bound ones nor those in the text.
 type Error struct {
 	// Kind is one of this package's sentinels.
 	Kind error
@@ -52,8 +52,8 @@ type Error struct {
 	Code int
 	// Message is the server's or the driver's.
 	Message string
-	// Statement is the CQL, the first of a batch, with "?" for each value that its text
-	// holds, cut at 200 bytes.
+	// Statement is the CQL, of a batch that of the first statement. It is cut at 200
+	// bytes, and has "?" for each value in the text.
 	Statement string
 	// Coordinator is the node that was asked, "" if not known.
 	Coordinator string
@@ -61,10 +61,10 @@ type Error struct {
 	Consistency Consistency
 	// Received, Required and Alive count replicas, where the server reported them.
 	Received, Required, Alive int
-	// DataPresent says, of a read timeout, that the data itself had come.
+	// DataPresent is for read timeouts: the data itself had arrived.
 	DataPresent bool
-	// WriteType is SIMPLE, BATCH, UNLOGGED_BATCH, COUNTER, BATCH_LOG, CAS, VIEW or
-	// CDC, of a write timeout or failure.
+	// WriteType is for write timeouts and failures: SIMPLE, BATCH, UNLOGGED_BATCH,
+	// COUNTER, BATCH_LOG, CAS, VIEW or CDC.
 	WriteType string
 	// Tombstones says that a read failed because it met too many tombstones.
 	Tombstones bool
@@ -106,8 +106,8 @@ func (e *Error) Is(target error) bool {
 	return target == e.Kind || target == ErrOutcomeUnknown && e.OutcomeUnknown
 }
 
-// Unwrap leads to the driver's own error, and to context.DeadlineExceeded or
-// context.Canceled where that is what happened.
+// Unwrap returns the driver's error, and context.DeadlineExceeded or context.Canceled
+// if that is what happened.
 func (e *Error) Unwrap() error {
 	if e.cause == nil {
 		return nil
@@ -115,7 +115,7 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// Verdict says what the error means for the guard. It implements resilience.Judged.
+// Verdict returns what the error means for the guard. It implements resilience.Judged.
 func (e *Error) Verdict() resilience.Verdict { return e.verdict }
 
 // errClosed is the prebuilt error of a closed session.

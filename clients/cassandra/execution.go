@@ -14,51 +14,55 @@ import (
 
 // Info describes how a result was obtained.
 type Info struct {
-	// Profile that the request ran under.
+	// Profile is the name of the profile under which the request ran.
 	Profile string
-	// Source is Live, Hedge, or Static if another request answerer in: FailedOver or
-	// Degraded says which. Of Get it is also what its options say, with the value's Age.
+	// Source is Live or Hedge, or Static if another request answered in place of the
+	// original one; FailedOver or Degraded says which. With Get it may also be the
+	// source of a value from its options, and Age is the age of that value.
 	Source resilience.Source
 	Age    time.Duration
-	// Consistency that the result has: the degraded level, if Degraded.
+	// Consistency is the level of the result: the degraded level, if Degraded.
 	Consistency Consistency
-	// Degraded says that the read failed at its own level, and was answered at a
-	// lower one. Cause is why.
+	// Degraded is true if the read failed at its own level and was answered at a lower
+	// one. Cause says why.
 	Degraded bool
-	// FailedOver says that the remote data centre answered in place of the local one.
-	// Cause is why.
+	// FailedOver is true if the remote data centre answered in place of the local one.
+	// Cause says why.
 	FailedOver bool
 	Cause      error
-	// SchemaAgreed says, of a statement that changes the schema, that all nodes to which the
-	// session is connected have the same schema. It is waited for within the profile's
-	// Timeout; if it is false, Session.AwaitSchemaAgreement waits longer.
+	// SchemaAgreed is for statements that change the schema: all nodes to which the
+	// session is connected have the same schema. The statement waits for that within
+	// the profile's Timeout. If it is false, Session.AwaitSchemaAgreement can wait
+	// longer.
 	SchemaAgreed bool
 	// Coordinator is the node that answered.
 	Coordinator string
-	// Attempts that were started, hedges included, degraded ones not.
+	// Attempts is the number of attempts that were started, with hedges and without
+	// degraded ones.
 	Attempts int
-	// Warnings of the server. The driver keeps those of batches to itself.
+	// Warnings are those of the server. For batches the driver does not return them.
 	Warnings []string
-	// TraceID of a traced request.
+	// TraceID is set if the request was traced.
 	TraceID []byte
 }
 
-// execution is one guarded request, as often as it is attempted. Nothing in it that
-// attempts read changes once it runs: they may overlap.
+// execution is one guarded request, however often it is attempted. Attempts may
+// overlap, so nothing that they read changes while it runs.
 type execution struct {
 	session *Session
 	profile *profile
 	st      *statement
 	request driver.Request
 	call    driver.Call
-	// token: the request continues a result by a token that the caller gave.
+	// token is set if the request continues a result by a token that the caller gave.
 	token bool
-	// decision: something is decided on the result, so nothing may stand in.
+	// decision is set if something is decided on the result, so no other answer may
+	// replace it.
 	decision bool
-	// remote is the call to the other data centre; nil: there was none. The call's own
-	// goroutine sets it.
+	// remote is the call to the other data centre; nil if there was none. Only the
+	// goroutine of the call sets it.
 	remote *driver.Call
-	// answerer is what answered; the call's own goroutine sets it.
+	// answerer says which request answered. Only the goroutine of the call sets it.
 	answerer responder
 }
 
@@ -82,8 +86,9 @@ func (x *execution) run(ctx context.Context) (driver.Page, Info, error) {
 	return res.Value, info, nil
 }
 
-// begin begins the execution. A write has one timestamp however often it is sent: with
-// another one for each attempt, a late one would win over what others wrote meanwhile.
+// begin begins the execution. A write has one timestamp however often it is sent. If
+// each attempt had a different one, a late attempt would override what others wrote
+// meanwhile.
 func (x *execution) begin(ctx context.Context) {
 	x.call.Caller, x.call.Begun, x.call.Repeatable = ctx, time.Now(), x.profile.Idempotent
 	if x.st.write && !x.st.conditional && x.request.Timestamp == 0 {
@@ -91,8 +96,8 @@ func (x *execution) begin(ctx context.Context) {
 	}
 }
 
-// timestamps gives each write a different timestamp, in microseconds since 1970, and
-// later writes of the session later ones.
+// timestamps gives each write a different timestamp in microseconds since 1970. Later
+// writes of the session get later timestamps.
 type timestamps struct{ last atomic.Int64 }
 
 func (t *timestamps) next(now time.Time) int64 {
@@ -110,7 +115,7 @@ func (x *execution) attempt(ctx context.Context) (driver.Page, error) {
 	return x.tell(ctx, &x.request, &x.call, primary)
 }
 
-// tell is send, with observers called if there are any.
+// tell is send with calls of the observers, if there are any.
 func (x *execution) tell(ctx context.Context, r *driver.Request, call *driver.Call, as responder) (driver.Page, error) {
 	if len(x.session.config.Observers) == 0 {
 		return x.send(ctx, r, call)
@@ -118,8 +123,8 @@ func (x *execution) tell(ctx context.Context, r *driver.Request, call *driver.Ca
 	return x.observed(ctx, r, call, as == atLower)
 }
 
-// maxNodes is how many nodes a call may go to besides its retries and hedges: beyond
-// the first only with what was certainly not processed there.
+// maxNodes is how many nodes a call may go to without using its retries and hedges. It
+// goes beyond the first only if the request was certainly not processed there.
 const maxNodes = 3
 
 func (x *execution) send(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
@@ -139,7 +144,7 @@ func (x *execution) send(ctx context.Context, r *driver.Request, call *driver.Ca
 	}
 }
 
-// elsewhere says that the next node may do at once what this one has not begun.
+// elsewhere reports whether the next node may get at once what this node has not begun.
 func elsewhere(f *driver.Failure) bool {
 	switch f.Cause {
 	case driver.Bootstrapping, driver.Unprepared:
@@ -150,9 +155,9 @@ func elsewhere(f *driver.Failure) bool {
 	return false
 }
 
-// settle gives the error a kind where the call ended without an answer: a caller may have
-// left an attempt before it had an error, or have left before there was one. Of a write
-// that was sent it says that nobody knows what came of it.
+// settle gives the error a kind if the call ended without an answer. A caller may have
+// left an attempt before the attempt had an error, or may have left before there was an
+// attempt. If a write was sent, the error says that its outcome is unknown.
 func (x *execution) settle(err error) error {
 	sent := x.call.Sent() || x.remote != nil && x.remote.Sent()
 	if errors.Is(err, resilience.ErrRefused) && !sent {
@@ -190,7 +195,7 @@ type abandonedError struct {
 func (e *abandonedError) Error() string   { return e.what.Error() + "; " + e.err.Error() }
 func (e *abandonedError) Unwrap() []error { return []error{e.what, e.err} }
 
-// mayRun refuses what the statement's text and the profile say can't be right.
+// mayRun refuses what can't be right according to the statement's text and the profile.
 func (x *execution) mayRun() error {
 	if err := x.values(); err != nil {
 		return err
@@ -217,7 +222,8 @@ func byName(from any) func([]string) ([]any, error) {
 	return func(names []string) ([]any, error) { return structs.Values(from, names) }
 }
 
-// values refuses another number of values than the texts ask for.
+// values returns an error if the number of values is not the number that the texts ask
+// for.
 func (x *execution) values() error {
 	for _, s := range x.request.Statements {
 		if st := x.session.known.get(s.CQL); !st.named && s.Values == nil && st.markers != len(s.Args) {
@@ -227,7 +233,7 @@ func (x *execution) values() error {
 	return nil
 }
 
-// unreadable is the error of a row that came and could not be read.
+// unreadable returns the error for a row that arrived and could not be read.
 func (x *execution) unreadable(err error) error {
 	var f *driver.Failure
 	if !errors.As(err, &f) {

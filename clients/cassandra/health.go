@@ -14,27 +14,29 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// NodeHealth is what a node says of itself in its virtual tables. A table that the
-// node's version does not have leaves its field empty.
+// NodeHealth is what a node reports in its virtual tables. A field is empty if the
+// node's version does not have the table.
 type NodeHealth struct {
 	Address    string `json:"address"`
 	DataCenter string `json:"dc"`
-	// DiskBytes is the live data on the node, by keyspace, to the MiB.
+	// DiskBytes is the size of the live data on the node in bytes, by keyspace, with
+	// the precision of a MiB.
 	DiskBytes map[string]int64 `json:"disk_bytes"`
-	// LargestPartitions are the sizes of the largest partitions, by keyspace.table, to the
-	// MiB; a table without one of a MiB is not there.
+	// LargestPartitions are the sizes of the largest partitions in bytes, by
+	// keyspace.table, with the precision of a MiB. A table whose partitions are all
+	// below a MiB is left out.
 	LargestPartitions map[string]int64 `json:"largest_partitions"`
-	// ThreadPools by name.
+	// ThreadPools are the node's thread pools by name.
 	ThreadPools []ThreadPool `json:"thread_pools"`
-	// Hints are writes that the node keeps for others that missed them.
+	// Hints are writes that the node stores for other nodes that missed them.
 	Hints []PendingHints `json:"hints"`
-	// Guardrails are the limits that are on, by the setting's name, as numbers; a
-	// setting that is not a number or is off is not there.
+	// Guardrails are the limits that are switched on, by the setting's name. A setting
+	// that is off or is not a number is left out.
 	Guardrails map[string]float64 `json:"guardrails"`
 	_          struct{}
 }
 
-// HintFiles is the number of files of hints.
+// HintFiles returns the number of files with hints.
 func (h NodeHealth) HintFiles() int {
 	n := 0
 	for _, p := range h.Hints {
@@ -43,10 +45,10 @@ func (h NodeHealth) HintFiles() int {
 	return n
 }
 
-// ThreadPool is one of a node's pools of threads.
+// ThreadPool is one of a node's thread pools.
 type ThreadPool struct {
 	Name string `json:"name"`
-	// Active tasks run, Pending ones wait, Blocked ones wait to be taken in.
+	// Active tasks run, Pending ones wait, and Blocked ones wait to be queued.
 	Active  int `json:"active"`
 	Pending int `json:"pending"`
 	Blocked int `json:"blocked"`
@@ -56,9 +58,9 @@ type ThreadPool struct {
 type PendingHints struct {
 	// For is the address of the node that missed the writes.
 	For string `json:"for"`
-	// Files of hints.
+	// Files is the number of files with hints.
 	Files int `json:"files"`
-	// Oldest of them; zero if the node does not say.
+	// Oldest is the time of the oldest hint; zero if the node does not report it.
 	Oldest time.Time `json:"oldest"`
 }
 
@@ -70,7 +72,7 @@ type Inspector struct {
 	guard   *resilience.Guard
 }
 
-// inspectTimeout bounds what one node is asked.
+// inspectTimeout bounds the requests to one node.
 const inspectTimeout = 5 * time.Second
 
 // Inspector returns an inspector of the session's nodes.
@@ -88,8 +90,9 @@ func (s *Session) Inspector() (*Inspector, error) {
 	return &Inspector{session: s, guard: guard}, nil
 }
 
-// Read asks every node that the session knows, at the same time. What could be read is
-// returned along with the errors of the nodes that could not, each naming its node.
+// Read asks every node that the session knows, all at the same time. It returns what
+// could be read, together with the errors of the nodes that could not be read. Each
+// error names its node.
 func (i *Inspector) Read(ctx context.Context) ([]NodeHealth, error) {
 	if i.session.isClosed() {
 		return nil, errClosed
@@ -113,8 +116,8 @@ func (i *Inspector) Read(ctx context.Context) ([]NodeHealth, error) {
 	return slices.DeleteFunc(found, func(h NodeHealth) bool { return h.Address == "" }), errors.Join(errs...)
 }
 
-// Watch reads at once and then at each interval, and passes on what it read, until
-// the context ends; it returns the context's error. It runs on the caller's goroutine.
+// Watch reads at once and then at each interval, and passes on the results, until the
+// context ends. Then it returns the context's error. It runs on the caller's goroutine.
 func (i *Inspector) Watch(ctx context.Context, every time.Duration, told func([]NodeHealth, error)) error {
 	if every <= 0 {
 		return fmt.Errorf("%w: Watch every %v: give a duration above zero", ErrConfig, every)
@@ -131,7 +134,7 @@ func (i *Inspector) Watch(ctx context.Context, every time.Duration, told func([]
 	}
 }
 
-// Close refuses further looks.
+// Close refuses further reads.
 func (i *Inspector) Close() error { return i.guard.Close() }
 
 func inspect(ctx context.Context, d driver.Session, node *driver.Node) (NodeHealth, error) {
@@ -148,7 +151,7 @@ func inspect(ctx context.Context, d driver.Session, node *driver.Node) (NodeHeal
 	return h, nil
 }
 
-// view is one virtual table and where its rows go.
+// view is one virtual table together with the function that stores its rows.
 type view struct {
 	cql string
 	row func(h *NodeHealth, row map[string]any)

@@ -8,13 +8,14 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// operand is a value that is added to a column or names a place in it. Only the column's
-// type says whether that may be done twice, and only the statement's preparation reports it.
+// operand is a value that is added to a column, or that names a place in it. Whether
+// that may be done twice depends on the column's type, which only the statement's
+// preparation reports.
 type operand struct {
-	// place is the marker's number, name its name where it has one.
+	// place is the number of the marker. name is its name, if it has one.
 	place int
 	name  string
-	// sign is '+' or '-' of what is added or taken away, '[' of a place.
+	// sign is '+' or '-' for a value that is added or removed, and '[' for a place.
 	sign byte
 }
 
@@ -26,7 +27,8 @@ const (
 	counts      = "counters count each run"
 )
 
-// harm says why running a statement twice with such a value does harm, "" if it does not.
+// harm returns why running a statement twice with such a value does harm, "" if it does
+// not.
 func (o operand) harm(c driver.Column) string {
 	list := strings.HasPrefix(c.Type, "list<")
 	switch {
@@ -40,8 +42,8 @@ func (o operand) harm(c driver.Column) string {
 	return addsNumber
 }
 
-// harm says why running the statement twice does harm, by what its preparation says about
-// its values.
+// harm returns why running the statement twice does harm, according to what its
+// preparation reports about its values.
 func (s *statement) harm(params []driver.Column) string {
 	for _, c := range params {
 		if c.Type == "counter" && s.operation != "SELECT" {
@@ -65,8 +67,8 @@ func (s *statement) harm(params []driver.Column) string {
 	return ""
 }
 
-// mayRepeat returns what refuses the statement under an idempotent profile once it is
-// prepared; nil if nothing can.
+// mayRepeat returns a function that may refuse the statement under an idempotent
+// profile once it is prepared; nil if nothing can be refused.
 func (x *execution) mayRepeat(st *statement) func([]driver.Column) error {
 	if !x.profile.Idempotent || !st.write || st.operation == "INSERT" || st.markers == 0 && !st.named {
 		return nil
@@ -83,8 +85,8 @@ func notIdempotent(profile, why string) string {
 	return fmt.Sprintf("profile %q is idempotent, and the statement is not: %s; run it under a profile that is not", profile, why)
 }
 
-// repeats notes what its text says of running the statement, or those of a batch that is
-// written as one text, twice.
+// repeats records what the text says about running the statement twice. For a batch
+// that is written as one text it looks at all its statements.
 func (s *statement) repeats(tokens []string) {
 	if !s.write || s.schema {
 		return
@@ -106,7 +108,7 @@ func isVerb(word string) bool {
 	return strings.EqualFold(word, "INSERT") || strings.EqualFold(word, "UPDATE") || strings.EqualFold(word, "DELETE")
 }
 
-// markerPlaces is, for each token, the number of markers before it.
+// markerPlaces returns, for each token, the number of markers before it.
 func markerPlaces(tokens []string) []int {
 	places := make([]int, len(tokens))
 	n := 0
@@ -119,7 +121,7 @@ func markerPlaces(tokens []string) []int {
 	return places
 }
 
-// clause looks at the part of one statement that says what is changed.
+// clause examines the part of one statement that says what is changed.
 func (s *statement) clause(tokens []string, places []int) {
 	if len(tokens) == 0 {
 		return
@@ -159,7 +161,7 @@ func (s *statement) clause(tokens []string, places []int) {
 	}
 }
 
-// change looks at one assignment, or at one thing that is deleted.
+// change examines one assignment, or one thing that is deleted.
 func (s *statement) change(t []string, places []int) {
 	if len(t) > 2 && t[1] == "[" {
 		if end := closing(t, 1); end > 0 {
@@ -176,7 +178,7 @@ func (s *statement) change(t []string, places []int) {
 	}
 }
 
-// closing finds the bracket that closes the one at open; 0 if none does.
+// closing returns the bracket that closes the one at open; 0 if none does.
 func closing(t []string, open int) int {
 	depth := 0
 	for i := open; i < len(t); i++ {
@@ -192,7 +194,7 @@ func closing(t []string, open int) int {
 	return 0
 }
 
-// addsToItself looks at column = column + value and its like.
+// addsToItself examines assignments such as column = column + value.
 func (s *statement) addsToItself(t []string, places []int) {
 	right, at := t[2:], places[2:]
 	self, depth := -1, 0
@@ -219,7 +221,7 @@ func (s *statement) addsToItself(t []string, places []int) {
 	}
 }
 
-// adds looks at what is added to a column, or taken from it.
+// adds examines what is added to a column or removed from it.
 func (s *statement) adds(sign string, value []string, places []int) {
 	switch {
 	case len(value) == 0:
@@ -234,7 +236,8 @@ func (s *statement) adds(sign string, value []string, places []int) {
 	}
 }
 
-// place looks at what names a place in a column. A number may be a list's or a map's.
+// place examines what names a place in a column. A number may name a place in a list or
+// in a map.
 func (s *statement) place(value []string, places []int) {
 	if s.marks('[', value, places) {
 		return
@@ -247,7 +250,7 @@ func (s *statement) place(value []string, places []int) {
 	s.unrepeatable = listPlace + "; bind the key of a map"
 }
 
-// marks notes a value that is bound; false if it is not one.
+// marks records a value that is bound; false if it is not bound.
 func (s *statement) marks(sign byte, value []string, places []int) bool {
 	switch {
 	case len(value) == 1 && value[0] == "?":
@@ -264,7 +267,7 @@ func isName(word string) bool {
 	return word != "" && (word[0] == '"' || word[0] == '_' || word[0] >= 'a' && word[0] <= 'z' || word[0] >= 'A' && word[0] <= 'Z')
 }
 
-// unquoted is a name as the server has it.
+// unquoted returns a name as the server stores it.
 func unquoted(name string) string {
 	if strings.HasPrefix(name, `"`) {
 		return strings.ReplaceAll(strings.Trim(name, `"`), `""`, `"`)

@@ -8,17 +8,17 @@ import (
 
 // Column describes a column of a result.
 type Column struct {
-	// Keyspace and Table that the column is of.
+	// Keyspace and Table are those of the column.
 	Keyspace, Table string
-	// Name of the column, or what the query calls it.
+	// Name is the column's name, or its alias in the query.
 	Name string
-	// Type as CQL writes it, for example map<text, int>.
+	// Type is the type as CQL writes it, for example map<text, int>.
 	Type string
 }
 
-// Iter reads a query's rows. Each page is a separate guarded request, sent when
-// its first row is read. An Iter is not safe for concurrent use. Close returns
-// the error; an Iter that is not closed loses nothing else.
+// Iter reads a query's rows. Each page is a separate guarded request, which is sent
+// when its first row is read. An Iter is not safe for concurrent use. Close returns the
+// first error. An Iter that is not closed leaks nothing.
 type Iter struct {
 	spec
 	running *execution
@@ -39,7 +39,7 @@ func (it *Iter) MapScan(into map[string]any) bool {
 	return it.advance(func(p driver.Page) bool { return p.NextMap(into) })
 }
 
-// advance reads a row, from the next page if need be.
+// advance reads a row, from the next page if necessary.
 func (it *Iter) advance(read func(driver.Page) bool) bool {
 	for it.err == nil && it.page != nil {
 		if read(it.page) {
@@ -82,7 +82,7 @@ func (it *Iter) NumRows() int {
 	return it.page.Rows()
 }
 
-// PageState continues after the current page; empty on the last one.
+// PageState is the token that continues after the current page; empty on the last one.
 func (it *Iter) PageState() []byte {
 	if it.page == nil {
 		return nil
@@ -93,10 +93,10 @@ func (it *Iter) PageState() []byte {
 // Info describes how the current page was obtained.
 func (it *Iter) Info() Info { return it.info }
 
-// Warnings are the server's, of the current page.
+// Warnings are the server's warnings about the current page.
 func (it *Iter) Warnings() []string { return it.info.Warnings }
 
-// SliceMap reads all rows that are left, by column.
+// SliceMap reads all remaining rows, by column.
 func (it *Iter) SliceMap() ([]map[string]any, error) {
 	var rows []map[string]any
 	for {
@@ -111,17 +111,18 @@ func (it *Iter) SliceMap() ([]map[string]any, error) {
 // Close returns the first error.
 func (it *Iter) Close() error { return it.err }
 
-// Row is one row of a result, valid until the next one is asked for.
+// Row is one row of a result. It is valid until the next row is read.
 type Row struct{ values map[string]any }
 
-// Get returns the value of a column, nil if it is null or not there. Package cqltype has
-// the Go types for those of CQL that the standard library has none for.
+// Get returns the value of a column; nil if it is null or not in the row. Package
+// cqltype has Go types for the CQL types that the standard library lacks.
 func (r Row) Get(column string) any { return r.values[column] }
 
 // Map returns the row by column.
 func (r Row) Map() map[string]any { return r.values }
 
-// Rows runs the query and yields its rows. An error comes last, with an empty row.
+// Rows runs the query and yields its rows. If there is an error, it is the last
+// element, with an empty row.
 func (q *Query) Rows() iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		it := q.Iter()

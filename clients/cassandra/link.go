@@ -12,7 +12,7 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/gocqldriver"
 )
 
-// link is a driver's session and what is known of its nodes.
+// link is a driver's session together with what is known about its nodes.
 type link struct {
 	driver driver.Session
 	nodes  *driver.Nodes
@@ -49,8 +49,8 @@ func (s *Session) driverConfig() driver.Config {
 	return cfg
 }
 
-// do sends a request by the driver in use, and begins to search for the cluster
-// when that has lost every node.
+// do sends a request by the driver in use. If that driver has lost every node, do
+// starts a search for the cluster.
 func (s *Session) do(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
 	l := s.link.Load()
 	page, err := l.driver.Do(ctx, r, call)
@@ -63,10 +63,10 @@ func (s *Session) do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	return page, err
 }
 
-// search looks for the cluster when no node has a connection. The driver itself
-// tries the addresses that it knows; but the nodes may have come back under others,
-// which only the contact points tell. Then, and only then, a new driver takes the
-// place of the old one.
+// search looks for the cluster when no node has a connection. The driver itself tries
+// the addresses that it knows. But the nodes may have come back at other addresses,
+// which only the contact points know. Only in that case does a new driver replace the
+// old one.
 type search struct {
 	running atomic.Bool
 	mu      sync.Mutex // for ended, and for beginning after it
@@ -75,10 +75,10 @@ type search struct {
 }
 
 const (
-	// searchEvery is how often contact points are asked.
+	// searchEvery is the time between two requests to the contact points.
 	searchEvery = 100 * time.Millisecond
 	// searchGrace is how long the driver may take to connect to a node that it knows,
-	// once that has answered us.
+	// after that node has answered a contact request.
 	searchGrace = 5 * time.Second
 )
 
@@ -98,7 +98,7 @@ func (se *search) begin(s *Session) {
 	})
 }
 
-// wait lets no search begin any more and waits for the one that runs.
+// wait prevents further searches and waits for the one that is running.
 func (se *search) wait() {
 	se.mu.Lock()
 	se.ended = true

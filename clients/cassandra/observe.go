@@ -27,41 +27,41 @@ type Observer interface {
 	RequestEnded(ctx context.Context, r *Request, a *Answer)
 }
 
-// Request describes a request to an Observer. It holds no values: neither
-// bound ones nor those that a statement's text has.
+// Request describes a request to an Observer. It holds no values, neither bound ones
+// nor those in a statement's text. It is a value.
 type Request struct {
-	// Profile that it runs under.
+	// Profile is the name of the profile under which the request runs.
 	Profile string
-	// Keyspace of the session, "" if it has none.
+	// Keyspace is the session's keyspace, "" if it has none.
 	Keyspace string
 	// Operation is SELECT, INSERT and so on, or BATCH.
 	Operation string
-	// Table as the statement names it; of a batch, the table of all its statements, or
-	// "" if there are several.
+	// Table is the table as the statement names it. For a batch it is the table of all
+	// its statements, or "" if there are several.
 	Table string
-	// Text is the statement with "?" in place of each value, those of a batch joined
-	// by "; "; at most 2000 bytes.
+	// Text is the statement with "?" in place of each value, at most 2000 bytes. The
+	// statements of a batch are joined by "; ".
 	Text string
 	// BatchSize is the number of statements of a batch, 0 of a single one.
 	BatchSize int
-	// Consistency and SerialConsistency that it asks for; SerialConsistency is zero
-	// unless it is conditional.
+	// Consistency and SerialConsistency are the requested levels. SerialConsistency is
+	// zero unless the request is conditional.
 	Consistency, SerialConsistency Consistency
 	// PageSize in rows.
 	PageSize int
-	// Idempotent as its profile says.
+	// Idempotent is the declaration of the request's profile.
 	Idempotent bool
-	// Degraded says that it is a read's second try at a lower level.
+	// Degraded is true for the second try of a read at a lower level.
 	Degraded bool
 	_        struct{}
 }
 
-// Answer is what came of a request.
+// Answer is the result of a request.
 type Answer struct {
-	// Coordinator is the node that was asked, "" if none was; CoordinatorID its host id and
-	// DataCenter its, as far as they are known.
+	// Coordinator is the node that was asked, "" if none was. CoordinatorID and
+	// DataCenter are that node's host id and data centre, if they are known.
 	Coordinator, CoordinatorID, DataCenter string
-	// Rows on the page.
+	// Rows is the number of rows on the page.
 	Rows int
 	// Took is the time from sending to the answer or the error.
 	Took time.Duration
@@ -70,7 +70,7 @@ type Answer struct {
 	_   struct{}
 }
 
-// observed sends the request and tells the observers.
+// observed sends the request and calls the observers.
 func (x *execution) observed(ctx context.Context, r *driver.Request, call *driver.Call, degraded bool) (driver.Page, error) {
 	observers := x.session.config.Observers
 	about := x.about(r, degraded)
@@ -100,7 +100,7 @@ func (x *execution) observed(ctx context.Context, r *driver.Request, call *drive
 	return page, err
 }
 
-// maxTraced bounds the text of a batch.
+// maxTraced bounds the text of a batch in bytes.
 const maxTraced = 2000
 
 func (x *execution) about(r *driver.Request, degraded bool) *Request {

@@ -6,13 +6,13 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Consistency is a consistency level, with the protocol's code. The zero value
-// means "not set" in configuration (the protocol's ANY, which this package does
-// not offer: a write that only a hint holds can't be read).
+// Consistency is a consistency level, with the protocol's code. In a configuration the
+// zero value means "not set". (In the protocol it is ANY. This package does not offer
+// ANY, because a write that only a hint holds can't be read.)
 type Consistency uint16
 
-// The consistency levels. Serial and LocalSerial are for conditional writes'
-// SerialConsistency, and as Consistency of a read, which then sees every
+// The consistency levels. Serial and LocalSerial are levels for the SerialConsistency
+// of conditional writes. As the Consistency of a read they make the read see every
 // conditional write that was accepted before it.
 const (
 	One         Consistency = 0x01
@@ -141,7 +141,7 @@ func (p Profile) check(name string, add func(field string, value any, advice str
 	}
 }
 
-// strength orders the levels by how many replicas they wait for.
+// strength orders the levels by the number of replicas for which they wait.
 func strength(c Consistency) int {
 	switch c {
 	case LocalOne:

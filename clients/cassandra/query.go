@@ -11,27 +11,27 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Query is one statement with its values, to be run once or more. It is made by
-// Session.Query, is not safe for concurrent use, and needs no closing.
+// Query is one statement with its values. It may be run more than once. Make it with
+// Session.Query. It is not safe for concurrent use, and need not be closed.
 type Query struct {
 	spec
 	info Info
-	// once and rows are what the first run needs; later ones have separate memory,
-	// because an attempt that was left behind may still read it.
+	// once and rows are memory for the first run. Later runs allocate their own,
+	// because an attempt that was left behind may still read the first.
 	once single
 	rows Iter
 	ran  bool
 }
 
-// spec is what is asked for. An Iter has a copy, so that a query that is bound again
-// does not change the pages that are still to come.
+// spec is what a query asks for. An Iter has a copy, so that a query that is bound
+// again does not change the Iter's remaining pages.
 type spec struct {
 	session *Session
 	ctx     context.Context
 	profile string
 	cql     string
 	args    []any
-	byName  any // a struct, in place of args
+	byName  any // a struct, instead of args
 
 	consistency, serial Consistency
 	pageSize            int
@@ -47,19 +47,19 @@ func (s *Session) Query(cql string, args ...any) *Query {
 	return &Query{spec: spec{session: s, cql: cql, args: args}}
 }
 
-// WithContext sets the context of the query's requests. Without one they end with
-// the session and the profile's timeout only. It changes q and returns it.
+// WithContext sets the context of the query's requests. Without it they end only with
+// the session and with the profile's timeout. It changes q and returns it.
 func (q *Query) WithContext(ctx context.Context) *Query { q.ctx = ctx; return q }
 
-// Profile names the profile to run under.
+// Profile names the profile under which the query runs.
 func (q *Query) Profile(name string) *Query { q.profile = name; return q }
 
 // Bind replaces the values.
 func (q *Query) Bind(args ...any) *Query { q.args, q.byName = args, nil; return q }
 
-// BindStruct takes the values from a struct, by the names that the statement gives
-// them: those of named markers (:user_id), else of the columns that the question
-// marks stand for. Fields have names as Select says.
+// BindStruct takes the values from a struct, by the names in the statement: the names
+// of named markers (:user_id), or of the columns to which question marks belong. Fields
+// are named as Select describes.
 func (q *Query) BindStruct(from any) *Query { q.args, q.byName = nil, from; return q }
 
 // Consistency overrides the profile's level for this query.
@@ -71,25 +71,25 @@ func (q *Query) SerialConsistency(c Consistency) *Query { q.serial = c; return q
 // PageSize overrides the profile's page size, in rows.
 func (q *Query) PageSize(rows int) *Query { q.pageSize = rows; return q }
 
-// PageState continues an earlier result (Iter.PageState). The query then reads this
-// one page only.
+// PageState continues an earlier result (Iter.PageState). The query then reads only
+// this one page.
 func (q *Query) PageState(state []byte) *Query { q.pageState, q.onePage = state, true; return q }
 
 // WithTimestamp sets the write's timestamp in microseconds since 1970.
 func (q *Query) WithTimestamp(micros int64) *Query { q.timestamp = micros; return q }
 
-// Decision says that something is decided on the result: neither a lower level nor
-// another data centre may stand in, whatever the profile declares.
+// Decision declares that something is decided on the result. Then neither a lower level
+// nor another data centre may answer, whatever the profile declares.
 func (q *Query) Decision() *Query { q.decision = true; return q }
 
-// Trace asks the server to trace the requests; Info has the id.
+// Trace asks the server to trace the requests. Info has the trace id.
 func (q *Query) Trace() *Query { q.trace = true; return q }
 
 // Info describes how the last run's result was obtained. An Iter has its own for each page.
 func (q *Query) Info() Info { return q.info }
 
-// Exec runs the query and drops what it returns. A conditional write is run by CAS
-// or ScanCAS, which tell whether it was applied.
+// Exec runs the query and drops its rows. Use CAS or ScanCAS for a conditional write;
+// they say whether it was applied.
 func (q *Query) Exec() error {
 	x, err := q.execution(nil)
 	if err == nil && x.st.conditional {
@@ -146,7 +146,7 @@ func (q *Query) Iter() *Iter {
 	return it
 }
 
-// fetch gets one page.
+// fetch requests one page.
 func (it *Iter) fetch(one *single, state []byte) {
 	x, err := it.execution(one, state)
 	if err == nil {
@@ -158,8 +158,8 @@ func (it *Iter) fetch(one *single, state []byte) {
 	}
 }
 
-// freeze keeps the values as they are: the caller may change what they point to before
-// the next page is asked for.
+// freeze keeps the values as they are, because the caller may change what they point to
+// before the next page is requested.
 func (q *spec) freeze() {
 	if q.frozen {
 		return
@@ -172,7 +172,8 @@ func (q *spec) freeze() {
 	q.byName = pointedTo(q.byName)
 }
 
-// pointedTo is a copy of what a pointer points to; anything else is returned as it is.
+// pointedTo returns a copy of what a pointer points to; it returns anything else
+// unchanged.
 func pointedTo(v any) any {
 	for {
 		rv := reflect.ValueOf(v)
@@ -183,8 +184,8 @@ func pointedTo(v any) any {
 	}
 }
 
-// writesItself says that a pointer has what its value lacks: a method by which to be
-// written, or arithmetic's rule that it is not copied.
+// writesItself reports whether a pointer has something that its value lacks: a method
+// that encodes it, or, as with math/big, the rule that it must not be copied.
 func writesItself(v any) bool {
 	if _, is := v.(*big.Int); is {
 		return true
@@ -205,13 +206,13 @@ func (q *spec) context() context.Context {
 	return q.session.ctx
 }
 
-// single is an execution of one statement, in one piece of memory.
+// single is an execution of one statement, in one allocation.
 type single struct {
 	execution
 	statement [1]driver.Statement
 }
 
-// execution makes what the guard runs.
+// execution prepares what the guard runs.
 func (q *Query) execution(state []byte) (*execution, error) {
 	one := &q.once
 	if q.ran {
@@ -247,7 +248,7 @@ func (q *spec) execution(one *single, state []byte) (*execution, error) {
 		Timestamp:   q.timestamp,
 		Trace:       q.trace,
 	}
-	// A token that the caller gave may be anybody's, or forged.
+	// A token that the caller gave may come from anybody, and may be forged.
 	x.token = q.onePage && len(state) > 0
 	if x.st.conditional {
 		x.request.Serial = uint16(or(q.serial, p.SerialConsistency))
@@ -263,5 +264,6 @@ func or[T comparable](a, b T) T {
 	return b
 }
 
-// IsNotFound reports whether an error is ErrNotFound: a shorthand for moving code.
+// IsNotFound reports whether an error matches ErrNotFound. It makes it easier to move
+// code from gocql.
 func IsNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

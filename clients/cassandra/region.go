@@ -7,10 +7,10 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Failover declares a remote data centre that stands in for the local one. Requests of
+// Failover declares a remote data centre that replaces the local one. Requests of
 // profiles with Failover go there when the local one can't answer: its breaker is open,
-// too few replicas are alive, nobody answers in time. A LOCAL_* level then means the
-// remote one. Nothing goes there otherwise.
+// too few replicas are alive, or no answer comes in time. A LOCAL_* level then refers
+// to the remote data centre. No other requests go there.
 type Failover struct {
 	// DataCenter that is asked. Required, another than LocalDC.
 	DataCenter string `json:"data_center" yaml:"data_center"`
@@ -23,9 +23,9 @@ type Failover struct {
 	_     struct{}
 }
 
-// DefaultFailoverGuard is what the remote data centre is asked under when
-// Failover.Guard is zero: at most 256 requests at once and none waiting, and
-// DefaultGuard's breaker and budget.
+// DefaultFailoverGuard returns the guard policy for the remote data centre if
+// Failover.Guard is zero. It admits at most 256 requests at once, none may wait, and it
+// has DefaultGuard's breaker and budget.
 func DefaultFailoverGuard() resilience.Policy {
 	p := DefaultGuard()
 	p.Name = ""
@@ -33,8 +33,8 @@ func DefaultFailoverGuard() resilience.Policy {
 	return p
 }
 
-// withDefaults fills in zero fields. The guard's name is the local one's and the data
-// centre.
+// withDefaults fills in zero fields. The guard's name is made of that of the local
+// guard and the data centre.
 func (f Failover) withDefaults(local string) Failover {
 	byDefault := DefaultFailoverGuard()
 	byDefault.Name = local + "." + f.DataCenter
@@ -42,9 +42,9 @@ func (f Failover) withDefaults(local string) Failover {
 	return f
 }
 
-// remotePolicy is the policy of the remote data centre's guard: an operation for each
-// profile that may go there. There are no hedges: who waits for another region has
-// waited already.
+// remotePolicy returns the policy of the remote data centre's guard, with an operation
+// for each profile that may go there. There are no hedges, because a caller that waits
+// for another region has waited already.
 func (c Config) remotePolicy() resilience.Policy {
 	p := c.Failover.Guard
 	p.Operations = map[string]resilience.OperationPolicy{}
@@ -62,7 +62,7 @@ func (c Config) remotePolicy() resilience.Policy {
 	return p
 }
 
-// checkFailover appends what is wrong with the fail-over.
+// checkFailover appends what is wrong with the failover.
 func (c Config) checkFailover(add func(field string, value any, advice string)) {
 	declared := ""
 	for name, p := range c.Profiles {
@@ -99,9 +99,9 @@ func (p Profile) checkFailover(at string, add func(field string, value any, advi
 	}
 }
 
-// mayFailOver says whether the other data centre may be asked after that: nothing that
-// may have been done is done again unless it is idempotent, and what was refused to
-// protect this service is not sent elsewhere.
+// mayFailOver reports whether the other data centre may be asked after such a failure.
+// A request that may have been done is not done again unless it is idempotent, and a
+// request that was refused to protect this service is not sent elsewhere.
 func (x *execution) mayFailOver(cause error) bool {
 	if errors.Is(cause, resilience.ErrRefused) && !errors.Is(cause, resilience.ErrOpen) {
 		return false
@@ -109,8 +109,8 @@ func (x *execution) mayFailOver(cause error) bool {
 	return !x.st.write || x.profile.Idempotent || !x.call.Sent()
 }
 
-// RemoteGuard returns the guard that requests to the remote data centre pass, for
-// snapshots; nil without Failover.
+// RemoteGuard returns the guard for requests to the remote data centre, for snapshots;
+// nil without Failover.
 func (s *Session) RemoteGuard() *resilience.Guard {
 	if s == nil {
 		return nil

@@ -18,8 +18,8 @@ import (
 type Session struct {
 	config   Config
 	guard    *resilience.Guard
-	isolated *resilience.Guard // of what runs isolated
-	remote   *resilience.Guard // of Failover; nil without
+	isolated *resilience.Guard // guard of the isolated requests
+	remote   *resilience.Guard // guard of Failover; nil without
 	link     atomic.Pointer[link]
 	search   search
 	profiles atomic.Pointer[map[string]*profile]
@@ -41,11 +41,12 @@ type profile struct {
 	remote   *resilience.Operation
 }
 
-// Connect checks the configuration, connects to the cluster and checks what the
-// cluster must agree with: the local data centre, the keyspace. It tries until it
-// succeeds or ctx ends; an error that trying again can't solve ends it at once: refused
-// credentials, a keyspace or data centre that does not exist, a bad certificate.
-// Values of ctx carry over to requests that bring no context; its end does not.
+// Connect checks the configuration, connects to the cluster, and checks that the
+// cluster has the local data centre and the keyspace. It tries until it succeeds or ctx
+// ends. An error that trying again can't solve ends it at once: refused credentials, a
+// keyspace or data centre that does not exist, a bad certificate. Requests that have no
+// context use the values of ctx, but do not end with it. The caller must close the
+// session.
 func Connect(ctx context.Context, c Config) (*Session, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func (s *Session) install(profiles map[string]Profile) {
 	s.profiles.Store(&installed)
 }
 
-// waited waits, and reports whether the context goes on.
+// waited waits, and reports whether the context is still alive.
 func waited(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -108,8 +109,8 @@ func waited(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Update swaps profiles and what the guard shares, and keeps all state. The hosts
-// and how to connect to them stay as they were.
+// Update replaces the profiles and the shared part of the guard, and keeps all state.
+// The hosts and the way to connect to them do not change.
 func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) error {
 	c, err := s.updated(profiles, guard)
 	if err != nil {
@@ -130,7 +131,7 @@ func (s *Session) Update(profiles map[string]Profile, guard resilience.Policy) e
 	return nil
 }
 
-// Profiles returns the profiles in force, by name; it is a copy.
+// Profiles returns a copy of the profiles in force, by name.
 func (s *Session) Profiles() map[string]Profile {
 	if s.isClosed() {
 		return nil
@@ -149,7 +150,8 @@ func (s *Session) CheckUpdate(profiles map[string]Profile, guard resilience.Poli
 	return err
 }
 
-// updated is the session's configuration with other profiles and another guard, defaults filled in.
+// updated returns the session's configuration with other profiles and another guard,
+// with defaults filled in.
 func (s *Session) updated(profiles map[string]Profile, guard resilience.Policy) (Config, error) {
 	if s.isClosed() {
 		return Config{}, errClosed
@@ -172,8 +174,8 @@ func (s *Session) updated(profiles map[string]Profile, guard resilience.Policy) 
 	return c, nil
 }
 
-// IsolatedGuard returns the guard of what runs isolated: profiles with Isolated, and degraded
-// reads; for snapshots.
+// IsolatedGuard returns the guard for isolated requests, for snapshots. These are
+// requests of profiles with Isolated, and degraded reads.
 func (s *Session) IsolatedGuard() *resilience.Guard {
 	if s == nil {
 		return nil
@@ -181,8 +183,8 @@ func (s *Session) IsolatedGuard() *resilience.Guard {
 	return s.isolated
 }
 
-// Guard returns the guard that all requests pass that do not run isolated, for snapshots.
-// Its operations are the profiles.
+// Guard returns the guard for all requests that are not isolated, for snapshots. Its
+// operations are the profiles.
 func (s *Session) Guard() *resilience.Guard {
 	if s == nil {
 		return nil
@@ -192,22 +194,24 @@ func (s *Session) Guard() *resilience.Guard {
 
 // NodeState is a node as the session sees it.
 type NodeState struct {
-	// Address with the port, and the data centre.
+	// Address includes the port. DataCenter is the node's data centre.
 	Address string `json:"address"`
 	DC      string `json:"dc"`
-	// ID is its host id, "" while it is not known.
+	// ID is the node's host id, "" while it is not known.
 	ID string `json:"id,omitempty"`
 	// Suspect says that the node failed repeatedly and is tried last.
 	Suspect bool `json:"suspect"`
-	// InFlight are the streams in use, Orphans those of them that nobody waits for any
-	// more, Available those that are left on the configured connections.
+	// InFlight is the number of streams in use, Orphans the number of those for which
+	// nobody waits any more, and Available the number that is left on the configured
+	// connections.
 	InFlight  int `json:"in_flight"`
 	Orphans   int `json:"orphans"`
 	Available int `json:"available"`
-	// Requests that were sent, ever.
+	// Requests is the number of requests sent so far.
 	Requests int64 `json:"requests"`
-	// Connections are open, the driver's control connection included; Replaced were
-	// closed because of orphans or silence, ever.
+	// Connections is the number of open connections, including the driver's control
+	// connection. Replaced is the number of connections closed so far because of
+	// orphans or silence.
 	Connections int   `json:"connections"`
 	Replaced    int64 `json:"replaced"`
 	// Latency is a moving average over recent requests. QueueDelay is one of the time from
@@ -230,7 +234,7 @@ func (s *Session) Nodes() []NodeState {
 	return states
 }
 
-// Close ends the session: requests in flight fail, later ones get ErrClosed.
+// Close ends the session: requests in flight fail, and later ones get ErrClosed.
 // Closing twice does nothing.
 func (s *Session) Close() error {
 	if s == nil || s.link.Load() == nil || s.closed.Swap(true) {

@@ -7,38 +7,37 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/recent"
 )
 
-// statement is what can be read from a statement's text. It is made once for each text.
+// statement is what can be read from a statement's text. It is parsed once per text.
 type statement struct {
-	// text is what is sent: without comments before the first word, by which the driver
-	// would not know the statement. Those that can stand at its end do.
+	// text is what is sent. Comments before the first word are moved to the end or
+	// dropped, because with them the driver would not recognize the statement.
 	text string
-	// shown is the text as errors show it: without values.
+	// shown is the text as errors show it, without values.
 	shown string
 	// literals are the values that the text holds.
 	literals []string
 	// write is false for SELECT only.
 	write bool
-	// conditional: it has an IF clause with a condition on rows.
+	// conditional is set if it has an IF clause with a condition on rows.
 	conditional bool
-	// schema: it changes the schema.
+	// schema is set if it changes the schema.
 	schema bool
-	// unrepeatable says why running it twice does harm, "" if its text does not tell.
+	// unrepeatable is why running it twice does harm; "" if the text does not show any.
 	unrepeatable string
-	// markers is the number of values that the text asks for; named is true if some
-	// are asked for by name, so that one value may serve several.
+	// markers is the number of values for which the text asks. named is true if some of
+	// them are asked for by name, so that one value may be used several times.
 	markers int
 	named   bool
-	// operands are the values on which it depends whether running it twice does harm.
+	// operands are the values that decide whether running it twice does harm.
 	operands []operand
-	// operation, table and traced are what observers get: traced is the text
-	// without values.
+	// operation, table and traced are for observers. traced is the text without values.
 	operation, table, traced string
 }
 
 const shownBytes = 200
 
-// quoted is what holds text of any kind: strings, comments, quoted names. A string that
-// does not end goes to the end.
+// quoted matches what may contain any text: strings, comments, quoted names. A string
+// without an end extends to the end of the text.
 const quoted = `'(?:[^']|'')*(?:'|$)|\$\$(?s:.*?)(?:\$\$|$)|--[^\n]*|//[^\n]*|/\*(?s:.*?)(?:\*/|$)|"(?:[^"]|"")*"`
 
 var (
@@ -51,7 +50,7 @@ func isComment(word string) bool {
 	return strings.HasPrefix(word, "--") || strings.HasPrefix(word, "//") || strings.HasPrefix(word, "/*")
 }
 
-// parse reads as much of a statement as decides how it may be run.
+// parse reads what decides how a statement may be run.
 func parse(cql string) *statement {
 	s := &statement{text: leadingWord(cql), write: true, traced: withoutValues(cql), literals: literalsOf(cql)}
 	s.shown = s.traced
@@ -94,8 +93,8 @@ func parse(cql string) *statement {
 	return s
 }
 
-// leadingWord moves comments before the first word to the end, as the taggers of queries
-// write them; a line's comment goes.
+// leadingWord moves comments before the first word to the end; tools that tag queries
+// put them there. Comments that end with a line are dropped.
 func leadingWord(cql string) string {
 	rest, moved := strings.TrimSpace(cql), ""
 	if rest == "" || !isComment(rest) {

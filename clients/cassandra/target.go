@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// values are what may be a value in a statement's text, and what must be passed
-// over to find them.
+// values matches what may be a value in a statement's text, and what must be skipped to
+// find them.
 var values = regexp.MustCompile(quoted +
 	`|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z_][A-Za-z0-9_]*|0[xX][0-9a-fA-F]*|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?[0-9A-Za-z_]*`)
 
-// duration is an ISO 8601 duration, which CQL takes without quotes.
+// duration matches an ISO 8601 duration, which CQL accepts without quotes.
 var duration = regexp.MustCompile(`^[Pp](?:[0-9]{4}|(?:[0-9]+[YyMmWwDd])+(?:[Tt](?:[0-9]+[HhMmSs])+)?|[Tt](?:[0-9]+[HhMmSs])+)$`)
 
 var uuid = regexp.MustCompile(`^[0-9A-Fa-f]{8}-`)
 
-// withoutValues puts "?" in place of each value of the text, and leaves comments out,
-// which may hold some.
+// withoutValues replaces each value in the text by "?". It removes comments, because
+// they may contain values.
 func withoutValues(cql string) string {
 	text := values.ReplaceAllStringFunc(cql, func(w string) string {
 		switch {
@@ -32,7 +32,8 @@ func withoutValues(cql string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// literalsOf are the values that a text holds, as a server may repeat them.
+// literalsOf returns the values in a text, in the forms in which a server may repeat
+// them.
 func literalsOf(cql string) []string {
 	var all []string
 	for _, w := range values.FindAllString(cql, -1) {
@@ -53,16 +54,16 @@ func literalsOf(cql string) []string {
 			all = append(all, w)
 		}
 	}
-	// The longest first: it may hold another.
+	// The longest come first, because they may contain others.
 	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return all
 }
 
-// before names the word that a table's name follows.
+// before names the word after which a table's name comes.
 var before = map[string]string{"SELECT": "FROM", "DELETE": "FROM", "INSERT": "INTO", "UPDATE": "UPDATE", "TRUNCATE": "TRUNCATE"}
 
-// target finds what a statement does, and to which table, "" if it is another kind of
-// statement or not to be found.
+// target returns what a statement does, and to which table. Both are "" for another
+// kind of statement or if they can't be found.
 func target(tokens []string) (operation, table string) {
 	operation = strings.ToUpper(tokens[0])
 	if operation == "BEGIN" {
@@ -91,8 +92,8 @@ func target(tokens []string) (operation, table string) {
 	return operation, ""
 }
 
-// commonTable is the table of all statements of a batch that is written as one text, ""
-// if there are several.
+// commonTable returns the table of all statements of a batch that is written as one
+// text; "" if there are several.
 func commonTable(tokens []string) string {
 	common, start := "", 0
 	for i := 1; i <= len(tokens); i++ {

@@ -12,12 +12,12 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// Select runs the query and yields its rows as values of T, page by page. T is a
-// struct, whose fields take the columns of their names (User or UserID: user,
-// user_id; or what a tag `cql:"name"` says), a map[string]any, or the type of the
-// only column. A column without a field is an error, and so is a value that does
-// not fit. An error comes last, with the zero value. The sequence can be run once
-// more: it then runs the query again.
+// Select runs the query and yields its rows as values of T, page by page. T may be a
+// struct, a map[string]any, or the type of the only column. The fields of a struct take
+// the columns of their names (User or UserID: user, user_id), or of the name in a tag
+// `cql:"name"`. A column without a field is an error, and so is a value that does not
+// fit. If there is an error, it is the last element, with the zero value. The sequence
+// may be used more than once; each use runs the query again.
 func Select[T any](q *Query) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
@@ -37,17 +37,17 @@ func Select[T any](q *Query) iter.Seq2[T, error] {
 	}
 }
 
-// Result is a value with where it came from.
+// Result is a value together with its origin.
 type Result[T any] struct {
 	Value T
 	Info
 }
 
-// Get runs the query and reads its first row as a T, as Select does. Without a row
-// the error matches ErrNotFound. Options are the guard's: values that stand in when
-// the cluster can't be read, for example the last good one of a resilience.LastGood
-// (the profile's Stale says how old it may be). Info says what became of it: Source,
-// Age, Cause. A profile that fails over or degrades does so before the options come in.
+// Get runs the query and reads its first row as a T, as Select does. Without a row the
+// error matches ErrNotFound. Options are those of the guard: values to return if the
+// cluster can't be read, for example the last good one of a resilience.LastGood (the
+// profile's Stale says how old it may be). Info describes the result: Source, Age,
+// Cause. A profile that fails over or degrades does so before the options are used.
 func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 	x, err := q.execution(q.pageState)
 	if err == nil && x.st.write {
@@ -78,7 +78,7 @@ func Get[T any](q *Query, opts ...resilience.CallOption[T]) (Result[T], error) {
 	return Result[T]{res.Value, q.info}, err
 }
 
-// answered is the first page that gave a row.
+// answered is the first page that had a row.
 type answered struct {
 	mu   sync.Mutex
 	page driver.Page
@@ -138,8 +138,8 @@ func next[T any](it *Iter) (v T, ok bool) {
 	return v, ok
 }
 
-// read moves one row into v; false at the page's end and on an error, which the page
-// tells unless it is ours.
+// read moves one row into v. It returns false at the end of the page and on an error.
+// The page has the error, unless it is one of this package.
 func read[T any](p driver.Page, v *T) (ok bool, err error) {
 	if row, is := any(v).(*map[string]any); is {
 		*row, ok = p.Row()

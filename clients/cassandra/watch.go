@@ -8,17 +8,18 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// ping is a request that a node answers by itself and at once.
+// ping is a request that a node answers at once and without other nodes.
 var ping = driver.Request{
 	Statements:  []driver.Statement{{CQL: "SELECT key FROM system.local"}},
 	Consistency: uint16(LocalOne), PageSize: 1,
 }
 
 // watch looks for nodes that have fallen silent, until the session ends. A request
-// tells that only when its own timeout is over, and by then many others wait there,
-// too; a node that owes an answer for long is asked something that takes no time, and if
-// it leaves that open as well, callers go elsewhere until it answers a ping. Connections
-// that are silent, or have too many requests without an answer, are replaced here too.
+// detects that only when its own timeout is over, and by then many others wait for the
+// same node. So a node that has owed an answer for long is sent a ping, which takes no
+// time. If the ping is not answered either, callers use other nodes until the node
+// answers one. Connections that are silent, or that have too many requests without an
+// answer, are also replaced here.
 func (s *Session) watch() {
 	var pings sync.WaitGroup
 	defer pings.Wait()
@@ -38,7 +39,7 @@ func (s *Session) watch() {
 	}
 }
 
-// ping asks one node. The node's record notes the result.
+// ping asks one node. The node's record receives the result.
 func (s *Session) ping(l *link, n *driver.Node) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.config.ConnectTimeout)
 	defer cancel()
