@@ -10,9 +10,10 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/cqltype"
 )
 
-// Decode reads a value's bytes, nil for null, into what dest points to. Null becomes
-// the zero value, or nil where there is a pointer to hold it. A nil dest drops the
-// value. A []byte that is not nil is used again.
+// Decode converts a value's bytes, nil for null, and stores the result where dest
+// points. Null becomes the zero value, or nil if there is a pointer to hold it. A nil
+// dest drops the value. If dest points to a []byte that is not nil, its memory is
+// reused.
 func Decode(t gocql.TypeInfo, data []byte, dest any) error {
 	if dest == nil {
 		return nil
@@ -42,8 +43,8 @@ func Decode(t gocql.TypeInfo, data []byte, dest any) error {
 	return decodeOther(t, data, dest)
 }
 
-// fits says that a value of the type can have so many bytes: the driver takes some others
-// for zero.
+// fits checks that a value of the type can have this number of bytes. The driver would
+// read some wrong sizes as zero.
 func fits(t gocql.Type, n int) bool {
 	switch t {
 	case gocql.TypeBoolean, gocql.TypeTinyInt:
@@ -62,8 +63,8 @@ func fits(t gocql.Type, n int) bool {
 	return true
 }
 
-// readByDriver reads by the driver's conversion, which panics over bytes that are too few,
-// or by one of the caller's types, which may panic too.
+// readByDriver uses the driver's conversion, which panics if there are too few bytes,
+// or that of one of the caller's types, which may panic too.
 func readByDriver(t gocql.TypeInfo, data []byte, dest any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -84,7 +85,7 @@ func isText(t gocql.TypeInfo) bool {
 	return false
 }
 
-// bytesOf keeps null, which is nil, and empty, which is not, from each other.
+// bytesOf keeps null, which is nil, distinct from empty, which is not.
 func bytesOf(into, data []byte) []byte {
 	if data == nil {
 		return nil
@@ -200,7 +201,7 @@ func decodeDecimal(t gocql.TypeInfo, data []byte, d *cqltype.Decimal) error {
 	return readByDriver(gocql.NewNativeType(t.Version(), gocql.TypeVarint, ""), data[4:], &d.Unscaled)
 }
 
-// decodeCustom reads a vector, or bytes as they are of a type that is not known.
+// decodeCustom reads a vector. For an unknown type it returns the bytes unchanged.
 func decodeCustom(t gocql.TypeInfo, data []byte, rv reflect.Value, dest any) error {
 	v, ok := Resolve(t).(vector)
 	if !ok {
@@ -221,7 +222,7 @@ func decodeCustom(t gocql.TypeInfo, data []byte, rv reflect.Value, dest any) err
 	return decodeItems(func(int) gocql.TypeInfo { return v.element }, items, rv, cannotRead(t, dest))
 }
 
-// DecodeElements reads each element of a tuple by itself.
+// DecodeElements reads each element of a tuple separately.
 func DecodeElements(t gocql.TupleTypeInfo, data []byte, dest []any) error {
 	for i, item := range fieldsOf(data, len(t.Elems)) {
 		if err := Decode(t.Elems[i], item, dest[i]); err != nil {

@@ -24,7 +24,7 @@ func (r *reader) count() int {
 	n := int32(binary.BigEndian.Uint32(r.data))
 	r.data = r.data[4:]
 	if n < 0 || int64(n)*4 > int64(len(r.data)) {
-		r.short = true // Each element has a length of four bytes at least.
+		r.short = true // Each element has a length of at least four bytes.
 		return 0
 	}
 	return int(n)
@@ -90,7 +90,7 @@ func decodeSet(t gocql.CollectionType, items [][]byte, rv reflect.Value) error {
 	return nil
 }
 
-// decodeItems reads elements into a slice, or an array of as many.
+// decodeItems reads elements into a slice, or into an array of the same length.
 func decodeItems(typeOf func(int) gocql.TypeInfo, items [][]byte, rv reflect.Value, otherwise error) error {
 	switch {
 	case rv.Kind() == reflect.Slice:
@@ -148,7 +148,8 @@ func decodeEntry(t gocql.CollectionType, r *reader, key, value any) error {
 	return within(Decode(t.Elem, r.next(), value), "a value")
 }
 
-// decodeTuple reads a slice, an array, or a struct by the order of its exported fields.
+// decodeTuple reads into a slice, an array, or a struct in the order of its exported
+// fields.
 func decodeTuple(t gocql.TupleTypeInfo, data []byte, rv reflect.Value, dest any) error {
 	if data == nil {
 		rv.SetZero()
@@ -170,8 +171,8 @@ func decodeTuple(t gocql.TupleTypeInfo, data []byte, rv reflect.Value, dest any)
 	return nil
 }
 
-// fieldsOf cuts a tuple's or a user-defined type's bytes. Those at the end may be
-// missing, which is null: the type had fewer when the value was written.
+// fieldsOf splits the bytes of a tuple or a user-defined type. Fields at the end may be
+// missing, which means null: the type had fewer fields when the value was written.
 func fieldsOf(data []byte, n int) [][]byte {
 	r := reader{data: data}
 	items := make([][]byte, n)
@@ -181,7 +182,7 @@ func fieldsOf(data []byte, n int) [][]byte {
 	return items
 }
 
-// decodeUDT reads a struct or a map by the names of the fields.
+// decodeUDT reads into a struct or a map by the names of the fields.
 func decodeUDT(t gocql.UDTTypeInfo, data []byte, rv reflect.Value, dest any) error {
 	if data == nil {
 		rv.SetZero()

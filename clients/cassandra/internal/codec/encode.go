@@ -95,7 +95,8 @@ func encodeAddr(a netip.Addr) []byte {
 
 const secondsOfADay = 24 * 60 * 60
 
-// encodeDate counts whole days; the driver is a day late before 1970.
+// encodeDate counts whole days. The driver's own conversion is off by one day before
+// 1970.
 func encodeDate(t gocql.TypeInfo, at time.Time) ([]byte, error) {
 	seconds := at.Unix()
 	days := seconds / secondsOfADay
@@ -121,7 +122,8 @@ func encodeDecimal(t gocql.TypeInfo, d cqltype.Decimal) ([]byte, error) {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(d.Scale)), digits...), nil
 }
 
-// encodeCustom writes a vector, or bytes as they are for a type that is not known.
+// encodeCustom writes a vector. For an unknown type it writes the given bytes
+// unchanged.
 func encodeCustom(t gocql.TypeInfo, rv reflect.Value) ([]byte, error) {
 	v, ok := Resolve(t).(vector)
 	if !ok {
@@ -147,7 +149,8 @@ func encodeCustom(t gocql.TypeInfo, rv reflect.Value) ([]byte, error) {
 	return v.join(items)
 }
 
-// Elements returns the elements of a value that stands for a tuple of n; of null, n nulls.
+// Elements returns the n elements of a value that stands for a tuple. For null it
+// returns n nulls.
 func Elements(v any, n int) ([]any, error) {
 	rv := reflect.ValueOf(v)
 	for rv.Kind() == reflect.Pointer && !rv.IsNil() {

@@ -99,7 +99,7 @@ func appendEntry(b []byte, t gocql.CollectionType, key, value any) ([]byte, erro
 }
 
 // encodeTuple writes a slice, an array, or a struct whose exported fields are the
-// elements in their order.
+// elements in order.
 func encodeTuple(t gocql.TupleTypeInfo, rv reflect.Value) ([]byte, error) {
 	if isNil(rv) {
 		return nil, nil
@@ -162,7 +162,7 @@ func encodeUDT(t gocql.UDTTypeInfo, rv reflect.Value) ([]byte, error) {
 			return nil, errorf("%v has no field for %q of the type %s; name one so, or tag it `cql:%q`", rv.Type(), e.Name, Name(t), e.Name)
 		}
 		var item []byte
-		// A field of an embedded pointer that is nil is null.
+		// A field of an embedded pointer that is nil is written as null.
 		if f, err := rv.FieldByIndexErr(index); err == nil {
 			if item, err = Encode(e.Type, f.Interface()); err != nil {
 				return nil, within(err, "field %q", e.Name)
@@ -194,7 +194,7 @@ func hasElement(t gocql.UDTTypeInfo, name string) bool {
 	return false
 }
 
-// encodeUDTMap writes null for what the map does not have.
+// encodeUDTMap writes null for fields that are not in the map.
 func encodeUDTMap(t gocql.UDTTypeInfo, rv reflect.Value) ([]byte, error) {
 	for _, key := range rv.MapKeys() {
 		if !hasElement(t, key.String()) {

@@ -17,7 +17,7 @@ func (e *Error) Error() string { return e.text }
 
 func errorf(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
 
-// within names the place where an error happened, from the inside out.
+// within adds the place where an error happened, from the inside out.
 func within(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
@@ -43,8 +43,8 @@ var (
 	outOfRange = regexp.MustCompile(`out of range|overflow`)
 )
 
-// translated is the driver's error in words that hold no value: its own words may,
-// and those of users' conversions too.
+// translated returns the driver's error in words that contain no value, because the
+// driver's own words and those of users' conversions may contain some.
 func translated(err error, otherwise error) error {
 	var own *Error
 	if err == nil || errors.As(err, &own) {

@@ -6,7 +6,7 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// Name is the type as CQL writes it, for example map<text, list<int>>.
+// Name returns the type as CQL writes it, for example map<text, list<int>>.
 func Name(t gocql.TypeInfo) string {
 	switch t := Resolve(t).(type) {
 	case nil:

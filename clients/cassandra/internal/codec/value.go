@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/cqltype"
 )
 
-// goTypes are the Go types that values of native types have by themselves.
+// goTypes are the Go types for values of native types if the caller names none.
 var goTypes = map[gocql.Type]reflect.Type{
 	gocql.TypeVarchar: reflect.TypeFor[string](), gocql.TypeAscii: reflect.TypeFor[string](), gocql.TypeText: reflect.TypeFor[string](),
 	gocql.TypeInet: reflect.TypeFor[string](), gocql.TypeBlob: reflect.TypeFor[[]byte](), gocql.TypeBoolean: reflect.TypeFor[bool](),
@@ -23,8 +23,8 @@ var goTypes = map[gocql.Type]reflect.Type{
 	gocql.TypeTuple: reflect.TypeFor[[]any](), gocql.TypeUDT: reflect.TypeFor[map[string]any](),
 }
 
-// goType is the Go type that values of a CQL type have by themselves: bytes as they
-// are where the type is not known.
+// goType returns the Go type for values of a CQL type if the caller names none. For an
+// unknown type it is []byte, the bytes unchanged.
 func goType(t gocql.TypeInfo) reflect.Type {
 	switch t := Resolve(t).(type) {
 	case vector:
@@ -49,7 +49,7 @@ func goType(t gocql.TypeInfo) reflect.Type {
 	}
 }
 
-// Value returns what the bytes stand for, nil for null.
+// Value returns the value that the bytes stand for; nil for null.
 func Value(t gocql.TypeInfo, data []byte) (any, error) {
 	if data == nil {
 		return nil, nil
@@ -70,7 +70,8 @@ func Value(t gocql.TypeInfo, data []byte) (any, error) {
 	return v.Elem().Interface(), nil
 }
 
-// emptyIsNull says that no bytes at all, which old clients could write, are no value.
+// emptyIsNull reports whether an empty value of the type, which old clients could
+// write, counts as null.
 func emptyIsNull(t gocql.TypeInfo) bool {
 	switch t.Type() {
 	case gocql.TypeCustom, gocql.TypeTuple, gocql.TypeUDT:

@@ -21,8 +21,8 @@ func (v vector) name() string { return fmt.Sprintf("vector<%s, %d>", Name(v.elem
 
 const classes = "org.apache.cassandra.db.marshal."
 
-// Resolve returns the type behind a custom one that this package knows, else the type
-// itself.
+// Resolve returns the type for which a custom type stands, if this package knows it.
+// Otherwise it returns the custom type itself.
 func Resolve(t gocql.TypeInfo) gocql.TypeInfo {
 	if t == nil || t.Type() != gocql.TypeCustom {
 		return t
@@ -37,7 +37,7 @@ func Resolve(t gocql.TypeInfo) gocql.TypeInfo {
 	return t
 }
 
-// natives are the classes of the native types.
+// natives are the class names of the native types.
 var natives = map[string]gocql.Type{
 	"AsciiType": gocql.TypeAscii, "BooleanType": gocql.TypeBoolean, "BytesType": gocql.TypeBlob, "ByteType": gocql.TypeTinyInt,
 	"DecimalType": gocql.TypeDecimal, "DoubleType": gocql.TypeDouble, "DurationType": gocql.TypeDuration, "FloatType": gocql.TypeFloat,
@@ -46,7 +46,7 @@ var natives = map[string]gocql.Type{
 	"TimeUUIDType": gocql.TypeTimeUUID, "UTF8Type": gocql.TypeVarchar, "UUIDType": gocql.TypeUUID,
 }
 
-// classParser reads the names of the server's classes of types.
+// classParser reads the class names of the server's types.
 type classParser struct {
 	text  string
 	proto byte
@@ -129,10 +129,11 @@ func (p *classParser) parse() (gocql.TypeInfo, bool) {
 	return result, p.take(")")
 }
 
-// maxDimension is the server's own bound.
+// maxDimension is the server's own limit.
 const maxDimension = 8192
 
-// width is how many bytes each value of a type has inside a vector, 0 if they differ.
+// width returns how many bytes each value of a type takes inside a vector, 0 if that
+// differs.
 func width(t gocql.TypeInfo) int {
 	if v, ok := t.(vector); ok {
 		return width(v.element) * v.dimension
@@ -183,7 +184,7 @@ func readLength(b []byte) (n uint64, rest []byte, ok bool) {
 	return n, b[1+extra:], true
 }
 
-// split cuts a vector's bytes into those of its elements.
+// split splits a vector's bytes into those of its elements.
 func (v vector) split(data []byte) ([][]byte, error) {
 	elements := make([][]byte, 0, min(v.dimension, len(data)))
 	fixed := width(v.element)

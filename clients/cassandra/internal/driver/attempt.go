@@ -10,25 +10,26 @@ import (
 
 // Call is what the attempts of one call share.
 type Call struct {
-	// Repeatable says that the call is worth risking on a suspect node: if it fails
-	// there it can go elsewhere.
+	// Repeatable says that the call may be sent to a suspect node: if it fails there,
+	// it can go to another node.
 	Repeatable bool
-	// Caller is the caller's own context: what ends with it says nothing of the node. Nil:
-	// there is none.
+	// Caller is the caller's own context. A failure that comes from its end says
+	// nothing about the node. Nil: there is none.
 	Caller context.Context
-	// Begun is when the caller asked, for the time that requests wait to be sent.
+	// Begun is when the caller made the call. The time that requests wait to be sent is
+	// measured from it.
 	Begun time.Time
-	// DC is the data centre whose nodes may be asked. "": the local one, or all if none
-	// is local.
+	// DC is the data centre whose nodes may be asked. "" means the local one, or all if
+	// no data centre is local.
 	DC string
-	// Anywhere says that any node may be asked.
+	// Anywhere says that the nodes of all data centres may be asked.
 	Anywhere bool
 	// Only, if not nil, is the node that must be asked.
 	Only *Node
 
 	mu    sync.Mutex
 	tried []*Node
-	// few is what tried needs as a rule.
+	// few is space for tried that usually suffices.
 	few  [2]*Node
 	sent bool
 }
@@ -40,7 +41,7 @@ func (c *Call) Tried(n *Node) bool {
 	return slices.Contains(c.tried, n)
 }
 
-// Nodes is the number of nodes that attempts of the call have chosen.
+// Nodes returns the number of nodes that attempts of the call have chosen.
 func (c *Call) Nodes() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +55,7 @@ func (c *Call) Sent() bool {
 	return c.sent
 }
 
-// left reports whether the caller has gone, by cancelling or by its own deadline.
+// left reports whether the caller has gone, by cancellation or by its own deadline.
 func (c *Call) left() bool {
 	if c.Caller == nil {
 		return false
@@ -62,12 +63,12 @@ func (c *Call) left() bool {
 	if c.Caller.Err() != nil {
 		return true
 	}
-	// An attempt has the caller's deadline, and may see it first.
+	// An attempt has the caller's deadline, and may see its end first.
 	deadline, ok := c.Caller.Deadline()
 	return ok && !time.Now().Before(deadline)
 }
 
-// tries notes a node; first says that it is the call's first to be sent.
+// tries records a node. first says that it is the first node to which the call is sent.
 func (c *Call) tries(n *Node, sent bool) (first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,21 +83,22 @@ func (c *Call) tries(n *Node, sent bool) (first bool) {
 	return first
 }
 
-// Attempt follows one request to its node. The driver reports to it what becomes of the
-// request, from any goroutine. It must not be copied once it is in use.
+// Attempt follows one request to its node. The driver reports the progress of the
+// request to it, from any goroutine. It must not be copied after its first use.
 type Attempt struct {
-	// Call is what the attempt is part of. Required.
+	// Call is the call to which the attempt belongs. Required.
 	Call *Call
 	node atomic.Pointer[Node]
-	// streams counts those that are taken; gone: who waited has left.
+	// streams counts the streams in use. gone is set once the caller that waited has
+	// left.
 	mu      sync.Mutex
 	streams int
 	sent    int
 	gone    bool
-	start   int64 // offset; zero: nothing was sent
+	start   int64 // an offset; zero: nothing was sent
 }
 
-// Chosen reports the node that the request was meant for, if it was not sent.
+// Chosen reports the node for which the request was meant, if it was not sent.
 func (a *Attempt) Chosen(n *Node) {
 	a.node.Store(n)
 	a.Call.tries(n, false)
@@ -128,8 +130,8 @@ func (a *Attempt) Started(n *Node) {
 	}
 }
 
-// Ended reports that the stream is free: an answer came, in time or late, or the
-// request was not written after all, or, not alive, the connection is gone.
+// Ended reports that the stream is free. Either an answer came, in time or late, or the
+// request was not written after all. If alive is false, the connection is gone.
 func (a *Attempt) Ended(n *Node, alive bool) {
 	n.inFlight.Add(-1)
 	a.mu.Lock()
@@ -152,15 +154,15 @@ func (a *Attempt) Sent() bool {
 	return a.start != 0
 }
 
-// Streams is how often the attempt was sent: more than once if the node asked for it to
-// be prepared anew.
+// Streams returns how often the attempt was sent. It is more than one if the node asked
+// for the statement to be prepared again.
 func (a *Attempt) Streams() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.sent
 }
 
-// Left reports that the caller no longer waits, and how it went.
+// Left reports that the caller no longer waits, and how the request went.
 func (a *Attempt) Left(err *Failure) {
 	n := a.node.Load()
 	a.mu.Lock()
@@ -176,14 +178,15 @@ func (a *Attempt) Left(err *Failure) {
 	now := n.all.now()
 	switch answered := start != 0 && (err == nil || err.Code >= 0); {
 	case err != nil && err.Cause == TimedOut && err.Code < 0 && a.Call.left():
-		// The caller had less time than the node was to have; silence shows elsewhere.
+		// The caller had less time than the node was meant to have. Other checks detect
+		// silence.
 	case err != nil && err.nodeAtFault():
 		n.report(false, 0, now)
 		if answered {
 			n.heard(now)
 		}
 	case answered:
-		if a.Call.Only == nil || n.unresponsive.Load() { // a ping says nothing of what callers ask
+		if a.Call.Only == nil || n.unresponsive.Load() { // a ping says nothing about what callers ask
 			n.report(true, time.Duration(now-start), now)
 		}
 		n.heard(now)
@@ -196,7 +199,7 @@ func (f *Failure) nodeAtFault() bool {
 	case TimedOut, Disconnected, NoStreams, Bootstrapping, Overloaded:
 		return true
 	case Protocol:
-		return f.Code < 0 // what it answered can't be read
+		return f.Code < 0 // its answer can't be read
 	}
 	return false
 }

@@ -1,9 +1,9 @@
-// Package driver is the seam between the client and the driver below it: what a
-// driver must do, in words of no driver. gocqldriver implements it on
-// github.com/gocql/gocql.
+// Package driver is the seam between the client and the driver below it: it states what
+// a driver must do, independently of any particular driver. gocqldriver implements it
+// with github.com/gocql/gocql.
 //
 // It may import only the standard library.
 //
-// It promises that whatever a driver returns as an error is a *Failure, and that
-// nothing of a driver's own types crosses the seam.
+// Every error that a driver returns is a *Failure, and no type of a particular driver
+// crosses the seam.
 package driver

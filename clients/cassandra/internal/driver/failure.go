@@ -2,7 +2,7 @@ package driver
 
 import "context"
 
-// Cause is what went wrong, as far as it decides what to do.
+// Cause is what went wrong, in the detail that is needed to decide what to do.
 type Cause uint8
 
 // The causes of a failure. The protocol's error codes are those of the native
@@ -83,7 +83,8 @@ var causeNames = [...]string{
 	Closed: "session closed", Client: "request can't be built or its result read",
 }
 
-// Failure is what a driver reports. Fields that the cause does not have are zero.
+// Failure is the error that a driver reports. Fields that do not belong to the cause
+// are zero.
 type Failure struct {
 	Cause Cause
 	// Code is the protocol's error code, -1 if the error is not the server's.
@@ -113,8 +114,8 @@ func (f *Failure) Error() string {
 	return f.Cause.String() + ": " + f.Message
 }
 
-// Unwrap returns context.DeadlineExceeded or context.Canceled where that is what
-// happened, so that errors.Is sees it.
+// Unwrap returns context.DeadlineExceeded or context.Canceled if that is what happened,
+// so that errors.Is finds it.
 func (f *Failure) Unwrap() error {
 	switch f.Cause {
 	case TimedOut:

@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// streamsPerConnection is what the protocol offers from version 3 on.
+// streamsPerConnection is the number of streams in the protocol from version 3 on.
 const streamsPerConnection = 32768
 
-// heartbeat is how often, at the latest, the driver asks something on each connection.
+// heartbeat is the longest time in which the driver asks nothing on a connection.
 const heartbeat = 5 * time.Second
 
 // Conn is a connection that can be closed.
 type Conn interface {
 	Close() error
-	// Unanswered is since when something was written and nothing has been read; zero if
-	// something has.
+	// Unanswered returns since when data was written without anything being read since;
+	// zero if nothing is unanswered.
 	Unanswered() time.Time
 }
 
-// Node is one node: what is in flight there, and whether it answers. It is safe
-// for concurrent use.
+// Node is the record of one node: which requests are in flight, and whether it answers.
+// It is safe for concurrent use.
 type Node struct {
 	Address string
 	all     *Nodes
 
 	inFlight, orphans  atomic.Int64
-	driverRequests     atomic.Int64 // in flight, of the driver's own
+	driverRequests     atomic.Int64 // the driver's own requests in flight
 	requests, replaced atomic.Int64
 	failures           atomic.Int64 // in a row
 	suspectUntil       atomic.Int64 // offset of the next trial; zero: not suspect
-	heardAt            atomic.Int64 // offset of the last answer, or of the asking after a time without
-	pingedAt           atomic.Int64 // offset of the last ping in the present silence; zero: none
-	unresponsive       atomic.Bool  // suspect because it says nothing, to pings neither
-	drainingAt         atomic.Int64 // offset of when there were too many orphans; zero: there are not
+	heardAt            atomic.Int64 // offset of the last answer, or of the first request after an idle time
+	pingedAt           atomic.Int64 // offset of the last ping in the current silence; zero: none
+	unresponsive       atomic.Bool  // suspect because it answers nothing, not even pings
+	drainingAt         atomic.Int64 // offset of when there were too many orphans; zero: not draining
 	latency, queued    average
-	gone               atomic.Bool // from the cluster
+	gone               atomic.Bool // removed from the cluster
 
 	mu    sync.Mutex
 	dc    string
@@ -58,7 +58,7 @@ func (n *Node) ID() string {
 	return n.id
 }
 
-// Identify notes the node's host id, unless it is empty.
+// Identify stores the node's host id, unless the id is empty.
 func (n *Node) Identify(id string) {
 	if id == "" {
 		return
@@ -68,7 +68,7 @@ func (n *Node) Identify(id string) {
 	n.id = id
 }
 
-// Opened adds a connection; the returned function takes it out again.
+// Opened adds a connection. The returned function removes it again.
 func (n *Node) Opened(c Conn) (closed func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -80,20 +80,21 @@ func (n *Node) Opened(c Conn) (closed func()) {
 	}
 }
 
-// Connections is the number of open ones.
+// Connections returns the number of open connections.
 func (n *Node) Connections() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.conns)
 }
 
-// Suspect reports whether the node is steered around.
+// Suspect reports whether requests avoid the node.
 func (n *Node) Suspect() bool { return n.suspectUntil.Load() != 0 }
 
-// Try reports whether a request may go to a suspect node now: one in each
-// SuspectFor may, and it takes the turn. A call that can't be repeated gives way to
-// those that can, and goes only if none of them has come for long. A unresponsive node is
-// tried by pings alone: a caller would wait there in vain.
+// Try reports whether a request may go to a suspect node now. One request per
+// SuspectFor may, and the one that gets true uses that turn. A call that can't be
+// repeated lets repeatable calls go first, and goes itself only if none of them has
+// come for long. An unresponsive node is tried by pings alone, because a caller would
+// only wait there in vain.
 func (n *Node) Try(c *Call) bool {
 	if n.unresponsive.Load() {
 		return false
@@ -107,10 +108,10 @@ func (n *Node) Try(c *Call) bool {
 	return until == 0 || now >= due && n.suspectUntil.CompareAndSwap(until, now+int64(n.all.limits.SuspectFor))
 }
 
-// Cost is how long a request may be expected to take at the node, for comparison
-// with another: its recent latency, for each request that is there already. What
-// was measured long ago counts for less and less, so that a node that was slow is
-// asked again in time.
+// Cost estimates how long a request will take at the node, for comparison with another
+// node. It is the recent latency times the number of requests that are there, including
+// the new one. Old measurements count for less and less, so that a node that was slow
+// is tried again in time.
 func (n *Node) Cost() int64 {
 	return n.latency.fading(n.all.now()) * (n.inFlight.Load() + 1)
 }
@@ -122,9 +123,9 @@ func (n *Node) started(now int64) {
 	}
 }
 
-// Owes notes a request of the driver's own, such as one that prepares a statement: callers
-// may wait for its answer, too. The returned function reports that the stream is free; not
-// alive means without an answer.
+// Owes records a request of the driver itself, such as one that prepares a statement:
+// callers may wait for its answer too. The returned function reports that the stream is
+// free; if alive is false, there was no answer.
 func (n *Node) Owes() (ended func(alive bool)) {
 	if n.driverRequests.Add(1)+n.inFlight.Load() == 1 {
 		n.heardAt.Store(n.all.now())
@@ -132,14 +133,14 @@ func (n *Node) Owes() (ended func(alive bool)) {
 	return func(alive bool) {
 		n.driverRequests.Add(-1)
 		if alive {
-			// It may be the control connection that has answered: that ends no
-			// unresponsiveness.
+			// This may be an answer on the control connection, which does not end the
+			// node's unresponsiveness.
 			n.heardAt.Store(n.all.now())
 		}
 	}
 }
 
-// heard notes that the node has answered something.
+// heard records that the node has answered something.
 func (n *Node) heard(now int64) {
 	n.heardAt.Store(now)
 	if n.pingedAt.Load() != 0 {
@@ -150,7 +151,7 @@ func (n *Node) heard(now int64) {
 	}
 }
 
-// quiet is for how long the node has owed an answer and said nothing.
+// quiet returns for how long the node has owed an answer and sent nothing.
 func (n *Node) quiet(now int64) time.Duration {
 	if n.inFlight.Load() == 0 && n.driverRequests.Load() == 0 {
 		return 0
@@ -158,9 +159,10 @@ func (n *Node) quiet(now int64) time.Duration {
 	return time.Duration(now - n.heardAt.Load())
 }
 
-// doubt reports whether the node is to be pinged now: it has owed answers for half of
-// Quiet, or it is unresponsive, and SuspectFor has gone by since the last ping. A node that has
-// left a ping, too, without an answer for half of Quiet is unresponsive.
+// doubt reports whether the node must be pinged now. That is so if it has owed answers
+// for half of Quiet, or if it is unresponsive and SuspectFor has passed since the last
+// ping. A node that does not answer a ping for half of Quiet either becomes
+// unresponsive.
 func (n *Node) doubt(now int64) (ping bool) {
 	half := n.all.limits.Quiet / 2
 	pinged := n.pingedAt.Load()
@@ -171,7 +173,7 @@ func (n *Node) doubt(now int64) (ping bool) {
 		return false
 	}
 	if pinged != 0 && now-pinged >= int64(half) && !n.unresponsive.Load() && !n.gone.Load() {
-		n.suspect(now) // first: so a node is never unresponsive and not suspect
+		n.suspect(now) // first, so that a node is never unresponsive without being suspect
 		n.unresponsive.Store(true)
 	}
 	if pinged == 0 || now-pinged >= int64(n.all.limits.SuspectFor) {
@@ -181,9 +183,10 @@ func (n *Node) doubt(now int64) (ping bool) {
 	return false
 }
 
-// left counts requests whose caller went without an answer. A node that has said nothing
-// for long gets new connections at once; where there are too many, what is waited for has
-// its time to be answered first, and new requests go elsewhere meanwhile.
+// left counts requests whose caller left without an answer. A node that has sent
+// nothing for long gets new connections at once. If there are only too many orphans,
+// requests for which callers wait first get time to be answered, and new requests go to
+// other nodes meanwhile.
 func (n *Node) left(requests int) {
 	orphans, now := n.orphans.Add(int64(requests)), n.all.now()
 	l := n.all.limits
@@ -195,17 +198,18 @@ func (n *Node) left(requests int) {
 	}
 }
 
-// Draining reports whether the node's connections are to be replaced once the requests
-// that are waited for have their answers.
+// Draining reports whether the node's connections will be replaced once the requests
+// for which callers wait have been answered.
 func (n *Node) Draining() bool { return n.drainingAt.Load() != 0 }
 
-// renew replaces what is to be replaced: a connection that leaves what is written on it
-// without an answer for long, whatever others of the node say; and all of them when there
-// are too many orphans, as soon as nobody waits for an answer there, or after Silence.
+// renew replaces connections. It replaces a single connection on which requests have
+// long been unanswered, whatever the node's other connections show. If there are too
+// many orphans it replaces all connections, as soon as no caller waits for an answer on
+// them, or after Silence.
 func (n *Node) renew(now int64) {
 	for _, c := range n.silent() {
 		n.replaced.Add(1)
-		_ = c.Close() // it is as gone as one that closes cleanly
+		_ = c.Close() // if the close fails, the connection is gone all the same
 	}
 	since := n.drainingAt.Load()
 	if since == 0 {
@@ -214,21 +218,21 @@ func (n *Node) renew(now int64) {
 	l, orphans := n.all.limits, n.orphans.Load()
 	switch {
 	case orphans <= l.mostOrphans():
-		n.endDraining() // answers came after all
+		n.endDraining() // the answers came after all
 	case n.inFlight.Load() <= orphans, now-since >= int64(l.Silence):
 		n.Replace()
 	}
 }
 
-// silent takes the silent connections out of those that the node has.
+// silent removes the silent connections from the node's connections and returns them.
 func (n *Node) silent() (found []Conn) {
 	limit := n.all.limits.Silence
 	if limit <= 0 {
 		return nil
 	}
 	if n.all.limits.Connections > 1 {
-		// A ping goes to one connection; on the others only a heartbeat is sure to be
-		// answered while another request takes long.
+		// A ping uses only one connection. On the others, only a heartbeat is sure to
+		// be answered while another request takes long.
 		limit += heartbeat
 	}
 	n.mu.Lock()
@@ -258,12 +262,12 @@ func (n *Node) Replace() {
 	n.heardAt.Store(n.all.now())
 	for c := range conns {
 		n.replaced.Add(1)
-		// A connection that does not close cleanly is as gone as one that does.
+		// If the close fails, the connection is gone all the same.
 		_ = c.Close()
 	}
 }
 
-// report notes how an attempt on the node went.
+// report records how an attempt on the node went.
 func (n *Node) report(ok bool, took time.Duration, now int64) {
 	if ok {
 		if n.failures.Load() != 0 {
@@ -280,34 +284,36 @@ func (n *Node) report(ok bool, took time.Duration, now int64) {
 	}
 }
 
-// suspect has the node steered around, and its next trial in SuspectFor.
+// suspect makes requests avoid the node until its next trial, after SuspectFor.
 func (n *Node) suspect(now int64) {
 	if n.suspectUntil.Swap(now+int64(n.all.limits.SuspectFor)) == 0 {
 		n.all.suspects.Add(1)
 	}
 }
 
-// NodeState is a node at one moment.
+// NodeState is the state of a node at one moment. It is a value.
 type NodeState struct {
 	Address string `json:"address"`
 	DC      string `json:"dc"`
-	// ID is its host id, "" while it is not known.
+	// ID is the node's host id, "" while it is not known.
 	ID string `json:"id,omitempty"`
-	// Suspect says that the node is steered around.
+	// Suspect says that requests avoid the node.
 	Suspect bool `json:"suspect"`
-	// InFlight are the streams in use, Orphans those of them that nobody waits for any
-	// more, Available those that are left on the configured connections.
+	// InFlight is the number of streams in use, Orphans the number of those for which
+	// nobody waits any more, and Available the number that is left on the configured
+	// connections.
 	InFlight  int `json:"in_flight"`
 	Orphans   int `json:"orphans"`
 	Available int `json:"available"`
-	// Requests that were sent, ever.
+	// Requests is the number of requests sent so far.
 	Requests int64 `json:"requests"`
-	// Connections are open, the driver's control connection included; Replaced were
-	// closed because of orphans or silence, ever.
+	// Connections is the number of open connections, including the driver's control
+	// connection. Replaced is the number of connections closed so far because of
+	// orphans or silence.
 	Connections int   `json:"connections"`
 	Replaced    int64 `json:"replaced"`
-	// Latency of late, and QueueDelay of late: the time from the caller's asking to
-	// the first sending, in the guard's queue for the most part.
+	// Latency and QueueDelay are recent averages. QueueDelay is the time from the start
+	// of a call until it is first sent, most of which is spent in the guard's queue.
 	Latency    time.Duration `json:"latency"`
 	QueueDelay time.Duration `json:"queue_delay"`
 }
@@ -338,7 +344,7 @@ func (a *average) addAt(now int64, d time.Duration) {
 	a.at.Store(now)
 }
 
-// fading is the average, halved for each second since its last value.
+// fading returns the average, halved for each second since its last value.
 func (a *average) fading(now int64) int64 {
 	seconds := (now - a.at.Load()) / int64(time.Second)
 	return a.nanos.Load() >> min(max(seconds, 0), 62)

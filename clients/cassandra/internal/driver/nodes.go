@@ -8,35 +8,36 @@ import (
 	"time"
 )
 
-// Limits says when a node is steered around and when its connections are
-// replaced. The client fills it in.
+// Limits says when requests avoid a node and when its connections are replaced. The
+// client sets all fields.
 type Limits struct {
 	// Suspect is the number of failures in a row that makes a node suspect.
 	Suspect int
 	// SuspectFor is how long a suspect node is left alone before one request tries it.
 	SuspectFor time.Duration
-	// Quiet is how long a node may owe answers, and one to a ping, before it is unresponsive.
+	// Quiet is how long a node may leave requests, and then a ping, unanswered before
+	// it counts as unresponsive.
 	Quiet time.Duration
-	// Connections to each node, as configured.
+	// Connections is the configured number of connections to each node.
 	Connections int
-	// Orphans is the number of requests without an answer, for each of Connections,
-	// above which the node's connections are replaced.
+	// Orphans is the number of unanswered requests, per connection, above which the
+	// node's connections are replaced.
 	Orphans int
-	// Silence is how long a node with orphans, or a connection, may say nothing before it
-	// is replaced, and how long a node with too many orphans may drain.
+	// Silence is how long a node with orphans, or a connection, may send nothing before
+	// it is replaced. It is also how long a node with too many orphans may drain.
 	Silence time.Duration
 }
 
 func (l Limits) mostOrphans() int64 { return int64(l.Orphans) * int64(max(1, l.Connections)) }
 
-// Nodes is what the client knows of the cluster's nodes. It is safe for
-// concurrent use. The driver reports to it and closes connections when asked.
+// Nodes is what the client knows about the cluster's nodes. It is safe for concurrent
+// use. The driver reports to it and closes connections on request.
 type Nodes struct {
 	limits Limits
 	base   time.Time
-	// suspects is the number of suspect nodes: while it is zero, nothing is steered.
+	// suspects is the number of suspect nodes. While it is zero, no node is avoided.
 	suspects atomic.Int64
-	// draining is the number of those that are draining.
+	// draining is the number of nodes that are draining.
 	draining atomic.Int64
 
 	mu    sync.RWMutex
@@ -48,8 +49,8 @@ func NewNodes(l Limits) *Nodes {
 	return &Nodes{limits: l, base: time.Now(), nodes: map[string]*Node{}}
 }
 
-// Node returns the node at an address, made if need be. Of a contact point the data
-// centre is not known at first: it may be empty.
+// Node returns the node at an address, and adds it if necessary. dc may be empty,
+// because the data centre of a contact point is not known at first.
 func (ns *Nodes) Node(address, dc string) *Node {
 	ns.mu.RLock()
 	n := ns.nodes[address]
@@ -110,8 +111,8 @@ func (ns *Nodes) Connected() bool {
 	return slices.ContainsFunc(ns.All(), func(n *Node) bool { return n.Connections() > 0 })
 }
 
-// Doubtful returns the nodes that are to be pinged now, nil as a rule. It is where
-// silence is found out: call it a few times in each Limits.Quiet. A zero Quiet: none is.
+// Doubtful returns the nodes that must be pinged now; usually nil. It detects silence,
+// so call it a few times per Limits.Quiet. If Quiet is zero, it returns none.
 func (ns *Nodes) Doubtful() (ping []*Node) {
 	if ns.limits.Quiet <= 0 {
 		return nil
@@ -127,7 +128,7 @@ func (ns *Nodes) Doubtful() (ping []*Node) {
 	return ping
 }
 
-// Renew replaces connections that are to be replaced. Call it as often as Doubtful.
+// Renew replaces the connections that must be replaced. Call it as often as Doubtful.
 func (ns *Nodes) Renew() {
 	now := ns.now()
 	for _, n := range ns.All() {
@@ -138,7 +139,7 @@ func (ns *Nodes) Renew() {
 // Steering reports whether any node is suspect or draining.
 func (ns *Nodes) Steering() bool { return ns.suspects.Load() > 0 || ns.draining.Load() > 0 }
 
-// now is the time as an offset, never zero.
+// now returns the time as an offset, never zero.
 func (ns *Nodes) now() int64 { return ns.offset(time.Now()) }
 
 func (ns *Nodes) offset(t time.Time) int64 { return int64(t.Sub(ns.base)) + 1 }

@@ -8,10 +8,10 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// rows is a page of a result. First is the row that the driver has read already, of a
-// conditional batch.
+// rows is a page of a result. first is the row of a conditional batch that the driver
+// has already read.
 type rows struct {
-	iter  *gocql.Iter // nil: no result
+	iter  *gocql.Iter // nil if there is no result
 	first map[string]any
 	count int
 	state []byte

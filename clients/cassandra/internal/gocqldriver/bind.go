@@ -11,16 +11,17 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// bindError is an error of ours that goes through the driver.
+// bindError is an error of this package that passes through the driver.
 type bindError struct{ error }
 
-// Unwrap leads to the error.
+// Unwrap returns the error.
 func (e bindError) Unwrap() error { return e.error }
 
-// errAgain: how the statement was prepared says that it must be sent another way.
+// errAgain means that, according to its preparation, the statement must be sent in
+// another way.
 var errAgain error = bindError{errors.New("the statement is sent once more in another form")}
 
-// bound is a value on its way to the driver, which asks it for its bytes.
+// bound is a value that is passed to the driver, which calls it for its bytes.
 type bound struct {
 	value any
 	param driver.Column
@@ -45,7 +46,7 @@ func valueError(c driver.Column, err error) error {
 	return fmt.Errorf("the value for %q (%s): %w", c.Name, c.Type, err)
 }
 
-// fewValues is how many values a statement has as a rule.
+// fewValues is a number of values that suffices for most statements.
 const fewValues = 6
 
 // binding is the memory for a statement's values.
@@ -54,7 +55,7 @@ type binding struct {
 	values [fewValues]any
 }
 
-// wrap makes the values the driver's. Params may be shorter.
+// wrap converts the values for the driver. params may be shorter.
 func (b *binding) wrap(values []any, params []driver.Column) []any {
 	all, out := b.few[:0], b.values[:0]
 	if len(values) > fewValues {
@@ -75,17 +76,18 @@ func (b *binding) wrap(values []any, params []driver.Column) []any {
 	return out
 }
 
-// prepared is a statement as it is handed to the driver: with its values, or with what
-// makes them once the statement is prepared.
+// prepared is a statement in the form in which the driver gets it: with its values, or
+// with a function that makes them once the statement is prepared.
 type prepared struct {
 	cql      string
 	values   []any
-	learn    func(*gocql.QueryInfo) ([]any, error) // nil: values are known
+	learn    func(*gocql.QueryInfo) ([]any, error) // nil if the values are known
 	key      []byte
 	keyspace string
 }
 
-// prepare returns the statement as it is handed to the driver. The memory may be nil.
+// prepare returns the statement in the form in which the driver gets it. The memory may
+// be nil.
 func (s *session) prepare(st *driver.Statement, memory *binding) (prepared, error) {
 	r, known := s.routes.Get(st.CQL)
 	if !known {
@@ -110,7 +112,7 @@ func (s *session) prepare(st *driver.Statement, memory *binding) (prepared, erro
 	return p, nil
 }
 
-// learning binds a statement's values, and learns its route from how it was prepared.
+// learning binds a statement's values, and learns its route from its preparation.
 func (s *session) learning(st *driver.Statement) func(*gocql.QueryInfo) ([]any, error) {
 	return func(info *gocql.QueryInfo) ([]any, error) {
 		r := routeOf(st.CQL, info)

@@ -16,18 +16,18 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// othersGrace is how long other contact points may take to answer after the first.
+// othersGrace is how long the other contact points may take to answer after the first.
 const othersGrace = 20 * time.Millisecond
 
 // contact is a contact point that has answered.
 type contact struct {
 	address string
-	version byte // of the protocol
+	version byte // protocol version
 }
 
-// contacts asks all contact points at the same time, each within the dialer's timeout, and
-// returns those that answer about as soon as the first does. One that hangs, or whose name
-// is not resolved, keeps nobody waiting, and the context ends it all.
+// contacts asks all contact points at the same time, each within the dialer's timeout.
+// It returns those that answer shortly after the first one does. A contact point that
+// hangs, or whose name can't be resolved, delays nothing. The context ends the whole.
 func (d *dialer) contacts(ctx context.Context, hosts []string, port int) ([]contact, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -53,7 +53,7 @@ func (d *dialer) contacts(ctx context.Context, hosts []string, port int) ([]cont
 						return
 					}
 					found := contact{conn.tcp.RemoteAddr().String(), conn.version}
-					_ = conn.Close() // it was opened to see that it can be
+					_ = conn.Close() // it was opened only to see whether that works
 					results <- result{contact: found}
 				})
 			}
@@ -66,7 +66,7 @@ func (d *dialer) contacts(ctx context.Context, hosts []string, port int) ([]cont
 	}()
 	var found []contact
 	var errs []error
-	var grace *time.Timer    // for the others, from the first answer on
+	var grace *time.Timer    // for the others, starting with the first answer
 	for r := range results { // until all have ended
 		if r.err != nil {
 			errs = append(errs, r.err)
@@ -84,7 +84,7 @@ func (d *dialer) contacts(ctx context.Context, hosts []string, port int) ([]cont
 	return nil, &driver.Failure{Cause: driver.NoConnections, Code: -1, Message: summed(errs), Err: errors.Join(errs...)}
 }
 
-// summed are the texts of some errors, each once.
+// summed returns the texts of some errors, each once.
 func summed(errs []error) string {
 	var texts []string
 	for _, err := range errs {
@@ -95,8 +95,8 @@ func summed(errs []error) string {
 	return strings.Join(texts, "; ")
 }
 
-// lookUp returns the addresses of a contact point: an address or a name, with or without a
-// port.
+// lookUp returns the addresses of a contact point, which is an address or a name, with
+// or without a port.
 func lookUp(ctx context.Context, host string, port int) ([]string, error) {
 	name, own, err := net.SplitHostPort(host)
 	if err != nil {
@@ -119,7 +119,7 @@ func lookUp(ctx context.Context, host string, port int) ([]string, error) {
 	return all, nil
 }
 
-// Answers returns the address of a contact point that speaks to us, "" if none does.
+// Answers returns the address of a contact point that answers; "" if none does.
 func Answers(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (address string) {
 	d := &dialer{tls: tlsConfig, timeout: c.ConnectTimeout}
 	found, err := d.contacts(ctx, c.Hosts, c.Port)

@@ -16,13 +16,13 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// redialAfter is how long a node may keep us waiting before a second connection is
-// tried in parallel to the first, and so on. A node that was silent and no longer is
-// answers the newest at once, and never the older ones.
+// redialAfter is how long a node may take before a second connection is tried in
+// parallel to the first, and so on. A node that was silent and has recovered answers
+// the newest connection at once, and may never answer the older ones.
 const redialAfter = 200 * time.Millisecond
 
-// dialer opens connections and keeps a handle on each, so that one can be closed
-// without the driver's help.
+// dialer opens connections and keeps a handle on each, so that the client can close one
+// without the driver.
 type dialer struct {
 	nodes    *driver.Nodes
 	tls      *tls.Config
@@ -30,13 +30,14 @@ type dialer struct {
 	connects *connects
 
 	mu sync.Mutex
-	// connecting ends the driver's attempt to connect, which heeds no context of its
-	// caller's; nil once that has ended. Stops are for what waits for its end.
+	// connecting ends the driver's attempt to connect, because the driver does not use
+	// the caller's context for that; nil once the attempt has ended. stops holds what
+	// waits for its end.
 	connecting context.Context
 	stops      []func() bool
 }
 
-// connected lets go of the context that Connect was given.
+// connected releases the context that was passed to Connect.
 func (d *dialer) connected() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -46,7 +47,7 @@ func (d *dialer) connected() {
 	d.connecting, d.stops = nil, nil
 }
 
-// within binds a dial to the context that Connect was given, while it connects.
+// within binds a dial to the context that was passed to Connect, while Connect runs.
 func (d *dialer) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	d.mu.Lock()
@@ -57,7 +58,8 @@ func (d *dialer) within(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, cancel
 }
 
-// binds closes a connection with the context that Connect was given, while it connects.
+// binds closes a connection when the context that was passed to Connect ends, while
+// Connect runs.
 func (d *dialer) binds(conn *dialed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -88,11 +90,11 @@ func (d *dialer) DialHost(ctx context.Context, host *gocql.HostInfo) (*gocql.Dia
 type dialed struct {
 	net.Conn
 	tcp     *connection
-	version byte // of the protocol
+	version byte // protocol version
 }
 
-// dial connects within the timeout: the first of several tries on which the node
-// answers. It returns when all have ended.
+// dial connects within the timeout. It returns the first of several tries on which the
+// node answers, after all tries have ended.
 func (d *dialer) dial(ctx context.Context, address string) (*dialed, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -131,7 +133,7 @@ func (d *dialer) dial(ctx context.Context, address string) (*dialed, error) {
 				won = r.conn
 				cancel()
 			default:
-				_ = r.conn.Close() // another was faster
+				_ = r.conn.Close() // another try was faster
 			}
 		}
 	}
@@ -141,8 +143,8 @@ func (d *dialer) dial(ctx context.Context, address string) (*dialed, error) {
 	return nil, first
 }
 
-// try opens one connection and greets the node, once more in its own version if it is an
-// old one.
+// try opens one connection and greets the node. If the node is old, it greets the node
+// again with the node's protocol version.
 func (d *dialer) try(ctx context.Context, address string) (*dialed, error) {
 	conn, err := d.open(ctx, address, newestVersion)
 	if errors.Is(err, errOldVersion) {
@@ -159,7 +161,7 @@ func (d *dialer) open(ctx context.Context, address string, version byte) (*diale
 	}
 	tcp := &connection{TCPConn: raw.(*net.TCPConn)}
 	conn := &dialed{Conn: tcp, tcp: tcp, version: version}
-	// What follows ends with the context.
+	// The steps below end with the context.
 	stop := context.AfterFunc(ctx, func() { _ = tcp.Close() })
 	if d.tls != nil {
 		secured := tls.Client(tcp, d.tlsFor(address))
@@ -172,7 +174,7 @@ func (d *dialer) open(ctx context.Context, address string, version byte) (*diale
 		err = ctx.Err()
 	}
 	if err != nil {
-		_ = tcp.Close() // the error is the one to tell
+		_ = tcp.Close() // the first error is the one to report
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%s does not answer: %w", address, ctx.Err())
 		}
@@ -192,11 +194,11 @@ func (d *dialer) tlsFor(address string) *tls.Config {
 
 const (
 	headerBytes = 9
-	// maxGreeting is more than any node answers to OPTIONS.
+	// maxGreeting is more than any node sends in answer to OPTIONS.
 	maxGreeting = 64 << 10
 )
 
-// The versions of the protocol that the driver speaks with nodes of today, and with those
+// The versions of the protocol that the driver uses with current nodes, and with nodes
 // before Cassandra 2.2.
 const (
 	newestVersion = 4
@@ -208,9 +210,8 @@ var (
 	errOldVersion = errors.New("the node speaks an older version of the protocol")
 )
 
-// greet asks the node for its options and drops the answer, whatever it says: that
-// it says anything is what we want to know. An old node answers in its own version, and
-// closes the connection.
+// greet asks the node for its options and drops the answer: only the fact that the node
+// answers matters. An old node answers in its own version and closes the connection.
 func greet(conn io.ReadWriter, version byte) error {
 	const optionsCode, errorCode = 0x05, 0x00
 	if _, err := conn.Write([]byte{version, 0, 0, 0, optionsCode, 0, 0, 0, 0}); err != nil {
@@ -232,13 +233,13 @@ func greet(conn io.ReadWriter, version byte) error {
 }
 
 // connection reports when it is closed, and whether it is silent. It embeds the TCP
-// connection, not an interface, so that package net still sees its vectored writes: the
-// driver writes many requests in one system call.
+// connection itself and not an interface, so that package net recognizes it and sends
+// many requests of the driver in one system call.
 type connection struct {
 	*net.TCPConn
 	closed func()
-	// owed is since when something was written and nothing read, in ns since 1970; zero:
-	// nothing is.
+	// owed is since when data was written and nothing was read, in ns since 1970; zero
+	// if nothing is owed.
 	owed atomic.Int64
 }
 
@@ -251,8 +252,8 @@ func (c *connection) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// SetWriteDeadline implements net.Conn. The driver calls it before each write, and is not
-// to be seen writing otherwise: a vectored write goes past Write.
+// SetWriteDeadline implements net.Conn. The driver calls it before each write, and
+// writes can't be observed in another way, because a vectored write bypasses Write.
 func (c *connection) SetWriteDeadline(t time.Time) error {
 	if c.owed.Load() == 0 {
 		c.owed.CompareAndSwap(0, time.Now().UnixNano())

@@ -15,7 +15,7 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// causes are the protocol's codes that say all by themselves.
+// causes maps the protocol's codes that need no further details.
 var causes = map[int]driver.Cause{
 	gocql.ErrCodeServer:          driver.Server,
 	gocql.ErrCodeProtocol:        driver.Protocol,
@@ -84,7 +84,8 @@ func failure(err error) *driver.Failure {
 		errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &netErr):
 		f.Cause = driver.Disconnected
 	case strings.Contains(f.Message, "no host") || strings.Contains(f.Message, "unable to connect") || strings.Contains(f.Message, "unable to dial"):
-		// Failures to connect come as text made with %v.
+		// Failures to connect arrive only as text, because the driver formats them with
+		// %v.
 		f.Cause = driver.NoConnections
 	}
 	if f.Err == err && !standard(err) {
@@ -93,15 +94,15 @@ func failure(err error) *driver.Failure {
 	return f
 }
 
-// standard says that an error means something without the driver: nothing of the driver's
-// own types crosses the seam.
+// standard reports whether an error has a meaning outside the driver. No type of the
+// driver crosses the seam.
 func standard(err error) bool {
 	var netErr net.Error
 	var errno syscall.Errno
 	return errors.As(err, &netErr) || errors.As(err, &errno) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-// facts copies what the error's own type knows.
+// facts copies the details that the error's type has.
 func facts(err gocql.RequestError, f *driver.Failure) {
 	switch e := err.(type) {
 	case *gocql.RequestErrUnavailable:
@@ -121,16 +122,17 @@ func facts(err gocql.RequestError, f *driver.Failure) {
 	}
 }
 
-// clientFailure is an error of ours: nothing is wrong with the cluster, and the text
-// is fit to be shown.
+// clientFailure is an error of the client itself: the cluster is not at fault, and the
+// text may be shown.
 func clientFailure(err error) error {
 	return &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Err: err}
 }
 
-// countsWords are the driver's of another number of values than the statement asks for.
+// countsWords are the driver's words for a wrong number of values.
 var countsWords = regexp.MustCompile(`expected \d+ values send got \d+`)
 
-// panicText is what may be shown of a panic: the runtime's own words hold no values.
+// panicText returns what may be shown of a panic. The runtime's own words contain no
+// values.
 func panicText(p any) string {
 	if err, ok := p.(runtime.Error); ok {
 		return err.Error()

@@ -11,11 +11,11 @@ import (
 	"github.com/gocql/gocql"
 )
 
-// hostPolicy is the driver's token-aware choice, in another order where that helps:
-// of two replicas the one that is expected to answer first, an attempt does not go
-// again where the call has been, and suspect nodes come last.
-// It keeps a call to its data centre: the driver alone would go to another one when the
-// local one does not answer, which the client must have declared.
+// hostPolicy is the driver's token-aware choice of nodes, in another order where that
+// helps. Of two replicas, the one that is expected to answer first comes first. An
+// attempt does not go again to a node where its call has been. Suspect nodes come last.
+// It also keeps a call in its data centre: the driver alone would go to another one
+// when the local one does not answer, even if the client has not declared that.
 type hostPolicy struct {
 	gocql.HostSelectionPolicy
 	hosts *hosts
@@ -49,15 +49,15 @@ func (s *hostPolicy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	return c.yield
 }
 
-// choices are kept for their functions, which are memory too. The driver asks none
-// after it has returned: it does not speculate.
+// choices are reused, because their functions take memory too. The driver does not call
+// a choice after it has returned, since it does not speculate.
 var choices = sync.Pool{New: func() any {
 	c := new(choice)
 	c.yield = c.pick
 	return c
 }}
 
-// chosen gives the attempt's choice back, when the driver has returned.
+// chosen returns the attempt's choice for reuse, once the driver has returned.
 func (a *attempt) chosen() {
 	if c := a.choice; c != nil {
 		a.choice = nil
@@ -66,7 +66,7 @@ func (a *attempt) chosen() {
 	}
 }
 
-// dcOf is the data centre that a call keeps to, "" if to none.
+// dcOf returns the data centre in which a call must stay, "" if it may go anywhere.
 func (s *hostPolicy) dcOf(c *driver.Call) string {
 	switch {
 	case c.Anywhere, c.Only != nil:
@@ -77,7 +77,7 @@ func (s *hostPolicy) dcOf(c *driver.Call) string {
 	return s.local
 }
 
-// AddHost implements gocql.HostSelectionPolicy. A node that comes back is a new one.
+// AddHost implements gocql.HostSelectionPolicy. A node that comes back is a new node.
 func (s *hostPolicy) AddHost(h *gocql.HostInfo) {
 	s.hosts.known.Delete(h)
 	s.HostSelectionPolicy.AddHost(h)
@@ -89,7 +89,7 @@ func (s *hostPolicy) RemoveHost(h *gocql.HostInfo) {
 	s.hosts.forget(h)
 }
 
-// beyond is the policy for what is not a replica. It marks the request when the
+// beyond is the policy for nodes that are not replicas. It marks the request when the
 // driver has come to the end of its replicas.
 type beyond struct{ gocql.HostSelectionPolicy }
 
@@ -101,9 +101,9 @@ func (b beyond) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	return b.HostSelectionPolicy.Pick(q)
 }
 
-// routed is a query whose routing key we know. The driver's own way to it may ask a
-// node that does not answer, waits for it without heed of the context, and never
-// tries again once there was no connection.
+// routed is a query whose routing key we know. The driver's own way to find the key may
+// ask a node that does not answer, waits for it without regard to the context, and
+// never tries again after there was no connection.
 type routed struct {
 	gocql.ExecutableQuery
 	key      []byte
@@ -114,20 +114,20 @@ type routed struct {
 func (r *routed) GetRoutingKey() ([]byte, error) { return r.key, nil }
 func (r *routed) Keyspace() string               { return r.keyspace }
 
-// choice is the order in which one attempt tries nodes: it goes to the first that
-// has a connection.
+// choice is the order in which one attempt tries nodes. The attempt goes to the first
+// that has a connection.
 type choice struct {
 	hosts   *hosts
 	attempt *attempt
 	next    gocql.NextHost
 	yield   gocql.NextHost // pick
 	dc      string
-	// steer: some nodes are suspect, or were tried.
+	// steer is set if some nodes are suspect or were tried.
 	steer  bool
 	begun  bool
 	second gocql.SelectedHost
-	last   *gocql.HostInfo // that was yielded
-	// tried and suspects are kept for the end.
+	last   *gocql.HostInfo // the host that was yielded last
+	// tried and suspects are kept for the end of the order.
 	tried, suspects []gocql.SelectedHost
 }
 
@@ -148,8 +148,8 @@ func (c *choice) pick() gocql.SelectedHost {
 	return h
 }
 
-// faster yields what the driver does, but of its first two replicas the better
-// first. The driver has shuffled them, so this is a choice of the better of two.
+// faster yields the driver's order with the better of its first two replicas first. The
+// driver has shuffled them, so this is the better of two random replicas.
 func (c *choice) faster() gocql.SelectedHost {
 	if h := c.second; h != nil {
 		c.second = nil
@@ -171,7 +171,7 @@ func (c *choice) faster() gocql.SelectedHost {
 	return first
 }
 
-// near yields what the driver does, of the call's data centre only.
+// near yields the nodes of the driver's order that are in the call's data centre.
 func (c *choice) near() gocql.SelectedHost {
 	for h := c.next(); h != nil; h = c.next() {
 		if c.dc == "" || h.Info() == nil || h.Info().DataCenter() == c.dc {
@@ -190,10 +190,10 @@ func (c *choice) only(n *driver.Node) gocql.SelectedHost {
 	return h
 }
 
-// around yields nodes that are well and new to the call, then those that are well,
-// then the others. A suspect node whose turn it is to be tried counts as well; the
-// turn is taken only if the node comes first, so that it is not lost on a request
-// that goes elsewhere.
+// around yields first the nodes that are healthy and new to the call, then the other
+// healthy nodes, then the rest. A suspect node counts as healthy if it is due for a
+// trial. Its turn is used only if the node comes first, so that no turn is lost on a
+// request that goes to another node.
 func (c *choice) around() gocql.SelectedHost {
 	for h := c.faster(); h != nil; h = c.faster() {
 		if h.Info() == nil {
@@ -221,7 +221,7 @@ func (c *choice) around() gocql.SelectedHost {
 
 func (c *choice) node(h gocql.SelectedHost) *driver.Node { return c.hosts.node(h.Info()) }
 
-// hosts finds the nodes that the driver's own records stand for.
+// hosts maps the driver's records to nodes.
 type hosts struct {
 	nodes *driver.Nodes
 	known sync.Map // *gocql.HostInfo -> *driver.Node
@@ -237,9 +237,10 @@ func (hs *hosts) node(h *gocql.HostInfo) *driver.Node {
 	return n
 }
 
-// forget drops a node that has left, or left its address. The driver's record stays
-// known, so that a request that is choosing just now does not bring the node back; a
-// cluster has few addresses in its life.
+// forget drops a node that has left the cluster, or has changed its address. The
+// driver's record stays known, so that a request that is choosing at this moment does
+// not bring the node back. That costs little, because a cluster has few addresses
+// during its life.
 func (hs *hosts) forget(h *gocql.HostInfo) {
 	hs.node(h)
 	hs.nodes.Forget(addressOf(h))
@@ -249,18 +250,18 @@ func addressOf(h *gocql.HostInfo) string {
 	return net.JoinHostPort(h.ConnectAddress().String(), strconv.Itoa(h.Port()))
 }
 
-// attemptKey finds the attempt in a request's context.
+// attemptKey is the context key of a request's attempt.
 type attemptKey struct{}
 
-// attempt is a request's context. It carries the attempt to where the driver
-// picks a node, and follows its stream. The driver sends an attempt to one node.
+// attempt is a request's context. It carries the attempt to the point where the driver
+// picks a node, and follows its stream. The driver sends an attempt to only one node.
 type attempt struct {
 	context.Context
 	driver.Attempt
 	session *session
 	request *driver.Request
 	routed  routed
-	choice  *choice // nil: none was made
+	choice  *choice // nil if no choice was made
 }
 
 // Value implements context.Context.
@@ -271,11 +272,13 @@ func (a *attempt) Value(key any) any {
 	return a.Context.Value(key)
 }
 
-// errUnprepared: the node does not know the statement although it has just prepared it.
+// errUnprepared means that the node does not know the statement although it has just
+// prepared it.
 var errUnprepared = errors.New("the node says again and again that the statement is not prepared; its cache of prepared statements is too small, or a proxy keeps one of its own")
 
-// Err implements context.Context. The driver asks before it sends: it would prepare and
-// send the statement for ever to a node that does not know it any more each time.
+// Err implements context.Context. The driver calls it before it sends. Without this
+// check the driver would endlessly prepare and send the statement to a node that
+// forgets it each time.
 func (a *attempt) Err() error {
 	if err := a.Context.Err(); err != nil {
 		return err
@@ -286,8 +289,8 @@ func (a *attempt) Err() error {
 	return nil
 }
 
-// texts is how many statements of the request a node may say that it does not know: it
-// names one of a batch at a time.
+// texts returns how many statements of the request a node may report as unknown. For a
+// batch, a node reports one at a time.
 func (a *attempt) texts() int {
 	texts := map[string]bool{}
 	for i := range a.request.Statements {
@@ -324,11 +327,12 @@ func (o observer) StreamContext(ctx context.Context) gocql.StreamObserverContext
 	return &driverRequest{hosts: o.hosts}
 }
 
-// driverRequest is a request of the driver's own. That a statement is prepared is one: a caller
-// waits for it, and none before was sent.
+// driverRequest is a request of the driver itself, for example one that prepares a
+// statement. A caller waits for such a preparation, and its own request was not sent
+// before.
 type driverRequest struct {
 	hosts *hosts
-	ended func(alive bool) // nil: the node is not known, or not any more
+	ended func(alive bool) // nil if the node is not known, or not any more
 }
 
 // StreamStarted implements gocql.StreamObserverContext.

@@ -14,7 +14,7 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// authenticators are the classes that are known to want a name and a password.
+// authenticators are the classes that are known to require a name and a password.
 var authenticators = []string{
 	"org.apache.cassandra.auth.PasswordAuthenticator",
 	"org.apache.cassandra.auth.MutualTlsWithPasswordFallbackAuthenticator",
@@ -29,7 +29,7 @@ var authenticators = []string{
 	"com.scylladb.auth.TransitionalAuthenticator",
 }
 
-// login gives each connection the credentials that are right when it is opened.
+// login gives each connection the credentials that are valid when it is opened.
 func login(ctx context.Context, c driver.Config) func(*gocql.HostInfo) (gocql.Authenticator, error) {
 	if c.Credentials == nil && c.Username == "" {
 		return nil
@@ -60,10 +60,11 @@ const (
 
 var errLoginPause = errors.New("the credentials were refused there; the next try is due later")
 
-// connects knows why connections can't be opened, and lets nobody hammer a node that
-// refuses the credentials: servers lock accounts for less. Safe for concurrent use.
+// connects records why connections can't be opened. It also limits tries at a node that
+// refuses the credentials, because servers lock accounts after a few such tries. Safe
+// for concurrent use.
 type connects struct {
-	reason atomic.Pointer[driver.Failure] // of the last try; nil: it succeeded
+	reason atomic.Pointer[driver.Failure] // of the last try; nil if that succeeded
 
 	mu      sync.Mutex
 	refused map[string]refusal
@@ -101,13 +102,14 @@ func (cs *connects) ObserveConnect(o gocql.ObservedConnect) {
 	cs.reason.Store(f)
 }
 
-// refusesLogin says that the node has refused who we are, or asks for it in vain.
+// refusesLogin reports whether the node has refused the credentials, or requires some
+// that we do not have.
 func refusesLogin(f *driver.Failure) bool {
 	return f.Cause == driver.Credentials || strings.Contains(f.Message, "unexpected authenticator") ||
 		strings.Contains(f.Message, "authentication required") || strings.Contains(f.Message, "credentials are not to be had")
 }
 
-// mayDial refuses to connect to a node that has refused the credentials just now.
+// mayDial refuses to connect to a node that has refused the credentials shortly before.
 func (cs *connects) mayDial(address string) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -117,7 +119,8 @@ func (cs *connects) mayDial(address string) error {
 	return nil
 }
 
-// explain adds to a failure for want of connections why there are none.
+// explain adds the reason why there are no connections to a failure that was caused by
+// that.
 func (cs *connects) explain(f *driver.Failure) {
 	if cs == nil {
 		return

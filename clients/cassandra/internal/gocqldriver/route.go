@@ -9,21 +9,22 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// route is what a statement's preparation says: what its values are called and of which
-// types, and where the partition key is among them.
+// route is what a statement's preparation reports: the names and types of its values,
+// and which of them form the partition key.
 type route struct {
 	params   []driver.Column
 	names    []string
 	places   []int
 	types    []gocql.TypeInfo // of the key
 	keyspace string
-	// spread is the statement with a marker for each element of its tuples, "" if it has
-	// none, and widths how many each value then has. The driver can't bind a tuple.
+	// spread is the statement with a marker for each element of its tuples, "" if it
+	// has no tuples. widths is how many markers each value then has. It is needed
+	// because the driver can't bind a tuple.
 	spread string
 	widths []int
 }
 
-// key is the routing key of some values, nil if there is none.
+// key returns the routing key for some values; nil if there is none.
 func (r *route) key(values []any) []byte {
 	if r == nil || len(r.places) == 0 {
 		return nil
@@ -35,7 +36,7 @@ func (r *route) key(values []any) []byte {
 		}
 		part, err := codec.Encode(r.types[i], values[place])
 		if err != nil {
-			return nil // the request itself will say so
+			return nil // the request itself will report it
 		}
 		if len(r.places) == 1 {
 			return part
@@ -46,7 +47,7 @@ func (r *route) key(values []any) []byte {
 	return key
 }
 
-// routeOf reads how a statement was prepared.
+// routeOf reads the preparation of a statement.
 func routeOf(cql string, info *gocql.QueryInfo) *route {
 	r := &route{names: make([]string, len(info.Args)), params: make([]driver.Column, len(info.Args))}
 	for i, c := range info.Args {
@@ -65,7 +66,7 @@ func routeOf(cql string, info *gocql.QueryInfo) *route {
 	return r
 }
 
-// values are a statement's values, checked against what its preparation says.
+// values are a statement's values, checked against its preparation.
 func (r *route) values(st *driver.Statement) ([]any, error) {
 	if st.Check != nil {
 		if err := st.Check(r.params); err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 )
 
-// appliedColumn is what a conditional write answers first.
+// appliedColumn is the first column of the answer to a conditional write.
 const appliedColumn = "[applied]"
 
-// errNoApplied: a batch that was run as conditional has no condition.
+// errNoApplied means that a batch that was run as conditional has no condition.
 var errNoApplied = errors.New("the answer has no [applied]: no statement of the batch has an IF")
 
-// cell takes a column's bytes from the driver. They are the page's own memory.
+// cell takes a column's bytes from the driver. They belong to the page's memory.
 type cell struct{ data []byte }
 
 // UnmarshalCQL implements gocql.Unmarshaler.
@@ -27,30 +27,31 @@ func (c *cell) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 	return nil
 }
 
-// fewColumns is how many columns a result has as a rule.
+// fewColumns is a number of columns that suffices for most results.
 const fewColumns = 6
 
-// rows is a page of a result. The driver gives the bytes of each column; what they mean
-// is found out here.
+// rows is a page of a result. The driver provides the bytes of each column; this
+// package decodes them.
 type rows struct {
-	iter  *gocql.Iter // nil: no result
+	iter  *gocql.Iter // nil if there is no result
 	count int
 	state []byte
-	// warnings are kept: closing iter drops them.
+	// warnings are copied, because closing iter drops them.
 	warnings []string
 	tracer   *tracer
 	node     string
-	// conditional: a column that can't be read is left out of a row, so that whether the
-	// write was applied is known all the same.
+	// conditional means that a column that can't be read is left out of a row, so that
+	// it is still known whether the write was applied.
 	conditional bool
-	// applied is the only row of a batch's answer, which the driver has read; nil: none.
+	// applied is the only row of a batch's answer, which the driver has already read;
+	// nil if there is none.
 	applied map[string]any
 	err     error
 	pos     int
 
 	columns []gocql.ColumnInfo
 	cells   []cell
-	dest    []any // the cells, as many as the driver wants
+	dest    []any // the cells, as many as the driver asks for
 	few     [fewColumns]cell
 	fewDest [fewColumns]any
 }
@@ -74,8 +75,9 @@ func (r *rows) TraceID() []byte     { return r.tracer.traceID() }
 func (r *rows) Warnings() []string  { return r.warnings }
 func (r *rows) Err() error          { return r.err }
 
-// look learns the columns, once. The driver scans the elements of a tuple one by one,
-// which loses whether it is null: a tuple is shown to it as a blob.
+// look learns the columns, once. The driver would scan the elements of a tuple one by
+// one, so that a null tuple could not be recognized. Therefore a tuple is presented to
+// the driver as a blob.
 func (r *rows) look() {
 	if r.cells != nil {
 		return
@@ -103,7 +105,8 @@ func (r *rows) look() {
 	}
 }
 
-// step reads one row's bytes and hands over. A value that reads itself may panic.
+// step reads one row's bytes and passes them on. A value with its own conversion may
+// panic.
 func (r *rows) step(read func() error) (ok bool) {
 	if r.err != nil || r.pos >= r.count {
 		return false
@@ -116,7 +119,7 @@ func (r *rows) step(read func() error) (ok bool) {
 	if r.applied == nil {
 		r.look()
 		if !r.iter.Scan(r.dest...) {
-			// The cells take any bytes: it is the page that can't be read.
+			// The cells accept any bytes, so it is the page that can't be read.
 			r.err = brokenPage(r.iter.Close())
 			return false
 		}
@@ -196,7 +199,7 @@ func (r *rows) NextMap(into map[string]any) bool {
 
 func isPointer(v any) bool { return v != nil && reflect.TypeOf(v).Kind() == reflect.Pointer }
 
-// pointedTo is what was read into a pointer of the caller's.
+// pointedTo returns what was read into one of the caller's pointers.
 func pointedTo(v any) any { return reflect.ValueOf(v).Elem().Interface() }
 
 func (r *rows) Row() (map[string]any, bool) {
@@ -215,7 +218,8 @@ func columnError(c gocql.ColumnInfo, err error) error {
 	return fmt.Errorf("column %q (%s): %w", c.Name, codec.Name(c.TypeInfo), err)
 }
 
-// brokenPage is the error of a page whose bytes do not hold the rows that it has.
+// brokenPage is the error of a page whose bytes do not contain the rows that it
+// announces.
 func brokenPage(err error) error {
 	text := "the page ended early"
 	if err != nil {
@@ -224,16 +228,16 @@ func brokenPage(err error) error {
 	return &driver.Failure{Cause: driver.Protocol, Code: -1, Message: "the answer can't be read: " + text, Err: err}
 }
 
-// justApplied and notApplied are the rows of a batch's answer that says no more. Nobody
-// changes them.
+// justApplied and notApplied are the rows of a batch's answer that has only the
+// outcome. They must not be changed.
 var (
 	justApplied = map[string]any{appliedColumn: true}
 	notApplied  = map[string]any{appliedColumn: false}
 )
 
-// batchRows is the answer of a conditional batch. The driver insists on reading its first
-// row: it has read one that says no more than whether the batch was applied, and has
-// failed over a longer one, which it then has not begun.
+// batchRows returns the answer of a conditional batch. The driver always reads the
+// first row. It succeeds if that row has only the outcome. It fails on a longer row,
+// but has not consumed it then.
 func batchRows(r *rows, it *gocql.Iter, applied bool) error {
 	columns := it.Columns()
 	if len(columns) == 0 || columns[0].Name != appliedColumn {
@@ -251,8 +255,9 @@ func batchRows(r *rows, it *gocql.Iter, applied bool) error {
 	return nil
 }
 
-// forgive takes the error of a scan into too few values from the driver's iterator. There
-// is no other way to the rows of a conditional batch, whose columns nobody knows before.
+// forgive removes the error of a scan into too few values from the driver's iterator.
+// There is no other way to read the rows of a conditional batch, because its columns
+// are not known in advance.
 func forgive(it *gocql.Iter) error {
 	f := reflect.ValueOf(it).Elem().FieldByName("err")
 	if !f.IsValid() || f.Type() != reflect.TypeFor[error]() {

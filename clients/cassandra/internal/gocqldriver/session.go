@@ -19,19 +19,20 @@ type session struct {
 	gocql     *gocql.Session
 	hosts     *hosts
 	connects  *connects
-	payload   func(context.Context) map[string][]byte // nil: none
+	payload   func(context.Context) map[string][]byte // nil if there is none
 	routes    recent.Map[string, *route]
 	templates templates
 }
 
 var _ driver.Session = (*session)(nil)
 
-// writeTimeout is how long a node may take nothing off a full connection, which is
-// then given up: callers can't leave while the driver writes.
+// writeTimeout is how long a node may fail to read from a connection whose buffers are
+// full. Then the connection is given up, because callers can't leave while the driver
+// writes.
 const writeTimeout = 2 * time.Second
 
-// Connect opens a session. It tries once, within the context; the error is a
-// *driver.Failure. Values of the context carry over to c.Credentials.
+// Connect opens a session. It tries once, within the context. The error is a
+// *driver.Failure. c.Credentials gets the values of the context.
 func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (driver.Session, error) {
 	if c.Nodes == nil {
 		c.Nodes = driver.NewNodes(driver.Limits{})
@@ -71,8 +72,8 @@ func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (drive
 	return session, nil
 }
 
-// clusterConfig is the driver's configuration. What the driver would do on its own is off:
-// the guard does it.
+// clusterConfig returns the driver's configuration. Everything that the driver would do
+// by its own decision is off, because the guard does it.
 func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	cfg := gocql.NewCluster(c.Hosts...)
 	if c.Port != 0 {
@@ -89,11 +90,11 @@ func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	cfg.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: 50 * time.Millisecond}
 	cfg.ReconnectInterval = time.Second
 	cfg.DefaultIdempotence = false
-	// What a result's columns are is asked for with each result: what a statement's
-	// preparation told is wrong once another client has altered the table.
+	// The columns of a result are requested with each result, because those from a
+	// statement's preparation are wrong once another client has altered the table.
 	cfg.DisableSkipMetadata = true
-	// A node's "down" reaches us as failures on that node; to act on the cluster's
-	// gossip too would take nodes out of use that still answer.
+	// A node that is down is noticed by the failures on that node. If the driver also
+	// acted on the cluster's gossip, it would stop using nodes that still answer.
 	cfg.Events.DisableNodeStatusEvents = true
 	// The client waits for schema agreement itself, and reports the result.
 	cfg.MaxWaitSchemaAgreement = time.Nanosecond
@@ -101,14 +102,15 @@ func clusterConfig(c driver.Config, version byte) *gocql.ClusterConfig {
 	return cfg
 }
 
-// exchange is a request and its answer, in one piece of memory.
+// exchange is a request and its answer, in one allocation.
 type exchange struct {
 	attempt
 	rows
 	binding
 }
 
-// batchExchange is an exchange of a batch. Few is what its statements need as a rule.
+// batchExchange is an exchange for a batch. few is space for its statements that
+// usually suffices.
 type batchExchange struct {
 	attempt
 	rows
@@ -134,7 +136,7 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	p := &x.rows
 	*p = rows{iter: it, count: it.NumRows(), state: it.PageState(), warnings: it.Warnings(), tracer: tr, node: a.Coordinator(), conditional: r.Conditional}
 	if p.count == 0 {
-		// Only closing tells the error; of an answer without rows nothing is lost by it.
+		// Only closing returns the error. An answer without rows loses nothing by it.
 		err := it.Close()
 		if errors.Is(err, errAgain) {
 			return s.again(ctx, r, call)
@@ -147,13 +149,13 @@ func (s *session) Do(ctx context.Context, r *driver.Request, call *driver.Call) 
 	return p, nil
 }
 
-// again sends a request once more, now that its preparation says how. What was learned is remembered,
-// so that it comes to this once.
+// again sends a request once more, now that its preparation shows how. The result of
+// the preparation is remembered, so that this happens only once.
 func (s *session) again(ctx context.Context, r *driver.Request, call *driver.Call) (driver.Page, error) {
 	return s.Do(ctx, r, call)
 }
 
-// iter hands a statement to the driver.
+// iter passes a statement to the driver.
 func (s *session) iter(ctx context.Context, r *driver.Request, x *exchange) (*gocql.Iter, *tracer, error) {
 	a := &x.attempt
 	st, err := s.prepare(&r.Statements[0], &x.binding)
@@ -185,12 +187,13 @@ func (s *session) iter(ctx context.Context, r *driver.Request, x *exchange) (*go
 	return q.Iter(), tr, nil
 }
 
-// begin makes the attempt one of the call's.
+// begin registers the attempt with its call.
 func (a *attempt) begin(ctx context.Context, s *session, r *driver.Request, call *driver.Call) {
 	a.Context, a.session, a.request, a.Call = ctx, s, r, call
 }
 
-// caught makes an error of the driver's panic, and ends the attempt's choice of nodes.
+// caught turns a panic of the driver into an error, and ends the attempt's choice of
+// nodes.
 func (a *attempt) caught(page *driver.Page, err *error) {
 	if p := recover(); p != nil {
 		f := &driver.Failure{Cause: driver.Client, Code: -1, Message: "the driver panicked: " + panicText(p)}
@@ -236,7 +239,7 @@ func (s *session) batch(ctx context.Context, r *driver.Request, call *driver.Cal
 	return p, nil
 }
 
-// batchOf makes the driver's batch.
+// batchOf returns the driver's form of the batch.
 func (s *session) batchOf(ctx context.Context, r *driver.Request, x *batchExchange) (*gocql.Batch, *tracer, error) {
 	a := &x.attempt
 	b := s.templates.batch(s.gocql, gocql.BatchType(r.Batch-1), r.Statements[0].CQL).WithContext(a)
@@ -263,7 +266,7 @@ func (s *session) batchOf(ctx context.Context, r *driver.Request, x *batchExchan
 			return nil, nil, err
 		}
 		if i == 0 {
-			// The first statement's key is the batch's.
+			// The first statement's key is the key of the batch.
 			a.routed.key, a.routed.keyspace = p.key, p.keyspace
 		}
 		if p.learn != nil {
@@ -293,7 +296,7 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 		a.Chosen(s.hosts.node(a.choice.last))
 	}
 	if f.Cause == driver.Canceled && a.Context.Err() == nil {
-		// The connection went while a statement was being prepared on it.
+		// The connection was lost while a statement was being prepared on it.
 		f.Cause = driver.Disconnected
 	}
 	f.Sent = a.Sent()
@@ -303,8 +306,8 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	case countsWords.MatchString(err.Error()):
 		f.Message, f.Err = countsWords.FindString(err.Error()), nil
 	case f.Sent:
-		// The request was right, else it would not have left: it is the answer that
-		// can't be read.
+		// The request was valid, otherwise it would not have been sent. It is the
+		// answer that can't be read.
 		f.Cause, f.Message = driver.Protocol, "the answer can't be read: "+f.Message
 	default:
 		f.Message, f.Err = fmt.Sprintf("the request can't be built (%T)", err), nil
@@ -318,7 +321,7 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 // Close implements driver.Session.
 func (s *session) Close() { s.gocql.Close() }
 
-// neverConvict leaves it to the client which nodes are used.
+// neverConvict leaves the choice of nodes to the client.
 type neverConvict struct{}
 
 func (neverConvict) AddFailure(error, *gocql.HostInfo) bool { return false }

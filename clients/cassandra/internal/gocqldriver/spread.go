@@ -9,13 +9,13 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/codec"
 )
 
-// markers are the places of values in a statement, and what must be passed over to find
+// markers matches the places of values in a statement, and what must be skipped to find
 // them: strings, quoted names and comments.
 var markers = regexp.MustCompile(`'(?:[^']|'')*'|\$\$(?s:.*?)\$\$|--[^\n]*|//[^\n]*|/\*(?s:.*?)\*/|"(?:[^"]|"")*"|\?|:[A-Za-z_][A-Za-z0-9_]*|:"(?:[^"]|"")*"`)
 
-// spreads notes how the statement is sent if it has tuples among its values: the driver
-// takes the elements of a tuple for values of the statement, and then has not enough
-// places for them. So (?, ?) stands where ? did.
+// spreads records how the statement is sent if there are tuples among its values. The
+// driver counts the elements of a tuple as values of the statement, and then finds too
+// few places for them. So the marker ? of a tuple is replaced by (?, ?).
 func (r *route) spreads(cql string, info *gocql.QueryInfo) {
 	tuples := false
 	widths := make([]int, len(info.Args))
@@ -43,7 +43,7 @@ func (r *route) spreads(cql string, info *gocql.QueryInfo) {
 	}
 }
 
-// spreadOut puts the elements of tuples in place of the tuples.
+// spreadOut replaces each tuple by its elements.
 func (r *route) spreadOut(values []any) ([]any, error) {
 	var all []any
 	for i, v := range values {

@@ -6,17 +6,18 @@ import (
 	"github.com/backstay-go/backstay/clients/cassandra/internal/recent"
 )
 
-// templates keeps one of the driver's queries for each statement, never run, from which
-// those that run are copied: the driver makes a new one with five pieces of memory
-// and what it counts for a query with four more. What copies share is the driver's own
-// count of attempts, which it locks, and the statement's keyspace and table. Safe
-// for concurrent use.
+// templates keeps one of the driver's queries for each statement. These are never run;
+// the queries that run are copies of them. A new query of the driver costs five
+// allocations, and its counters cost four more. Copies share the driver's count of
+// attempts, which has a lock, and the statement's keyspace and table. Safe for
+// concurrent use.
 type templates struct {
 	queries recent.Map[string, *gocql.Query]
 	batches recent.Map[batchKey, *gocql.Batch]
 }
 
-// batchKey: batches that begin with the same statement go to the same table.
+// batchKey is the key of batches: those that begin with the same statement go to the
+// same table.
 type batchKey struct {
 	kind  gocql.BatchType
 	first string

@@ -2,18 +2,19 @@ package recent
 
 import "sync"
 
-// Map remembers what was used recently: at least the last Limit keys, at most twice as
-// many. It is safe for concurrent use; the zero value is empty and ready.
+// Map remembers what was used recently: at least the last Limit keys, and at most twice
+// as many. It is safe for concurrent use. The zero value is empty and ready to use.
 //
-// Two generations take the place of a list in the order of use, which readers would have
-// to change: what is asked for of the old one moves to the young one, and when the young
-// one is full it becomes the old one, and the old one goes.
+// It uses two generations instead of a list in the order of use, which every reader
+// would have to change. A key of the old generation that is read moves to the young
+// one. When the young generation is full it becomes the old one, and the former old one
+// is dropped.
 type Map[K comparable, V any] struct {
 	mu         sync.RWMutex
 	young, old map[K]V
 }
 
-// Limit is the number of keys that are remembered at least.
+// Limit is the least number of keys that are remembered.
 const Limit = 2048
 
 // Get returns the value of a key.
@@ -31,7 +32,7 @@ func (m *Map[K, V]) Get(key K) (V, bool) {
 	return v, ok || inOld
 }
 
-// Put remembers a value in place of the one before.
+// Put remembers a value, and replaces the one before.
 func (m *Map[K, V]) Put(key K, v V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -44,7 +45,7 @@ func (m *Map[K, V]) Put(key K, v V) {
 	m.young[key] = v
 }
 
-// Len is the number of keys that are remembered.
+// Len returns the number of keys that are remembered.
 func (m *Map[K, V]) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -1,5 +1,5 @@
-// Package structs knows the one rule by which Go structs stand for rows and for values
-// of user-defined types: which field is which column.
+// Package structs implements the rule by which Go structs correspond to rows and to
+// values of user-defined types: which field belongs to which column.
 //
 // It may import only the standard library.
 package structs

@@ -14,8 +14,9 @@ type Fields map[string][]int
 
 var known sync.Map // reflect.Type -> Fields
 
-// Of returns the fields of a struct type; nil if the type is one value: not a struct, a
-// struct without exported fields (time.Time), or one that reads or writes itself.
+// Of returns the fields of a struct type. It returns nil if the type is a single value:
+// not a struct, a struct without exported fields (time.Time), or one with its own
+// conversion.
 func Of(t reflect.Type) Fields {
 	if fs, ok := known.Load(t); ok {
 		return fs.(Fields)
@@ -37,7 +38,8 @@ func Of(t reflect.Type) Fields {
 	return fs
 }
 
-// speaksForItself reports whether the type has the driver's methods for a value.
+// speaksForItself reports whether the type has the driver's methods for converting a
+// value.
 func speaksForItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	for _, method := range []string{"UnmarshalCQL", "UnmarshalUDT", "MarshalCQL", "MarshalUDT"} {
@@ -88,8 +90,8 @@ func Values(from any, names []string) ([]any, error) {
 	return values, nil
 }
 
-// Pointer returns a pointer to the struct's field at the index; embedded pointers that
-// are nil are made.
+// Pointer returns a pointer to the struct's field at the index. It allocates embedded
+// pointers that are nil.
 func Pointer(v reflect.Value, index []int) reflect.Value {
 	for _, step := range index {
 		if v.Kind() == reflect.Pointer {
