@@ -1,8 +1,8 @@
 package chaos
 
-// A Call is what the injector is asked about: one call, request or connection.
-// The zero value of a field is "not known", which patterns other than * and
-// empty do not match.
+// A Call describes one call, request or connection that the injector decides about.
+// The zero value of a field means "not known"; only an empty pattern and the pattern *
+// match it.
 type Call struct {
 	Dependency string
 	Operation  string
@@ -10,12 +10,13 @@ type Call struct {
 	Node       string
 	DataCenter string // of the node; rules can name it in the node's place
 
-	// Identity names the request. Empty: the baggage member RequestKey names it,
-	// or else the number of the call on its dependency and operation, by arrival.
+	// Identity names the request. If it is empty, the baggage member RequestKey gives the
+	// name; without that member it is the number of the call on its dependency and
+	// operation, in the order of arrival.
 	Identity string
-	// Attempt is from 1. 0 means 1.
+	// Attempt is the number of the attempt, counted from 1. Zero means 1.
 	Attempt int
-	// Scopes are those of the request. Nil: those in the context's baggage.
+	// Scopes are the scopes of the request. If nil, those in the context's baggage are used.
 	Scopes []string
 
 	Method string // of HTTP
@@ -27,16 +28,17 @@ type Call struct {
 	Consistency string // of CQL
 	Conditional bool   // of CQL
 
-	// Also is a further condition of the place that asks, such as that a rule's kind
-	// can happen to this call: a rule that it refuses is passed over and does not
-	// count the call. Nil: none. It must not change the rule, and must be safe for
-	// concurrent use.
+	// Also is a further condition of the place that injects the fault, for example that a
+	// rule's kind can happen to this call. A rule for which it returns false is skipped and
+	// does not count the call. Nil means no further condition. It must not change the rule,
+	// and must be safe for concurrent use.
 	Also func(*Rule) bool `json:"-" yaml:"-"`
 
 	_ struct{}
 }
 
-// Matches says whether Where fits a call, whatever the time, the chance and the scopes.
+// Matches reports whether Where matches a call. It does not look at time, probability or
+// scopes.
 func (r Rule) Matches(c Call) bool { return r.matches(&c) }
 
 func (r *Rule) matches(c *Call) bool {

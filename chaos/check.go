@@ -19,8 +19,8 @@ func (p Plan) Check() error {
 	return p.wrong(p.problems())
 }
 
-// wrong is the error of problems: a plan in Go has no lines, so that names say which rule
-// is meant.
+// wrong returns the error with these problems. A plan that was made in Go has no lines, so
+// the problems name the rule.
 func (p Plan) wrong(problems []Problem) error {
 	if len(problems) == 0 {
 		return nil
@@ -94,7 +94,7 @@ func (p Plan) problems() []Problem {
 	return c.problems
 }
 
-// text refuses characters that could not be seen in a report, everywhere.
+// text refuses, in every text of a rule, characters that would be invisible in a report.
 func (c *checker) text(v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -164,7 +164,7 @@ func (c *checker) when(w When) {
 	c.oneOf("when.per", w.Per, PerRule, PerRequest)
 }
 
-// window holds the times of a rule against the end of its life, which comes first.
+// window checks the times of a rule against the time at which the rule ends.
 func (c *checker) window(p Plan, i int) {
 	r := p.Rules[i]
 	from, to := p.Window(i)
@@ -183,7 +183,8 @@ func (c *checker) window(p Plan, i int) {
 	}
 }
 
-// http refuses what no HTTP request or answer can have: the rule would do nothing, or something else.
+// http refuses methods, headers and statuses that no HTTP request or answer can have. With
+// one of them the rule would do nothing, or something else than it says.
 func (c *checker) http(where Where, what What) {
 	if m := where.Method; m != strings.ToUpper(m) {
 		c.add("where.method", "is %q; methods are in capital letters: %s", m, strings.ToUpper(m))
@@ -207,7 +208,7 @@ func (c *checker) http(where Where, what What) {
 	}
 }
 
-// token are the characters of a method and of a header's name (RFC 9110, 5.6.2).
+// token lists the characters that a method or a header's name may have (RFC 9110, 5.6.2).
 const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 func (c *checker) what(r Rule) {
@@ -236,7 +237,8 @@ func (c *checker) what(r Rule) {
 	}
 }
 
-// parameters finds those that the kind needs and lacks, or does not take.
+// parameters finds parameters that the kind needs but that are missing, and parameters that
+// the kind does not take.
 func (c *checker) parameters(info KindInfo, w What) {
 	v := reflect.ValueOf(w)
 	for i := range v.NumField() {
@@ -258,7 +260,7 @@ func (c *checker) parameters(info KindInfo, w What) {
 	}
 }
 
-// values finds parameters whose values can't be, whatever the kind.
+// values finds parameters whose values are impossible for every kind.
 func (c *checker) values(w What) {
 	for i, peer := range w.Peers {
 		if peer == "" {
@@ -355,8 +357,8 @@ const (
 	Both       = "both"
 )
 
-// match says whether text fits the pattern, in which * stands for any text. An
-// empty pattern fits all.
+// match reports whether text matches the pattern, in which * stands for any text. An
+// empty pattern matches every text.
 func match(pattern, text string) bool {
 	if pattern == "" || pattern == text {
 		return true

@@ -9,17 +9,18 @@ import (
 	"strings"
 )
 
-// A CQLErrorInfo tells about an error of Cassandra's native protocol.
+// A CQLErrorInfo describes an error of Cassandra's native protocol.
 type CQLErrorInfo struct {
 	Name string
 	Code int32
-	// Fields are what What.Fields takes for it, in the order of the wire.
+	// Fields lists the names that What.Fields may have for this error, in the order in which
+	// they are sent.
 	Fields []string
 }
 
 // CQLErrorTable lists all errors of Cassandra's native protocol v5
 // (native_protocol_v5.spec, section 8) in the order of their codes. Fields of What
-// that a plan leaves out have the proxy's defaults. The slice is the caller's own.
+// that a plan leaves out have the proxy's defaults. Each call returns a new slice.
 //
 // Values are texts: consistency is a level like QUORUM; required, alive, received
 // and contentions are numbers; data_present is true or false; write_type is

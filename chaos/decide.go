@@ -9,11 +9,12 @@ import (
 )
 
 // Decide returns the faults that the plan has for a call that begins now, in the
-// order of the rules: nil for none. Waits add up; of the others the caller
-// applies the first that it can, and calls Report for each that it applied.
+// order of the rules, or nil if there are none. The caller applies all faults that only
+// wait, one after the other, and the first of the other faults that it can apply. It calls
+// Report for each fault that it applied.
 //
-// Apart from rules that count calls by arrival, the answer depends on nothing but
-// the seed, the rules, the time, and the call's identity and attempt.
+// Apart from rules that count calls by arrival, the result depends only on the seed, the
+// rules, the time, and the call's identity and attempt.
 func (i *Injector) Decide(ctx context.Context, c Call) []Fault {
 	if i == nil {
 		return nil
@@ -26,8 +27,8 @@ func (i *Injector) Decide(ctx context.Context, c Call) []Fault {
 	return r.decide(ctx, c, r.elapsed())
 }
 
-// DecideAt is Decide for a moment of the plan instead of now, whether or not the
-// plan was started. Rules that count calls by arrival do count it.
+// DecideAt does what Decide does, but for a given moment of the plan instead of now. The
+// plan need not have been started. Rules that count calls by arrival count this call too.
 func (i *Injector) DecideAt(ctx context.Context, c Call, elapsed time.Duration) []Fault {
 	if i == nil {
 		return nil
@@ -61,7 +62,8 @@ func (r *run) decide(ctx context.Context, c Call, now time.Duration) []Fault {
 	return faults
 }
 
-// complete fills in what the call left to the context and to the arrival.
+// complete fills in the fields of the call that come from the context or from the order of
+// arrival.
 func (r *run) complete(ctx context.Context, c Call) Call {
 	if c.Scopes == nil && r.scoped {
 		c.Scopes = ScopesOf(ctx)
@@ -81,7 +83,7 @@ func (r *run) complete(ctx context.Context, c Call) Call {
 	return c
 }
 
-// open says whether the rule's time is now.
+// open reports whether the rule's window is open now.
 func (r *rule) open(now time.Duration) bool {
 	if now < r.from || now >= r.to {
 		return false
@@ -92,7 +94,7 @@ func (r *rule) open(now time.Duration) bool {
 	return true
 }
 
-// choose rolls for a call that the rule is open for.
+// choose decides, by the rule's probability, whether an open rule applies to the call.
 func (r *rule) choose(seed uint64, c *Call, now time.Duration) (Fault, bool) {
 	if r.counted && !r.counts(c) {
 		return Fault{}, false
@@ -112,14 +114,14 @@ func (r *rule) choose(seed uint64, c *Call, now time.Duration) (Fault, bool) {
 	return r.fault(roll, now), true
 }
 
-// fault is the rule as it applies now.
+// fault returns the rule's fault as it applies now.
 func (r *rule) fault(roll roll, now time.Duration) Fault {
 	f := Fault{Rule: r.name, What: r.What, Begins: r.begins(now), Ends: r.ends(now), roll: roll, made: r.made}
 	f.Delay = f.DelayOf(0)
 	return f
 }
 
-// begins is when the part of the window that holds now began.
+// begins returns when the current part of the window began.
 func (r *rule) begins(now time.Duration) time.Duration {
 	if every := r.When.RepeatEvery; every > 0 {
 		return now - (now-r.from)%every
@@ -127,7 +129,7 @@ func (r *rule) begins(now time.Duration) time.Duration {
 	return r.from
 }
 
-// ends is when the part of the window that holds now ends.
+// ends returns when the current part of the window ends.
 func (r *rule) ends(now time.Duration) time.Duration {
 	if every := r.When.RepeatEvery; every > 0 {
 		return min(r.to, now-(now-r.from)%every+r.When.RepeatFor)
@@ -135,7 +137,7 @@ func (r *rule) ends(now time.Duration) time.Duration {
 	return r.to
 }
 
-// counts takes the call's number and compares it with the rule.
+// counts gives the call its number and reports whether the rule applies to that number.
 func (r *rule) counts(c *Call) bool {
 	n := c.Attempt
 	if r.When.Per != PerRequest {
@@ -145,9 +147,9 @@ func (r *rule) counts(c *Call) bool {
 	return (w.Nth == 0 || n == w.Nth) && n > w.After && (w.First == 0 || n <= w.First) && (w.Every == 0 || n%w.Every == 0)
 }
 
-// Follow decides for something that lives on while windows open and close, like
-// a connection: each rule is rolled once, the first time that it is open, and again
-// only if its probability is changed.
+// Follow decides for something that lasts while windows open and close, like a connection.
+// The chance of each rule is drawn once, when the rule is first open, and again only if the
+// rule's probability is changed.
 func (i *Injector) Follow(c Call) *Followed {
 	return &Followed{injector: i, call: c, rolls: make(map[string]rolled)}
 }
@@ -159,14 +161,14 @@ type Followed struct {
 	rolls    map[string]rolled // by rule
 }
 
-// rolled is how a rule was rolled for what is followed.
+// rolled is the result of drawing a rule's chance for something that is followed.
 type rolled struct {
 	probability float64
 	chosen      bool
 	roll        roll
 }
 
-// Faults are those that apply now.
+// Faults returns the faults that apply now.
 func (f *Followed) Faults(ctx context.Context) []Fault {
 	if f.injector == nil {
 		return nil
@@ -198,9 +200,9 @@ func (f *Followed) Faults(ctx context.Context) []Fault {
 	return faults
 }
 
-// Next tells when the set of open rules changes next: the time until then (0 if
-// it does not change by itself any more), and a channel that is closed when the
-// plan or its state is changed from outside. The channel of a nil Injector is nil.
+// Next returns the time until the set of open rules changes (0 if it will not change any
+// more by itself), and a channel that is closed when the plan or its state is changed from
+// outside. For a nil Injector the channel is nil.
 func (i *Injector) Next() (time.Duration, <-chan struct{}) {
 	if i == nil {
 		return 0, nil

@@ -31,7 +31,7 @@ func (w What) distribution() string {
 	return Fixed
 }
 
-// draw is the nth delay of a decision. A connection draws one delay per read.
+// draw returns the nth delay of a decision. A connection draws one delay per read.
 func (w What) draw(r roll, n uint64) time.Duration {
 	var d float64
 	at := drawDelay + 2*n // two numbers per draw

@@ -20,14 +20,15 @@ type Event struct {
 // A Listener gets an event for every injected fault.
 //
 // Handle is called on the goroutine that applies the fault, before the fault's wait or
-// effect begins, with no lock held. Calls of several goroutines overlap; calls of one
-// goroutine keep their order. Handle may use the Injector. A panic in it does not reach the
-// call and is counted in Stats. The context is that of the call, and may be done.
+// effect begins, with no lock held. Events of several goroutines may be handled at the same
+// time; events of one goroutine keep their order. Handle may use the Injector. A panic in it
+// does not reach the call and is counted in Stats. The context is the call's, and may
+// already be done.
 type Listener interface {
 	Handle(ctx context.Context, e Event)
 }
 
-// ListenerFunc is a Listener made of a function.
+// ListenerFunc is a function that is a Listener.
 type ListenerFunc func(ctx context.Context, e Event)
 
 // Handle calls f.

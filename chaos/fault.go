@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// ErrInjected is the kind of every error that a fault makes; the type is
+// ErrInjected matches every error that a fault makes. Such errors are of type
 // *InjectedError.
 var ErrInjected = errors.New("chaos: injected fault")
 
-// An InjectedError is the error of a fault, so that nobody takes it for a real one.
+// An InjectedError is the error of a fault. Its type distinguishes it from real errors.
 type InjectedError struct {
 	Rule       string
 	Kind       Kind
@@ -41,41 +41,42 @@ func (e *InjectedError) Error() string {
 // Is makes errors.Is(err, ErrInjected) true.
 func (e *InjectedError) Is(target error) bool { return target == ErrInjected }
 
-// Unwrap is the registered error.
+// Unwrap returns the registered error.
 func (e *InjectedError) Unwrap() error { return e.Err }
 
-// A Fault is a rule that was chosen for a call. It is plain data about a moment.
+// A Fault is a rule that was chosen for a call. It is plain data, and describes the moment
+// of the decision.
 type Fault struct {
 	Rule  string
 	What  What
 	Delay time.Duration // drawn; 0 if the kind has none
 	// Begins and Ends are the beginning and the end of the current part of the rule's
 	// window, counted from the plan's start; the TTL can make the end earlier. A fault
-	// that lasts must not last longer.
+	// must not last beyond Ends.
 	Begins, Ends time.Duration
 
 	roll roll
 	made uint64 // hash of the rule's What
 }
 
-// DelayOf is the nth delay of the fault, counted from 0, which is Delay. A connection
-// draws one delay per read.
+// DelayOf returns the nth delay of the fault. Number 0 is Delay. A connection draws one
+// delay per read.
 func (f Fault) DelayOf(n uint64) time.Duration { return f.What.draw(f.roll, n) }
 
-// Pick is a number from 0 to n-1 for the ith choice, like which byte to damage.
+// Pick returns a number from 0 to n-1 for the ith choice, such as which byte to damage.
 // n must be above 0.
 func (f Fault) Pick(i uint64, n int) int {
 	return int(f.roll.word(drawBytes+i<<8) % uint64(n))
 }
 
-// Err is the fault as an error about the call.
+// Err returns the fault as an error of the call.
 func (f Fault) Err(c Call) *InjectedError {
 	return &InjectedError{Rule: f.Rule, Kind: f.What.Kind, Dependency: c.Dependency, Operation: c.Operation, Message: f.What.Message, Code: f.What.Code}
 }
 
 // Sleep waits for d, until the context ends, or until the fault ends, whichever
-// is first. A fault also ends when its rule is given another What. Sleep returns the
-// context's error if the context ended it.
+// is first. A fault also ends when an update changes the What of its rule. Sleep returns the
+// context's error if the context ended the wait.
 func (i *Injector) Sleep(ctx context.Context, f Fault, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -102,13 +103,14 @@ func (i *Injector) Sleep(ctx context.Context, f Fault, d time.Duration) error {
 	}
 }
 
-// Over says whether the fault has ended: its rule's window, its plan, or the whole run.
+// Over reports whether the fault has ended, because its rule's window, its plan or the
+// whole run has ended.
 func (i *Injector) Over(f Fault) bool {
 	left, _ := i.left(f)
 	return left <= 0
 }
 
-// left is how long the fault still lasts; the channel is closed when that changes.
+// left returns how long the fault still lasts; the channel is closed when that changes.
 func (i *Injector) left(f Fault) (time.Duration, <-chan struct{}) {
 	i.mu.Lock()
 	changed := i.mu.changed

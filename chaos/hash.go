@@ -2,14 +2,14 @@ package chaos
 
 import "math"
 
-// A roll is the random numbers of one decision. It is a pure function of seed,
+// A roll generates the random numbers of one decision. It is a pure function of seed,
 // rule, request identity and attempt.
 //
-// The hash is ours for ever, whatever the standard library does: FNV-1a with 64
-// bits (http://www.isthe.com/chongo/tech/comp/fnv/) over the parts, text with
-// its length before it, then the finalizer of SplitMix64 (Steele, Lea, Flood,
+// The hash must never change, so it does not use a hash of the standard library. It is
+// FNV-1a with 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/) over the parts, each
+// text with its length before it, then the finalizer of SplitMix64 (Steele, Lea, Flood,
 // "Fast splittable pseudorandom number generators", OOPSLA 2014), because FNV
-// alone spreads the last bytes badly. Literal values in hash_test.go pin it.
+// alone spreads the last bytes badly. hash_test.go compares it with literal values.
 type roll uint64
 
 const (
@@ -48,20 +48,21 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// word is the nth number of the decision, each of 64 random bits.
+// word returns the nth number of the decision, which has 64 random bits.
 func (r roll) word(n uint64) uint64 { return mix(uint64(r) + (n+1)*golden) }
 
-// unit is the nth number in [0, 1).
+// unit returns the nth number as a value in [0, 1).
 func (r roll) unit(n uint64) float64 { return float64(r.word(n)>>11) / (1 << 53) }
 
-// normal is a draw from the standard normal distribution (Box and Muller), made
-// of numbers n and n+1.
+// normal returns a draw from the standard normal distribution (Box and Muller), which uses
+// numbers n and n+1.
 func (r roll) normal(n uint64) float64 {
 	u := 1 - r.unit(n) // in (0, 1], so that the logarithm exists
 	return math.Sqrt(-2*math.Log(u)) * math.Cos(2*math.Pi*r.unit(n+1))
 }
 
-// The numbers of a decision by use. Delays draw from drawDelay on.
+// These constants say which number of a decision is used for what. Delays use the numbers
+// from drawDelay on.
 const (
 	drawChosen = 0
 	drawBytes  = 1

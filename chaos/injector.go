@@ -19,8 +19,8 @@ var ErrOff = errors.New("chaos: refused, because BACKSTAY_CHAOS=off is set for t
 // it is "off" (or 0, no, false).
 const OffVariable = "BACKSTAY_CHAOS"
 
-// Refused returns ErrOff if the environment forbids faults. Commands and places
-// that inject without an Injector ask it before they begin.
+// Refused returns ErrOff if the environment forbids faults. Commands and packages that
+// inject faults without an Injector must call it first.
 func Refused() error {
 	switch strings.ToLower(strings.TrimSpace(os.Getenv(OffVariable))) {
 	case "off", "0", "no", "false":
@@ -33,8 +33,8 @@ func Refused() error {
 type Config struct {
 	Listeners []Listener
 	// DeadMan ends all faults when KeepAlive was not called for that long, so that they
-	// do not outlive the person or test that asked for them. At least 10 ms. 0: only the
-	// rules' own ends count.
+	// do not outlive the person or test that asked for them. It must be at least 10 ms. With
+	// 0, faults end only when their rules do.
 	DeadMan time.Duration
 
 	_ struct{}
@@ -57,7 +57,7 @@ type Injector struct {
 	}
 }
 
-// run is the state between Start and Stop: what a decision reads, in one load.
+// run is the state between Start and Stop. A decision loads all of it with one atomic read.
 type run struct {
 	start    time.Time
 	seed     uint64
@@ -81,7 +81,8 @@ type rule struct {
 	calls, done *atomic.Int64
 }
 
-// New makes an injector of a plan, or returns the plan's *PlanError, or ErrOff.
+// New makes an injector for a plan. It returns the plan's *PlanError if the plan is wrong,
+// and ErrOff if the environment forbids faults.
 func New(plan Plan, config Config) (*Injector, error) {
 	if err := Refused(); err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func New(plan Plan, config Config) (*Injector, error) {
 }
 
 // Start begins the plan: its times count from now, its call numbers from 1. It
-// does nothing if the plan runs.
+// does nothing if the plan runs already.
 func (i *Injector) Start() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -176,9 +177,9 @@ func (i *Injector) changedLocked() {
 	i.mu.changed = make(chan struct{})
 }
 
-// KeepAlive says that the person or test that asked for the faults is still there. It
-// matters only with Config.DeadMan. After that time has passed without a call of
-// KeepAlive, only Stop and Start bring the faults back.
+// KeepAlive signals that the person or test that asked for the faults is still there. It
+// matters only with Config.DeadMan. Once that time has passed without a call of KeepAlive,
+// the faults come back only after Stop and Start.
 func (i *Injector) KeepAlive() {
 	if i == nil {
 		return
@@ -188,7 +189,7 @@ func (i *Injector) KeepAlive() {
 	}
 }
 
-// Plan is the plan that the injector was made or last updated with.
+// Plan returns the plan that the injector was made with or last updated to.
 func (i *Injector) Plan() Plan {
 	if i == nil {
 		return Plan{}
@@ -200,8 +201,8 @@ func (i *Injector) Plan() Plan {
 	return p
 }
 
-// Running says whether the plan was started, is not over, and nobody's death
-// ended it. A nil Injector never runs.
+// Running reports whether the plan was started, is not over, and was not ended by
+// Config.DeadMan. A nil Injector never runs.
 func (i *Injector) Running() bool {
 	if i == nil {
 		return false
@@ -214,7 +215,7 @@ func (i *Injector) Running() bool {
 	return slices.ContainsFunc(r.rules, func(r *rule) bool { return now < r.to })
 }
 
-// Elapsed is the time since Start, or 0.
+// Elapsed returns the time since Start, or 0 if the plan does not run.
 func (i *Injector) Elapsed() time.Duration {
 	if i == nil {
 		return 0
@@ -225,7 +226,7 @@ func (i *Injector) Elapsed() time.Duration {
 	return 0
 }
 
-// Stats counts what an injector did.
+// Stats are the counts of what an injector did.
 type Stats struct {
 	Decisions      uint64            // calls that were asked about while the plan ran
 	Injected       uint64            // faults that were applied
@@ -235,7 +236,7 @@ type Stats struct {
 	_ struct{}
 }
 
-// Stats is a copy of the counts.
+// Stats returns a copy of the counts.
 func (i *Injector) Stats() Stats {
 	s := Stats{ByRule: make(map[string]uint64)}
 	if i == nil {
@@ -250,8 +251,8 @@ func (i *Injector) Stats() Stats {
 	return s
 }
 
-// Report passes a fault that is applied to the call on to the listeners. The place
-// that applies a fault calls it, but not for faults that lost against another.
+// Report tells the listeners of a fault that is applied to the call. The code that applies
+// a fault calls it. It does not call it for faults that gave way to another fault.
 func (i *Injector) Report(ctx context.Context, c Call, f Fault) {
 	if i == nil {
 		return
@@ -283,13 +284,13 @@ func (r *run) leaseLeft() time.Duration {
 
 func (r *run) lapsed() bool { return r.lease > 0 && r.leaseLeft() <= 0 }
 
-// acts says whether the rule can act on calls at a place; an empty place stands for any. A
-// rule for a clock acts on no call.
+// acts reports whether the rule can act on calls at a place; an empty place stands for any
+// place. A rule for a clock acts on no call.
 func (r *rule) acts(place string) bool {
 	return r.What.Kind != ClockSkew && (place == "" || slices.Contains(r.places, place))
 }
 
-// find is the rule of that name, or nil.
+// find returns the rule of that name, or nil.
 func (r *run) find(name string) *rule {
 	if n := slices.IndexFunc(r.rules, func(r *rule) bool { return r.name == name }); n >= 0 {
 		return r.rules[n]

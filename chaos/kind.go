@@ -56,7 +56,7 @@ const (
 	BinaryOff Kind = "binary_off"
 )
 
-// The places that a fault can be applied at; also the values of Where.Protocol.
+// The places where a fault can be applied. They are also the values of Where.Protocol.
 const (
 	InProcess = "process"
 	HTTP      = "http"
@@ -68,10 +68,10 @@ const (
 // Protocols lists the values of Where.Protocol.
 var protocols = []string{InProcess, HTTP, TCP, CQL, Node}
 
-// Clients stands among the peers of a partition for the machine that clients are on.
+// Clients, as a peer of a partition, stands for the machine on which the clients run.
 const Clients = "clients"
 
-// KindInfo tells about a kind.
+// KindInfo describes a kind.
 type KindInfo struct {
 	Kind   Kind
 	Does   string   // in words, after the name of the dependency: "answers late"
@@ -80,8 +80,8 @@ type KindInfo struct {
 	Takes  []string // parameters that may be set; some have a meaning at some places only, see At
 }
 
-// At lists the parameters of What that the kind needs or takes at a place; none if it
-// does not apply there.
+// At lists the parameters of What that the kind needs or takes at a place. The list is
+// empty if the kind does not apply there.
 func (k KindInfo) At(place string) []string {
 	if !slices.Contains(k.Places, place) {
 		return nil
@@ -92,8 +92,9 @@ func (k KindInfo) At(place string) []string {
 	})
 }
 
-// parameterPlaces are where a parameter has a meaning, if not at every place of its kinds.
-// A rule acts only where all of its parameters do: none is ever ignored.
+// parameterPlaces lists the places where a parameter has a meaning, if that is not every
+// place of its kinds. A rule acts only where all of its parameters have a meaning, so that
+// no parameter is ever ignored.
 var parameterPlaces = map[string][]string{
 	"at":           {InProcess, HTTP, CQL},
 	"code":         {InProcess, CQL},
@@ -107,7 +108,7 @@ var triggers = []string{"after_bytes", "after_uptime"}
 
 func with(a []string, more ...string) []string { return append(slices.Clone(a), more...) }
 
-// Kinds lists every kind. The slice is the caller's own.
+// Kinds lists every kind. Each call returns a new slice.
 func Kinds() []KindInfo {
 	tcpTriggered := with(triggers, "direction")
 	return []KindInfo{
@@ -169,18 +170,18 @@ var kindTable = func() map[Kind]KindInfo {
 	return m
 }()
 
-// Info tells about the kind; ok is false if there is no such kind.
+// Info describes the kind; ok is false if there is no such kind.
 func (k Kind) Info() (info KindInfo, ok bool) {
 	info, ok = kindTable[k]
 	return info, ok
 }
 
-// AppliesTo says whether the kind can happen at a place like TCP.
+// AppliesTo reports whether the kind can happen at a place such as TCP.
 func (k Kind) AppliesTo(place string) bool {
 	return slices.Contains(kindTable[k].Places, place)
 }
 
-// Waits says whether the kind only delays, so that faults of other rules still
+// Waits reports whether the kind only delays, so that faults of other rules still
 // apply after it.
 func (k Kind) Waits() bool {
 	switch k {
