@@ -6,23 +6,24 @@ import (
 	"strings"
 )
 
-// Known are the names that exist where a plan is to run. A nil list is not checked.
+// Known lists the names that exist where a plan is to run. Names are not checked against a
+// nil list.
 type Known struct {
 	Dependencies []string
 	Nodes        []string
 	DataCenters  []string // checked with Nodes, where a data centre stands for its nodes
 	Keyspaces    []string
 	Tables       []string // without their keyspaces
-	// Places are the places at which each dependency can be harmed, as values of
-	// Where.Protocol. A dependency without an entry can't be.
+	// Places lists, for each dependency, the places at which it can be harmed, as values of
+	// Where.Protocol. A dependency without an entry can't be harmed.
 	Places map[string][]string
-	// Clocks are those of Places that are clocks: clock_skew harms them, and nothing else.
+	// Clocks lists the entries of Places that are clocks. Only clock_skew can harm them.
 	Clocks []string
 }
 
 // CheckNames returns nil, or a *PlanError for rules that name a dependency, a node, a
-// data centre, a keyspace or a table that isn't there, or whose fault happens at no place
-// of the dependencies that they name: such a rule would silently do nothing.
+// data centre, a keyspace or a table that does not exist, or whose fault can't happen at any
+// place of the dependencies that they name. Such a rule would silently do nothing.
 func (p Plan) CheckNames(known Known) error {
 	var problems []Problem
 	check := func(rule int, field, pattern, noun string, names []string) {
@@ -60,8 +61,9 @@ func (p Plan) CheckNames(known Known) error {
 	return nil
 }
 
-// unreachable says why a rule can't act at any place of the dependencies that it means;
-// empty if it can, or if there is no such dependency, which the check of names reports.
+// unreachable says why a rule can't act at any place of the dependencies that it names. It
+// returns an empty text if the rule can act, or if there is no such dependency, which the
+// check of names reports.
 func (k Known) unreachable(r Rule) string {
 	places := r.Places()
 	if k.Places == nil || len(places) == 0 {
@@ -102,7 +104,7 @@ func (k Known) unreachable(r Rule) string {
 	return fmt.Sprintf("this %s happens at %s, and %s can be harmed at %s only", r.What.Kind, strings.Join(places, ", "), who, strings.Join(slices.Compact(have), ", "))
 }
 
-// thereAre lists the names that exist, after one that does not.
+// thereAre lists the names that exist, for the error about a name that does not exist.
 func thereAre(word string, names []string) string {
 	guess := suggestion(word, names)
 	switch {
@@ -114,7 +116,7 @@ func thereAre(word string, names []string) string {
 	return "; there are: " + some(names)
 }
 
-// some lists names, but not so many that nobody reads them.
+// some lists only the first names, because nobody reads a long list.
 func some(names []string) string {
 	const most = 12
 	if len(names) <= most {

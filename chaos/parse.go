@@ -23,8 +23,8 @@ func Load(file string, checks ...func(Plan) error) (Plan, error) {
 // with each problem's line, an excerpt and, for a misspelt word, a suggestion. Anchors, aliases
 // and merges (<<) work.
 //
-// Checks are what else must hold of the plan where it is to run, such as its CheckNames: what they
-// find is reported with its line too. They may see a plan with other problems.
+// Checks are further checks of the plan, such as its CheckNames. What they find is reported with
+// its line too. They may be called with a plan that has other problems.
 func Parse(file string, text []byte, checks ...func(Plan) error) (Plan, error) {
 	var plan Plan
 	check := func() error {
@@ -40,11 +40,11 @@ func Parse(file string, text []byte, checks ...func(Plan) error) (Plan, error) {
 	return plan, nil
 }
 
-// Decode reads YAML or JSON text into a struct of fields with yaml tags by the rules of Parse: a
-// file of another package that holds a plan is read as strictly. Noun is what the file is called
-// in errors; check finds what is wrong with the values, once they are there: each Problem of a
-// *PlanError is located by its Field, also of several that are joined. The error about the content
-// is a *PlanError; into is then not to be used.
+// Decode reads YAML or JSON text into a struct with yaml tags, as strictly as Parse does. Other
+// packages use it for files that contain a plan. Noun is what errors call the file. Check finds
+// what is wrong with the decoded values: each Problem of its *PlanError is located in the file by
+// its Field, even if several errors are joined. The error about the content is a *PlanError; the
+// caller must then not use into.
 func Decode(file string, text []byte, into any, noun string, check func() error) error {
 	d := format(noun).Parse(file, text)
 	d.Decode(into)
@@ -52,7 +52,7 @@ func Decode(file string, text []byte, into any, noun string, check func() error)
 	return d.Err()
 }
 
-// format is how files that hold faults are read.
+// format says how files that contain faults are read.
 func format(noun string) strictyaml.Format {
 	f := strictyaml.Format{
 		Noun: noun, Kind: ErrPlan,
@@ -68,7 +68,7 @@ func format(noun string) strictyaml.Format {
 	return f
 }
 
-// kindNames are the names of the kinds of faults.
+// kindNames lists the names of the kinds of faults.
 func kindNames() (names []string) {
 	for _, k := range Kinds() {
 		names = append(names, string(k.Kind))

@@ -9,9 +9,9 @@ import (
 	"github.com/backstay-go/backstay/internal/strictyaml"
 )
 
-// Places are the values of Where.Protocol that the rule can act at: the places of its
-// kind at which each of its parameters has a meaning, or the one of them that
-// Where.Protocol names. A rule is passed over at other places.
+// Places returns the values of Where.Protocol at which the rule can act: the places of its
+// kind at which each of its parameters has a meaning. If Where.Protocol is set, it returns
+// only that one of them. A rule is skipped at all other places.
 func (r Rule) Places() []string {
 	info, _ := r.What.Kind.Info()
 	var places []string
@@ -26,8 +26,8 @@ func (r Rule) Places() []string {
 	return places
 }
 
-// idle says which parameter has no meaning at a place of the kind, and why; empty if all
-// have one.
+// idle says which parameter has no meaning at a place of the kind, and why. It returns an
+// empty text if all have a meaning.
 func (w What) idle(info KindInfo, place string) string {
 	at := info.At(place)
 	for _, parameter := range w.parameters() {
@@ -46,7 +46,7 @@ func (w What) idle(info KindInfo, place string) string {
 	return ""
 }
 
-// parameters lists those that are set, without the kind.
+// parameters lists the parameters that are set, without the kind.
 func (w What) parameters() []string {
 	var set []string
 	for i, v := 0, reflect.ValueOf(w); i < v.NumField(); i++ {
@@ -83,7 +83,8 @@ func (c *checker) place(r Rule, info KindInfo) {
 	c.add("what", "this %s can happen nowhere; %s", r.What.Kind, strings.Join(why, "; "))
 }
 
-// misses says which condition no call of a place ever meets, and why; empty if there is none.
+// misses says which condition no call at a place can ever meet, and why. It returns an empty
+// text if there is no such condition.
 func (r Rule) misses(place string) string {
 	w, scoped := r.Where, place == InProcess || place == HTTP || place == CQL
 	named := func(pattern string) bool { return !match(pattern, "") }

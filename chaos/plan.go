@@ -8,7 +8,7 @@ import (
 
 // Defaults of a plan, in one place.
 const (
-	// DefaultTTL ends a rule whose plan does not say when.
+	// DefaultTTL is when a rule ends if the plan does not say when.
 	DefaultTTL = 10 * time.Minute
 	// MaxTTL is the longest that any fault may live.
 	MaxTTL = 24 * time.Hour
@@ -22,14 +22,14 @@ type Plan struct {
 	Seed uint64        `yaml:"seed" doc:"decides every draw; the same seed gives the same faults"`
 	TTL  time.Duration `yaml:"ttl" doc:"how long a rule lives after its window opens, unless it says otherwise; default 10m, at most 24h"`
 
-	// Rules are looked at in order. Waits of several rules add up; of the other
-	// faults the first that applies wins.
+	// Rules are evaluated in order. Waits of several rules add up. Of the other
+	// faults, only the first that applies happens.
 	Rules []Rule `yaml:"rules" doc:"the faults, in order: waits add up, of the others the first wins"`
 
 	_ struct{}
 }
 
-// A Rule is one fault with its conditions; all must hold. A condition that is
+// A Rule is one fault with its conditions, all of which must hold. A condition that is
 // left out always holds.
 type Rule struct {
 	// Name must be unique in the plan. Decisions depend on it, not on the rule's
@@ -89,15 +89,15 @@ type When struct {
 	_ struct{}
 }
 
-// counts says that the rule looks at call numbers.
+// counts reports whether the rule has conditions on call numbers.
 func (w When) counts() bool { return w.Nth > 0 || w.After > 0 || w.First > 0 || w.Every > 0 }
 
-// Often thins out a rule.
+// Often limits how often a rule applies.
 type Often struct {
-	// Probability is from 0, which is never, to 1. Nil means 1.
+	// Probability is between 0 (never) and 1 (always). Nil means 1.
 	Probability *float64 `yaml:"probability" doc:"0 (never) to 1; default 1"`
-	// Count ends the rule after that many faults; 0 means no such end. Which
-	// calls get the last ones depends on the order of arrival.
+	// Count ends the rule after that many faults; 0 means no such limit. Which
+	// calls get the last of them depends on the order of arrival.
 	Count int `yaml:"count" doc:"at most that many faults; 0: no limit"`
 
 	_ struct{}
@@ -114,8 +114,8 @@ type Whom struct {
 }
 
 // What is a fault: a kind and its parameters. Which parameters a kind needs and
-// takes is in the table [Kinds]; Check refuses others. A parameter that has no meaning
-// at a place keeps the rule from that place, see [Rule.Places]: none is ignored.
+// takes is in the table [Kinds]; Check refuses others. If a parameter has no meaning at a
+// place, the rule does not act there (see [Rule.Places]), so no parameter is ever ignored.
 type What struct {
 	Kind Kind `yaml:"kind" doc:"the kind of fault"`
 
@@ -155,8 +155,8 @@ type What struct {
 	_ struct{}
 }
 
-// HasPeer says whether the peers of a partition name a node, by its own name or by that of
-// its data centre. Clients are no node.
+// HasPeer reports whether the peers of a partition include a node, by its own name or by
+// that of its data centre. The peer Clients stands for no node.
 func (w What) HasPeer(node, dataCenter string) bool {
 	return slices.ContainsFunc(w.Peers, func(p string) bool { return p != "" && p != Clients && (match(p, node) || match(p, dataCenter)) })
 }
@@ -170,7 +170,7 @@ type Bucket struct {
 	_ struct{}
 }
 
-// RuleName is the name of the rule at index i: its own, or "rule N".
+// RuleName returns the name of the rule at index i, or "rule N" if it has none.
 func (p Plan) RuleName(i int) string {
 	if n := p.Rules[i].Name; n != "" {
 		return n
@@ -178,7 +178,7 @@ func (p Plan) RuleName(i int) string {
 	return "rule " + strconv.Itoa(i+1)
 }
 
-// Window is the time that the rule at index i may act in, from the plan's start.
+// Window returns the time span in which the rule at index i may act, from the plan's start.
 // It always ends.
 func (p Plan) Window(i int) (from, to time.Duration) {
 	r := p.Rules[i]
@@ -196,7 +196,7 @@ func (p Plan) Window(i int) (from, to time.Duration) {
 	return from, to
 }
 
-// End is when the last rule ends, from the plan's start.
+// End returns when the last rule ends, from the plan's start.
 func (p Plan) End() time.Duration {
 	var end time.Duration
 	for i := range p.Rules {

@@ -7,7 +7,7 @@ import (
 
 // A Point is a place in a program where faults can be injected into calls of
 // functions. Make it once with Injector.Point and keep it. It is safe for
-// concurrent use; nil is valid and never injects.
+// concurrent use. A nil Point is valid and never injects.
 type Point struct {
 	injector *Injector
 	call     Call
@@ -38,15 +38,15 @@ func Do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 	return fn(ctx)
 }
 
-// Wrap is fn with Do around it, for guards and others that take a function.
+// Wrap returns fn with Do around it, for guards and other code that takes a function.
 func Wrap[T any](p *Point, fn func(context.Context) (T, error), wrong ...func(T) T) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) { return Do(ctx, p, fn, wrong...) }
 }
 
-// on says whether anything may happen to a call.
+// on reports whether a fault may happen to a call.
 func (p *Point) on() bool { return p != nil && p.injector.run.Load() != nil }
 
-// faulty is fn with the faults of one call.
+// faulty calls fn with the faults of one call.
 func faulty[T any](p *Point, fn func(context.Context) (T, error), wrong []func(T) T) func(context.Context) (T, error) {
 	return func(ctx context.Context) (T, error) { return do(ctx, p, fn, wrong) }
 }
@@ -75,14 +75,14 @@ func do[T any](ctx context.Context, p *Point, fn func(context.Context) (T, error
 	return v, nil
 }
 
-// begun is what the faults of a call leave to be done after it.
+// begun holds the faults that act after the call.
 type begun struct {
 	late  []Fault // to wait for
 	spoil bool    // the result is to be wrong
 }
 
-// before lets the faults of a call happen that come before it, and returns what is left. An error
-// is the call's, which is then not made.
+// before applies the faults that come before the call, and returns those that are left. If it
+// returns an error, that is the result of the call, and fn must not be called.
 func (p *Point) before(ctx context.Context) (left begun, err error) {
 	i := p.injector
 	decided, slept := false, false
@@ -122,7 +122,7 @@ func (p *Point) before(ctx context.Context) (left begun, err error) {
 	return left, nil
 }
 
-// delayOf is how long a fault that waits holds a call.
+// delayOf returns how long a fault that waits delays the call.
 func delayOf(f Fault) time.Duration {
 	if f.What.Kind == Hang {
 		return MaxTTL
@@ -130,10 +130,10 @@ func delayOf(f Fault) time.Duration {
 	return f.Delay
 }
 
-// Clock is now with the skew of the rules of kind clock_skew that are open. A
-// nil now is time.Now; the Clock of a nil Point is now itself. Listeners get ctx. A clock has no
-// calls and no requests, so that of such a rule only where, the window and what
-// count. Listeners get one event, when the clock is first read with the skew.
+// Clock returns now with the skew of the open rules of kind clock_skew. A nil now stands
+// for time.Now; the Clock of a nil Point is now itself. A clock has no calls and no
+// requests, so only where, the window and what of such a rule have an effect. Listeners get
+// one event, with ctx, when the clock is first read with the skew.
 func (p *Point) Clock(ctx context.Context, now func() time.Time) func() time.Time {
 	if now == nil {
 		now = time.Now

@@ -2,7 +2,7 @@ package chaos
 
 import "github.com/backstay-go/backstay/internal/strictyaml"
 
-// String is the plan as YAML that parses to it.
+// String returns the plan as YAML that parses to the same plan.
 func (p Plan) String() string {
 	if text := strictyaml.Encode(&p); text != "" {
 		return text
@@ -10,7 +10,7 @@ func (p Plan) String() string {
 	return "rules: []\n"
 }
 
-// JSON is the plan as JSON that parses to it.
+// JSON returns the plan as JSON that parses to the same plan.
 func (p Plan) JSON() []byte { return strictyaml.EncodeJSON(&p) }
 
 // MarshalJSON lets a plan be part of a report.

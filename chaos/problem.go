@@ -8,7 +8,7 @@ import (
 	"github.com/backstay-go/backstay/internal/suggest"
 )
 
-// ErrPlan is the kind of every error about a plan's content; the type is *PlanError.
+// ErrPlan matches every error about a plan's content. Such errors are of type *PlanError.
 var ErrPlan = errors.New("chaos: bad plan")
 
 // A Problem is one thing that is wrong in a plan. Its fields are File, Line and Column (from 1; 0
@@ -21,12 +21,12 @@ type Problem = strictyaml.Problem
 // matches ErrPlan. NewPlanError makes one.
 type PlanError = strictyaml.Error
 
-// NewPlanError is the error of a plan that has these problems.
+// NewPlanError returns the error of a plan that has these problems.
 func NewPlanError(problems ...Problem) *PlanError {
 	return &PlanError{Kind: ErrPlan, Noun: "plan", Problems: problems}
 }
 
-// suggestion names the word that was probably meant, as a phrase, or nothing.
+// suggestion returns a phrase with the word that was probably meant, or an empty text.
 func suggestion(word string, words []string) string {
 	return suggest.Phrase(word, slices.Values(words))
 }

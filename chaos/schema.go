@@ -10,8 +10,8 @@ import (
 type schema = strictyaml.Schema
 
 // Schema returns the JSON Schema (draft 2020-12) of what Decode reads into the struct
-// that of points to, for editors; nil means a Plan. It knows names, types, kinds of
-// faults and their parameters; what takes several rules to judge, Check judges.
+// that of points to, for editors; nil means a Plan. It covers names, types, kinds of
+// faults and their parameters. Conditions that involve several rules are left to Check.
 func Schema(of any, title string) []byte {
 	if of == nil {
 		of = &Plan{}
@@ -20,7 +20,7 @@ func Schema(of any, title string) []byte {
 	return s.Write(s.Of(reflect.TypeOf(of).Elem()), title)
 }
 
-// refine adds what the types do not say.
+// refine adds what the Go types do not express.
 func refine(t reflect.Type, structure, properties schema) {
 	switch t {
 	case reflect.TypeFor[Where]():

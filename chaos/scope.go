@@ -15,13 +15,13 @@ const (
 	// ScopeKey holds the scopes of a request, separated by spaces. Rules with a
 	// Whom.Scope act only on requests that carry it.
 	ScopeKey = "backstay.chaos"
-	// RequestKey holds the request's identity. The same identity gets the same
-	// faults in each run of a seed.
+	// RequestKey holds the request's identity. A request with the same identity gets the
+	// same faults in each run with the same seed.
 	RequestKey = "backstay.request"
 )
 
-// WithScope marks what is done under the context as belonging to the scope. It
-// keeps scopes that are there. The scope must not contain spaces.
+// WithScope marks all work under the context as belonging to the scope. Scopes that the
+// context has already are kept. The scope must not contain spaces.
 func WithScope(ctx context.Context, scope string) (context.Context, error) {
 	if scope == "" || strings.ContainsAny(scope, " \t\n") {
 		return ctx, fmt.Errorf("chaos: scope %q: a scope is a word without spaces", scope)
@@ -43,7 +43,7 @@ func ScopesOf(ctx context.Context) []string {
 	return strings.Fields(baggage.FromContext(ctx).Member(ScopeKey).Value())
 }
 
-// RequestOf is the request's identity in the context's baggage, or empty.
+// RequestOf returns the request's identity in the context's baggage, or an empty text.
 func RequestOf(ctx context.Context) string {
 	return baggage.FromContext(ctx).Member(RequestKey).Value()
 }

@@ -14,7 +14,7 @@ type addresses []pair
 // pair is a node's own address and that of its proxy.
 type pair struct{ node, listen netip.AddrPort }
 
-// find is where the proxy listens for the node. A port of 0 is one that isn't known.
+// find returns where the proxy listens for the node. A port of 0 means that it is unknown.
 func (a addresses) find(ip netip.Addr, port uint16) (pair, bool) {
 	for _, p := range a {
 		if p.node.Addr() == ip && (port == 0 || p.node.Port() == port) {
@@ -24,12 +24,12 @@ func (a addresses) find(ip netip.Addr, port uint16) (pair, bool) {
 	return pair{}, false
 }
 
-// dialed are the columns of what clients dial, in the order in which drivers look for it,
-// each with the column of its port.
+// dialed lists the columns with the addresses that clients dial, in the order in which
+// drivers look for them, each with the column of its port.
 var dialed = [][2]string{{"native_address", "native_port"}, {"rpc_address", "rpc_port"}, {"broadcast_address", ""}, {"peer", ""}}
 
-// rows rewrites the answer to a statement about nodes. Rows of nodes that no proxy stands
-// before are left out. own is the node that answers, which system.local is about.
+// rows rewrites the answer to a statement about nodes. Rows of nodes without a proxy are
+// left out. own is the node that answers; system.local describes that node.
 func (a addresses) rows(in answer, s *statement, own pair) (frame, error) {
 	r, err := readRows(in)
 	if err != nil {
@@ -49,7 +49,7 @@ func (a addresses) rows(in answer, s *statement, own pair) (frame, error) {
 	return in.with(r.encode()), nil
 }
 
-// nodeRows is the columns of an answer about nodes.
+// nodeRows describes the columns of an answer about nodes.
 type nodeRows struct {
 	addresses
 	own     *pair    // the node that every row is about; nil: the row says
@@ -58,7 +58,7 @@ type nodeRows struct {
 	aliases map[string]string
 }
 
-// rewrite rewrites a node's row; false if no proxy stands before the node.
+// rewrite rewrites a node's row. It returns false if the node has no proxy.
 func (n *nodeRows) rewrite(row [][]byte) bool {
 	p, known, named := n.node(row)
 	if named && !known {
@@ -88,8 +88,8 @@ func (n *nodeRows) rewrite(row [][]byte) bool {
 	return true
 }
 
-// node finds the node that a row is about. named says that the row names one, known that a
-// proxy stands before it.
+// node finds the node that a row is about. named reports that the row names a node, and
+// known that this node has a proxy.
 func (n *nodeRows) node(row [][]byte) (p pair, known, named bool) {
 	fields := make(map[string]netip.Addr)
 	ports := make(map[string]uint16)
@@ -118,8 +118,8 @@ func (n *nodeRows) node(row [][]byte) (p pair, known, named bool) {
 	return pair{}, false, false
 }
 
-// event rewrites an event about a node; nil if no proxy stands before the node. Other
-// events stay as they are.
+// event rewrites an event about a node. It returns nil if the node has no proxy. Other
+// events are not changed.
 func (a addresses) event(in answer) frame {
 	c := &cursor{b: in.message}
 	kind := c.string()

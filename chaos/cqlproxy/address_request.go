@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// asked puts the nodes' own addresses where a statement about nodes has those of their
-// proxies, as drivers ask for a node by the key that they have read: literals, and values of
-// the same length. It returns the frame itself if there are none.
+// asked replaces the addresses of proxies by the nodes' own addresses in a statement about
+// nodes, because drivers ask for a node by the key that they have read. It replaces them in
+// literals, and in values of the same length. If there are none, it returns the frame itself.
 func (a addresses) asked(f frame, r *request, body []byte) (frame, []byte) {
 	out := bytes.Clone(body)
 	for _, p := range a {
@@ -28,7 +28,7 @@ func (a addresses) asked(f frame, r *request, body []byte) (frame, []byte) {
 	return newFrame(f[0], f.flags()&^flagCompressed, f.stream(), f.op(), out), out
 }
 
-// inText does it in the literals of a long string.
+// inText replaces the addresses in the literals of a [long string].
 func (a addresses) inText(body []byte, at int) []byte {
 	c := &cursor{b: body, at: at}
 	text := c.longString()

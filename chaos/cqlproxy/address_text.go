@@ -11,14 +11,15 @@ import (
 // jsonField is a field of a JSON object whose value is a text or a number.
 var jsonField = regexp.MustCompile(`"([^"\\]*)"(\s*:\s*)(?:"([^"\\]*)"|(\d+))`)
 
-// columns that hold addresses and ports of a node. A text can be made of each, as by
-// toJson or CAST.
+// columns lists the columns that hold addresses and ports of a node. A statement can turn
+// each of them into a text, for example with toJson or CAST.
 var (
 	addressColumns = []string{"native_address", "rpc_address", "broadcast_address", "listen_address", "preferred_ip", "peer"}
 	portColumns    = []string{"native_port", "rpc_port"}
 )
 
-// columnIn is the column of some that an expression is made of; empty if it is none.
+// columnIn returns which of the columns an expression is made of, or an empty text if it is
+// none of them.
 func columnIn(expression string, columns []string) string {
 	words := strings.FieldsFunc(expression, func(r rune) bool { return !wordByte(byte(min(r, 0x80))) })
 	for _, word := range words {
@@ -29,7 +30,7 @@ func columnIn(expression string, columns []string) string {
 	return ""
 }
 
-// field is the column that a field of a JSON object stands for.
+// field returns the column that a field of a JSON object stands for.
 func (n *nodeRows) field(key string) string {
 	if expression, is := n.aliases[key]; is {
 		key = expression
@@ -37,7 +38,7 @@ func (n *nodeRows) field(key string) string {
 	return strings.ToLower(key)
 }
 
-// fields takes the addresses and ports in a text: a JSON object, or one value.
+// fields finds the addresses and ports in a text, which is a JSON object or one value.
 func (n *nodeRows) fields(column string, value []byte, addresses map[string]netip.Addr, ports map[string]uint16) {
 	text := string(value)
 	take := func(name, value string) {
@@ -57,7 +58,7 @@ func (n *nodeRows) fields(column string, value []byte, addresses map[string]neti
 	}
 }
 
-// text is a text with the addresses and ports of a node replaced.
+// text returns a text in which the addresses and ports of a node are replaced.
 func (n *nodeRows) text(column string, value []byte, p pair) []byte {
 	if value == nil {
 		return nil

@@ -9,14 +9,14 @@ const (
 	resultPrepared    = 4
 )
 
-// answer is what was read of a node's frame.
+// answer holds what the proxy has read from a node's frame.
 type answer struct {
 	frame frame
 	// prefix is what stands before the message: tracing id, warnings, custom payload.
 	prefix, message []byte
 }
 
-// readAnswer finds the message in a frame; body is its body without compression.
+// readAnswer finds the message in a frame; body is the frame's body, decompressed.
 func readAnswer(f frame, body []byte) (answer, error) {
 	c := &cursor{b: body}
 	if f.flags()&flagTracing != 0 {
@@ -45,13 +45,14 @@ func readAnswer(f frame, body []byte) (answer, error) {
 	return answer{frame: f, prefix: body[:c.at], message: body[c.at:]}, nil
 }
 
-// with is the frame with another message, not compressed.
+// with returns the frame with another message, not compressed.
 func (a answer) with(message []byte) frame {
 	body := append(append(make([]byte, 0, len(a.prefix)+len(message)), a.prefix...), message...)
 	return newFrame(a.frame[0], a.frame.flags()&^flagCompressed, a.frame.stream(), a.frame.op(), body)
 }
 
-// result is the kind of a RESULT and a cursor behind it; 0 for other answers.
+// result returns the kind of a RESULT and a cursor behind it. The kind is 0 for other
+// answers.
 func (a answer) result() (kind int, c *cursor) {
 	c = &cursor{b: a.message}
 	if a.frame.op() != opResult {

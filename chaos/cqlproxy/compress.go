@@ -15,8 +15,8 @@ const (
 	algorithmSnappy = "snappy"
 )
 
-// plainBody is a frame's body without compression. limit bounds it, whatever length
-// the body claims.
+// plainBody returns a frame's body, decompressed. It is never longer than limit, whatever
+// length the body claims.
 func plainBody(f frame, algorithm string, limit int) ([]byte, error) {
 	b := f.body()
 	if f.flags()&flagCompressed == 0 {
@@ -41,7 +41,8 @@ func plainBody(f frame, algorithm string, limit int) ([]byte, error) {
 	if size > limit {
 		return nil, fmt.Errorf("the compressed body claims %d bytes, more than %d", size, limit)
 	}
-	// Neither makes more than 255 bytes of one: a longer claim is a lie that costs memory.
+	// Neither algorithm turns one byte into more than 255. A body that claims to be longer
+	// is lying, and must not make the proxy allocate memory.
 	if size > 255*len(b)+64 {
 		return nil, fmt.Errorf("the compressed body of %d bytes claims %d", len(b), size)
 	}

@@ -17,12 +17,11 @@ const (
 	defaultMaxFrameBytes = 256 << 20 // the protocol's own limit
 )
 
-// Config says what is proxied.
+// Config configures a proxy.
 type Config struct {
 	// Dependency names the nodes in rules. Required.
 	Dependency string
-	// Nodes are the nodes to stand before; each gets its own address. Required, at least
-	// one.
+	// Nodes are the nodes to proxy; each gets its own address. At least one is required.
 	Nodes []Node
 	// Injector decides which faults happen. Nil: none.
 	Injector *chaos.Injector
@@ -49,7 +48,7 @@ type Node struct {
 	// Upstream is the host:port of the node. Required. It need not be there at the
 	// start; a connection that cannot reach it is reset.
 	Upstream string
-	// Advertised is the ip:port by which the cluster tells drivers of the node.
+	// Advertised is the ip:port under which the cluster announces the node to drivers.
 	// Default: Upstream, if its host is an IP address.
 	Advertised string
 	_          struct{}
@@ -110,7 +109,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Known are the names that a plan's rules can use, for chaos.Plan.CheckNames.
+// Known returns the names that a plan's rules can use, for chaos.Plan.CheckNames.
 func (c Config) Known() chaos.Known {
 	known := chaos.Known{Dependencies: []string{c.Dependency}}
 	for _, n := range c.Nodes {

@@ -21,7 +21,8 @@ func (corrupt) answer(l *relay, f frame, _ *mark, fault chaos.Fault) frame {
 	return nil
 }
 
-// damage writes a frame with some bytes changed behind what says how long it is.
+// damage writes a frame with some bytes changed. It does not change the bytes that contain
+// the frame's length.
 func (l *relay) damage(to *sink, f frame, fault chaos.Fault) {
 	err := to.changed(f, func(wire []byte, head int) []byte {
 		wire = append([]byte(nil), wire...)

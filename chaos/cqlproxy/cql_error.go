@@ -14,8 +14,8 @@ func (cqlError) answer(_ *relay, _ frame, m *mark, fault chaos.Fault) frame {
 	return newError(m.request, fault, fault.What.Code)
 }
 
-// refused answers a request with an error instead of sending it, unless the fault comes
-// after it.
+// refused answers a request with an error instead of sending it, unless the fault acts
+// after the request.
 func (l *relay) refused(m *mark, fault chaos.Fault, name string) bool {
 	if !before(&fault) {
 		return false

@@ -3,15 +3,15 @@ package cqlproxy
 import "encoding/binary"
 
 // cursor reads the protocol's notations (native_protocol_v5.spec, section 3) from a
-// body that anybody may have sent. After a read past the end, short is true and every
-// read gives zero.
+// body that can't be trusted. After a read past the end, short is true and every read
+// returns zero.
 type cursor struct {
 	b     []byte
 	at    int
 	short bool
 }
 
-// take is the next n bytes; they are not copied.
+// take returns the next n bytes, without copying them.
 func (c *cursor) take(n int) []byte {
 	if c.short || n < 0 || n > len(c.b)-c.at {
 		c.short = true
@@ -46,7 +46,7 @@ func (c *cursor) string() string     { return string(c.take(c.uint16())) }
 func (c *cursor) longString() string { return string(c.take(c.int32())) }
 func (c *cursor) shortBytes() []byte { return c.take(c.uint16()) }
 
-// bytes is a [bytes] or [value]: a negative length stands for null or not set.
+// bytes reads a [bytes] or [value]. A negative length stands for null or not set.
 func (c *cursor) bytes() []byte {
 	n := c.int32()
 	if n < 0 {
@@ -55,7 +55,7 @@ func (c *cursor) bytes() []byte {
 	return c.take(n)
 }
 
-// stringMap is a [string map]; of a key that comes twice the last counts.
+// stringMap reads a [string map]. If a key comes twice, the last value counts.
 func (c *cursor) stringMap() map[string]string {
 	m := make(map[string]string)
 	for range c.uint16() {

@@ -14,13 +14,13 @@ type fate struct {
 	main          *chaos.Fault  // what else happens; nil: nothing
 }
 
-// decide asks for a request's faults and applies those that come before the node. It
-// returns what request does.
+// decide gets a request's faults from the injector and applies those that act before the
+// node. Its results are those of the method request.
 func (l *relay) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fault) {
 	injector := l.proxy.cfg.Injector
 	if r.unknown != nil {
-		// It was prepared before the proxy was there. This answer makes every driver prepare
-		// it again, now through the proxy.
+		// The statement was prepared before the proxy started. This answer makes every driver
+		// prepare it again, now through the proxy.
 		l.reply(f, codeUnprepared, "the proxy does not know the text of this statement", appendShortBytes(nil, r.unknown))
 		return nil, nil
 	}
@@ -40,7 +40,7 @@ func (l *relay) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fa
 	}
 	f = f.clone()
 	if decided.main != nil && decided.main.What.Kind == chaos.PauseReads {
-		// Nothing more is read while the request waits, either.
+		// While the request waits, nothing more is read from the client.
 		l.report(m)
 		m.effect, pause = nil, decided.main
 	}
@@ -67,7 +67,7 @@ func (l *relay) decide(f frame, r *request, m *mark) (out frame, pause *chaos.Fa
 	return nil, pause
 }
 
-// ended says that the rule of a request's fault is over.
+// ended reports whether the rule of a request's fault has ended.
 func (l *relay) ended(m *mark) bool {
 	return m.effect != nil && l.proxy.cfg.Injector.Over(*m.effect)
 }
@@ -81,7 +81,7 @@ func (l *relay) report(m *mark) {
 	l.proxy.cfg.Injector.Report(m.request.ctx, m.request.asked, *m.effect)
 }
 
-// start applies what happens instead of sending a request, or when it is sent.
+// start applies the effects that act instead of sending a request, or when it is sent.
 func (l *relay) start(f frame, m *mark) (out frame, pause *chaos.Fault) {
 	if fault := m.effect; fault != nil {
 		if effectOf(fault).instead(l, f, m, *fault) {
@@ -117,7 +117,7 @@ func (l *relay) deliver(f frame) {
 	}
 }
 
-// answered applies what happens to an answer. It returns what to pass on at once.
+// answered applies the faults that act on an answer. It returns what to pass on at once.
 func (l *relay) answered(m *mark, f frame) frame {
 	if m.again != nil {
 		again := m.again
@@ -150,7 +150,7 @@ func (l *relay) answered(m *mark, f frame) frame {
 	return nil
 }
 
-// late waits, and does to an answer what its fault says, unless that has ended meanwhile.
+// late waits, and then applies the fault to the answer, unless the fault has ended by then.
 // It returns what is to be passed on, or nil.
 func (l *relay) late(m *mark, f frame) frame {
 	if !l.waits(m) {
@@ -172,7 +172,7 @@ func (l *relay) late(m *mark, f frame) frame {
 	return effectOf(&fault).answer(l, f, m, fault)
 }
 
-// waits waits before an answer; false means that the relay ended.
+// waits waits before an answer. It returns false if the relay has ended.
 func (l *relay) waits(m *mark) bool {
 	for _, w := range m.after {
 		l.proxy.cfg.Injector.Report(m.request.ctx, m.request.asked, w)
@@ -183,8 +183,8 @@ func (l *relay) waits(m *mark) bool {
 	return true
 }
 
-// wait waits as long as the fault lasts, at most d; false means that the relay ended.
-// 0 is as long as the fault lasts.
+// wait waits for d, or until the fault ends if that is earlier. If d is 0, it waits until
+// the fault ends. It returns false if the relay has ended.
 func (l *relay) wait(f chaos.Fault, d time.Duration) bool {
 	if d == 0 {
 		return l.hold(f)
@@ -192,10 +192,10 @@ func (l *relay) wait(f chaos.Fault, d time.Duration) bool {
 	return l.proxy.cfg.Injector.Sleep(l.ctx, f, d) == nil
 }
 
-// hold waits until the fault ends; false means that the relay ended.
+// hold waits until the fault ends. It returns false if the relay has ended.
 func (l *relay) hold(f chaos.Fault) bool {
 	return l.proxy.cfg.Injector.Sleep(l.ctx, f, chaos.MaxTTL) == nil
 }
 
-// lasts is how long a fault that is no wait takes itself.
+// lasts returns how long a fault waits whose kind is not a wait.
 func lasts(f *chaos.Fault) time.Duration { return effectOf(f).lasts(*f) }

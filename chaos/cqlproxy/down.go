@@ -70,7 +70,7 @@ func (l *relay) proceed(a framing) {
 	}
 }
 
-// framingOf is what an answer to STARTUP says of the framing.
+// framingOf returns the framing that an answer to STARTUP determines.
 func (l *relay) framingOf(r *request, f frame) *framing {
 	if f.op() != opReady && f.op() != opAuthenticate {
 		return &framing{}
@@ -84,7 +84,7 @@ func (l *relay) framingOf(r *request, f frame) *framing {
 	return &framing{segments: true, packed: l.mu.algorithm == algorithmLZ4}
 }
 
-// event rewrites the addresses of an event; nil if the client must not see it.
+// event rewrites the addresses of an event. It returns nil if the client must not see it.
 func (l *relay) event(f frame) frame {
 	a, err := l.readAnswer(f)
 	if err != nil {
@@ -103,8 +103,8 @@ func (l *relay) readAnswer(f frame) (answer, error) {
 	return readAnswer(f, body)
 }
 
-// answer does with an answer what its mark says. It returns what to pass on at once,
-// which is f itself if nothing is to be changed, or nil.
+// answer handles an answer as its mark says. It returns what to pass on at once: f itself
+// if nothing is to be changed, or nil if nothing is to be passed on now.
 func (l *relay) answer(m *mark, f frame) frame {
 	if m.first == nil {
 		f = l.learn(m, f)
@@ -112,7 +112,8 @@ func (l *relay) answer(m *mark, f frame) frame {
 	return l.answered(m, f)
 }
 
-// learn takes from an answer what later requests mean, and rewrites addresses in it.
+// learn takes from an answer what is needed to understand later requests, and rewrites the
+// addresses in the answer.
 func (l *relay) learn(m *mark, f frame) frame {
 	r := m.request
 	if r.op != opPrepare && r.statement.operation != "USE" && !m.rewrite || f.op() != opResult {

@@ -7,9 +7,9 @@ import (
 )
 
 // An effect is what one kind of fault does to requests and their answers. Each kind has a
-// file; the embedded noEffect does nothing, so that a kind writes only the methods it
-// needs. An effect keeps no state. Latency has none: waits are sorted by their side of
-// the node before.
+// file; it embeds noEffect, which does nothing, and implements only the methods that it
+// needs. An effect keeps no state. Latency has no effect here, because waits are handled
+// separately, by whether they act before or after the node.
 type effect interface {
 	// fits says whether the fault of a rule can happen to a request, and whether the rule
 	// means requests of its sort.
