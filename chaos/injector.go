@@ -215,7 +215,7 @@ func (i *Injector) Running() bool {
 	return slices.ContainsFunc(r.rules, func(r *rule) bool { return now < r.to })
 }
 
-// Elapsed returns the time since Start, or 0 if the plan does not run.
+// Elapsed returns the time since Start, or 0 while the injector is off.
 func (i *Injector) Elapsed() time.Duration {
 	if i == nil {
 		return 0

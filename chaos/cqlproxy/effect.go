@@ -14,19 +14,20 @@ type effect interface {
 	// fits says whether the fault of a rule can happen to a request, and whether the rule
 	// means requests of its sort.
 	fits(*relay, *request, chaos.Where) bool
-	// lasts is how long the fault waits, on the side of the node where it acts, before
-	// it does what else it does; 0: it does not wait.
+	// lasts returns how long the fault waits, before or after the node, before it does
+	// anything else. 0 means that it does not wait.
 	lasts(chaos.Fault) time.Duration
-	// instead acts instead of sending the request; false means that the request is sent.
+	// instead acts instead of sending the request. It returns false if the request must be
+	// sent.
 	instead(l *relay, f frame, m *mark, fault chaos.Fault) bool
-	// sending acts when the request is sent; pause says that nothing more is read from
-	// the client then, for the fault's delay.
+	// sending acts when the request is sent. With pause, nothing more is then read from the
+	// client for the fault's delay.
 	sending(l *relay, f frame, m *mark) (pause bool)
 	// answer acts on the answer, and returns what is passed on, or nil.
 	answer(l *relay, f frame, m *mark, fault chaos.Fault) frame
 }
 
-// effects has every kind of fault that acts on CQL, but for latency.
+// effects has every kind of fault that acts on CQL, except latency.
 var effects = map[chaos.Kind]effect{
 	chaos.CQLError:      cqlError{},
 	chaos.Corrupt:       corrupt{},
@@ -45,7 +46,7 @@ var effects = map[chaos.Kind]effect{
 	chaos.WrongStream:   wrongStream{},
 }
 
-// effectOf is the effect of a fault.
+// effectOf returns the effect of a fault.
 func effectOf(f *chaos.Fault) effect { return effects[f.What.Kind] }
 
 // noEffect is an effect that does nothing.
@@ -57,7 +58,7 @@ func (noEffect) instead(*relay, frame, *mark, chaos.Fault) bool         { return
 func (noEffect) sending(*relay, frame, *mark) bool                      { return false }
 func (noEffect) answer(_ *relay, f frame, _ *mark, _ chaos.Fault) frame { return f }
 
-// before says that a fault comes before the request is carried out.
+// before reports whether a fault acts before the request is carried out.
 func before(f *chaos.Fault) bool {
 	if f.What.At == "" {
 		return f.What.Direction != chaos.Downstream

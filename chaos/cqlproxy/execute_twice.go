@@ -1,7 +1,7 @@
 package cqlproxy
 
-// executeTwice sends the request once more when it is answered; the first answer is the
-// client's.
+// executeTwice sends the request once more when the node has answered it. The client gets
+// the first answer.
 type executeTwice struct{ noEffect }
 
 func (executeTwice) sending(l *relay, f frame, m *mark) bool {

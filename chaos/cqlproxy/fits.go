@@ -22,8 +22,8 @@ func (l *relay) fits(r *request, rule *chaos.Rule) bool {
 	return r.meant(rule.Where)
 }
 
-// meant says whether a rule means requests of this sort: what a driver does for itself is
-// only meant by name.
+// meant reports whether a rule is about requests of this sort. Requests that a driver makes
+// for its own purposes match only rules that name them.
 func (r *request) meant(w chaos.Where) bool {
 	switch {
 	case !r.runs():
@@ -34,7 +34,8 @@ func (r *request) meant(w chaos.Where) bool {
 	return true
 }
 
-// sorted puts waits on their sides of the node and keeps the first of the other faults.
+// sorted divides the waits into those before and those after the node, and keeps the first
+// of the other faults.
 func sorted(faults []chaos.Fault) fate {
 	var s fate
 	for _, f := range faults {

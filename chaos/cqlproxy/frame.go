@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The protocol versions that are spoken.
+// The protocol versions that the proxy speaks.
 const (
 	minVersion = 3
 	maxVersion = 5
@@ -39,8 +39,8 @@ const (
 	flagWarning    = 0x08
 )
 
-// frame is a message with its header, as on the wire of versions 3 and 4; version 5
-// calls it an envelope. It is at least headerBytes long.
+// frame is a message with its header, as versions 3 and 4 send it; version 5 calls it an
+// envelope. It is at least headerBytes long.
 type frame []byte
 
 func (f frame) version() int  { return int(f[0] & 0x7f) }
@@ -51,14 +51,14 @@ func (f frame) body() []byte  { return f[headerBytes:] }
 
 func (f frame) clone() frame { return append(frame(nil), f...) }
 
-// onStream is a copy with another stream id.
+// onStream returns a copy of the frame with another stream id.
 func (f frame) onStream(id int16) frame {
 	c := f.clone()
 	binary.BigEndian.PutUint16(c[2:], uint16(id))
 	return c
 }
 
-// newFrame makes a frame; version has the bit of the direction.
+// newFrame makes a frame. version includes the bit that says the direction.
 func newFrame(version byte, flags byte, stream int16, op byte, body []byte) frame {
 	f := make(frame, headerBytes, headerBytes+len(body))
 	f[0], f[1], f[4] = version, flags, op
@@ -67,11 +67,11 @@ func newFrame(version byte, flags byte, stream int16, op byte, body []byte) fram
 	return append(f, body...)
 }
 
-// protocolError is a breach of the protocol after which the connection cannot go on.
+// protocolError is a violation of the protocol after which the connection cannot go on.
 type protocolError struct {
 	version int // that the peer spoke, if it is another one than ours; else 0
-	// offers says that it is the first request of a client that looks for a version that
-	// both speak, which is how drivers begin.
+	// offers says that this is the first request of a client that looks for a common
+	// version, as drivers do when they begin.
 	offers bool
 	stream int16
 	text   string
@@ -79,8 +79,8 @@ type protocolError struct {
 
 func (e *protocolError) Error() string { return e.text }
 
-// split is the first frame of b. Zero need means that it is whole; else b must grow to
-// need bytes to tell more.
+// split returns the first frame of b. If need is 0, the frame is complete; otherwise b must
+// have need bytes before more can be said.
 func split(b []byte, limit int, response bool) (f frame, need int, err *protocolError) {
 	if len(b) == 0 {
 		return nil, headerBytes, nil
@@ -104,8 +104,8 @@ func split(b []byte, limit int, response bool) (f frame, need int, err *protocol
 	return frame(b[:n:n]), 0, nil
 }
 
-// offers says whether a frame of whatever version is a request to begin with: OPTIONS or
-// STARTUP.
+// offers reports whether a frame, of any version, is one with which a client begins:
+// OPTIONS or STARTUP.
 func offers(b []byte) bool {
 	op := 4
 	if b[0] < minVersion {
@@ -114,8 +114,8 @@ func offers(b []byte) bool {
 	return b[0]&0x80 == 0 && len(b) > op && (b[op] == opOptions || b[op] == opStartup)
 }
 
-// streamOf is the stream id in a header that may be cut short, or of version 1 or 2,
-// where it is one byte.
+// streamOf returns the stream id in a header. The header may be incomplete, or of version 1
+// or 2, where the id is one byte.
 func streamOf(b []byte) int16 {
 	switch {
 	case len(b) >= 3 && b[0]&0x7f < minVersion:

@@ -2,12 +2,12 @@ package cqlproxy
 
 import "sync"
 
-// maxPrepared bounds how many statements are known by id. One that was forgotten is
-// learned again, as one that was prepared before the proxy was there.
+// maxPrepared bounds how many statements are known by id. A statement that was forgotten is
+// learned again in the same way as one that was prepared before the proxy started.
 const maxPrepared = 20_000
 
-// prepared knows statements by the id that nodes gave them. Nodes make it of keyspace
-// and text, so that it means the same on each. It is safe for concurrent use.
+// prepared stores statements by the id that nodes gave them. Nodes compute the id from
+// keyspace and text, so it means the same on each node. It is safe for concurrent use.
 type prepared struct {
 	mu        sync.RWMutex
 	byID      map[string]*statement
@@ -36,7 +36,7 @@ func (p *prepared) learn(id []byte, r *request) {
 	p.addresses = p.addresses || r.addresses()
 }
 
-// watches says that an EXECUTE may have an answer with addresses.
+// watches reports whether the answer to an EXECUTE may contain addresses.
 func (p *prepared) watches() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

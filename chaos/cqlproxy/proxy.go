@@ -84,7 +84,7 @@ func Start(ctx context.Context, cfg Config) (_ *Proxy, err error) {
 	return p, nil
 }
 
-// advertised is the address by which the cluster knows the node.
+// advertised returns the address under which the cluster knows the node.
 func (n Node) advertised(ctx context.Context) (netip.AddrPort, error) {
 	text := n.Advertised
 	if text == "" {
@@ -108,7 +108,7 @@ func (n Node) advertised(ctx context.Context) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ips[0].Unmap(), uint16(number)), nil
 }
 
-// Addrs are the host:port that drivers dial, in the order of Config.Nodes.
+// Addrs returns the host:port addresses that drivers dial, in the order of Config.Nodes.
 func (p *Proxy) Addrs() []string {
 	var addrs []string
 	for _, n := range p.nodes {
@@ -117,7 +117,7 @@ func (p *Proxy) Addrs() []string {
 	return addrs
 }
 
-// Stats is a copy of the counts.
+// Stats returns a copy of the counts.
 func (p *Proxy) Stats() Stats {
 	s := &p.stats
 	return Stats{Accepted: s.accepted.Load(), Open: s.open.Load(), Failed: s.failed.Load(), Up: s.up.Load(), Down: s.down.Load()}
@@ -188,7 +188,7 @@ func (p *Proxy) serve(n *node, client *net.TCPConn) {
 	l.answers()
 }
 
-// call has what all requests to a node have in common.
+// call returns the part of a chaos.Call that all requests to a node have in common.
 func (p *Proxy) call(n *node) chaos.Call {
 	return chaos.Call{Dependency: p.cfg.Dependency, Node: n.name(), Protocol: chaos.CQL}
 }

@@ -48,7 +48,7 @@ type relay struct {
 // framing is what the answer to STARTUP settled.
 type framing struct{ segments, packed bool }
 
-// mark is what to do with the answer on a stream.
+// mark says what to do with the answer on a stream.
 type mark struct {
 	request *request
 	rewrite bool   // it holds nodes' addresses
@@ -70,7 +70,7 @@ func newRelay(p *Proxy, n *node, client *net.TCPConn) *relay {
 	return l
 }
 
-// open adds the node's side; false means that the relay has ended.
+// open adds the node's side. It returns false if the relay has ended.
 func (l *relay) open(up *net.TCPConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +96,7 @@ func (l *relay) abort(reset bool) {
 		if c == nil {
 			continue
 		}
-		// Errors mean that the connection is gone already, which is what is wanted.
+		// An error means that the connection is closed already, as intended.
 		if reset {
 			_ = c.SetLinger(0)
 		}
@@ -109,7 +109,7 @@ func (l *relay) failed(err error) {
 	l.proxy.cfg.OnError(fmt.Errorf("cqlproxy: %s, %s: %w", l.proxy.cfg.Dependency, l.node.name(), err))
 }
 
-// over ends the relay because a side can't be read or written.
+// over ends the relay because one side can't be read or written.
 func (l *relay) over(err error) {
 	switch {
 	case l.ctx.Err() != nil, errors.Is(err, net.ErrClosed):
@@ -126,8 +126,8 @@ func (l *relay) over(err error) {
 	}
 }
 
-// refuse answers a client that broke the protocol as a node does, and ends the relay.
-// version is that of the client's last frame.
+// refuse answers a client that broke the protocol, as a node would, and ends the relay.
+// version is the protocol version of the client's last frame.
 func (l *relay) refuse(broken *protocolError, version byte, inSegments bool) {
 	if !broken.offers || l.started {
 		l.failed(fmt.Errorf("a client broke the protocol: %w", broken))
@@ -135,7 +135,7 @@ func (l *relay) refuse(broken *protocolError, version byte, inSegments bool) {
 	answer := errorFrame(version, broken.stream, codeProtocolError, broken.text)
 	var err error
 	if v := byte(broken.version); !inSegments && (v == 1 || v == 2) {
-		// Their header has one byte less: a stream id of one.
+		// The header of these versions is one byte shorter, because the stream id is one byte.
 		err = l.toClient.raw(append([]byte{v | 0x80, 0, answer[3]}, answer[4:]...))
 	} else {
 		err = l.toClient.frames(answer)
@@ -147,12 +147,12 @@ func (l *relay) refuse(broken *protocolError, version byte, inSegments bool) {
 	l.finish()
 }
 
-// finish ends the relay so that the client gets what was written to it: it says that no
-// more comes, and reads what the client still sends for a moment, as closing with
-// unread bytes would reset the connection.
+// finish ends the relay so that the client still gets what was written to it. It closes the
+// connection for writing, and then reads for a moment what the client still sends, because
+// closing with unread bytes would reset the connection.
 func (l *relay) finish() {
 	if err := l.client.CloseWrite(); err == nil {
-		// Errors end the wait, which is all that matters.
+		// An error ends the wait. Nothing else follows from it.
 		_ = l.client.SetReadDeadline(time.Now().Add(time.Second))
 		_, _ = io.Copy(io.Discard, l.client)
 	}
@@ -167,7 +167,7 @@ func (l *relay) mark(stream int16, m *mark) {
 	l.marks.Store(int32(len(l.mu.marks)))
 }
 
-// marked takes what is to be done with the answer on a stream, or nil.
+// marked removes and returns the mark of a stream, or nil if there is none.
 func (l *relay) marked(stream int16) *mark {
 	if l.marks.Load() == 0 {
 		return nil
@@ -180,7 +180,7 @@ func (l *relay) marked(stream int16) *mark {
 	return m
 }
 
-// agreement is compression and keyspace at this moment.
+// agreement returns the compression and the keyspace at this moment.
 func (l *relay) agreement() (algorithm, keyspace string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

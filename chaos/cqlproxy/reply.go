@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Codes of errors that are known by more than their place in chaos.CQLErrorTable.
+// Codes of the errors that the code refers to by name. chaos.CQLErrorTable has all of them.
 const (
 	codeProtocolError   = 0x000A
 	codeWriteTimeout    = 0x1100
@@ -25,7 +25,7 @@ const (
 	codeUnprepared      = 0x2500
 )
 
-// errorFrame is an ERROR; fields are what follows the message.
+// errorFrame makes an ERROR frame; fields are the bytes that follow the message.
 func errorFrame(version byte, stream int16, code int32, text string, fields ...byte) frame {
 	body := binary.BigEndian.AppendUint32(nil, uint32(code))
 	body = appendString(body, text[:min(len(text), 1<<16-1)])
@@ -37,7 +37,7 @@ func (l *relay) reply(f frame, code int32, text string, fields []byte) {
 	l.deliver(errorFrame(f[0], f.stream(), code, text, fields...))
 }
 
-// newError is the error of a name that a fault answers a request with.
+// newError makes the error, given by name, with which a fault answers a request.
 func newError(r *request, f chaos.Fault, name string) frame {
 	table := chaos.CQLErrorTable()
 	info := table[max(0, slices.IndexFunc(table, func(e chaos.CQLErrorInfo) bool { return e.Name == name }))]
@@ -54,7 +54,8 @@ func newError(r *request, f chaos.Fault, name string) frame {
 	return errorFrame(r.direction, r.stream, code, text, b...)
 }
 
-// asVersion is how a node tells an error to a client whose version does not have it.
+// asVersion returns the error that a node sends to a client whose protocol version does not
+// have the original one.
 func asVersion(code int32, fields []string, version int) (int32, []string) {
 	timeout := []string{"consistency", "received", "required", "write_type"}
 	switch {
@@ -70,7 +71,8 @@ func asVersion(code int32, fields []string, version int) (int32, []string) {
 	return code, fields
 }
 
-// errorFields writes an error's fields: what the plan says, or what would be likely.
+// errorFields writes an error's fields: the plan's values, or likely ones for fields that
+// the plan leaves out.
 type errorFields struct {
 	request *request
 	set     map[string]string
@@ -130,7 +132,7 @@ func (e errorFields) append(b []byte, field string) []byte {
 	return appendString(b, value)
 }
 
-// level is the consistency that the plan or else the request names.
+// level returns the consistency level that the plan names, or else that of the request.
 func (e errorFields) level() int {
 	if i := slices.Index(chaos.CQLConsistencies(), e.set["consistency"]); i >= 0 {
 		return i
@@ -138,7 +140,7 @@ func (e errorFields) level() int {
 	return max(0, e.request.consistency)
 }
 
-// needs is how many replicas of three a consistency level waits for.
+// needs returns how many of three replicas a consistency level waits for.
 func needs(level int) int {
 	switch levelName(level) {
 	case "TWO", "QUORUM", "LOCAL_QUORUM", "EACH_QUORUM", "SERIAL", "LOCAL_SERIAL":
@@ -166,7 +168,8 @@ func (e errorFields) writeType() string {
 	return "SIMPLE"
 }
 
-// reasons are replicas that failed: with their codes in version 5, only how many before.
+// reasons writes the replicas that failed: with their codes in version 5, and only their
+// number in earlier versions.
 func (e errorFields) reasons(b []byte, value string) []byte {
 	replicas, codes, ok := chaos.ParseCQLReasons(value)
 	if e.request.version() < 5 {

@@ -22,8 +22,8 @@ const (
 	queryKeyspace     = 0x80
 )
 
-// request is what was read of a client's frame. It holds nothing of the buffer that the
-// frame is in.
+// request holds what the proxy has read from a client's frame. It does not refer to the
+// buffer that the frame is in.
 type request struct {
 	direction byte // the header's first byte: version and direction
 	stream    int16
@@ -41,19 +41,19 @@ type request struct {
 	startup     map[string]string      // options of STARTUP
 	carried     propagation.MapCarrier // W3C headers in the custom payload
 
-	// same is what two requests for the same answer have alike: statement, values,
-	// page, but no timestamp. Empty if that is not known.
+	// same is equal for two requests that ask for the same answer: it contains statement,
+	// values and page, but no timestamp. It is empty if that is not known.
 	same string
 
 	ctx   context.Context // of its faults
 	asked chaos.Call      // what the injector was asked
 }
 
-// lookup finds statements by id; nil if there is none.
+// lookup finds a statement by its id. It returns nil if there is none.
 type lookup func(id []byte) *statement
 
-// readRequest reads a frame; body is its body without compression. A field that
-// can't be read is left empty: the node will say what is wrong.
+// readRequest reads a frame; body is the frame's body, decompressed. A field that can't be
+// read is left empty; the node will then say what is wrong.
 func readRequest(f frame, body []byte, find lookup) *request {
 	r := &request{direction: f[0], stream: f.stream(), op: f.op(), consistency: -1, statement: &statement{operation: opName(f.op())}}
 	c := &cursor{b: body}
@@ -97,7 +97,7 @@ func readRequest(f frame, body []byte, find lookup) *request {
 	return r
 }
 
-// opName is what a rule calls a request that runs no statement.
+// opName returns the operation, for rules, of a request that runs no statement.
 func opName(op byte) string {
 	switch op {
 	case opStartup:
@@ -163,7 +163,7 @@ func (r *request) parameters(c *cursor, begin, end int) {
 	}
 }
 
-// stable is where the parameters end that two runs of a request have alike.
+// stable returns where the parameters end that are equal in two runs of a request.
 func (r *request) stable(c *cursor, flags int) int {
 	at := c.at
 	if r.version() >= 5 && flags&queryKeyspace != 0 {
@@ -203,7 +203,7 @@ func (r *request) tail(c *cursor, flags int) {
 	}
 }
 
-// batch reads a batch: one statement made of its parts.
+// batch reads a batch as one statement that consists of the parts.
 func (r *request) batch(c *cursor, find lookup) {
 	r.batchType = c.byte()
 	all := &statement{operation: "BATCH", counter: r.batchType == 2, unlogged: r.batchType == 1}
@@ -254,23 +254,23 @@ func (r *request) resolve(current string) {
 	r.statement = &s
 }
 
-// runs says that the request runs a statement, and is not what drivers do besides.
+// runs reports whether the request runs a statement. Drivers send other requests too.
 func (r *request) runs() bool {
 	return r.op == opQuery || r.op == opExecute || r.op == opBatch
 }
 
-// system says that the statement is about system tables only.
+// system reports whether the statement is about system tables only.
 func (r *request) system() bool {
 	return strings.HasPrefix(r.statement.keyspace, "system") && !strings.Contains(r.statement.keyspace, ",")
 }
 
-// addresses says that the answer holds nodes' addresses.
+// addresses reports whether the answer contains nodes' addresses.
 func (r *request) addresses() bool {
 	s := r.statement
 	return s.keyspace == "system" && (s.table == "local" || s.table == "peers" || s.table == "peers_v2")
 }
 
-// call is the request as the injector is asked about it.
+// call returns the request in the form in which the injector decides about it.
 func (r *request) call(c chaos.Call) chaos.Call {
 	s := r.statement
 	c.Protocol, c.Operation, c.Keyspace, c.Table, c.Statement, c.Conditional = chaos.CQL, s.operation, s.keyspace, s.table, s.text, s.conditional

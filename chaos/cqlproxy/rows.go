@@ -27,7 +27,7 @@ const (
 	typeTuple  = 0x31
 )
 
-// maxNesting bounds how deep types hold types.
+// maxNesting bounds how deeply types may be nested.
 const maxNesting = 64
 
 // rows is a result of rows. Every row has as many values as there are columns; a value
@@ -90,7 +90,7 @@ func readRows(a answer) (rows, error) {
 	return r, nil
 }
 
-// skipType reads over a column's type, and returns what it is first of all.
+// skipType skips a column's type, and returns its outermost type.
 func (c *cursor) skipType(nesting int) (of int) {
 	if nesting > maxNesting {
 		c.short = true
@@ -128,7 +128,7 @@ func (c *cursor) skipType(nesting int) (of int) {
 	return of
 }
 
-// encode is the result's message.
+// encode returns the result's message.
 func (r rows) encode() []byte {
 	b := append([]byte(nil), r.head...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(r.data)))

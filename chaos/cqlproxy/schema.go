@@ -12,9 +12,9 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Known are the names that a plan's rules can use, with the keyspaces and tables of the
-// first node that tells. If none does, for example because they ask for a password,
-// keyspaces and tables stay nil, and the error says why.
+// Known returns the names that a plan's rules can use, with the keyspaces and tables that
+// the first node to answer has. If no node answers, for example because the nodes require a
+// password, keyspaces and tables stay nil, and the error says why.
 func (p *Proxy) Known(ctx context.Context) (chaos.Known, error) {
 	known := p.cfg.Known()
 	var errs []error

@@ -33,8 +33,8 @@ type segment struct {
 	size      int  // on the wire
 }
 
-// splitSegment is the first segment of b; need is as in split. packed says that the
-// connection's segments have the header for compression.
+// splitSegment returns the first segment of b; need has the meaning that it has in split.
+// packed says that the connection's segments have the header for compression.
 func splitSegment(b []byte, packed bool) (s segment, need int, err *protocolError) {
 	head := segmentHeaderBytes(packed)
 	if len(b) < head {
@@ -65,7 +65,7 @@ func splitSegment(b []byte, packed bool) (s segment, need int, err *protocolErro
 	return s, 0, nil
 }
 
-// plain is the payload without compression; it is appended to slab if it had one.
+// plain returns the payload, decompressed. A payload that was compressed is appended to slab.
 func (s segment) plain(slab []byte) (payload, rest []byte, err *protocolError) {
 	if s.plainSize == 0 {
 		return s.payload, slab, nil

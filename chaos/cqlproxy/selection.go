@@ -2,8 +2,8 @@ package cqlproxy
 
 import "strings"
 
-// aliases maps the names that a SELECT gives to its columns to what they stand for, both
-// in small letters, with a space between words and signs.
+// aliases maps the names that a SELECT gives to its columns to the selected expressions.
+// Both are in lower case, with a space between words and signs.
 func aliases(text string) map[string]string {
 	t := tokens{text: text}
 	if !strings.EqualFold(t.next().text, "SELECT") {

@@ -41,8 +41,8 @@ func (s *sink) frames(frames ...frame) error {
 	return s.writeLocked(s.encodeLocked(frames...))
 }
 
-// changed writes what change makes of a frame's bytes on the wire. head is how many of
-// them say how long it is.
+// changed writes a frame's bytes after change has changed them. head is the number of
+// leading bytes that contain the frame's length.
 func (s *sink) changed(f frame, change func(wire []byte, head int) []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

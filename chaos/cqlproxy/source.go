@@ -24,11 +24,11 @@ type source struct {
 	came int64  // bytes that came
 }
 
-// batch is frames that came together. They are valid until the next read.
+// batch holds frames that arrived together. They are valid until the next read.
 type batch struct {
 	frames []frame
-	// raw is exactly these frames as they came, or nil if they cannot be passed on as
-	// such.
+	// raw has the bytes of exactly these frames as they arrived, or nil if the frames can't
+	// be passed on in that form.
 	raw []byte
 
 	spans bool // a frame spans segments, so that raw can't be told
@@ -62,7 +62,7 @@ func (s *source) next() (batch, error) {
 	}
 }
 
-// fill reads, having made room towards need bytes in all.
+// fill makes room for up to need bytes in all, and reads.
 func (s *source) fill(need int) error {
 	if s.r > 0 && s.r+need > len(s.buf) {
 		s.w = copy(s.buf, s.buf[s.r:s.w])
@@ -85,8 +85,8 @@ func (s *source) fill(need int) error {
 	return err
 }
 
-// take cuts what came into frames. Without any, need is how many bytes it takes to
-// tell more. The error is nil or a *protocolError.
+// take splits the bytes that arrived into frames. If there is no complete frame, need is how
+// many bytes are needed before more can be said. The error is nil or a *protocolError.
 func (s *source) take() (b batch, need int, _ error) {
 	begin := s.r
 	for {
@@ -111,7 +111,7 @@ func (s *source) take() (b batch, need int, _ error) {
 	}
 }
 
-// to sets raw, if the bytes from begin on are exactly the batch.
+// to sets raw if the bytes from begin on are exactly those of the batch.
 func (b batch) to(s *source, begin int) batch {
 	if len(b.frames) > 0 && !b.spans {
 		b.raw = s.buf[begin:s.r:s.r]
@@ -119,7 +119,7 @@ func (b batch) to(s *source, begin int) batch {
 	return b
 }
 
-// changes says whether the framing may be another after the message.
+// changes reports whether the framing may change after the message.
 func changes(f frame) bool {
 	switch f.op() {
 	case opStartup, opReady, opAuthenticate:
@@ -167,7 +167,7 @@ func (s *source) segment(b *batch) (need int, err *protocolError) {
 	return 0, nil
 }
 
-// grow adds to a frame that spans segments, and ends it when it is whole.
+// grow adds bytes to a frame that spans segments, and completes it when all have arrived.
 func (s *source) grow(payload []byte, b *batch) *protocolError {
 	part := append(s.part, payload...)
 	f, need, err := split(part, s.limit, s.response)

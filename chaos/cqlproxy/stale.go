@@ -14,8 +14,8 @@ const (
 	maxStaleAnswer = 1 << 20
 )
 
-// stale keeps the latest true answer to each read while the plan has a rule for old
-// ones. It is safe for concurrent use.
+// stale keeps the latest true answer to each read while the plan has a rule for stale
+// answers. It is safe for concurrent use.
 type stale struct {
 	mu      sync.Mutex
 	answers map[string]frame
@@ -26,7 +26,7 @@ type stale struct {
 	changed <-chan struct{} // closed when that may be different
 }
 
-// wanted says whether the plan has a rule for old answers.
+// wanted reports whether the plan has a rule for stale answers.
 func (s *stale) wanted(injector *chaos.Injector) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *stale) find(key string) (frame, bool) {
 	return f, ok
 }
 
-// keep keeps an answer. When there are too many, any of the others go.
+// keep stores an answer. When there are too many, it drops arbitrary other ones.
 func (s *stale) keep(key string, f frame) {
 	if f.op() != opResult || f.flags()&flagTracing != 0 || len(f) > maxStaleAnswer {
 		return
@@ -75,7 +75,7 @@ func (s *stale) keep(key string, f frame) {
 	}
 }
 
-// dropLocked forgets an answer and says how many bytes that frees.
+// dropLocked removes an answer and returns how many bytes that frees.
 func (s *stale) dropLocked(key string) int {
 	f, ok := s.answers[key]
 	if !ok {
@@ -85,7 +85,7 @@ func (s *stale) dropLocked(key string) int {
 	return len(key) + len(f)
 }
 
-// keep marks a read whose answer is to be kept, or for which an old one is looked up.
+// keep marks a read whose answer is to be stored, or for which a stored one is looked up.
 func (l *relay) keep(r *request, m *mark) {
 	if r.statement.operation != "SELECT" || r.same == "" || !l.proxy.stale.wanted(l.proxy.cfg.Injector) {
 		return

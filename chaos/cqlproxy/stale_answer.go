@@ -2,8 +2,8 @@ package cqlproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// staleAnswer answers a read with what was true before. Without such an answer the request
-// passes, and its answer is kept.
+// staleAnswer answers a read with an earlier answer to the same read. If there is none, the
+// request passes, and its answer is stored.
 type staleAnswer struct{ noEffect }
 
 func (staleAnswer) fits(_ *relay, r *request, _ chaos.Where) bool {

@@ -2,7 +2,7 @@ package cqlproxy
 
 import "strings"
 
-// statement is what a rule can match of a CQL text. It does not change.
+// statement holds the properties of a CQL text that rules can match. It is immutable.
 type statement struct {
 	text      string
 	operation string // first word, in capitals; BATCH for BEGIN … BATCH
@@ -13,7 +13,7 @@ type statement struct {
 	unlogged        bool // BEGIN UNLOGGED BATCH
 }
 
-// in is the statement as it is meant in a keyspace.
+// in returns the statement with keyspace for the tables that the text does not qualify.
 func (s *statement) in(keyspace string) *statement {
 	if s.keyspace != "" || keyspace == "" {
 		return s
@@ -23,8 +23,8 @@ func (s *statement) in(keyspace string) *statement {
 	return &c
 }
 
-// parseStatement reads what it can; a text that is no CQL has its first word as
-// operation.
+// parseStatement reads as much of a text as it understands. If the text is not CQL, its
+// first word is the operation.
 func parseStatement(text string) *statement {
 	s := &statement{text: text}
 	t := tokens{text: text}
@@ -110,7 +110,7 @@ func (s *statement) keyspaceName(t *tokens) {
 	}
 }
 
-// joined adds a name to a list without repeats.
+// joined adds a name to a list, unless the list has it already.
 func joined(list, name string) string {
 	if list == "" {
 		return name
@@ -138,7 +138,7 @@ type token struct {
 
 func (t token) isName() bool { return t.kind == tokenWord || t.kind == tokenQuoted }
 
-// name is an identifier as Cassandra keeps it: without quotes in small letters.
+// name returns an identifier as Cassandra stores it: in lower case, unless it is quoted.
 func (t token) name() string {
 	if t.kind == tokenQuoted {
 		return strings.ReplaceAll(t.text, `""`, `"`)
@@ -146,7 +146,7 @@ func (t token) name() string {
 	return strings.ToLower(t.text)
 }
 
-// tokens cuts a CQL text into words, leaving out comments.
+// tokens splits a CQL text into tokens, without its comments.
 type tokens struct {
 	text string
 	at   int
@@ -189,7 +189,8 @@ func wordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// until moves behind the end mark, looking from skip bytes on, or to the end.
+// until moves behind the end mark, which it looks for from skip bytes on. Without an end
+// mark it moves to the end of the text.
 func (t *tokens) until(skip int, end string) {
 	if i := strings.Index(t.text[t.at+skip:], end); i >= 0 {
 		t.at += skip + i + len(end)
@@ -198,8 +199,8 @@ func (t *tokens) until(skip int, end string) {
 	}
 }
 
-// quoted moves behind a text in quotes, in which two stand for one, and returns what
-// is between them.
+// quoted moves behind a quoted text and returns the part between the quotes, in which a
+// doubled quote stands for one.
 func (t *tokens) quoted(quote byte) string {
 	begin := t.at + 1
 	for t.at = begin; t.at < len(t.text); t.at++ {

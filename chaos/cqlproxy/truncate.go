@@ -19,8 +19,8 @@ func (truncate) answer(l *relay, f frame, _ *mark, fault chaos.Fault) frame {
 	return nil
 }
 
-// cut writes the first bytes of a frame, half of it unless the fault says how many, and
-// ends the relay.
+// cut writes the first bytes of a frame and ends the relay. It writes half of the frame if
+// the fault does not say how many bytes.
 func (l *relay) cut(to *sink, f frame, fault chaos.Fault) {
 	err := to.changed(f, func(wire []byte, _ int) []byte {
 		n := len(wire) / 2

@@ -26,7 +26,7 @@ func (l *relay) requests() {
 			return
 		}
 		if last := b.frames[len(b.frames)-1]; last.op() == opStartup && !src.segments {
-			// Until it is answered nobody knows how the client's next bytes are framed.
+			// Until STARTUP is answered, the framing of the client's next bytes is unknown.
 			select {
 			case a := <-l.agreed:
 				src.segments, src.packed, l.started = a.segments, a.packed, true
@@ -37,7 +37,7 @@ func (l *relay) requests() {
 	}
 }
 
-// batch passes frames on; false means that the relay ended.
+// batch passes frames on. It returns false if the relay has ended.
 func (l *relay) batch(b batch) bool {
 	pass, changed := b.frames[:0:0], false
 	var pauses []chaos.Fault
@@ -73,7 +73,7 @@ func (l *relay) batch(b batch) bool {
 	return true
 }
 
-// pass writes a batch as it came.
+// pass writes a batch as it arrived.
 func (l *relay) pass(to *sink, b batch) error {
 	if b.raw != nil {
 		return to.raw(b.raw)
@@ -81,7 +81,7 @@ func (l *relay) pass(to *sink, b batch) error {
 	return to.frames(b.frames...)
 }
 
-// send writes to the node; false means that the relay ended.
+// send writes to the node. It returns false if the relay has ended.
 func (l *relay) send(frames ...frame) bool {
 	if err := l.toNode.frames(frames...); err != nil {
 		l.over(err)
@@ -90,7 +90,7 @@ func (l *relay) send(frames ...frame) bool {
 	return true
 }
 
-// looks says whether a request has to be read, or can pass as it is.
+// looks reports whether a request has to be read. Otherwise it can pass as it is.
 func (l *relay) looks(f frame) bool {
 	switch f.op() {
 	case opStartup, opQuery, opPrepare:
@@ -101,8 +101,9 @@ func (l *relay) looks(f frame) bool {
 	return l.injecting
 }
 
-// request looks at a request. It returns what to send to the node at once, which is f
-// itself if nothing is to be changed, or nil; and a fault that stops the reading.
+// request handles a request. It returns the frame to send to the node at once, which is f
+// itself if nothing is to be changed, or nil if nothing is to be sent. It also returns a
+// fault that stops the reading, if there is one.
 func (l *relay) request(f frame) (out frame, pause *chaos.Fault) {
 	r, body := l.read(f)
 	if r.addresses() {
@@ -131,7 +132,7 @@ func (l *relay) expect(f frame, m *mark) {
 	l.mark(f.stream(), m)
 }
 
-// withMetadata is an EXECUTE that asks for the result's columns.
+// withMetadata returns the EXECUTE changed so that it asks for the result's columns.
 func withMetadata(f frame, r *request, body []byte) frame {
 	if r.flagsAt == 0 || body[r.flagsAt]&querySkipMetadata == 0 {
 		return f

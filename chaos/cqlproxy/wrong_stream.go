@@ -2,7 +2,7 @@ package cqlproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// wrongStream answers on a stream that nobody waits on, or somebody else.
+// wrongStream answers on a stream on which no request, or another request, waits.
 type wrongStream struct{ noEffect }
 
 func (wrongStream) answer(_ *relay, f frame, _ *mark, fault chaos.Fault) frame {
