@@ -47,8 +47,8 @@ const (
 	Waited
 	// BackedOff: the call pauses before a retry. Has Took (how long it will), Err.
 	BackedOff
-	// Refused: a policy refused. Has Err (a *Refusal), and Hedged if it was a hedge
-	// that is not started, while the call goes on.
+	// Refused: a policy refused. Has Err (a *Refusal), and Hedged if the refused
+	// attempt was a hedge; then the call continues.
 	Refused
 	// FellBack: a fallback stood in. Has Source, Age, Err (the cause).
 	FellBack

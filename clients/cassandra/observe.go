@@ -21,7 +21,8 @@ import (
 //
 // Package telemetry below this one makes spans and metrics of it.
 type Observer interface {
-	// RequestStarted returns the context that the request goes on with; nil: as given.
+	// RequestStarted returns the context with which the request continues. Nil stands
+	// for the context as given.
 	RequestStarted(ctx context.Context, r *Request) context.Context
 	// RequestEnded gets that context.
 	RequestEnded(ctx context.Context, r *Request, a *Answer)

@@ -60,9 +60,9 @@ func NewBalancer(cfg BalancerConfig) (*Balancer, error) {
 	return b, nil
 }
 
-// Update changes the addresses, for example because a name was resolved again. What is
-// known of addresses that remain is kept; requests in flight go on. A bad list is refused
-// and changes nothing.
+// Update replaces the addresses, for example after a name was resolved again. The state
+// of addresses that remain is kept, and requests in flight continue. If the list is
+// invalid, Update returns an error and changes nothing.
 func (b *Balancer) Update(addresses []string) error {
 	if len(addresses) == 0 {
 		return errors.New("rest: Balancer: no address: give at least one, such as http://10.0.0.1:8080")
@@ -71,7 +71,7 @@ func (b *Balancer) Update(addresses []string) error {
 	var bases []*url.URL
 	for _, address := range addresses {
 		u, err := url.Parse(address)
-		if err == nil { // one form of each address, so that none is there twice
+		if err == nil { // normalized, so that no address is listed twice
 			u.Host, u.Path = strings.ToLower(u.Host), strings.TrimRight(u.Path, "/")
 		}
 		switch {
@@ -108,7 +108,7 @@ type Backend struct {
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
 }
 
-// Backends is the state of all addresses.
+// Backends returns the state of all addresses.
 func (b *Balancer) Backends() []Backend {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +119,8 @@ func (b *Balancer) Backends() []Backend {
 	return all
 }
 
-// tries are the addresses that the attempts of a call went to. Safe for concurrent use.
+// tries records the addresses to which the attempts of a call went. Safe for concurrent
+// use.
 type tries struct {
 	mu   sync.Mutex
 	went []*backend
@@ -134,8 +135,9 @@ func (t *tries) pick(b *Balancer) *backend {
 	return one
 }
 
-// pick takes an address for an attempt: one that is not ejected and not tried, else one
-// that is not ejected, else any: if all are ejected, refusing requests would help nobody.
+// pick takes an address for an attempt. It prefers one that is neither ejected nor
+// tried, then one that is not ejected, then any. If all are ejected, refusing requests
+// would help nobody.
 func (b *Balancer) pick(tried []*backend) *backend {
 	now := time.Now()
 	b.mu.Lock()

@@ -23,7 +23,7 @@ const endlessAge = 100 * 365 * 24 * time.Hour
 type Base struct {
 	template *http.Transport
 	age      time.Duration // zero: connections have no age
-	pool     *h1.Pool      // of HTTP/1.1 without TLS, for attempts; nil: none
+	pool     *h1.Pool      // for attempts over HTTP/1.1 without TLS; nil if there is none
 
 	mu      sync.Mutex
 	current *http.Transport
@@ -58,7 +58,7 @@ func NewBase(limit int, change ...func(*http.Transport)) *Base {
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            newDialer().dial,
 		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           0, // bound by host
+		MaxIdleConns:           0, // bounded per host
 		MaxIdleConnsPerHost:    max(2, limit),
 		MaxConnsPerHost:        max(2, limit),
 		IdleConnTimeout:        time.Minute,
@@ -81,7 +81,7 @@ func NewBase(limit int, change ...func(*http.Transport)) *Base {
 }
 
 // countDials makes the connections of the standard transport count their reads, and
-// attempts know whether a connection was dialled for them.
+// makes attempts know whether a connection was dialled for them.
 func (b *Base) countDials() {
 	dial := b.template.DialContext
 	if dial == nil {
@@ -141,8 +141,8 @@ func (a *attempt) send(base http.RoundTripper, out *http.Request) (*http.Respons
 	return base.RoundTrip(out)
 }
 
-// context is the attempt as the context of its request. For a base with a pool it is never
-// done, until the base passes the request on to net/http.
+// context returns the attempt in the form of a context for its request. For a base with
+// a pool this context is never done, until the base passes the request on to net/http.
 func (a *attempt) context(pools bool) context.Context {
 	if pools {
 		return (*undone)(a)
@@ -180,7 +180,7 @@ func (b *Base) transport() *http.Transport {
 	return t
 }
 
-// CloseIdleConnections closes those that no request uses.
+// CloseIdleConnections closes the connections that no request uses.
 func (b *Base) CloseIdleConnections() {
 	b.mu.Lock()
 	t := b.current
@@ -193,7 +193,7 @@ func (b *Base) CloseIdleConnections() {
 	}
 }
 
-// multiplexes says whether connections without TLS carry several requests at once.
+// multiplexes reports whether connections without TLS carry several requests at once.
 func multiplexes(rt http.RoundTripper) bool {
 	switch t := rt.(type) {
 	case *Base:

@@ -35,16 +35,17 @@ func (s *sender) setBounds(maxBytes int64, stall time.Duration) {
 	}
 }
 
-// held is what a body gives back at its end. It must hold no reference to the response:
-// otherwise a body that nobody closes would never be collected.
+// held is what a body releases at its end. It must not refer to the response; otherwise
+// a body that nobody closes would never be garbage collected.
 type held struct {
 	once    sync.Once
-	release func(error) // the permit; nil: none is held
+	release func(error) // the permit; nil if none is held
 	attempt *attempt
 	cleanup runtime.Cleanup
 }
 
-// end gives everything back. The connection, if the body was not read to its end, is cut.
+// end releases everything. If the body was not read to its end, the connection is
+// closed.
 func (h *held) end() { h.fail(nil) }
 
 // fail is end for a body that broke off with err, which the guard judges.
@@ -91,7 +92,7 @@ func (s *sender) guarded(resp *http.Response, r *http.Request, a *attempt, hold 
 	return &out
 }
 
-// isBodiless says whether an answer has no body, whatever its length says.
+// isBodiless reports whether an answer has no body, whatever its Content-Length says.
 func isBodiless(resp *http.Response, r *http.Request) bool {
 	return r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified ||
 		resp.ContentLength == 0 && resp.ProtoMajor == 2
@@ -102,11 +103,11 @@ type body struct {
 	inner    io.ReadCloser
 	held     *held
 	from, to *http.Response
-	left     int64 // below zero: no bound
+	left     int64 // below zero: no limit
 	watched  bool
 	read     atomic.Int64
 	closed   atomic.Bool
-	failed   error // what each further Read returns
+	failed   error // the error of each further Read
 	// began is when the caller got the body, paused how long it was not reading altogether,
 	// pause how long before the last Read; since is when that Read returned. Offsets from epoch.
 	began, since, pause, paused time.Duration
@@ -115,7 +116,8 @@ type body struct {
 	done bool
 }
 
-// Read reads. It fails if the body is too large, or if no data arrives for too long.
+// Read implements io.Reader. It fails if the body is too large, or if no data arrives
+// for too long.
 func (b *body) Read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
@@ -183,8 +185,8 @@ func (b *body) end(failed error) {
 	b.held.fail(failed)
 }
 
-// Close drains what is left, within bounds, so that the connection can be used again,
-// and gives the permit back.
+// Close reads the rest of the body, within bounds, so that the connection can be
+// reused, and returns the permit.
 func (b *body) Close() error {
 	b.closed.Store(true)
 	b.mu.Lock()
@@ -199,8 +201,8 @@ func (b *body) Close() error {
 	return err
 }
 
-// drain reads what is left of a body within a bound of bytes and time. After that the
-// connection is not used again.
+// drain reads the rest of a body, up to a number of bytes and a time. If that is not
+// enough, the connection is not reused.
 func drain(body io.Reader, a *attempt) {
 	t := time.AfterFunc(drainTime, func() { a.cancel(errDrained) })
 	defer t.Stop()

@@ -12,13 +12,13 @@ const (
 	// that breaks off is a failed attempt, which may be repeated, and neither a permit nor
 	// a connection waits for the caller to read.
 	bufferedBytes = 16 << 10
-	// pageBytes is the size of buffers that are used again.
+	// pageBytes is the size of buffers that are reused.
 	pageBytes = 4 << 10
 )
 
 var pages = sync.Pool{New: func() any { return new([pageBytes]byte) }}
 
-// isSmall says whether an answer says that it is small.
+// isSmall reports whether an answer announces a small body.
 func isSmall(r *http.Response, limit int64) bool {
 	n := r.ContentLength
 	return n > 0 && n <= bufferedBytes && (limit < 0 || n <= limit) && r.Body != http.NoBody &&
@@ -34,7 +34,7 @@ func (a *attempt) readBuffered(r *http.Response, stall time.Duration) error {
 	for err == nil {
 		p := w.left[n:]
 		if len(p) == 0 {
-			p = a.end1[:] // what is left to come is the end
+			p = a.end1[:] // only the end is still expected
 		}
 		if watched {
 			a.reading.Store(int64(time.Since(epoch)))
@@ -58,13 +58,14 @@ func (a *attempt) readBuffered(r *http.Response, stall time.Duration) error {
 	return nil
 }
 
-// bufferedBody is a body in memory. Its buffer is used again once it is read or closed, so
-// nothing of it is handed out that outlives a call.
+// bufferedBody is a body in memory. Its buffer is reused once the body is read or
+// closed, so no part of it is passed on that outlives a call.
 type bufferedBody struct {
 	mu   sync.Mutex
 	left []byte
-	page *[pageBytes]byte // nil: the buffer is too large to be used again
-	// closed: a Read is a mistake of the caller, which must not look like an empty answer.
+	page *[pageBytes]byte // nil if the buffer is too large to be reused
+	// closed is set once the body is closed. A Read after that is a mistake of the
+	// caller, which must not look like an empty answer.
 	closed bool
 }
 
@@ -78,7 +79,7 @@ func (w *bufferedBody) fill(n int) {
 	w.left = w.page[:n]
 }
 
-// freeLocked gives the buffer back.
+// freeLocked returns the buffer for reuse.
 func (w *bufferedBody) freeLocked() {
 	w.left = nil
 	if w.page != nil {
@@ -87,7 +88,7 @@ func (w *bufferedBody) freeLocked() {
 	}
 }
 
-// Read reads.
+// Read implements io.Reader.
 func (w *bufferedBody) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +107,7 @@ func (w *bufferedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes all that is left. The buffer belongs to it while it does.
+// WriteTo writes the rest of the body. It owns the buffer while it runs.
 func (w *bufferedBody) WriteTo(to io.Writer) (int64, error) {
 	w.mu.Lock()
 	left, page, closed := w.left, w.page, w.closed
@@ -132,7 +133,7 @@ func (w *bufferedBody) WriteTo(to io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// Close ends the body. What is not read is gone.
+// Close ends the body. Its unread rest is lost.
 func (w *bufferedBody) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -77,7 +77,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	return c, err
 }
 
-// check says what is wrong with a configuration.
+// check returns what is wrong with a configuration.
 func (cfg *ClientConfig) check() error {
 	u, err := url.Parse(cfg.BaseURL)
 	switch {
@@ -106,8 +106,8 @@ func (c *Client) CloseIdleConnections() { c.sender.closeIdle() }
 // errNoClient is the error of calls by a nil client.
 var errNoClient = errors.New("rest: the client is nil: make one with NewClient")
 
-// trip makes the request of a call, and what sends it. What can't be sent is an error
-// that counts against nobody.
+// trip returns the request of a call and the sender for it. If the request can't be
+// sent, the error counts against nobody.
 func (c *Client) trip(ctx context.Context, in Request) (*trip, error) {
 	if c == nil {
 		return nil, errNoClient

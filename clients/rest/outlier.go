@@ -39,7 +39,7 @@ var outlierDefaults = OutlierPolicy{
 	MaxEjected: 10, Deviations: 1.9, MinAddresses: 5, MinRequests: 100,
 }
 
-// fill sets the defaults, and says what is wrong.
+// fill sets the defaults, and returns what is wrong.
 func (p *OutlierPolicy) fill() error {
 	var bad error
 	check := func(wrong bool, name string, value any, want string) {
@@ -72,18 +72,18 @@ func orDefault[T comparable](field *T, value T) {
 	}
 }
 
-// health is what is known of an address.
+// health is what is known about an address.
 type health struct {
-	row         int // failures one after the other
+	row         int // failures in a row
 	good, total int // in this interval
 	until       time.Time
-	times       int       // how often it was taken out
-	calm        time.Time // since when it is back; an interval of that forgets one time
+	times       int       // how many times it was ejected
+	calm        time.Time // since when it is back; each interval after that forgets one ejection
 }
 
 func (h *health) isOut(now time.Time) bool { return now.Before(h.until) }
 
-// observe counts how an attempt went.
+// observe counts the outcome of an attempt.
 func (b *Balancer) observe(one *backend, failed bool) {
 	now := time.Now()
 	b.mu.Lock()
@@ -100,7 +100,7 @@ func (b *Balancer) observe(one *backend, failed bool) {
 	}
 }
 
-// ejectLocked takes an address out, if not too many are.
+// ejectLocked ejects an address, unless too many are ejected already.
 func (b *Balancer) ejectLocked(one *backend, now time.Time) {
 	if one.isOut(now) {
 		return

@@ -9,28 +9,31 @@ import (
 	"time"
 )
 
-// errBodyUsed means that the body is a stream that an earlier attempt has read.
+// errBodyUsed means that the body is a stream that an earlier attempt has already read.
 var errBodyUsed = errors.New("the body can't be sent again: set Request.GetBody")
 
-// upload is what an attempt saw of its request's body. Errors and waits that come from the
-// body are the caller's and say nothing of the dependency. Safe for concurrent use.
+// upload is what an attempt observed of its request's body. Errors and waits that come
+// from the body are the caller's responsibility and say nothing about the dependency.
+// Safe for concurrent use.
 type upload struct {
 	first  sentBody
-	length int64          // what the request says; below zero: it does not
-	single *singleUseBody // nil: the body can be got again
+	length int64          // the request's Content-Length; below zero if unknown
+	single *singleUseBody // nil if the body can be obtained again
 	again  func() (io.ReadCloser, error)
 
-	// reading is when the Read began that is under way, as an offset from epoch; 0: none.
+	// reading is when the Read that is in progress began, as an offset from epoch; 0 if
+	// none is.
 	reading atomic.Int64
-	// waited is how long the Reads took that are over.
+	// waited is the total time of the Reads that have ended.
 	waited atomic.Int64
-	// cut is how long a Read took that ended because net/http closed the body; 0: none did.
+	// cut is the duration of a Read that ended because net/http closed the body; 0 if
+	// none did.
 	cut atomic.Int64
-	// failed: a Read failed, or the length was not what the request says.
+	// failed is set if a Read failed, or if the length was not the announced one.
 	failed atomic.Bool
 }
 
-// watch puts itself between a request and its body.
+// watch puts an upload between a request and its body.
 func (u *upload) watch(out *http.Request, single *singleUseBody) error {
 	if out.Body == nil || out.Body == http.NoBody {
 		return nil
@@ -60,7 +63,7 @@ func (u *upload) getBody() (io.ReadCloser, error) {
 	return &sentBody{ReadCloser: body, upload: u}, nil
 }
 
-// callerTime is how long the body has kept the attempt waiting until now.
+// callerTime returns how long the body has kept the attempt waiting until now.
 func (u *upload) callerTime() time.Duration {
 	waited := time.Duration(u.waited.Load())
 	if since := u.reading.Load(); since != 0 {
@@ -87,7 +90,8 @@ func (u *upload) isCallers(began time.Time, timedOut bool) bool {
 	return pending > 0 && pending >= half
 }
 
-// pending is how long the bytes have been missing that are waited for; 0: none are.
+// pending returns for how long the attempt has been waiting for the next bytes; 0 if it
+// is not.
 func (u *upload) pending() time.Duration {
 	if since := u.reading.Load(); since != 0 {
 		return max(1, time.Since(epoch)-time.Duration(since))
@@ -103,7 +107,7 @@ type sentBody struct {
 	closed atomic.Bool
 }
 
-// Read reads, and notes how long it took and whether it failed.
+// Read implements io.Reader. It records how long it took and whether it failed.
 func (b *sentBody) Read(p []byte) (int, error) {
 	u := b.upload
 	if u.single != nil && !u.single.begin(b) {
@@ -121,7 +125,7 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	u.waited.Add(took)
 	b.got += int64(n)
 	switch {
-	case closed: // net/http has ended it
+	case closed: // net/http has closed the body
 	case err != nil && err != io.EOF,
 		err == io.EOF && u.length >= 0 && b.got != u.length,
 		u.length >= 0 && b.got > u.length:
@@ -130,8 +134,8 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the body. One that can't be got again stays open as long as it was not
-// read and another connection may need it.
+// Close closes the body. A body that can't be obtained again stays open while it is
+// unread and another connection may need it.
 func (b *sentBody) Close() error {
 	b.closed.Store(true)
 	if s := b.upload.single; s != nil {
@@ -140,17 +144,19 @@ func (b *sentBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// singleUseBody is a body that can't be got again. As long as it was not read, it stays
-// open for another connection or another attempt: net/http closes a body also where a
-// connection turns out to be of no use before anything of the request was sent, as when
-// an HTTP/2 server sends GOAWAY in that moment. Safe for concurrent use.
+// singleUseBody is a body that can't be obtained again. While it is unread, it stays
+// open for another connection or another attempt. That is necessary because net/http
+// also closes a body if a connection turns out to be unusable before anything of the
+// request was sent, for example if an HTTP/2 server sends GOAWAY at that moment. Safe
+// for concurrent use.
 type singleUseBody struct {
 	inner io.Closer
 
 	mu    sync.Mutex
 	owner *sentBody
-	// read: it was. spoilt: and yet it is to be sent again. asked: to be closed. settled:
-	// there will be no other attempt.
+	// read is set once the body was read. spoilt is set if it must be sent again
+	// although it was read. asked is set once somebody wanted to close it. settled is
+	// set once no other attempt can follow.
 	read, spoilt, asked, settled, closed bool
 }
 
@@ -162,7 +168,7 @@ func (s *singleUseBody) give(to *sentBody) bool {
 	return !s.read
 }
 
-// begin allows its owner to read.
+// begin allows the owner of the body to read it.
 func (s *singleUseBody) begin(by *sentBody) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,9 +179,9 @@ func (s *singleUseBody) begin(by *sentBody) bool {
 	return true
 }
 
-// sendAgain is called by net/http, which is about to send the request once more. If the
-// body was read, that is the guard's to decide, and an error here would hide why: gotConn
-// sees it and ends the attempt.
+// sendAgain is called by net/http when it is about to send the request again. If the
+// body was read, the guard must decide about that, and an error from here would hide
+// the reason. So sendAgain only records it; gotConn notices it and ends the attempt.
 func (s *singleUseBody) sendAgain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +202,7 @@ func (s *singleUseBody) close() error {
 	return s.closeLocked()
 }
 
-// settle says that no other attempt will need the body.
+// settle states that no other attempt will need the body.
 func (s *singleUseBody) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

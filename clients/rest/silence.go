@@ -73,7 +73,7 @@ func (c *countedConn) Read(p []byte) (int, error) {
 
 // silence is what an attempt knows about its shared connection.
 type silence struct {
-	conn  *countedConn // nil: it has none
+	conn  *countedConn // nil if it has none
 	reads uint64       // when the attempt began to use it
 	at    time.Time    // when the attempt began to use it; then: when it was suspected
 }

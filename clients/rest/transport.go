@@ -135,14 +135,14 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	if verdict == answered {
 		return t.guarded(resp, r, a, true), nil
 	}
-	// Nobody may need this answer, so it holds no permit. If it is handed over, it
-	// lives under the caller's context.
+	// Perhaps nobody will need this answer, because another attempt follows, so it
+	// holds no permit. If the answer is returned, it lives under the caller's context.
 	a.leave()
 	t.keep(t.guarded(resp, r, a, false))
 	return nil, &StatusError{Method: r.Method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, verdict: verdict}
 }
 
-// check says what is wrong with the transport, or with a request that can't be sent.
+// check returns what is wrong with the transport, or with a request that can't be sent.
 func (t *Transport) check(r *http.Request) error {
 	switch {
 	case t.bad != nil:
