@@ -19,9 +19,10 @@ import (
 type Enumerable interface {
 	// Requests names the requests that can be made.
 	Requests() []string
-	// Prepare brings the system to where the request makes sense, while nothing is
-	// harmed, and returns what makes it. Made twice under one identity it is the same
-	// request again: the second answer must agree with the first.
+	// Prepare brings the system into a state in which the request makes sense, while
+	// nothing is harmed, and returns a function that makes the request. If that function is
+	// called twice under one identity, it makes the same request again, and the second
+	// answer must agree with the first.
 	Prepare(ctx context.Context, request string) (func(ctx context.Context, identity string) load.Sample, error)
 }
 
@@ -30,9 +31,9 @@ type Point struct {
 	Protocol   string `json:"protocol"`
 	Dependency string `json:"dependency"`
 	Operation  string `json:"operation,omitempty"`
-	// Table is that of a CQL statement; several of a batch are joined by a comma.
+	// Table is the table of a CQL statement. Several tables of a batch are joined by commas.
 	Table string `json:"table,omitempty"`
-	// Nth is which of the request's calls of this operation it is, from 1.
+	// Nth is the number of the call among the request's calls of this operation, from 1.
 	Nth int `json:"nth"`
 }
 
@@ -53,7 +54,7 @@ func (p Point) String() string {
 // Cell is one run: a fault at a call, and what the caller got.
 type Cell struct {
 	Point Point `json:"point"`
-	// Fault names what was done: to this call only, or also to all after it.
+	// Fault names the fault, and whether it harmed only this call or also all later ones.
 	Fault string `json:"fault"`
 	// Happened says that the fault harmed the call.
 	Happened bool          `json:"happened"`
@@ -63,22 +64,23 @@ type Cell struct {
 	Took     time.Duration `json:"took_ns"`
 }
 
-// Bad says that no caller should get this.
+// Bad reports whether the result is one that no caller should get.
 func (c Cell) Bad() bool { return c.Means == load.Wrong || c.Means == load.Late }
 
-// EnumerateConfig says what is enumerated.
+// EnumerateConfig configures an enumeration.
 type EnumerateConfig struct {
 	// Target makes systems that are Enumerable. A new one is started for each run. Required.
 	Target Target
-	// Scenario gives settings, deadline and margin, and the description of an HTTP
-	// system; its load and faults are not looked at.
+	// Scenario supplies settings, deadline and margin, and the description of an HTTP
+	// system. Its load and faults are not used.
 	Scenario Scenario
-	// Request is the one that is made. Required.
+	// Request names the request to make. Required.
 	Request string
-	// Protocols bounds where faults are injected. Default: all that calls were seen on.
+	// Protocols lists where faults are injected. Default: all protocols on which calls were
+	// seen.
 	Protocols []string
-	// Faults bounds what is injected, by name as in the table, "once" or not. Default: all
-	// that apply.
+	// Faults lists the faults to inject, by their names in the table, with or without
+	// "once". Default: all that apply.
 	Faults []string
 	// Workers is how many systems run at once. Default: 1.
 	Workers int
@@ -87,10 +89,11 @@ type EnumerateConfig struct {
 	_     struct{}
 }
 
-// Enumerate makes one run to see which calls the request makes, then one for each
-// applicable fault at each call, once and for good, and says what the caller got. After
-// each the fault ends, the same request is made again, and the system is judged: an
-// answer that turns out untrue is wrong. A table that is returned with an error holds the runs until then.
+// Enumerate makes one run to see which calls the request makes. Then it makes runs for each
+// applicable fault at each call, one with the fault at that call only and one with the fault
+// from then on, and records what the caller got. After each run the fault ends, the same
+// request is made again, and the system is judged: an answer that turns out untrue is wrong.
+// If Enumerate returns an error, the table contains the runs until then.
 func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 	if cfg.Target == nil || cfg.Request == "" {
 		return nil, fmt.Errorf("%w: Target and Request are required", ErrConfig)
@@ -112,7 +115,7 @@ func Enumerate(ctx context.Context, cfg EnumerateConfig) (*Table, error) {
 	return t, errors.Join(err, os.RemoveAll(dir))
 }
 
-// kept enumerates on parts that all runs share, if there are some.
+// kept enumerates with parts of the system that all runs share, if there are such parts.
 func (e *enumeration) kept(ctx context.Context) (t *Table, err error) {
 	if k, ok := e.cfg.Target.(Sharer); ok {
 		dir := filepath.Join(e.dir, "kept")
@@ -130,7 +133,7 @@ func (e *enumeration) kept(ctx context.Context) (t *Table, err error) {
 	return e.all(ctx)
 }
 
-// enumerated are the protocols that calls are looked for on.
+// enumerated lists the protocols on which calls are looked for.
 var enumerated = []string{chaos.InProcess, chaos.HTTP, chaos.TCP, chaos.CQL}
 
 type enumeration struct {
@@ -156,7 +159,7 @@ func (e *enumeration) all(ctx context.Context) (*Table, error) {
 			t.Cells = append(t.Cells, c)
 		}
 	}
-	if ctx.Err() != nil { // What the runs say then is a consequence.
+	if ctx.Err() != nil { // Other failures of the runs are then only a consequence.
 		return t, fmt.Errorf("scenario: interrupted after %d of %d runs: %w", r.done, len(rules), context.Cause(ctx))
 	}
 	return t, fmt.Errorf("scenario: failed after %d of %d runs: %w", r.done, len(rules), <-r.failed)
@@ -249,7 +252,7 @@ func (e *enumeration) cell(ctx context.Context, r *runs, i int) error {
 	return nil
 }
 
-// once starts a system, makes the request with the plan, and once more without.
+// once starts a system, makes the request under the plan, and makes it again without it.
 func (e *enumeration) once(ctx context.Context, n int, plan chaos.Plan, seen chaos.Listener) (c Cell, err error) {
 	cfg := chaos.Config{}
 	if seen != nil {
@@ -311,7 +314,7 @@ func (e *enumeration) once(ctx context.Context, n int, plan chaos.Plan, seen cha
 	return c, nil
 }
 
-// protocols are those that calls are looked for on.
+// protocols returns the protocols on which calls are looked for.
 func (e *enumeration) protocols() []string {
 	if len(e.cfg.Protocols) > 0 {
 		return e.cfg.Protocols
@@ -328,7 +331,7 @@ func happened(i *chaos.Injector) bool {
 	return false
 }
 
-// recorder finds the calls of a request: it listens to a fault that has no effect.
+// recorder finds the calls of a request by listening for a fault that has no effect.
 type recorder struct {
 	mu    sync.Mutex
 	calls []chaos.Call
@@ -349,8 +352,8 @@ func (r *recorder) Handle(_ context.Context, e chaos.Event) {
 	r.calls = append(r.calls, e.Call)
 }
 
-// points are the calls, numbered by operation. A connection carries many calls, so that
-// there is one point of it for each dependency.
+// points returns the calls, numbered by operation. A connection carries many calls, so all
+// connections to a dependency are one point.
 func (r *recorder) points(protocols []string) []Point {
 	r.mu.Lock()
 	defer r.mu.Unlock()

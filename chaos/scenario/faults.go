@@ -10,13 +10,13 @@ import (
 // long is a delay that no caller waits for.
 const long = 20 * time.Second
 
-// applicable are the faults of a protocol that a caller can notice and must cope with.
-// A fault that no caller can notice (a wrong result that looks right) is not among them, nor a panic
-// in the caller's own process.
+// applicable lists, by protocol, the faults that a caller can notice and must cope with.
+// It contains neither faults that no caller can notice (a wrong result that looks right)
+// nor a panic in the caller's own process.
 var applicable = map[string][]struct {
 	name string
 	what chaos.What
-	// to says which calls it can happen to. Nil: to all.
+	// to reports whether the fault can happen to a call. Nil means that it can happen to all.
 	to func(Point) bool
 }{
 	chaos.InProcess: {
@@ -80,12 +80,12 @@ func reads(p Point) bool  { return p.Operation == "SELECT" }
 func writes(p Point) bool { return !reads(p) }
 
 type faultAt struct {
-	// name says also whether one call is harmed; kind does not.
+	// name also says whether only one call is harmed; kind does not.
 	name, kind string
 	rule       chaos.Rule
 }
 
-// faultNames are the kinds of faults that apply to the calls.
+// faultNames lists the kinds of faults that apply to the calls.
 func faultNames(points []Point) []string {
 	var names []string
 	for _, p := range points {
@@ -98,8 +98,8 @@ func faultNames(points []Point) []string {
 	return names
 }
 
-// faultsAt are the rules that harm a call with each applicable fault: that call alone,
-// and it with all after it. Connections are harmed for good only.
+// faultsAt returns the rules that harm a call with each applicable fault: one rule for that
+// call alone, and one for it and all later calls. Connections only get the latter.
 func faultsAt(p Point) []faultAt {
 	var all []faultAt
 	for _, a := range applicable[p.Protocol] {

@@ -32,7 +32,7 @@ type HTTP struct {
 	_ struct{}
 }
 
-// HTTPProxy is a proxy before a dependency.
+// HTTPProxy is a proxy in front of a dependency.
 type HTTPProxy struct {
 	Dependency string `yaml:"dependency" doc:"its name in faults"`
 	Protocol   string `yaml:"protocol" doc:"http or tcp; decides which faults are possible; default tcp"`
@@ -56,7 +56,7 @@ type HTTPRequest struct {
 	_ struct{}
 }
 
-// HTTPAnswer says what an answer is worth.
+// HTTPAnswer says what an answer means for the verdict.
 type HTTPAnswer struct {
 	Status string `yaml:"status" doc:"like 200, or 2xx; default any"`
 	Header string `yaml:"header" doc:"name of a header that must be there"`
@@ -111,7 +111,7 @@ func (h *HTTP) checkRequests(c *checker) {
 
 var placeholder = regexp.MustCompile(`\{[^{}/]*\}`)
 
-// uses says whether the request holds a text that is filled in.
+// uses reports whether the request contains the placeholder.
 func (r HTTPRequest) uses(text string) bool {
 	return strings.Contains(r.Path, text) || strings.Contains(r.Body, text) ||
 		slices.ContainsFunc(slices.Collect(maps.Values(r.Headers)), func(v string) bool { return strings.Contains(v, text) })
@@ -146,8 +146,9 @@ func (h *HTTP) checkAnswers(c *checker) {
 	}
 }
 
-// carried checks that each fault can happen at the proxies before its dependency, or it
-// would silently do nothing. That there are such proxies is checked when names are.
+// carried checks that each fault can happen at the proxies in front of its dependency;
+// otherwise it would silently do nothing. The check of names finds dependencies without
+// a proxy.
 func (h *HTTP) carried(c *checker, faults []chaos.Rule) {
 	for i, r := range faults {
 		places, found := r.Places(), []string{}
@@ -158,7 +159,7 @@ func (h *HTTP) carried(c *checker, faults []chaos.Rule) {
 			}
 		}
 		if len(places) == 0 || len(found) == 0 || slices.ContainsFunc(found, func(protocol string) bool { return slices.Contains(places, protocol) }) {
-			continue // no place at all is reported already
+			continue // Check has already reported a rule without any place.
 		}
 		c.add(fmt.Sprintf("faults[%d]", i), "happens at %s, and its proxy is %s: change the proxy's protocol, or the fault", strings.Join(places, ", "), strings.Join(found, ", "))
 	}
@@ -174,7 +175,7 @@ func statusPattern(s string) bool {
 
 var usualAnswers = []HTTPAnswer{{Status: "2xx", Means: string(load.Right)}, {Status: "429", Means: string(load.Refused)}, {Status: "503", Means: string(load.Refused)}}
 
-// worth is what an answer means.
+// worth returns what an answer means.
 func (h *HTTP) worth(status int, headers http.Header, body string) load.Meaning {
 	rules := h.Answers
 	if len(rules) == 0 {

@@ -41,10 +41,10 @@ func (HTTPTarget) Check(s Scenario) error {
 func (HTTPTarget) Start(ctx context.Context, setup Setup) (_ System, err error) {
 	h := setup.Scenario.HTTP
 	d := &httpSystem{setup: setup, http: &http.Client{
-		// Longer than a request has, so that an answer that is late is seen to be.
+		// This is longer than a request's deadline, so that late answers are recognized.
 		Timeout:   2 * (setup.Scenario.Deadline + setup.Scenario.Margin),
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256},
-		// A redirect is an answer.
+		// Redirects are not followed, because a redirect is an answer too.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	defer func() {
@@ -118,8 +118,8 @@ func (d *httpSystem) Labels() Labels {
 	return l
 }
 
-// Meanings are the meanings of answers as a report shows them, for a system whose
-// outcomes they are.
+// Meanings returns the meanings of answers as a report shows them, for a system that uses
+// them as its outcomes.
 func Meanings() []report.Value {
 	tones := map[load.Meaning]report.Tone{load.Right: report.Good, load.Stale: report.Degrade, load.Provisional: report.Degrade, load.Refused: report.Refuse, load.Wrong: report.Bad, load.Late: report.Bad}
 	var values []report.Value
@@ -154,12 +154,12 @@ func (d *httpSystem) Send(ctx context.Context, n int) load.Sample {
 	return sample
 }
 
-// TraceID is a trace's id that the seed decides, for a traceparent header.
+// TraceID returns a trace id for a traceparent header. The seed decides it.
 func TraceID(chance *rand.Rand) string {
 	return fmt.Sprintf("%016x%016x", chance.Uint64()|1, chance.Uint64())
 }
 
-// Traceparent is the header (W3C trace context) that makes a request part of a trace.
+// Traceparent returns the header (W3C trace context) that makes a request part of a trace.
 func Traceparent(trace string) string { return "00-" + trace + "-" + trace[16:] + "-01" }
 
 func pick(all []HTTPRequest, chance *rand.Rand) HTTPRequest {
@@ -208,7 +208,7 @@ func (d *httpSystem) ask(ctx context.Context, r HTTPRequest, s load.Sample, fill
 	return answered{d.setup.Scenario.HTTP.worth(resp.StatusCode, resp.Header, string(body)), resp.StatusCode, string(body)}, nil
 }
 
-// Judge implements System: what there is to judge is in the answers.
+// Judge implements System. It adds nothing, because the answers alone are judged.
 func (d *httpSystem) Judge(context.Context, []load.Sample) ([]report.Check, error) { return nil, nil }
 
 // Close implements System.

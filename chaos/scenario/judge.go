@@ -17,7 +17,7 @@ func verdict(ok bool) report.Verdict {
 	return report.Failed
 }
 
-// judge holds the run against what was promised: preconditions first.
+// judge compares the run with what was promised. It judges the preconditions first.
 func (r *result) judge() []report.Check {
 	checks := []report.Check{r.loadCame(), r.steady()}
 	if len(r.scenario.Faults)+len(r.scenario.Actions) > 0 {
@@ -40,8 +40,8 @@ func (r *result) judge() []report.Check {
 	return append(checks, r.domain...)
 }
 
-// interruptedChecks are those of a run that was interrupted: a promise that was broken
-// stays broken, and everything else is undecided.
+// interruptedChecks returns the checks of a run that was interrupted: a promise that was
+// broken stays broken, and everything else is undecided.
 func interruptedChecks(checks []report.Check) []report.Check {
 	for i, c := range checks {
 		if broken := c.Verdict == report.Failed && strings.HasPrefix(c.Name, "no answer was"); !broken {
@@ -57,7 +57,7 @@ func (r *result) loadCame() report.Check {
 		Seen:     fmt.Sprintf("%d requests; %d started late, the latest by %s", len(r.load.Samples), r.load.Late, r.load.MaxLag.Round(time.Millisecond))}
 	void := r.load.Void()
 	if r.load.Interrupted && r.stopped != "" {
-		void = "" // The stop says it.
+		void = "" // The reason for the stop says it already.
 	}
 	if void != "" {
 		c.Seen += "; " + void
@@ -66,7 +66,8 @@ func (r *result) loadCame() report.Check {
 	return c
 }
 
-// unsteady says what does not hold of the steady state, or nothing.
+// unsteady says which condition of the steady state does not hold. It returns an empty text
+// if all hold.
 func (r *result) unsteady(before []load.Sample) string {
 	if len(before) == 0 {
 		return "no request was answered before the first fault"
@@ -141,7 +142,7 @@ func (r *result) notStopped() report.Check {
 	return c
 }
 
-// none promises that no answer means something.
+// none checks the promise that no answer has a given meaning.
 func (r *result) none(name, promised string, m load.Meaning) report.Check {
 	c := report.Check{Name: name, Promised: promised}
 	n := 0
@@ -163,7 +164,7 @@ func (r *result) none(name, promised string, m load.Meaning) report.Check {
 	return c
 }
 
-// check judges one of the scenario's own.
+// check judges one of the scenario's checks.
 func (r *result) check(c Check) report.Check {
 	in, err := r.scenario.during(c.During)
 	if err != nil { // Check refuses such a scenario.
@@ -196,9 +197,9 @@ func (r *result) check(c Check) report.Check {
 	return out
 }
 
-// bound is what a check asks for, in words.
+// bound returns the condition of a check in words.
 func (c Check) bound() string {
-	word, _, _, _ := parseMeasure(c.Measure) // Check refuses a scenario with a bad one.
+	word, _, _, _ := parseMeasure(c.Measure) // Check refuses a scenario with a bad measure.
 	show := func(v float64) string {
 		if isShare(word) || word == "state" {
 			return fmt.Sprintf("%g %%", 100*v)
@@ -216,8 +217,8 @@ func (c Check) bound() string {
 	return "at most " + show(*c.AtMost)
 }
 
-// recovered is the time from the last fault until the share of served requests was back and
-// stayed. It is -1 if that did not happen.
+// recovered returns the time from the last fault until the share of served requests was good
+// again and stayed so. It returns -1 if that did not happen.
 func (r *result) recovered() time.Duration {
 	_, to, _ := r.scenario.Disturbed()
 	length := r.scenario.Length()
@@ -226,7 +227,7 @@ func (r *result) recovered() time.Duration {
 		if len(rest) == 0 {
 			break
 		}
-		// For good: what is left is well, and so is the next second of it.
+		// It must last: all the rest of the run must be good, and so must the next second.
 		next := samplesIn(rest, span{at, at + time.Second}, "")
 		if want := *r.scenario.Recovery.Good; share(rest, "good", nil) >= want && (len(next) == 0 || share(next, "good", nil) >= want) {
 			return at - to
@@ -235,8 +236,8 @@ func (r *result) recovered() time.Duration {
 	return -1
 }
 
-// detected is the time from the first fault to its first visible effect: an answer that was
-// not right, or a circuit breaker that changed its state. It is -1 if there was none.
+// detected returns the time from the first fault to its first visible effect: an answer that
+// was not right, or a circuit breaker that changed its state. It returns -1 if there was none.
 func (r *result) detected() time.Duration {
 	from, to, _ := r.scenario.Disturbed()
 	first := time.Duration(-1)
@@ -258,7 +259,7 @@ func (r *result) detected() time.Duration {
 
 func (r *result) cameBack() report.Check {
 	within, good := r.scenario.Recovery.Within, *r.scenario.Recovery.Good
-	in, _ := r.scenario.during("after") // It is a word that there always is.
+	in, _ := r.scenario.during("after") // The span "after" always exists.
 	rest := samplesIn(r.load.Samples, in, "")
 	c := report.Check{Name: "it recovered", Promised: fmt.Sprintf("from %s after the last fault at least %.0f %% are served", within, 100*good),
 		Seen: fmt.Sprintf("%.1f %% of %d", 100*share(rest, "good", nil), len(rest))}

@@ -9,8 +9,9 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// checkNames holds what checks and stop conditions name against a running system. What it
-// does not have is never seen, and "at most 10 %" of it would pass whatever happened.
+// checkNames checks that the names in checks and stop conditions exist in the running
+// system. A name that does not exist never occurs, so a check such as "at most 10 %" of it
+// would always pass.
 func (s Scenario) checkNames(system System) error {
 	var c checker
 	labels := system.Labels()

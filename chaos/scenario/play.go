@@ -15,10 +15,11 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// ErrConfig matches what Play refuses before any load is sent or anything is harmed.
+// ErrConfig matches the errors with which Play refuses to begin, before it sends any load or
+// harms anything.
 var ErrConfig = errors.New("scenario: invalid configuration")
 
-// result is all that is known of a run when it is over.
+// result is all that is known about a run when it is over.
 type result struct {
 	scenario Scenario
 	injected map[string]uint64
@@ -26,8 +27,8 @@ type result struct {
 	watch    *watch
 	labels   Labels
 	domain   []report.Check
-	// stopped says why the run ended early, halted that it was for want of a steady
-	// state.
+	// stopped says why the run ended early. halted is true if the reason was that there was
+	// no steady state.
 	stopped, halted string
 	// interrupted says that the context ended before the run did.
 	interrupted bool
@@ -36,8 +37,8 @@ type result struct {
 
 // Play plays a scenario and returns its report. An error means that there is no
 // verdict: the scenario is wrong, the system did not start, or the context ended. If the
-// context ended after the load had begun, a report of what was seen until then stands
-// next to the error; its verdict is undecided. What was started has ended when Play returns.
+// context ended after the load had begun, Play also returns a report of what was seen until
+// then; its verdict is undecided. Everything that Play started has ended when it returns.
 func Play(ctx context.Context, s Scenario, cfg Config) (*report.Report, error) {
 	if cfg.Target == nil {
 		return nil, fmt.Errorf("%w: Target is nil: give the system under test", ErrConfig)
@@ -65,7 +66,7 @@ func Play(ctx context.Context, s Scenario, cfg Config) (*report.Report, error) {
 		return rep, err
 	}
 	if err == nil && rep.Verdict != report.Passed {
-		// An empty folder says nothing.
+		// Remove deletes only an empty folder, which is of no use to anybody.
 		if os.Remove(dir) != nil {
 			fmt.Fprintf(cfg.Out, "The run's data is kept in %s\n", dir)
 		}
@@ -106,7 +107,7 @@ func play(ctx context.Context, s, given Scenario, cfg Config, dir string) (_ *re
 	}
 	defer func() {
 		injector.Stop()
-		// What ends the run must not keep the system from ending well.
+		// The cancellation that ends the run must not keep the system from closing properly.
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		if e := system.Close(ending); e != nil {
@@ -132,7 +133,7 @@ func play(ctx context.Context, s, given Scenario, cfg Config, dir string) (_ *re
 		r.domain, err = system.Judge(ctx, r.load.Samples)
 	}
 	if e := interrupted(ctx); e != nil {
-		r.interrupted, r.domain = true, nil // What Judge says then is a consequence.
+		r.interrupted, r.domain = true, nil // The findings of Judge are then only a consequence.
 		return r.report(given, cfg.Command), e
 	}
 	if err != nil {
@@ -147,7 +148,7 @@ func play(ctx context.Context, s, given Scenario, cfg Config, dir string) (_ *re
 	return rep, nil
 }
 
-// interrupted says that the context ended before the run did, or nil.
+// interrupted returns the error that the context ended before the run did, or nil.
 func interrupted(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
@@ -155,8 +156,8 @@ func interrupted(ctx context.Context) error {
 	return fmt.Errorf("scenario: interrupted: there is no verdict: %w", context.Cause(ctx))
 }
 
-// endFaults ends the faults that are open, and those that have not begun. The plan's
-// time goes on, so that a person can still inject others.
+// endFaults ends the faults that are open, and cancels those that have not begun. The plan's
+// time goes on, so that a person can still inject other faults.
 func endFaults(injector *chaos.Injector) error {
 	now := injector.Elapsed()
 	if now == 0 {
@@ -213,8 +214,8 @@ func (r *result) perform(ctx context.Context, cfg Config, system System, injecto
 		wg.Go(func() { acts = act(loading, a, r.scenario.Actions, start) })
 	}
 	r.load, err = player.Play(loading, func(_ context.Context, n int) load.Sample {
-		// A request that was sent is waited for, also when the run is stopped: what
-		// became of it must be known.
+		// Even if the run is stopped, it waits for the answers to requests that were sent,
+		// because their results must be known.
 		began := time.Now()
 		sample := system.Send(ctx, n)
 		if took := time.Since(began); took > r.scenario.Deadline+r.scenario.Margin && sample.Means != load.Wrong {
@@ -238,7 +239,7 @@ func (r *result) perform(ctx context.Context, cfg Config, system System, injecto
 	return nil
 }
 
-// act does what is to be done, each at its time.
+// act performs the actions, each at its time.
 func act(ctx context.Context, system Actor, actions []Action, start time.Time) (failed []string) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -256,7 +257,7 @@ func act(ctx context.Context, system Actor, actions []Action, start time.Time) (
 	return failed
 }
 
-// guard ends a run whose steady state does not hold, or that a stop condition ends.
+// guard ends the run if its steady state does not hold, or if a stop condition holds.
 func (r *result) guard(ctx context.Context, player *load.Run, injector *chaos.Injector, stop func()) {
 	from, _, disturbed := r.scenario.Disturbed()
 	t := time.NewTicker(tick)
@@ -293,7 +294,7 @@ func (r *result) guard(ctx context.Context, player *load.Run, injector *chaos.In
 	}
 }
 
-// stop says which stop condition holds, or nothing.
+// stop says which stop condition holds. It returns an empty text if none does.
 func (r *result) stop(all []load.Sample, now time.Duration) string {
 	for _, c := range r.scenario.Stop {
 		over := c.Over
@@ -307,7 +308,8 @@ func (r *result) stop(all []load.Sample, now time.Duration) string {
 		if err != nil {
 			continue // Check refuses such a scenario.
 		}
-		// By the time of the answer, as what has not been answered is not known yet.
+		// Samples are selected by the time of their answers, because the results of
+		// unanswered requests are not known yet.
 		var recent []load.Sample
 		for _, s := range all {
 			if s.Done >= now-over {

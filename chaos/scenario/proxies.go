@@ -17,12 +17,12 @@ import (
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
-// Proxies are the proxies before a system's dependencies. The zero value has none. It is
-// not safe for concurrent use. The caller that starts proxies must close them.
+// Proxies are the proxies in front of a system's dependencies. The zero value has none. It
+// is not safe for concurrent use. The caller that starts proxies must close them.
 type Proxies struct{ ends []func(context.Context) error }
 
-// TCP starts a proxy for the faults of TCP before an address, and returns its own.
-// listen is its host:port; empty is a free port on loopback.
+// TCP starts a proxy for TCP faults in front of an address, and returns the address of the
+// proxy. listen is the proxy's host:port; an empty text means a free port on loopback.
 func (p *Proxies) TCP(ctx context.Context, dependency, listen, upstream string, injector *chaos.Injector) (string, error) {
 	proxy, err := tcpproxy.Start(ctx, tcpproxy.Config{Dependency: dependency, Listen: listen, Upstream: upstream, Injector: injector})
 	if err != nil {
@@ -32,8 +32,8 @@ func (p *Proxies) TCP(ctx context.Context, dependency, listen, upstream string, 
 	return proxy.Addr(), nil
 }
 
-// HTTP is TCP for the faults of HTTP. operation names a request in rules; nil: its
-// method and path do.
+// HTTP does the same for HTTP faults. operation returns the name of a request in rules; if
+// it is nil, the name is the request's method and path.
 func (p *Proxies) HTTP(ctx context.Context, dependency, listen, upstream string, operation func(*http.Request) string, injector *chaos.Injector) (string, error) {
 	if listen == "" {
 		listen = "127.0.0.1:0"
@@ -46,7 +46,7 @@ func (p *Proxies) HTTP(ctx context.Context, dependency, listen, upstream string,
 	carrier := &http.Transport{MaxIdleConnsPerHost: 64}
 	target := &url.URL{Scheme: "http", Host: upstream}
 	handler := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: carrier, ErrorLog: log.New(io.Discard, "", 0)}
-	// What goes wrong on a connection is what a fault or the system does; it is seen in
+	// Errors on a connection are caused by faults or by the system, and are visible in the
 	// answers.
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: httpfault.Handler(handler, httpfault.Config{Dependency: dependency, Operation: operation, Injector: injector})}
@@ -66,7 +66,7 @@ func (p *Proxies) HTTP(ctx context.Context, dependency, listen, upstream string,
 	return l.Addr().String(), nil
 }
 
-// Close ends the proxies, the last first.
+// Close ends the proxies in the reverse order of their start.
 func (p *Proxies) Close(ctx context.Context) error {
 	var errs []error
 	for i := len(p.ends) - 1; i >= 0; i-- {

@@ -51,7 +51,7 @@ func (r *result) report(given Scenario, command string) *report.Report {
 	return rep
 }
 
-// disturbance adds the figures of what the faults did.
+// disturbance adds figures about the effects of the faults.
 func (r *result) disturbance(rep *report.Report) {
 	from, to, ok := r.scenario.Disturbed()
 	if !ok {
@@ -85,12 +85,12 @@ func (r *result) disturbance(rep *report.Report) {
 	}
 }
 
-// harmed says that a fault was meant for the dependency.
+// harmed reports whether a fault was directed at the dependency.
 func (r *result) harmed(name string) bool {
 	return slices.ContainsFunc(r.scenario.Faults, func(f chaos.Rule) bool { return f.Where.Dependency == name })
 }
 
-// Timeline is a plan of faults as a report shows it.
+// Timeline returns a plan of faults as a report shows it.
 func Timeline(p chaos.Plan) []report.Fault {
 	var all []report.Fault
 	for i, r := range p.Rules {

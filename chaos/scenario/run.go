@@ -9,7 +9,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// T is what Run needs of a test; *testing.T is one.
+// T has the methods of *testing.T that Run needs.
 type T interface {
 	Helper()
 	Name() string

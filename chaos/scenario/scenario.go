@@ -9,11 +9,11 @@ import (
 
 // Defaults of a scenario, in one place.
 const (
-	// DefaultDeadline is what a request has, DefaultMargin how much later its answer may
-	// reach the client.
+	// DefaultDeadline is the deadline of a request, and DefaultMargin how much later its
+	// answer may reach the client.
 	DefaultDeadline = 2 * time.Second
 	DefaultMargin   = 250 * time.Millisecond
-	// DefaultRequests is the least number of requests that prove anything.
+	// DefaultRequests is the smallest number of requests that is enough for a verdict.
 	DefaultRequests = 50
 	// DefaultGood is the share of requests that is served in the steady state, and again
 	// after recovery.
@@ -31,7 +31,7 @@ type Scenario struct {
 	Title  string `yaml:"title" doc:"what is tried, in a line; default the name"`
 	About  string `yaml:"about" doc:"why, and what is expected, in a few sentences"`
 	Target string `yaml:"target" doc:"the system under test, for commands, which know some by name; default http if http is given"`
-	// Settings are the target's own.
+	// Settings are the settings of the target.
 	Settings map[string]string `yaml:"settings" doc:"what the target should be like; its own words"`
 	Seed     uint64            `yaml:"seed" doc:"decides load and faults; the same seed gives the same"`
 
@@ -79,7 +79,7 @@ type Action struct {
 	_ struct{}
 }
 
-// Stop is a condition that ends a run early, as going on would only do harm.
+// Stop is a condition that ends a run early, because going on would only do harm.
 type Stop struct {
 	Measure  string        `yaml:"measure" doc:"a share, as in checks"`
 	MoreThan *float64      `yaml:"more_than" doc:"stop above it"`
@@ -105,7 +105,7 @@ func (s Scenario) Plan() chaos.Plan {
 	return chaos.Plan{Name: s.title(), Seed: s.Seed, TTL: max(s.Length(), time.Second), Rules: s.Faults}
 }
 
-// Disturbed is when the first fault or action begins and when the last one ends; ok is
+// Disturbed returns when the first fault or action begins and when the last one ends; ok is
 // false if there is none.
 func (s Scenario) Disturbed() (from, to time.Duration, ok bool) {
 	plan := s.Plan()
@@ -128,7 +128,8 @@ func (s Scenario) stages() []load.Stage {
 	return stages
 }
 
-// TargetName is Target, or TargetHTTP if the scenario describes its system and names none.
+// TargetName returns Target, or TargetHTTP if the scenario describes its system itself and
+// names no target.
 func (s Scenario) TargetName() string {
 	if s.Target == "" && s.HTTP != nil {
 		return TargetHTTP

@@ -9,19 +9,19 @@ import (
 	"github.com/backstay-go/backstay/chaos/load"
 )
 
-// Table is what an enumeration found.
+// Table is the result of an enumeration.
 type Table struct {
 	Request string  `json:"request"`
 	Points  []Point `json:"points"`
 	Cells   []Cell  `json:"cells"`
 }
 
-// Bad are the cells that no caller should get.
+// Bad returns the cells with results that no caller should get.
 func (t *Table) Bad() []Cell {
 	return slices.DeleteFunc(slices.Clone(t.Cells), func(c Cell) bool { return !c.Bad() })
 }
 
-// Coverage is the share of cells whose fault harmed a call.
+// Coverage returns the share of cells whose fault harmed a call.
 func (t *Table) Coverage() float64 {
 	n := 0
 	for _, c := range t.Cells {
@@ -32,7 +32,7 @@ func (t *Table) Coverage() float64 {
 	return float64(n) / float64(max(1, len(t.Cells)))
 }
 
-// Text is the table for a terminal: a line a fault, a column a call.
+// Text returns the table for a terminal, with one line per fault and one column per call.
 func (t *Table) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d calls, %d faults, %.0f %% of them harmed a call\n", t.Request, len(t.Points), len(t.Cells), 100*t.Coverage())

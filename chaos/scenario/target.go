@@ -12,16 +12,16 @@ import (
 
 // Target makes systems under test. It must be safe for concurrent use.
 type Target interface {
-	// Check says what the scenario asks for and the target does not have: settings,
-	// dependencies, nodes, actions. Problems in a *chaos.PlanError, also in several that are
-	// joined, are reported with their lines in the file.
+	// Check reports what the scenario asks for but the target does not have: settings,
+	// dependencies, nodes, actions. The problems of a *chaos.PlanError, or of several that
+	// are joined, are reported with their lines in the file.
 	Check(Scenario) error
-	// Start starts a system, with the faults of the injector before each of its
-	// dependencies. On an error nothing is left running.
+	// Start starts a system, with the injector's faults in front of each of its
+	// dependencies. If it returns an error, nothing may be left running.
 	Start(ctx context.Context, setup Setup) (System, error)
 }
 
-// Setup is what a system is started for.
+// Setup is what a target needs to start a system.
 type Setup struct {
 	// Scenario has its defaults filled in.
 	Scenario Scenario
@@ -29,17 +29,17 @@ type Setup struct {
 	Injector *chaos.Injector
 	// Dir is a folder for the system alone; the player removes it after the run.
 	Dir string
-	// Out gets what the system wants to report while it starts and runs.
+	// Out receives messages of the system while it starts and runs.
 	Out io.Writer
-	// Protocols are those that faults may use in addition to the scenario's: the proxies for
-	// them must stand between the system and its dependencies.
+	// Protocols lists the protocols that faults may use in addition to those in the scenario.
+	// The target must start proxies for them between the system and its dependencies.
 	Protocols []string
 	_         struct{}
 }
 
 // Sharer is a Target with parts that take long to start, and that the runs of an
-// enumeration can share. Share starts them in the folder; the Target that it returns uses
-// them, and close ends them.
+// enumeration can share. Share starts these parts in the folder. The Target that it returns
+// uses them, and close ends them.
 type Sharer interface {
 	Share(ctx context.Context, s Scenario, dir string) (t Target, close func() error, err error)
 }
@@ -53,8 +53,8 @@ type System interface {
 	// Kind, Outcome, Means, Sources. It must not give up before the scenario's deadline
 	// and margin have passed. The caller finds out whether the answer was late.
 	Send(ctx context.Context, n int) load.Sample
-	// Judge waits until the system has settled and holds it against its promises. The
-	// samples are all that were sent, as they are reported.
+	// Judge waits until the system has settled and compares it with its promises. It gets
+	// the samples of all requests that were sent, as they are reported.
 	Judge(ctx context.Context, samples []load.Sample) ([]report.Check, error)
 	// Close ends the system.
 	Close(ctx context.Context) error
@@ -64,7 +64,7 @@ type System interface {
 type Labels struct {
 	// About says in a sentence what the system is.
 	About string
-	// Kinds are those of requests.
+	// Kinds are the kinds of requests.
 	Kinds []string
 	// Outcomes and Sources are the words that samples use, with their tones.
 	Outcomes, Sources []report.Value
@@ -73,7 +73,7 @@ type Labels struct {
 	_            struct{}
 }
 
-// DependencyReporter is a System that reports the state of its dependencies; it is asked
+// DependencyReporter is a System that reports the state of its dependencies. Play calls it
 // ten times per second.
 type DependencyReporter interface {
 	Dependencies() []Dependency
@@ -82,28 +82,29 @@ type DependencyReporter interface {
 // Dependency is the state of a dependency, or of a node of one, at a moment.
 type Dependency struct {
 	Name string
-	// State is that of its circuit breaker (closed, half-open, open), or of a node
+	// State is the state of its circuit breaker (closed, half-open, open), or of a node
 	// (running, paused, down).
 	State string
-	// Permits are in use, of Limit. Limit 0: there are none.
+	// Permits is how many permits of Limit are in use. A Limit of 0 means that there are no
+	// permits.
 	Permits, Limit int
-	// Calls that were asked for, and attempts that went out, since the start.
+	// Calls that were made, and attempts that were sent, since the start.
 	Calls, Attempts uint64
 	_               struct{}
 }
 
-// FaultApplier is a System that applies faults that no proxy can, like those of nodes.
-// ApplyFaults runs with the load, until the context ends, and undoes what it did.
+// FaultApplier is a System that applies faults that no proxy can apply, such as those of
+// nodes. ApplyFaults runs with the load until the context ends, and then undoes its faults.
 type FaultApplier interface {
 	ApplyFaults(ctx context.Context) error
 }
 
-// Actor is a System that knows actions.
+// Actor is a System that can perform actions.
 type Actor interface {
 	Act(ctx context.Context, a Action) error
 }
 
-// View is what a Watch sees of a run that goes on.
+// View shows a Watch a run while it goes on.
 type View struct {
 	System   System
 	Scenario Scenario
@@ -116,14 +117,14 @@ type View struct {
 type Config struct {
 	// Target is the system under test. Required.
 	Target Target
-	// Seed replaces the scenario's, if it is not zero.
+	// Seed replaces the scenario's seed, if it is not zero.
 	Seed uint64
-	// Command is what plays the scenario again, for the report.
+	// Command is the command that plays the scenario again. The report shows it.
 	Command string
 	// Dir is where the run keeps its data. Empty: a temporary folder, which is removed
 	// unless the run did not pass.
 	Dir string
-	// Out gets the progress of the run. Nil: nothing is written.
+	// Out receives the progress of the run. If nil, nothing is written.
 	Out io.Writer
 	// Listeners receive each fault that is injected.
 	Listeners []chaos.Listener
@@ -136,5 +137,5 @@ type Config struct {
 	_        struct{}
 }
 
-// tick is how often dependencies are looked at.
+// tick is the interval at which the state of dependencies is read.
 const tick = 100 * time.Millisecond

@@ -15,8 +15,8 @@ import (
 // strict as chaos.Parse: unknown words, wrong types, durations without a unit and
 // contradictions are problems, all of them reported at once in a *chaos.PlanError.
 //
-// Checks are what else must hold of a scenario that is well in itself, such as a target's
-// Check: what they find is reported with its line too.
+// Checks are further checks, such as a target's Check, for a scenario that has no other
+// problems. What they find is reported with its line too.
 func Parse(file string, text []byte, checks ...func(Scenario) error) (Scenario, error) {
 	var s Scenario
 	check := func() error {
@@ -44,7 +44,7 @@ func Load(file string, checks ...func(Scenario) error) (Scenario, error) {
 	return Parse(file, text, checks...)
 }
 
-// String is the scenario as YAML that parses to it.
+// String returns the scenario as YAML that parses to the same scenario.
 func (s Scenario) String() string { return strictyaml.Encode(&s) }
 
 // Check returns every problem at once, in a *chaos.PlanError.
@@ -55,8 +55,8 @@ func (s Scenario) Check() error {
 	return nil
 }
 
-// CheckFaults holds the faults against a check of plans, such as one of their names: the
-// rules of a plan are the faults of a scenario, and its problems are reported as such.
+// CheckFaults applies a check of plans, such as one of names, to the scenario's faults. The
+// rules of the plan are the scenario's faults, and problems are reported as such.
 func (s Scenario) CheckFaults(check func(chaos.Plan) error) error {
 	var bad *chaos.PlanError
 	err := check(s.Plan())
@@ -200,7 +200,7 @@ func (s Scenario) checkCheck(c *checker, at string, check Check) {
 	}
 }
 
-// during is the span that a check looks at.
+// during returns the span that a check looks at.
 func (s Scenario) during(name string) (span, error) {
 	from, to, ok := s.Disturbed()
 	length := s.Length()

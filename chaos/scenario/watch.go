@@ -8,8 +8,8 @@ import (
 	"github.com/backstay-go/backstay/chaos/report"
 )
 
-// watch writes down how the dependencies are doing. It is for one goroutine, and read
-// when that has ended.
+// watch records the state of the dependencies. One goroutine uses it; others may read it
+// only after that goroutine has ended.
 type watch struct {
 	system DependencyReporter // nil: nothing is known
 	at     []time.Duration
@@ -23,7 +23,7 @@ func newWatch(s System) *watch {
 	return w
 }
 
-// run looks until the context ends, and once more then.
+// run records the states until the context ends, and once more after that.
 func (w *watch) run(ctx context.Context, start time.Time) {
 	if w.system == nil {
 		return
@@ -47,7 +47,7 @@ func (w *watch) look(at time.Duration) {
 		if w.seen[d.Name] == nil {
 			w.names = append(w.names, d.Name)
 		}
-		// One that was not there before: what came before is empty.
+		// A new dependency has empty entries for the times before it appeared.
 		for len(w.seen[d.Name]) < len(w.at)-1 {
 			w.seen[d.Name] = append(w.seen[d.Name], Dependency{Name: d.Name})
 		}
@@ -55,13 +55,13 @@ func (w *watch) look(at time.Duration) {
 	}
 }
 
-// index is the first look at or after a time.
+// index returns the index of the first record at or after a time.
 func (w *watch) index(at time.Duration) int {
 	i, _ := slices.BinarySearch(w.at, at)
 	return i
 }
 
-// counts are the calls and attempts within a span.
+// counts returns the calls and attempts within a span.
 func (w *watch) counts(name string, in span) (calls, attempts uint64) {
 	seen := w.seen[name]
 	if len(seen) == 0 {
@@ -71,7 +71,7 @@ func (w *watch) counts(name string, in span) (calls, attempts uint64) {
 	return b.Calls - a.Calls, b.Attempts - a.Attempts
 }
 
-// share is the part of the looks within a span that found the state.
+// share returns the share of the records within a span that have the state.
 func (w *watch) share(name, state string, in span) float64 {
 	seen := w.seen[name]
 	from, to := min(w.index(in.from), len(seen)), min(w.index(in.to), len(seen))
@@ -84,8 +84,8 @@ func (w *watch) share(name, state string, in span) float64 {
 	return float64(n) / float64(max(1, to-from))
 }
 
-// changed is when, within the span, a state was first seen that is not the one that the
-// dependency began with. It is -1 if there was none.
+// changed returns when, within the span, the dependency was first seen in another state than
+// its very first one. It returns -1 if that did not happen.
 func (w *watch) changed(name string, in span) time.Duration {
 	seen := w.seen[name]
 	from := min(w.index(in.from), len(seen))
@@ -97,7 +97,7 @@ func (w *watch) changed(name string, in span) time.Duration {
 	return -1
 }
 
-// lanes are the states over time.
+// lanes returns the states over time.
 func (w *watch) lanes(length time.Duration) []report.Lane {
 	var lanes []report.Lane
 	for _, name := range w.names {
@@ -124,7 +124,7 @@ func (w *watch) lanes(length time.Duration) []report.Lane {
 	return lanes
 }
 
-// permits are the permits in use, at most, bucket by bucket.
+// permits returns the highest number of permits in use in each bucket.
 func (w *watch) permits(width, length time.Duration) []report.Series {
 	var all []report.Series
 	for _, name := range w.names {

@@ -6,8 +6,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// blackhole swallows bytes. With a delay it closes the connection when it has swallowed
-// for so long, or was open for so long if it does not wait for bytes.
+// blackhole swallows bytes. With a delay, it closes the connection after it has swallowed
+// bytes for that long, or, if it does not wait for bytes, that long after it began.
 type blackhole struct{ stops }
 
 func (blackhole) apply(r *relay, f chaos.Fault) time.Duration {

@@ -6,7 +6,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// down resets new connections and those that are open.
+// down resets new connections and open ones.
 type down struct{ refuse }
 
 func (down) apply(r *relay, f chaos.Fault) time.Duration {

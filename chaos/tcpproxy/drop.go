@@ -6,8 +6,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// drop closes the connection: at once, or instead of passing on the bytes that it waits
-// for.
+// drop closes the connection, either at once or when the bytes that it waits for arrive.
+// Those bytes are not passed on.
 type drop struct{ stops }
 
 func (drop) apply(r *relay, f chaos.Fault) time.Duration {

@@ -6,28 +6,29 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// An effect is what one kind of fault does to connections. Each kind has a file; the
-// embedded noEffect does nothing, so that a kind writes only the methods it needs. An
-// effect keeps no state: what must be remembered is the relay's or the pipe's.
+// An effect is what one kind of fault does to connections. Each kind has a file; it embeds
+// noEffect, which does nothing, and implements only the methods that it needs. An effect
+// keeps no state; the relay or the pipe keeps what must be remembered.
 type effect interface {
-	// bothWays says that the fault acts on both directions unless it names one. The
-	// others act on what goes to the client.
+	// bothWays reports whether the fault acts on both directions unless it names one. Other
+	// faults act by default on the bytes that go to the client.
 	bothWays() bool
-	// admit decides about a new connection, before the upstream is dialed: how long
-	// it waits in all, or that it is refused.
+	// admit decides about a new connection, before the upstream is dialed. It returns how
+	// long the connection waits in all, or that it is refused.
 	admit(*relay, chaos.Fault) (wait time.Duration, refuse bool)
-	// apply acts on a live connection whenever its faults are looked at. It returns how
-	// long it takes until it must look again; 0: only when the plan changes.
+	// apply acts on a live connection whenever its faults are evaluated. It returns the time
+	// after which it must be called again; 0 means only when the plan changes.
 	apply(*relay, chaos.Fault) (again time.Duration)
 	// ended is called when the fault has gone from a live connection.
 	ended(*relay)
-	// part changes the fate of bytes that have just been read; false means that it
-	// leaves them alone. It may change the bytes in place.
+	// part changes the fate of bytes that have just been read. It returns false if it does
+	// not affect them. It may change the bytes in place.
 	part(p *pipe, f force, b []byte, fate *fate) bool
-	// pace adds what the fault makes of bytes that wait to be written; false means that
+	// pace adds the fault's delays to bytes that wait to be written. It returns false if
 	// they need not wait. draw is the number of the delay that they drew.
 	pace(f chaos.Fault, draw uint64, pace *pace) bool
-	// finish adds what the fault makes of the end of a direction; false means nothing.
+	// finish adds the fault's effect on the end of a direction. It returns false if there is
+	// none.
 	finish(f chaos.Fault, end *ending) bool
 }
 
@@ -56,7 +57,7 @@ type force struct {
 	effect effect
 }
 
-// forces gives the faults their effects.
+// forces pairs the faults with their effects.
 func forces(faults []chaos.Fault) []force {
 	all := make([]force, 0, len(faults))
 	for _, f := range faults {
@@ -78,12 +79,12 @@ func (noEffect) part(*pipe, force, []byte, *fate) bool           { return false 
 func (noEffect) pace(chaos.Fault, uint64, *pace) bool            { return false }
 func (noEffect) finish(chaos.Fault, *ending) bool                { return false }
 
-// stops is for effects that stop a connection, which they do in both directions.
+// stops is embedded by effects that stop a connection, because they act in both directions.
 type stops struct{ noEffect }
 
 func (stops) bothWays() bool { return true }
 
-// fate is what becomes of bytes that were read. The zero value passes them on.
+// fate says what happens to bytes that were read. The zero value passes them on.
 type fate struct {
 	abort, reset bool // the connection ends at once
 	hold         bool // until the faults change
@@ -101,7 +102,7 @@ type wait struct {
 	draw   uint64        // number of the delay
 }
 
-// pace is when and in what portions waiting bytes are written.
+// pace says when and in what portions waiting bytes are written.
 type pace struct {
 	delay     time.Duration // from when they came
 	perSecond int64         // 0: no limit
@@ -111,7 +112,7 @@ type pace struct {
 	sliced    chaos.Fault   // draws the lengths of portions
 }
 
-// ending is when the end of a direction is passed on.
+// ending says when the end of a direction is passed on.
 type ending struct {
 	delay time.Duration // from when it came
 	hold  bool          // until the faults change

@@ -8,7 +8,7 @@ import (
 )
 
 // admit applies the faults that act before the upstream is dialed. It follows changes of
-// the plan. False means that the connection is refused.
+// the plan. It returns false if the connection is refused.
 func (r *relay) admit(followed *chaos.Followed) bool {
 	for {
 		next, changed := r.proxy.cfg.Injector.Next()
@@ -38,7 +38,7 @@ func (r *relay) follow(followed *chaos.Followed) {
 }
 
 // update puts the faults of this moment in force. With wait it then waits until they may
-// have changed. False means that the relay has ended.
+// have changed. It returns false if the relay has ended.
 func (r *relay) update(followed *chaos.Followed, wait bool) bool {
 	next, changed := r.proxy.cfg.Injector.Next()
 	now, again := r.take(followed.Faults(r.proxy.ctx))
@@ -50,8 +50,9 @@ func (r *relay) update(followed *chaos.Followed, wait bool) bool {
 	return !wait || r.sleep(sooner(again, next), changed)
 }
 
-// sleep waits until a time has passed (0: none), the plan is changed, or a trip asks for
-// a look; false means that the relay or the proxy has ended.
+// sleep waits until a time has passed (0 means no limit), the plan is changed, or a trip
+// requires that the faults are evaluated again. It returns false if the relay or the proxy
+// has ended.
 func (r *relay) sleep(d time.Duration, changed <-chan struct{}) bool {
 	var wake <-chan time.Time
 	if d > 0 {
@@ -71,7 +72,7 @@ func (r *relay) sleep(d time.Duration, changed <-chan struct{}) bool {
 	return !r.over()
 }
 
-// sooner is the shorter of two times, of which 0 is never.
+// sooner returns the shorter of two times, where 0 stands for never.
 func sooner(a, b time.Duration) time.Duration {
 	if a == 0 || b > 0 && b < a {
 		return b

@@ -2,8 +2,8 @@ package tcpproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// halfOpen is a peer that is gone without a word: bytes are lost, and the end is held
-// back.
+// halfOpen behaves like a peer that has disappeared without closing the connection: bytes
+// are lost, and the end of the direction is held back.
 type halfOpen struct{ stops }
 
 func (halfOpen) part(_ *pipe, _ force, _ []byte, fate *fate) bool {

@@ -2,7 +2,7 @@ package tcpproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// hang holds bytes and the end of a direction back as long as it lasts; nothing is lost.
+// hang holds bytes and the end of a direction back until the fault ends. Nothing is lost.
 type hang struct{ stops }
 
 func (hang) part(_ *pipe, _ force, _ []byte, fate *fate) bool {

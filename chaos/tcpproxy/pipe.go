@@ -9,14 +9,14 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// chunkBytes is how much is read at once; a connection that fills it gets more, up
-// to bulkBytes, so that only bulk transfers pay for large buffers.
+// chunkBytes is how much is read at once. A connection that fills this buffer gets a larger
+// one, up to bulkBytes, so that only bulk transfers pay for large buffers.
 const (
 	chunkBytes = 32 << 10
 	bulkBytes  = 256 << 10
 )
 
-// pipe carries one direction of a relay. Without faults it reads and writes. Bytes that
+// pipe carries one direction of a relay. Without faults it only reads and writes. Bytes that
 // must wait go through a queue, so that many of them can be under way at once.
 type pipe struct {
 	relay     *relay
@@ -56,7 +56,7 @@ func (p *pipe) run() {
 	if p.queue != nil {
 		p.queue.close()
 	}
-	// The last direction to end closes the relay.
+	// The direction that ends last closes the relay.
 	if p.relay.pipes.Add(-1) == 0 {
 		p.relay.abort(p.relay.broken.Load())
 	}
@@ -110,7 +110,7 @@ func (p *pipe) finish() {
 		}
 		left := end.delay - time.Since(came)
 		if !end.hold && left <= 0 {
-			// An error means that the other side is gone, which its own pipe sees.
+			// An error means that the other side is gone. The pipe of that side handles it.
 			_ = p.to.CloseWrite()
 			return
 		}
@@ -123,7 +123,7 @@ func (p *pipe) finish() {
 	}
 }
 
-// acts says whether a fault acts on this direction.
+// acts reports whether a fault acts on this direction.
 func (p *pipe) acts(f force) bool {
 	switch f.What.Direction {
 	case "":
@@ -134,11 +134,11 @@ func (p *pipe) acts(f force) bool {
 	return f.What.Direction == p.direction
 }
 
-// meets says whether a fault acts on this direction and the bytes that it waits for have
+// meets reports whether a fault acts on this direction and the bytes that it waits for have
 // passed.
 func (p *pipe) meets(f force) bool { return p.acts(f) && p.passed >= f.What.AfterBytes }
 
-// since is how many bytes have passed since a fault met the connection.
+// since returns how many bytes have passed since a fault met the connection.
 func (p *pipe) since(f chaos.Fault) int64 {
 	s, met := p.starts[f.Rule]
 	if !met || s.begins != f.Begins {
@@ -149,7 +149,7 @@ func (p *pipe) since(f chaos.Fault) int64 {
 }
 
 // chunk applies the faults in force to bytes that were just read, and passes on what is
-// left of them; false ends the pipe.
+// left of them. If it returns false, the pipe ends.
 func (p *pipe) chunk(b []byte) bool {
 	now := p.relay.current()
 	if len(now.forces) == 0 && (p.queue == nil || p.queue.empty()) {
@@ -164,8 +164,8 @@ func (p *pipe) chunk(b []byte) bool {
 	return p.part(now, b)
 }
 
-// boundary is how many of the next n bytes pass before a fault begins that waits for
-// bytes.
+// boundary returns how many of the next n bytes pass before a fault begins that waits for a
+// number of bytes.
 func (p *pipe) boundary(forces []force, n int) int {
 	for _, f := range forces {
 		if left := f.What.AfterBytes - p.passed; left > 0 && left < int64(n) {
@@ -175,7 +175,7 @@ func (p *pipe) boundary(forces []force, n int) int {
 	return n
 }
 
-// part passes on bytes that all meet the same faults.
+// part passes on bytes to which the same faults apply.
 func (p *pipe) part(now *inForce, b []byte) bool {
 	fate := p.judge(now.forces, b)
 	for fate.hold {
@@ -206,8 +206,8 @@ func (p *pipe) part(now *inForce, b []byte) bool {
 	return true
 }
 
-// judge decides what the faults make of bytes. Waits add up; of the other faults the
-// first one wins.
+// judge decides what the faults do with bytes. Waits add up; of the other faults only the
+// first one applies.
 func (p *pipe) judge(forces []force, b []byte) fate {
 	var fate fate
 	var pace pace
@@ -242,8 +242,8 @@ func (p *pipe) deliver(now *inForce, b []byte, waits []wait) bool {
 	return p.queue.put(b, waits, p.pace(now, waits).room())
 }
 
-// pace is what queued bytes have to wait for under the faults of this moment; rules that
-// are over have no part in it.
+// pace returns what queued bytes have to wait for under the faults of this moment. Rules
+// that have ended no longer count.
 func (p *pipe) pace(now *inForce, waits []wait) pace {
 	var pace pace
 	for _, w := range waits {
@@ -267,8 +267,8 @@ func (p *pipe) write(b []byte) bool {
 	return true
 }
 
-// wait waits for a time (0: for ever) or until the faults change; false means that the
-// relay ended.
+// wait waits for a time (0 means for ever) or until the faults change. It returns false if
+// the relay has ended.
 func (p *pipe) wait(d time.Duration, changed <-chan struct{}) bool {
 	var wake <-chan time.Time
 	if d > 0 {

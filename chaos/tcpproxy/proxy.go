@@ -14,14 +14,14 @@ import (
 	"github.com/backstay-go/backstay/chaos/internal/accept"
 )
 
-// Config says what is proxied.
+// Config configures a proxy.
 type Config struct {
 	// Dependency and Node name the upstream in rules. Dependency is required.
 	Dependency, Node string
 	// Listen is the host:port to listen on. Default: 127.0.0.1:0, a free port.
 	Listen string
-	// Upstream is the host:port that connections go to. Required. It need not be
-	// there at the start; a connection that can't reach it is accepted and closed.
+	// Upstream is the host:port that connections go to. Required. Nothing need listen there
+	// at the start; a connection that can't reach it is accepted and closed.
 	Upstream string
 	// Injector decides which faults happen. Nil: none.
 	Injector *chaos.Injector
@@ -67,9 +67,9 @@ type Stats struct {
 	// Accepted counts connections; Open of them are open now, and Failed of them did not
 	// reach the upstream or failed a handshake.
 	Accepted, Open, Failed int64
-	// Up and Down are the bytes that were passed to the upstream and to clients; CameUp and
-	// CameDown those that came from clients and from the upstream, also if a fault
-	// swallowed them.
+	// Up and Down count the bytes that were passed to the upstream and to clients. CameUp and
+	// CameDown count the bytes that arrived from clients and from the upstream, including
+	// those that a fault swallowed.
 	Up, Down, CameUp, CameDown int64
 }
 
@@ -112,10 +112,10 @@ func Start(ctx context.Context, cfg Config) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is the host:port that clients dial.
+// Addr returns the host:port that clients dial.
 func (p *Proxy) Addr() string { return p.listen.Addr().String() }
 
-// Stats is a copy of the counts.
+// Stats returns a copy of the counts.
 func (p *Proxy) Stats() Stats {
 	s := &p.stats
 	return Stats{Accepted: s.accepted.Load(), Open: s.open.Load(), Failed: s.failed.Load(), Up: s.up.Load(), Down: s.down.Load(),
@@ -172,7 +172,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 		p.cfg.OnError(fmt.Errorf("tcpproxy: %s: %w", p.cfg.Dependency, err))
 		return
 	}
-	// The first faults are in force before the first byte is read.
+	// This puts the first faults in force before the first byte is read.
 	if !r.update(followed, false) {
 		return
 	}

@@ -6,22 +6,22 @@ import (
 )
 
 const (
-	// maxQueued bounds the bytes that wait for their latency. While as many wait, nothing
-	// is read from the sender.
+	// maxQueued bounds the bytes that wait for their latency. While that many bytes wait,
+	// nothing is read from the sender.
 	maxQueued = 32 << 20
 	// pacedBytes bounds the bytes that wait for a bandwidth, in addition to those that pass
-	// in a beat and during the latency: a slow line holds little.
+	// in a beat and during the latency, because a slow line buffers little.
 	pacedBytes = 64 << 10
 	// beat is the interval at which a slow line passes something.
 	beat = 100 * time.Millisecond
-	// maxCatchUp bounds how much time a line makes up for after a receiver did not read.
-	// A real line does not send later what it could not send in time.
+	// maxCatchUp bounds for how much lost time a line compensates after its receiver did not
+	// read. A real line does not send faster later.
 	maxCatchUp = 500 * time.Millisecond
 	// maxPortion bounds the portions of a slice, which are never longer than one read.
 	maxPortion = 1 << 29
 )
 
-// room is how many bytes may wait.
+// room returns how many bytes may wait.
 func (p pace) room() int {
 	if p.perSecond == 0 && p.slice == 0 {
 		return maxQueued
@@ -29,8 +29,8 @@ func (p pace) room() int {
 	return int(min(maxQueued, pacedBytes+float64(p.perSecond)*(p.delay+beat).Seconds()))
 }
 
-// queue holds bytes until they are due, in order. The pipe puts; a goroutine that the
-// queue owns writes.
+// queue holds bytes until they are due, in order. The pipe puts them in, and a goroutine
+// that the queue owns writes them.
 type queue struct {
 	pipe *pipe
 	wg   sync.WaitGroup
@@ -64,7 +64,7 @@ func newQueue(p *pipe) *queue {
 	return q
 }
 
-// put adds bytes; it waits while the queue is full. False means that nothing more is
+// put adds bytes; it waits while the queue is full. It returns false if nothing more will be
 // written.
 func (q *queue) put(b []byte, waits []wait, room int) bool {
 	q.mu.Lock()
@@ -82,14 +82,15 @@ func (q *queue) put(b []byte, waits []wait, room int) bool {
 	return true
 }
 
-// empty says that nothing is under way, so that order is kept without the queue.
+// empty reports whether nothing is under way, so that bytes may bypass the queue without
+// changing their order.
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.idle
 }
 
-// drain waits until everything was written; false means that it can't be.
+// drain waits until everything was written. It returns false if that is impossible.
 func (q *queue) drain() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -136,7 +137,7 @@ func (q *queue) run() {
 	}
 }
 
-// head waits for the first parcel and takes it; false means that the queue was closed.
+// head waits for the first parcel and takes it. It returns false if the queue was closed.
 func (q *queue) head() (parcel, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -152,7 +153,7 @@ func (q *queue) head() (parcel, bool) {
 	return head, true
 }
 
-// wrote takes note of bytes that were written.
+// wrote records that bytes were written.
 func (q *queue) wrote(n int, last bool) {
 	q.last = time.Now()
 	if late := q.last.Add(-maxCatchUp); q.free.Before(late) {
@@ -165,8 +166,8 @@ func (q *queue) wrote(n int, last bool) {
 	q.mu.Unlock()
 }
 
-// next waits until bytes of a parcel may be written, and says how many. It looks anew
-// whenever the faults change. False means that the relay ended.
+// next waits until bytes of a parcel may be written, and returns how many. It decides again
+// whenever the faults change. It returns false if the relay has ended.
 func (q *queue) next(head parcel) (n int, ok bool) {
 	for {
 		now := q.pipe.relay.current()
@@ -186,7 +187,7 @@ func (q *queue) next(head parcel) (n int, ok bool) {
 	}
 }
 
-// portionOf is how many bytes of a parcel are written next, and when.
+// portionOf returns how many bytes of a parcel are written next, and when.
 func (q *queue) portionOf(head parcel, p pace) (n int, at time.Time) {
 	n, at = len(head.b), head.came.Add(p.delay)
 	if p.slice > 0 {
@@ -207,7 +208,7 @@ func (q *queue) portionOf(head parcel, p pace) (n int, at time.Time) {
 	return n, at
 }
 
-// draw is the length of the next portion.
+// draw returns the length of the next portion.
 func (q *queue) draw(p pace) int64 {
 	n, vary := min(p.slice, maxPortion), min(p.vary, maxPortion)
 	if vary > 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// refuse resets new connections; those that are open live on.
+// refuse resets new connections. Open connections go on.
 type refuse struct{ noEffect }
 
 func (refuse) admit(r *relay, f chaos.Fault) (time.Duration, bool) {

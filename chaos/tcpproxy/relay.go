@@ -41,8 +41,8 @@ type relay struct {
 	ended    bool
 }
 
-// inForce is the faults of a connection at one time. changed is closed when they are
-// replaced, and outdated as soon as the injector has another plan.
+// inForce holds the faults of a connection at one time. changed is closed when they are
+// replaced, and outdated is closed as soon as the injector has another plan.
 type inForce struct {
 	forces   []force
 	changed  chan struct{}
@@ -80,11 +80,11 @@ func (r *relay) trip(f chaos.Fault) {
 	r.report(f)
 	select {
 	case r.look <- struct{}{}:
-	default: // It will look anyway.
+	default: // An entry is there already, so follow will look again.
 	}
 }
 
-// tripped says whether the delay of a fault has begun.
+// tripped reports whether the delay of a fault has begun.
 func (r *relay) tripped(f chaos.Fault) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,7 @@ func (r *relay) tripped(f chaos.Fault) bool {
 	return begun && t.begins == f.Begins
 }
 
-// sinceTrip is how long ago the delay of a fault began.
+// sinceTrip returns how long ago the delay of a fault began.
 func (r *relay) sinceTrip(f chaos.Fault) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +123,7 @@ func (r *relay) abort(reset bool) {
 		if c == nil {
 			continue
 		}
-		// Errors mean that the connection is gone already, which is what is wanted.
+		// An error means that the connection is closed already, as intended.
 		if reset {
 			_ = c.SetLinger(0)
 		}
@@ -131,7 +131,7 @@ func (r *relay) abort(reset bool) {
 	}
 }
 
-// over says whether the connection was closed.
+// over reports whether the connection was closed.
 func (r *relay) over() bool {
 	select {
 	case <-r.done:
@@ -180,7 +180,7 @@ func (r *relay) connect() error {
 
 var errEnded = errors.New("the proxy was closed")
 
-// open adds the upstream's side; false means that the relay has ended.
+// open adds the upstream's side. It returns false if the relay has ended.
 func (r *relay) open(up *net.TCPConn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// reset ends the connection with an RST: at once, after a delay, or when the bytes come
-// that it waits for. Those never pass.
+// reset ends the connection with an RST: at once, after a delay, or when the bytes arrive
+// that it waits for. Those bytes never pass.
 type reset struct{ stops }
 
 func (reset) apply(r *relay, f chaos.Fault) time.Duration {
@@ -38,6 +38,6 @@ func (reset) part(p *pipe, f force, _ []byte, fate *fate) bool {
 	return true
 }
 
-// triggered says that a fault that ends a connection waits for bytes: for a number of
+// triggered reports whether a fault that ends a connection waits for bytes: for a number of
 // them, or for the next ones in a direction.
 func triggered(f chaos.Fault) bool { return f.What.AfterBytes > 0 || f.What.Direction != "" }
