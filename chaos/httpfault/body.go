@@ -14,8 +14,8 @@ const defaultChunk = 64
 // readBytes is how much of an answer is read at once, unless a fault wants less.
 const readBytes = 4 << 10
 
-// damage is what faults do to a body: bytes go in, other bytes come out. It is for one
-// goroutine.
+// damage applies faults to a body: it takes the original bytes and returns the changed
+// ones. It must be used by only one goroutine.
 type damage struct {
 	decided
 	faults []chaos.Fault
@@ -34,7 +34,7 @@ func (d decided) damage(faults []chaos.Fault) *damage {
 	return m
 }
 
-// begin reports a fault once; false means that it was reported before.
+// begin reports a fault once. It returns false if the fault was reported before.
 func (d *damage) begin(i int) bool {
 	if d.begun[i] {
 		return false
@@ -44,7 +44,7 @@ func (d *damage) begin(i int) bool {
 	return true
 }
 
-// of is the fault of a kind, or nil.
+// of returns the fault of a kind, or nil.
 func (d *damage) of(kind chaos.Kind) *chaos.Fault {
 	for i := range d.faults {
 		if d.faults[i].What.Kind == kind {
@@ -61,7 +61,7 @@ func chunk(f chaos.Fault) int64 {
 	return defaultChunk
 }
 
-// step is how many bytes meet the same faults, at most n.
+// step returns to how many of the next n bytes the same faults apply.
 func (d *damage) step(n int64) int64 {
 	for _, f := range d.faults {
 		if left := f.What.AfterBytes - d.seen; left > 0 {
@@ -80,13 +80,13 @@ func (d *damage) step(n int64) int64 {
 	return n
 }
 
-// cut is a fault with which a body ends early.
+// cut is the error of a fault that ends a body early.
 type cut struct{ fault chaos.Fault }
 
 func (c *cut) Error() string { return "the body is cut by chaos rule " + c.fault.Rule }
 
-// pass gives the bytes to write, piece by piece, with the waits between. The error is a
-// *cut, that of a wait, or that of write.
+// pass hands the bytes to write, piece by piece, and waits between the pieces. The error is
+// a *cut, or the error of a wait or of write.
 func (d *damage) pass(b []byte, write func([]byte) error) error {
 	for len(b) > 0 {
 		part := b[:d.step(int64(len(b)))]
@@ -109,7 +109,7 @@ func (d *damage) pass(b []byte, write func([]byte) error) error {
 	return nil
 }
 
-// apply does to a piece what one fault says; first says that the fault begins with it.
+// apply applies one fault to a piece; first says that the fault begins with this piece.
 func (d *damage) apply(f chaos.Fault, part []byte, first bool) ([]byte, error) {
 	switch f.What.Kind {
 	case chaos.Latency, chaos.Hang:
@@ -137,7 +137,8 @@ func (d *damage) apply(f chaos.Fault, part []byte, first bool) ([]byte, error) {
 	return part, nil
 }
 
-// pause is what a slow body waits before n bytes: their share of a rate, and a delay.
+// pause returns how long a slow body waits before n bytes: the time that they take at the
+// rate, plus a delay.
 func (d *damage) pause(f chaos.Fault, n int) time.Duration {
 	p := f.DelayOf(d.drawn)
 	d.drawn++
@@ -157,12 +158,13 @@ type spoiledBody struct {
 	buf    []byte
 }
 
-// spoilBody damages an answer; it reads the first bytes if their number must be stated.
+// spoilBody damages an answer. It reads the first bytes if their number must be stated.
 func spoilBody(body io.ReadCloser, length int64, d *damage) (_ *spoiledBody, stated int64) {
 	s := &spoiledBody{body: body, damage: d, stated: -1, buf: make([]byte, readBytes)}
 	switch wrong := d.of(chaos.WrongLength); {
 	case wrong != nil && length < 0:
-		// As a server would of a body in one piece: what came first and what is wrong.
+		// The length is stated as a server states it for a body that it writes in one piece,
+		// changed by the fault.
 		s.fill()
 		length = int64(s.ready.Len())
 		fallthrough
@@ -188,7 +190,7 @@ func (s *spoiledBody) Read(b []byte) (int, error) {
 func (s *spoiledBody) fill() {
 	n, err := s.body.Read(s.buf[:s.damage.step(readBytes)])
 	if s.stated >= 0 && s.damage.seen+int64(n) >= s.stated {
-		n, err = int(s.stated-s.damage.seen), io.EOF // Whoever trusts the length stops here.
+		n, err = int(s.stated-s.damage.seen), io.EOF // A client that trusts the length stops here.
 		s.stated = -1
 	}
 	passed := s.damage.pass(s.buf[:n], func(part []byte) error {
@@ -214,7 +216,7 @@ func (s *spoiledBody) fill() {
 	}
 }
 
-// lost is how a client sees a cut.
+// lost returns the error with which a client sees a cut.
 func (c *cut) lost(call chaos.Call) error {
 	switch c.fault.What.Kind {
 	case chaos.Reset:

@@ -15,15 +15,15 @@ import (
 type Config struct {
 	// Dependency and Node name the server in rules.
 	Dependency, Node string
-	// Operation names a request in rules. Nil: the pattern that the handler's mux
-	// matched, as far as it is known then, else none.
+	// Operation returns the name of a request in rules. If nil, the name is the pattern
+	// that the handler's mux matched, if that is known by then; otherwise there is no name.
 	Operation func(*http.Request) string
 	// Injector decides which faults happen. Nil: none.
 	Injector *chaos.Injector
 	_        struct{}
 }
 
-// decided is a request and what is to happen to it.
+// decided is a request together with the faults that were chosen for it.
 type decided struct {
 	injector *chaos.Injector
 	ctx      context.Context
@@ -53,16 +53,17 @@ func (c Config) decide(r *http.Request) decided {
 // report passes a fault to the listeners.
 func (d decided) report(f chaos.Fault) { d.injector.Report(d.ctx, d.call, f) }
 
-// wait is a latency or a hang; an error means that the request is over.
+// wait waits for a latency or a hang. An error means that the request has ended.
 func (d decided) wait(f chaos.Fault, t time.Duration) error {
 	return d.injector.Sleep(d.ctx, f, t)
 }
 
-// course is what happens to a request, by when: waits and what comes instead of an answer,
-// in the order of the rules; then what meets an answer; then what meets its body.
+// course holds the faults of a request by when they act: first waits and faults that come
+// instead of an answer, in the order of the rules; then faults of the answer; then faults
+// of its body.
 type course struct{ before, after, body []chaos.Fault }
 
-// course sorts the faults. Waits add up; of the others the first that applies wins.
+// course sorts the faults. Waits add up; of the others only the first that applies happens.
 func (d decided) course(q *quotas) course {
 	var c course
 	decided := false
@@ -90,16 +91,16 @@ func (d decided) course(q *quotas) course {
 	return c
 }
 
-// ended says that a fault that had to wait is over by now.
+// ended reports whether a fault that had to wait has ended by now.
 func (d decided) ended(f chaos.Fault) bool { return f.Delay > 0 && d.injector.Over(f) }
 
-// before waits by the faults that come before an answer. It returns the one that comes instead
-// of the answer, if any; an error means that the request is over.
+// before waits as the faults that come before an answer require. It returns the fault that
+// comes instead of the answer, if there is one. An error means that the request has ended.
 func (d decided) before(faults []chaos.Fault) (instead *chaos.Fault, err error) {
 	waited := false
 	for _, f := range faults {
 		if waited && d.injector.Over(f) {
-			continue // its rule ended while the request waited by another
+			continue // its rule ended while the request waited because of another rule
 		}
 		waited = waited || lasting(f) > 0
 		d.report(f)
@@ -124,8 +125,8 @@ type quota struct {
 	n     int
 }
 
-// over says whether a request is one too many. The fault then says when there is room
-// again, unless its rule does.
+// over reports whether a request exceeds the quota. It also sets the time after which the
+// fault admits requests again, unless the rule sets it.
 func (q *quotas) over(f *chaos.Fault) bool {
 	now := time.Now()
 	q.mu.Lock()
@@ -145,7 +146,7 @@ func (q *quotas) over(f *chaos.Fault) bool {
 	return c.n > f.What.Limit
 }
 
-// status is that of a rule, or another one.
+// status returns the rule's status, or a default.
 func status(f chaos.Fault, otherwise int) int {
 	if f.What.Status != 0 {
 		return f.What.Status
@@ -153,7 +154,7 @@ func status(f chaos.Fault, otherwise int) int {
 	return otherwise
 }
 
-// headers are those of a made-up answer.
+// headers returns the headers of an answer that a fault makes up.
 func headers(h http.Header, f chaos.Fault) {
 	for k, v := range f.What.Headers {
 		h.Set(k, v)
@@ -173,12 +174,12 @@ func body(f chaos.Fault) string {
 	return "injected by chaos rule " + strconv.Quote(f.Rule) + "\n"
 }
 
-// lasts says that a fault is nothing but a wait.
+// lasts reports whether a fault only waits.
 func lasts(f chaos.Fault) bool {
 	return f.What.Kind == chaos.Latency || f.What.Kind == chaos.Hang
 }
 
-// lasting is how long a fault waits.
+// lasting returns how long a fault waits.
 func lasting(f chaos.Fault) time.Duration {
 	if f.What.Kind == chaos.Hang {
 		return chaos.MaxTTL

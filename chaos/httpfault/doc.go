@@ -4,15 +4,15 @@
 //	handler = httpfault.Handler(handler, httpfault.Config{Dependency: "membership", Injector: injector})
 //	client.Transport = httpfault.Transport(base, httpfault.Config{Dependency: "membership", Injector: injector})
 //
-// A request's identity and scopes come from its baggage header, its attempt from
-// Backstay-Attempt, so that one seed gives one request the same faults wherever it
-// is asked.
+// A request's identity and scopes come from its baggage header, and its attempt from the
+// header Backstay-Attempt. With the same seed, a request therefore gets the same faults in
+// a client and in a server.
 //
 // It may import the standard library and chaos.
 //
 // It promises: without open faults a request passes unchanged; a wait or a hang ends with
-// the request's context and with its rule, and a rule that has ended does nothing to what
-// is still to come; a reset is a real one; of the faults that do more than wait the first
-// one wins; no parameter of a rule is ignored; connections can be upgraded (WebSockets)
-// under every rule that lets the handler answer, and are left alone from then on.
+// the request's context or its rule, and a rule that has ended does not affect the rest of
+// the answer; a reset is a real one; of the faults that do more than wait only the first
+// one happens; no parameter of a rule is ignored; connections can be upgraded (WebSockets)
+// under every rule that lets the handler answer, and no fault acts on them from then on.
 package httpfault

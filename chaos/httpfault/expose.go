@@ -8,7 +8,8 @@ import (
 	"net/http"
 )
 
-// wrapper is a ResponseWriter of this package, with every method that a server's may have.
+// wrapper is a ResponseWriter of this package. It has every method that the ResponseWriter
+// of a server may have.
 type wrapper interface {
 	http.ResponseWriter
 	http.Flusher
@@ -17,14 +18,15 @@ type wrapper interface {
 	Unwrap() http.ResponseWriter
 }
 
-// plain is what every ResponseWriter of this package has.
+// plain has the methods that every ResponseWriter of this package has.
 type plain interface {
 	http.ResponseWriter
 	Unwrap() http.ResponseWriter
 }
 
-// expose shows of a wrapper what the writer below it has as well, because servers and
-// frameworks ask whether a writer can flush, be hijacked (WebSockets) or read from a file.
+// expose hides the methods of a wrapper that the writer below it does not have, because
+// servers and frameworks test whether a writer can flush, be hijacked (WebSockets) or read
+// from a file.
 func expose(w wrapper) http.ResponseWriter {
 	below := w.Unwrap()
 	_, flushes := has[http.Flusher](below)
@@ -85,10 +87,10 @@ func has[T any](w http.ResponseWriter) (T, bool) {
 	}
 }
 
-// errLost is what a handler gets for a connection that a fault has ended.
+// errLost is the error that a handler gets if a fault has ended the connection.
 var errLost = errors.New("chaos: the connection is lost")
 
-// Hijack gives the connection away after the waits; what passes on it then is left alone.
+// Hijack hands the connection over after the waits. No fault acts on it from then on.
 func (l *lateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if l.hold() != "" {
 		return nil, nil, errLost
@@ -106,15 +108,15 @@ func (l *lateWriter) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(l.ResponseWriter, r)
 }
 
-// Hijack gives the connection away: there is no body to damage. What passes on it is left
-// alone.
+// Hijack hands the connection over. There is then no body to damage, and no fault acts on
+// the connection.
 func (s *spoiled) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
 	s.hijacked = err == nil
 	return conn, rw, err
 }
 
-// ReadFrom copies through Write, which damages.
+// ReadFrom copies through Write, which damages the bytes.
 func (s *spoiled) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{s}, r)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Handler is next with the plan's faults before, in and instead of its answers. It
-// needs HTTP/1.1 for resets; on HTTP/2 they end the stream.
+// Handler returns next with the plan's faults before, in and instead of its answers.
+// Resets need HTTP/1.1; on HTTP/2 they end only the stream.
 func Handler(next http.Handler, cfg Config) http.Handler {
 	q := &quotas{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +49,7 @@ func (d decided) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	s.end()
 }
 
-// instead is what a fault gives instead of an answer of the handler.
+// instead does what a fault does instead of an answer of the handler.
 func instead(w http.ResponseWriter, r *http.Request, f chaos.Fault) {
 	switch f.What.Kind {
 	case chaos.Quota:
@@ -65,7 +65,7 @@ func instead(w http.ResponseWriter, r *http.Request, f chaos.Fault) {
 	}
 }
 
-// made is an answer that the handler never gave.
+// made sends an answer that the fault makes up.
 func made(w http.ResponseWriter, f chaos.Fault, status int) {
 	headers(w.Header(), f)
 	if w.Header().Get("Content-Type") == "" {
@@ -74,11 +74,11 @@ func made(w http.ResponseWriter, f chaos.Fault, status int) {
 	text := body(f)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	// The client has gone if this fails; there is nobody left to tell.
+	// If this fails, the client is gone, so the error can't be reported to anybody.
 	_, _ = w.Write([]byte(text))
 }
 
-// hangUp ends the connection: by a reset, or by closing it.
+// hangUp ends the connection, by a reset or by closing it.
 func hangUp(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -87,13 +87,13 @@ func hangUp(w http.ResponseWriter, reset bool) {
 	if reset {
 		below := conn
 		if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-			below = secure.NetConn() // TLS would say goodbye first.
+			below = secure.NetConn() // TLS would send close_notify first.
 		}
 		if tcp, ok := below.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 			conn = tcp
 		}
 	}
-	// Errors mean that the connection is gone already, which is what is wanted.
+	// An error means that the connection is closed already, as intended.
 	_ = conn.Close()
 }

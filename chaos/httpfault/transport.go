@@ -13,8 +13,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// Transport is base with the plan's faults before, in and instead of its answers. A
-// nil base is http.DefaultTransport.
+// Transport returns base with the plan's faults before, in and instead of its answers. A
+// nil base stands for http.DefaultTransport.
 func Transport(base http.RoundTripper, cfg Config) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -28,14 +28,14 @@ type transport struct {
 	quotas quotas
 }
 
-// CloseIdleConnections closes those of the base.
+// CloseIdleConnections closes the idle connections of the base.
 func (t *transport) CloseIdleConnections() {
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// RoundTrip is one request.
+// RoundTrip makes one request.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	d := t.cfg.decide(r)
 	if len(d.faults) == 0 {
@@ -59,7 +59,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if d.injector.Over(f) {
 			continue
 		}
-		// The server has carried it out; the answer comes late, or not at all.
+		// The server has carried the request out; the answer comes late, or not at all.
 		d.report(f)
 		err := d.wait(f, lasting(f))
 		if err == nil && !lasts(f) && !d.ended(f) {
@@ -85,7 +85,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// refusal is what a fault gives instead of an answer of the server.
+// refusal returns what a fault gives instead of an answer of the server.
 func (d decided) refusal(f chaos.Fault, r *http.Request) (*http.Response, error) {
 	switch f.What.Kind {
 	case chaos.Quota:
@@ -114,18 +114,18 @@ func (d decided) refusal(f chaos.Fault, r *http.Request) (*http.Response, error)
 // handshakeFailure is the alert of that name in TLS (RFC 8446, section 6.2).
 const handshakeFailure = 40
 
-// reset is the error of a connection that is reset while an answer is read.
+// reset returns the error of a connection that is reset while an answer is read.
 func reset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 }
 
-// hasBody says whether an answer has a body that faults could act on. What is switched to
-// another protocol has none.
+// hasBody reports whether an answer has a body that faults could act on. An answer that
+// switches to another protocol has none.
 func hasBody(r *http.Request, status int) bool {
 	return r.Method != http.MethodHead && status >= http.StatusOK && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// answer is an answer as a server would give it: without a body where there can't be one.
+// answer returns an answer as a server would give it: without a body where none is allowed.
 func answer(r *http.Request, f chaos.Fault, status int) *http.Response {
 	text := body(f)
 	resp := &http.Response{
@@ -144,7 +144,7 @@ func answer(r *http.Request, f chaos.Fault, status int) *http.Response {
 	return resp
 }
 
-// closeBody is what a RoundTripper owes its request.
+// closeBody closes the request's body, as every RoundTripper must.
 func closeBody(r *http.Request) {
 	if r.Body != nil {
 		_ = r.Body.Close()

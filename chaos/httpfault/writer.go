@@ -10,8 +10,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// lateWriter holds an answer back from its first byte on, or for ever: the handler has
-// carried the request out by then.
+// lateWriter delays an answer from its first byte on, or withholds it for ever. By then the
+// handler has carried the request out.
 type lateWriter struct {
 	http.ResponseWriter
 	decided
@@ -21,7 +21,8 @@ type lateWriter struct {
 	hijacked bool       // the handler has taken the connection
 }
 
-// hold waits once for the faults, and returns how the answer is lost; empty: it is not.
+// hold waits once for the faults, and returns how the answer is lost. An empty kind means
+// that it is not lost.
 func (l *lateWriter) hold() chaos.Kind {
 	if l.held {
 		return l.lost
@@ -121,7 +122,7 @@ func (s *spoiled) Write(b []byte) (int, error) {
 		panic(http.ErrAbortHandler)
 	}
 	if s.damage.ctx.Err() != nil {
-		panic(http.ErrAbortHandler) // A wait was given up: the client has gone.
+		panic(http.ErrAbortHandler) // The wait ended early because the client is gone.
 	}
 	return len(b), err
 }
@@ -144,11 +145,11 @@ func (s *spoiled) end() {
 		s.endless(*f)
 	}
 	if s.damage.of(chaos.WrongLength) != nil {
-		panic(http.ErrAbortHandler) // Less came than was said.
+		panic(http.ErrAbortHandler) // The body was shorter than its stated length.
 	}
 }
 
-// endless writes until the rule ends or the client goes, and breaks the body off.
+// endless writes until the rule ends or the client leaves, and then breaks the body off.
 func (s *spoiled) endless(f chaos.Fault) {
 	d := s.damage
 	piece := bytes.Repeat([]byte{' '}, int(chunk(f)))
@@ -165,6 +166,6 @@ func (s *spoiled) endless(f chaos.Fault) {
 }
 
 func flush(w http.ResponseWriter) {
-	// Where flushing is not possible the server sends when it wants to.
+	// Where flushing is not possible, the server itself decides when to send.
 	_ = http.NewResponseController(w).Flush()
 }

@@ -65,7 +65,7 @@ func (t tool) cql() *cobra.Command {
 	return c
 }
 
-// config pairs what was given for each node.
+// config combines the flags that belong to the same node.
 func (f cqlFlags) config() (cqlproxy.Config, error) {
 	cfg := cqlproxy.Config{Dependency: f.dependency, MaxFrameBytes: f.maxFrameBytes}
 	if len(f.listen) != len(f.upstream) {
@@ -92,7 +92,7 @@ func (f cqlFlags) config() (cqlproxy.Config, error) {
 	return cfg, cfg.Check()
 }
 
-// follow proxies until the context ends, and tells each fault.
+// follow proxies until the context ends, and prints each fault.
 func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Config, t tool) (err error) {
 	out, errs := t.Out, t.Err
 	page, err := openPage(ctx, f.page, out)
@@ -132,8 +132,8 @@ func (f cqlFlags) follow(ctx context.Context, plan chaos.Plan, cfg cqlproxy.Conf
 	return nil
 }
 
-// checkTables tells of rules that name keyspaces and tables that do not exist. They may be created
-// later, so it is no reason to end.
+// checkTables prints a warning for rules that name keyspaces or tables that do not exist. They
+// may be created later, so the command goes on.
 func (f cqlFlags) checkTables(ctx context.Context, proxy *cqlproxy.Proxy, plan chaos.Plan, t tool) {
 	named := slices.ContainsFunc(plan.Rules, func(r chaos.Rule) bool { return r.Where.Keyspace != "" || r.Where.Table != "" })
 	if !named {

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// endWithin bounds how long a proxy takes to end its connections. It takes an instant, unless
-// somebody does not read what the command prints, which holds the connections whose faults
-// it was to print.
+// endWithin bounds how long a proxy may take to end its connections. It takes only an instant,
+// unless nobody reads the output of the command: printing a fault then blocks, and so does
+// the connection of that fault.
 const endWithin = 3 * time.Second
 
-// end closes a proxy, or gives up: the end of the process ends what is left.
+// end closes a proxy. It gives up after endWithin, because the end of the process ends the
+// remaining connections anyway.
 func end(name string, close func() error) error {
 	closed := make(chan error, 1)
 	go func() { closed <- close() }()

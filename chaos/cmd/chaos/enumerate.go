@@ -12,7 +12,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 )
 
-// enumeration are the flags of chaos enumerate.
+// enumeration holds the flags of chaos enumerate.
 type enumeration struct {
 	cfg     scenario.EnumerateConfig
 	set     map[string]string
@@ -48,7 +48,7 @@ The status is 1 if an answer was wrong or late.`,
 	return c
 }
 
-// system takes the request, and the system that it is made to, from the arguments.
+// system takes the request, and the system that receives it, from the arguments.
 func (t tool) system(e *enumeration, args []string) (err error) {
 	e.cfg.Request = args[0]
 	e.cfg.Scenario = scenario.Scenario{Name: "enumerate", Target: chaostest.TargetService, Seed: 1, Settings: map[string]string{"members": "1", "warm": "no"}}
@@ -70,7 +70,7 @@ func (t tool) system(e *enumeration, args []string) (err error) {
 	return nil
 }
 
-// enumerated prints a table, also one that was not finished, and judges it.
+// enumerated prints a table, even if it was not finished, and judges it.
 func (t tool) enumerated(table *scenario.Table, err error, format cli.Format) error {
 	var printed error
 	switch {

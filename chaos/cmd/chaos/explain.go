@@ -14,7 +14,8 @@ import (
 // width is how many characters a drawn timeline has.
 const width = 60
 
-// explain tells a plan: what happens when to whom, and the same drawn to scale.
+// explain prints a plan as sentences that say what happens when and to whom, and as a
+// timeline drawn to scale.
 func explain(p chaos.Plan, out io.Writer) {
 	if p.Name != "" {
 		fmt.Fprintln(out, p.Name)
@@ -37,7 +38,7 @@ func explain(p chaos.Plan, out io.Writer) {
 		fmt.Fprintf(w, "  %s\t%s\n", p.RuleName(i), bar(from, to, p.End()))
 	}
 	fmt.Fprintf(w, "  \t0%*s\n", width-1, p.End().String())
-	// Who can't read the output is not told that either.
+	// An error of writing the output can't be printed either.
 	_ = w.Flush()
 }
 
@@ -53,7 +54,7 @@ var delays = map[chaos.Kind]string{
 	chaos.PauseReads: " for ", chaos.SlowBody: " with pauses of ", chaos.EndlessBody: " with pauses of ", chaos.Slice: " with pauses of ",
 }
 
-// sentence is one rule in words.
+// sentence returns one rule in words.
 func sentence(p chaos.Plan, i int) string {
 	r := p.Rules[i]
 	from, to := p.Window(i)
@@ -105,7 +106,7 @@ func sentence(p chaos.Plan, i int) string {
 	return text + "."
 }
 
-// further are the parameters that no words were made of, as the plan has them.
+// further returns the parameters that the sentence does not describe, as the plan has them.
 func further(w chaos.What) string {
 	// Those that are described differently.
 	w.Kind, w.Peers, w.Code, w.At, w.Status = "", nil, "", "", 0
@@ -119,7 +120,7 @@ func further(w chaos.What) string {
 	return " [" + strings.Join(words, " ") + "]"
 }
 
-// among says which calls of a dependency are meant, in brackets.
+// among returns a note in brackets that says which calls of a dependency are meant.
 func among(w chaos.Where) string {
 	var parts []string
 	for _, part := range []struct{ word, value string }{

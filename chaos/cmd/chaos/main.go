@@ -17,10 +17,10 @@ import (
 
 func main() { cli.Main(program) }
 
-// tool is what the commands share.
+// tool holds what the commands share.
 type tool struct{ *cli.Streams }
 
-// program is the command line.
+// program returns the command line.
 func program(streams *cli.Streams) *cobra.Command {
 	t := tool{streams}
 	root := &cobra.Command{Use: "chaos", Short: "Faults by plan, and scenarios that end in a verdict",
@@ -45,7 +45,8 @@ FILE can be - for standard input.`}
 	return root
 }
 
-// problems are all that is wrong in a file, as a plan's or a scenario's reader found it.
+// problems holds everything that is wrong with a file, as the reader of plans or of scenarios
+// found it.
 type problems struct {
 	File     string          `json:"file"`
 	Problems []chaos.Problem `json:"problems"`
@@ -147,7 +148,7 @@ func namesAt(place string, known chaos.Known) func(chaos.Plan) error {
 	}
 }
 
-// here refuses a plan that can do nothing at a place, and prints which of its rules are for
+// here refuses a plan that has no effect at a place. It prints which of its rules are for
 // other places.
 func here(plan chaos.Plan, place string, errs io.Writer) error {
 	var idle []string
@@ -166,7 +167,7 @@ func here(plan chaos.Plan, place string, errs io.Writer) error {
 	return nil
 }
 
-// isScenario tells a scenario from a plan: it has a load, or faults.
+// isScenario distinguishes a scenario from a plan: a scenario has a load, or faults.
 func isScenario(text []byte) bool {
 	keys := strictyaml.Keys(text)
 	return slices.Contains(keys, "load") || slices.Contains(keys, "faults")

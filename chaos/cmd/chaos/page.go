@@ -30,7 +30,8 @@ func (f *pageFlags) add(flags *pflag.FlagSet, others string) {
 	flags.DurationVar(&f.deadMan, "dead-man", 0, "end all faults when no sign of life has come for so long: POST /alive to --page"+others+"; default: faults end by themselves")
 }
 
-// check returns what is wrong; api says that there is another place for signs of life.
+// check returns what is wrong with the flags; api says that signs of life can also reach the
+// command through Toxiproxy's interface.
 func (f *pageFlags) check(api bool) error {
 	switch {
 	case f.addr != "" && !accept.Loopback(f.addr):
@@ -43,8 +44,8 @@ func (f *pageFlags) check(api bool) error {
 	return nil
 }
 
-// page tells of faults: as spans by OTLP where the environment says, as a metric on a
-// page if there is one.
+// page publishes faults: as spans by OTLP if the environment asks for it, and as a metric if
+// there is a page.
 type page struct {
 	*telemetry.Faults
 	providers *observe.Providers
@@ -53,7 +54,7 @@ type page struct {
 	alive     atomic.Pointer[func()]
 }
 
-// openPage opens it; the caller that opened it must close it.
+// openPage opens a page. The caller must close it.
 func openPage(ctx context.Context, f pageFlags, out io.Writer) (_ *page, err error) {
 	p := &page{}
 	if p.providers, err = observe.Start(ctx, "chaos", os.Getenv); err != nil {
@@ -89,7 +90,7 @@ func openPage(ctx context.Context, f pageFlags, out io.Writer) (_ *page, err err
 // keeps sets the function that a sign of life calls.
 func (p *page) keeps(keep func()) { p.alive.Store(&keep) }
 
-// close sends what is left, for a few seconds at most.
+// close sends the remaining spans, for a few seconds at most.
 func (p *page) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -103,7 +104,7 @@ func (p *page) close(ctx context.Context) error {
 	return errors.Join(err, p.providers.Shutdown(ctx))
 }
 
-// closed closes it at the end of a command that returns err.
+// closed closes the page at the end of a command that returns err.
 func (p *page) closed(ctx context.Context, err *error) {
 	if e := p.close(ctx); e != nil && *err == nil {
 		*err = cli.Failed(e)

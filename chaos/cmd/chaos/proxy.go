@@ -33,7 +33,7 @@ var (
 	apiFlags  = []string{"config", "token-file", "seed"}
 )
 
-// given names those of the flags that are on the command line.
+// given returns which of the flags are on the command line.
 func given(c *cobra.Command, flags []string) string {
 	var set []string
 	for _, name := range flags {
@@ -137,7 +137,7 @@ func (f proxyFlags) secure(cfg *tcpproxy.Config) error {
 	return nil
 }
 
-// token reads the token; an address that others can reach needs one.
+// token reads the token. It is required if others can reach the address.
 func (f proxyFlags) token() (string, error) {
 	if f.tokenFile == "" {
 		if !accept.Loopback(f.api) {
@@ -156,7 +156,7 @@ func (f proxyFlags) token() (string, error) {
 	return token, nil
 }
 
-// follow proxies until the context ends, and tells each fault.
+// follow proxies until the context ends, and prints each fault.
 func follow(ctx context.Context, plan chaos.Plan, cfg tcpproxy.Config, flags pageFlags, out, errs io.Writer) (err error) {
 	page, err := openPage(ctx, flags, out)
 	if err != nil {

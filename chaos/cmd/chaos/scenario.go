@@ -21,7 +21,7 @@ func targets() map[string]scenario.Target {
 	return map[string]scenario.Target{chaostest.TargetService: chaostest.Target{}, chaostest.TargetStore: chaostest.EventStore{}, scenario.TargetHTTP: scenario.HTTPTarget{}}
 }
 
-// A playing is how run and replay play a scenario.
+// A playing holds the options with which run and replay play a scenario.
 type playing struct {
 	seed uint64
 	dir  string
@@ -48,7 +48,8 @@ func (t tool) run() *cobra.Command {
 
 func (t tool) replay() *cobra.Command {
 	var p playing
-	// A replay writes to another folder, so that the report that it replays stays.
+	// A replay writes to another folder, so that it does not overwrite the report that it
+	// replays.
 	return p.addTo(&cobra.Command{Use: "replay REPORT.json", Short: "play the scenario of a report again, with its seed", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			rep, err := report.ReadJSON(args[0])
@@ -152,7 +153,7 @@ func (t tool) compareReports(a, b string, format cli.Format) error {
 	return cli.Failed(err)
 }
 
-// hasTarget holds a scenario against the system that it names.
+// hasTarget checks a scenario against the system that it names.
 func hasTarget(s scenario.Scenario) error {
 	t, ok := targets()[s.TargetName()]
 	if !ok {
@@ -198,9 +199,9 @@ func (t tool) play(ctx context.Context, s scenario.Scenario, p playing, command 
 	case err != nil && rep == nil:
 		return cli.Failed(err)
 	}
-	ended := err // Of a run that was interrupted there is a report of what was seen until then.
-	// Saved before it is printed, as nobody may read the output any more, and printed whatever
-	// came of saving it.
+	ended := err // An interrupted run has a report too, of what was seen until then.
+	// The report is saved before it is printed, because printing can block if nobody reads the
+	// output. It is printed even if it could not be saved.
 	page, err := rep.Save(p.dir, s.Name)
 	fmt.Fprintf(t.Out, "%s\nVerdict: %s, seed %d. Report: %s\n", rep.Text(), rep.Verdict, rep.Seed, page)
 	if err != nil {
