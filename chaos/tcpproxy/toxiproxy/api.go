@@ -18,19 +18,19 @@ import (
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
-// version is that of Toxiproxy whose interface this is.
+// version is the version of Toxiproxy that has this interface.
 const version = "2.12.0"
 
 // maxBody bounds what a request may send.
 const maxBody = 1 << 20
 
-// Config says how proxies behave. The zero value is fine.
+// Config configures the interface and its proxies. The zero value is valid.
 type Config struct {
 	// Seed decides which connections a toxicity below 1 hits, and every jitter.
 	Seed uint64
 	// Listeners get an event for every fault.
 	Listeners []chaos.Listener
-	// Token, if set, must come with each request, as "Authorization: Bearer TOKEN". Set one
+	// Token, if set, is required in each request, as "Authorization: Bearer TOKEN". Set it
 	// wherever anybody but the users of this machine can reach the interface.
 	Token string
 	// DeadMan ends every toxic when no request has come for this long, because the client
@@ -64,7 +64,7 @@ type entry struct {
 	proxy    *tcpproxy.Proxy // nil while disabled
 }
 
-// failure is an error as the interface answers it.
+// failure is an error in the form in which the interface returns it.
 type failure struct {
 	Text   string `json:"error"`
 	Status int    `json:"status"`
@@ -91,8 +91,8 @@ var (
 	errCannotListen = failure{Text: "cannot listen", Status: http.StatusInternalServerError}
 )
 
-// New makes the interface; chaos.ErrOff if the process forbids faults. Proxies live
-// until Close, whatever becomes of the context.
+// New makes the interface. It returns chaos.ErrOff if the process forbids faults. Proxies
+// live until Close, even if the context ends before.
 func New(ctx context.Context, cfg Config) (*API, error) {
 	if err := chaos.Refused(); err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// keepAlive passes a sign of life to the injectors. Toxics that DeadMan has ended are
+// keepAlive passes a sign of life on to the injectors. Toxics that DeadMan has ended are
 // removed, so that they are not listed as if they still acted.
 func (a *API) keepAlive() {
 	a.mu.Lock()
@@ -161,12 +161,12 @@ func answer(w http.ResponseWriter, status int, body any) {
 	}
 	w.WriteHeader(status)
 	if body != nil {
-		// An error means that the client has gone.
+		// An error means that the client is gone.
 		_ = json.NewEncoder(w).Encode(body)
 	}
 }
 
-// handle is a route under the lock; what it returns is the answer.
+// handle registers a route. It runs under the lock, and its result is sent as the answer.
 func (a *API) handle(pattern string, status int, do func(r *http.Request) (any, *failure)) {
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -218,7 +218,8 @@ func (a *API) routes() {
 		})
 	}
 	one("GET /proxies/{proxy}", 200, func(_ *http.Request, e *entry) (any, *failure) { return e, nil })
-	// Not one of Toxiproxy's: the open connections, and the toxics that acted on each.
+	// Toxiproxy does not have this route: the open connections, and the toxics that acted on
+	// each.
 	one("GET /proxies/{proxy}/connections", 200, func(_ *http.Request, e *entry) (any, *failure) {
 		if e.proxy == nil {
 			return []tcpproxy.Connection{}, nil
@@ -251,7 +252,7 @@ func (a *API) routes() {
 	}
 }
 
-// metrics are Toxiproxy's, in Prometheus' text form.
+// metrics serves Toxiproxy's metrics in the text format of Prometheus.
 func (a *API) metrics(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -2,7 +2,7 @@ package toxiproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// bandwidth passes rate kilobytes per second; 0 is no limit.
+// bandwidth passes rate kilobytes per second; 0 means no limit.
 type bandwidth struct{}
 
 func (bandwidth) attributes() []attribute { return []attribute{count("rate")} }

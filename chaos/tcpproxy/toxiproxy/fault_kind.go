@@ -6,8 +6,8 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// faultKind is a kind of fault of plans as a type of toxic, by the kind's own name. Its
-// attributes are the parameters that are whole numbers, with times in milliseconds.
+// faultKind is a type of toxic for a kind of fault of plans. It has the name of the kind.
+// Its attributes are the parameters that are whole numbers, with times in milliseconds.
 type faultKind struct{ kind chaos.Kind }
 
 func (k faultKind) parameters() []string {

@@ -61,7 +61,7 @@ func (a *API) remove(e *entry) {
 	delete(a.proxies, e.Name)
 }
 
-// start listens, if it does not yet.
+// start listens, unless the proxy listens already.
 func (a *API) start(e *entry) *failure {
 	if e.proxy != nil {
 		return nil
@@ -74,7 +74,7 @@ func (a *API) start(e *entry) *failure {
 	return nil
 }
 
-// unlistened is why a proxy can't listen, in Toxiproxy's words where it has some.
+// unlistened says why a proxy can't listen, in Toxiproxy's words where it has some.
 func unlistened(err error) *failure {
 	op, dns, addr := (*net.OpError)(nil), (*net.DNSError)(nil), (*net.AddrError)(nil)
 	text := ""
@@ -91,7 +91,7 @@ func unlistened(err error) *failure {
 	return &failure{Text: text, Status: http.StatusInternalServerError}
 }
 
-// listensAt says whether the proxy listens on an address: the one that was requested, the
+// listensAt reports whether the proxy listens on an address: the one that was requested, the
 // one that it has, or a host name of either.
 func (e *entry) listensAt(addr string) bool {
 	if addr == e.Listen || addr == e.asked {
@@ -141,7 +141,8 @@ func (a *API) update(r *http.Request, e *entry) (any, *failure) {
 	return e, nil
 }
 
-// populated is the answer to a list of proxies: those that were made, and why not all were.
+// populated is the answer to a list of proxies: the proxies that were made, and why the
+// others were not.
 type populated struct {
 	*failure
 	Proxies []*entry `json:"proxies"`
@@ -187,7 +188,7 @@ func (a *API) makeAll(r *http.Request) (made []*entry, bad *failure) {
 	return made, nil
 }
 
-// apply makes the toxics of an entry its injector's plan.
+// apply turns the toxics of an entry into the plan of its injector.
 func (a *API) apply(e *entry) *failure {
 	plan := chaos.Plan{Seed: a.cfg.Seed}
 	for _, t := range e.Toxics {
@@ -201,7 +202,7 @@ func (a *API) apply(e *entry) *failure {
 	return nil
 }
 
-// swap makes toxics the entry's, or changes nothing.
+// swap replaces the entry's toxics. If that fails, it changes nothing.
 func (a *API) swap(e *entry, toxics []toxic) *failure {
 	old := e.Toxics
 	e.Toxics = toxics
@@ -238,7 +239,7 @@ func (a *API) addToxic(r *http.Request, e *entry) (any, *failure) {
 		return nil, bad
 	}
 	toxics := append(slices.Clone(e.Toxics), t)
-	// Those of the way up are listed first.
+	// Toxics of the direction to the upstream are listed first.
 	slices.SortStableFunc(toxics, func(a, b toxic) int { return strings.Compare(b.Stream, a.Stream) })
 	return t, a.swap(e, toxics)
 }
@@ -257,12 +258,12 @@ func (a *API) updateToxic(r *http.Request, e *entry, i int) (any, *failure) {
 	return t, a.swap(e, toxics)
 }
 
-// ErrConfig is the kind of an error about what a configuration says.
+// ErrConfig matches errors about the content of a configuration.
 var ErrConfig = errors.New("toxiproxy: bad configuration")
 
 // Populate makes the proxies of a configuration as POST /populate does: a JSON list
-// of name, listen, upstream and enabled. Nothing is made of a list that can't be read; the
-// error then matches ErrConfig.
+// of name, listen, upstream and enabled. If the list can't be read, no proxy is made, and
+// the error matches ErrConfig.
 func (a *API) Populate(config io.Reader) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -2,8 +2,8 @@ package toxiproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// resetPeer resets the connection a time after the next bytes of its stream, which it
-// keeps.
+// resetPeer resets the connection some time after the next bytes of its stream arrive. It
+// does not pass those bytes on.
 type resetPeer struct{}
 
 func (resetPeer) attributes() []attribute { return []attribute{ms("timeout")} }

@@ -6,7 +6,7 @@ import (
 	"github.com/backstay-go/backstay/chaos"
 )
 
-// slicer sends in pieces, with a delay in microseconds between them.
+// slicer sends bytes in pieces, with a delay in microseconds between the pieces.
 type slicer struct{}
 
 func (slicer) attributes() []attribute {

@@ -2,7 +2,7 @@ package toxiproxy
 
 import "github.com/backstay-go/backstay/chaos"
 
-// timeout swallows data and closes the connection after a time; 0 is never.
+// timeout swallows data and closes the connection after a time; 0 means never.
 type timeout struct{}
 
 func (timeout) attributes() []attribute { return []attribute{ms("timeout")} }

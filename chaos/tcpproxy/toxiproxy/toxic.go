@@ -29,7 +29,7 @@ type change struct {
 	Toxicity   *float64                   `json:"toxicity"`
 }
 
-// with is the toxic with what a request says; attributes of other types are left out.
+// with returns the toxic changed as a request says. Attributes of other types are left out.
 func (t toxic) with(c change) (toxic, *failure) {
 	old := t.Attributes
 	t.Attributes = map[string]int64{}
@@ -57,7 +57,7 @@ func (t toxic) with(c change) (toxic, *failure) {
 	return t, nil
 }
 
-// rule is the toxic in the language of plans; false means that it does nothing.
+// rule returns the toxic as a rule of a plan. It returns false if the toxic does nothing.
 func (t toxic) rule(dependency string) (chaos.Rule, bool) {
 	w := chaos.What{Direction: t.Stream}
 	acts := t.kind.fault(t.Attributes, &w)

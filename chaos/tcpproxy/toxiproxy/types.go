@@ -8,14 +8,14 @@ import (
 
 // A toxicType is one type of toxic. Each has a file.
 type toxicType interface {
-	// attributes are the whole numbers that the type takes.
+	// attributes returns the attributes, all whole numbers, that the type takes.
 	attributes() []attribute
-	// fault fills in what a toxic with these attributes does; the direction is that of
-	// the toxic's stream already. False means that it does nothing.
+	// fault fills in what a toxic with these attributes does; the direction is already set
+	// to that of the toxic's stream. It returns false if the toxic does nothing.
 	fault(values map[string]int64, w *chaos.What) bool
 }
 
-// types are those of Toxiproxy.
+// types lists the types of Toxiproxy.
 var types = map[string]toxicType{
 	"bandwidth":  bandwidth{},
 	"latency":    latency{},
@@ -27,7 +27,7 @@ var types = map[string]toxicType{
 	"timeout":    timeout{},
 }
 
-// typeOf is the type of that name: one of Toxiproxy's, or else a kind of fault on TCP.
+// typeOf returns the type of that name: one of Toxiproxy's, or else a kind of fault on TCP.
 func typeOf(name string) (toxicType, bool) {
 	if t, ok := types[name]; ok {
 		return t, true
@@ -36,7 +36,7 @@ func typeOf(name string) (toxicType, bool) {
 	return faultKind{kind}, kind.AppliesTo(chaos.TCP)
 }
 
-// maxCount is the highest value of an attribute that is no time.
+// maxCount is the highest value of an attribute that is not a time.
 const maxCount = 1 << 50
 
 // An attribute is a whole number from 0 to max.
@@ -45,17 +45,17 @@ type attribute struct {
 	max  int64
 }
 
-// count is an attribute that is no time.
+// count makes an attribute that is not a time.
 func count(name string) attribute { return attribute{name, maxCount} }
 
-// length is an attribute that is a time in a unit. No fault lasts longer than
+// length makes an attribute that is a time in a unit. No fault lasts longer than
 // chaos.MaxTTL.
 func length(name string, unit time.Duration) attribute {
 	return attribute{name, int64(chaos.MaxTTL / unit)}
 }
 
-// ms is a length in milliseconds.
+// ms makes an attribute that is a time in milliseconds.
 func ms(name string) attribute { return length(name, time.Millisecond) }
 
-// inMS is the value of a length in milliseconds.
+// inMS returns the value of a time attribute in milliseconds.
 func inMS(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
