@@ -8,7 +8,7 @@ import (
 )
 
 // TestTheSchemaIsCurrent holds the committed schema of plans, which editors read.
-// UPDATE_GOLDEN=1 makes it anew. internal/schemacheck holds that it judges as Parse does.
+// UPDATE_GOLDEN=1 writes it again. internal/schemacheck checks that it judges as Parse does.
 func TestTheSchemaIsCurrent(t *testing.T) {
 	const file = "../docs/reference/plan.schema.json"
 	got := chaos.Schema(nil, "A plan of faults")

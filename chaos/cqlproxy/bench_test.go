@@ -21,7 +21,7 @@ type bench struct {
 	told     recorder
 }
 
-// failures keeps what the proxy told of.
+// failures keeps the errors that the proxy reported.
 type failures struct {
 	mu  sync.Mutex
 	all []string

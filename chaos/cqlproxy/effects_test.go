@@ -43,7 +43,7 @@ func (c *client) must(m message.Message) {
 	}
 }
 
-// once fails unless the fault was told, of one rule, that many times.
+// once fails unless the fault of one rule was reported that many times.
 func (b *bench) times(kind chaos.Kind, want int) {
 	b.t.Helper()
 	n := 0

@@ -26,7 +26,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// all reads frames until the end, and what is raw besides.
+// all reads frames until the end, and the raw bytes of their batches.
 func all(s *source) (frames []frame, raw []byte, err error) {
 	for {
 		b, err := s.next()

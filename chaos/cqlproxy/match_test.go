@@ -143,7 +143,7 @@ func TestNthCountsStatementsThatMatch(t *testing.T) {
 	}
 }
 
-// TestScopesTravelInTheCustomPayload: and the trace, that the fault is told in.
+// TestScopesTravelInTheCustomPayload: so does the trace, in which the fault is reported.
 func TestScopesTravelInTheCustomPayload(t *testing.T) {
 	b, _ := scripted(t)
 	c := dial(t, b.proxy.Addrs()[0], primitive.ProtocolVersion4, "")

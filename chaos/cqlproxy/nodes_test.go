@@ -22,7 +22,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// before starts a proxy before real nodes, at the same port of addresses of its own.
+// before starts a proxy in front of real nodes. It listens on other addresses, at the same port.
 func before(t *testing.T, hosts []string) *bench {
 	t.Helper()
 	for range 20 {

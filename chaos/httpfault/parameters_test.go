@@ -95,7 +95,7 @@ func observed(t *testing.T, side string, what chaos.What, ttl time.Duration) (lo
 	return log
 }
 
-// ask sends a request and tells what comes back.
+// ask sends a request and describes what comes back.
 func ask(t *testing.T, client *http.Client, say func(string, ...any)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)

@@ -9,7 +9,7 @@ import (
 )
 
 // TestTheSchemaIsCurrent holds the committed schema of scenarios, which editors read.
-// UPDATE_GOLDEN=1 makes it anew. internal/schemacheck holds that it judges as Parse does.
+// UPDATE_GOLDEN=1 writes it again. internal/schemacheck checks that it judges as Parse does.
 func TestTheSchemaIsCurrent(t *testing.T) {
 	const file = "../../docs/reference/scenario.schema.json"
 	got := chaos.Schema(&scenario.Scenario{}, "A scenario")

@@ -141,7 +141,7 @@ func TestAResetTakesItsTime(t *testing.T) {
 	}
 }
 
-// TestADelayEndsWithItsRule: nothing comes of it later, and a new rule's runs anew.
+// TestADelayEndsWithItsRule: it has no effect later, and the delay of a new rule starts over.
 func TestADelayEndsWithItsRule(t *testing.T) {
 	for _, kind := range []chaos.Kind{chaos.Reset, chaos.Blackhole} {
 		t.Run(string(kind), func(t *testing.T) {

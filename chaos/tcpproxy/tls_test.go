@@ -17,7 +17,7 @@ import (
 	"github.com/backstay-go/backstay/chaos/tcpproxy"
 )
 
-// secured is a server that speaks TLS, its certificate, and who trusts it.
+// secured is a server that speaks TLS, its certificate, and a pool that trusts it.
 func secured(t *testing.T) (addr string, own, trusts *tls.Config) {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))

@@ -173,7 +173,7 @@ func (a *API) handle(pattern string, status int, do func(r *http.Request) (any, 
 		defer a.mu.Unlock()
 		body, bad := do(r)
 		code := status
-		if bad != nil { // whatever the route returned besides
+		if bad != nil { // the route's other result is then ignored
 			code, body = bad.Status, bad.body
 			if body == nil {
 				body = bad
