@@ -129,7 +129,11 @@ func TestGetSaysWhereItsValueCameFrom(t *testing.T) {
 	cluster.On(selectPlan, plans)
 	last := resilience.NewLastGood[plan](10)
 	get := func(profile string) (cassandra.Result[plan], error) {
-		return cassandra.Get(s.Query(selectPlan, "a").Profile(profile), last.For("a"))
+		q := s.Query(selectPlan, "a").Profile(profile)
+		if profile != "stale" { // A memory needs a policy that says how old its values may be.
+			return cassandra.Get[plan](q)
+		}
+		return cassandra.Get(q, last.For("a"))
 	}
 	res, err := get("stale")
 	if err != nil || res.Value.MemberID != "a" || res.Source != resilience.Live || res.Coordinator == "" || res.Attempts != 1 || res.Consistency != cassandra.LocalQuorum {
