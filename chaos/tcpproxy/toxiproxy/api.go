@@ -194,18 +194,7 @@ func (a *API) routes() {
 	a.handle("GET /proxies", 200, func(*http.Request) (any, *failure) { return a.proxies, nil })
 	a.handle("POST /proxies", 201, a.create)
 	a.handle("POST /populate", 201, a.populate)
-	a.handle("POST /reset", 204, func(*http.Request) (any, *failure) {
-		for _, e := range a.proxies {
-			e.Toxics = []toxic{}
-			if bad := a.apply(e); bad != nil {
-				return nil, bad
-			}
-			if bad := a.start(e); bad != nil {
-				return nil, bad
-			}
-		}
-		return nil, nil
-	})
+	a.handle("POST /reset", 204, a.reset)
 	a.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, map[string]string{"version": version}) })
 	a.mux.HandleFunc("GET /metrics", a.metrics)
 	one := func(pattern string, status int, do func(*http.Request, *entry) (any, *failure)) {
@@ -250,6 +239,20 @@ func (a *API) routes() {
 		one(method+" /proxies/{proxy}", 200, a.update)
 		toxicAt(method+" /proxies/{proxy}/toxics/{toxic}", 200, a.updateToxic)
 	}
+}
+
+// reset removes all toxics and starts all proxies.
+func (a *API) reset(*http.Request) (any, *failure) {
+	for _, e := range a.proxies {
+		e.Toxics = []toxic{}
+		if bad := a.apply(e); bad != nil {
+			return nil, bad
+		}
+		if bad := a.start(e); bad != nil {
+			return nil, bad
+		}
+	}
+	return nil, nil
 }
 
 // metrics serves Toxiproxy's metrics in the text format of Prometheus.
