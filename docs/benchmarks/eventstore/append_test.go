@@ -82,7 +82,7 @@ func load(t *testing.T, a appender, file string, writers int, length time.Durati
 func TestAppend(t *testing.T) {
 	rounds, length := 1, 500*time.Millisecond
 	if *writes {
-		rounds, length = 7, 3*time.Second
+		rounds, length = 5, 2*time.Second
 	}
 	var page strings.Builder
 	fmt.Fprintf(&page, "# Appends on SQLite\n\n`cd docs/benchmarks && go test -count 1 -run TestAppend ./eventstore -args -write` (%s %s/%s, %d cores): one event of 300 bytes per append, %d streams per writer, a durable commit (WAL, `synchronous=FULL`), %d rounds of %s in turns. Beside it: a group commit written by hand with `database/sql`, on the same tables. It keeps an event and its commit, and promises nothing of what else the store does: no check of a repeated commit, of the expected version, or of a failed commit.\n\n| writers | store, appends/s | by hand, appends/s | ratio (median of the rounds) | largest log, MB: store, by hand |\n|-|-|-|-|-|\n",
