@@ -39,7 +39,7 @@ type house struct {
 
 // faulty is a store that can be gone.
 type faulty struct {
-	eventstore.Store
+	eventstore.LoadAppender
 	gone atomic.Bool
 }
 
@@ -47,14 +47,14 @@ func (f *faulty) Load(ctx context.Context, q eventstore.Query) (eventstore.Page,
 	if f.gone.Load() {
 		return eventstore.Page{}, eventstore.ErrUnavailable
 	}
-	return f.Store.Load(ctx, q)
+	return f.LoadAppender.Load(ctx, q)
 }
 
 func (f *faulty) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	if f.gone.Load() {
 		return eventstore.Appended{Outcome: eventstore.Rejected}, eventstore.ErrUnavailable
 	}
-	return f.Store.Append(ctx, c)
+	return f.LoadAppender.Append(ctx, c)
 }
 
 type wire struct {
@@ -79,8 +79,8 @@ func build(t *testing.T, change func(*api.Config)) *house {
 			t.Fatal(err)
 		}
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db"), Between: func(file eventstore.Store) eventstore.Store {
-		h.store = &faulty{Store: file}
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db"), Between: func(file eventstore.LoadAppender) eventstore.LoadAppender {
+		h.store = &faulty{LoadAppender: file}
 		return h.store
 	}})
 	must(err)

@@ -39,7 +39,7 @@ type house struct {
 
 // flaky is a store whose calls can be made to fail.
 type flaky struct {
-	eventstore.Store
+	eventstore.LoadAppender
 	// fail decides what happens to a call: nil lets it through.
 	fail atomic.Pointer[func(call string) fault]
 }
@@ -77,15 +77,15 @@ func (f *flaky) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 	if f.of("load") != none {
 		return eventstore.Page{}, eventstore.ErrUnavailable
 	}
-	return f.Store.Load(ctx, q)
+	return f.LoadAppender.Load(ctx, q)
 }
 
 func (f *flaky) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
-	return f.write(f.of("append"), func() (eventstore.Appended, error) { return f.Store.Append(ctx, c) })
+	return f.write(f.of("append"), func() (eventstore.Appended, error) { return f.LoadAppender.Append(ctx, c) })
 }
 
 func (f *flaky) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
-	return f.write(f.of("resolve"), func() (eventstore.Appended, error) { return f.Store.Resolve(ctx, stream, commit) })
+	return f.write(f.of("resolve"), func() (eventstore.Appended, error) { return f.LoadAppender.Resolve(ctx, stream, commit) })
 }
 
 func (f *flaky) write(what fault, call func() (eventstore.Appended, error)) (eventstore.Appended, error) {
@@ -131,8 +131,8 @@ func build(t *testing.T) *house {
 	policy := sqlite.Policy()
 	policy.Breaker = nil
 	var err error
-	h.guarded, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db"), Policy: &policy, Between: func(file eventstore.Store) eventstore.Store {
-		h.store = &flaky{Store: file}
+	h.guarded, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "events.db"), Policy: &policy, Between: func(file eventstore.LoadAppender) eventstore.LoadAppender {
+		h.store = &flaky{LoadAppender: file}
 		return h.store
 	}})
 	must(err)
@@ -209,7 +209,7 @@ func (h *house) history(member string) []license.Event {
 	h.t.Helper()
 	var events []license.Event
 	codec := app.Codec()
-	_, err := eventstore.LoadAll(h.t.Context(), h.store.Store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
+	_, err := eventstore.LoadAll(h.t.Context(), h.store.LoadAppender, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
 		for _, e := range stored {
 			event, err := codec.Decode(e)
 			if err != nil {

@@ -20,11 +20,11 @@ import (
 // newer appends an event of a newer program to a member's stream.
 func (h *house) newer(member string) {
 	h.t.Helper()
-	page, err := h.store.Store.Load(h.t.Context(), eventstore.Query{Stream: app.Stream(member)})
+	page, err := h.store.LoadAppender.Load(h.t.Context(), eventstore.Query{Stream: app.Stream(member)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a, err := h.store.Store.Append(h.t.Context(), eventstore.Commit{ID: "newer", Stream: app.Stream(member), Expected: page.Version,
+	a, err := h.store.LoadAppender.Append(h.t.Context(), eventstore.Commit{ID: "newer", Stream: app.Stream(member), Expected: page.Version,
 		Events: []eventstore.Event{{Type: "license.transmogrified", Schema: 9, Data: []byte("{}")}}})
 	if err != nil || a.Outcome != eventstore.Applied {
 		h.t.Fatal(a, err)

@@ -28,7 +28,7 @@ type Config struct {
 	// Store holds the events, behind the store's guards. Put nothing in front of it that has a
 	// shorter deadline than the request. Required. The caller that opened it must close it,
 	// after the last command.
-	Store eventstore.Store
+	Store eventstore.LoadAppender
 	// Upstream calls the other services. Required.
 	Upstream Upstream
 	// Journal keeps what is promised while the store fails, and Signer signs it. Set both or
@@ -81,7 +81,7 @@ func (c Config) Check() error {
 // goroutine is Run, which the caller starts and ends. A panic in a dependency's client reaches
 // the caller.
 type Service struct {
-	store    eventstore.Store
+	store    eventstore.LoadAppender
 	upstream Upstream
 	outbox   *outbox
 	signer   *token.Signer

@@ -11,7 +11,7 @@ import (
 // shownOnly is a store that decisions can't use: another region, or one replica that is
 // left, answers what is only shown.
 type shownOnly struct {
-	eventstore.Store
+	eventstore.LoadAppender
 	remote bool
 }
 
@@ -19,7 +19,7 @@ func (s shownOnly) Load(ctx context.Context, q eventstore.Query) (eventstore.Pag
 	if q.Consistency != eventstore.ForDisplay {
 		return eventstore.Page{}, eventstore.ErrUnavailable
 	}
-	page, err := s.Store.Load(ctx, q)
+	page, err := s.LoadAppender.Load(ctx, q)
 	page.Remote = s.remote
 	return page, err
 }

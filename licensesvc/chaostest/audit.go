@@ -14,7 +14,7 @@ import (
 // stored holds the events of each member, read from the store without going through the service.
 type stored map[string][]license.Event
 
-func readHistory(ctx context.Context, store eventstore.Store, members []string) (stored, error) {
+func readHistory(ctx context.Context, store eventstore.Loader, members []string) (stored, error) {
 	codec, all := app.Codec(), stored{}
 	for _, member := range members {
 		err := patiently(ctx, func() error {

@@ -153,7 +153,7 @@ func (s *bareStore) read(ctx context.Context, client int, stream string) (int64,
 	return version, err
 }
 
-func whole(ctx context.Context, store eventstore.Store, stream string) (saw []history.Event, version int64, err error) {
+func whole(ctx context.Context, store eventstore.Loader, stream string) (saw []history.Event, version int64, err error) {
 	version, err = eventstore.LoadAll(ctx, store, eventstore.Query{Stream: stream}, func(page []eventstore.Event) error {
 		for _, e := range page {
 			saw = append(saw, history.Event{Version: e.Version, Commit: e.Commit})

@@ -76,13 +76,13 @@ func (t *recordedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // faultyStore puts the plan's faults in front of a store. The recorder sees the calls that pass
 // them.
 type faultyStore struct {
-	eventstore.Store
+	eventstore.LoadAppender
 	recorder *recorder
 	points   map[string]*chaos.Point
 }
 
-func newFaultyStore(store eventstore.Store, w *recorder, injector *chaos.Injector) *faultyStore {
-	h := &faultyStore{Store: store, recorder: w, points: map[string]*chaos.Point{}}
+func newFaultyStore(store eventstore.LoadAppender, w *recorder, injector *chaos.Injector) *faultyStore {
+	h := &faultyStore{LoadAppender: store, recorder: w, points: map[string]*chaos.Point{}}
 	for _, op := range []string{"load", "append", "resolve"} {
 		h.points[op] = injector.Point(app.EventStore, op, storeErrors())
 	}
@@ -93,7 +93,7 @@ func newFaultyStore(store eventstore.Store, w *recorder, injector *chaos.Injecto
 func (h *faultyStore) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, error) {
 	h.recorder.called(app.EventStore)
 	return chaos.Do(ctx, h.points["load"], func(ctx context.Context) (eventstore.Page, error) {
-		p, err := h.Store.Load(ctx, q)
+		p, err := h.LoadAppender.Load(ctx, q)
 		if err == nil {
 			h.recorder.answered(ctx, app.EventStore)
 		}
@@ -104,12 +104,14 @@ func (h *faultyStore) Load(ctx context.Context, q eventstore.Query) (eventstore.
 // Append implements eventstore.Store. A fault that acts before the store was called is a
 // rejection.
 func (h *faultyStore) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
-	return h.write(ctx, "append", func(ctx context.Context) (eventstore.Appended, error) { return h.Store.Append(ctx, c) })
+	return h.write(ctx, "append", func(ctx context.Context) (eventstore.Appended, error) { return h.LoadAppender.Append(ctx, c) })
 }
 
 // Resolve implements eventstore.Store.
 func (h *faultyStore) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
-	return h.write(ctx, "resolve", func(ctx context.Context) (eventstore.Appended, error) { return h.Store.Resolve(ctx, stream, commit) })
+	return h.write(ctx, "resolve", func(ctx context.Context) (eventstore.Appended, error) {
+		return h.LoadAppender.Resolve(ctx, stream, commit)
+	})
 }
 
 func (h *faultyStore) write(ctx context.Context, op string, call func(context.Context) (eventstore.Appended, error)) (eventstore.Appended, error) {

@@ -35,7 +35,7 @@ func (t Target) backend(ctx context.Context, setup scenario.Setup, r *recorder) 
 	}
 	b := &backend{name: "SQLite"}
 	b.opener = opener{b, service.SQLite{Path: filepath.Join(setup.Dir, "events.db"),
-		Between: func(s eventstore.Store) eventstore.Store { return newFaultyStore(s, r, setup.Injector) }}, nil}
+		Between: func(s eventstore.LoadAppender) eventstore.LoadAppender { return newFaultyStore(s, r, setup.Injector) }}, nil}
 	return b, nil
 }
 

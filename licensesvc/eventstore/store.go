@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/backstay-go/backstay/licensesvc/eventstore/schema"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -144,9 +145,8 @@ type Stats struct {
 	LogBytes int64
 }
 
-// Store keeps events. It is safe for concurrent use. The caller that opened it
-// must close it; after that every call answers ErrClosed.
-type Store interface {
+// Appender stores events.
+type Appender interface {
 	// Append stores a commit. The error is nil if the outcome is Applied or Conflict, matches
 	// ErrUnknown if it is Unknown, and says why if it is Rejected. When ctx ends, Append
 	// returns but the append may continue, so the outcome is unknown.
@@ -155,18 +155,64 @@ type Store interface {
 	// the result has its events. Rejected: it is not stored and can't be stored any more.
 	// Unknown, with an error: this could not be done now.
 	Resolve(ctx context.Context, stream, commit string) (Appended, error)
+}
+
+// Loader reads streams.
+type Loader interface {
 	// Load reads a part of a stream. A stream that does not exist is not an error.
 	Load(ctx context.Context, q Query) (Page, error)
+}
+
+// LoadAppender reads streams and appends to them. It is all that decisions need.
+type LoadAppender interface {
+	Loader
+	Appender
+}
+
+// Feeder reads the events of all streams.
+type Feeder interface {
 	// Feed reads the next events of a slice. Events of one stream come in order, and each
 	// event comes at least once.
 	Feed(ctx context.Context, slice int, after Cursor, limit int) (FeedPage, error)
+}
+
+// Snapshotter keeps folded states.
+type Snapshotter interface {
 	// SaveSnapshot stores a snapshot. It replaces an older one of the same fold.
 	SaveSnapshot(ctx context.Context, s Snapshot) error
 	// LoadSnapshot returns the newest snapshot of a fold, or false if there is none.
 	LoadSnapshot(ctx context.Context, stream string, fold int) (Snapshot, bool, error)
+}
+
+// Maintainer is for the operation of a store.
+type Maintainer interface {
 	// Stats measures the store.
 	Stats(ctx context.Context) (Stats, error)
+	// Health looks at the store's tables and at how they are kept. An error means that it
+	// could not look.
+	Health(ctx context.Context) (Health, error)
+	// Close ends the store.
 	Close() error
+}
+
+// Health is what an operator should know about a store that is in use.
+type Health struct {
+	// Schema compares the stored schema with the one that this program needs.
+	Schema schema.Status
+	// Warnings are sentences about what endangers the data, such as a keyspace with one
+	// replica. The store works.
+	Warnings []string
+}
+
+// Store keeps events. It is the union of all roles, for the place that opens a store; what uses
+// a store asks for the roles that it needs. A Store is safe for concurrent use. The caller that
+// opened it must close it; after that every call answers ErrClosed.
+type Store interface {
+	Loader
+	Appender
+	Feeder
+	Snapshotter
+	Maintainer
 }
 
 // GuardedStore is a Store that has its own guards: all its calls run under them. Do not put
@@ -180,6 +226,8 @@ type GuardedStore interface {
 	Guards() []*resilience.Guard
 	// Policy returns the current policy. Its operations are those that Update can change.
 	Policy() resilience.Policy
+	// CheckUpdate returns the error that Update would return, and changes nothing.
+	CheckUpdate(p resilience.Policy) error
 	// Update changes the policy. The guards keep their state. If it returns an error, nothing
 	// has changed.
 	Update(p resilience.Policy) error
@@ -187,7 +235,7 @@ type GuardedStore interface {
 
 // LoadAll reads a stream after a version to its end, page by page, and calls each with the
 // events of every page. It returns the stream's version.
-func LoadAll(ctx context.Context, s Store, q Query, each func([]Event) error) (int64, error) {
+func LoadAll(ctx context.Context, s Loader, q Query, each func([]Event) error) (int64, error) {
 	for {
 		page, err := s.Load(ctx, q)
 		if err != nil {

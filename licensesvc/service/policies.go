@@ -85,9 +85,9 @@ func unknown(policies, own map[string]resilience.Policy) (found []policyfile.Pro
 // running guards. Watch of the returned set applies changes of the file.
 func (in *Instance) OpenPolicies(file string) (*policyfile.Set, error) {
 	c := policyConfig(in.known())
-	c.Own = map[string]policyfile.Updater{app.EventStore: in.store}
-	for _, g := range append(in.clients.Guards(), in.own) {
-		c.Own[g.Name()] = g
+	c.Own = map[string]policyfile.Updater{}
+	for name, own := range in.updaters() {
+		c.Own[name] = own
 	}
 	return policyfile.Open(file, c)
 }
@@ -98,25 +98,38 @@ func (in *Instance) Update(policies map[string]resilience.Policy) error {
 	if err := CheckPolicies(policies, in.known()); err != nil {
 		return err
 	}
-	for _, p := range policies {
-		for _, f := range p.Check() {
-			if f.Severity == resilience.Error {
-				return fmt.Errorf("guards.%s: %s", p.Name, f)
-			}
+	// Each guard is asked before the first is changed.
+	for name, own := range in.updaters() {
+		p, ok := policies[name]
+		if !ok {
+			continue
+		}
+		if err := own.CheckUpdate(p); err != nil {
+			return fmt.Errorf("guards.%s: %w", name, err)
 		}
 	}
 	var errs []error
-	if p, ok := policies[app.EventStore]; ok {
-		if err := in.store.Update(p); err != nil {
-			return fmt.Errorf("guards.%s: %w", app.EventStore, err)
-		}
-	}
-	for _, g := range append(in.clients.Guards(), in.own) {
-		if p, ok := policies[g.Name()]; ok {
-			errs = append(errs, g.Update(p))
+	for name, own := range in.updaters() {
+		if p, ok := policies[name]; ok {
+			errs = append(errs, own.Update(p))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// updater is a guard, or a store with guards, whose policy can be changed.
+type updater interface {
+	CheckUpdate(p resilience.Policy) error
+	Update(p resilience.Policy) error
+}
+
+// updaters returns what the policies are for, by the name of the guard.
+func (in *Instance) updaters() map[string]updater {
+	all := map[string]updater{app.EventStore: in.store}
+	for _, g := range append(in.clients.Guards(), in.own) {
+		all[g.Name()] = g
+	}
+	return all
 }
 
 // known returns the policies that the service has.

@@ -42,7 +42,7 @@ type SQLite struct {
 	// MustExist is as in sqlite.Config: for a folder that a service used before.
 	MustExist bool
 	// Between is as in sqlite.Config: where tests inject faults.
-	Between func(eventstore.Store) eventstore.Store
+	Between func(eventstore.LoadAppender) eventstore.LoadAppender
 	_       struct{}
 }
 

@@ -146,13 +146,21 @@ func (s *Store) Policy() resilience.Policy {
 	return p
 }
 
+// CheckUpdate implements eventstore.GuardedStore.
+func (s *Store) CheckUpdate(p resilience.Policy) error {
+	return s.withChecked(p, s.session.CheckUpdate)
+}
+
 // Update implements eventstore.GuardedStore.
-func (s *Store) Update(p resilience.Policy) error {
+func (s *Store) Update(p resilience.Policy) error { return s.withChecked(p, s.session.Update) }
+
+// withChecked splits a policy that fits the store, and hands it on.
+func (s *Store) withChecked(p resilience.Policy, do func(map[string]client.Profile, resilience.Policy) error) error {
 	if err := s.check(); err != nil {
 		return err
 	}
 	if err := checkPolicy(p.Operations, s.deadline); err != nil {
 		return err
 	}
-	return s.session.Update(withPolicy(s.session.Profiles(), p))
+	return do(withPolicy(s.session.Profiles(), p))
 }

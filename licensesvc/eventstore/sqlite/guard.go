@@ -16,6 +16,9 @@ const (
 	opView    = "view"
 	opAppend  = "append"
 	opResolve = "resolve"
+	opFeed    = "feed"
+	// opSnapshot saves and loads snapshots.
+	opSnapshot = "snapshot"
 )
 
 // Policy returns the policy of the store's guard, made for one file on one disk. The guard does
@@ -38,19 +41,21 @@ func Policy() resilience.Policy {
 			OpenFor: time.Second, MaxOpenFor: 4 * time.Second, Probes: 3,
 		},
 		Default:    read,
-		Operations: map[string]resilience.OperationPolicy{opLoad: read, opView: view, opAppend: write, opResolve: resolve},
+		Operations: map[string]resilience.OperationPolicy{opLoad: read, opView: view, opAppend: write, opResolve: resolve, opFeed: view, opSnapshot: view},
 	}
 }
 
-// Store is an event store in one SQLite file. Loads, appends and settlements run under its guard.
+// Store is an event store in one SQLite file. All calls but those of
+// eventstore.Maintainer run under its guard.
 // It is safe for concurrent use. The caller that opened it must close it. The zero value is not
 // usable.
 type Store struct {
-	eventstore.Store // the file, or what Config.Between put in front of it
-	guard            *resilience.Guard
-	file             *file
+	// streams is the file, or what Config.Between put in front of it.
+	streams eventstore.LoadAppender
+	guard   *resilience.Guard
+	file    *file
 
-	load, view, append, resolve *resilience.Operation
+	load, view, append, resolve, feed, snapshot *resilience.Operation
 }
 
 var _ eventstore.GuardedStore = (*Store)(nil)
@@ -77,10 +82,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, guard.Close())
 	}
-	s := &Store{Store: f, guard: guard, file: f, load: guard.Operation(opLoad), view: guard.Operation(opView),
-		append: guard.Operation(opAppend), resolve: guard.Operation(opResolve)}
+	s := &Store{streams: f, guard: guard, file: f, load: guard.Operation(opLoad), view: guard.Operation(opView),
+		append: guard.Operation(opAppend), resolve: guard.Operation(opResolve), feed: guard.Operation(opFeed), snapshot: guard.Operation(opSnapshot)}
 	if cfg.Between != nil {
-		s.Store = cfg.Between(f)
+		s.streams = cfg.Between(f)
 	}
 	return s, nil
 }
@@ -89,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // about the file's health.
 func classify(err error) resilience.Verdict {
 	switch {
-	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrCorrupt):
+	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrCorrupt), errors.Is(err, eventstore.ErrEpoch):
 		return resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 	case errors.Is(err, eventstore.ErrFull):
 		return resilience.Verdict{Outcome: resilience.Failure, Repeat: resilience.RepeatNever}
@@ -103,7 +108,7 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 	if q.Consistency == eventstore.ForDisplay {
 		op = s.view
 	}
-	res, err := resilience.Do(ctx, op, func(ctx context.Context) (eventstore.Page, error) { return s.Store.Load(ctx, q) })
+	res, err := resilience.Do(ctx, op, func(ctx context.Context) (eventstore.Page, error) { return s.streams.Load(ctx, q) })
 	if err != nil {
 		return eventstore.Page{}, kind(err, eventstore.ErrUnavailable)
 	}
@@ -113,7 +118,7 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 // Append implements eventstore.Store.
 func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	res, err := resilience.Do(ctx, s.append, func(ctx context.Context) (eventstore.Appended, error) {
-		a, err := s.Store.Append(ctx, c)
+		a, err := s.streams.Append(ctx, c)
 		if err != nil && a.Outcome == eventstore.Rejected {
 			err = &notStored{err}
 		}
@@ -131,13 +136,57 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 // Resolve implements eventstore.Store.
 func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	res, err := resilience.Do(ctx, s.resolve, func(ctx context.Context) (eventstore.Appended, error) {
-		return s.Store.Resolve(ctx, stream, commit)
+		return s.streams.Resolve(ctx, stream, commit)
 	})
 	if err != nil { // The lookup failed, which says nothing about the commit.
 		return eventstore.Appended{}, kind(err, eventstore.ErrUnknown)
 	}
 	return res.Value, nil
 }
+
+// Feed implements eventstore.Store.
+func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
+	res, err := resilience.Do(ctx, s.feed, func(ctx context.Context) (eventstore.FeedPage, error) {
+		return s.file.Feed(ctx, slice, after, limit)
+	})
+	if err != nil {
+		return eventstore.FeedPage{}, kind(err, eventstore.ErrUnavailable)
+	}
+	return res.Value, nil
+}
+
+// SaveSnapshot implements eventstore.Store.
+func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error {
+	_, err := resilience.Do(ctx, s.snapshot, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.file.SaveSnapshot(ctx, snap)
+	})
+	if err != nil {
+		return kind(err, eventstore.ErrUnavailable)
+	}
+	return nil
+}
+
+// LoadSnapshot implements eventstore.Store.
+func (s *Store) LoadSnapshot(ctx context.Context, stream string, fold int) (eventstore.Snapshot, bool, error) {
+	type found struct {
+		snap eventstore.Snapshot
+		ok   bool
+	}
+	res, err := resilience.Do(ctx, s.snapshot, func(ctx context.Context) (found, error) {
+		snap, ok, err := s.file.LoadSnapshot(ctx, stream, fold)
+		return found{snap, ok}, err
+	})
+	if err != nil {
+		return eventstore.Snapshot{}, false, kind(err, eventstore.ErrUnavailable)
+	}
+	return res.Value.snap, res.Value.ok, nil
+}
+
+// Stats implements eventstore.Store.
+func (s *Store) Stats(ctx context.Context) (eventstore.Stats, error) { return s.file.Stats(ctx) }
+
+// Health implements eventstore.Store.
+func (s *Store) Health(ctx context.Context) (eventstore.Health, error) { return s.file.Health(ctx) }
 
 // notStored is the error of an append that certainly stored nothing, whatever the cause was.
 type notStored struct{ err error }
@@ -167,7 +216,7 @@ func kind(err, otherwise error) error {
 	if errors.Is(err, resilience.ErrClosed) {
 		return fmt.Errorf("%w: %w", eventstore.ErrClosed, err)
 	}
-	for _, k := range []error{eventstore.ErrUnknown, eventstore.ErrInvalid, eventstore.ErrFull, eventstore.ErrUnavailable, eventstore.ErrCorrupt, eventstore.ErrClosed} {
+	for _, k := range []error{eventstore.ErrUnknown, eventstore.ErrInvalid, eventstore.ErrFull, eventstore.ErrUnavailable, eventstore.ErrCorrupt, eventstore.ErrEpoch, eventstore.ErrClosed} {
 		if errors.Is(err, k) {
 			return err
 		}
@@ -180,6 +229,9 @@ func (s *Store) Guards() []*resilience.Guard { return []*resilience.Guard{s.guar
 
 // Policy implements eventstore.GuardedStore.
 func (s *Store) Policy() resilience.Policy { return s.guard.Policy() }
+
+// CheckUpdate implements eventstore.GuardedStore.
+func (s *Store) CheckUpdate(p resilience.Policy) error { return s.guard.CheckUpdate(p) }
 
 // Update implements eventstore.GuardedStore.
 func (s *Store) Update(p resilience.Policy) error { return s.guard.Update(p) }

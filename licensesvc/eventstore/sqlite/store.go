@@ -15,6 +15,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/schema"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -37,9 +38,9 @@ type Config struct {
 	Policy *resilience.Policy
 	// Listeners receive the guard's events.
 	Listeners []resilience.Listener
-	// Between wraps the file and returns the store that the guard calls, so that tests can inject
-	// faults where a disk would fail. Nil: the guard calls the file directly.
-	Between func(eventstore.Store) eventstore.Store
+	// Between wraps the loads and appends of the file and returns what the guard calls, so that
+	// tests can inject faults where a disk would fail. Nil: the guard calls the file directly.
+	Between func(eventstore.LoadAppender) eventstore.LoadAppender
 	_       struct{}
 }
 
@@ -190,6 +191,18 @@ func (s *file) Stats(ctx context.Context) (eventstore.Stats, error) {
 	}
 	st.Bytes = pages*size + st.LogBytes
 	return st, nil
+}
+
+// Health compares the file's schema with this program's.
+func (s *file) Health(ctx context.Context) (eventstore.Health, error) {
+	if s.writer.isStopped() {
+		return eventstore.Health{}, eventstore.ErrClosed
+	}
+	h := eventstore.Health{Schema: schema.Status{Needed: len(steps)}}
+	if err := s.read.QueryRowContext(ctx, "PRAGMA user_version").Scan(&h.Schema.Version); err != nil {
+		return h, s.readError("read the schema's version", err)
+	}
+	return h, nil
 }
 
 func (s *file) readError(what string, err error) error {
