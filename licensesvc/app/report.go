@@ -57,7 +57,7 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 	if len(d.Events) == 0 {
 		return a, nil
 	}
-	return a, s.put(ctx, c, kept{Play: &license.ReportPlay{License: in.License, Report: report, Occurred: c.at, At: c.at}})
+	return a, s.put(ctx, c, kept{Play: &license.ReportPlay{License: in.License, Report: report, At: c.at}})
 }
 
 // Download records that the device has the title's file.
@@ -67,7 +67,7 @@ func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) 
 		return Answer{}, err
 	}
 	return s.report(ctx, c, kept{Download: &license.ReportDownload{
-		License: in.License, Report: c.report(), Occurred: in.occurred(c), At: c.at}})
+		License: in.License, Report: c.report(), Occurred: in.Occurred, At: c.at}})
 }
 
 // Release gives a license back.
@@ -76,7 +76,7 @@ func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
-	return s.report(ctx, c, kept{Release: &license.Release{License: in.License, Occurred: in.occurred(c), At: c.at}})
+	return s.report(ctx, c, kept{Release: &license.Release{License: in.License, Occurred: in.Occurred, At: c.at}})
 }
 
 // Revoke ends a license against the member's wish. It is decided on the store, or fails.
@@ -102,13 +102,6 @@ func (s *Service) reported(name string, in ReportInput) *command {
 		c.Content = contentOf(in.Occurred.UTC().Format(time.RFC3339Nano))
 	}
 	return c
-}
-
-func (in ReportInput) occurred(c *command) time.Time {
-	if in.Occurred.IsZero() {
-		return c.at
-	}
-	return in.Occurred
 }
 
 // report decides a report, or keeps it until the store can be used.

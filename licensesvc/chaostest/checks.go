@@ -21,7 +21,7 @@ type run struct {
 }
 
 func (r run) judge() []report.Check {
-	return []report.Check{r.nothingLost(), r.promisesSettled(), r.rulesHeld(), r.honest()}
+	return []report.Check{r.nothingLost(), r.promisesSettled(), r.rulesHeld(), r.honest(), r.sensible(), r.nobodyForgotten()}
 }
 
 func verdict(ok bool) report.Verdict {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/load"
@@ -71,6 +72,26 @@ type seen struct {
 	repeated      bool
 	decidedOn     []license.Basis
 	detail        string
+
+	// call is what was asked; code, granted and keyed are from the answer.
+	call    call
+	code    string
+	granted grant
+	keyed   bool
+}
+
+// call is a request as it was sent, so that it can be sent again.
+type call struct {
+	method, path string
+	body         map[string]string
+}
+
+// grant is what an answer says about the license.
+type grant struct {
+	Title   string    `json:"title"`
+	Device  string    `json:"device"`
+	Granted time.Time `json:"granted"`
+	Expires time.Time `json:"expires"`
 }
 
 // means says what the answer is worth to the member.
@@ -188,9 +209,9 @@ func (c *clients) send(ctx context.Context, n int) load.Sample {
 
 // play sends a request, repeats it as often as clients do, and remembers the result.
 func (c *clients) play(ctx context.Context, s seen, owned held, rng *rand.Rand) seen {
-	method, path, body := c.question(&s, owned, rng)
+	s.call = c.question(&s, owned, rng)
 	for range 1 + c.retries {
-		c.ask(ctx, &s, method, path, body)
+		c.ask(ctx, &s)
 		if s.outcome != gotUnavailable && s.outcome != gotUnknown && s.outcome != gotError {
 			break
 		}
@@ -210,32 +231,32 @@ func (c *clients) owned(member string, rng *rand.Rand) (held, bool) {
 	return all[rng.IntN(len(all))], true
 }
 
-func (c *clients) question(s *seen, owned held, rng *rand.Rand) (method, path string, body any) {
+func (c *clients) question(s *seen, owned held, rng *rand.Rand) call {
 	base := "/v1/members/" + s.member + "/licenses"
 	if s.kind == askRequest {
 		studios := server.Studios()
 		title := server.TitleID(studios[rng.IntN(len(studios))], 1+rng.IntN(server.TitlesPerStudio))
-		return http.MethodPost, base, map[string]string{"device": "device-" + string(rune('a'+rng.IntN(2))), "title": title}
+		return call{http.MethodPost, base, map[string]string{"device": "device-" + string(rune('a'+rng.IntN(2))), "title": title}}
 	}
 	s.license = owned.id
 	base += "/" + owned.id
 	switch s.kind {
 	case askShow:
-		return http.MethodGet, base, nil
+		return call{method: http.MethodGet, path: base}
 	case askExplain:
-		return http.MethodGet, base + "/explanation", nil
+		return call{method: http.MethodGet, path: base + "/explanation"}
 	case askRenew:
-		return http.MethodPost, base + "/renewals", nil
+		return call{method: http.MethodPost, path: base + "/renewals"}
 	case askRelease:
-		return http.MethodPost, base + "/release", nil
+		return call{method: http.MethodPost, path: base + "/release"}
 	}
-	return http.MethodPost, base + "/" + s.kind + "s", nil
+	return call{method: http.MethodPost, path: base + "/" + s.kind + "s"}
 }
 
 // ask sends the request and reads the answer.
-func (c *clients) ask(ctx context.Context, s *seen, method, path string, body any) {
+func (c *clients) ask(ctx context.Context, s *seen) {
 	s.outcome = gotError
-	status, answer, err := c.exchange(ctx, s, method, path, body)
+	status, answer, err := c.exchange(ctx, s)
 	if err != nil {
 		s.detail = err.Error()
 		return
@@ -245,16 +266,22 @@ func (c *clients) ask(ctx context.Context, s *seen, method, path string, body an
 		Detail    string          `json:"detail"`
 		Repeated  bool            `json:"repeated"`
 		DecidedOn []license.Basis `json:"decided_on"`
+		Code      string          `json:"code"`
 		License   struct {
-			ID    string `json:"license"`
-			Title string `json:"title"`
+			ID string `json:"license"`
+			grant
 		} `json:"license"`
+		Key struct {
+			ID      string `json:"key_id"`
+			Wrapped []byte `json:"wrapped"`
+		} `json:"key"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
 		s.detail = fmt.Sprintf("status %d, no JSON: %v", status, err)
 		return
 	}
 	s.status, s.outcome, s.detail, s.repeated, s.decidedOn = status, a.Outcome, a.Detail, a.Repeated, a.DecidedOn
+	s.code, s.granted, s.keyed = a.Code, a.License.grant, a.Key.ID != "" && len(a.Key.Wrapped) > 0
 	if s.kind == askRequest {
 		s.license = a.License.ID
 	}
@@ -269,18 +296,18 @@ func (c *clients) ask(ctx context.Context, s *seen, method, path string, body an
 }
 
 // exchange sends the request, and returns the status and the body of the answer.
-func (c *clients) exchange(ctx context.Context, s *seen, method, path string, body any) (status int, answer []byte, err error) {
+func (c *clients) exchange(ctx context.Context, s *seen) (status int, answer []byte, err error) {
 	var text []byte
-	if body != nil {
-		if text, err = json.Marshal(body); err != nil {
+	if s.call.body != nil {
+		if text, err = json.Marshal(s.call.body); err != nil {
 			return 0, nil, err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, s.call.method, c.url+s.call.path, bytes.NewReader(text))
 	if err != nil {
 		return 0, nil, err
 	}
-	if body != nil {
+	if s.call.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Idempotency-Key", s.id)

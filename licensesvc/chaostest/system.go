@@ -249,10 +249,12 @@ func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, er
 		back = &c
 	}
 	r.drained, r.pending = s.settle(ctx)
+	// This comes before the history is read, so that a repeat that was carried out twice is found.
+	again := s.clients.oneCommand(ctx)
 	if r.history, err = readHistory(ctx, s.backend.store, s.clients.everybody()); err != nil {
 		return nil, err
 	}
-	checks := r.judge()
+	checks := append(r.judge(), again)
 	if back != nil {
 		checks = append(checks, *back)
 	}

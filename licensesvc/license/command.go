@@ -50,23 +50,27 @@ type Play struct {
 // ReportPlay reports a play that began while the device was offline, perhaps long ago. Because it
 // has happened, it is recorded even if it exceeded a limit, and the record says so.
 type ReportPlay struct {
-	License  string
-	Report   string
+	License string
+	Report  string
+	// Occurred is when it happened, by the device's clock. Zero: when the report is received,
+	// and not before the grant.
 	Occurred time.Time
 	At       time.Time
 }
 
 // ReportDownload reports that the device has the title's file.
 type ReportDownload struct {
-	License  string
-	Report   string
+	License string
+	Report  string
+	// Occurred is as in ReportPlay.
 	Occurred time.Time
 	At       time.Time
 }
 
 // Release gives a license back. A device may report it late. A repeated release is not an error.
 type Release struct {
-	License  string
+	License string
+	// Occurred is as in ReportPlay.
 	Occurred time.Time
 	At       time.Time
 }

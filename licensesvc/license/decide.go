@@ -275,21 +275,21 @@ func decidePlay(s State, c Play) (Decision, *Refusal) {
 }
 
 func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
-	l, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)
+	l, occurred, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)
 	if refusal != nil {
 		return Decision{}, refusal
 	}
 	if slices.Contains(l.Reports, c.Report) {
 		return Decision{License: l}, nil
 	}
-	e := Played{License: l.ID, Report: c.Report, Occurred: c.Occurred}
+	e := Played{License: l.ID, Report: c.Report, Occurred: occurred}
 	switch {
-	case l.Ended() && !c.Occurred.Before(endOf(l)):
+	case l.Ended() && !occurred.Before(endOf(l)):
 		e.Over = append(e.Over, string(Ended))
-	case !c.Occurred.Before(l.ExpiresAt()):
+	case !occurred.Before(l.ExpiresAt()):
 		e.Over = append(e.Over, string(Expired))
 	}
-	if s.usageAt(c.Occurred, l.Studio, l.Title, "").plays >= l.Limits.TitlePlays {
+	if s.usageAt(occurred, l.Studio, l.Title, "").plays >= l.Limits.TitlePlays {
 		e.Over = append(e.Over, string(PlayYearLimit))
 	}
 	return Decision{Events: []Event{e}}, nil
@@ -302,46 +302,53 @@ func endOf(l License) time.Time {
 	return earliest(l.Released, l.Revoked)
 }
 
-// reported checks a device's report. The license may have ended by now.
-func (s State) reported(id, report string, occurred, at time.Time) (License, *Refusal) {
+// reported checks a device's report, and returns when it happened. The license may have ended by
+// now. A report without a time happens when it is received, and never before the grant: the clock
+// of the service may have been ahead at the grant, and that is not the device's fault.
+func (s State) reported(id, report string, occurred, at time.Time) (License, time.Time, *Refusal) {
 	if bad := complete("license", id, "report", report); bad != nil {
-		return License{}, bad
+		return License{}, occurred, bad
 	}
 	l, ok := s.License(id)
 	switch {
 	case !ok:
-		return l, refuse(NotFound, "the member has no license %q", id)
+		return l, occurred, refuse(NotFound, "the member has no license %q", id)
+	case occurred.IsZero():
+		if at.Before(l.Granted) {
+			at = l.Granted
+		}
+		return l, at, nil
 	case occurred.Before(l.Granted.Add(-clockSkew)):
-		return l, refuse(Invalid, "occurred is %s, before the license was granted: the device's clock is wrong", occurred.Format(time.RFC3339))
+		return l, occurred, refuse(Invalid, "occurred is %s, before the license was granted: the device's clock is wrong", occurred.Format(time.RFC3339))
 	case occurred.After(at.Add(clockSkew)):
-		return l, refuse(Invalid, "occurred is %s, which is to come: the device's clock is wrong", occurred.Format(time.RFC3339))
+		return l, occurred, refuse(Invalid, "occurred is %s, which is to come: the device's clock is wrong", occurred.Format(time.RFC3339))
 	}
-	return l, nil
+	return l, occurred, nil
 }
 
 // clockSkew is the highest accepted error of a device's clock.
 const clockSkew = 10 * time.Minute
 
 func decideReportDownload(s State, c ReportDownload) (Decision, *Refusal) {
-	l, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)
+	l, occurred, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)
 	if refusal != nil {
 		return Decision{}, refusal
 	}
 	if slices.Contains(l.Reports, c.Report) {
 		return Decision{License: l}, nil
 	}
-	return Decision{Events: []Event{Downloaded{License: l.ID, Report: c.Report, Occurred: c.Occurred}}}, nil
+	return Decision{Events: []Event{Downloaded{License: l.ID, Report: c.Report, Occurred: occurred}}}, nil
 }
 
 func decideRelease(s State, c Release) (Decision, *Refusal) {
-	l, refusal := s.reported(c.License, "release", c.Occurred, c.At)
+	l, occurred, refusal := s.reported(c.License, "release", c.Occurred, c.At)
 	if refusal != nil {
 		return Decision{}, refusal
 	}
 	if l.Ended() {
 		return Decision{License: l}, nil
 	}
-	return Decision{Events: []Event{Released{License: l.ID, Occurred: c.Occurred}}}, nil
+	return Decision{Events: []Event{Released{License: l.ID, Occurred: occurred}}}, nil
 }
 
 func decideRevoke(s State, c Revoke) (Decision, *Refusal) {

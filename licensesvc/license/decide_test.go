@@ -208,6 +208,27 @@ func TestDevicesReportLateAndOutOfOrder(t *testing.T) {
 	}
 }
 
+// TestTheServicesClockIsNotTheDevices grants by a clock that is an hour ahead. Once it was put
+// right, what a device reports without a time of its own is taken, at the time of the grant.
+func TestTheServicesClockIsNotTheDevices(t *testing.T) {
+	later := start.Add(time.Hour)
+	for name, report := range map[string]license.Command{
+		"play":     license.ReportPlay{License: "l1", Report: "p", At: start},
+		"download": license.ReportDownload{License: "l1", Report: "d", At: start},
+		"release":  license.Release{License: "l1", At: start},
+	} {
+		h := &history{t: t}
+		h.do(request("l1", "phone", "m-1", later))
+		d := h.do(report)
+		if len(d.Events) != 1 || !d.Events[0].When().Equal(later) {
+			t.Errorf("%s: %+v; want one event, at the time of the grant", name, d.Events)
+		}
+	}
+	h := &history{t: t}
+	h.do(request("l1", "phone", "m-1", later))
+	h.refused(license.Release{License: "l1", Occurred: start, At: later}, license.Invalid)
+}
+
 func TestPromisesAreConfirmedOrEnded(t *testing.T) {
 	h := &history{t: t}
 	promise := func(id, titleID string) license.Promise {
