@@ -21,6 +21,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+	stored "github.com/backstay-go/backstay/licensesvc/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -208,16 +209,14 @@ func (h *house) grant(member, device, title, key string) app.Answer {
 func (h *house) history(member string) []license.Event {
 	h.t.Helper()
 	var events []license.Event
-	codec := app.Codec()
-	_, err := eventstore.LoadAll(h.t.Context(), h.store.LoadAppender, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
-		for _, e := range stored {
-			event, err := codec.Decode(e)
-			if err != nil {
-				return err
-			}
-			events = append(events, event)
-		}
-		return nil
+	codec, err := stored.New()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, err = eventstore.LoadAll(h.t.Context(), h.store.LoadAppender, eventstore.Query{Stream: app.Stream(member)}, func(page []eventstore.Event) error {
+		decoded, err := codec.DecodeAll(page)
+		events = append(events, decoded...)
+		return err
 	})
 	if err != nil {
 		h.t.Fatal(err)

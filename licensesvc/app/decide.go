@@ -244,7 +244,7 @@ func (s *Service) foldOn(now folded, stored []eventstore.Event) (folded, error) 
 	if stored[0].Version != now.version+1 {
 		return folded{}, fmt.Errorf("%w: stream %s goes on with version %d after %d", eventstore.ErrCorrupt, stored[0].Stream, stored[0].Version, now.version)
 	}
-	events, err := decode(s.codec, stored)
+	events, err := s.codec.DecodeAll(stored)
 	if err != nil {
 		return folded{}, err
 	}

@@ -17,15 +17,15 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
 
-// newer appends an event of a newer program to a member's stream.
-func (h *house) newer(member string) {
+// damage appends an event that can't be read to a member's stream.
+func (h *house) damage(member string) {
 	h.t.Helper()
 	page, err := h.store.LoadAppender.Load(h.t.Context(), eventstore.Query{Stream: app.Stream(member)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a, err := h.store.LoadAppender.Append(h.t.Context(), eventstore.Commit{ID: "newer", Stream: app.Stream(member), Expected: page.Version,
-		Events: []eventstore.Event{{Type: "license.transmogrified", Schema: 9, Data: []byte("{}")}}})
+	a, err := h.store.LoadAppender.Append(h.t.Context(), eventstore.Commit{ID: "damage", Stream: app.Stream(member), Expected: page.Version,
+		Events: []eventstore.Event{{Type: license.KindPlayed, Schema: 1, Data: []byte("[")}}})
 	if err != nil || a.Outcome != eventstore.Applied {
 		h.t.Fatal(a, err)
 	}
@@ -59,7 +59,7 @@ func TestOneEntryThatIsNotTakenHoldsUpNobody(t *testing.T) {
 		}
 	}
 	h.store.set(nil)
-	h.newer(poisoned)
+	h.damage(poisoned)
 	if err := h.app.Drain(t.Context()); err == nil {
 		t.Error("an event that can't be read was read")
 	}

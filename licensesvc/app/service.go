@@ -12,6 +12,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
+	"github.com/backstay-go/backstay/licensesvc/wire"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	// Rules are the rules that decide. Default: the zero value, which means
 	// license.DefaultRules.
 	Rules license.Rules
+	// Codec reads and writes the events. Nil: that of this program, wire.New.
+	Codec *wire.Codec
 	// Full returns why there is no room for commands that make the disk fuller, or "" if there
 	// is room. Nil: there is always room.
 	Full func() string
@@ -86,7 +89,7 @@ type Service struct {
 	outbox   *outbox
 	signer   *token.Signer
 	rules    license.Rules
-	codec    *eventstore.Codec[license.Event]
+	codec    *wire.Codec
 	states   *states
 	full     func() string
 	every    time.Duration
@@ -99,8 +102,14 @@ func New(cfg Config) (*Service, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
+	if cfg.Codec == nil {
+		var err error
+		if cfg.Codec, err = wire.New(); err != nil {
+			return nil, fmt.Errorf("app: %w", err)
+		}
+	}
 	s := &Service{
-		store: cfg.Store, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal), signer: cfg.Signer, rules: cfg.Rules, codec: Codec(),
+		store: cfg.Store, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {

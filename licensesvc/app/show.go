@@ -79,7 +79,10 @@ func (s *Service) view(ctx context.Context, c *command) (folded, error) {
 
 // Explained is one event of a license's story.
 type Explained struct {
+	// Version is the version of the stored event. Index counts the events that it was split into,
+	// from 0.
 	Version            int64
+	Index              int
 	Event              license.Event
 	Occurred, Recorded time.Time
 	Commit, Cause      string
@@ -108,18 +111,19 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	var story Story
 	var state license.State
 	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
-		events, err := decode(s.codec, stored)
-		if err != nil {
-			return err
-		}
-		if state, err = license.Fold(state, events...); err != nil {
-			return err
-		}
-		for i, e := range events {
-			if e.Of() == id {
-				from := stored[i]
-				story.Events = append(story.Events, Explained{Version: from.Version, Event: e, Occurred: from.Occurred, Recorded: from.Recorded,
-					Commit: from.Commit, Cause: from.Cause, Trace: from.Trace, Actor: from.Actor})
+		for _, from := range stored {
+			events, err := s.codec.Decode(from)
+			if err != nil {
+				return err
+			}
+			if state, err = license.Fold(state, events...); err != nil {
+				return err
+			}
+			for i, e := range events {
+				if e.Of() == id {
+					story.Events = append(story.Events, Explained{Version: from.Version, Index: i, Event: e, Occurred: from.Occurred, Recorded: from.Recorded,
+						Commit: from.Commit, Cause: from.Cause, Trace: from.Trace, Actor: from.Actor})
+				}
 			}
 		}
 		return nil

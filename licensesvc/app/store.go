@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -36,6 +38,20 @@ func (s *Service) read(ctx context.Context, q eventstore.Query, each func([]even
 			return page.Version, source, nil
 		}
 	}
+}
+
+// encode encodes the events of a commit.
+func (s *Service) encode(c *command, events []license.Event) ([]eventstore.Event, error) {
+	stored := make([]eventstore.Event, len(events))
+	for i, e := range events {
+		var err error
+		if stored[i], err = s.codec.Encode(e); err != nil {
+			return nil, fmt.Errorf("app: %w", err)
+		}
+		stored[i].Recorded, stored[i].Cause, stored[i].Correlation = c.at, c.Name, c.Key
+		stored[i].Trace, stored[i].Actor = c.meta.Trace, c.meta.Actor
+	}
+	return stored, nil
 }
 
 // errUndecided means that the outcome of an append is unknown and could not be found out in time.

@@ -9,25 +9,25 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/wire"
 )
 
 // stored holds the events of each member, read from the store without going through the service.
 type stored map[string][]license.Event
 
 func readHistory(ctx context.Context, store eventstore.Loader, members []string) (stored, error) {
-	codec, all := app.Codec(), stored{}
+	codec, err := wire.New()
+	if err != nil {
+		return nil, err
+	}
+	all := stored{}
 	for _, member := range members {
 		err := patiently(ctx, func() error {
 			all[member] = nil
 			_, err := eventstore.LoadAll(ctx, store, eventstore.Query{Stream: app.Stream(member)}, func(stored []eventstore.Event) error {
-				for _, s := range stored {
-					e, err := codec.Decode(s)
-					if err != nil {
-						return err
-					}
-					all[member] = append(all[member], e)
-				}
-				return nil
+				events, err := codec.DecodeAll(stored)
+				all[member] = append(all[member], events...)
+				return err
 			})
 			return err
 		})

@@ -17,11 +17,15 @@ func Fold(s State, events ...Event) (State, error) {
 	if len(events) == 0 {
 		return s, nil
 	}
-	next := State{licenses: maps.Clone(s.licenses)}
+	next := State{licenses: maps.Clone(s.licenses), newer: s.newer}
 	if next.licenses == nil {
 		next.licenses = map[string]License{}
 	}
 	for _, e := range events {
+		if u, ok := e.(Unknown); ok {
+			next = next.withUnknown(u)
+			continue
+		}
 		if err := next.apply(e); err != nil {
 			return s, err
 		}
@@ -64,13 +68,14 @@ func (s State) apply(e Event) error {
 }
 
 func (s State) grant(e Granted, provisional bool) error {
-	if _, ok := s.licenses[e.License]; ok {
+	there, ok := s.licenses[e.License]
+	if ok && there.granted() {
 		return fmt.Errorf("license: license %q is granted twice in its stream", e.License)
 	}
 	s.licenses[e.License] = License{
 		ID: e.License, Device: e.Device, Title: e.Title, Studio: e.Studio, Plan: e.Plan, Limits: e.Limits,
 		Granted: e.At, Since: e.At, Expires: e.Expires, Playback: time.Duration(e.PlaybackSeconds) * time.Second,
-		Provisional: provisional,
+		Provisional: provisional, Newer: there.Newer,
 	}
 	return nil
 }

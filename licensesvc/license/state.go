@@ -16,6 +16,8 @@ const (
 	StatusExpired     Status = "expired"
 	StatusReleased    Status = "released"
 	StatusRevoked     Status = "revoked"
+	// StatusUnknown: a newer program granted the license in a way that this one can't interpret.
+	StatusUnknown Status = "unknown"
 )
 
 // License is one license of a member, as its events describe it. It is a value; its slices do not
@@ -44,6 +46,9 @@ type License struct {
 	Released time.Time `json:"released,omitzero"`
 	Revoked  time.Time `json:"revoked,omitzero"`
 	Reason   string    `json:"reason,omitempty"`
+	// Newer lists the types of the events about the license that this program does not know. The
+	// rest is what the known events say.
+	Newer []string `json:"newer_events,omitempty"`
 }
 
 // ExpiresAt returns when the license ends: at Expires, or Playback after the first play since it
@@ -68,6 +73,8 @@ func (l License) StatusAt(at time.Time) Status {
 		return StatusRevoked
 	case !l.Released.IsZero():
 		return StatusReleased
+	case !l.granted():
+		return StatusUnknown
 	case !at.Before(l.ExpiresAt()):
 		return StatusExpired
 	case l.Provisional:
@@ -90,6 +97,8 @@ func (l License) Ended() bool { return !l.Revoked.IsZero() || !l.Released.IsZero
 type State struct {
 	// licenses is keyed by id, and copied before every change.
 	licenses map[string]License
+	// newer lists the unknown events that name no license.
+	newer []string
 }
 
 // FoldVersion is the version of what Evolve makes of events. A snapshot with another version

@@ -25,6 +25,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/eventstore/sqlite"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+	"github.com/backstay-go/backstay/licensesvc/wire"
 )
 
 // asCommand makes the test binary behave as the command, so that a test can kill it.
@@ -191,15 +192,18 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	codec := app.Codec()
+	codec, err := wire.New()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for g := range acknowledged {
 		found := 0
 		_, err := eventstore.LoadAll(t.Context(), store, eventstore.Query{Stream: app.Stream(g.member)}, func(events []eventstore.Event) error {
-			for _, stored := range events {
-				e, err := codec.Decode(stored)
-				if err != nil {
-					return err
-				}
+			decoded, err := codec.DecodeAll(events)
+			if err != nil {
+				return err
+			}
+			for _, e := range decoded {
 				if e.Of() == g.license && e.Kind() == license.KindGranted {
 					found++
 				}

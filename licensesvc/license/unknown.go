@@ -1,0 +1,72 @@
+package license
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Unknown is an event that a newer program wrote, of a type or a schema version that this
+// program can't interpret. It marks its license, or the whole state if it names no license. A
+// new type of event that concerns several licenses must therefore have no field license.
+type Unknown struct {
+	Type   string `json:"type"`
+	Schema int    `json:"schema"`
+	// License is the license that it concerns. Empty: it may concern all of the member's licenses.
+	License  string    `json:"license,omitempty"`
+	Occurred time.Time `json:"occurred"`
+	// Data is its stored JSON, unchanged.
+	Data json.RawMessage `json:"data"`
+}
+
+// Kind returns the event's type in the store.
+func (e Unknown) Kind() string { return e.Type }
+
+// Of returns the id of the license, which may be empty.
+func (e Unknown) Of() string { return e.License }
+
+// When returns the time at which the event occurred.
+func (e Unknown) When() time.Time { return e.Occurred }
+
+// Newer returns the types of the events about all of the member's licenses that this program
+// does not know, such as "license.moved@2". Events about one license are in [License.Newer].
+func (s State) Newer() []string { return s.newer }
+
+// Complete reports whether the state contains the effect of every event of its stream. Keep no
+// snapshot of one that does not: a newer program would miss what this one could not interpret.
+func (s State) Complete() bool {
+	if len(s.newer) > 0 {
+		return false
+	}
+	for _, l := range s.licenses {
+		if len(l.Newer) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// withUnknown marks what an unknown event concerns. A license that no known event granted is
+// kept as a license of which nothing but the id is known.
+func (s State) withUnknown(e Unknown) State {
+	name := fmt.Sprintf("%s@%d", e.Type, e.Schema)
+	if e.License == "" {
+		s.newer = marked(s.newer, name)
+		return s
+	}
+	l := s.licenses[e.License]
+	l.ID, l.Newer = e.License, marked(l.Newer, name)
+	s.licenses[l.ID] = l
+	return s
+}
+
+func marked(names []string, name string) []string {
+	if slices.Contains(names, name) {
+		return names
+	}
+	return appended(names, name)
+}
+
+// granted reports whether a known event granted the license.
+func (l License) granted() bool { return !l.Granted.IsZero() }
