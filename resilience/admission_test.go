@@ -144,6 +144,55 @@ func TestThrottleSendsWhatIsAccepted(t *testing.T) {
 	}
 }
 
+// TestThrottleForgetsNothingForCallersThatLeave: what callers do is no acceptance by the
+// dependency.
+func TestThrottleForgetsNothingForCallersThatLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Throttle = &resilience.ThrottlePolicy{Window: time.Hour}
+		g := mustNew(t, p)
+		for range 100 {
+			_, _ = resilience.Do(t.Context(), g, fail)
+		}
+		before := g.Snapshot().Throttled
+		for range 1000 {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, _ = resilience.Do(ctx, g, func(ctx context.Context) (int, error) {
+				cancel()
+				return 0, ctx.Err()
+			})
+			cancel()
+		}
+		if after := g.Snapshot().Throttled; after < before {
+			t.Errorf("the share that is refused fell from %v to %v", before, after)
+		}
+	})
+}
+
+// TestAProbeThatDoesNotCount says nothing: the circuit stays half-open.
+func TestAProbeThatDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Breaker = &resilience.BreakerPolicy{ConsecutiveFailures: 1, Probes: 1, OpenFor: time.Second, Jitter: 0.001}
+		g := mustNew(t, p)
+		_, _ = resilience.Do(t.Context(), g, fail)
+		time.Sleep(2 * time.Second)
+		for range 3 {
+			res, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
+				resilience.DoNotCount(ctx)
+				return 5, nil
+			})
+			if res.Value != 5 || err != nil || g.Snapshot().Breaker != resilience.BreakerHalfOpen {
+				t.Errorf("%+v, %v, %v", res, err, g.Snapshot().Breaker)
+			}
+		}
+		_, _ = resilience.Do(t.Context(), g, answer)
+		if s := g.Snapshot(); s.Breaker != resilience.BreakerClosed || s.InFlight != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestPermitsByHand go through the same policies, follow the work, and say how it went.
 func TestPermitsByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,6 +24,8 @@ type attempt struct {
 	reported atomic.Bool
 	// doNotStore is set if the value must not be remembered.
 	doNotStore atomic.Bool
+	// uncounted is set if the attempt is Ignored though it returned a value.
+	uncounted atomic.Bool
 	// lost is set if the attempt was cancelled because another one won.
 	lost atomic.Bool
 	// excluded is the time in ns that the attempt spent waiting for its caller: see
@@ -77,10 +79,12 @@ func (a *attempt) String() string {
 func (a *attempt) judge(err error, now int64) Verdict {
 	late := now >= a.end
 	switch {
+	case err == nil && a.uncounted.Load():
+		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
 	case err == nil:
 		return Verdict{}
 	case a.lost.Load(), !late && isCanceled(a.parent.Err()):
-		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
+		return Verdict{Outcome: Ignored, Repeat: RepeatNever, left: true}
 	case late && isCanceled(err):
 		// The caller left when the time was up, which cancelled the call.
 		err = context.DeadlineExceeded
@@ -142,6 +146,17 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 func ExcludeWait(ctx context.Context, d time.Duration) {
 	if a := attemptOf(ctx); a != nil && d > 0 {
 		a.excluded.Store(int64(d))
+	}
+}
+
+// DoNotCount marks, from within a call, the value that the call is about to return as
+// one that says nothing about the dependency's health. The caller gets the value, but
+// the attempt counts as Ignored. Client libraries use it for answers that are unwelcome
+// but not the dependency's fault, such as a 404 that is handed over as a response. It
+// has no effect on errors, or outside a guarded call.
+func DoNotCount(ctx context.Context) {
+	if a := attemptOf(ctx); a != nil {
+		a.uncounted.Store(true)
 	}
 }
 

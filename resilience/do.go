@@ -224,7 +224,7 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 	}
 	v, err = call(a)
 	now := a.cfg.guard.now()
-	if err != nil {
+	if err != nil || a.uncounted.Load() {
 		verdict = a.judge(err, now)
 	}
 	a.report(now, err, verdict)

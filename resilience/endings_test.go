@@ -62,6 +62,10 @@ func endings(inner *resilience.Guard) []ending {
 				_, err := resilience.Do(ctx, inner, answer)
 				return 0, dress(err)
 			}},
+		{name: "a value that does not count", call: func(ctx context.Context, _ func(error) error) (int, error) {
+			resilience.DoNotCount(ctx)
+			return 1, nil
+		}},
 		{name: "a panic", call: func(context.Context, func(error) error) (int, error) { panic(errOwnPanic) }, failure: true, unwinds: true},
 		{name: "a Goexit", call: func(context.Context, func(error) error) (int, error) { runtime.Goexit(); return 0, nil }, failure: true, unwinds: true},
 	}
@@ -192,7 +196,7 @@ func (e ending) try(t *testing.T, mode string, change func(*resilience.Policy) (
 	if e.failure {
 		failures = want
 	}
-	if s := g.Snapshot(); s.Failures != failures || s.InFlight != 0 {
+	if s := g.Snapshot(); s.Failures != failures || s.Calls != failures || s.InFlight != 0 {
 		t.Errorf("the breaker counted %d failures of %d calls, %d in flight; want %d", s.Failures, s.Calls, s.InFlight, failures)
 	}
 	outcome := resilience.Ignored

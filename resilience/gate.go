@@ -213,7 +213,7 @@ func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err err
 			g.breaker.observe(ctx, p.circuit, s.Breaker, now, bad, slow, err)
 		}
 		s.watchCuts(g, ctx, v, counts)
-	case err != nil:
+	case err != nil || v.Outcome != Success:
 		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(v, took), err)
 	default:
 		p.took = took

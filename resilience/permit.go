@@ -70,10 +70,7 @@ func (p *Permit) Done(err error) {
 	}
 	a, c := p.attempt, p.attempt.cfg
 	now := c.guard.now()
-	var v Verdict
-	if err != nil {
-		v = a.judge(err, now)
-	}
+	v := a.judge(err, now)
 	a.report(now, err, v)
 	a.callDone(now)
 	if c.listens() {

@@ -240,7 +240,7 @@ func (w *shadowed) learn(a *attempt, err error, v Verdict) {
 	}
 	now := g.now()
 	w.pass.excluded = a.pass.excluded
-	late := now-w.start > int64(w.cfg.attemptBound())
+	late := now-w.start-w.pass.excluded > int64(w.cfg.attemptBound())
 	if late && v.Outcome == Success {
 		w.by.counts.cut.Add(1)
 	}

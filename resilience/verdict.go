@@ -48,6 +48,8 @@ type Verdict struct {
 	callerDeadlinePassed bool
 	// refused is set if the guard itself refused a call that was nested in the attempt.
 	refused bool
+	// left is set if the attempt ended because its caller left or another attempt won.
+	left bool
 }
 
 // isAnswer reports whether the dependency has answered, even if the answer is

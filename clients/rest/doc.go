@@ -35,6 +35,6 @@
 //     given is closed on every path.
 //   - 429, 503 with Retry-After or Backstay-Refused, and streams that HTTP/2 refuses lower
 //     the limit and do not open the breaker; other 5xx, timeouts and connection errors
-//     count against the dependency; other 4xx do not. (A typed call ignores them; a
-//     Transport hands them over like any other answer, and they count as successes.)
+//     count against the dependency; other 4xx count neither way, in typed calls and
+//     through a Transport alike.
 package rest

@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -43,8 +44,7 @@ type ending struct {
 	none    bool
 	outcome resilience.Outcome // of the attempt
 	// inBody: a Transport's attempt has ended as a success, before its body did; the
-	// breaker learns it later. answers: it may have been answered as well, and a Transport
-	// takes every answer below 500 but 429 for a success.
+	// breaker learns it later. answers: it may have been answered well before the ending.
 	inBody, answers bool
 	shrinks         bool // an adaptive limit
 	fallback        bool // stands in
@@ -108,11 +108,9 @@ func endingsOf(inner *resilience.Guard) []ending {
 		{name: "the answer breaks off", answer: breaksOff(abort), outcome: failure, fallback: true, inBody: true, noStale: true},
 		{name: "the caller does not read", answer: breaksOff(func(r *http.Request) { <-r.Context().Done() }), policy: within(400*time.Millisecond, 0), wait: 450 * time.Millisecond, modes: "Transport", outcome: ignored, inBody: true, noStale: true},
 		{name: "a reset", answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, outcome: failure, fallback: true},
-		{name: "status 404", answer: status(404), outcome: ignored, answers: true},
 		{name: "status 429", answer: status(429), outcome: overload, shrinks: true, fallback: true, noStale: true},
 		{name: "status 429 with a time", answer: status(429, "Retry-After", "1000"), outcome: overload, shrinks: true, fallback: true, noStale: true},
 		{name: "status 500", answer: status(500), outcome: failure, fallback: true},
-		{name: "status 501", answer: status(501), outcome: ignored, answers: true},
 		{name: "status 503", answer: status(503), outcome: failure, fallback: true},
 		{name: "status 503 with a time", answer: status(503, "Retry-After", "1000"), outcome: overload, shrinks: true, fallback: true},
 		{name: "status 503, marked", answer: status(503, rest.HeaderRefused, "overload"), outcome: overload, shrinks: true, fallback: true},
@@ -137,6 +135,13 @@ func endingsOf(inner *resilience.Guard) []ending {
 		{name: "a bad address", answer: reads, change: func(r *http.Request) { r.URL.Scheme = "gopher" }, in: &rest.Request{Path: "/%zz"}, outcome: ignored},
 		{name: "a body that is no JSON", answer: reads, in: &rest.Request{Path: "/", Method: "POST", Body: func() {}}, modes: "Call, Attempt", outcome: ignored},
 	}
+	for _, code := range []int{400, 401, 403, 404, 405, 409, 410, 412, 413, 422, 451, 499, 501, 505} {
+		all = append(all, ending{name: fmt.Sprint("status ", code), answer: status(code), outcome: ignored})
+	}
+	all = append(all, ending{name: "status 404 with a long body", answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(404)
+		_, _ = w.Write([]byte(strings.Repeat("x", 100_000)))
+	}, outcome: ignored})
 	for name, body := range uploads {
 		e := ending{name: "an upload that " + name, answer: reads, upload: body, modes: "Transport", outcome: ignored, answers: true}
 		if strings.Contains(name, "stalls") || name == "trickles" {
@@ -210,6 +215,7 @@ type trial struct {
 	address string
 	base    http.RoundTripper
 	guard   *resilience.Guard
+	shadow  *resilience.Shadow
 	tr      *rest.Transport
 	client  *rest.Client
 }
@@ -239,11 +245,16 @@ func (e ending) prepare(t *testing.T, address string, base http.RoundTripper, l 
 			t.Fatal(err)
 		}
 	}
+	p.Breaker = &resilience.BreakerPolicy{MinimumCalls: calls}
+	shadow, err := g.Shadow(p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := rest.NewClient(rest.ClientConfig{BaseURL: address, Base: base})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &trial{T: t, address: address, base: base, guard: g, tr: &rest.Transport{Guard: g, Base: base}, client: c}
+	return &trial{T: t, address: address, base: base, guard: g, shadow: shadow, tr: &rest.Transport{Guard: g, Base: base}, client: c}
 }
 
 // each makes all the calls at a time.
@@ -295,8 +306,15 @@ func (e ending) try(t *testing.T, address string, base http.RoundTripper, mode s
 		failures = calls
 	}
 	s := with.guard.Snapshot()
-	if s.Failures != failures || s.InFlight != 0 {
+	counted := s.Calls
+	if e.inBody || e.answers {
+		counted = failures // the successes of some count as well
+	}
+	if s.Failures != failures || counted != failures || s.InFlight != 0 {
 		t.Errorf("the breaker counts %d failures of %d calls, want %d; %d permits are held", s.Failures, s.Calls, failures, s.InFlight)
+	}
+	if r := with.shadow.Report(); (r.Breaker == resilience.BreakerOpen) != (failures > 0 && !e.none) {
+		t.Errorf("the breaker of a shadow is %v", r.Breaker)
 	}
 	if mode == "Transport" && e.inBody && e.shrinks {
 		return // the calls have made a round of successes before their bodies end

@@ -11,10 +11,13 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// judge returns what the status of an answer means for the guard. A success is Ignored.
-// So is a status that is the caller's fault, or that shows only what the server
-// supports.
+// judge returns what the status of an answer means for the guard. A status that is the
+// caller's fault, or that shows only what the server supports, is Ignored: it is neither
+// a success nor a failure.
 func judge(status int, h http.Header, idempotent bool) resilience.Verdict {
+	if status < http.StatusBadRequest {
+		return resilience.Verdict{}
+	}
 	if status < http.StatusTooManyRequests || status == http.StatusNotImplemented || status == http.StatusHTTPVersionNotSupported ||
 		status > http.StatusTooManyRequests && status < http.StatusInternalServerError {
 		return answered
@@ -66,7 +69,8 @@ func markOf(h http.Header) mark {
 	return unmarked
 }
 
-// answered is the verdict on an answer that is not a failure of the dependency.
+// answered is the verdict on an answer that is neither a success nor a failure of the
+// dependency.
 var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 
 // spread adds up to a fifth to the pause for which a server asked, so that requests

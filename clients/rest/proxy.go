@@ -30,9 +30,10 @@ func (e *ProxyError) Error() string {
 // Verdict implements resilience.Judged. The proxy is judged as if it were the dependency.
 func (e *ProxyError) Verdict() resilience.Verdict {
 	v := judge(e.Status, e.Header, true)
-	if v != answered {
-		v.Repeat = resilience.RepeatAlways
+	if v.Outcome == resilience.Success || v == answered {
+		return answered
 	}
+	v.Repeat = resilience.RepeatAlways
 	return v
 }
 

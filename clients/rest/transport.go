@@ -133,6 +133,9 @@ func (t *trip) attempt(ctx context.Context) (*http.Response, error) {
 	}
 	a.observe(verdict)
 	if verdict == answered {
+		resilience.DoNotCount(ctx)
+	}
+	if verdict == answered || verdict == (resilience.Verdict{}) {
 		return t.guarded(resp, r, a, true), nil
 	}
 	// Perhaps nobody will need this answer, because another attempt follows, so it
