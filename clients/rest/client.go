@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/backstay-go/backstay/internal/routes"
 )
 
 // ClientConfig says which server a Client calls, and how.
@@ -52,7 +54,7 @@ type Client struct {
 	base      string
 	header    http.Header
 	remember  []string
-	templates router
+	templates routes.Table[string]
 	opened    breakerWatch
 }
 
@@ -122,7 +124,7 @@ func (c *Client) trip(ctx context.Context, in Request) (*trip, error) {
 	t := &trip{sender: &c.sender, request: r, repeatable: idempotent(r) || in.RepeatWithoutKey}
 	t.pattern = template
 	if template == "" && c.sender.observer != nil {
-		t.pattern = c.templates.find(r).pattern
+		t.pattern, _ = c.templates.Find(r, r.URL.Host)
 	}
 	return t, nil
 }

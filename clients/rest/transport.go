@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/clients/rest/cache"
+	"github.com/backstay-go/backstay/internal/routes"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -49,8 +50,8 @@ type Transport struct {
 
 	once   sync.Once
 	sender sender
-	routes router
-	repeat router
+	routes routes.Table[route]
+	repeat routes.Table[string]
 	bad    error
 	opened breakerWatch
 }
@@ -61,7 +62,7 @@ func (t *Transport) init() {
 	s.setBounds(t.MaxBytes, t.Stall)
 	s.balancer, s.noHeaders, s.observer = t.Balancer, t.NoHeaders, t.Observer
 	var bad error
-	t.routes, t.bad = newRouter(t.Guard, t.Routes)
+	t.routes, t.bad = newRoutes(t.Guard, t.Routes)
 	t.repeat, bad = newPatterns("Transport.RepeatWithoutKey", t.RepeatWithoutKey)
 	t.bad = errors.Join(t.bad, bad)
 	if t.Guard == nil {
@@ -103,8 +104,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // send is RoundTrip without the cache.
 func (t *Transport) send(r *http.Request) (*http.Response, error) {
-	found := t.routes.find(r)
-	trip := &trip{sender: &t.sender, request: r, pattern: found.pattern, repeatable: idempotent(r) || t.repeat.find(r).pattern != ""}
+	found, _ := t.routes.Find(r, r.URL.Host)
+	_, repeat := t.repeat.Find(r, r.URL.Host)
+	trip := &trip{sender: &t.sender, request: r, pattern: found.pattern, repeatable: repeat || idempotent(r)}
 	on := resilience.Caller(t.Guard)
 	if found.on != nil {
 		on = found.on

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/routes"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -58,7 +59,7 @@ type Handler struct {
 	refusals  refusals
 	own       *operation
 	upgrades  *operation // nil: as others
-	routes    *http.ServeMux
+	routes    routes.Table[*operation]
 }
 
 // operation is one kind of request.
@@ -85,10 +86,7 @@ func NewHandler(next http.Handler, cfg HandlerConfig) (*Handler, error) {
 		errs = append(errs, runsOnce("Upgrades", cfg.Upgrades.Policy())...)
 	}
 	h := &Handler{next: next, trust: cfg.Trust, readAhead: cfg.ReadAhead, own: &operation{on: cfg.Guard}}
-	if len(cfg.Routes) > 0 {
-		h.routes = http.NewServeMux()
-		errs = append(errs, h.route(cfg)...)
-	}
+	errs = append(errs, h.route(cfg)...)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -143,36 +141,18 @@ func (h *Handler) route(cfg HandlerConfig) (errs []error) {
 		if operations[name] == nil {
 			operations[name] = &operation{on: cfg.Guard.Operation(name)}
 		}
-		if err := handle(h.routes, pattern, operations[name]); err != nil {
-			errs = append(errs, err)
+		if err := h.routes.Add(pattern, operations[name]); err != nil {
+			errs = append(errs, fmt.Errorf("server: Routes[%q]: %w", pattern, err))
 		}
 	}
 	return errs
 }
 
-// handle registers a pattern. ServeMux panics for a bad one.
-func handle(mux *http.ServeMux, pattern string, o *operation) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("server: Routes[%q]: %v", pattern, v)
-		}
-	}()
-	mux.Handle(pattern, o)
-	return nil
-}
-
-// ServeHTTP is never called. It makes an operation an http.Handler for the ServeMux.
-func (o *operation) ServeHTTP(http.ResponseWriter, *http.Request) {}
-
 func (h *Handler) operation(r *http.Request) *operation {
 	if h.upgrades != nil && upgrades(r) {
 		return h.upgrades
 	}
-	if h.routes == nil {
-		return h.own
-	}
-	found, _ := h.routes.Handler(r)
-	if o, ok := found.(*operation); ok {
+	if o, ok := h.routes.Find(r, r.Host); ok {
 		return o
 	}
 	return h.own
