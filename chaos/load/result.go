@@ -2,9 +2,10 @@ package load
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
+
+	"github.com/backstay-go/backstay/internal/quantile"
 )
 
 // Result is what a run recorded. Treat it as a value: its samples must not be changed.
@@ -80,16 +81,7 @@ func Quantiles(samples []Sample, keep func(Sample) bool) Latencies {
 		}
 	}
 	slices.Sort(all)
-	return Latencies{Count: len(all), P50: Quantile(all, 0.5), P95: Quantile(all, 0.95), P99: Quantile(all, 0.99), Max: Quantile(all, 1)}
-}
-
-// Quantile returns the shortest duration within which at least the share q of them ended. The
-// durations must be sorted, the shortest first. Without durations it returns 0.
-func Quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(max(int(math.Ceil(q*float64(len(sorted)))), 1), len(sorted))-1]
+	return Latencies{Count: len(all), P50: quantile.Of(all, 0.5), P95: quantile.Of(all, 0.95), P99: quantile.Of(all, 0.99), Max: quantile.Of(all, 1)}
 }
 
 // Bucket describes one interval of a run.

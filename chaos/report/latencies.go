@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos/load"
+	"github.com/backstay-go/backstay/internal/quantile"
 )
 
 // Latencies holds the latency of every request of an interval of a run, the shortest first, in
@@ -31,7 +32,7 @@ func LatenciesOf(samples []load.Sample) Latencies {
 
 // Quantile returns the shortest latency within which at least the share q of the requests
 // ended, or 0 if there are no requests.
-func (l Latencies) Quantile(q float64) time.Duration { return load.Quantile(l, q) }
+func (l Latencies) Quantile(q float64) time.Duration { return quantile.Of(l, q) }
 
 // Interval returns bounds between which the quantile lies in 95 of 100 runs that differ by
 // chance alone. The ranks of a quantile have a binomial distribution.

@@ -2,11 +2,11 @@ package dashboard
 
 import (
 	"context"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/quantile"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -15,8 +15,6 @@ const (
 	Seconds = 120
 	// maxChanges bounds the number of breaker changes that are remembered.
 	maxChanges = 500
-	// latencyBins covers 0.1 ms to 100 s, with twelve bins per decade.
-	latencyBins = 72
 )
 
 // Recorder listens to guards and remembers the last two minutes, second by second. It is safe for
@@ -39,7 +37,7 @@ type second struct {
 	failed  int
 	refused int
 	sources [5]int
-	latency [latencyBins]uint32
+	latency quantile.Histogram
 }
 
 // Change is one state change of a breaker.
@@ -96,7 +94,7 @@ func (r *Recorder) Handle(_ context.Context, e resilience.Event) context.Context
 	} else if int(e.Source) < len(s.sources) {
 		s.sources[e.Source]++
 	}
-	s.latency[bin(e.Took)]++
+	s.latency.Add(e.Took)
 	return nil
 }
 
@@ -130,7 +128,7 @@ func (r *Recorder) History(name string, now time.Time, n int) []Moment {
 		if d != nil {
 			if s := &d.seconds[at%Seconds]; s.unix == at {
 				m.Calls, m.Failed, m.Refused = s.calls, s.failed, s.refused
-				m.P50ms, m.P99ms = s.quantile(0.5), s.quantile(0.99)
+				m.P50ms, m.P99ms = 1000*s.latency.Quantile(0.5).Seconds(), 1000*s.latency.Quantile(0.99).Seconds()
 				for source, count := range s.sources {
 					if count > 0 {
 						if m.Sources == nil {
@@ -159,32 +157,4 @@ func (r *Recorder) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.order)
-}
-
-// bin returns the bin of a latency. There are twelve bins per decade.
-func bin(d time.Duration) int {
-	tenths := float64(d) / float64(100*time.Microsecond)
-	if tenths < 1 {
-		return 0
-	}
-	return min(latencyBins-1, int(math.Log10(tenths)*12))
-}
-
-// quantile returns the middle of the bin that contains the quantile, in milliseconds.
-func (s *second) quantile(q float64) float64 {
-	total := uint32(0)
-	for _, n := range s.latency {
-		total += n
-	}
-	if total == 0 {
-		return 0
-	}
-	rank := uint32(math.Ceil(q * float64(total)))
-	for i, n := range s.latency {
-		if rank <= n {
-			return 0.1 * math.Pow(10, (float64(i)+0.5)/12)
-		}
-		rank -= n
-	}
-	return 0
 }

@@ -1,7 +1,7 @@
 // Package service assembles a complete license service: store, journal, guards, API,
 // dashboard, telemetry, and one HTTP server in front of them.
 //
-// It may import everything of licensesvc and resilience. It knows nothing about faults: a test
+// It may import everything of licensesvc and resilience, and internal/quantile. It knows nothing about faults: a test
 // that injects faults passes in a store or a transport that has them.
 //
 // It promises: Start returns a service that answers, or an error that says what to do, and

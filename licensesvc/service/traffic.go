@@ -1,10 +1,12 @@
 package service
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/quantile"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 )
@@ -12,8 +14,6 @@ import (
 const (
 	remembered = 120
 	recent     = 40
-	// perSecond limits the number of latencies that are remembered per second.
-	perSecond = 2000
 )
 
 // traffic remembers what the service answered, for the dashboard. It is safe for concurrent
@@ -27,7 +27,7 @@ type traffic struct {
 type second struct {
 	at       int64
 	outcomes map[string]int
-	took     []time.Duration
+	took     quantile.Histogram
 }
 
 func (t *traffic) record(a api.RequestLog) {
@@ -39,9 +39,7 @@ func (t *traffic) record(a api.RequestLog) {
 		*s = second{at: now.Unix(), outcomes: map[string]int{}}
 	}
 	s.outcomes[a.Outcome]++
-	if len(s.took) < perSecond {
-		s.took = append(s.took, a.Took)
-	}
+	s.took.Add(a.Took)
 	if a.License == "" && a.Title == "" {
 		return
 	}
@@ -65,12 +63,8 @@ func (t *traffic) history(now time.Time, n int) []dashboard.Traffic {
 	for at := now.Unix() - int64(min(n, remembered-1)); at < now.Unix(); at++ {
 		moment := dashboard.Traffic{At: at}
 		if s := t.seconds[at%remembered]; s.at == at {
-			moment.Outcomes = map[string]int{}
-			for k, v := range s.outcomes {
-				moment.Outcomes[k] = v
-			}
-			took := slices.Sorted(slices.Values(s.took))
-			moment.P50ms, moment.P99ms = quantile(took, 0.5), quantile(took, 0.99)
+			moment.Outcomes = maps.Clone(s.outcomes)
+			moment.P50ms, moment.P99ms = 1000*s.took.Quantile(0.5).Seconds(), 1000*s.took.Quantile(0.99).Seconds()
 		}
 		out = append(out, moment)
 	}
@@ -84,11 +78,4 @@ func (t *traffic) decisions() []dashboard.Decision {
 	out := slices.Clone(t.latest)
 	slices.Reverse(out)
 	return out
-}
-
-func quantile(sorted []time.Duration, q float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return float64(sorted[int(q*float64(len(sorted)-1))]) / float64(time.Millisecond)
 }

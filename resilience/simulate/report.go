@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backstay-go/backstay/internal/quantile"
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/record"
 )
@@ -307,17 +308,10 @@ func peak(edges []edge) (most int) {
 	return most
 }
 
-// latencyOf sorts the times and returns quantiles: each is the smallest time within which that
-// share of the calls ended.
+// latencyOf sorts the times and returns their quantiles.
 func latencyOf(took []time.Duration) Latency {
-	if len(took) == 0 {
-		return Latency{}
-	}
 	slices.Sort(took)
-	at := func(share float64) time.Duration {
-		return took[max(0, int(math.Ceil(share*float64(len(took))))-1)]
-	}
-	return Latency{P50: at(0.5), P90: at(0.9), P99: at(0.99), Max: took[len(took)-1]}
+	return Latency{P50: quantile.Of(took, 0.5), P90: quantile.Of(took, 0.9), P99: quantile.Of(took, 0.99), Max: quantile.Of(took, 1)}
 }
 
 // changes counts, for each pair of outcomes, how many calls went from one to the other.
