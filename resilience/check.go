@@ -1,12 +1,15 @@
 package resilience
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/backstay-go/backstay/internal/plural"
 )
 
 // Severity says what a finding means for New. It is a value.
@@ -104,19 +107,11 @@ func (c *checker) warn(field, problem, change string) {
 	c.findings = append(c.findings, Finding{Warning, field, problem, change})
 }
 
-// several is a number with its noun.
-func several(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 func atMost(n float64, noun string) string {
 	if n < 1 {
 		return "no " + noun
 	}
-	return "at most " + several(int(n), noun)
+	return "at most " + plural.Count(int(n), noun)
 }
 
 // maxHedges bounds the hedges of one call, because room for them is reserved at its
@@ -266,7 +261,7 @@ func (c *checker) breaker(b BreakerPolicy) {
 	c.count("breaker.window_calls", b.WindowCalls)
 	c.count("breaker.consecutive_failures", b.ConsecutiveFailures)
 	minimum := b.MinimumCalls
-	orDefault(&minimum, defaultMinimumCalls)
+	minimum = cmp.Or(minimum, defaultMinimumCalls)
 	switch {
 	case b.WindowCalls > maxWindowCalls && b.WindowCalls <= maxPermits:
 		c.err("breaker.window_calls", fmt.Sprintf("is %d", b.WindowCalls), fmt.Sprintf("use at most %d", maxWindowCalls))
@@ -286,7 +281,7 @@ func (c *checker) breaker(b BreakerPolicy) {
 	c.notNegative("breaker.open_for", b.OpenFor)
 	c.notNegative("breaker.max_open_for", b.MaxOpenFor)
 	open := b.OpenFor
-	orDefault(&open, defaultOpenFor)
+	open = cmp.Or(open, defaultOpenFor)
 	if b.MaxOpenFor > 0 && b.MaxOpenFor < open {
 		c.err("breaker.max_open_for", fmt.Sprintf("is %v, below breaker.open_for %v", b.MaxOpenFor, open), "raise max_open_for or lower open_for")
 	}
@@ -331,7 +326,7 @@ func (c *checker) retry(field string, o OperationPolicy, r RetryPolicy) {
 	c.notEndless(field+".retry.base_delay", r.BaseDelay)
 	c.notNegative(field+".retry.max_delay", r.MaxDelay)
 	base := r.BaseDelay
-	orDefault(&base, defaultBaseDelay)
+	base = cmp.Or(base, defaultBaseDelay)
 	if r.MaxDelay > 0 && r.MaxDelay < base {
 		c.err(field+".retry.max_delay", fmt.Sprintf("is %v, below %s.retry.base_delay %v", r.MaxDelay, field, base), "raise max_delay or lower base_delay")
 	}

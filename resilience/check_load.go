@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/backstay-go/backstay/internal/plural"
 )
 
 // together checks what follows from several policies in combination. It is called with
@@ -71,7 +73,7 @@ func (c *checker) window(p Policy, slowest time.Duration) {
 		limit = a.Min // where the limit goes while the dependency hangs
 	}
 	if most := float64(limit) * b.Window.Seconds() / slowest.Seconds(); most < float64(b.MinimumCalls) {
-		c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; while the dependency hangs, %s can end in a window of %v (%s, attempts of %v), so that the breaker can't open", b.MinimumCalls, atMost(most, "call"), b.Window, several(limit, "permit"), slowest),
+		c.warn("breaker.minimum_calls", fmt.Sprintf("is %d; while the dependency hangs, %s can end in a window of %v (%s, attempts of %v), so that the breaker can't open", b.MinimumCalls, atMost(most, "call"), b.Window, plural.Count(limit, "permit"), slowest),
 			"lower minimum_calls or the attempt timeout, or lengthen window")
 	}
 	if r := p.RateLimit; r != nil {
@@ -115,7 +117,7 @@ func (c *checker) expectedPermits(b BulkheadPolicy, e Expectation) {
 			field, limit = "bulkhead.adaptive.max", a.Max
 		}
 		if limit < need {
-			c.warn(field, fmt.Sprintf("is %d; expect.per_second %v and expect.latency %v keep %s busy (Little's law)", limit, e.PerSecond, e.Latency, several(need, "permit")),
+			c.warn(field, fmt.Sprintf("is %d; expect.per_second %v and expect.latency %v keep %s busy (Little's law)", limit, e.PerSecond, e.Latency, plural.Count(need, "permit")),
 				fmt.Sprintf("raise it above %d, with room for variation", need))
 		}
 	}
@@ -135,7 +137,7 @@ func (c *checker) expectedQueue(p Policy, e Expectation) {
 		bound = min(bound, w)
 	}
 	if drain+e.Latency > bound {
-		c.warn("bulkhead.queue", fmt.Sprintf("is %d; with %s it takes %v to drain, and a call may wait and run for %v at most", p.Bulkhead.Queue, several(p.Bulkhead.Limit, "permit"), drain, bound),
+		c.warn("bulkhead.queue", fmt.Sprintf("is %d; with %s it takes %v to drain, and a call may wait and run for %v at most", p.Bulkhead.Queue, plural.Count(p.Bulkhead.Limit, "permit"), drain, bound),
 			fmt.Sprintf("use at most %d", max(0, int(float64(bound-e.Latency)/float64(e.Latency)*float64(p.Bulkhead.Limit)))))
 	}
 }

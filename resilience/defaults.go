@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -38,33 +39,33 @@ const (
 func (p Policy) WithDefaults() Policy {
 	if p.Bulkhead.Adaptive != nil {
 		a := *p.Bulkhead.Adaptive
-		orDefault(&a.Min, defaultAdaptiveMin)
-		orDefault(&a.Max, max(p.Bulkhead.Limit, defaultAdaptiveMaxFactor*min(p.Bulkhead.Limit, maxPermits/defaultAdaptiveMaxFactor)))
+		a.Min = cmp.Or(a.Min, defaultAdaptiveMin)
+		a.Max = cmp.Or(a.Max, max(p.Bulkhead.Limit, defaultAdaptiveMaxFactor*min(p.Bulkhead.Limit, maxPermits/defaultAdaptiveMaxFactor)))
 		p.Bulkhead.Adaptive = &a
 	}
 	if p.RateLimit != nil {
 		r := *p.RateLimit
-		orDefault(&r.Burst, max(1, int(math.Ceil(min(r.PerSecond, math.MaxInt32)))))
+		r.Burst = cmp.Or(r.Burst, max(1, int(math.Ceil(min(r.PerSecond, math.MaxInt32)))))
 		p.RateLimit = &r
 	}
 	if p.Breaker != nil {
 		b := *p.Breaker
-		orDefault(&b.Window, defaultWindow)
-		orDefault(&b.MinimumCalls, defaultMinimumCalls)
-		orDefault(&b.FailureRate, defaultFailureRate)
+		b.Window = cmp.Or(b.Window, defaultWindow)
+		b.MinimumCalls = cmp.Or(b.MinimumCalls, defaultMinimumCalls)
+		b.FailureRate = cmp.Or(b.FailureRate, defaultFailureRate)
 		if b.SlowCall > 0 {
-			orDefault(&b.SlowRate, defaultSlowRate)
+			b.SlowRate = cmp.Or(b.SlowRate, defaultSlowRate)
 		}
-		orDefault(&b.OpenFor, defaultOpenFor)
-		orDefault(&b.MaxOpenFor, defaultMaxOpenGrow*min(b.OpenFor, maxDuration))
-		orDefault(&b.Jitter, defaultJitter)
-		orDefault(&b.Probes, defaultProbes)
+		b.OpenFor = cmp.Or(b.OpenFor, defaultOpenFor)
+		b.MaxOpenFor = cmp.Or(b.MaxOpenFor, defaultMaxOpenGrow*min(b.OpenFor, maxDuration))
+		b.Jitter = cmp.Or(b.Jitter, defaultJitter)
+		b.Probes = cmp.Or(b.Probes, defaultProbes)
 		p.Breaker = &b
 	}
 	if p.Throttle != nil {
 		t := *p.Throttle
-		orDefault(&t.K, defaultThrottleK)
-		orDefault(&t.Window, defaultThrottleWindow)
+		t.K = cmp.Or(t.K, defaultThrottleK)
+		t.Window = cmp.Or(t.Window, defaultThrottleWindow)
 		p.Throttle = &t
 	}
 	p.Errors = p.Errors.clone()
@@ -94,8 +95,8 @@ func (p Policy) WithDefaults() Policy {
 }
 
 func (b BudgetPolicy) withDefaults() BudgetPolicy {
-	orDefault(&b.Ratio, defaultBudgetRatio)
-	orDefault(&b.Burst, defaultBudgetBurst)
+	b.Ratio = cmp.Or(b.Ratio, defaultBudgetRatio)
+	b.Burst = cmp.Or(b.Burst, defaultBudgetBurst)
 	return b
 }
 
@@ -138,15 +139,15 @@ func (o OperationPolicy) repeats() bool { return o.Retry != nil || o.Hedge != ni
 func (o OperationPolicy) withDefaults() OperationPolicy {
 	if o.Retry != nil {
 		r := *o.Retry
-		orDefault(&r.MaxAttempts, defaultMaxAttempts)
-		orDefault(&r.BaseDelay, defaultBaseDelay)
-		orDefault(&r.MaxDelay, max(defaultMaxDelay, r.BaseDelay))
-		orDefault(&r.Multiplier, defaultMultiplier)
+		r.MaxAttempts = cmp.Or(r.MaxAttempts, defaultMaxAttempts)
+		r.BaseDelay = cmp.Or(r.BaseDelay, defaultBaseDelay)
+		r.MaxDelay = cmp.Or(r.MaxDelay, max(defaultMaxDelay, r.BaseDelay))
+		r.Multiplier = cmp.Or(r.Multiplier, defaultMultiplier)
 		o.Retry = &r
 	}
 	if o.Hedge != nil {
 		h := *o.Hedge
-		orDefault(&h.MaxHedges, defaultMaxHedges)
+		h.MaxHedges = cmp.Or(h.MaxHedges, defaultMaxHedges)
 		o.Hedge = &h
 	}
 	if o.Stale != nil {
@@ -154,11 +155,4 @@ func (o OperationPolicy) withDefaults() OperationPolicy {
 		o.Stale = &s
 	}
 	return o
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

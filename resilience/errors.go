@@ -3,6 +3,8 @@ package resilience
 import (
 	"errors"
 	"time"
+
+	"github.com/backstay-go/backstay/internal/plural"
 )
 
 // The kinds of error that a guard itself makes. Match them with errors.Is, which also
@@ -100,7 +102,7 @@ func (e *CallError) Error() string {
 	if e.Attempts == 0 {
 		text += "before its first attempt"
 	} else {
-		text += "after " + several(e.Attempts, "attempt")
+		text += "after " + plural.Count(e.Attempts, "attempt")
 	}
 	if e.Gave != "" {
 		text += " (" + e.Gave + ")"

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/backstay-go/backstay/internal/plural"
 )
 
 // tasks are the goroutines that a gate owns: refreshes, and the delivery of events that
@@ -69,5 +71,5 @@ func (t *tasks) wait(ctx context.Context, name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return fmt.Errorf("resilience: shut down %s: %s still running: %w; give the call its context, or the operation detach: true",
-		name, several(t.running, "goroutine"), context.Cause(ctx))
+		name, plural.Count(t.running, "goroutine"), context.Cause(ctx))
 }

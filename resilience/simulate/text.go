@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/backstay-go/backstay/internal/plural"
 )
 
 // WriteText writes the report as tables for a terminal.
@@ -134,10 +136,7 @@ func (d Dependency) rows() []row {
 
 // several writes a number with its noun.
 func several(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
+	return count(n) + " " + plural.Noun(n, noun)
 }
 
 // count writes a number with separators between its thousands.

@@ -12,6 +12,7 @@ import (
 
 	sessions "github.com/backstay-go/backstay/clients/cassandra/policyfile"
 	"github.com/backstay-go/backstay/internal/cli"
+	"github.com/backstay-go/backstay/internal/plural"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -69,7 +70,7 @@ func explainSession(out io.Writer, name string, p sessions.Policy) {
 			text += "; once more at " + o.Degraded.String() + " if that fails, which the result says"
 		}
 		if o.PageSize > 0 {
-			text += "; pages of " + several(o.PageSize, "row")
+			text += "; pages of " + plural.Count(o.PageSize, "row")
 		}
 		if o.Failover && p.Failover != nil {
 			text += "; in " + p.Failover.DataCenter + " when the local data centre can't answer"
@@ -90,7 +91,7 @@ func explainAs(out io.Writer, p resilience.Policy, w resilience.WorstCase) {
 	}
 	say("%s", breaker(p.Breaker))
 	if w.Ratio > 0 {
-		say("Retries and hedges draw on a budget of %s; each first attempt adds %g.", several(w.Burst, "token"), w.Ratio)
+		say("Retries and hedges draw on a budget of %s; each first attempt adds %g.", plural.Count(w.Burst, "token"), w.Ratio)
 	}
 	for _, o := range w.Operations {
 		say("%s: %s", o.Name, operation(operationOf(p, o.Name)))
@@ -116,16 +117,8 @@ func operationOf(p resilience.Policy, name string) resilience.OperationPolicy {
 	return p.Operations[name]
 }
 
-// several is a number with its noun.
-func several(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 func bulkhead(b resilience.BulkheadPolicy) string {
-	text := several(b.Limit, "call") + " may run at once"
+	text := plural.Count(b.Limit, "call") + " may run at once"
 	if a := b.Adaptive; a != nil {
 		text += fmt.Sprintf(", at first; the limit moves between %d and %d to keep %s", a.Min, a.Max, a.Objective)
 	}
@@ -159,11 +152,11 @@ func breaker(b *resilience.BreakerPolicy) string {
 		when = append(when, fmt.Sprintf("%g %% took %s or longer", 100*b.SlowRate, b.SlowCall))
 	}
 	text := fmt.Sprintf("The breaker opens when, of at least %s within %s, %s. It stays open for %s, twice as long after each failed recovery, up to %s",
-		several(b.MinimumCalls, "call"), b.Window, strings.Join(when, " or "), b.OpenFor, b.MaxOpenFor)
+		plural.Count(b.MinimumCalls, "call"), b.Window, strings.Join(when, " or "), b.OpenFor, b.MaxOpenFor)
 	if b.Jitter > 0 {
 		text += fmt.Sprintf(", each up to %g %% more or less", 100*b.Jitter)
 	}
-	return text + fmt.Sprintf("; then %s in a row close it.", several(b.Probes, "successful probe"))
+	return text + fmt.Sprintf("; then %s in a row close it.", plural.Count(b.Probes, "successful probe"))
 }
 
 // operation says what one kind of call does.
@@ -188,7 +181,7 @@ func operation(o resilience.OperationPolicy) string {
 		if h.Delay > 0 {
 			after = append(after, h.Delay.String())
 		}
-		parts = append(parts, fmt.Sprintf("%s may race it after %s", several(h.MaxHedges, "hedge"), strings.Join(after, ", at first ")))
+		parts = append(parts, fmt.Sprintf("%s may race it after %s", plural.Count(h.MaxHedges, "hedge"), strings.Join(after, ", at first ")))
 	}
 	if s := o.Stale; s != nil {
 		if s.FreshFor > 0 {
@@ -216,20 +209,20 @@ func wait(o resilience.OperationPolicy, w resilience.OperationWorst) string {
 func attempts(p resilience.Policy, o resilience.OperationPolicy, w resilience.OperationWorst) string {
 	parts, sum := []string{"1"}, 1
 	if o.Retry != nil {
-		parts, sum = append(parts, several(o.Retry.MaxAttempts-1, "retry")), sum+o.Retry.MaxAttempts-1
+		parts, sum = append(parts, plural.Count(o.Retry.MaxAttempts-1, "retry")), sum+o.Retry.MaxAttempts-1
 	}
 	if o.Hedge != nil {
-		parts, sum = append(parts, several(o.Hedge.MaxHedges, "hedge")), sum+o.Hedge.MaxHedges
+		parts, sum = append(parts, plural.Count(o.Hedge.MaxHedges, "hedge")), sum+o.Hedge.MaxHedges
 	}
-	text := several(w.Attempts, "attempt")
+	text := plural.Count(w.Attempts, "attempt")
 	if len(parts) > 1 {
-		text += " = " + strings.ReplaceAll(strings.Join(parts, " + "), "retrys", "retries")
+		text += " = " + strings.Join(parts, " + ")
 	}
 	if w.Attempts < sum {
 		text += fmt.Sprintf(", but no more than 1 + budget.burst %d", p.Budget.Burst)
 	}
 	if e := p.Expect; e != nil && e.RetryingLayers > 0 && w.Attempts > 1 {
-		text += fmt.Sprintf("; with %s above that do the same, %g for one request", several(e.RetryingLayers, "layer"), w.Layered)
+		text += fmt.Sprintf("; with %s above that do the same, %g for one request", plural.Count(e.RetryingLayers, "layer"), w.Layered)
 	}
 	return text
 }
@@ -257,7 +250,7 @@ func goroutines(p resilience.Policy, w resilience.WorstCase) string {
 	if w.Goroutines > w.Running+w.Waiting+w.Pausing {
 		parts = append(parts, fmt.Sprintf("%d for attempts that are hedged or detached", w.Running))
 	}
-	text := fmt.Sprintf("the calls hold %s = %s", several(w.Goroutines, "goroutine"), strings.Join(parts, " + "))
+	text := fmt.Sprintf("the calls hold %s = %s", plural.Count(w.Goroutines, "goroutine"), strings.Join(parts, " + "))
 	if w.Pausing > 0 && (p.Expect == nil || p.Expect.PerSecond == 0) {
 		text += " (more may pause if calls are many; expect.per_second says how many)"
 	}
