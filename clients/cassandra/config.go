@@ -1,6 +1,7 @@
 package cassandra
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -150,14 +151,14 @@ func DefaultGuard() resilience.Policy {
 
 // withDefaults fills in zero fields. The result shares nothing that is ever changed.
 func (c Config) withDefaults() Config {
-	orDefault(&c.Port, defaultPort)
-	orDefault(&c.Connections, defaultConnections)
-	orDefault(&c.ConnectTimeout, defaultConnectTimeout)
-	orDefault(&c.OrphanLimit, defaultOrphanLimit)
-	orDefault(&c.SilenceLimit, defaultSilenceLimit)
-	orDefault(&c.QuietLimit, defaultQuietLimit)
-	orDefault(&c.SuspectAfter, defaultSuspectAfter)
-	orDefault(&c.SuspectFor, defaultSuspectFor)
+	c.Port = cmp.Or(c.Port, defaultPort)
+	c.Connections = cmp.Or(c.Connections, defaultConnections)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, defaultConnectTimeout)
+	c.OrphanLimit = cmp.Or(c.OrphanLimit, defaultOrphanLimit)
+	c.SilenceLimit = cmp.Or(c.SilenceLimit, defaultSilenceLimit)
+	c.QuietLimit = cmp.Or(c.QuietLimit, defaultQuietLimit)
+	c.SuspectAfter = cmp.Or(c.SuspectAfter, defaultSuspectAfter)
+	c.SuspectFor = cmp.Or(c.SuspectFor, defaultSuspectFor)
 	c.Profiles = maps.Clone(c.Profiles)
 	for name, p := range c.Profiles {
 		c.Profiles[name] = p.withDefaults()
@@ -180,11 +181,11 @@ func (c Config) withDefaults() Config {
 // a guard that has only a name or a limit keeps the default's breaker and budget.
 // BreakerDisabled removes the breaker; BudgetPolicy.Ratio makes a different budget.
 func completed(guard, byDefault resilience.Policy) resilience.Policy {
-	orDefault(&guard.Name, byDefault.Name)
+	guard.Name = cmp.Or(guard.Name, byDefault.Name)
 	if guard.Bulkhead.Limit == 0 && guard.Bulkhead.Adaptive == nil {
 		limit, queue := byDefault.Bulkhead.Limit, byDefault.Bulkhead.Queue
 		guard.Bulkhead.Limit = limit
-		orDefault(&guard.Bulkhead.Queue, queue)
+		guard.Bulkhead.Queue = cmp.Or(guard.Bulkhead.Queue, queue)
 	}
 	if guard.Breaker == nil {
 		guard.Breaker = byDefault.Breaker
@@ -193,13 +194,6 @@ func completed(guard, byDefault resilience.Policy) resilience.Policy {
 		guard.Budget = byDefault.Budget
 	}
 	return guard
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // longest returns how long any request may take.

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -54,22 +55,15 @@ func (p *OutlierPolicy) fill() error {
 	check(p.MinAddresses < 0, "MinAddresses", p.MinAddresses, "1 or more")
 	check(p.MinRequests < 0, "MinRequests", p.MinRequests, "1 or more")
 	d := outlierDefaults
-	orDefault(&p.Consecutive, d.Consecutive)
-	orDefault(&p.Interval, d.Interval)
-	orDefault(&p.BaseEjection, d.BaseEjection)
-	orDefault(&p.MaxEjection, max(d.MaxEjection, p.BaseEjection))
-	orDefault(&p.MaxEjected, d.MaxEjected)
-	orDefault(&p.Deviations, d.Deviations)
-	orDefault(&p.MinAddresses, d.MinAddresses)
-	orDefault(&p.MinRequests, d.MinRequests)
+	p.Consecutive = cmp.Or(p.Consecutive, d.Consecutive)
+	p.Interval = cmp.Or(p.Interval, d.Interval)
+	p.BaseEjection = cmp.Or(p.BaseEjection, d.BaseEjection)
+	p.MaxEjection = cmp.Or(p.MaxEjection, max(d.MaxEjection, p.BaseEjection))
+	p.MaxEjected = cmp.Or(p.MaxEjected, d.MaxEjected)
+	p.Deviations = cmp.Or(p.Deviations, d.Deviations)
+	p.MinAddresses = cmp.Or(p.MinAddresses, d.MinAddresses)
+	p.MinRequests = cmp.Or(p.MinRequests, d.MinRequests)
 	return bad
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // health is what is known about an address.

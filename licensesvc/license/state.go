@@ -1,8 +1,10 @@
 package license
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -115,22 +117,9 @@ func (s State) License(id string) (License, bool) {
 func (s State) Licenses() []License {
 	all := slices.Collect(maps.Values(s.licenses))
 	slices.SortFunc(all, func(a, b License) int {
-		if c := a.Granted.Compare(b.Granted); c != 0 {
-			return c
-		}
-		return compareStrings(a.ID, b.ID)
+		return cmp.Or(a.Granted.Compare(b.Granted), strings.Compare(a.ID, b.ID))
 	})
 	return all
-}
-
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // Restore makes a state from the licenses that Licenses returned. It is used for snapshots.
