@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/hangup"
 )
 
 // relay is one client's connection and the one to its node. One goroutine reads
@@ -92,16 +93,7 @@ func (l *relay) abort(reset bool) {
 	}
 	l.mu.ended = true
 	l.end()
-	for _, c := range []*net.TCPConn{l.client, l.mu.node} {
-		if c == nil {
-			continue
-		}
-		// An error means that the connection is closed already, as intended.
-		if reset {
-			_ = c.SetLinger(0)
-		}
-		_ = c.Close()
-	}
+	hangup.All(reset, l.client, l.mu.node)
 }
 
 // failed passes an error on to Config.OnError.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/hangup"
 )
 
 // Handler returns next with the plan's faults before, in and instead of its answers.
@@ -90,8 +91,8 @@ func hangUp(w http.ResponseWriter, reset bool) {
 			below = secure.NetConn() // TLS would send close_notify first.
 		}
 		if tcp, ok := below.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-			conn = tcp
+			hangup.All(true, tcp)
+			return
 		}
 	}
 	// An error means that the connection is closed already, as intended.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/chaos/internal/hangup"
 )
 
 // conn is one side of a relay: TCP, or TLS on it.
@@ -119,16 +120,7 @@ func (r *relay) abort(reset bool) {
 	}
 	r.ended = true
 	close(r.done)
-	for _, c := range []*net.TCPConn{r.clientTCP, r.upstreamTCP} {
-		if c == nil {
-			continue
-		}
-		// An error means that the connection is closed already, as intended.
-		if reset {
-			_ = c.SetLinger(0)
-		}
-		_ = c.Close()
-	}
+	hangup.All(reset, r.clientTCP, r.upstreamTCP)
 }
 
 // over reports whether the connection was closed.
