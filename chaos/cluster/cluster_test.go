@@ -92,7 +92,7 @@ func TestThreeNodesFailAndComeBack(t *testing.T) {
 		}
 		pid := killed.Pid()
 		must(killed.Kill(ctx))
-		if _, err := os.Stat("/proc/" + itoa(pid)); err == nil || killed.State() != cluster.Down {
+		if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil || killed.State() != cluster.Down {
 			t.Errorf("killed: process %d is there, state %s", pid, killed.State())
 		}
 		must(c.WaitSeen(ctx, paused, false))
@@ -145,7 +145,7 @@ func TestThreeNodesFailAndComeBack(t *testing.T) {
 		must(paused.Pause()) // A paused node ends like the others.
 		must(c.Close())
 		for _, pid := range pids {
-			if _, err := os.Stat("/proc/" + itoa(pid)); err == nil {
+			if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil {
 				t.Errorf("process %d lives after Close", pid)
 			}
 		}
@@ -170,8 +170,6 @@ func TestNoNodesWhereChaosIsOff(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 func TestTokensAreSpreadEvenly(t *testing.T) {
 	for nodes := 1; nodes <= 6; nodes++ {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func reach(t *testing.T, c *cluster.Cluster, want func(from, to *cluster.Node) b
 func arrives(t *testing.T, from, to *cluster.Node, wanted bool) bool {
 	t.Helper()
 	before := received(t, to)
-	cmd := exec.CommandContext(t.Context(), "nsenter", "-t", itoa(from.Pid()), "-n", "bash", "-c", "echo x >/dev/udp/"+to.Host()+"/9")
+	cmd := exec.CommandContext(t.Context(), "nsenter", "-t", strconv.Itoa(from.Pid()), "-n", "bash", "-c", "echo x >/dev/udp/"+to.Host()+"/9")
 	_ = cmd.Run() // To send where the way is cut is an error.
 	if knock(t, to); !wanted {
 		within(t, time.Second, func() bool { return received(t, to) > before })
@@ -77,7 +78,7 @@ func knock(t *testing.T, to *cluster.Node) {
 // on.
 func received(t *testing.T, n *cluster.Node) int {
 	t.Helper()
-	b, err := os.ReadFile("/proc/" + itoa(n.Pid()) + "/net/snmp")
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(n.Pid()) + "/net/snmp")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
 // TestReference holds the page about the file against the types that read it.
@@ -17,7 +18,7 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, have, ok := strings.Cut(string(page), mark)
+	head, _, ok := strings.Cut(string(page), mark)
 	if !ok {
 		t.Fatalf("%s has no line that ends with %q", file, mark)
 	}
@@ -41,13 +42,5 @@ func TestReference(t *testing.T) {
 	for _, m := range scenario.Measures() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", m[0], m[1])
 	}
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(file, []byte(head+mark+b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if have != b.String() {
-		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test ./chaos/scenario -run TestReference", file)
-	}
+	goldentest.Equal(t, file, head+mark+b.String())
 }

@@ -10,6 +10,15 @@ import (
 // the file, and the folder if that is missing.
 func Equal(t testing.TB, file, got string) {
 	t.Helper()
+	if want := Want(t, file, got); got != want {
+		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test in this folder, and read the diff\n--- have\n%s\n--- want\n%s", file, got, want)
+	}
+}
+
+// Want returns what the file contains, for tests that compare in another way. With
+// UPDATE_GOLDEN=1 it first writes got to the file, as Equal does.
+func Want(t testing.TB, file, got string) string {
+	t.Helper()
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
@@ -17,13 +26,11 @@ func Equal(t testing.TB, file, got string) {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return
+		return got
 	}
 	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v: make it with UPDATE_GOLDEN=1 go test in this folder", err)
 	}
-	if got != string(want) {
-		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test in this folder, and read the diff\n--- have\n%s\n--- want\n%s", file, got, want)
-	}
+	return string(want)
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/policyfile"
@@ -46,8 +47,8 @@ func TestAFileBecomesPolicies(t *testing.T) {
 	}
 }
 
-// TestBadFiles holds what is said of bad files, by testdata/bad.txt: a name, the file,
-// the variables (after $), and the error. UPDATE_GOLDEN=1 writes the errors anew.
+// TestBadFiles compares the errors about bad files with testdata/bad.txt, which has for
+// each a name, the variables (after $), the file, and the error.
 func TestBadFiles(t *testing.T) {
 	const golden = "testdata/bad.txt"
 	text, err := os.ReadFile(golden)
@@ -57,7 +58,7 @@ func TestBadFiles(t *testing.T) {
 	var now strings.Builder
 	for _, c := range strings.Split(string(text), "=== ")[1:] {
 		name, rest, _ := strings.Cut(c, "\n")
-		file, want, _ := strings.Cut(rest, "--- \n")
+		file, _, _ := strings.Cut(rest, "--- \n")
 		var environ []string
 		var yaml strings.Builder
 		for line := range strings.Lines(file) {
@@ -74,19 +75,10 @@ func TestBadFiles(t *testing.T) {
 			continue
 		}
 		// The lists of fields are those of the day.
-		if have := regexp.MustCompile(`(known here|below it): .*`).ReplaceAllString(err.Error(), "$1: ...") + "\n"; have != want {
-			if os.Getenv("UPDATE_GOLDEN") == "" {
-				t.Errorf("%s: have\n%s\nwant\n%s", name, have, want)
-			}
-			want = have
-		}
-		now.WriteString("=== " + name + "\n" + file + "--- \n" + want)
+		have := regexp.MustCompile(`(known here|below it): .*`).ReplaceAllString(err.Error(), "$1: ...")
+		now.WriteString("=== " + name + "\n" + file + "--- \n" + have + "\n")
 	}
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(golden, []byte(now.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	goldentest.Equal(t, golden, now.String())
 }
 
 func TestAnchorsAndMerges(t *testing.T) {

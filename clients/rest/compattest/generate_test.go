@@ -2,21 +2,21 @@ package compattest
 
 import (
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 
+	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 )
 
 const generated = "license/client.gen.go"
 
-// TestTheGeneratedClientIsCurrent generates the client anew from the service's own
-// description: that of one operation is enough. UPDATE_GOLDEN=1 writes it.
+// TestTheGeneratedClientIsCurrent generates the client again from the service's own
+// description. One operation is enough.
 func TestTheGeneratedClientIsCurrent(t *testing.T) {
 	service, err := api.New(api.Config{App: &app.Service{}, Guard: guard(t, api.Policy(patience)).Guard})
 	if err != nil {
@@ -43,17 +43,5 @@ func TestTheGeneratedClientIsCurrent(t *testing.T) {
 	// The package's comment is in doc.go.
 	_, code, _ = strings.Cut(code, "//\n// Code generated")
 	code = strings.Replace("// Code generated"+code, "\npackage", "\n\npackage", 1)
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(generated, []byte(code), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	have, err := os.ReadFile(generated)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != code {
-		t.Errorf("%s is not what the description gives: UPDATE_GOLDEN=1 go test -run Generated .", generated)
-	}
+	goldentest.Equal(t, generated, code)
 }

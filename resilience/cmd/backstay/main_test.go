@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/backstay-go/backstay/internal/cli"
+	"github.com/backstay-go/backstay/internal/goldentest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,20 +61,6 @@ func replayed(t *testing.T, session, marked string) string {
 	return b.String()
 }
 
-// hold compares a golden file, or writes it with UPDATE_GOLDEN=1.
-func hold(t *testing.T, file, have, want string) {
-	t.Helper()
-	switch {
-	case have == want:
-	case os.Getenv("UPDATE_GOLDEN") != "":
-		if err := os.WriteFile(file, []byte(have), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s: have\n%s\nwant\n%s", file, have, want)
-	}
-}
-
 // TestSessions holds what people type and see, by testdata/*.session. Lines of
 // standard error begin with "! ".
 func TestSessions(t *testing.T) {
@@ -92,7 +79,7 @@ func TestSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Chdir("testdata")
-			hold(t, filepath.Join(here, file), replayed(t, string(want), "! "), string(want))
+			goldentest.Equal(t, filepath.Join(here, file), replayed(t, string(want), "! "))
 		})
 	}
 }
@@ -134,7 +121,7 @@ func TestSessionsInDocs(t *testing.T) {
 			if len(parts) == 1 {
 				t.Error("the page has no session")
 			}
-			hold(t, file, strings.Join(parts, fence), string(want))
+			goldentest.Equal(t, file, strings.Join(parts, fence))
 		})
 	}
 }
