@@ -14,7 +14,7 @@ type Basis = license.Basis
 // License is the JSON form of a license.
 type License struct {
 	ID          string         `json:"license" doc:"The license's id."`
-	Status      string         `json:"status" doc:"active, provisional, expired, released or revoked, as of now."`
+	Status      string         `json:"status" doc:"active, provisional, expired, released or revoked, as of now; unknown if a newer version of the service granted it."`
 	Device      string         `json:"device"`
 	Title       string         `json:"title"`
 	Studio      string         `json:"studio"`
@@ -27,13 +27,14 @@ type License struct {
 	Renewals    int            `json:"renewals"`
 	Limits      license.Limits `json:"limits" doc:"The limits that it was granted under."`
 	Reason      string         `json:"reason,omitempty" doc:"Why it was revoked."`
+	NewerEvents []string       `json:"newer_events,omitempty" doc:"Events about it that this version of the service can't interpret; the rest is what the others say."`
 }
 
 func licenseOf(l license.License, status license.Status) License {
 	w := License{
 		ID: l.ID, Status: string(status), Device: l.Device, Title: l.Title, Studio: l.Studio, Plan: l.Plan,
 		Granted: l.Granted, Expires: l.ExpiresAt(), Provisional: l.Provisional,
-		Plays: len(l.Plays), Renewals: len(l.Renewals), Limits: l.Limits, Reason: l.Reason,
+		Plays: len(l.Plays), Renewals: len(l.Renewals), Limits: l.Limits, Reason: l.Reason, NewerEvents: l.Newer,
 	}
 	if !l.Downloaded.IsZero() {
 		w.Downloaded = &l.Downloaded
@@ -96,6 +97,7 @@ func etag(version int64, bases []license.Basis) string {
 // StoryEvent is one event of a story.
 type StoryEvent struct {
 	Version  int64     `json:"version" doc:"Its place in the member's stream."`
+	Index    int       `json:"index,omitempty" doc:"Its place among the events that a stored event of an older version was split into."`
 	Type     string    `json:"type"`
 	Occurred time.Time `json:"occurred"`
 	Recorded time.Time `json:"recorded" doc:"When it was asked to be stored; later than occurred for what a device reported late."`
@@ -119,7 +121,7 @@ func storyOf(s app.Story) Story {
 	w := Story{License: licenseOf(s.License, s.Status), Events: make([]StoryEvent, 0, len(s.Events)), Waiting: s.Waiting, DecidedOn: on(s.DecidedOn), Version: s.Version}
 	for _, e := range s.Events {
 		w.Events = append(w.Events, StoryEvent{
-			Version: e.Version, Type: e.Event.Kind(), Occurred: e.Occurred, Recorded: e.Recorded,
+			Version: e.Version, Index: e.Index, Type: e.Event.Kind(), Occurred: e.Occurred, Recorded: e.Recorded,
 			Commit: e.Commit, Cause: e.Cause, Trace: e.Trace, Actor: e.Actor, What: e.Event,
 		})
 	}
@@ -128,9 +130,10 @@ func storyOf(s app.Story) Story {
 
 // Page is a part of a member's licenses, the oldest first.
 type Page struct {
-	Licenses  []License `json:"licenses"`
-	Next      string    `json:"next,omitempty" doc:"Give it as after to go on."`
-	DecidedOn []Basis   `json:"decided_on"`
-	Version   int64     `json:"version"`
-	Partial   bool      `json:"partial,omitempty" doc:"The store could not be asked: there may be licenses that are not listed."`
+	Licenses    []License `json:"licenses"`
+	Next        string    `json:"next,omitempty" doc:"Give it as after to go on."`
+	DecidedOn   []Basis   `json:"decided_on"`
+	Version     int64     `json:"version"`
+	Partial     bool      `json:"partial,omitempty" doc:"The store could not be asked: there may be licenses that are not listed."`
+	NewerEvents []string  `json:"newer_events,omitempty" doc:"Events about the member that this version of the service can't interpret: there may be licenses that are not listed."`
 }

@@ -75,7 +75,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	if matches(in.None, tag) {
 		return &listed{Status: http.StatusNotModified, ETag: tag}, nil
 	}
-	page := &Page{Licenses: []License{}, DecidedOn: on(view.DecidedOn), Version: view.Version, Partial: view.Partial}
+	page := &Page{Licenses: []License{}, DecidedOn: on(view.DecidedOn), Version: view.Version, Partial: view.Partial, NewerEvents: view.Newer}
 	from := 0
 	if in.After != "" {
 		from = 1 + slices.IndexFunc(view.Licenses, func(l license.License) bool { return l.ID == in.After })

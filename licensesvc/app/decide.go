@@ -157,11 +157,17 @@ func (s *Service) decide(state license.State, next decideFunc) (license.Decision
 		}
 	}
 	var refusal *license.Refusal
-	if errors.As(err, &refusal) {
-		return license.Decision{}, refusal, nil
+	switch {
+	case !errors.As(err, &refusal):
+		return license.Decision{}, nil, err
+	case refusal.Code == license.NewerEvents: // The rules do not refuse; this program can't decide.
+		return license.Decision{}, nil, &Unavailable{Dependency: EventStore, Detail: refusal.Detail, Retry: newerRetry, Cause: refusal}
 	}
-	return license.Decision{}, nil, err
+	return license.Decision{}, refusal, nil
 }
+
+// newerRetry is when a command may be sent again that needs a newer program.
+const newerRetry = 10 * time.Second
 
 // applied makes the answer of an append that is in the store.
 func (s *Service) applied(ctx context.Context, c *command, before folded, d license.Decision, done eventstore.Appended) (Answer, error) {

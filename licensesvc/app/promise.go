@@ -165,7 +165,7 @@ func (s *Service) withPending(state license.State, member string, now time.Time)
 			continue
 		}
 		// A command that does not fit is skipped here; the drain reports it.
-		d, err := license.Decide(state, w.kept.command(now), s.rules)
+		d, err := license.Decide(state.Known(), w.kept.command(now), s.rules)
 		if err != nil {
 			continue
 		}

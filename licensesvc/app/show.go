@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -20,6 +21,9 @@ type View struct {
 	// Partial is true if the store could not be read and nothing from it is remembered. The view
 	// then contains only the licenses that were promised meanwhile, and there may be others.
 	Partial bool
+	// Newer lists the types of the events about the member that this program does not know. There
+	// may be licenses because of them that are not listed.
+	Newer []string
 }
 
 // Licenses returns a member's licenses, oldest first. If the store fails, it returns the
@@ -33,7 +37,7 @@ func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return View{Licenses: now.state.Licenses(), Version: now.version, DecidedOn: c.on, Partial: now.unread != nil}, nil
+	return View{Licenses: now.state.Licenses(), Version: now.version, DecidedOn: c.on, Partial: now.unread != nil, Newer: now.state.Newer()}, nil
 }
 
 // Show returns one license.
@@ -51,9 +55,19 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 	case !ok && now.unread != nil: // The license may exist in the store.
 		return Answer{}, c.storeUnavailable(now.unread)
 	case !ok:
-		return Answer{}, ErrNotFound
+		return Answer{}, c.missing(now.state)
 	}
 	return Answer{Outcome: Done, License: l, Status: l.StatusAt(c.at), Version: now.version, DecidedOn: c.on}, nil
+}
+
+// missing returns the error about a license that is not in the state. An event that this program
+// does not know may have granted it.
+func (c *command) missing(state license.State) error {
+	if newer := state.Newer(); len(newer) > 0 {
+		return &Unavailable{Dependency: EventStore, Retry: newerRetry, DecidedOn: c.on, Cause: ErrNotFound,
+			Detail: "a newer version of this service recorded " + strings.Join(newer, ", ") + ", which this one can't read; try again, another instance may know the license"}
+	}
+	return ErrNotFound
 }
 
 func (s *Service) view(ctx context.Context, c *command) (folded, error) {
@@ -111,22 +125,23 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	var story Story
 	var state license.State
 	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
+		var page []license.Event
 		for _, from := range stored {
 			events, err := s.codec.Decode(from)
 			if err != nil {
 				return err
 			}
-			if state, err = license.Fold(state, events...); err != nil {
-				return err
-			}
+			page = append(page, events...)
 			for i, e := range events {
-				if e.Of() == id {
+				if _, unknown := e.(license.Unknown); e.Of() == id || unknown && e.Of() == "" {
 					story.Events = append(story.Events, Explained{Version: from.Version, Index: i, Event: e, Occurred: from.Occurred, Recorded: from.Recorded,
 						Commit: from.Commit, Cause: from.Cause, Trace: from.Trace, Actor: from.Actor})
 				}
 			}
 		}
-		return nil
+		var err error
+		state, err = license.Fold(state, page...)
+		return err
 	})
 	if storeFailed(err) {
 		return Story{}, c.storeUnavailable(err)
@@ -139,7 +154,7 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	state = s.withPending(state, member, c.at)
 	l, ok := state.License(id)
 	if !ok {
-		return Story{}, ErrNotFound
+		return Story{}, c.missing(state)
 	}
 	story.License, story.Status, story.Version, story.DecidedOn = l, l.StatusAt(c.at), version, c.on
 	return story, nil

@@ -39,6 +39,9 @@ func TypeOf[T, E any](name string, schema int, as func(T) E) Type[E] {
 	}}
 }
 
+// Version returns the current version of the type.
+func (t Type[E]) Version() Version { return t.version }
+
 // Codec encodes and decodes the values of several types. It does not change, is safe for
 // concurrent use and need not be closed. A panic in an upcaster reaches the caller.
 type Codec[E any] struct {

@@ -17,13 +17,16 @@ type Violation struct {
 // the earlier events, and compares the grant with the limits that the grant names. Three more
 // things are violations: a license granted twice, an event after the license's end, and a promise
 // over a limit that was not ended. Plays that a device reports late may exceed a limit, but must
-// say so.
+// say so. After an event that this program does not know, nothing is judged.
 func Audit(events []Event) []Violation {
 	var found []Violation
 	add := func(license string, code Code, format string, args ...any) {
 		found = append(found, Violation{license, code, fmt.Sprintf(format, args...)})
 	}
 	for i, e := range events {
+		if _, unknown := e.(Unknown); unknown {
+			break
+		}
 		before := events[:i]
 		switch e := e.(type) {
 		case Granted:

@@ -90,6 +90,9 @@ func decideRequest(s State, c Request, r Rules) (Decision, *Refusal) {
 	if refusal != nil {
 		return Decision{}, refusal
 	}
+	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
+		return Decision{}, refusal
+	}
 	u := s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
 	limits := limitsOf(plan, c.Title.Terms)
 	if broken := u.grant(limits, c); len(broken) > 0 {
@@ -100,6 +103,9 @@ func decideRequest(s State, c Request, r Rules) (Decision, *Refusal) {
 }
 
 func sameRequest(there License, c Request) (Decision, *Refusal) {
+	if !there.granted() {
+		return Decision{}, undecided(there.Newer)
+	}
 	if there.Device != c.Device || there.Title != c.Title.ID {
 		return Decision{}, refuse(IDTaken, "license %s is for title %s on device %s; use another Idempotency-Key for another request",
 			there.ID, there.Title, there.Device)
@@ -181,6 +187,9 @@ func decidePromise(s State, c Promise, r Rules) (Decision, *Refusal) {
 	if there, ok := s.License(c.License); ok {
 		return sameRequest(there, c.Request)
 	}
+	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
+		return Decision{}, refusal
+	}
 	plan, refusal := r.mayHold(c.Member, c.Title)
 	limits := limitsOf(plan, c.Title.Terms)
 	var brokenRules []string
@@ -204,12 +213,12 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 	if bad := complete("license", c.License, "request", c.Request); bad != nil {
 		return Decision{}, bad
 	}
+	if l, ok := s.License(c.License); ok && slices.Contains(l.Renewals, c.Request) {
+		return Decision{License: l}, nil
+	}
 	l, refusal := s.usable(c.License)
 	if refusal != nil {
 		return Decision{}, refusal
-	}
-	if slices.Contains(l.Renewals, c.Request) {
-		return Decision{License: l}, nil
 	}
 	plan, refusal := r.mayHold(c.Member, c.Title)
 	if refusal != nil {
@@ -220,6 +229,9 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 	}
 	// Only a license that has expired needs a free place again.
 	if !l.ActiveAt(c.At) {
+		if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
+			return Decision{}, refusal
+		}
 		u := s.usageAt(c.At, l.Studio, l.Title, l.ID)
 		if broken := u.hold(limitsOf(plan, c.Title.Terms), l.Device, l.Studio); len(broken) > 0 {
 			return Decision{}, broken[0]
@@ -235,10 +247,13 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 
 // usable returns a license that was neither released nor revoked, or a refusal.
 func (s State) usable(id string) (License, *Refusal) {
-	l, ok := s.License(id)
+	l, refusal := s.find(id)
+	if refusal == nil {
+		refusal = undecided(s.about(l))
+	}
 	switch {
-	case !ok:
-		return l, refuse(NotFound, "the member has no license %q", id)
+	case refusal != nil:
+		return l, refusal
 	case !l.Revoked.IsZero():
 		return l, refuse(Ended, "license %s was revoked: %s", id, l.Reason)
 	case !l.Released.IsZero():
@@ -251,15 +266,18 @@ func decidePlay(s State, c Play) (Decision, *Refusal) {
 	if bad := complete("license", c.License, "report", c.Report); bad != nil {
 		return Decision{}, bad
 	}
+	if l, ok := s.License(c.License); ok && slices.Contains(l.Reports, c.Report) {
+		return Decision{License: l}, nil
+	}
 	l, refusal := s.usable(c.License)
 	if refusal != nil {
 		return Decision{}, refusal
 	}
-	if slices.Contains(l.Reports, c.Report) {
-		return Decision{License: l}, nil
-	}
 	if !l.ActiveAt(c.At) {
 		return Decision{}, refuse(Expired, "license %s expired at %s; renew it", l.ID, l.ExpiresAt().Format(time.RFC3339))
+	}
+	if refusal := undecided(s.aboutAny(ofTitle(l.Title))); refusal != nil {
+		return Decision{}, refusal
 	}
 	u := s.usageAt(c.At, l.Studio, l.Title, "")
 	if u.plays >= l.Limits.TitlePlays {
@@ -284,6 +302,8 @@ func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
 	}
 	e := Played{License: l.ID, Report: c.Report, Occurred: occurred}
 	switch {
+	case len(s.aboutAny(ofTitle(l.Title))) > 0: // What the play went over can't be said.
+		return Decision{Events: []Event{e}}, nil
 	case l.Ended() && !occurred.Before(endOf(l)):
 		e.Over = append(e.Over, string(Ended))
 	case !occurred.Before(l.ExpiresAt()):
@@ -309,10 +329,10 @@ func (s State) reported(id, report string, occurred, at time.Time) (License, tim
 	if bad := complete("license", id, "report", report); bad != nil {
 		return License{}, occurred, bad
 	}
-	l, ok := s.License(id)
+	l, refusal := s.find(id)
 	switch {
-	case !ok:
-		return l, occurred, refuse(NotFound, "the member has no license %q", id)
+	case refusal != nil:
+		return l, occurred, refusal
 	case occurred.IsZero():
 		if at.Before(l.Granted) {
 			at = l.Granted
@@ -355,10 +375,10 @@ func decideRevoke(s State, c Revoke) (Decision, *Refusal) {
 	if bad := complete("license", c.License, "reason", c.Reason); bad != nil {
 		return Decision{}, bad
 	}
-	l, ok := s.License(c.License)
+	l, refusal := s.find(c.License)
 	switch {
-	case !ok:
-		return Decision{}, refuse(NotFound, "the member has no license %q", c.License)
+	case refusal != nil:
+		return Decision{}, refusal
 	case l.Ended():
 		return Decision{License: l}, nil
 	}

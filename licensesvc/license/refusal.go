@@ -29,6 +29,9 @@ const (
 	Expired             Code = "license_expired"
 	Ended               Code = "license_ended"
 	Invalid             Code = "invalid_command"
+	// NewerEvents is not the rules' no: the decision depends on events that a newer program wrote
+	// and this one can't interpret. Another instance, or this one after its upgrade, can decide.
+	NewerEvents Code = "newer_events"
 )
 
 // Refusal says that the rules do not allow a command. It matches ErrRefused.

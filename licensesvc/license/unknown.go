@@ -3,7 +3,9 @@ package license
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -45,6 +47,68 @@ func (s State) Complete() bool {
 		}
 	}
 	return true
+}
+
+// Known returns the state as if the unknown events did not exist. It is for display; a decision
+// on it may be wrong.
+func (s State) Known() State {
+	if s.Complete() {
+		return s
+	}
+	known := State{licenses: maps.Clone(s.licenses)}
+	for id, l := range known.licenses {
+		l.Newer = nil
+		known.licenses[id] = l
+	}
+	return known
+}
+
+// undecided refuses a decision that depends on unknown events, or returns nil if there are none.
+// A decision that gives the member something (a grant, a renewal, a play) is made only if no
+// unknown event can have changed what it reads. Reports, releases and revocations are always
+// recorded: they say what happened, or take something away.
+func undecided(newer []string) *Refusal {
+	if len(newer) == 0 {
+		return nil
+	}
+	return refuse(NewerEvents, "a newer version of this service recorded %s, which this one can't take into account; try again, another instance may know more",
+		strings.Join(newer, ", "))
+}
+
+// about returns the unknown events that may have changed a license.
+func (s State) about(l License) []string { return slices.Concat(s.newer, l.Newer) }
+
+// aboutAny returns the unknown events that may have changed what is counted over the licenses
+// that match.
+func (s State) aboutAny(match func(License) bool) []string {
+	newer := slices.Clone(s.newer)
+	for _, l := range s.licenses {
+		if len(l.Newer) > 0 && match(l) {
+			newer = slices.Concat(newer, l.Newer)
+		}
+	}
+	slices.Sort(newer)
+	return slices.Compact(newer)
+}
+
+func anyLicense(License) bool { return true }
+
+// ofTitle matches the licenses that can be for a title.
+func ofTitle(title string) func(License) bool {
+	return func(l License) bool { return l.Title == title || !l.granted() }
+}
+
+// find returns a license, or a refusal. If an unknown event may have granted it, it is not known
+// whether it exists.
+func (s State) find(id string) (License, *Refusal) {
+	l, ok := s.License(id)
+	switch {
+	case ok:
+		return l, nil
+	case len(s.newer) > 0:
+		return l, undecided(s.newer)
+	}
+	return l, refuse(NotFound, "the member has no license %q", id)
 }
 
 // withUnknown marks what an unknown event concerns. A license that no known event granted is
