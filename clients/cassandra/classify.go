@@ -21,7 +21,8 @@ type meaning struct {
 // repeated. If a node is bootstrapping or has lost a preparation, the attempt first
 // goes on to another node. If the server says "not done", a write may be repeated as
 // safely as a read. Contention on one partition (the timeout of a conditional write)
-// says nothing about the cluster.
+// says nothing about the cluster. The guard ignores a request whose caller has cancelled,
+// whatever its error is; a cancellation that is left for this table is the driver's own.
 var meanings = map[driver.Cause]meaning{
 	driver.Server:          {ErrFailed, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.Protocol:        {ErrFailed, resilience.Failure, resilience.RepeatNever, true},
@@ -47,7 +48,7 @@ var meanings = map[driver.Cause]meaning{
 	driver.NoStreams:       {ErrUnavailable, resilience.Failure, resilience.RepeatAlways, false},
 	driver.Disconnected:    {ErrUnavailable, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.TimedOut:        {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, true},
-	driver.Canceled:        {ErrCanceled, resilience.Ignored, resilience.RepeatNever, true},
+	driver.Canceled:        {ErrCanceled, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.Closed:          {ErrClosed, resilience.Ignored, resilience.RepeatNever, false},
 	driver.Client:          {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
 }

@@ -51,7 +51,7 @@ func TestWhatEachErrorMeans(t *testing.T) {
 		{driver.NoStreams, -1, ErrUnavailable, failure, always, false},
 		{driver.Disconnected, -1, ErrUnavailable, failure, declared, true},
 		{driver.TimedOut, -1, ErrTimedOut, failure, declared, true},
-		{driver.Canceled, -1, ErrCanceled, ignored, never, true},
+		{driver.Canceled, -1, ErrCanceled, failure, declared, true},
 		{driver.Closed, -1, ErrClosed, ignored, never, false},
 		{driver.Client, -1, ErrInvalid, ignored, never, false},
 	}

@@ -136,12 +136,29 @@ func (x *execution) send(ctx context.Context, r *driver.Request, call *driver.Ca
 		}
 		var f *driver.Failure
 		if !errors.As(err, &f) {
-			f = &driver.Failure{Cause: driver.Client, Code: -1, Message: err.Error(), Sent: true, Err: err}
+			f = &driver.Failure{Cause: causeOf(err), Code: -1, Message: err.Error(), Sent: true, Err: err}
+		}
+		if f.Cause == driver.Canceled && ctx.Err() == nil {
+			// Nobody cancelled the attempt, so its connection was lost.
+			lost := *f
+			lost.Cause, lost.Err = driver.Disconnected, nil
+			f = &lost
 		}
 		if now := call.Nodes(); now == before || now >= maxNodes || !elsewhere(f) || ctx.Err() != nil {
 			return nil, x.judge(f)
 		}
 	}
+}
+
+// causeOf returns the cause of an error that the driver did not convert.
+func causeOf(err error) driver.Cause {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return driver.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return driver.TimedOut
+	}
+	return driver.Client
 }
 
 // elsewhere reports whether the next node may get at once what this node has not begun.

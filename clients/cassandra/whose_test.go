@@ -13,6 +13,7 @@ import (
 	"github.com/datastax/go-cassandra-native-protocol/message"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/clients/cassandra/internal/driver"
 	"github.com/backstay-go/backstay/internal/cqltest"
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -53,6 +54,10 @@ var endings = []ending{
 	{name: "the request: protocol", answer: sends(&message.ProtocolError{ErrorMessage: "Invalid value for the paging state"}), kinds: []error{cassandra.ErrInvalid}},
 	{name: "the request: unauthorized", answer: sends(&message.Unauthorized{ErrorMessage: "no"}), kinds: []error{cassandra.ErrInvalid}},
 	{name: "the request: its function", answer: sends(&message.FunctionFailure{ErrorMessage: "no"}), kinds: []error{cassandra.ErrInvalid}, unknown: true},
+	{name: "the driver's own context.Canceled", answer: hangs, prepare: breaks(context.Canceled), kinds: []error{cassandra.ErrUnavailable}, unknown: true, failure: true},
+	{name: "the driver's own context.Canceled, joined", answer: hangs, prepare: breaks(errors.Join(errors.New("pool"), context.Canceled)), kinds: []error{cassandra.ErrUnavailable}, unknown: true, failure: true},
+	{name: "the driver's own cancellation", answer: hangs, prepare: breaks(&driver.Failure{Cause: driver.Canceled, Code: -1, Sent: true}), kinds: []error{cassandra.ErrUnavailable}, unknown: true, failure: true},
+	{name: "the driver's own context.DeadlineExceeded", answer: hangs, prepare: breaks(errors.Join(errors.New("pool"), context.DeadlineExceeded)), kinds: []error{cassandra.ErrTimedOut}, unknown: true, failure: true},
 	{name: "the session was closed", answer: hangs, kinds: []error{cassandra.ErrClosed}, prepare: func(t *testing.T, s *cassandra.Session) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -114,6 +119,11 @@ func sameOutcome(res cassandra.CASResult, err error) error {
 		return fmt.Errorf("outcome %v with: %w", res.Outcome, err)
 	}
 	return err
+}
+
+// breaks lets the session's driver fail.
+func breaks(err error) func(*testing.T, *cassandra.Session) {
+	return func(_ *testing.T, s *cassandra.Session) { s.BreakDriver(err) }
 }
 
 func hangs(*cqltest.Request) {}
