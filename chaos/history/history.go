@@ -1,7 +1,10 @@
 package history
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -138,20 +141,45 @@ func (h History) Write(w io.Writer) error {
 	return nil
 }
 
-// Read reads a history that Write wrote.
+// maxFaults bounds the list of lines that Read could not read.
+const maxFaults = 20
+
+// Read reads a history that Write wrote. It goes on after a line that can't be read: it
+// returns all other operations, and an error that names the first 20 such lines. A check
+// of a history with an error may find faults that are only missing lines.
 func Read(r io.Reader) (History, error) {
 	var h History
-	dec := json.NewDecoder(r)
-	dec.DisallowUnknownFields()
-	for {
-		var op Op
-		switch err := dec.Decode(&op); err {
+	var faults []error
+	in := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		if text := bytes.TrimSpace(line); len(text) > 0 {
+			op, bad := parse(text)
+			if bad == nil {
+				h = append(h, op)
+			} else if len(faults) < maxFaults {
+				faults = append(faults, fmt.Errorf("history: line %d: %w", n, bad))
+			}
+		}
+		switch err {
 		case nil:
-			h = append(h, op)
 		case io.EOF:
-			return h, nil
+			return h, errors.Join(faults...)
 		default:
-			return nil, fmt.Errorf("history: operation %d: %w", len(h)+1, err)
+			return h, errors.Join(append(faults, fmt.Errorf("history: line %d: %w", n, err))...)
 		}
 	}
+}
+
+// parse reads one operation. Nothing may follow it.
+func parse(line []byte) (op Op, err error) {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&op); err != nil {
+		return op, err
+	}
+	if dec.More() {
+		return op, errors.New("something follows the operation")
+	}
+	return op, nil
 }

@@ -220,7 +220,13 @@ func TestAHistoryCanBeKeptAndJudgedAgain(t *testing.T) {
 	if err != nil || fmt.Sprint(back) != fmt.Sprint(h) {
 		t.Errorf("%v, %v", back, err)
 	}
-	if _, err := history.Read(strings.NewReader(text + `{"strem":"s"}`)); err == nil || !strings.Contains(err.Error(), "operation 4") {
-		t.Errorf("a bad line: %v", err)
+	lines := strings.SplitAfter(strings.TrimSpace(text)+"\n", "\n")
+	for _, bad := range []string{`{"strem":"s"}`, "{", "text", `{"stream":"s"} {}`, "\xff"} {
+		for at := range 4 {
+			back, err := history.Read(strings.NewReader(strings.Join(lines[:at], "") + bad + "\n" + strings.Join(lines[at:], "")))
+			if fmt.Sprint(back) != fmt.Sprint(h) || err == nil || !strings.Contains(err.Error(), fmt.Sprint("line ", at+1, ":")) {
+				t.Errorf("%q as line %d: %v, %v", bad, at+1, back, err)
+			}
+		}
 	}
 }

@@ -74,8 +74,12 @@ type Record struct {
 	Began time.Time
 	// Calls are sorted by their start.
 	Calls []Call
-	// Dropped is the number of calls that are missing, according to the record.
+	// Dropped is the number of missing calls: those that the record itself reports, and
+	// one for each line that was left out.
 	Dropped int64
+	// Faults says for each line that was left out what is wrong with it. The errors match
+	// ErrFormat; the first 20 are kept.
+	Faults []error
 }
 
 // causeOf returns the kind of the error of a call to the dependency. A refusal by another

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -201,9 +202,37 @@ func TestTheReaderTakesWhatEditorsAndCrashesLeave(t *testing.T) {
 			t.Errorf("%s: %d calls, %d dropped, %v", name, len(rec.Calls), rec.Dropped, err)
 		}
 	}
-	rec, err := record.ReadAll(strings.NewReader(head + line + "what is this\n" + line))
-	if !errors.Is(err, record.ErrFormat) || len(rec.Calls) != 1 {
-		t.Errorf("%d calls before a bad line, %v", len(rec.Calls), err)
+}
+
+// TestBadLinesAreLeftOut: whatever a line is, and wherever, the calls of the other lines are read,
+// and the line is named.
+func TestBadLinesAreLeftOut(t *testing.T) {
+	const head = "backstay-record 1 2000-01-01T00:00:00Z\n"
+	const line = "0 dep op critical live - 1 s0+1\n"
+	for _, bad := range []string{
+		"what is this\n", "1 2\n", "{}\n", "\xff\xfe\x00\n", "dropped many\n", "0 dep op vital live - 1 -\n", strings.Repeat("x", 3<<20) + "\n", "backstay-record 2 2000\n",
+	} {
+		for at, text := range map[int]string{1: bad + head + line + line, 2: head + bad + line + line, 3: head + line + bad + line, 4: head + line + line + bad} {
+			rec, err := record.ReadAll(strings.NewReader(text))
+			if err != nil || len(rec.Calls) != 2 || rec.Dropped != 1 || len(rec.Faults) != 1 {
+				t.Errorf("%.20q as line %d: %d calls, %d dropped, %v, %v", bad, at, len(rec.Calls), rec.Dropped, rec.Faults, err)
+				continue
+			}
+			if fault := rec.Faults[0]; !errors.Is(fault, record.ErrFormat) || !strings.Contains(fault.Error(), fmt.Sprint("line ", at, ":")) {
+				t.Errorf("%.20q as line %d: %v", bad, at, fault)
+			}
+		}
+	}
+	rec, err := record.ReadAll(strings.NewReader(head + line + "backstay-record 1 today\n" + line + head + line))
+	if err != nil || len(rec.Calls) != 2 || len(rec.Faults) != 2 {
+		t.Errorf("after a bad header: %d calls, %v, %v", len(rec.Calls), rec.Faults, err)
+	}
+	rec, err = record.ReadAll(io.MultiReader(strings.NewReader(head+line), &failing{}))
+	if !errors.Is(err, errDown) || len(rec.Calls) != 1 {
+		t.Errorf("a reader that fails: %d calls, %v", len(rec.Calls), err)
+	}
+	if rec, _ := record.ReadAll(strings.NewReader(head + strings.Repeat("bad\n", 1000))); rec.Dropped != 1000 || len(rec.Faults) != 20 {
+		t.Errorf("%d dropped, %d faults", rec.Dropped, len(rec.Faults))
 	}
 }
 

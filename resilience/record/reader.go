@@ -19,46 +19,70 @@ import (
 // the line.
 var ErrFormat = errors.New("record: not a valid record")
 
-// ErrCut matches the error of a record whose last line was cut off, by a crash for
-// example. What came before it is whole. Also matches ErrFormat.
+// ErrCut matches the fault of a record whose last line was cut off, by a crash for
+// example. It also matches ErrFormat.
 var ErrCut = fmt.Errorf("%w: the last line is cut off", ErrFormat)
 
 // maxLine bounds a line, so that a file that is no record does not fill memory.
 const maxLine = 1 << 20
 
-// Reader reads a record call by call. It is not safe for concurrent use and needs no
-// closing. The zero value is not usable.
+// maxFaults bounds the list of lines that were left out.
+const maxFaults = 20
+
+// Reader reads a record call by call. A line that can't be read is left out and named in
+// Faults; the reader goes on with the next one. It is not safe for concurrent use and
+// needs no closing. The zero value is not usable.
 type Reader struct {
 	// Began is the time from which starts are counted.
 	Began time.Time
-	// Dropped is the number of missing calls, according to what was read so far.
+	// Dropped is the number of missing calls in what was read so far: those that the
+	// record itself reports, and one for each line that was left out.
 	Dropped int64
-	in      *bufio.Reader
-	line    int
+	// Faults says for each line that was left out what is wrong with it. The errors match
+	// ErrFormat; the first 20 are kept.
+	Faults []error
+	in     *bufio.Reader
+	line   int
 	// shift is the time from Began to the base time of the part that is being read.
 	shift time.Duration
+	// lost is set while the base time is not known, after a header that can't be read.
+	lost bool
 }
 
-// NewReader reads the first line of a record.
+// NewReader reads a record up to its first header. What is before it is left out. If there
+// is no header, the error says what is wrong with the first line.
 func NewReader(r io.Reader) (*Reader, error) {
 	rec := &Reader{in: bufio.NewReaderSize(r, 64<<10)}
 	if err := rec.skipHole(); err != nil {
 		return nil, fmt.Errorf("record: read line 1: %w", err)
 	}
-	line, err := rec.next()
-	if err == io.EOF {
-		return nil, fmt.Errorf("%w: line 1: empty; a record begins with %q", ErrFormat, header)
+	for {
+		line, err := rec.next()
+		switch {
+		case err == io.EOF && len(rec.Faults) > 0:
+			return nil, rec.Faults[0]
+		case err == io.EOF:
+			return nil, fmt.Errorf("%w: line 1: empty; a record begins with %q", ErrFormat, header)
+		case err != nil:
+			return nil, err
+		case !strings.HasPrefix(line, header+" "):
+			rec.leaveOut(fmt.Errorf("%w: line %d: begins with %.40q; want %q and a time", ErrFormat, rec.line, line, header))
+			continue
+		}
+		if rec.Began, err = rec.base(line); err != nil {
+			rec.leaveOut(err)
+			continue
+		}
+		return rec, nil
 	}
-	if err != nil {
-		return nil, err
+}
+
+// leaveOut notes that a line can't be read.
+func (r *Reader) leaveOut(err error) {
+	r.drop(1)
+	if len(r.Faults) < maxFaults {
+		r.Faults = append(r.Faults, err)
 	}
-	if !strings.HasPrefix(line, header+" ") {
-		return nil, fmt.Errorf("%w: line %d: begins with %.40q; want %q and a time", ErrFormat, rec.line, line, header)
-	}
-	if rec.Began, err = rec.base(line); err != nil {
-		return nil, err
-	}
-	return rec, nil
 }
 
 // base reads a header.
@@ -87,37 +111,48 @@ func (r *Reader) skipHole() error {
 }
 
 // Next returns the next call, and io.EOF after the last. Calls come in the order
-// in which they ended.
+// in which they ended. Other errors are those of the underlying reader.
 func (r *Reader) Next() (Call, error) {
 	for {
 		line, err := r.next()
 		if err != nil {
 			return Call{}, err
 		}
+		c, ok, err := r.understand(line)
 		switch {
-		case strings.HasPrefix(line, header+" "):
-			began, err := r.base(line)
-			if err != nil {
-				return Call{}, err
-			}
-			r.shift = began.Sub(r.Began)
-		case strings.HasPrefix(line, gap):
-			n, err := strconv.ParseInt(line[len(gap):], 10, 64)
-			if err != nil || n < 1 {
-				return Call{}, fmt.Errorf("%w: line %d: %q is no number of dropped calls", ErrFormat, r.line, line[len(gap):])
-			}
-			r.drop(n)
-		default:
-			c, err := parse(line)
-			if err != nil {
-				return Call{}, fmt.Errorf("%w: line %d: %w", ErrFormat, r.line, err)
-			}
-			if c.Start, err = r.since(c.Start); err != nil {
-				return Call{}, err
-			}
+		case err != nil:
+			r.leaveOut(err)
+		case ok:
 			return c, nil
 		}
 	}
+}
+
+// understand reads a line; ok is set if it is a call.
+func (r *Reader) understand(line string) (c Call, ok bool, err error) {
+	switch {
+	case strings.HasPrefix(line, header+" "):
+		began, err := r.base(line)
+		r.lost = err != nil
+		if err == nil {
+			r.shift = began.Sub(r.Began)
+		}
+		return c, false, err
+	case r.lost:
+		return c, false, fmt.Errorf("%w: line %d: the header before it can't be read, so its time is not known", ErrFormat, r.line)
+	case strings.HasPrefix(line, gap):
+		n, err := strconv.ParseInt(line[len(gap):], 10, 64)
+		if err != nil || n < 1 {
+			return c, false, fmt.Errorf("%w: line %d: %q is no number of dropped calls", ErrFormat, r.line, line[len(gap):])
+		}
+		r.drop(n)
+		return c, false, nil
+	}
+	if c, err = parse(line); err != nil {
+		return c, false, fmt.Errorf("%w: line %d: %w", ErrFormat, r.line, err)
+	}
+	c.Start, err = r.since(c.Start)
+	return c, err == nil, err
 }
 
 // since returns a start, counted from the record's beginning. It is never negative, even if
@@ -133,8 +168,9 @@ func (r *Reader) drop(n int64) {
 	r.Dropped += min(n, math.MaxInt64-r.Dropped)
 }
 
-// ReadAll reads a whole record. With an error that matches ErrFormat, which includes ErrCut,
-// it also returns the calls before that place.
+// ReadAll reads a whole record. Record.Faults names the lines that were left out. The
+// error is that of a text without any header, or the reader's own; with the latter
+// ReadAll returns what came before it.
 func ReadAll(in io.Reader) (Record, error) {
 	r, err := NewReader(in)
 	if err != nil {
@@ -143,17 +179,15 @@ func ReadAll(in io.Reader) (Record, error) {
 	rec := Record{Began: r.Began}
 	for {
 		c, err := r.Next()
-		switch {
-		case err == nil:
+		if err == nil {
 			rec.Calls = append(rec.Calls, c)
 			continue
-		case err == io.EOF:
+		}
+		if err == io.EOF {
 			err = nil
-		case !errors.Is(err, ErrFormat):
-			return Record{}, err
 		}
 		slices.SortStableFunc(rec.Calls, func(a, b Call) int { return cmp.Compare(a.Start, b.Start) })
-		rec.Dropped = r.Dropped
+		rec.Dropped, rec.Faults = r.Dropped, r.Faults
 		return rec, err
 	}
 }
@@ -179,24 +213,31 @@ func (r *Reader) next() (string, error) {
 	}
 }
 
-// read returns a line without its line feed.
+// read returns a line without its line feed. It leaves out lines that are cut off or too
+// long.
 func (r *Reader) read() (string, error) {
 	r.line++
 	var line []byte
+	long := false
 	for {
 		part, err := r.in.ReadSlice('\n')
-		line = append(line, part...)
+		if long = long || len(line)+len(part) > maxLine; !long {
+			line = append(line, part...)
+		}
 		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err != nil && err != io.EOF:
+			return "", fmt.Errorf("record: read line %d: %w", r.line, err)
+		case long:
+			r.leaveOut(fmt.Errorf("%w: line %d: longer than %d bytes", ErrFormat, r.line, maxLine))
+			return "", err
 		case err == nil:
 			return string(line[:len(line)-1]), nil
-		case err == io.EOF && len(line) == 0:
+		case len(line) > 0:
+			r.leaveOut(fmt.Errorf("%w: line %d", ErrCut, r.line))
 			return "", io.EOF
-		case err == io.EOF:
-			return "", fmt.Errorf("%w: line %d", ErrCut, r.line)
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return "", fmt.Errorf("record: read line %d: %w", r.line, err)
-		case len(line) > maxLine:
-			return "", fmt.Errorf("%w: line %d: longer than %d bytes", ErrFormat, r.line, maxLine)
+		default:
+			return "", io.EOF
 		}
 	}
 }

@@ -24,7 +24,8 @@ type Report struct {
 	Workers int           `json:"workers,omitempty"`
 	// Load is how many calls came for each one of the record, on average.
 	Load float64 `json:"load"`
-	// Dropped is how many calls are missing from the record, as the record itself says.
+	// Dropped is how many calls are missing from the record: those that it reports itself,
+	// and one for each line that can't be read.
 	// Skipped counts the calls to dependencies without a policy.
 	Dropped int64          `json:"dropped,omitempty"`
 	Skipped map[string]int `json:"skipped,omitempty"`

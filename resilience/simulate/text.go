@@ -76,7 +76,7 @@ func (o Operation) CallsText() string {
 func (r *Report) notes() []string {
 	var notes []string
 	if r.Dropped > 0 {
-		notes = append(notes, fmt.Sprintf("The record lacks %s, as it says itself: the load was higher than it shows.", several(int(r.Dropped), "call")))
+		notes = append(notes, fmt.Sprintf("The record lacks %s: the load was higher than it shows.", several(int(r.Dropped), "call")))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Skipped)) {
 		notes = append(notes, fmt.Sprintf("Calls to %s were left out (%s): there is no policy of that name.", name, count(r.Skipped[name])))

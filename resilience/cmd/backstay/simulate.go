@@ -20,7 +20,7 @@ import (
 func (t tool) simulate() *cobra.Command {
 	var o simulate.Options
 	var policy, page string
-	var env bool
+	var env, strict bool
 	var format cli.Format
 	c := &cobra.Command{
 		Use: "simulate --policy FILE RECORD", Short: "replay a recorded incident under other policies",
@@ -38,7 +38,7 @@ func (t tool) simulate() *cobra.Command {
 				return cli.BadInput(fmt.Errorf("%s: %w", policy, err))
 			}
 			t.tellSessions(all)
-			rec, err := t.readRecord(args[0])
+			rec, err := t.readRecord(args[0], strict)
 			if err != nil {
 				return err
 			}
@@ -69,6 +69,7 @@ func (t tool) simulate() *cobra.Command {
 	f.DurationVar(&o.Within, "within", 0, "what counts as in time (default: the operation's timeout in the policy)")
 	f.Float64Var(&o.Unknown, "unknown", 0, "the share of calls, 0 to 1, that no last good value is remembered for")
 	f.StringVar(&page, "html", "", "write a page with plots to `FILE`")
+	f.BoolVar(&strict, "strict", false, "refuse a record with lines that can't be read, instead of leaving them out")
 	envFlag(c, &env)
 	if err := c.MarkFlagRequired("policy"); err != nil {
 		panic(err) // the flag is defined above
@@ -91,9 +92,9 @@ func (t tool) tellSessions(all policies) {
 	}
 }
 
-// readRecord reads a record. Of one that was cut off, the part before the cut counts. Its errors
-// have status 2.
-func (t tool) readRecord(file string) (record.Record, error) {
+// readRecord reads a record. Lines that can't be read are named and left out; if strict is
+// set, they are an error. Errors have status 2.
+func (t tool) readRecord(file string, strict bool) (record.Record, error) {
 	from := t.In
 	if file != cli.Stdin {
 		f, err := os.Open(file)
@@ -104,14 +105,16 @@ func (t tool) readRecord(file string) (record.Record, error) {
 		from = f
 	}
 	rec, err := record.ReadAll(from)
-	if errors.Is(err, record.ErrCut) {
-		fmt.Fprintf(t.Err, "backstay: %s: %v; what is before it is replayed\n", file, err)
-		return rec, nil
+	switch {
+	case err != nil:
+		return rec, cli.BadInput(fmt.Errorf("%s: %w", file, err))
+	case strict && len(rec.Faults) > 0:
+		return rec, cli.BadInput(fmt.Errorf("%s: %w; correct the record, or replay it without --strict", file, errors.Join(rec.Faults...)))
 	}
-	if err != nil {
-		err = cli.BadInput(fmt.Errorf("%s: %w", file, err))
+	for _, fault := range rec.Faults {
+		fmt.Fprintf(t.Err, "backstay: %s: %v; it is left out\n", file, fault)
 	}
-	return rec, err
+	return rec, nil
 }
 
 // writeWhole writes a file that appears when it is whole. What is there and no plain file (a
