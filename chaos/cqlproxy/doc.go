@@ -31,7 +31,7 @@
 //
 // # What this package may import
 //
-// The standard library, package chaos, OpenTelemetry's propagation, and datastax/go-cassandra-native-protocol for
+// The standard library, package chaos, chaos/internal, OpenTelemetry's propagation, and datastax/go-cassandra-native-protocol for
 // its compressors, checksums and result messages.
 //
 // # What it promises

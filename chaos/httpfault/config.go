@@ -4,11 +4,11 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
+	"github.com/backstay-go/backstay/internal/headers"
 )
 
 // Config says which requests meet the faults of which plan.
@@ -42,8 +42,7 @@ func (c Config) decide(r *http.Request) decided {
 	} else {
 		d.call.Operation = r.Pattern
 	}
-	number, _, _ := strings.Cut(r.Header.Get("Backstay-Attempt"), ";") // "2;hedge"
-	if n, err := strconv.Atoi(number); err == nil && n > 0 {
+	if n, _, ok := headers.ParseAttempt(r.Header.Get(headers.Attempt)); ok {
 		d.call.Attempt = n
 	}
 	d.faults = c.Injector.Decide(d.ctx, d.call)
@@ -154,8 +153,8 @@ func status(f chaos.Fault, otherwise int) int {
 	return otherwise
 }
 
-// headers returns the headers of an answer that a fault makes up.
-func headers(h http.Header, f chaos.Fault) {
+// setHeaders sets the headers of an answer that a fault makes up.
+func setHeaders(h http.Header, f chaos.Fault) {
 	for k, v := range f.What.Headers {
 		h.Set(k, v)
 	}

@@ -8,7 +8,7 @@
 // header Backstay-Attempt. With the same seed, a request therefore gets the same faults in
 // a client and in a server.
 //
-// It may import the standard library and chaos.
+// It may import the standard library, chaos, chaos/internal and internal/headers.
 //
 // It promises: without open faults a request passes unchanged; a wait or a hang ends with
 // the request's context or its rule, and a rule that has ended does not affect the rest of

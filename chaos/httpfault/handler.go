@@ -68,7 +68,7 @@ func instead(w http.ResponseWriter, r *http.Request, f chaos.Fault) {
 
 // made sends an answer that the fault makes up.
 func made(w http.ResponseWriter, f chaos.Fault, status int) {
-	headers(w.Header(), f)
+	setHeaders(w.Header(), f)
 	if w.Header().Get("Content-Type") == "" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	}

@@ -140,7 +140,7 @@ func answer(r *http.Request, f chaos.Fault, status int) *http.Response {
 		resp.Header.Set("Content-Length", strconv.Itoa(len(text)))
 		resp.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	}
-	headers(resp.Header, f)
+	setHeaders(resp.Header, f)
 	return resp
 }
 

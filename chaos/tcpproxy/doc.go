@@ -11,7 +11,7 @@
 //	proxy, err := tcpproxy.Start(ctx, tcpproxy.Config{Dependency: "catalog", Upstream: "127.0.0.1:7001", Injector: injector})
 //	client dials proxy.Addr()
 //
-// It may import the standard library and chaos.
+// It may import the standard library, chaos and chaos/internal.
 //
 // It promises: without open faults bytes pass unchanged; after a plan was set, the old plan
 // does not apply to bytes that arrive later; bytes that one side sent before it closed or

@@ -3,35 +3,36 @@ package rest
 import (
 	"net/http"
 
-	"github.com/backstay-go/backstay/clients/rest/internal/wire"
+	"github.com/backstay-go/backstay/internal/headers"
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// The headers that services with Backstay send to each other.
+// The headers that services with Backstay send to each other. Their names and formats are in
+// internal/headers, which the server and package chaos/httpfault share.
 const (
 	// HeaderTimeout is the time that is left until the caller's deadline, in
 	// milliseconds.
-	HeaderTimeout = wire.Timeout
+	HeaderTimeout = headers.Timeout
 	// HeaderCriticality is the call's class: critical_plus, critical, sheddable_plus or
 	// sheddable.
-	HeaderCriticality = wire.Criticality
+	HeaderCriticality = headers.Criticality
 	// HeaderAttempt is the number of the attempt, from 1, with ";hedge" for a hedge.
 	// Above 1 the request is itself a repeat.
-	HeaderAttempt = wire.Attempt
+	HeaderAttempt = headers.Attempt
 	// HeaderRefused marks an answer to a request that was not processed: overload,
 	// deadline or draining.
-	HeaderRefused = wire.Refused
+	HeaderRefused = headers.Refused
 )
 
 // attempts and classes are header values that all requests share, so their elements
 // must not be changed.
 var attempts, classes = func() (a [9][2][1]string, c map[resilience.Criticality][]string) {
 	for n := range a {
-		a[n] = [2][1]string{{wire.FormatAttempt(n, false)}, {wire.FormatAttempt(n, true)}}
+		a[n] = [2][1]string{{headers.FormatAttempt(n, false)}, {headers.FormatAttempt(n, true)}}
 	}
 	c = map[resilience.Criticality][]string{}
 	for class := resilience.Sheddable; class <= resilience.CriticalPlus; class++ {
-		c[class] = []string{wire.FormatCriticality(class)}
+		c[class] = []string{class.String()}
 	}
 	return a, c
 }()
@@ -62,7 +63,7 @@ func (a *attempt) mark(out *http.Request, space http.Header) {
 		return
 	}
 	if a.left > 0 {
-		a.timeout[0] = wire.FormatTimeout(a.left)
+		a.timeout[0] = headers.FormatTimeout(a.left)
 		out.Header[HeaderTimeout] = a.timeout[:]
 	}
 	number := int(a.number)
@@ -76,7 +77,7 @@ func (a *attempt) mark(out *http.Request, space http.Header) {
 	case number < len(attempts):
 		out.Header[HeaderAttempt] = attempts[number][0][:]
 	default:
-		out.Header[HeaderAttempt] = []string{wire.FormatAttempt(number, a.hedged)}
+		out.Header[HeaderAttempt] = []string{headers.FormatAttempt(number, a.hedged)}
 	}
 	if a.class != resilience.Critical {
 		out.Header[HeaderCriticality] = classes[a.class]

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backstay-go/backstay/clients/rest/internal/wire"
+	"github.com/backstay-go/backstay/internal/headers"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -64,13 +64,13 @@ type caller struct {
 // callerOf reads the headers of a trusted peer. Of several deadlines the shortest counts.
 // A header that can't be parsed is ignored.
 func callerOf(h http.Header) (c caller) {
-	c.atMost(first(h, wire.Timeout, wire.ParseTimeout))
+	c.atMost(first(h, headers.Timeout, headers.ParseTimeout))
 	c.atMost(first(h, grpcTimeout, parseGRPC))
-	c.atMost(first(h, envoyTimeout, wire.ParseTimeout))
+	c.atMost(first(h, envoyTimeout, headers.ParseTimeout))
 	c.atMost(first(h, finagleDeadline, parseFinagle))
-	c.class, c.classed = first(h, wire.Criticality, wire.ParseCriticality)
-	if text := get(h, wire.Attempt); text != "" {
-		n, hedge, ok := wire.ParseAttempt(text)
+	c.class, c.classed = first(h, headers.Criticality, parseCriticality)
+	if text := get(h, headers.Attempt); text != "" {
+		n, hedge, ok := headers.ParseAttempt(text)
 		c.repeat = ok && (n > 1 || hedge)
 	}
 	c.repeat = c.repeat || above(h, grpcAttempts, 0) || above(h, envoyAttempt, 1) || above(h, finagleRetries, 0) ||
@@ -108,6 +108,17 @@ func above(h http.Header, name string, n int64) bool {
 	return err == nil && v > n
 }
 
+// parseCriticality reads a class in any case, its words joined by "_", "-" or nothing.
+func parseCriticality(text string) (resilience.Criticality, bool) {
+	plain := strings.NewReplacer("-", "", "_", "").Replace
+	for class := resilience.Sheddable; class <= resilience.CriticalPlus; class++ {
+		if strings.EqualFold(plain(strings.TrimSpace(text)), plain(class.String())) {
+			return class, true
+		}
+	}
+	return resilience.Critical, false
+}
+
 // parseGRPC reads at most eight digits and a unit: 250m is 250 ms.
 func parseGRPC(text string) (time.Duration, bool) {
 	if len(text) < 2 || len(text) > 9 {
@@ -134,8 +145,8 @@ func parseGRPC(text string) (time.Duration, bool) {
 	if err != nil {
 		return 0, false
 	}
-	if n > uint64(wire.MaxTimeout/unit) {
-		return wire.MaxTimeout, true
+	if n > uint64(headers.MaxTimeout/unit) {
+		return headers.MaxTimeout, true
 	}
 	return time.Duration(n) * unit, true
 }
@@ -152,7 +163,7 @@ func parseFinagle(text string) (time.Duration, bool) {
 	if err != nil || to < 0 || to == math.MaxInt64 { // MaxInt64 means no deadline
 		return 0, false
 	}
-	return min(max(0, time.Duration(to-from)), wire.MaxTimeout), true
+	return min(max(0, time.Duration(to-from)), headers.MaxTimeout), true
 }
 
 // context adds class and attempt to the context, where guards find them. It does not add
@@ -169,7 +180,7 @@ func (c caller) context(ctx context.Context) context.Context {
 
 // hop lists the headers that belong to one hop. They are hidden from the handler, so that a
 // proxy does not forward a deadline that is out of date or comes from an untrusted caller.
-var hop = []string{wire.Timeout, wire.Criticality, wire.Attempt}
+var hop = []string{headers.Timeout, headers.Criticality, headers.Attempt}
 
 // withoutHop returns the headers without those in hop. The values are shared.
 func withoutHop(h http.Header) http.Header {

@@ -77,3 +77,19 @@ func FuzzCaller(f *testing.F) {
 		}
 	})
 }
+
+func TestParseCriticality(t *testing.T) {
+	for text, want := range map[string]resilience.Criticality{
+		"critical": resilience.Critical, "CRITICAL_PLUS": resilience.CriticalPlus, " sheddable-plus": resilience.SheddablePlus,
+		"criticalPlus": resilience.CriticalPlus, "sheddable": resilience.Sheddable,
+	} {
+		if got, ok := parseCriticality(text); got != want || !ok {
+			t.Errorf("%q is read as %v, %v", text, got, ok)
+		}
+	}
+	for _, text := range []string{"", "important", "1", "unknown"} {
+		if got, ok := parseCriticality(text); ok || got != resilience.Critical {
+			t.Errorf("%q is read as %v, %v", text, got, ok)
+		}
+	}
+}

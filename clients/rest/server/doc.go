@@ -8,7 +8,7 @@
 //
 // # What this package may import
 //
-// The standard library, package resilience, clients/rest/internal/wire and internal/routes.
+// The standard library, package resilience, internal/headers and internal/routes.
 //
 // # What it promises
 //

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/backstay-go/backstay/clients/rest/internal/wire"
+	"github.com/backstay-go/backstay/internal/headers"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -32,18 +32,18 @@ type refusals struct {
 func makeRefusals(retryAfter time.Duration) refusals {
 	seconds := ceilSeconds(retryAfter)
 	return refusals{
-		overload:  makeRefusal(http.StatusServiceUnavailable, wire.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"),
-		limited:   makeRefusal(http.StatusTooManyRequests, wire.Overload, seconds, "more requests a second than are allowed; send it again later"),
-		throttled: makeRefusal(http.StatusServiceUnavailable, wire.Overload, seconds, "a part of the requests is refused while others fail; send it again later, or elsewhere"),
-		late:      makeRefusal(http.StatusServiceUnavailable, wire.Deadline, 0, "it could not be done in the time that is left; allow more time"),
-		slow:      makeRefusal(http.StatusRequestTimeout, wire.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"),
-		draining:  makeRefusal(http.StatusServiceUnavailable, wire.Draining, seconds, "the server is about to stop; send it again, elsewhere"),
+		overload:  makeRefusal(http.StatusServiceUnavailable, headers.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"),
+		limited:   makeRefusal(http.StatusTooManyRequests, headers.Overload, seconds, "more requests a second than are allowed; send it again later"),
+		throttled: makeRefusal(http.StatusServiceUnavailable, headers.Overload, seconds, "a part of the requests is refused while others fail; send it again later, or elsewhere"),
+		late:      makeRefusal(http.StatusServiceUnavailable, headers.Deadline, 0, "it could not be done in the time that is left; allow more time"),
+		slow:      makeRefusal(http.StatusRequestTimeout, headers.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"),
+		draining:  makeRefusal(http.StatusServiceUnavailable, headers.Draining, seconds, "the server is about to stop; send it again, elsewhere"),
 	}
 }
 
-func makeRefusal(status int, why wire.Reason, seconds int, detail string) refusal {
+func makeRefusal(status int, why headers.Reason, seconds int, detail string) refusal {
 	r := refusal{status: status, header: http.Header{
-		wire.Refused:             {string(why)},
+		headers.Refused:          {string(why)},
 		"Content-Type":           {"application/problem+json"},
 		"Cache-Control":          {"no-store"},
 		"X-Content-Type-Options": {"nosniff"},
@@ -109,7 +109,7 @@ var (
 
 func makeUnmarked(status int, detail string) refusal {
 	r := makeRefusal(status, "", 0, detail)
-	delete(r.header, wire.Refused)
+	delete(r.header, headers.Refused)
 	r.body = fmt.Appendf(nil, `{"type":"about:blank","title":%q,"status":%d,"detail":%q}`+"\n", http.StatusText(status), status, detail)
 	r.header["Content-Length"] = []string{strconv.Itoa(len(r.body))}
 	return r

@@ -1,12 +1,10 @@
-package wire
+package headers
 
 import (
 	"math"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/backstay-go/backstay/resilience"
 )
 
 // The headers' names, in canonical form.
@@ -14,12 +12,13 @@ const (
 	// Timeout is the time that is left until the caller's deadline, in milliseconds. It
 	// is computed again for each hop and each attempt.
 	Timeout = "Backstay-Timeout-Ms"
-	// Criticality is the call's class.
+	// Criticality is the call's class: critical_plus, critical, sheddable_plus or
+	// sheddable.
 	Criticality = "Backstay-Criticality"
 	// Attempt is the number of the attempt, from 1; ";hedge" marks a hedge. Above 1 the
 	// request is itself a repeat.
 	Attempt = "Backstay-Attempt"
-	// Refused is on answers to requests that were not processed, and says why.
+	// Refused is on answers to requests that were not processed, and says why: a Reason.
 	Refused = "Backstay-Refused"
 )
 
@@ -42,35 +41,6 @@ func ParseTimeout(text string) (left time.Duration, ok bool) {
 		return 0, false
 	}
 	return time.Duration(min(max(ms, 0), MaxTimeout.Milliseconds())) * time.Millisecond, true
-}
-
-var classes = map[resilience.Criticality]string{
-	resilience.CriticalPlus: "critical_plus", resilience.Critical: "critical",
-	resilience.SheddablePlus: "sheddable_plus", resilience.Sheddable: "sheddable",
-}
-
-// FormatCriticality writes a class: critical_plus, critical, sheddable_plus or
-// sheddable. Any other value is written as critical.
-func FormatCriticality(c resilience.Criticality) string {
-	if text, ok := classes[c]; ok {
-		return text
-	}
-	return classes[resilience.Critical]
-}
-
-// ParseCriticality reads a class in any case, its words joined by "_", "-" or nothing.
-func ParseCriticality(text string) (resilience.Criticality, bool) {
-	switch strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(strings.TrimSpace(text))) {
-	case "criticalplus":
-		return resilience.CriticalPlus, true
-	case "critical":
-		return resilience.Critical, true
-	case "sheddableplus":
-		return resilience.SheddablePlus, true
-	case "sheddable":
-		return resilience.Sheddable, true
-	}
-	return resilience.Critical, false
 }
 
 // FormatAttempt writes an attempt's number, from 1, and whether it is a hedge.

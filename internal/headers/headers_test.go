@@ -1,4 +1,4 @@
-package wire
+package headers
 
 import (
 	"math"
@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"github.com/backstay-go/backstay/resilience"
 )
 
 func TestNamesAreCanonical(t *testing.T) {
@@ -43,34 +41,6 @@ func TestTimeout(t *testing.T) {
 		if got := FormatTimeout(left); got != want {
 			t.Errorf("%v is written %q, want %q", left, got, want)
 		}
-	}
-}
-
-func TestCriticality(t *testing.T) {
-	for class, want := range map[resilience.Criticality]string{
-		resilience.CriticalPlus: "critical_plus", resilience.Critical: "critical",
-		resilience.SheddablePlus: "sheddable_plus", resilience.Sheddable: "sheddable",
-	} {
-		text := FormatCriticality(class)
-		if got, ok := ParseCriticality(text); text != want || got != class || !ok {
-			t.Errorf("%v is written %q and read as %v, %v", class, text, got, ok)
-		}
-		if got, ok := ParseCriticality(class.String()); got != class || !ok {
-			t.Errorf("%q is read as %v, %v", class.String(), got, ok)
-		}
-	}
-	for text, want := range map[string]resilience.Criticality{"CRITICAL_PLUS": resilience.CriticalPlus, " sheddable-plus": resilience.SheddablePlus} {
-		if got, ok := ParseCriticality(text); got != want || !ok {
-			t.Errorf("%q is read as %v, %v", text, got, ok)
-		}
-	}
-	for _, text := range []string{"", "important", "1"} {
-		if got, ok := ParseCriticality(text); ok || got != resilience.Critical {
-			t.Errorf("%q is read as %v, %v", text, got, ok)
-		}
-	}
-	if got := FormatCriticality(99); got != "critical" {
-		t.Errorf("an unknown class is written %q", got)
 	}
 }
 
@@ -116,7 +86,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"", "1", "2;hedge", "critical_plus", "overload", "-1", ";;;", "9223372036854775807"} {
+	for _, text := range []string{"", "1", "2;hedge", "overload", "-1", ";;;", "9223372036854775807"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -125,9 +95,6 @@ func FuzzParse(f *testing.F) {
 		}
 		if n, _, ok := ParseAttempt(text); ok != (n >= 1) {
 			t.Errorf("attempt %d, %v", n, ok)
-		}
-		if c, ok := ParseCriticality(text); !ok && c != resilience.Critical {
-			t.Errorf("class %v, %v", c, ok)
 		}
 		if r, ok := ParseReason(text); ok != (r != "") {
 			t.Errorf("reason %q, %v", r, ok)
