@@ -50,59 +50,73 @@ func (r record) encode() ([]byte, error) {
 	return append(b, payload...), nil
 }
 
-func (r record) apply(pending map[string]Entry) {
+// pending is the set of entries that are not done.
+type pending struct {
+	entries map[string]Entry
+	// bytes is about how much of a file the entries need, kept so that nobody has to count.
+	bytes int64
+}
+
+func (p *pending) apply(r record) {
+	if old, ok := p.entries[r.ID]; ok {
+		p.bytes -= old.bytes()
+	}
 	switch r.Op {
 	case opPut:
-		pending[r.ID] = r.Entry
+		p.entries[r.ID] = r.Entry
+		p.bytes += r.Entry.bytes()
 	case opDone:
-		delete(pending, r.ID)
+		delete(p.entries, r.ID)
 	}
 }
 
+// bytes is about how much of a file the entry needs: its data are written in base 64.
+func (e Entry) bytes() int64 { return int64(len(e.Data))*4/3 + 256 }
+
 // scan reads the file, cuts off an incomplete last record, and leaves the file ready for new
 // records.
-func scan(file *os.File) (map[string]Entry, int64, error) {
+func scan(file *os.File) (pending, int64, error) {
+	pending := pending{entries: map[string]Entry{}}
 	info, err := file.Stat()
 	if err != nil {
-		return nil, 0, err
+		return pending, 0, err
 	}
-	pending := map[string]Entry{}
 	// A crash while the file was made may have left part of the magic.
 	if info.Size() < int64(len(magic)) {
 		head := make([]byte, info.Size())
 		if _, err := io.ReadFull(file, head); err != nil {
-			return nil, 0, err
+			return pending, 0, err
 		}
 		if string(head) != magic[:len(head)] {
-			return nil, 0, damaged(0, "this is not a journal")
+			return pending, 0, damaged(0, "this is not a journal")
 		}
 		if _, err := file.WriteAt([]byte(magic), 0); err != nil {
-			return nil, 0, err
+			return pending, 0, err
 		}
 		return pending, int64(len(magic)), file.Sync()
 	}
 	in := bufio.NewReader(io.NewSectionReader(file, 0, info.Size()))
 	head := make([]byte, len(magic))
 	if _, err := io.ReadFull(in, head); err != nil {
-		return nil, 0, err
+		return pending, 0, err
 	}
 	if string(head) != magic {
-		return nil, 0, damaged(0, "this is not a journal")
+		return pending, 0, damaged(0, "this is not a journal")
 	}
 	size := int64(len(magic))
 	for size < info.Size() {
 		r, n, err := next(in, info.Size()-size)
 		if err == nil {
-			r.apply(pending)
+			pending.apply(r)
 			size += n
 			continue
 		}
 		if !errors.Is(err, errTorn) {
-			return nil, 0, damaged(size, err.Error())
+			return pending, 0, damaged(size, err.Error())
 		}
 		// A record that was being written when the process ended was never acknowledged.
 		if err := file.Truncate(size); err != nil {
-			return nil, 0, err
+			return pending, 0, err
 		}
 		return pending, size, file.Sync()
 	}
@@ -168,11 +182,7 @@ func damaged(at int64, what string) error {
 func (j *Journal) compactable() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var live int64
-	for _, e := range j.pending {
-		live += int64(len(e.Data))*4/3 + 256
-	}
-	return live < j.size/2
+	return j.pending.bytes < j.size/2
 }
 
 // compact writes the pending entries to a new file and replaces the old one with it. After a

@@ -63,7 +63,7 @@ type Journal struct {
 	close    sync.Once
 
 	mu      sync.Mutex
-	pending map[string]Entry
+	pending pending
 	broken  error
 
 	// The writing goroutine owns these fields after Open.
@@ -125,8 +125,8 @@ func (j *Journal) Done(ctx context.Context, id string) error {
 func (j *Journal) Pending() []Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	entries := make([]Entry, 0, len(j.pending))
-	for _, e := range j.pending {
+	entries := make([]Entry, 0, len(j.pending.entries))
+	for _, e := range j.pending.entries {
 		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b Entry) int {
@@ -145,7 +145,7 @@ func (j *Journal) Pending() []Entry {
 func (j *Journal) Get(id string) (Entry, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e, ok := j.pending[id]
+	e, ok := j.pending.entries[id]
 	return e, ok
 }
 
@@ -153,7 +153,7 @@ func (j *Journal) Get(id string) (Entry, bool) {
 func (j *Journal) Len() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.pending)
+	return len(j.pending.entries)
 }
 
 // Err returns the reason why the journal accepts nothing more, or nil.
@@ -266,7 +266,7 @@ func (j *Journal) commit(batch []request) {
 	j.size += int64(len(out))
 	j.mu.Lock()
 	for _, req := range admitted {
-		req.record.apply(j.pending)
+		j.pending.apply(req.record)
 	}
 	j.mu.Unlock()
 	answer(admitted, nil)
