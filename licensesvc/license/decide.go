@@ -1,6 +1,7 @@
 package license
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -86,20 +87,25 @@ func decideRequest(s State, c Request, r Rules) (Decision, *Refusal) {
 	if there, ok := s.License(c.License); ok {
 		return sameRequest(there, c)
 	}
-	plan, refusal := r.mayHold(c.Member, c.Title)
-	if refusal != nil {
+	q := c.ask(r)
+	if refusal := q.first(toDownload...); refusal != nil {
 		return Decision{}, refusal
 	}
 	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
 		return Decision{}, refusal
 	}
-	u := s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
-	limits := limitsOf(plan, c.Title.Terms)
-	if broken := u.grant(limits, c); len(broken) > 0 {
-		return Decision{}, broken[0]
+	q.usage = s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
+	if refusal := cmp.Or(q.first(toHold...), q.first(toGet...)); refusal != nil {
+		return Decision{}, refusal
 	}
+	limits := q.license.Limits
 	granted := r.granted(c, limits, c.At.Add(c.Title.Terms.License))
-	return Decision{Events: []Event{granted}, Warnings: u.downloadWarnings(limits, c.Title.ID)}, nil
+	return Decision{Events: []Event{granted}, Warnings: q.usage.downloadWarnings(limits, c.Title.ID)}, nil
+}
+
+// ask returns the question whether the member may have the license.
+func (c Request) ask(r Rules) question {
+	return r.ask(c.At, c.Member, c.Title, License{ID: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio})
 }
 
 func sameRequest(there License, c Request) (Decision, *Refusal) {
@@ -111,54 +117,6 @@ func sameRequest(there License, c Request) (Decision, *Refusal) {
 			there.ID, there.Title, there.Device)
 	}
 	return Decision{License: there}, nil
-}
-
-// mayHold checks the conditions that do not depend on other licenses.
-func (r Rules) mayHold(m Member, t Title) (PlanLimits, *Refusal) {
-	switch {
-	case m.Status == MemberSuspended:
-		return PlanLimits{}, refuse(MembershipSuspended, "the membership is suspended; it has to be settled first")
-	case m.Status != MemberActive:
-		return PlanLimits{}, refuse(MembershipUnknown, "there is no such membership")
-	case !t.Known:
-		return PlanLimits{}, refuse(TitleUnknown, "the catalog has no title %q", t.ID)
-	case !t.Offline:
-		return PlanLimits{}, refuse(TitleNotOffline, "the studio does not allow title %q offline", t.ID)
-	}
-	plan := r.Plans[m.Plan]
-	if plan.Devices == 0 {
-		return plan, refuse(PlanWithoutDownload, "plan %q has no downloads", m.Plan)
-	}
-	return plan, nil
-}
-
-// grant returns the limits that one more license would exceed.
-func (u usage) grant(l Limits, c Request) []*Refusal {
-	broken := u.hold(l, c.Device, c.Title.Studio)
-	if u.title >= l.TitleDownloads {
-		r := over(TitleYearLimit, l.TitleDownloads, "title %q was downloaded %d times within a year, %d are allowed",
-			c.Title.ID, u.title, l.TitleDownloads)
-		r.Until = u.titleFrees
-		broken = append(broken, r)
-	}
-	return broken
-}
-
-// hold returns the limits that one more held license would exceed.
-func (u usage) hold(l Limits, device, studio string) []*Refusal {
-	var broken []*Refusal
-	if !u.devices[device] && len(u.devices) >= l.Devices {
-		broken = append(broken, over(DeviceLimit, l.Devices, "%d devices hold downloads, the plan allows %d; release the downloads of one",
-			len(u.devices), l.Devices))
-	}
-	if l.Licenses > 0 && u.licenses >= l.Licenses {
-		broken = append(broken, over(LicenseLimit, l.Licenses, "%d downloads are held, the plan allows %d; release one", u.licenses, l.Licenses))
-	}
-	if u.studio >= l.StudioDownloads {
-		broken = append(broken, over(StudioLimit, l.StudioDownloads, "%d downloads of studio %q are held, it allows %d; release one",
-			u.studio, studio, l.StudioDownloads))
-	}
-	return broken
 }
 
 // downloadWarnings returns the warnings that come with a grant.
@@ -190,18 +148,18 @@ func decidePromise(s State, c Promise, r Rules) (Decision, *Refusal) {
 	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
 		return Decision{}, refusal
 	}
-	plan, refusal := r.mayHold(c.Member, c.Title)
-	limits := limitsOf(plan, c.Title.Terms)
+	q := c.Request.ask(r)
 	var brokenRules []string
-	if refusal != nil {
+	if refusal := q.first(toDownload...); refusal != nil {
 		brokenRules = append(brokenRules, string(refusal.Code))
 	} else {
-		for _, b := range s.usageAt(c.At, c.Title.Studio, c.Title.ID, "").grant(limits, c.Request) {
+		q.usage = s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
+		for _, b := range append(q.broken(toHold...), q.broken(toGet...)...) {
 			brokenRules = append(brokenRules, string(b.Code))
 		}
 	}
 	// The promise was made, so it is recorded whatever the rules say now.
-	promised := Promised{Granted: r.granted(c.Request, limits, c.Until), Over: brokenRules}
+	promised := Promised{Granted: r.granted(c.Request, q.license.Limits, c.Until), Over: brokenRules}
 	if len(brokenRules) > 0 {
 		return Decision{Events: []Event{promised, Revoked{License: c.License, At: c.Now,
 			Reason: "the provisional license went over " + brokenRules[0]}}}, nil
@@ -220,21 +178,18 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 	if refusal != nil {
 		return Decision{}, refusal
 	}
-	plan, refusal := r.mayHold(c.Member, c.Title)
-	if refusal != nil {
+	q := r.ask(c.At, c.Member, c.Title, l)
+	if refusal := cmp.Or(q.first(toDownload...), q.first(toRenew...)); refusal != nil {
 		return Decision{}, refusal
-	}
-	if ended := l.ExpiresAt(); c.At.Sub(ended) > RenewalGrace {
-		return Decision{}, refuse(Expired, "license %s expired at %s, too long ago to renew; request a new one", l.ID, ended.Format(time.RFC3339))
 	}
 	// Only a license that has expired needs a free place again.
 	if !l.ActiveAt(c.At) {
 		if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
 			return Decision{}, refusal
 		}
-		u := s.usageAt(c.At, l.Studio, l.Title, l.ID)
-		if broken := u.hold(limitsOf(plan, c.Title.Terms), l.Device, l.Studio); len(broken) > 0 {
-			return Decision{}, broken[0]
+		q.usage = s.usageAt(c.At, l.Studio, l.Title, l.ID)
+		if refusal := q.first(toHold...); refusal != nil {
+			return Decision{}, refusal
 		}
 	}
 	expires := c.At.Add(c.Title.Terms.Renewal)
@@ -280,10 +235,8 @@ func decidePlay(s State, c Play) (Decision, *Refusal) {
 		return Decision{}, refusal
 	}
 	u := s.usageAt(c.At, l.Studio, l.Title, "")
-	if u.plays >= l.Limits.TitlePlays {
-		r := over(PlayYearLimit, l.Limits.TitlePlays, "title %q was played %d times within a year, %d are allowed", l.Title, u.plays, l.Limits.TitlePlays)
-		r.Until = u.playFrees
-		return Decision{}, r
+	if refusal := (question{license: l, usage: u}).first(toPlay...); refusal != nil {
+		return Decision{}, refusal
 	}
 	d := Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: c.At}}}
 	if left := l.Limits.TitlePlays - u.plays - 1; left == 1 {
@@ -309,8 +262,8 @@ func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
 	case !occurred.Before(l.ExpiresAt()):
 		e.Over = append(e.Over, string(Expired))
 	}
-	if s.usageAt(occurred, l.Studio, l.Title, "").plays >= l.Limits.TitlePlays {
-		e.Over = append(e.Over, string(PlayYearLimit))
+	for _, broken := range (question{license: l, usage: s.usageAt(occurred, l.Studio, l.Title, "")}).broken(toPlay...) {
+		e.Over = append(e.Over, string(broken.Code))
 	}
 	return Decision{Events: []Event{e}}, nil
 }
@@ -345,9 +298,6 @@ func (s State) reported(id, report string, occurred, at time.Time) (License, tim
 	}
 	return l, occurred, nil
 }
-
-// clockSkew is the highest accepted error of a device's clock.
-const clockSkew = 10 * time.Minute
 
 func decideReportDownload(s State, c ReportDownload) (Decision, *Refusal) {
 	l, occurred, refusal := s.reported(c.License, c.Report, c.Occurred, c.At)

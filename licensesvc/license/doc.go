@@ -7,6 +7,9 @@
 // holds. [Audit] recounts a history by brute force and names each rule that was broken. Tests and
 // the demonstration use it to judge Decide.
 //
+// rules.go has the rules, facts.go what a decision knows about the world, command.go what may be
+// asked, decide.go the events that follow from it.
+//
 // One stream holds the events of one member, because the rules span all licenses of a member.
 //
 // It imports the standard library only.
