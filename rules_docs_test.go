@@ -133,3 +133,41 @@ func TestTheGlossaryIsInOrder(t *testing.T) {
 		t.Errorf("%d words: 30 to 60 can be kept in mind", len(seen))
 	}
 }
+
+var (
+	testName = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`")
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
+)
+
+// TestDocsNameTestsThatExist holds the names of tests in the pages: a page that says which test
+// shows something must not name one that was renamed.
+func TestDocsNameTestsThatExist(t *testing.T) {
+	there := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		for _, m := range testFunc.FindAllStringSubmatch(readPage(t, path), -1) {
+			there[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range pages(t) {
+		for _, m := range testName.FindAllStringSubmatch(readPage(t, page), -1) {
+			named++
+			if !there[m[1]] {
+				t.Errorf("%s: there is no test %s", page, m[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page names a test")
+	}
+}
