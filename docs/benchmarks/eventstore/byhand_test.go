@@ -16,7 +16,7 @@ type byHand struct {
 	db      *sql.DB
 	conn    *sql.Conn
 	event   *sql.Stmt
-	commit  *sql.Stmt
+	key     *sql.Stmt
 	jobs    chan work
 	stopped chan struct{}
 }
@@ -33,13 +33,12 @@ CREATE TABLE events (
 	position INTEGER PRIMARY KEY AUTOINCREMENT,
 	stream TEXT NOT NULL, version INTEGER NOT NULL, slice INTEGER NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, schema INTEGER NOT NULL,
 	commit_id TEXT NOT NULL, occurred INTEGER NOT NULL, recorded INTEGER NOT NULL, cause TEXT NOT NULL, correlation TEXT NOT NULL,
-	trace TEXT NOT NULL, actor TEXT NOT NULL, data BLOB NOT NULL,
-	UNIQUE (stream, version)
+	trace TEXT NOT NULL, actor TEXT NOT NULL, data BLOB NOT NULL
 );
 CREATE INDEX feed ON events (slice, position);
-CREATE TABLE commits (
-	stream TEXT NOT NULL, commit_id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, fenced INTEGER NOT NULL DEFAULT 0,
-	PRIMARY KEY (stream, commit_id)
+CREATE TABLE streams (
+	stream TEXT NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, last INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+	PRIMARY KEY (stream, key)
 ) WITHOUT ROWID;`
 
 func openByHand(ctx context.Context, file string) (*byHand, error) {
@@ -58,7 +57,7 @@ func openByHand(ctx context.Context, file string) (*byHand, error) {
 	if b.event, err = b.conn.PrepareContext(ctx, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"); err != nil {
 		return nil, err
 	}
-	if b.commit, err = b.conn.PrepareContext(ctx, "INSERT INTO commits (stream, commit_id, first, last, fenced) VALUES (?, ?, ?, ?, ?)"); err != nil {
+	if b.key, err = b.conn.PrepareContext(ctx, "INSERT INTO streams (stream, key, at, last, fingerprint) VALUES (?, ?, ?, ?, '')"); err != nil {
 		return nil, err
 	}
 	go b.loop(ctx)
@@ -96,10 +95,18 @@ func (b *byHand) write(ctx context.Context, batch []work) error {
 		h := fnv.New32a()
 		h.Write([]byte(w.stream))
 		now := time.Now().UnixNano()
-		if _, err := b.event.ExecContext(ctx, w.stream, w.expected+1, h.Sum32()%16, w.commit+".0", "license.granted", 1, w.commit, now, now, "request", "", "", "", w.data); err != nil {
+		added, err := b.event.ExecContext(ctx, w.stream, w.expected+1, h.Sum32()%16, w.commit+".0", "license.granted", 1, w.commit, now, now, "request", "", "", "", w.data)
+		if err != nil {
 			return errors.Join(err, b.rollback(ctx))
 		}
-		if _, err := b.commit.ExecContext(ctx, w.stream, w.commit, w.expected+1, w.expected+1, 0); err != nil {
+		position, err := added.LastInsertId()
+		if err == nil {
+			_, err = b.key.ExecContext(ctx, w.stream, w.expected+1, position, w.expected+1)
+		}
+		if err == nil {
+			_, err = b.key.ExecContext(ctx, w.stream, w.commit, w.expected+1, w.expected+1)
+		}
+		if err != nil {
 			return errors.Join(err, b.rollback(ctx))
 		}
 	}

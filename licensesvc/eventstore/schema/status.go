@@ -11,8 +11,10 @@ type Status struct {
 	// knows.
 	Version int `json:"version"`
 	Needed  int `json:"needed"`
-	// Pending are the steps that the store lacks, in order.
+	// Pending are the steps that the store lacks, in order. Begun is the number of statements of
+	// the first of them that were run already.
 	Pending []Step `json:"pending,omitempty"`
+	Begun   int    `json:"begun,omitempty"`
 	// Problems are sentences that say why this program can't work on the store, and what to do.
 	// If there are none, it can.
 	Problems []string `json:"problems,omitempty"`

@@ -35,7 +35,7 @@ func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.A
 			if err != nil || found.Outcome != eventstore.Unknown {
 				return found, err
 			}
-			if _, err := w.stmts.insertCommit.exec(ctx, stream, commit, 0, 0, 1, ""); err != nil {
+			if _, err := w.stmts.insertKey.exec(ctx, stream, commit, 0, 0, ""); err != nil {
 				return eventstore.Appended{}, err
 			}
 			return eventstore.Appended{Outcome: eventstore.Rejected}, nil
@@ -64,7 +64,7 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	// 1.
 	if version == c.Expected {
 		last := version + int64(len(c.Events))
-		added, err := w.stmts.insertCommit.exec(ctx, c.Stream, c.ID, version+1, last, 0, c.Fingerprint())
+		added, err := w.stmts.insertKey.exec(ctx, c.Stream, c.ID, version+1, last, c.Fingerprint())
 		if err != nil {
 			return eventstore.Appended{}, err
 		}
@@ -73,7 +73,7 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 			if err != nil || free {
 				return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: placed}, err
 			}
-			if _, err := w.stmts.dropCommit.exec(ctx, c.Stream, c.ID); err != nil {
+			if _, err := w.stmts.dropKey.exec(ctx, c.Stream, c.ID); err != nil {
 				return eventstore.Appended{}, err
 			}
 		}
@@ -102,8 +102,11 @@ func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) 
 		}
 		occurred, recorded := eventstore.Nanos(e.Occurred), eventstore.Nanos(e.Recorded)
 		e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)
-		added, err := w.stmts.insert.exec(ctx, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
-			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e))
+		position, err := w.next(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		added, err := w.stmts.insertKey.exec(ctx, e.Stream, e.Version, position, e.Version, "")
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -112,12 +115,31 @@ func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) 
 		case added == 0: // The first version was free, so the later ones can't be taken.
 			return nil, false, fmt.Errorf("%w: stream %s has version %d already, but not the one before", eventstore.ErrCorrupt, e.Stream, e.Version)
 		}
+		if _, err := w.stmts.insert.exec(ctx, position, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
+			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e)); err != nil {
+			return nil, false, err
+		}
+		w.position = position
 	}
 	if len(w.heads) >= maxHeads {
 		clear(w.heads)
 	}
 	w.heads[c.Stream] = version + int64(len(placed))
 	return placed, true, nil
+}
+
+// next returns the position of the next event.
+func (w *writer) next(ctx context.Context) (int64, error) {
+	if w.position < 0 {
+		err := w.stmts.position.query(ctx, func(row []driver.Value) error {
+			w.position = row[0].(int64)
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return w.position + 1, nil
 }
 
 // head returns a stream's version.
@@ -143,7 +165,7 @@ func (w *writer) stored(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 		return a, err
 	case a.Outcome == eventstore.Rejected:
 		return a, eventstore.ErrFenced
-	case fingerprint != c.Fingerprint() && fingerprint != "":
+	case fingerprint != c.Fingerprint():
 		return eventstore.Appended{Outcome: eventstore.Rejected}, eventstore.ErrMismatch
 	}
 	return a, nil
@@ -151,17 +173,17 @@ func (w *writer) stored(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 
 // lookUp finds what is stored under a commit's id, and the fingerprint of that commit.
 func (w *writer) lookUp(ctx context.Context, stream, commit string) (a eventstore.Appended, fingerprint string, err error) {
-	var first, last, fenced int64
+	var first, last int64
 	found := false
 	err = w.stmts.commit.query(ctx, func(row []driver.Value) error {
 		found = true
-		first, last, fenced, fingerprint = row[0].(int64), row[1].(int64), row[2].(int64), row[3].(string)
+		first, last, fingerprint = row[0].(int64), row[1].(int64), row[2].(string)
 		return nil
 	}, stream, commit)
 	switch {
 	case err != nil || !found:
 		return eventstore.Appended{}, "", err
-	case fenced != 0:
+	case first == 0: // It was fenced.
 		return eventstore.Appended{Outcome: eventstore.Rejected}, fingerprint, nil
 	}
 	events, err := w.events(ctx, stream, first-1, last)
@@ -174,6 +196,9 @@ func (w *writer) lookUp(ctx context.Context, stream, commit string) (a eventstor
 func (w *writer) events(ctx context.Context, stream string, after, until int64) (events []eventstore.Event, err error) {
 	err = w.stmts.tail.query(ctx, func(row []driver.Value) error {
 		e, err := eventOf(row)
+		if err == nil && (e.Stream != stream || e.Version != after+int64(len(events))+1) {
+			err = misplaced(&e, stream, after+int64(len(events))+1)
+		}
 		events = append(events, e)
 		return err
 	}, stream, after, until, eventstore.MaxEvents)

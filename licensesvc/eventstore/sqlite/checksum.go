@@ -26,11 +26,15 @@ func checksum(e *eventstore.Event) int64 {
 	return int64(crc32.Update(crc32.Checksum(buffer, castagnoli), castagnoli, e.Data))
 }
 
-// undamaged compares an event with its stored checksum. The checksum is nil for events that were
-// stored without one.
+// undamaged compares an event with its stored checksum.
 func undamaged(e *eventstore.Event, stored any) error {
-	if sum, ok := stored.(int64); ok && sum != checksum(e) {
+	if sum, ok := stored.(int64); !ok || sum != checksum(e) {
 		return fmt.Errorf("%w: event %d of stream %s does not match its checksum: restore a backup, or see licensesvc verify", eventstore.ErrCorrupt, e.Version, e.Stream)
 	}
 	return nil
+}
+
+// misplaced is the error of an event that is not where it belongs.
+func misplaced(e *eventstore.Event, stream string, version int64) error {
+	return fmt.Errorf("%w: stream %s has event %d of stream %s where version %d should be: restore a backup, or see licensesvc verify", eventstore.ErrCorrupt, stream, e.Version, e.Stream, version)
 }

@@ -36,10 +36,15 @@ func verify(ctx context.Context, db *sql.DB) (problems []string, err error) {
 	defer func() { err = errors.Join(err, ended(tx.Rollback())) }()
 	for _, q := range []struct{ says, query string }{
 		{"%s", "PRAGMA integrity_check(100)"},
-		{"stream %s has a gap", "SELECT stream FROM events GROUP BY stream HAVING min(version) <> 1 OR max(version) <> count(*)"},
-		{"stream %s has a commit whose events are not all there", `SELECT stream FROM commits c WHERE fenced = 0 AND last - first + 1 <>
-			(SELECT count(*) FROM events e WHERE e.stream = c.stream AND e.version BETWEEN c.first AND c.last AND e.commit_id = c.commit_id)`},
-		{"stream %s has an event without its commit", "SELECT stream FROM events e WHERE NOT EXISTS (SELECT 1 FROM commits c WHERE c.stream = e.stream AND c.commit_id = e.commit_id AND c.fenced = 0)"},
+		{"stream %s has a gap", "SELECT stream FROM streams WHERE key < '' GROUP BY stream HAVING min(key) <> 1 OR max(key) <> count(*)"},
+		{"stream %s has lost an event", `SELECT stream FROM streams s WHERE key < ''
+			AND NOT EXISTS (SELECT 1 FROM events e WHERE e.position = s.at AND e.stream = s.stream AND e.version = s.key)`},
+		{"stream %s does not know one of its events", `SELECT stream FROM events e
+			WHERE NOT EXISTS (SELECT 1 FROM streams s WHERE s.stream = e.stream AND s.key = e.version AND s.at = e.position)`},
+		{"stream %s has a commit whose events are not all there", `SELECT stream FROM streams c WHERE key >= '' AND at > 0 AND last - at + 1 <>
+			(SELECT count(*) FROM streams s JOIN events e ON e.position = s.at WHERE s.stream = c.stream AND s.key BETWEEN c.at AND c.last AND e.commit_id = c.key)`},
+		{"stream %s has an event without its commit", `SELECT stream FROM events e
+			WHERE NOT EXISTS (SELECT 1 FROM streams c WHERE c.stream = e.stream AND c.key = e.commit_id AND c.at > 0)`},
 	} {
 		found, err := texts(ctx, tx, q.query, maxProblems-len(problems))
 		if err != nil {
@@ -74,7 +79,7 @@ func texts(ctx context.Context, tx *sql.Tx, query string, limit int) (all []stri
 
 // verifyEvents compares each event with its checksum.
 func verifyEvents(ctx context.Context, tx *sql.Tx, limit int) (problems []string, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM events ORDER BY position")
+	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM events e ORDER BY position")
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: verify: %w", err)
 	}
@@ -112,6 +117,11 @@ func copyTo(ctx context.Context, from, to string, newEpoch bool) (err error) {
 			err = errors.Join(err, rerr)
 		}
 	}()
+	// VACUUM INTO counts as a change, although it changes nothing in the file.
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, "PRAGMA query_only = 0"); err != nil {
+		return fmt.Errorf("sqlite: copy %s: %w", from, err)
+	}
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
 		return fmt.Errorf("sqlite: copy %s: %w", from, err)
 	}
@@ -127,7 +137,7 @@ func copyTo(ctx context.Context, from, to string, newEpoch bool) (err error) {
 
 // settle checks a copy, gives it a new epoch if newEpoch is set, and makes it durable.
 func settle(ctx context.Context, part string, newEpoch bool) (err error) {
-	db, err := sql.Open("sqlite", dsn(part, "", "DELETE"))
+	db, err := sql.Open("sqlite", dsn(part, "", "", "DELETE"))
 	if err != nil {
 		return err
 	}
@@ -159,7 +169,13 @@ func openExisting(path string) (*sql.DB, error) {
 	case info.IsDir() || info.Size() == 0:
 		return nil, fmt.Errorf("sqlite: %s: %w: it is empty", path, eventstore.ErrCorrupt)
 	}
-	return sql.Open("sqlite", dsn(path, "mode=ro", ""))
+	return openReader(path)
+}
+
+// openReader opens a file for reading only. The connection could write, so that it removes the
+// log when it is the last to close the file; one that can't would leave an empty log.
+func openReader(path string) (*sql.DB, error) {
+	return sql.Open("sqlite", dsn(path, "mode=rw&_pragma=query_only(1)", "", ""))
 }
 
 // ended ignores the error of a transaction that had already ended.

@@ -15,7 +15,7 @@ import (
 )
 
 // columns are the columns of an event, in the order in which eventOf and scan read them.
-const columns = "stream, version, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum"
+const columns = "e.stream, e.version, e.id, e.type, e.schema, e.commit_id, e.occurred, e.recorded, e.cause, e.correlation, e.trace, e.actor, e.data, e.checksum"
 
 // eventOf makes an event from the driver's values. A value whose type differs from the column's
 // comes from a damaged file; the checksum finds it.
@@ -72,7 +72,7 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 		return eventstore.Page{}, fmt.Errorf("%w: a load needs a stream, and a version of at least 0 to go on after", eventstore.ErrInvalid)
 	}
 	limit := pageLimit(q.Limit)
-	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM events WHERE stream = ? AND version > ? ORDER BY version LIMIT ?",
+	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM streams s LEFT JOIN events e ON e.position = s.at WHERE s.stream = ? AND s.key > ? AND s.key < '' ORDER BY s.key LIMIT ?",
 		q.Stream, q.After, limit+1)
 	if err != nil {
 		return eventstore.Page{}, s.readError("load", err)
@@ -82,8 +82,8 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 		return eventstore.Page{}, s.readError("load", err)
 	}
 	for i, e := range events {
-		if e.Version != q.After+int64(i)+1 {
-			return eventstore.Page{}, fmt.Errorf("%w: stream %s has version %d where %d should be", eventstore.ErrCorrupt, q.Stream, e.Version, q.After+int64(i)+1)
+		if e.Stream != q.Stream || e.Version != q.After+int64(i)+1 {
+			return eventstore.Page{}, misplaced(&e, q.Stream, q.After+int64(i)+1)
 		}
 	}
 	page := eventstore.Page{Events: events, Version: q.After + int64(len(events))}
@@ -94,7 +94,7 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 		page.Events, page.More = events[:limit], true
 		fallthrough
 	case len(events) == 0 && q.After > 0:
-		err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?", q.Stream).Scan(&page.Version)
+		err := s.read.QueryRowContext(ctx, "SELECT coalesce((SELECT key FROM streams WHERE stream = ? AND key < '' ORDER BY key DESC LIMIT 1), 0)", q.Stream).Scan(&page.Version)
 		if err != nil {
 			return eventstore.Page{}, s.readError("load", err)
 		}
@@ -107,8 +107,8 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 func (s *file) reallyEmpty(ctx context.Context, stream string) error {
 	var lost bool
 	// One statement checks both conditions, so that an append in between is not taken for a loss.
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM commits WHERE stream = ?1 AND fenced = 0)
-		AND NOT EXISTS (SELECT 1 FROM events WHERE stream = ?1)`, stream).Scan(&lost)
+	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM streams WHERE stream = ?1 AND key >= '' AND at > 0)
+		AND NOT EXISTS (SELECT 1 FROM streams WHERE stream = ?1 AND key < '')`, stream).Scan(&lost)
 	switch {
 	case err != nil:
 		return s.readError("load", err)
@@ -134,7 +134,7 @@ func (s *file) Feed(ctx context.Context, slice int, after eventstore.Cursor, lim
 	if err := s.sameLife(ctx, position, commit); err != nil {
 		return eventstore.FeedPage{}, err
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT position, "+columns+" FROM events WHERE slice = ? AND position > ? ORDER BY position LIMIT ?",
+	rows, err := s.read.QueryContext(ctx, "SELECT position, "+columns+" FROM events e WHERE slice = ? AND position > ? ORDER BY position LIMIT ?",
 		slice, position, pageLimit(limit))
 	if err != nil {
 		return eventstore.FeedPage{}, s.readError("feed", err)

@@ -50,17 +50,20 @@ type writer struct {
 	// another connection changes the file or a transaction is rolled back.
 	heads       map[string]int64
 	dataVersion int64
-	stmts       statements
+	// position is the last position that was assigned, or -1 if it must be read. It is valid as
+	// long as heads are.
+	position int64
+	stmts    statements
 }
 
 // statements are prepared once, on the writer's connection.
 type statements struct {
-	begin, end, rollback, dataVersion                                      *statement
-	commit, insertCommit, dropCommit, insert, version, tail, fence, saveAt *statement
+	begin, end, rollback, dataVersion                                          *statement
+	commit, insertKey, dropKey, insert, version, position, tail, fence, saveAt *statement
 }
 
 func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, error) {
-	w := &writer{conn: conn, maxBatch: cfg.MaxBatch, jobs: make(chan *job, cfg.Queue), quit: make(chan struct{}), ended: make(chan struct{}), heads: map[string]int64{}}
+	w := &writer{conn: conn, maxBatch: cfg.MaxBatch, jobs: make(chan *job, cfg.Queue), quit: make(chan struct{}), ended: make(chan struct{}), heads: map[string]int64{}, position: -1}
 	for _, p := range []struct {
 		to  **statement
 		sql string
@@ -69,12 +72,13 @@ func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, er
 		{&w.stmts.end, "COMMIT"},
 		{&w.stmts.rollback, "ROLLBACK"},
 		{&w.stmts.dataVersion, "PRAGMA data_version"},
-		{&w.stmts.commit, "SELECT first, last, fenced, fingerprint FROM commits WHERE stream = ? AND commit_id = ?"},
-		{&w.stmts.insertCommit, "INSERT INTO commits (stream, commit_id, first, last, fenced, fingerprint) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
-		{&w.stmts.insert, "INSERT INTO events (stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"},
-		{&w.stmts.dropCommit, "DELETE FROM commits WHERE stream = ? AND commit_id = ?"},
-		{&w.stmts.version, "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"},
-		{&w.stmts.tail, "SELECT " + columns + " FROM events WHERE stream = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"},
+		{&w.stmts.commit, "SELECT at, last, fingerprint FROM streams WHERE stream = ? AND key = ?"},
+		{&w.stmts.insertKey, "INSERT INTO streams (stream, key, at, last, fingerprint) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
+		{&w.stmts.insert, "INSERT INTO events (position, stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+		{&w.stmts.dropKey, "DELETE FROM streams WHERE stream = ? AND key = ?"},
+		{&w.stmts.version, "SELECT key FROM streams WHERE stream = ? AND key < '' ORDER BY key DESC LIMIT 1"},
+		{&w.stmts.position, "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), coalesce((SELECT max(position) FROM events), 0))"},
+		{&w.stmts.tail, "SELECT " + columns + " FROM streams s LEFT JOIN events e ON e.position = s.at WHERE s.stream = ? AND s.key > ? AND s.key <= ? ORDER BY s.key LIMIT ?"},
 		{&w.stmts.fence, "UPDATE meta SET fence = fence + 1"},
 		{&w.stmts.saveAt, `INSERT INTO snapshots (stream, fold, version, data) VALUES (?, ?, ?, ?)
 			ON CONFLICT (stream, fold) DO UPDATE SET version = excluded.version, data = excluded.data WHERE excluded.version > snapshots.version`},
@@ -233,7 +237,7 @@ func (w *writer) begin(ctx context.Context) error {
 	})
 	if found != w.dataVersion {
 		w.dataVersion = found
-		clear(w.heads)
+		w.forget()
 	}
 	return err
 }
@@ -301,8 +305,14 @@ func (w *writer) fence(ctx context.Context) error {
 // rollback ends the transaction if there is one, as SQLite may have ended it already. It forgets
 // the versions that the transaction assigned.
 func (w *writer) rollback(ctx context.Context) {
-	clear(w.heads)
+	w.forget()
 	_, _ = w.stmts.rollback.exec(ctx)
+}
+
+// forget forgets what this connection knew of the file.
+func (w *writer) forget() {
+	clear(w.heads)
+	w.position = -1
 }
 
 func codeOf(err error) int {
