@@ -34,7 +34,7 @@ func licenseOf(l license.License, status license.Status) License {
 	w := License{
 		ID: l.ID, Status: string(status), Device: l.Device, Title: l.Title, Studio: l.Studio, Plan: l.Plan,
 		Granted: l.Granted, Expires: l.ExpiresAt(), Provisional: l.Provisional,
-		Plays: len(l.Plays), Renewals: len(l.Renewals), Limits: l.Limits, Reason: l.Reason, NewerEvents: l.Newer,
+		Plays: l.PlayCount, Renewals: l.RenewalCount, Limits: l.Limits, Reason: l.Reason, NewerEvents: l.Newer,
 	}
 	if !l.Downloaded.IsZero() {
 		w.Downloaded = &l.Downloaded

@@ -598,8 +598,8 @@ func TestBadInputNamesEachField(t *testing.T) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
-	_, err = app.New(app.Config{Journal: h.journal, CachedStates: -1, DrainEvery: -1})
-	for _, want := range []string{"Store", "Upstream", "Signer", "CachedStates", "DrainEvery"} {
+	_, err = app.New(app.Config{Journal: h.journal, CacheBytes: -1, DrainEvery: -1})
+	for _, want := range []string{"Store", "Upstream", "Signer", "CacheBytes", "DrainEvery"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

@@ -28,8 +28,11 @@ const (
 	enough = 64
 )
 
-// Run drains the outbox into the store until the context ends.
+// Run drains the outbox into the store, and saves snapshots, until the context ends.
 func (s *Service) Run(ctx context.Context) error {
+	var snapshots sync.WaitGroup
+	defer snapshots.Wait()
+	snapshots.Go(func() { _ = s.members.Run(ctx) }) // It ends with the context.
 	if s.outbox == nil {
 		<-ctx.Done()
 		return ctx.Err()

@@ -24,15 +24,18 @@ type identity struct {
 // contentOf combines what a client sent into one text.
 func contentOf(parts ...string) string { return digest(append([]string{"content"}, parts...)...) }
 
-// commit returns the id of a commit. That of the first one is derived from the client's key,
-// so that a repeated request finds it. When a command is decided again, the new commit gets an
-// id that is used only once. If it were derived from the key too, a store that fences commits
-// for a while would use up all ids that the command can have, and it could never be stored.
-func (i identity) commit(attempt int) string {
-	if attempt == 0 {
-		return digest("commit", i.Member, i.Name, i.Object, i.Key, "0")
+// chained is the number of commit ids that are derived from the client's key alone.
+const chained = 8
+
+// commit returns the id of a commit, after so many ids of the command were fenced. The first ids
+// are derived from the client's key, so that a command that is sent again finds its commit, or
+// walks along the fenced ids to it. The later ones are used only once: a store that fences
+// commits for a while would otherwise use up all ids that the command can have.
+func (i identity) commit(fenced int) string {
+	if fenced < chained {
+		return digest("commit", i.Member, i.Name, i.Object, i.Key, fmt.Sprint(fenced))
 	}
-	return digest("commit", i.Member, i.Name, i.Object, i.Key, fmt.Sprint(attempt), fmt.Sprint(time.Now().UnixNano()))
+	return digest("commit", i.Member, i.Name, i.Object, i.Key, fmt.Sprint(fenced), fmt.Sprint(time.Now().UnixNano()))
 }
 
 // fingerprint returns the value that the store compares when it already knows a commit's id.

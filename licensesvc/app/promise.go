@@ -12,6 +12,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app/token"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/repository"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -98,7 +99,7 @@ func (s *Service) put(ctx context.Context, c *command, k kept) error {
 
 // promise grants a license provisionally, for a short time, because the store can't be used.
 func (s *Service) promise(ctx context.Context, c *command, want license.Request, cause error, fetch func(license.Decision) error) (Answer, error) {
-	if s.outbox == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, errBusy) {
+	if s.outbox == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, repository.ErrBusy) {
 		return Answer{}, c.storeUnavailable(cause)
 	}
 	if k, ok := s.outbox.get(c.license); ok && k.Promise != nil { // It was promised before.
@@ -108,21 +109,21 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 		c.on = slices.Clone(k.Promise.Basis)
 		return s.promised(c, *k.Promise, Answer{Repeated: true})
 	}
-	now, ok := s.states.get(Stream(c.Member))
+	now, ok := s.members.Remembered(Stream(c.Member))
 	if ok {
-		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.At))
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}
-	state := s.withPending(now.state, c.Member, c.at)
+	state := s.withPending(now.State, c.Member, c.at)
 	d, refusal, err := s.decide(state, func(license.State) (license.Command, error) { return want, nil })
 	switch {
 	case err != nil:
 		return Answer{}, err
 	case refusal != nil:
-		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.Version}
 	case len(d.Events) == 0: // The remembered state already contains the license.
-		return Answer{Outcome: Done, License: d.License, Status: d.License.StatusAt(c.at), Version: now.version, DecidedOn: c.on, Repeated: true}, nil
+		return Answer{Outcome: Done, License: d.License, Status: d.License.StatusAt(c.at), Version: now.Version, DecidedOn: c.on, Repeated: true}, nil
 	}
 	if fetch != nil {
 		if err := fetch(d); err != nil {

@@ -76,15 +76,15 @@ func (r *renewal) decide(ctx context.Context, state license.State) (license.Comm
 func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
 	s, c := r.service, r.command
 	now, ok := s.known(c)
-	if _, there := now.state.License(c.license); !ok || !there || errors.Is(cause, eventstore.ErrFull) {
+	if _, there := now.State.License(c.license); !ok || !there || errors.Is(cause, eventstore.ErrFull) {
 		return Answer{}, c.storeUnavailable(cause)
 	}
-	d, refusal, err := s.decide(now.state, func(state license.State) (license.Command, error) { return r.decide(ctx, state) })
+	d, refusal, err := s.decide(now.State, func(state license.State) (license.Command, error) { return r.decide(ctx, state) })
 	switch {
 	case err != nil:
 		return Answer{}, err
 	case refusal != nil:
-		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.Version}
 	}
 	a := Answer{Outcome: Accepted, License: d.License, Status: d.License.StatusAt(c.at), Warnings: d.Warnings, DecidedOn: c.on, Repeated: len(d.Events) == 0}
 	if a.Repeated {

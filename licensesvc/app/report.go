@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/repository"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -46,12 +47,12 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 		u.Detail = "the event store could not be used; play under the license that the device holds, and report it later"
 		return Answer{}, u
 	}
-	d, refusal, err := s.decide(now.state, func(license.State) (license.Command, error) { return want, nil })
+	d, refusal, err := s.decide(now.State, func(license.State) (license.Command, error) { return want, nil })
 	switch {
 	case err != nil:
 		return Answer{}, err
 	case refusal != nil:
-		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.version}
+		return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.Version}
 	}
 	a := Answer{Outcome: Accepted, License: d.License, Status: d.License.StatusAt(c.at), Warnings: d.Warnings, DecidedOn: c.on}
 	if len(d.Events) == 0 {
@@ -121,7 +122,7 @@ func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error
 	}
 	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
 	if now, ok := s.known(c); ok {
-		a.License, _ = now.state.License(c.license)
+		a.License, _ = now.State.License(c.license)
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}
@@ -145,17 +146,17 @@ func (s *Service) decided(ctx context.Context, c *command, want license.Command)
 
 // known returns a state to decide on without the store: the remembered state of the member
 // with the entries of the outbox, or the license alone if it was promised here.
-func (s *Service) known(c *command) (folded, bool) {
+func (s *Service) known(c *command) (now repository.Folded[license.State], ok bool) {
 	if s.outbox == nil {
-		return folded{}, false
+		return now, false
 	}
-	now, remembered := s.states.get(Stream(c.Member))
-	now.state = s.withPending(now.state, c.Member, c.at)
-	if _, promised := now.state.License(c.license); !remembered && !promised {
-		return folded{}, false
+	now, remembered := s.members.Remembered(Stream(c.Member))
+	now.State = s.withPending(now.State, c.Member, c.at)
+	if _, promised := now.State.License(c.license); !remembered && !promised {
+		return now, false
 	}
 	if remembered {
-		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.at))
+		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.At))
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app/token"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/repository"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/wire"
 	"github.com/backstay-go/backstay/resilience"
@@ -44,9 +45,12 @@ type Config struct {
 	// Full returns why there is no room for commands that make the disk fuller, or "" if there
 	// is room. Nil: there is always room.
 	Full func() string
-	// CachedStates is the number of members whose states are remembered. Default: 0, which
-	// means 10,000.
-	CachedStates int
+	// Snapshots holds folded states, so that long streams load quickly. Nil: Store, if it can do
+	// that.
+	Snapshots eventstore.Snapshotter
+	// CacheBytes bounds the memory of the members' states that are remembered. Default: 0, which
+	// means 16 MiB.
+	CacheBytes int64
 	// DrainEvery is the time between two looks at the journal. Default: 0, which means 250 ms.
 	DrainEvery time.Duration
 	// Clock returns the time that is recorded. Nil: time.Now.
@@ -71,8 +75,8 @@ func (c Config) Check() error {
 	if c.Rules.Version != "" || len(c.Rules.Plans) > 0 {
 		errs = append(errs, c.Rules.Check())
 	}
-	if c.CachedStates < 0 {
-		errs = append(errs, fmt.Errorf("app: CachedStates is %d: give 1 or more, or 0 for 10,000", c.CachedStates))
+	if c.CacheBytes < 0 {
+		errs = append(errs, fmt.Errorf("app: CacheBytes is %d: give 1 or more, or 0 for 16 MiB", c.CacheBytes))
 	}
 	if c.DrainEvery < 0 {
 		errs = append(errs, fmt.Errorf("app: DrainEvery is %s: give a duration above zero, or 0 for 250 ms", c.DrainEvery))
@@ -80,17 +84,19 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
+// EventStore is the name of the event store among the dependencies.
+const EventStore = eventstore.Name
+
 // Service runs commands. It is safe for concurrent use and need not be closed. Its only
-// goroutine is Run, which the caller starts and ends. A panic in a dependency's client reaches
+// goroutines are those of Run, which the caller starts and ends. A panic in a dependency's client reaches
 // the caller.
 type Service struct {
-	store    eventstore.LoadAppender
+	members  *repository.Repository[license.State, license.Event]
 	upstream Upstream
 	outbox   *outbox
 	signer   *token.Signer
 	rules    license.Rules
 	codec    *wire.Codec
-	states   *states
 	full     func() string
 	every    time.Duration
 	clock    func() time.Time
@@ -109,16 +115,12 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		store: cfg.Store, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
+		upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {
 		s.rules = license.DefaultRules()
 	}
-	if cfg.CachedStates == 0 {
-		cfg.CachedStates = 10_000
-	}
-	s.states = newStates(cfg.CachedStates)
 	if s.full == nil {
 		s.full = func() string { return "" }
 	}
@@ -131,7 +133,22 @@ func New(cfg Config) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	return s, nil
+	if cfg.Snapshots == nil {
+		cfg.Snapshots, _ = cfg.Store.(eventstore.Snapshotter)
+	}
+	var err error
+	s.members, err = repository.New(repository.Config[license.State, license.Event]{
+		Store: cfg.Store, Snapshots: cfg.Snapshots, CacheBytes: cfg.CacheBytes, Clock: s.clock, Log: s.log,
+		Domain: repository.Domain[license.State, license.Event]{
+			Decode: s.codec.DecodeAll,
+			Fold: func(state license.State, events []license.Event) (license.State, error) {
+				return license.Fold(state, events...)
+			},
+			Size:        license.State.Size,
+			FoldVersion: license.FoldVersion, Snapshot: license.State.Snapshot, Restore: license.RestoreSnapshot,
+		},
+	})
+	return s, err
 }
 
 // Rules returns the rules that decide.

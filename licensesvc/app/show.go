@@ -9,6 +9,7 @@ import (
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/repository"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -37,7 +38,7 @@ func (s *Service) Licenses(ctx context.Context, member string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return View{Licenses: now.state.Licenses(), Version: now.version, DecidedOn: c.on, Partial: now.unread != nil, Newer: now.state.Newer()}, nil
+	return View{Licenses: now.State.Licenses(), Version: now.Version, DecidedOn: c.on, Partial: now.unread != nil, Newer: now.State.Newer()}, nil
 }
 
 // Show returns one license.
@@ -50,14 +51,14 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	l, ok := now.state.License(id)
+	l, ok := now.State.License(id)
 	switch {
 	case !ok && now.unread != nil: // The license may exist in the store.
 		return Answer{}, c.storeUnavailable(now.unread)
 	case !ok:
-		return Answer{}, c.missing(now.state)
+		return Answer{}, c.missing(now.State)
 	}
-	return Answer{Outcome: Done, License: l, Status: l.StatusAt(c.at), Version: now.version, DecidedOn: c.on}, nil
+	return Answer{Outcome: Done, License: l, Status: l.StatusAt(c.at), Version: now.Version, DecidedOn: c.on}, nil
 }
 
 // missing returns the error about a license that is not in the state. An event that this program
@@ -71,24 +72,26 @@ func (c *command) missing(state license.State) error {
 }
 
 func (s *Service) view(ctx context.Context, c *command) (folded, error) {
-	remembered, ok := s.states.get(Stream(c.Member))
-	now, source, err := s.readOn(ctx, c.Member, remembered, eventstore.ForDisplay)
+	now, err := s.members.View(ctx, Stream(c.Member))
 	switch {
 	case err == nil:
-		c.shownBy(source)
+		c.shownBy(now.Source)
 	case !storeFailed(err):
 		return folded{}, err
-	case !ok && len(s.outbox.of(c.Member)) == 0:
-		return folded{}, c.storeUnavailable(err)
-	case !ok:
-		c.decidedOn(EventStore, resilience.Static, 0)
-		now = folded{unread: err}
 	default:
-		now = remembered
-		c.decidedOn(EventStore, resilience.Stale, c.at.Sub(remembered.at))
+		var ok bool
+		if now, ok = s.members.Remembered(Stream(c.Member)); ok {
+			c.decidedOn(EventStore, resilience.Stale, c.at.Sub(now.At))
+			break
+		}
+		if len(s.outbox.of(c.Member)) == 0 {
+			return folded{}, c.storeUnavailable(err)
+		}
+		c.decidedOn(EventStore, resilience.Static, 0)
+		return folded{Folded: repository.Folded[license.State]{State: s.withPending(now.State, c.Member, c.at)}, unread: err}, nil
 	}
-	now.state = s.withPending(now.state, c.Member, c.at)
-	return now, nil
+	now.State = s.withPending(now.State, c.Member, c.at)
+	return folded{Folded: now}, nil
 }
 
 // Explained is one event of a license's story.
@@ -124,7 +127,7 @@ func (s *Service) Explain(ctx context.Context, member, id string) (Story, error)
 	c := &command{identity: identity{Member: member, Name: "explain"}, license: id, at: s.now()}
 	var story Story
 	var state license.State
-	version, source, err := s.read(ctx, eventstore.Query{Stream: Stream(member), Consistency: eventstore.ForDisplay}, func(stored []eventstore.Event) error {
+	version, source, err := s.members.History(ctx, Stream(member), 0, func(stored []eventstore.Event) error {
 		var page []license.Event
 		for _, from := range stored {
 			events, err := s.codec.Decode(from)

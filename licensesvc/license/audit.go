@@ -116,6 +116,9 @@ type told struct {
 func (t told) expires() time.Time {
 	end := t.expiry
 	for _, p := range t.plays {
+		if p.Before(t.granted) { // The device's clock is slow.
+			p = t.granted
+		}
 		if !p.Before(t.since) && t.playback > 0 && p.Add(t.playback).Before(end) {
 			end = p.Add(t.playback)
 		}

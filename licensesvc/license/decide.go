@@ -11,8 +11,9 @@ import (
 // already happened.
 type Decision struct {
 	Events []Event
-	// License is the license after the decision.
+	// License is the license after the decision, and Next the state.
 	License License
+	Next    State
 	// Warnings say what the member should expect, such as a last download.
 	Warnings []Warning
 }
@@ -64,6 +65,7 @@ func Decide(s State, c Command, r Rules) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	d.Next = next
 	if len(d.Events) > 0 {
 		d.License, _ = next.License(d.Events[0].Of())
 	}
@@ -234,7 +236,8 @@ func decidePlay(s State, c Play) (Decision, *Refusal) {
 	if refusal := undecided(s.aboutAny(ofTitle(l.Title))); refusal != nil {
 		return Decision{}, refusal
 	}
-	u := s.usageAt(c.At, l.Studio, l.Title, "")
+	// A device whose clock is ahead may have dated its earlier plays a little later than now.
+	u := s.usageUntil(c.At, c.At.Add(clockSkew), l.Studio, l.Title, "")
 	if refusal := (question{license: l, usage: u}).first(toPlay...); refusal != nil {
 		return Decision{}, refusal
 	}

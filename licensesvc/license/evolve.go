@@ -1,10 +1,22 @@
 package license
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
+)
+
+// The number of a license's newest plays, renewals and reports that are kept one by one.
+const (
+	keptPlays    = 64
+	keptPlayDays = 400 // more than a year
+	keptRenewals = 64
+	keptReports  = 128
+	// endedReports and endedRenewals are kept of a license that has ended.
+	endedReports  = 32
+	endedRenewals = 16
 )
 
 // Evolve returns the state after the event; the given state does not change. An event that does
@@ -12,78 +24,192 @@ import (
 // means that the stream is damaged, and Evolve does not guess.
 func Evolve(s State, e Event) (State, error) { return Fold(s, e) }
 
-// Fold returns the state after several events. It copies the state only once.
+// Fold returns the state after several events. However many there are, it copies each license
+// that they change once.
 func Fold(s State, events ...Event) (State, error) {
 	if len(events) == 0 {
 		return s, nil
 	}
-	next := State{licenses: maps.Clone(s.licenses), newer: s.newer}
-	if next.licenses == nil {
-		next.licenses = map[string]License{}
+	d := &draft{licenses: maps.Clone(s.licenses), newer: s.newer, changed: map[string]*License{}}
+	if d.licenses == nil {
+		d.licenses = map[string]*License{}
 	}
 	for _, e := range events {
-		if u, ok := e.(Unknown); ok {
-			next = next.withUnknown(u)
-			continue
-		}
-		if err := next.apply(e); err != nil {
+		if err := d.apply(e); err != nil {
 			return s, err
 		}
 	}
-	return next, nil
+	return State{licenses: d.licenses, newer: d.newer}, nil
 }
 
-func (s State) apply(e Event) error {
+// draft is a state that is being made. changed holds the licenses that belong to it alone.
+type draft struct {
+	licenses, changed map[string]*License
+	newer             []string
+}
+
+// change returns a license that may be changed.
+func (d *draft) change(id string) (*License, bool) {
+	if l, ok := d.changed[id]; ok {
+		return l, true
+	}
+	old, ok := d.licenses[id]
+	if !ok {
+		return nil, false
+	}
+	own := old.clone()
+	d.licenses[id], d.changed[id] = &own, &own
+	return &own, true
+}
+
+func (d *draft) apply(e Event) error {
 	switch e := e.(type) {
 	case Granted:
-		return s.grant(e, false)
+		return d.grant(e, false)
 	case Promised:
-		return s.grant(e.Granted, true)
+		return d.grant(e.Granted, true)
+	case Unknown:
+		d.mark(e)
+		return nil
 	}
-	l, ok := s.licenses[e.Of()]
+	l, ok := d.change(e.Of())
 	if !ok {
 		return fmt.Errorf("license: event %s is about license %q, which no earlier event granted", e.Kind(), e.Of())
 	}
 	switch e := e.(type) {
 	case Confirmed:
-		l.Provisional, l.Expires = false, e.Expires
+		l.Provisional, l.Expires = false, e.Expires.UTC()
 	case Downloaded:
-		l.Downloaded = earliest(l.Downloaded, e.Occurred)
-		l.Reports = appended(l.Reports, e.Report)
+		l.Downloaded = earliest(l.Downloaded, e.Occurred.UTC())
+		l.reported(e.Report)
 	case Renewed:
-		l.Expires, l.Since = e.Expires, e.At
-		l.Renewals = appended(l.Renewals, e.Request)
+		l.renew(e)
 	case Played:
-		l.Plays = withTime(l.Plays, e.Occurred)
-		l.Reports = appended(l.Reports, e.Report)
+		l.play(e.Occurred.UTC())
+		l.reported(e.Report)
 	case Released:
-		l.Released = earliest(l.Released, e.Occurred)
+		l.Released = earliest(l.Released, e.Occurred.UTC())
+		l.shrink()
 	case Revoked:
-		l.Revoked, l.Reason = e.At, e.Reason
+		l.Revoked, l.Reason = e.At.UTC(), e.Reason
+		l.shrink()
 	default:
 		return fmt.Errorf("license: event of unknown kind %s (%T)", e.Kind(), e)
 	}
-	s.licenses[l.ID] = l
 	return nil
 }
 
-func (s State) grant(e Granted, provisional bool) error {
-	there, ok := s.licenses[e.License]
-	if ok && there.granted() {
+func (d *draft) grant(e Granted, provisional bool) error {
+	l, ok := d.change(e.License)
+	switch {
+	case !ok:
+		l = &License{}
+		d.licenses[e.License], d.changed[e.License] = l, l
+	case l.granted():
 		return fmt.Errorf("license: license %q is granted twice in its stream", e.License)
 	}
-	s.licenses[e.License] = License{
+	*l = License{
 		ID: e.License, Device: e.Device, Title: e.Title, Studio: e.Studio, Plan: e.Plan, Limits: e.Limits,
-		Granted: e.At, Since: e.At, Expires: e.Expires, Playback: time.Duration(e.PlaybackSeconds) * time.Second,
-		Provisional: provisional, Newer: there.Newer,
+		Granted: e.At.UTC(), Since: e.At.UTC(), Expires: e.Expires.UTC(), Playback: time.Duration(e.PlaybackSeconds) * time.Second,
+		Provisional: provisional, Newer: l.Newer,
 	}
 	return nil
 }
 
-// appended and withTime copy the slice, because the old one may belong to another state.
-func appended(ids []string, id string) []string { return append(slices.Clip(ids), id) }
+func (l *License) renew(e Renewed) {
+	l.Expires, l.Since = e.Expires.UTC(), e.At.UTC()
+	l.RenewalCount++
+	l.Renewals = newest(append(l.Renewals, e.Request), keptRenewals)
+	l.Began = time.Time{}
+	for _, p := range l.Plays {
+		l.begin(p)
+	}
+}
 
-func withTime(times []time.Time, t time.Time) []time.Time {
-	at, _ := slices.BinarySearchFunc(times, t, time.Time.Compare)
-	return slices.Insert(slices.Clone(times), at, t)
+// begin notes that a play began.
+func (l *License) begin(at time.Time) {
+	if at.Before(l.Granted) {
+		at = l.Granted
+	}
+	if !at.Before(l.Since) {
+		l.Began = earliest(l.Began, at)
+	}
+}
+
+func (l *License) play(at time.Time) {
+	l.begin(at)
+	l.PlayCount++
+	l.FirstPlay = earliest(l.FirstPlay, at)
+	i, _ := slices.BinarySearchFunc(l.Plays, at, time.Time.Compare)
+	l.Plays = slices.Insert(l.Plays, i, at)
+	if len(l.Plays) > keptPlays {
+		l.countDay(l.Plays[0])
+		l.Plays = slices.Delete(l.Plays, 0, 1)
+	}
+}
+
+// countDay counts a play that is no longer kept one by one.
+func (l *License) countDay(at time.Time) {
+	day := dayOf(at)
+	i, found := slices.BinarySearchFunc(l.PlayDays, day, func(d PlayDay, day int64) int { return cmp.Compare(d.Day, day) })
+	if found {
+		l.PlayDays[i].Plays++
+		return
+	}
+	l.PlayDays = slices.Insert(l.PlayDays, i, PlayDay{Day: day, Plays: 1})
+	if len(l.PlayDays) > keptPlayDays {
+		l.PlayDays = slices.Delete(l.PlayDays, 0, 1)
+	}
+}
+
+func dayOf(t time.Time) int64 {
+	seconds := t.Unix()
+	day := seconds / 86400
+	if seconds%86400 < 0 {
+		day--
+	}
+	return day
+}
+
+// playsBetween counts the plays after one moment and not after another, and returns the oldest of
+// them. It is exact as long as fewer than 64 plays are counted. Beyond that, the older plays count
+// for the whole of the days on which from and until lie.
+func (l *License) playsBetween(from, until time.Time) (n int, oldest time.Time) {
+	for _, p := range l.Plays {
+		if p.After(from) && !p.After(until) {
+			n++
+			oldest = earliest(oldest, p)
+		}
+	}
+	first, last := dayOf(from), dayOf(until)
+	for _, d := range l.PlayDays {
+		if d.Day >= first && d.Day <= last {
+			n += d.Plays
+			oldest = earliest(oldest, time.Unix(d.Day*86400, 0).UTC())
+		}
+	}
+	return n, oldest
+}
+
+func (l *License) reported(id string) {
+	kept := keptReports
+	if l.Ended() {
+		kept = endedReports
+	}
+	l.Reports = newest(append(l.Reports, id), kept)
+}
+
+// shrink leaves of an ended license what rules and answers need.
+func (l *License) shrink() {
+	l.Reports = slices.Clip(newest(l.Reports, endedReports))
+	l.Renewals = slices.Clip(newest(l.Renewals, endedRenewals))
+	l.Plays, l.PlayDays = slices.Clip(l.Plays), slices.Clip(l.PlayDays)
+}
+
+// newest drops the oldest ids beyond a number. The slice must belong to the caller.
+func newest(ids []string, n int) []string {
+	if over := len(ids) - n; over > 0 {
+		return slices.Delete(ids, 0, over)
+	}
+	return ids
 }

@@ -2,7 +2,6 @@ package license
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +21,8 @@ const (
 	StatusUnknown Status = "unknown"
 )
 
-// License is one license of a member, as its events describe it. It is a value; its slices do not
-// change once it is part of a State.
+// License is one license of a member, as its events describe it. It is a value: what a State
+// returns may be kept and changed. What grows with the number of events is bounded; see the fields.
 type License struct {
 	ID     string `json:"license"`
 	Device string `json:"device"`
@@ -37,13 +36,25 @@ type License struct {
 	// Expires is when the license ends if no play begins; see ExpiresAt.
 	Expires  time.Time     `json:"expires"`
 	Playback time.Duration `json:"playback_ns"`
+	// Began is when the first play since Since began, or zero. A play that a device dates before
+	// the grant began at the grant.
+	Began time.Time `json:"began,omitzero"`
 	// Provisional is true if the license was promised and is not yet confirmed.
 	Provisional bool      `json:"provisional,omitempty"`
 	Downloaded  time.Time `json:"downloaded,omitzero"`
-	// Plays are the times at which plays began, oldest first.
+	// PlayCount is the number of plays, and FirstPlay is when the first one began.
+	PlayCount int       `json:"play_count,omitempty"`
+	FirstPlay time.Time `json:"first_play,omitzero"`
+	// Plays are the times at which plays began, the oldest first. Only the newest are kept, at most
+	// 64. PlayDays counts the others.
 	Plays    []time.Time `json:"plays,omitempty"`
-	Renewals []string    `json:"renewals,omitempty"`
-	// Reports are the ids of the device reports that were recorded.
+	PlayDays []PlayDay   `json:"play_days,omitempty"`
+	// RenewalCount is the number of renewals. Renewals are the ids of the newest ones, at most 64.
+	RenewalCount int      `json:"renewal_count,omitempty"`
+	Renewals     []string `json:"renewals,omitempty"`
+	// Reports are the ids of the newest device reports that were recorded: at most 128, and at most
+	// 32 once the license has ended. An older report that is sent again is found in the event store
+	// by its commit.
 	Reports  []string  `json:"reports,omitempty"`
 	Released time.Time `json:"released,omitzero"`
 	Revoked  time.Time `json:"revoked,omitzero"`
@@ -53,16 +64,20 @@ type License struct {
 	Newer []string `json:"newer_events,omitempty"`
 }
 
+// PlayDay is the number of older plays on one day.
+type PlayDay struct {
+	// Day is the number of days since 1970, in UTC.
+	Day   int64 `json:"d"`
+	Plays int   `json:"n"`
+}
+
 // ExpiresAt returns when the license ends: at Expires, or Playback after the first play since it
 // was granted or renewed, whichever comes first. For a play that was reported late, the time when
 // it began counts.
 func (l License) ExpiresAt() time.Time {
-	for _, p := range l.Plays {
-		if !p.Before(l.Since) {
-			if end := p.Add(l.Playback); l.Playback > 0 && end.Before(l.Expires) {
-				return end
-			}
-			break
+	if !l.Began.IsZero() && l.Playback > 0 {
+		if end := l.Began.Add(l.Playback); end.Before(l.Expires) {
+			return end
 		}
 	}
 	return l.Expires
@@ -97,38 +112,41 @@ func (l License) Ended() bool { return !l.Revoked.IsZero() || !l.Released.IsZero
 // State holds a member's licenses, folded from the member's events. The zero value is a member
 // without events. A State never changes, so it may be shared between goroutines.
 type State struct {
-	// licenses is keyed by id, and copied before every change.
-	licenses map[string]License
+	// licenses is keyed by id. Neither the map nor a license in it changes once it is part of a
+	// state.
+	licenses map[string]*License
 	// newer lists the unknown events that name no license.
 	newer []string
 }
 
-// FoldVersion is the version of what Evolve makes of events. A snapshot with another version
-// can't be used.
-const FoldVersion = 1
-
 // License returns a license by its id.
 func (s State) License(id string) (License, bool) {
 	l, ok := s.licenses[id]
-	return l, ok
+	if !ok {
+		return License{}, false
+	}
+	return l.clone(), true
 }
 
 // Licenses returns all licenses, oldest first.
 func (s State) Licenses() []License {
-	all := slices.Collect(maps.Values(s.licenses))
+	all := make([]License, 0, len(s.licenses))
+	for _, l := range s.licenses {
+		all = append(all, l.clone())
+	}
 	slices.SortFunc(all, func(a, b License) int {
 		return cmp.Or(a.Granted.Compare(b.Granted), strings.Compare(a.ID, b.ID))
 	})
 	return all
 }
 
-// Restore makes a state from the licenses that Licenses returned. It is used for snapshots.
-func Restore(licenses []License) State {
-	m := make(map[string]License, len(licenses))
-	for _, l := range licenses {
-		m[l.ID] = l
-	}
-	return State{licenses: m}
+// clone returns a copy that shares nothing that can change.
+func (l *License) clone() License {
+	c := *l
+	c.Plays, c.PlayDays = slices.Clone(l.Plays), slices.Clone(l.PlayDays)
+	c.Newer = slices.Clone(l.Newer)
+	c.Renewals, c.Reports = slices.Clone(l.Renewals), slices.Clone(l.Reports)
+	return c
 }
 
 // usage says how much of each limit is in use at a moment.
@@ -146,6 +164,11 @@ type usage struct {
 // usageAt counts the use at a moment, for a title of a studio. The license named except is not
 // counted as held, so that a decision about it does not count it.
 func (s State) usageAt(at time.Time, studio, title, except string) usage {
+	return s.usageUntil(at, at, studio, title, except)
+}
+
+// usageUntil is usageAt that also counts the plays after the moment, up to until.
+func (s State) usageUntil(at, until time.Time, studio, title, except string) usage {
 	u := usage{devices: map[string]bool{}}
 	from := at.Add(-Year)
 	for id, l := range s.licenses {
@@ -163,11 +186,10 @@ func (s State) usageAt(at time.Time, studio, title, except string) usage {
 			u.title++
 			u.titleFrees = earliest(u.titleFrees, l.Granted.Add(Year))
 		}
-		for _, p := range l.Plays {
-			if p.After(from) && !p.After(at) {
-				u.plays++
-				u.playFrees = earliest(u.playFrees, p.Add(Year))
-			}
+		n, oldest := l.playsBetween(from, until)
+		u.plays += n
+		if n > 0 {
+			u.playFrees = earliest(u.playFrees, oldest.Add(Year))
 		}
 	}
 	return u

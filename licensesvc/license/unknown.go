@@ -33,7 +33,7 @@ func (e Unknown) When() time.Time { return e.Occurred }
 
 // Newer returns the types of the events about all of the member's licenses that this program
 // does not know, such as "license.moved@2". Events about one license are in [License.Newer].
-func (s State) Newer() []string { return s.newer }
+func (s State) Newer() []string { return slices.Clone(s.newer) }
 
 // Complete reports whether the state contains the effect of every event of its stream. Keep no
 // snapshot of one that does not: a newer program would miss what this one could not interpret.
@@ -57,8 +57,9 @@ func (s State) Known() State {
 	}
 	known := State{licenses: maps.Clone(s.licenses)}
 	for id, l := range known.licenses {
-		l.Newer = nil
-		known.licenses[id] = l
+		own := l.clone()
+		own.Newer = nil
+		known.licenses[id] = &own
 	}
 	return known
 }
@@ -80,7 +81,7 @@ func (s State) about(l License) []string { return slices.Concat(s.newer, l.Newer
 
 // aboutAny returns the unknown events that may have changed what is counted over the licenses
 // that match.
-func (s State) aboutAny(match func(License) bool) []string {
+func (s State) aboutAny(match func(*License) bool) []string {
 	newer := slices.Clone(s.newer)
 	for _, l := range s.licenses {
 		if len(l.Newer) > 0 && match(l) {
@@ -91,11 +92,11 @@ func (s State) aboutAny(match func(License) bool) []string {
 	return slices.Compact(newer)
 }
 
-func anyLicense(License) bool { return true }
+func anyLicense(*License) bool { return true }
 
 // ofTitle matches the licenses that can be for a title.
-func ofTitle(title string) func(License) bool {
-	return func(l License) bool { return l.Title == title || !l.granted() }
+func ofTitle(title string) func(*License) bool {
+	return func(l *License) bool { return l.Title == title || !l.granted() }
 }
 
 // find returns a license, or a refusal. If an unknown event may have granted it, it is not known
@@ -111,25 +112,27 @@ func (s State) find(id string) (License, *Refusal) {
 	return l, refuse(NotFound, "the member has no license %q", id)
 }
 
-// withUnknown marks what an unknown event concerns. A license that no known event granted is
-// kept as a license of which nothing but the id is known.
-func (s State) withUnknown(e Unknown) State {
+// mark notes what an unknown event concerns. A license that no known event granted is kept as a
+// license of which nothing but the id is known.
+func (d *draft) mark(e Unknown) {
 	name := fmt.Sprintf("%s@%d", e.Type, e.Schema)
 	if e.License == "" {
-		s.newer = marked(s.newer, name)
-		return s
+		d.newer = marked(d.newer, name)
+		return
 	}
-	l := s.licenses[e.License]
-	l.ID, l.Newer = e.License, marked(l.Newer, name)
-	s.licenses[l.ID] = l
-	return s
+	l, ok := d.change(e.License)
+	if !ok {
+		l = &License{ID: e.License}
+		d.licenses[e.License], d.changed[e.License] = l, l
+	}
+	l.Newer = marked(l.Newer, name)
 }
 
 func marked(names []string, name string) []string {
 	if slices.Contains(names, name) {
 		return names
 	}
-	return appended(names, name)
+	return append(slices.Clip(names), name)
 }
 
 // granted reports whether a known event granted the license.
