@@ -18,6 +18,18 @@ var longFunctions = map[string]string{}
 // inits are the files that may have an init function, each with its reason.
 var inits = map[string]string{}
 
+// maxFileLines is how long a file may be: more than that is two things.
+const maxFileLines = 400
+
+// TestFilesAreShort holds the length of files that are no tests.
+func TestFilesAreShort(t *testing.T) {
+	goFiles(t, func(file string, f *ast.File, fset *token.FileSet) {
+		if lines := fset.File(f.Pos()).LineCount(); ownCode(file, f) && lines > maxFileLines {
+			t.Errorf("%s has %d lines, and may have %d: split it by its types", file, lines, maxFileLines)
+		}
+	})
+}
+
 // ownCode says whether a file is written by hand for a program, and no test.
 func ownCode(file string, f *ast.File) bool {
 	return !strings.HasSuffix(file, "_test.go") && !ast.IsGenerated(f)
