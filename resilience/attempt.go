@@ -92,7 +92,7 @@ func (a *attempt) judge(err error, now int64) Verdict {
 	if refusal, ok := RefusalOf(err, a.cfg.dependency()); ok && refusal.guard == a.cfg.guard {
 		return Verdict{Outcome: Ignored, Repeat: RepeatNever, refused: true}
 	}
-	v, named := a.cfg.shared.named.judge(err)
+	v, named := a.cfg.shared.named.judge(err, a.cfg.guard.classify)
 	if !named {
 		v = a.cfg.guard.classify(err)
 	}

@@ -98,11 +98,13 @@ func (n errorNames) of(p *ErrorsPolicy) (e namedErrors) {
 type namedErrors struct{ failure, ignored []func(error) bool }
 
 // judge returns the verdict on an error according to its name; false if it has none
-// here.
-func (e *namedErrors) judge(err error) (v Verdict, ok bool) {
+// here. A name says what counts. Whether the error may be repeated, and when, the
+// classifier says, because only it knows what is safe.
+func (e *namedErrors) judge(err error, classify Classifier) (v Verdict, ok bool) {
 	for _, matches := range e.failure {
 		if matches(err) {
-			return Verdict{Outcome: Failure}, true
+			own := classify(err)
+			return Verdict{Outcome: Failure, Repeat: own.Repeat, After: own.After}, true
 		}
 	}
 	for _, matches := range e.ignored {

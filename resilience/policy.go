@@ -150,8 +150,8 @@ type ThrottlePolicy struct {
 // and refusals of the guard itself are never looked at. An error that has a name in both
 // lists is a failure.
 type ErrorsPolicy struct {
-	// Failure names errors that count as failures, and that may be repeated if the call is
-	// idempotent. Default: none.
+	// Failure names errors that count as failures. Whether they may be repeated is still
+	// for the classifier to say, or for the error's own verdict. Default: none.
 	Failure []string `json:"failure,omitempty" yaml:"failure,omitempty"`
 	// Ignored names errors that count for nothing and are final: they are not repeated, and
 	// no fallback hides them. Default: none.

@@ -257,10 +257,10 @@ func (s *Shadow) judge(own *opConfig, err error, v Verdict) Verdict {
 	if err == nil || v.refused || v.callerDeadlinePassed {
 		return v
 	}
-	if named, ok := s.shared.named.judge(err); ok {
+	if named, ok := s.shared.named.judge(err, s.guard.classify); ok {
 		return named
 	}
-	if _, ok := own.shared.named.judge(err); ok {
+	if _, ok := own.shared.named.judge(err, s.guard.classify); ok {
 		return s.guard.classify(err)
 	}
 	return v

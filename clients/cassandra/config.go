@@ -73,8 +73,10 @@ type Config struct {
 	SuspectAfter int `json:"suspect_after,omitempty" yaml:"suspect_after,omitempty"`
 	// SuspectFor is how often one request may try a suspect node. Default: 500 ms.
 	SuspectFor time.Duration `json:"suspect_for,omitempty" yaml:"suspect_for,omitempty"`
-	// Listeners receive the guard's events.
-	Listeners []resilience.Listener `json:"-" yaml:"-"`
+	// Options are for the session's guards: resilience.WithListener for their events, and
+	// resilience.WithError or WithErrorFunc for the names of errors that Guard.Errors, and
+	// so a policy file, can count or ignore. Errors of the cluster are *Error. Nil: none.
+	Options []resilience.Option `json:"-" yaml:"-"`
 	// Observers are called for each request that goes to the cluster.
 	Observers []Observer `json:"-" yaml:"-"`
 	// Payload returns what a request carries in addition to its text and values, by its attempt's

@@ -130,7 +130,7 @@ func TestEachErrorOfTheProtocol(t *testing.T) {
 	seen := &verdicts{}
 	cluster, s := scripted(t, cqltest.Config{Nodes: 3}, func(c *cassandra.Config) {
 		c.Guard.Breaker = &resilience.BreakerPolicy{Window: time.Hour, MinimumCalls: 1 << 20}
-		c.Listeners = []resilience.Listener{seen}
+		c.Options = []resilience.Option{resilience.WithListener(seen)}
 		c.SuspectAfter = 1 << 20
 	})
 	for _, row := range rows {

@@ -44,7 +44,7 @@ func TestFewTrialsFailAfterAnOutage(t *testing.T) {
 	cluster.On(selectV, selects)
 	failed := &reopenings{}
 	s := outageSession(t, cluster, &logged{}, func(c *cassandra.Config) {
-		c.Listeners = []resilience.Listener{failed}
+		c.Options = []resilience.Option{resilience.WithListener(failed)}
 		// A trial that takes long on a busy machine has not failed.
 		c.Guard = cassandra.DefaultGuard()
 		c.Guard.Breaker.ProbeTimeout = patience

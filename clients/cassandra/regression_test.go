@@ -189,7 +189,7 @@ func TestPausesEndWithTheCaller(t *testing.T) {
 func TestAFullOutageIsSeen(t *testing.T) {
 	seen := &verdicts{}
 	cluster, s := scripted(t, cqltest.Config{}, func(c *cassandra.Config) {
-		c.Listeners = []resilience.Listener{seen}
+		c.Options = []resilience.Option{resilience.WithListener(seen)}
 		c.Guard.Breaker = &resilience.BreakerPolicy{Window: time.Hour, MinimumCalls: 1 << 20}
 	})
 	cluster.On(selectV, selects)

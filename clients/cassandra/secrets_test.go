@@ -103,13 +103,13 @@ func TestSecretsStayInside(t *testing.T) {
 	configure := func(c *cassandra.Config) {
 		c.Username, c.Password, c.TLS = user, password, &tls.Config{RootCAs: trust}
 		c.Log = func(line string) { all.add(line) }
-		c.Listeners = []resilience.Listener{all}
+		c.Options = []resilience.Option{resilience.WithListener(all)}
 		c.Observers = []cassandra.Observer{observer}
 	}
 	var shown cassandra.Config
 	s := scriptedSession(t, cluster, configure, func(c *cassandra.Config) { shown = *c })
 	all.add(shown, &shown, shown.Password)
-	shown.Listeners, shown.Observers, shown.Log = nil, nil, nil
+	shown.Options, shown.Observers, shown.Log = nil, nil, nil
 	asJSON, err := json.Marshal(shown)
 	if err != nil {
 		t.Fatal(err)

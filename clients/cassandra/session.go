@@ -52,20 +52,16 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	opts := make([]resilience.Option, 0, len(c.Listeners))
-	for _, l := range c.Listeners {
-		opts = append(opts, resilience.WithListener(l))
-	}
-	guard, err := resilience.New(c.policy(), opts...)
+	guard, err := resilience.New(c.policy(), c.Options...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s := &Session{config: c, guard: guard}
-	if s.isolated, err = resilience.New(c.isolatedPolicy(), opts...); err != nil {
+	if s.isolated, err = resilience.New(c.isolatedPolicy(), c.Options...); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), s.closeGuards())
 	}
 	if c.Failover != nil {
-		if s.remote, err = resilience.New(c.remotePolicy(), opts...); err != nil {
+		if s.remote, err = resilience.New(c.remotePolicy(), c.Options...); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: Failover.Guard: %w", ErrConfig, err), s.closeGuards())
 		}
 	}
@@ -168,6 +164,7 @@ func (s *Session) updated(profiles map[string]Profile, guard resilience.Policy) 
 	if c.Guard.Name != s.config.Guard.Name {
 		return Config{}, fmt.Errorf("%w: the guard is called %q, and the session's %q, which can't be changed; make a new session for it", ErrConfig, c.Guard.Name, s.config.Guard.Name)
 	}
+	// The guards share the names of errors, and so does what they refuse.
 	if err := s.guard.CheckUpdate(c.policy()); err != nil {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}

@@ -84,7 +84,9 @@ func (o Cassandra) Open(ctx context.Context, with StoreSetup) (_ eventstore.Guar
 		defer cancel()
 	}
 	cfg := cassandra.Configured(o.Client, with.Policy)
-	cfg.Listeners = append(cfg.Listeners, with.Listeners...)
+	for _, l := range with.Listeners {
+		cfg.Options = append(cfg.Options, resilience.WithListener(l))
+	}
 	if o.Remote != "" {
 		cfg = cassandra.Elsewhere(cfg, o.Remote)
 	}

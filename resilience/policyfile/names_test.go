@@ -30,8 +30,25 @@ func TestAFileMayNameOnlyErrorsThatTheProgramKnows(t *testing.T) {
 	if n := limitOf(t, set, "a"); n != 1 {
 		t.Errorf("a part of a refused file is in force: the limit is %d", n)
 	}
-	if _, err := policyfile.Open(path, config); !errors.Is(err, resilience.ErrPolicy) || !strings.Contains(err.Error(), "not_found") {
+	if _, err := policyfile.Open(path, config); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), "policies.yaml:7") || !strings.Contains(err.Error(), "not_found") {
 		t.Error(err)
+	}
+	added := func(name string) string {
+		return text("3", "not_found") + "  c: {bulkhead: {limit: 1}, default: {timeout: 1s}, errors: {failure: [" + name + "]}}\n"
+	}
+	write(added("lost"))
+	if _, err := set.Reload(); !errors.Is(err, policyfile.ErrFile) || !strings.Contains(err.Error(), `policies.yaml:8`) || !strings.Contains(err.Error(), `guards.c.errors.failure: has "lost"`) {
+		t.Errorf("a new guard: %v", err)
+	}
+	if n := limitOf(t, set, "a"); n != 1 {
+		t.Errorf("a part of a file with a bad new guard is in force: the limit is %d", n)
+	}
+	if _, err := set.Guard("c"); err == nil {
+		t.Error("a guard of a refused file exists")
+	}
+	write(added("not_found"))
+	if _, err := set.Reload(); err != nil || limitOf(t, set, "c") != 1 || limitOf(t, set, "a") != 3 {
+		t.Errorf("a good new guard: %v", err)
 	}
 	if _, _, err := policyfile.Load(path); err != nil {
 		t.Errorf("without the program nothing is known to be wrong: %v", err)

@@ -44,6 +44,8 @@ type reading struct {
 	doc      *strictyaml.Document
 	content  content
 	warnings []Problem
+	// made are the guards that are new in the file, until the set takes them over.
+	made map[string]*resilience.Guard
 }
 
 // Open loads the file and makes its guards, or puts its policies in force on those of the
@@ -125,23 +127,58 @@ func (s *Set) take(r *reading) ([]Problem, error) {
 	for _, part := range r.content.parts {
 		r.doc.Check(part.inUse()...)
 	}
-	r.doc.Check(s.refused(r.content.guards)...)
-	if err := s.accept(r); err != nil {
+	r.doc.Check(s.refused(r)...)
+	outdated, err := s.accept(r)
+	if outdated != nil {
+		err = errors.Join(err, outdated.drop())
+	}
+	if err != nil {
 		return r.doc.Problems(), err
 	}
 	return r.warnings, s.applyPending()
 }
 
-// refused are the policies that the guards of the set, or the program's own updaters, refuse.
-func (s *Set) refused(next Policies) (found []Problem) {
+// drop closes the guards that were made for a content that is not put in force.
+func (r *reading) drop() error {
+	var errs []error
+	for _, g := range r.made {
+		errs = append(errs, g.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// build makes a guard that is new in the content. What a guard refuses is then known before any
+// part of the content is put in force.
+func (s *Set) build(r *reading, name string) error {
+	var options []resilience.Option
+	if s.config.Options != nil {
+		options = s.config.Options(name)
+	}
+	g, err := resilience.New(r.content.guards[name], options...)
+	if err != nil {
+		return err
+	}
+	if r.made == nil {
+		r.made = map[string]*resilience.Guard{}
+	}
+	r.made[name] = g
+	return nil
+}
+
+// refused are the policies that the guards of the set, new guards, or the program's own updaters
+// refuse.
+func (s *Set) refused(r *reading) (found []Problem) {
+	next := r.content.guards
 	for _, name := range slices.Sorted(maps.Keys(next)) {
-		own, ok := s.updater(name).(interface {
+		var err error
+		switch own := s.updater(name).(type) {
+		case nil:
+			err = s.build(r, name)
+		case interface {
 			CheckUpdate(resilience.Policy) error
-		})
-		if !ok {
-			continue
+		}:
+			err = own.CheckUpdate(next[name])
 		}
-		err := own.CheckUpdate(next[name])
 		if invalid := (*resilience.PolicyError)(nil); errors.As(err, &invalid) {
 			for _, f := range invalid.Findings {
 				found = append(found, Problem{Field: Key + "." + name + "." + f.Field, Message: f.Problem, Suggestion: f.Change})
@@ -155,25 +192,27 @@ func (s *Set) refused(next Policies) (found []Problem) {
 	return found
 }
 
-// accept makes a content the one to be applied next, if it is good and nothing newer is there.
-func (s *Set) accept(r *reading) error {
+// accept makes a content the one to be applied next, if it is good and nothing newer is there. It
+// returns the content that is not applied: this one, or one that was pending; nil if there is none.
+func (s *Set) accept(r *reading) (outdated *reading, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return fmt.Errorf("policyfile: %s: %w", s.file, resilience.ErrClosed)
+		return r, fmt.Errorf("policyfile: %s: %w", s.file, resilience.ErrClosed)
 	}
 	if s.accepted != nil {
 		if s.accepted.number > r.number {
-			return nil
+			return r, nil
 		}
 		r.doc.Check(missing(s.accepted.content.guards, r.content.guards)...)
 	}
 	if err := r.doc.Err(); err != nil {
-		return err
+		return r, err
 	}
 	r.warnings = r.doc.Problems()
+	outdated = s.pending
 	s.accepted, s.pending = r, r
-	return nil
+	return outdated, nil
 }
 
 // missing are the guards and operations that are in use and not in the new policies.
@@ -220,7 +259,7 @@ func (s *Set) applyPending() error {
 		func() {
 			s.mu.Unlock()
 			defer s.mu.Lock()
-			errs = append(errs, s.apply(r.content))
+			errs = append(errs, s.apply(r))
 		}()
 	}
 	return errors.Join(errs...)
@@ -228,12 +267,13 @@ func (s *Set) applyPending() error {
 
 // apply puts a content in force that was checked as a whole, so that no part of it is refused
 // any more. A guard that the program closed meanwhile is left alone.
-func (s *Set) apply(c content) error {
+func (s *Set) apply(r *reading) error {
 	var errs []error
+	c := r.content
 	for _, name := range slices.Sorted(maps.Keys(c.guards)) {
 		switch u := s.updater(name); {
 		case u == nil:
-			errs = append(errs, s.add(name, c.guards[name]))
+			s.add(name, r)
 		default:
 			if err := u.Update(c.guards[name]); !errors.Is(err, resilience.ErrClosed) {
 				errs = append(errs, err)
@@ -243,7 +283,7 @@ func (s *Set) apply(c content) error {
 	for _, part := range c.parts {
 		errs = append(errs, part.use())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.drop())...)
 }
 
 // updater is what has the policy of that name; nil if nothing has.
@@ -259,26 +299,14 @@ func (s *Set) updater(name string) Updater {
 	return nil
 }
 
-// add makes a guard. A set that was closed meanwhile does not keep it.
-func (s *Set) add(name string, p resilience.Policy) error {
-	var options []resilience.Option
-	if s.config.Options != nil {
-		options = s.config.Options(name)
-	}
-	g, err := resilience.New(p, options...)
-	if err != nil {
-		return fmt.Errorf("policyfile: %s: guards.%s: %w", s.file, name, err)
-	}
+// add takes over a guard that was made for a content. A set that was closed meanwhile does not.
+func (s *Set) add(name string, r *reading) {
 	s.mu.Lock()
-	closed := s.closed
-	if !closed {
+	defer s.mu.Unlock()
+	if g := r.made[name]; g != nil && !s.closed {
 		s.guards[name], s.made = g, append(s.made, g)
+		delete(r.made, name)
 	}
-	s.mu.Unlock()
-	if closed {
-		return g.Close()
-	}
-	return nil
 }
 
 // Close closes the guards that the set made.

@@ -147,6 +147,7 @@ func TestASessionFollowsItsFile(t *testing.T) {
 	}
 	cfg := cassandra.Config{Hosts: cluster.Hosts(), Port: cluster.Port(), LocalDC: "dc1"}
 	p.Apply(&cfg)
+	cfg.Options = []resilience.Option{resilience.WithError("not_found", cassandra.ErrInvalid)}
 	s, err := cassandra.Connect(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +174,7 @@ func TestASessionFollowsItsFile(t *testing.T) {
 	if name := s.Guard().Snapshot().Dependency; name != "licenses" || level() != cassandra.LocalQuorum {
 		t.Errorf("the guard is called %q, and the level is %v", name, level())
 	}
-	two := strings.NewReplacer("consistency: LOCAL_QUORUM\n        degraded", "consistency: TWO\n        degraded", "limit: 8", "limit: 9").Replace(text)
+	two := strings.NewReplacer("breaker: {}", "breaker: {}, errors: {ignored: [not_found]}", "consistency: LOCAL_QUORUM\n        degraded", "consistency: TWO\n        degraded", "limit: 8", "limit: 9").Replace(text)
 	write(two)
 	if _, err := set.Reload(); err != nil || level() != cassandra.Two || limit() != 9 {
 		t.Errorf("%v; level %v, limit %d", err, level(), limit())
@@ -184,6 +185,7 @@ func TestASessionFollowsItsFile(t *testing.T) {
 		"of a session":            {"idempotent: true", "idempotant: true", `x-cassandra.licenses.profiles.show.idempotant: is not known; did you mean "idempotent"?`},
 		"a profile that is gone":  {"      append:", "      apend:", "x-cassandra.licenses.profiles.append: is in use and missing from the file"},
 		"a session that is gone":  {"  licenses:", "  licences:", "x-cassandra.licenses: is in use and missing from the file"},
+		"an error without a name": {"[not_found]", "[lost]", `x-cassandra.licenses.guard.errors.ignored: has "lost", which names no error of this guard; there are: not_found`},
 		"another data centre":     {"dc2", "dc3", "x-cassandra.licenses.failover: can't be changed while the session runs"},
 		"another default":         {"default_profile: show", "default_profile: append", "x-cassandra.licenses.default_profile: can't be changed"},
 		"a timeout of the driver": {"timeout: 2s", "timeout: 20s", "which can't be changed; make a new session for it"},

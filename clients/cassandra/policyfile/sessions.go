@@ -104,10 +104,24 @@ func (s *Sessions) inUse(next map[string]Policy) (found []resilience.Finding) {
 			add(name+".failover", fixed)
 		}
 		for _, session := range s.followers(name) {
-			if err := session.CheckUpdate(p.Profiles, p.Guard); err != nil && !errors.Is(err, cassandra.ErrClosed) {
-				add(name, "can't be put in force: "+err.Error())
-			}
+			found = append(found, refusals(name, p, session.CheckUpdate(p.Profiles, p.Guard))...)
 		}
+	}
+	return found
+}
+
+// refusals are the reasons for which a session refuses its policy, with their places in the file.
+func refusals(name string, p Policy, err error) (found []resilience.Finding) {
+	if err == nil || errors.Is(err, cassandra.ErrClosed) {
+		return nil
+	}
+	var invalid *resilience.PolicyError
+	if !errors.As(err, &invalid) {
+		return []resilience.Finding{{Severity: resilience.Error, Field: name, Problem: "can't be put in force: " + err.Error(), Change: "put it back, or restart"}}
+	}
+	for _, f := range invalid.Findings {
+		f.Field = name + "." + below("guard", f.Field, p.Profiles)
+		found = append(found, f)
 	}
 	return found
 }
