@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -12,14 +13,14 @@ import (
 // OfMember has the member's name and the key that makes a command safe to send again. It is
 // exported because huma ignores embedded types that are not.
 type OfMember struct {
-	Member string `path:"member" doc:"The member's id."`
-	Key    string `header:"Idempotency-Key" doc:"New for a new command, the same when it is sent again. Required."`
+	Member string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
+	Key    string `header:"Idempotency-Key" required:"true" minLength:"1" maxLength:"255" doc:"New for a new command, the same when it is sent again, such as a UUID."`
 }
 
 // OfLicense also has the name of a license.
 type OfLicense struct {
 	OfMember
-	License string `path:"license" doc:"The license's id."`
+	License string `path:"license" minLength:"1" maxLength:"64" doc:"The license's id."`
 }
 
 const licensePath = "/v1/members/{member}/licenses/{license}"
@@ -42,9 +43,9 @@ func (a *API) answer(ctx context.Context, member string, status int, answer app.
 	} else if answer.Repeated {
 		status = http.StatusOK
 	}
-	out := &answered{Status: status, ETag: etag(answer.Version, nil), Body: answerOf(answer)}
+	out := &answered{Status: status, ETag: licenseTag(answer), Body: answerOf(answer)}
 	if status == http.StatusCreated || status == http.StatusAccepted {
-		out.Location = "/v1/members/" + member + "/licenses/" + answer.License.ID
+		out.Location = "/v1/members/" + url.PathEscape(member) + "/licenses/" + url.PathEscape(answer.License.ID)
 	}
 	return out, nil
 }
@@ -61,7 +62,7 @@ func (a *API) refuse(ctx context.Context, err error) error {
 
 // meta returns what is recorded with a command.
 func meta(ctx context.Context) app.Meta {
-	m := app.Meta{Actor: actor(ctx)}
+	m := app.Meta{Actor: CallerOf(ctx).Actor}
 	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
 		m.Trace = sc.TraceID().String()
 	}

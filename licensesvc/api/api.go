@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,14 +42,20 @@ type Config struct {
 	// Trust reports whether the Backstay headers of a request count. Nil: they count from
 	// callers on loopback.
 	Trust func(*http.Request) bool
-	// Tokens decides which caller may do what. Nil: every caller may do everything, which
-	// suits only a service on loopback.
-	Tokens *Tokens
-	// Ready returns why the service should get no requests, or "". Nil: it is always ready.
-	Ready func() string
-	// OnRequest is called after each answered request, for example for a dashboard. It is
-	// called concurrently and must not block. Nil: nothing is called.
+	// Secured says in the description that callers need tokens, which a Front checks.
+	// Default: false.
+	Secured bool
+	// Shed returns whether a request of a class is refused at once, before its body is read,
+	// because the process has too little left. It is called for each request and must be quick.
+	// Nil: no request is refused for this reason.
+	Shed func(resilience.Criticality) bool
+	// Wrap wraps what runs behind the guard, for example with spans. Nil: it is not wrapped.
+	Wrap func(http.Handler) http.Handler
+	// OnRequest is called after each request, for example for a dashboard, also after one that
+	// was refused. It is called concurrently and must not block. Nil: nothing is called.
 	OnRequest func(RequestLog)
+	// Clock returns the time as of which statuses are shown. Nil: time.Now.
+	Clock func() time.Time
 	// Log receives internal errors. Nil: nothing is logged.
 	Log *slog.Logger
 	_   struct{}
@@ -66,16 +73,21 @@ type RequestLog struct {
 	Took time.Duration
 }
 
-// API is the handler. It is safe for concurrent use and need not be closed.
+// API is the handler. It is safe for concurrent use and need not be closed. A service puts a
+// Front before it, which checks who calls.
 type API struct {
 	app       App
-	tokens    *Tokens
-	ready     func() string
+	secured   bool
+	shed      func(resilience.Criticality) bool
 	onRequest func(RequestLog)
+	clock     func() time.Time
 	log       *slog.Logger
 	mux       *http.ServeMux
 	guarded   *server.Handler // the mux behind the guard
+	classes   *http.ServeMux  // only to find the class of a request that may be refused
+	overload  refusal
 	spec      *huma.OpenAPI
+	routes    []Route
 }
 
 // New checks the configuration and returns the handler.
@@ -83,27 +95,31 @@ func New(cfg Config) (*API, error) {
 	if cfg.App == nil {
 		return nil, errors.New("api: App is nil: give the service")
 	}
-	a := &API{app: cfg.App, tokens: cfg.Tokens, ready: cfg.Ready, onRequest: cfg.OnRequest, log: cfg.Log, mux: http.NewServeMux()}
-	var err error
-	if a.guarded, err = server.NewHandler(a.mux, server.HandlerConfig{Guard: cfg.Guard, Routes: routes, Trust: cfg.Trust}); err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if a.ready == nil {
-		a.ready = func() string { return "" }
-	}
+	a := &API{app: cfg.App, secured: cfg.Secured, shed: cfg.Shed, onRequest: cfg.OnRequest, clock: cfg.Clock, log: cfg.Log, mux: http.NewServeMux()}
 	if a.onRequest == nil {
 		a.onRequest = func(RequestLog) {}
+	}
+	if a.clock == nil {
+		a.clock = time.Now
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
-	spec := huma.DefaultConfig("Backstay license service", "1")
-	// The API must serve no page that loads scripts from elsewhere, and add no schema links to
-	// answers.
-	spec.DocsPath, spec.SchemasPath, spec.CreateHooks = "", "", nil
-	spec.Info.Description = "Licenses for offline viewing. Every answer says what data it was decided on."
-	spec.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
-	h := humago.New(a.mux, spec)
+	if cfg.Wrap == nil {
+		cfg.Wrap = func(h http.Handler) http.Handler { return h }
+	}
+	var err error
+	if a.guarded, err = server.NewHandler(cfg.Wrap(a.readBody(a.mux)), server.HandlerConfig{Guard: cfg.Guard, Routes: guardRoutes, Trust: cfg.Trust,
+		Problem: func(status int, refused string) (string, map[string]any) {
+			k := kindOfRefusal(status, refused)
+			return k.Type(), map[string]any{"title": k.title(), "outcome": kinds[k].outcome}
+		},
+		OnRefused: func(*http.Request) { a.refused() },
+	}); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	a.overload, a.classes = newRefusal(), classMux(cfg.Guard.Policy())
+	h := humago.New(a.mux, description())
 	a.spec = h.OpenAPI()
 	h.UseMiddleware(a.bound(h))
 	a.requests(h)
@@ -111,36 +127,47 @@ func New(cfg Config) (*API, error) {
 	a.reports(h)
 	a.promises(h)
 	a.queries(h)
-	a.health()
+	for _, file := range []string{".json", ".yaml", "-3.0.json", "-3.0.yaml"} {
+		a.routes = append(a.routes, Route{Pattern: "GET /openapi" + file, Scope: Open, Handler: a.mux})
+	}
 	return a, nil
+}
+
+// description returns what the OpenAPI description says of the whole.
+func description() huma.Config {
+	spec := huma.DefaultConfig("Backstay license service", "1")
+	// The API must serve no page that loads scripts from elsewhere, and add no schema links to
+	// answers.
+	spec.DocsPath, spec.SchemasPath, spec.CreateHooks = "", "", nil
+	spec.Info.Description = "Licenses for offline viewing. Every answer says what data it was decided on. Every error is a problem document (RFC 9457)."
+	spec.Formats = map[string]huma.Format{"application/json": exactJSON, "json": exactJSON}
+	spec.Transformers = append(spec.Transformers, humaErrors)
+	return spec
 }
 
 // OpenAPI returns the description of the API as indented JSON.
 func (a *API) OpenAPI() ([]byte, error) { return a.spec.MarshalJSON() }
 
-// ServeHTTP serves one request. Requests for health bypass the guard.
+// Routes returns the routes that the API serves, for a Front. The description of the API needs
+// no token: it is the same for everybody, contains nothing about members, and tools that
+// generate clients read it.
+func (a *API) Routes() []Route { return a.routes }
+
+// ServeHTTP serves one request. Requests for the description bypass the guard.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+	if strings.HasPrefix(r.URL.Path, "/openapi") {
 		a.mux.ServeHTTP(w, r)
+		return
+	}
+	if a.shed != nil && a.shed(a.classOf(r)) {
+		a.overload.write(w, r)
+		a.refused()
 		return
 	}
 	a.guarded.ServeHTTP(w, r)
 }
 
-// health distinguishes live from ready: an instance that is not live is restarted, and one
-// that is not ready gets no requests.
-func (a *API) health() {
-	answer := func(w http.ResponseWriter, status int, text string) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(status)
-		fmt.Fprintln(w, text)
-	}
-	a.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "live") })
-	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := a.ready(); why != "" {
-			answer(w, http.StatusServiceUnavailable, "not ready: "+why)
-			return
-		}
-		answer(w, http.StatusOK, "ready")
-	})
+// refused reports a request that was refused before it began.
+func (a *API) refused() {
+	a.onRequest(RequestLog{Kind: "refused", Status: http.StatusServiceUnavailable, Outcome: OutcomeUnavailable})
 }

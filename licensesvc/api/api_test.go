@@ -71,6 +71,12 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func build(t *testing.T, change func(*api.Config)) *house {
 	t.Helper()
+	return buildBehind(t, api.FrontConfig{}, change)
+}
+
+// buildBehind builds the service behind a front door.
+func buildBehind(t *testing.T, front api.FrontConfig, change func(*api.Config)) *house {
+	t.Helper()
 	h := &house{t: t, told: make(chan api.RequestLog, 1000)}
 	dir, ctx := t.TempDir(), t.Context()
 	must := func(err error) {
@@ -111,7 +117,10 @@ func build(t *testing.T, change func(*api.Config)) *house {
 	}
 	handler, err := api.New(cfg)
 	must(err)
-	srv := httptest.NewServer(handler)
+	front.Routes = append(front.Routes, handler.Routes()...)
+	door, err := api.NewFront(front)
+	must(err)
+	srv := httptest.NewServer(door)
 	h.url = srv.URL
 	t.Cleanup(func() {
 		srv.Close()
@@ -320,7 +329,7 @@ func TestTokensBindWhoAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := build(t, func(c *api.Config) { c.Tokens = tokens })
+	h := buildBehind(t, api.FrontConfig{Tokens: tokens}, func(c *api.Config) { c.Secured = true })
 	body := `{"device":"d","title":"` + title(1) + `"}`
 	for _, c := range []struct {
 		name, method, member, token string
@@ -340,9 +349,6 @@ func TestTokensBindWhoAsks(t *testing.T) {
 		if got := h.call(c.method, "/v1/members/"+c.member+"/licenses", b, "Authorization", c.token, key, "k"); got.status != c.want {
 			t.Errorf("%s: %d, want %d: %s", c.name, got.status, c.want, got.raw)
 		}
-	}
-	if got := h.call("GET", "/readyz", ""); got.status != 200 {
-		t.Errorf("health asks for a token: %d", got.status)
 	}
 	if _, err := api.NewTokens([]api.Grant{{SHA256: "x", Scopes: []api.Scope{"all"}}}); err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("want three problems, got %v", err)
@@ -388,7 +394,7 @@ func (h holds) Licenses(ctx context.Context, member string) (app.View, error) {
 }
 
 // TestTooMuchIsRefused: with one permit and no queue, the second request is refused
-// before it begins, and health is still told.
+// before it begins.
 func TestTooMuchIsRefused(t *testing.T) {
 	began := make(chan struct{})
 	h := build(t, func(c *api.Config) {
@@ -413,11 +419,6 @@ func TestTooMuchIsRefused(t *testing.T) {
 	if got.status != http.StatusServiceUnavailable || got.header.Get("Backstay-Refused") != "overload" || got.header.Get("Retry-After") == "" {
 		t.Errorf("the second: %d %v %s", got.status, got.header, got.raw)
 	}
-	for _, path := range []string{"/livez", "/readyz"} {
-		if got := h.call("GET", path, ""); got.status != http.StatusOK {
-			t.Errorf("%s: %d", path, got.status)
-		}
-	}
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("the first: %v", err)
@@ -440,24 +441,6 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 	}
 	if !strings.HasPrefix(spec.OpenAPI, "3.1") || operations != 10 {
 		t.Errorf("OpenAPI %s with %d operations, want 3.1 with 10", spec.OpenAPI, operations)
-	}
-}
-
-func TestReadyIsNotLive(t *testing.T) {
-	why := atomic.Pointer[string]{}
-	no := "draining"
-	why.Store(&no)
-	h := build(t, func(c *api.Config) { c.Ready = func() string { return *why.Load() } })
-	if got := h.call("GET", "/readyz", ""); got.status != 503 || !strings.Contains(got.raw, "draining") {
-		t.Errorf("not ready: %d %s", got.status, got.raw)
-	}
-	if got := h.call("GET", "/livez", ""); got.status != 200 {
-		t.Errorf("live: %d", got.status)
-	}
-	yes := ""
-	why.Store(&yes)
-	if got := h.call("GET", "/readyz", ""); got.status != 200 {
-		t.Errorf("ready: %d", got.status)
 	}
 }
 

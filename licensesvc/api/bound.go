@@ -20,20 +20,7 @@ func note(ctx context.Context) *RequestLog {
 	return &RequestLog{}
 }
 
-func (a *API) operation(id, summary, method, path string, scope Scope, status int) huma.Operation {
-	errors := []int{http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
-	if method == http.MethodPost {
-		errors = append(errors, http.StatusConflict)
-	}
-	return huma.Operation{
-		OperationID: id, Summary: summary, Method: method, Path: path, DefaultStatus: status, Errors: errors,
-		MaxBodyBytes: 64 << 10, BodyReadTimeout: 5 * time.Second,
-		Security: []map[string][]string{{"token": {string(scope)}}},
-		Metadata: map[string]any{"scope": scope},
-	}
-}
-
-// bound authenticates the caller and reports the outcome. A panic ends only its request.
+// bound reports the outcome of a request. A panic ends only its request.
 func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		began := time.Now()
@@ -46,7 +33,7 @@ func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 				}
 				a.log.ErrorContext(ctx, "panic", "operation", entry.Kind, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
 				entry.Outcome = OutcomeError
-				a.write(h, hc, (&Problem{Status: http.StatusInternalServerError, Outcome: OutcomeError, Detail: "the service failed; its log says why"}).titled("internal error"))
+				a.write(h, hc, problemOf(KindError, http.StatusInternalServerError, "the service failed; its log says why"))
 			}
 			entry.Status, entry.Took = hc.Status(), time.Since(began)
 			if entry.Outcome == "" {
@@ -54,14 +41,7 @@ func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 			}
 			a.onRequest(*entry)
 		}()
-		who, refusal := a.tokens.admit(hc.Header("Authorization"), hc.Operation().Metadata["scope"].(Scope), entry.Member)
-		if refusal != nil {
-			entry.Outcome = refusal.Outcome
-			a.write(h, hc, refusal)
-			return
-		}
 		ctx = context.WithValue(ctx, noteKey{}, entry)
-		ctx = context.WithValue(ctx, actorKey{}, who)
 		next(huma.WithContext(hc, ctx))
 	}
 }
@@ -72,7 +52,7 @@ func (a *API) write(h huma.API, hc huma.Context, p *Problem) {
 			hc.SetHeader(name, v)
 		}
 	}
-	hc.SetHeader("Content-Type", "application/problem+json")
+	hc.SetHeader("Content-Type", problemType)
 	hc.SetStatus(p.Status)
 	if err := h.Marshal(hc.BodyWriter(), "application/json", p); err != nil {
 		a.log.Error("write problem", "error", err)

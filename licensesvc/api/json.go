@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/app"
@@ -14,13 +15,13 @@ type Basis = license.Basis
 // License is the JSON form of a license.
 type License struct {
 	ID          string         `json:"license" doc:"The license's id."`
-	Status      string         `json:"status" doc:"active, provisional, expired, released or revoked, as of now; unknown if a newer version of the service granted it."`
-	Device      string         `json:"device"`
-	Title       string         `json:"title"`
-	Studio      string         `json:"studio"`
-	Plan        string         `json:"plan"`
-	Granted     time.Time      `json:"granted"`
-	Expires     time.Time      `json:"expires" doc:"When it ends, counting a play that has begun."`
+	Status      string         `json:"status" enum:"active,provisional,expired,released,revoked,unknown" doc:"As of now. unknown: the store could not be asked, or a newer version of the service granted it."`
+	Device      string         `json:"device,omitempty"`
+	Title       string         `json:"title,omitempty"`
+	Studio      string         `json:"studio,omitempty"`
+	Plan        string         `json:"plan,omitempty"`
+	Granted     time.Time      `json:"granted,omitzero"`
+	Expires     time.Time      `json:"expires,omitzero" doc:"When it ends, counting a play that has begun."`
 	Provisional bool           `json:"provisional,omitempty" doc:"Promised; not yet confirmed by the store."`
 	Downloaded  *time.Time     `json:"downloaded,omitempty"`
 	Plays       int            `json:"plays"`
@@ -38,6 +39,9 @@ func licenseOf(l license.License, status license.Status) License {
 	}
 	if !l.Downloaded.IsZero() {
 		w.Downloaded = &l.Downloaded
+	}
+	if status == "" { // A report was accepted for a license that could not be read.
+		w.Status, w.Expires = "unknown", time.Time{}
 	}
 	return w
 }
@@ -81,10 +85,10 @@ func on(b []license.Basis) []Basis {
 }
 
 // etag returns the entity tag of what a version of a stream shows. An answer that was not
-// decided on live data has none, because it may be older than its version says.
+// decided on live data of the store has none, because it may be older than its version says.
 func etag(version int64, bases []license.Basis) string {
 	for _, b := range bases {
-		if b.Source != "live" {
+		if b.Dependency == app.EventStore && b.Source != "live" {
 			return ""
 		}
 	}
@@ -92,6 +96,16 @@ func etag(version int64, bases []license.Basis) string {
 		return ""
 	}
 	return fmt.Sprintf(`"%d"`, version)
+}
+
+// licenseTag returns the entity tag of one license, which is the same in the answers of
+// commands and when it is read. The status of a license changes as time passes.
+func licenseTag(answer app.Answer) string {
+	tag := etag(answer.Version, answer.DecidedOn)
+	if tag == "" {
+		return ""
+	}
+	return strings.TrimSuffix(tag, `"`) + "-" + string(answer.Status) + `"`
 }
 
 // StoryEvent is one event of a story.

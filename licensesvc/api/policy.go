@@ -15,8 +15,8 @@ const (
 	opList  = "list"
 )
 
-// routes maps requests to operations.
-var routes = map[string]string{
+// guardRoutes maps requests to operations.
+var guardRoutes = map[string]string{
 	"POST " + licensePath + "/renewals":   opRenew,
 	"GET " + licensePath + "/explanation": opList,
 	"GET /v1/members/{member}/licenses":   opList,

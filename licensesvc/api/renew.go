@@ -12,7 +12,7 @@ import (
 type renewInput struct{ OfLicense }
 
 func (a *API) renewals(h huma.API) {
-	huma.Register(h, a.operation("renew-license", "Renew a license", http.MethodPost, licensePath+"/renewals", Write, http.StatusOK),
+	huma.Register(h, a.operation(h, "renew-license", "Renew a license", http.MethodPost, licensePath+"/renewals", Write, http.StatusOK, http.StatusAccepted),
 		func(ctx context.Context, in *renewInput) (*answered, error) {
 			answer, err := a.app.Renew(ctx, app.RenewInput{Member: in.Member, License: in.License, Key: in.Key, Meta: meta(ctx)})
 			return a.answer(ctx, in.Member, http.StatusOK, answer, err)

@@ -18,7 +18,7 @@ type requestInput struct {
 }
 
 func (a *API) requests(h huma.API) {
-	huma.Register(h, a.operation("request-license", "Request a license", http.MethodPost, "/v1/members/{member}/licenses", Write, http.StatusCreated),
+	huma.Register(h, a.operation(h, "request-license", "Request a license", http.MethodPost, "/v1/members/{member}/licenses", Write, http.StatusCreated, http.StatusOK, http.StatusAccepted),
 		func(ctx context.Context, in *requestInput) (*answered, error) {
 			note(ctx).Title = in.Body.Title
 			answer, err := a.app.Request(ctx, app.RequestInput{Member: in.Member, Device: in.Body.Device, Title: in.Body.Title, Key: in.Key, Meta: meta(ctx)})

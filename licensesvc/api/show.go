@@ -17,7 +17,7 @@ import (
 )
 
 type listInput struct {
-	Member string `path:"member"`
+	Member string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
 	After  string `query:"after" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Active bool   `query:"active" doc:"Only licenses that are active now, promised ones too."`
@@ -31,8 +31,8 @@ type listed struct {
 }
 
 type showInput struct {
-	Member  string `path:"member"`
-	License string `path:"license"`
+	Member  string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
+	License string `path:"license" minLength:"1" maxLength:"64" doc:"The license's id."`
 	None    string `header:"If-None-Match"`
 }
 
@@ -46,12 +46,12 @@ type explained struct{ Body Story }
 
 // queries registers the requests that only read.
 func (a *API) queries(h huma.API) {
-	huma.Register(h, a.operation("list-licenses", "A member's licenses, oldest first", http.MethodGet, "/v1/members/{member}/licenses", Read, http.StatusOK), a.list)
-	huma.Register(h, a.operation("show-license", "One license", http.MethodGet, licensePath, Read, http.StatusOK), a.show)
-	huma.Register(h, a.operation("explain-license", "Why a license is as it is: each event, its rules, its data, its trace", http.MethodGet, licensePath+"/explanation", Read, http.StatusOK),
+	huma.Register(h, a.operation(h, "list-licenses", "A member's licenses, oldest first", http.MethodGet, "/v1/members/{member}/licenses", Read, http.StatusOK, http.StatusNotModified), a.list)
+	huma.Register(h, a.operation(h, "show-license", "One license", http.MethodGet, licensePath, Read, http.StatusOK, http.StatusNotModified), a.show)
+	huma.Register(h, a.operation(h, "explain-license", "Why a license is as it is: each event, its rules, its data, its trace", http.MethodGet, licensePath+"/explanation", Read, http.StatusOK),
 		func(ctx context.Context, in *struct {
-			Member  string `path:"member"`
-			License string `path:"license"`
+			Member  string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
+			License string `path:"license" minLength:"1" maxLength:"64" doc:"The license's id."`
 		}) (*explained, error) {
 			story, err := a.app.Explain(ctx, in.Member, in.License)
 			if err != nil {
@@ -70,7 +70,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	}
 	n := note(ctx)
 	n.Outcome, n.On = string(app.Done), view.DecidedOn
-	now := time.Now()
+	now := a.clock()
 	tag := statusTag(etag(view.Version, view.DecidedOn), view.Licenses, now)
 	if matches(in.None, tag) {
 		return &listed{Status: http.StatusNotModified, ETag: tag}, nil
@@ -116,11 +116,7 @@ func (a *API) show(ctx context.Context, in *showInput) (*shown, error) {
 	}
 	n := note(ctx)
 	n.License, n.Title, n.Outcome, n.On = answer.License.ID, answer.License.Title, string(app.Done), answer.DecidedOn
-	tag := etag(answer.Version, answer.DecidedOn)
-	if tag != "" {
-		// The status of a license changes as time passes.
-		tag = strings.TrimSuffix(tag, `"`) + "-" + string(answer.Status) + `"`
-	}
+	tag := licenseTag(answer)
 	if matches(in.None, tag) {
 		return &shown{Status: http.StatusNotModified, ETag: tag}, nil
 	}

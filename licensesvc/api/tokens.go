@@ -1,9 +1,9 @@
 package api
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -26,7 +26,17 @@ const (
 	Write Scope = "licenses:write"
 	// Admin allows to revoke.
 	Admin Scope = "licenses:admin"
+	// Operate allows to see the page, its stream and the metrics, which show all members, and to
+	// press its buttons. A token that is limited to one member can't have it.
+	Operate Scope = "service:operate"
+	// Open marks routes that need no token. No token can have it.
+	Open Scope = "open"
+	// anyScope needs a token, whatever it allows.
+	anyScope Scope = "any"
 )
+
+// scopes are the scopes that a token can have.
+var scopes = []Scope{Read, Write, Admin, Operate}
 
 // Grant says what one token allows.
 type Grant struct {
@@ -60,7 +70,7 @@ func NewTokens(grants []Grant) (*Tokens, error) {
 func ParseTokens(file string, text []byte) (*Tokens, error) {
 	d := strictyaml.Format{
 		Noun: "list of tokens", Kind: ErrTokens, Example: "[{actor: NAME, sha256: HASH, scopes: [read]}]",
-		Values: map[reflect.Type][]string{reflect.TypeFor[Scope](): {string(Read), string(Write), string(Admin)}},
+		Values: map[reflect.Type][]string{reflect.TypeFor[Scope](): {string(Read), string(Write), string(Admin), string(Operate)}},
 	}.Parse(file, text)
 	var grants []Grant
 	d.Decode(&grants)
@@ -88,52 +98,69 @@ func problems(grants []Grant) (found []strictyaml.Problem) {
 			add(at+"sha256", "is no SHA-256 in hex", "give the output of `printf %s TOKEN | sha256sum`")
 		}
 		if len(g.Scopes) == 0 {
-			add(at+"scopes", "is empty", fmt.Sprintf("give some of %s, %s, %s", Read, Write, Admin))
+			add(at+"scopes", "is empty", fmt.Sprintf("give some of %s", scopes))
 		}
 		for j, s := range g.Scopes {
-			if s != Read && s != Write && s != Admin {
-				add(fmt.Sprintf("%sscopes[%d]", at, j), fmt.Sprintf("is %q", s), fmt.Sprintf("there are %s, %s, %s", Read, Write, Admin))
+			switch {
+			case !slices.Contains(scopes, s):
+				add(fmt.Sprintf("%sscopes[%d]", at, j), fmt.Sprintf("is %q", s), fmt.Sprintf("there are %s", scopes))
+			case s == Operate && g.Member != "":
+				add(fmt.Sprintf("%sscopes[%d]", at, j), fmt.Sprintf("is %s, which shows all members, for a token of one member", s), "give it to another token")
 			}
 		}
 	}
 	return found
 }
 
-type actorKey struct{}
-
-func actor(ctx context.Context) string {
-	who, _ := ctx.Value(actorKey{}).(string)
-	return who
-}
-
-// admit returns the caller, or an error that says why it is not admitted.
-func (t *Tokens) admit(header string, scope Scope, member string) (string, *Problem) {
+// Admit returns the bearer of a request's token, or a problem that says why the request is not
+// admitted. header is the Authorization header: the token as Bearer, or as the password of
+// Basic, which is what a browser asks for. member is the member that the request is about, or
+// "" if it is about none.
+func (t *Tokens) Admit(header string, scope Scope, member string) (string, *Problem) {
 	if t == nil {
 		return "", nil
 	}
-	kind, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(kind, "Bearer") || token == "" {
-		return "", unauthorized("no token: send Authorization: Bearer TOKEN")
+	token := tokenOf(header)
+	if token == "" {
+		return "", unauthorized("no token: send Authorization: Bearer TOKEN, or give the token as the password")
 	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	sum := sha256.Sum256([]byte(token))
 	hash := []byte(hex.EncodeToString(sum[:]))
 	for _, g := range t.grants {
 		if subtle.ConstantTimeCompare(hash, []byte(strings.ToLower(g.SHA256))) != 1 {
 			continue
 		}
-		if !slices.Contains(g.Scopes, scope) {
-			return "", (&Problem{Status: http.StatusForbidden, Outcome: OutcomeForbidden, Detail: "the token lacks the scope " + string(scope)}).titled("forbidden")
+		if scope != anyScope && !slices.Contains(g.Scopes, scope) {
+			return "", problemOf(KindForbidden, http.StatusForbidden, "the token lacks the scope "+string(scope))
 		}
-		if g.Member != "" && g.Member != member {
-			return "", (&Problem{Status: http.StatusForbidden, Outcome: OutcomeForbidden, Detail: "the token is for another member"}).titled("forbidden")
+		if g.Member != "" && g.Member != member && scope != anyScope {
+			return "", problemOf(KindForbidden, http.StatusForbidden, "the token is for another member")
 		}
 		return g.Actor, nil
 	}
 	return "", unauthorized("the token is not known")
 }
 
+// tokenOf returns the token in an Authorization header, or "".
+func tokenOf(header string) string {
+	kind, value, _ := strings.Cut(header, " ")
+	value = strings.TrimSpace(value)
+	switch {
+	case strings.EqualFold(kind, "Bearer"):
+		return value
+	case strings.EqualFold(kind, "Basic"):
+		decoded, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			return ""
+		}
+		_, password, _ := strings.Cut(string(decoded), ":")
+		return password
+	}
+	return ""
+}
+
 func unauthorized(detail string) *Problem {
-	p := (&Problem{Status: http.StatusUnauthorized, Outcome: OutcomeForbidden, Detail: detail}).titled("unauthorized")
-	p.headers = http.Header{"WWW-Authenticate": {`Bearer realm="licenses"`}}
+	p := problemOf(KindUnauthorized, http.StatusUnauthorized, detail)
+	p.headers = http.Header{"Www-Authenticate": {`Bearer realm="licenses"`, `Basic realm="licenses", charset="UTF-8"`}}
 	return p
 }

@@ -81,6 +81,7 @@ func (x *exchange) serve(ctx context.Context) {
 		panic(http.ErrAbortHandler)
 	case !begun:
 		x.handler.refuse(ctx, w, err)
+		x.handler.onRefused(x.request)
 	}
 }
 
@@ -177,8 +178,8 @@ func (x *exchange) judge(ctx context.Context) error {
 		return errSlowReader
 	case late:
 		if w.status == 0 {
-			bodyLate.write(w.ResponseWriter, "Connection", "close")
-			w.status = bodyLate.status
+			x.handler.refusals.bodyLate.write(w.ResponseWriter, "Connection", "close")
+			w.status = x.handler.refusals.bodyLate.status
 		}
 		return errSlowBody
 	case failed && w.status >= 500:
@@ -186,13 +187,13 @@ func (x *exchange) judge(ctx context.Context) error {
 	case w.status == 0 && ctx.Err() != nil:
 		// There was no response, most likely because the context has ended.
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			outOfTime.write(w.ResponseWriter)
-			w.status = outOfTime.status
+			x.handler.refusals.outOfTime.write(w.ResponseWriter)
+			w.status = x.handler.refusals.outOfTime.status
 			return ctx.Err()
 		}
 		if errors.Is(context.Cause(ctx), ErrDraining) {
-			outOfTime.write(w.ResponseWriter, "Connection", "close")
-			w.status = outOfTime.status
+			x.handler.refusals.outOfTime.write(w.ResponseWriter, "Connection", "close")
+			w.status = x.handler.refusals.outOfTime.status
 		}
 		return ctx.Err()
 	case w.status == http.StatusServiceUnavailable && get(w.Header(), "Retry-After") != "":

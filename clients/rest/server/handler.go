@@ -46,7 +46,15 @@ type HandlerConfig struct {
 	// RetryAfter is the value of Retry-After in refusals, rounded up to a second. Default:
 	// 1 s.
 	RetryAfter time.Duration
-	_          struct{}
+	// Problem returns the type of the problem documents of refusals, and fields that they have
+	// in addition, such as a title. It is called by NewHandler only, once for each kind of
+	// refusal. refused is the value of Backstay-Refused, or "" if the request may have been
+	// processed. Nil: the type is about:blank.
+	Problem func(status int, refused string) (kind string, fields map[string]any)
+	// OnRefused is called after each request that was answered without its handler. It is
+	// called concurrently and must not block. Nil: nothing is called.
+	OnRefused func(*http.Request)
+	_         struct{}
 }
 
 // Handler is an http.Handler behind a guard. It is safe for concurrent use and needs no
@@ -57,6 +65,7 @@ type Handler struct {
 	trust     func(*http.Request) bool
 	readAhead int64
 	refusals  refusals
+	onRefused func(*http.Request)
 	own       *operation
 	upgrades  *operation // nil: as others
 	routes    routes.Table[*operation]
@@ -102,7 +111,13 @@ func NewHandler(next http.Handler, cfg HandlerConfig) (*Handler, error) {
 	if cfg.Upgrades != nil {
 		h.upgrades = &operation{on: cfg.Upgrades}
 	}
-	h.refusals = makeRefusals(cfg.RetryAfter)
+	if h.onRefused = cfg.OnRefused; h.onRefused == nil {
+		h.onRefused = func(*http.Request) {}
+	}
+	var err error
+	if h.refusals, err = makeRefusals(cfg.RetryAfter, cfg.Problem); err != nil {
+		return nil, err
+	}
 	return h, nil
 }
 
@@ -186,6 +201,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			if !ok {
 				h.refuse(ctx, w, errLate)
+				h.onRefused(r)
 				return
 			}
 			var cancel context.CancelFunc
@@ -199,6 +215,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var err error
 		if x.body, err = readAhead(ctx, w, r, h.readAhead); err != nil {
 			h.refuse(ctx, w, err)
+			h.onRefused(r)
 			return
 		}
 	}

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -24,38 +26,67 @@ type refusal struct {
 	body   []byte
 }
 
-// refusals are the refusals of one handler.
+// refusals are the refusals of one handler. The last three have no Backstay-Refused, because
+// the request may have been processed, or can't be served elsewhere either.
 type refusals struct {
 	overload, limited, throttled, late, slow, draining refusal
+	bodyLate, notSet, outOfTime                        refusal
 }
 
-func makeRefusals(retryAfter time.Duration) refusals {
-	seconds := ceilSeconds(retryAfter)
-	return refusals{
-		overload:  makeRefusal(http.StatusServiceUnavailable, headers.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"),
-		limited:   makeRefusal(http.StatusTooManyRequests, headers.Overload, seconds, "more requests a second than are allowed; send it again later"),
-		throttled: makeRefusal(http.StatusServiceUnavailable, headers.Overload, seconds, "a part of the requests is refused while others fail; send it again later, or elsewhere"),
-		late:      makeRefusal(http.StatusServiceUnavailable, headers.Deadline, 0, "it could not be done in the time that is left; allow more time"),
-		slow:      makeRefusal(http.StatusRequestTimeout, headers.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"),
-		draining:  makeRefusal(http.StatusServiceUnavailable, headers.Draining, seconds, "the server is about to stop; send it again, elsewhere"),
+// problemFunc is HandlerConfig.Problem.
+type problemFunc func(status int, refused string) (kind string, fields map[string]any)
+
+func makeRefusals(retryAfter time.Duration, problem problemFunc) (r refusals, err error) {
+	if problem == nil {
+		problem = func(int, string) (string, map[string]any) { return "about:blank", nil }
 	}
+	seconds := ceilSeconds(retryAfter)
+	for _, one := range []struct {
+		into    *refusal
+		status  int
+		why     headers.Reason
+		seconds int
+		detail  string
+	}{
+		{&r.overload, http.StatusServiceUnavailable, headers.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"},
+		{&r.limited, http.StatusTooManyRequests, headers.Overload, seconds, "more requests a second than are allowed; send it again later"},
+		{&r.throttled, http.StatusServiceUnavailable, headers.Overload, seconds, "a part of the requests is refused while others fail; send it again later, or elsewhere"},
+		{&r.late, http.StatusServiceUnavailable, headers.Deadline, 0, "it could not be done in the time that is left; allow more time"},
+		{&r.slow, http.StatusRequestTimeout, headers.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"},
+		{&r.draining, http.StatusServiceUnavailable, headers.Draining, seconds, "the server is about to stop; send it again, elsewhere"},
+		{&r.bodyLate, http.StatusRequestTimeout, "", 0, "the body did not arrive before the deadline; what had arrived may have been processed"},
+		{&r.notSet, http.StatusInternalServerError, "", 0, "the service is not set up for this request; its log says why"},
+		{&r.outOfTime, http.StatusServiceUnavailable, "", 0, "there was no answer before the deadline, or before the server stopped; it may have been processed"},
+	} {
+		if *one.into, err = makeRefusal(problem, one.status, one.why, one.seconds, one.detail); err != nil {
+			return r, fmt.Errorf("server: Problem: %w", err)
+		}
+	}
+	return r, nil
 }
 
-func makeRefusal(status int, why headers.Reason, seconds int, detail string) refusal {
+func makeRefusal(problem problemFunc, status int, why headers.Reason, seconds int, detail string) (refusal, error) {
 	r := refusal{status: status, header: http.Header{
-		headers.Refused:          {string(why)},
 		"Content-Type":           {"application/problem+json"},
 		"Cache-Control":          {"no-store"},
 		"X-Content-Type-Options": {"nosniff"},
 	}}
-	more := ""
+	kind, more := problem(status, string(why))
+	fields := map[string]any{"title": http.StatusText(status)}
+	maps.Copy(fields, more)
+	fields["type"], fields["status"], fields["detail"] = kind, status, detail
+	if why != "" {
+		r.header[headers.Refused] = []string{string(why)}
+		fields["refused"] = why
+	}
 	if seconds > 0 {
 		r.header["Retry-After"] = []string{strconv.Itoa(seconds)}
-		more = fmt.Sprintf(`,"retry_after_s":%d`, seconds)
+		fields["retry_after_s"] = seconds
 	}
-	r.body = fmt.Appendf(nil, `{"type":"about:blank","title":%q,"status":%d,"detail":%q,"refused":%q%s}`+"\n", http.StatusText(status), status, detail, why, more)
+	body, err := json.Marshal(fields)
+	r.body = append(body, '\n')
 	r.header["Content-Length"] = []string{strconv.Itoa(len(r.body))}
-	return r
+	return r, err
 }
 
 func ceilSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
@@ -81,7 +112,7 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, err error) 
 	case errors.Is(err, resilience.ErrPolicy):
 		// The guard's policy was changed to one without the operation.
 		logf(ctx, "server: %v", err)
-		notSet.write(w)
+		h.refusals.notSet.write(w)
 	case errors.Is(err, resilience.ErrClosed), errors.Is(context.Cause(ctx), ErrDraining):
 		h.refusals.draining.write(w, "Connection", "close")
 	case errors.Is(err, errSlowBody):
@@ -97,22 +128,6 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, err error) 
 	default: // no permit, or the caller has gone
 		h.refusals.overload.write(w)
 	}
-}
-
-// notSet, outOfTime and bodyLate have no Backstay-Refused, because the request may have been
-// processed, or can't be served elsewhere either.
-var (
-	bodyLate  = makeUnmarked(http.StatusRequestTimeout, "the body did not arrive before the deadline; what had arrived may have been processed")
-	notSet    = makeUnmarked(http.StatusInternalServerError, "the service is not set up for this request; its log says why")
-	outOfTime = makeUnmarked(http.StatusServiceUnavailable, "there was no answer before the deadline, or before the server stopped; it may have been processed")
-)
-
-func makeUnmarked(status int, detail string) refusal {
-	r := makeRefusal(status, "", 0, detail)
-	delete(r.header, headers.Refused)
-	r.body = fmt.Appendf(nil, `{"type":"about:blank","title":%q,"status":%d,"detail":%q}`+"\n", http.StatusText(status), status, detail)
-	r.header["Content-Length"] = []string{strconv.Itoa(len(r.body))}
-	return r
 }
 
 // logf writes to the ErrorLog of the http.Server, if it has one.
