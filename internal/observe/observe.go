@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -33,11 +34,15 @@ type Providers struct {
 
 // Start makes the providers. Spans are exported by OTLP as the environment says
 // (OTEL_EXPORTER_OTLP_ENDPOINT and OpenTelemetry's other variables); without these variables no
-// spans are made. Metrics are available on the Prometheus page.
+// spans are made. Metrics, those of Go and of the process included, are available on the
+// Prometheus page.
 func Start(ctx context.Context, service string, getenv func(string) string) (*Providers, error) {
 	o := &Providers{Tracer: noop.NewTracerProvider()}
 	res := resource.NewSchemaless(attribute.String("service.name", service))
 	registry := prometheus.NewRegistry()
+	if err := errors.Join(registry.Register(collectors.NewGoCollector()), registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))); err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
 	reader, err := otelprom.New(otelprom.WithRegisterer(registry))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)

@@ -55,7 +55,7 @@ func (a *API) refuse(ctx context.Context, err error) error {
 	err = a.problem(ctx, err)
 	if p, ok := err.(*Problem); ok {
 		n := note(ctx)
-		n.Outcome, n.On = p.Outcome, p.DecidedOn
+		n.Outcome, n.Code, n.On = p.Outcome, p.Code, p.DecidedOn
 	}
 	return err
 }

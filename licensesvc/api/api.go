@@ -67,6 +67,8 @@ type RequestLog struct {
 	// Status is the HTTP status. Outcome is the result in one word.
 	Status  int
 	Outcome string
+	// Code says why the rules refused. It has few values.
+	Code string
 	// On lists the data on which the answer was decided.
 	On []Basis
 	// Took is the duration of the request.

@@ -32,6 +32,7 @@ type outbox struct {
 	order   []string              // members, in the order in which they came; some have nothing any more
 	parked  int
 	refused int
+	stored  int64 // entries that left it since the start
 }
 
 // waiting is an entry of the outbox. Its fields are guarded by the outbox's lock; kept never
@@ -107,6 +108,7 @@ func (o *outbox) done(ctx context.Context, id string) error {
 		return nil
 	}
 	delete(o.entries, id)
+	o.stored++
 	o.count(w, -1)
 	rest := slices.DeleteFunc(slices.Clone(o.members[w.member]), func(other *waiting) bool { return other == w })
 	if len(rest) == 0 {
@@ -203,6 +205,10 @@ type Outbox struct {
 	// number of those that were tried and failed. Refused is the number of entries that the
 	// rules refuse and whose refusal nobody has seen yet.
 	Pending, Parked, Refused int
+	// Promises is the number of pending entries that are promises. Stored is the number of
+	// entries that have left the outbox since the start.
+	Promises int
+	Stored   int64
 	// Oldest is when the oldest pending entry was put. It is zero if there is none.
 	Oldest time.Time
 	// Reasons lists why entries are parked or refused, at most ten reasons.
@@ -215,10 +221,13 @@ func (o *outbox) stats() Outbox {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := Outbox{Pending: len(o.entries) - o.refused, Parked: o.parked, Refused: o.refused}
+	s := Outbox{Pending: len(o.entries) - o.refused, Parked: o.parked, Refused: o.refused, Stored: o.stored}
 	for _, w := range o.entries {
 		if w.refusal == nil && (s.Oldest.IsZero() || w.put.Before(s.Oldest)) {
 			s.Oldest = w.put
+		}
+		if w.refusal == nil && w.kept.Promise != nil {
+			s.Promises++
 		}
 		if w.reason != nil && len(s.Reasons) < 10 {
 			s.Reasons = append(s.Reasons, fmt.Sprintf("%s of member %s, since %s: %v", w.kept.Name, w.kept.Member, w.put.UTC().Format(time.RFC3339), w.reason))

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/backstay-go/backstay/resilience"
@@ -22,6 +21,9 @@ const history = 90
 
 // maxWatchers bounds the number of streams that are open at once.
 const maxWatchers = 64
+
+// maxPerCaller bounds the number of streams that one caller has open at once.
+const maxPerCaller = 8
 
 //go:embed page
 var files embed.FS
@@ -86,6 +88,9 @@ type Config struct {
 	Recent func() []Decision
 	// Faults are shown on the page and can be injected from it. Nil: no buttons and no timeline.
 	Faults Faults
+	// Caller names the caller of a request, for the bound on the streams of one caller. Nil:
+	// the remote address.
+	Caller func(*http.Request) string
 	_      struct{}
 }
 
@@ -138,7 +143,7 @@ type Dashboard struct {
 	mux      *http.ServeMux
 	quit     chan struct{}
 	close    sync.Once
-	watchers atomic.Int32
+	watchers watchers
 }
 
 // New returns the handler of the page.
@@ -150,6 +155,9 @@ func New(cfg Config) (*Dashboard, error) {
 		if d.Name == "" || d.Snapshot == nil {
 			return nil, fmt.Errorf("dashboard: Dependencies[%d] lacks a name or a snapshot", i)
 		}
+	}
+	if cfg.Caller == nil {
+		cfg.Caller = remoteHost
 	}
 	if cfg.Title == "" {
 		cfg.Title = "License service"
@@ -240,12 +248,8 @@ func (d *Dashboard) state(now time.Time) state {
 
 // events streams the state as server-sent events.
 func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
-	if d.watchers.Add(1) > maxWatchers {
-		d.watchers.Add(-1)
-		http.Error(w, fmt.Sprintf("%d pages are watching already; close one", maxWatchers), http.StatusServiceUnavailable)
-		return
-	}
-	defer d.watchers.Add(-1)
+	own := d.watchers.add(d.cfg.Caller(r))
+	defer d.watchers.remove(own)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
 	stream := http.NewResponseController(w)
@@ -258,6 +262,10 @@ func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-ticker.C:
 		case <-r.Context().Done():
+			return
+		case <-own.displaced:
+			// The page waits before it connects again, so that two pages do not take turns.
+			fmt.Fprintf(w, "retry: 10000\n\n")
 			return
 		case <-d.quit:
 			return
@@ -282,14 +290,11 @@ func (d *Dashboard) send(w http.ResponseWriter, stream *http.ResponseController)
 	return stream.Flush()
 }
 
+// toggle presses a button. Whether the request comes from the page itself is checked by what
+// stands before the dashboard.
 func (d *Dashboard) toggle(w http.ResponseWriter, r *http.Request) {
 	if d.cfg.Faults == nil {
 		http.Error(w, "no faults can be injected here; run: licensesvc demo", http.StatusNotFound)
-		return
-	}
-	// A page of another origin must not be able to press the buttons.
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		http.Error(w, "only the dashboard itself may inject faults", http.StatusForbidden)
 		return
 	}
 	switch err := d.cfg.Faults.Toggle(r.PathValue("id")); {

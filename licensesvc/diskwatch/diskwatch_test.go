@@ -82,8 +82,8 @@ func TestMonitorReachesFarBackInBoundedMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		m, err := diskwatch.NewMonitor(t.Context(), diskwatch.MonitorConfig{
-			Disk:   func() (int64, int64, error) { return 100 * gib, int64(time.Since(start).Seconds()) * 400, nil },
-			Events: func(context.Context) (int64, error) { return int64(time.Since(start).Seconds()), nil },
+			Disk:  func() (int64, int64, error) { return 100 * gib, int64(time.Since(start).Seconds()) * 400, nil },
+			Store: func(context.Context) (int64, int64, error) { return int64(time.Since(start).Seconds()), 0, nil },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestADiskThatCannotBeMeasuredIsSeen(t *testing.T) {
 			}
 			return 5 * gib, 1, nil
 		},
-		Events: func(context.Context) (int64, error) { return 1, nil },
+		Store: func(context.Context) (int64, int64, error) { return 1, 0, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,5 +139,37 @@ func TestDiskCountsFiles(t *testing.T) {
 	}
 	if _, _, err := diskwatch.Disk(filepath.Join(dir, "gone"))(); err == nil {
 		t.Error("a folder that is not there was measured")
+	}
+}
+
+// TestTheLogIsNoEvents: the bytes of the write-ahead log do not make an event larger.
+func TestTheLogIsNoEvents(t *testing.T) {
+	m, err := diskwatch.NewMonitor(t.Context(), diskwatch.MonitorConfig{
+		Disk:  func() (int64, int64, error) { return 5 * gib, 1_000_000 + 400*100, nil },
+		Store: func(context.Context) (int64, int64, error) { return 100, 1_000_000, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Forecast().BytesPerEvent; got != 400 {
+		t.Errorf("%g bytes per event, want 400", got)
+	}
+}
+
+// TestAStoreThatCannotBeAskedDoesNotHideTheDisk: a monitor starts while the store is down, and
+// still notices a disk that fills up.
+func TestAStoreThatCannotBeAskedDoesNotHideTheDisk(t *testing.T) {
+	free := int64(5 * gib)
+	m, err := diskwatch.NewMonitor(t.Context(), diskwatch.MonitorConfig{
+		Disk:  func() (int64, int64, error) { return free, 1, nil },
+		Store: func(context.Context) (int64, int64, error) { return 0, 0, errors.New("no node answers") },
+	})
+	if err != nil || m.Forecast().State != diskwatch.OK {
+		t.Fatal(err, m.Forecast())
+	}
+	free = 1
+	m.Look(t.Context())
+	if m.Forecast().State != diskwatch.Full || m.Err() != nil {
+		t.Errorf("%+v %v", m.Forecast(), m.Err())
 	}
 }

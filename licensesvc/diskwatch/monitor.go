@@ -16,8 +16,9 @@ const keep = 64
 type MonitorConfig struct {
 	// Disk returns the free and the used bytes. Required; see the function Disk.
 	Disk func() (free, used int64, err error)
-	// Events returns the number of events in the store. Required.
-	Events func(context.Context) (int64, error)
+	// Store returns the number of events in the store, and the size in bytes of its log, which
+	// does not count as a size of events. Required.
+	Store func(context.Context) (events, logBytes int64, err error)
 	// Every is the interval of measurements. Default: 5 s.
 	Every time.Duration
 	// Limits say when the disk is running out of space.
@@ -38,11 +39,12 @@ type Monitor struct {
 	err     error
 }
 
-// NewMonitor checks the configuration and measures the disk once.
+// NewMonitor checks the configuration and measures the disk once. If that fails, Err returns why:
+// a service must start while its store is down.
 func NewMonitor(ctx context.Context, cfg MonitorConfig) (*Monitor, error) {
 	errs := []error{cfg.Limits.Check()}
-	if cfg.Disk == nil || cfg.Events == nil {
-		errs = append(errs, errors.New("diskwatch: Disk and Events are required"))
+	if cfg.Disk == nil || cfg.Store == nil {
+		errs = append(errs, errors.New("diskwatch: Disk and Store are required"))
 	}
 	if cfg.Every < 0 {
 		errs = append(errs, fmt.Errorf("diskwatch: Every is %s: give a duration above zero, or 0 for 5 s", cfg.Every))
@@ -55,7 +57,7 @@ func NewMonitor(ctx context.Context, cfg MonitorConfig) (*Monitor, error) {
 	}
 	m := &Monitor{cfg: cfg, skip: 1}
 	m.Look(ctx)
-	return m, m.Err()
+	return m, nil
 }
 
 // Run measures the disk at each interval until the context ends.
@@ -72,21 +74,37 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// Look takes a sample now. If that fails, Err returns the error, and the earlier forecast stays.
+// Look takes a sample now. If the disk can't be measured, Err returns the error, and the earlier
+// forecast stays. If the store can't be asked, the forecast has the free space as it is now, and
+// the rest as it was.
 func (m *Monitor) Look(ctx context.Context) {
 	free, used, err := m.cfg.Disk()
-	var events int64
+	var events, logBytes int64
+	var storeErr error
 	if err == nil {
-		events, err = m.cfg.Events(ctx)
+		events, logBytes, storeErr = m.cfg.Store(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err != nil {
-		m.err = fmt.Errorf("diskwatch: the disk can't be measured: %w", err)
-		return
+	switch {
+	case err != nil:
+		m.err = fmt.Errorf("the disk can't be measured: %w", err)
+	case storeErr != nil:
+		m.err = nil
+		last := Sample{}
+		if n := len(m.samples); n > 0 {
+			last = m.samples[n-1]
+		}
+		last.Free = free
+		m.current = Predict(append(m.samples[:len(m.samples):len(m.samples)], last), m.cfg.Limits)
+	default:
+		m.err = nil
+		m.addLocked(Sample{At: time.Now(), Free: free, Used: max(0, used-logBytes), Events: events})
 	}
-	m.err = nil
-	s := Sample{At: time.Now(), Free: free, Used: used, Events: events}
+}
+
+// addLocked adds a sample and makes the forecast.
+func (m *Monitor) addLocked(s Sample) {
 	if m.seen%m.skip == 0 {
 		if len(m.samples) == keep {
 			for i := range keep / 2 {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +67,12 @@ type Config struct {
 	Trust func(*http.Request) bool
 	// Tokens decides which caller may do what. Nil: every caller may do everything.
 	Tokens *api.Tokens
+	// Hosts lists names of the service, in addition to localhost and IP addresses. Without
+	// tokens requests for other names are refused.
+	Hosts []string
+	// CallerRate is how many requests per second one caller may make: one token, or without
+	// tokens one address. Default: 0, no bound.
+	CallerRate float64
 	// Limits says when the disk counts as short.
 	Limits diskwatch.Limits
 	// Faults are shown on the dashboard, with buttons. Nil: the dashboard has none.
@@ -87,26 +92,31 @@ type Config struct {
 // Instance is a running service. It is safe for concurrent use. The caller that started it
 // must call Shutdown.
 type Instance struct {
-	cfg       Config
+	cfg   Config
+	parts *components
+
 	store     eventstore.GuardedStore
 	app       *app.Service
 	clients   *upstream.Clients
 	journal   *journal.Journal
 	telemetry *telemetry.Telemetry
 	recorder  *dashboard.Recorder
-	dashboard *dashboard.Dashboard
 	monitor   *diskwatch.Monitor
+	watched   *storeWatch
+	headroom  *headroom
 	traffic   *traffic
 	own       *resilience.Guard // of the service itself
-	http      *server.Server
-	listen    net.Listener
-	draining  atomic.Bool
-	drain     context.CancelFunc
 
-	background sync.WaitGroup
-	stop       context.CancelFunc
-	served     chan struct{}
-	serveErr   error // read after served is closed
+	api       *api.API
+	dashboard *dashboard.Dashboard
+	front     *api.Front
+
+	http     *server.Server
+	listen   net.Listener
+	draining atomic.Bool
+	drain    context.CancelFunc
+	served   chan struct{}
+	serveErr error // read after served is closed
 }
 
 // Start makes a service and serves. If it returns an error, nothing is left running.
@@ -114,49 +124,30 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if cfg.Deadline == 0 {
-		cfg.Deadline = defaultDeadline
-	}
-	in := &Instance{cfg: cfg, recorder: &dashboard.Recorder{}, traffic: &traffic{}, served: make(chan struct{}), stop: func() {}}
+	in := &Instance{cfg: cfg.withDefaults(), parts: newComponents(cfg.Log), recorder: &dashboard.Recorder{}, traffic: newTraffic(), headroom: newHeadroom(),
+		served: make(chan struct{}), drain: func() {}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, in.release())
+			err = errors.Join(err, in.parts.close())
 		}
 	}()
-	if in.telemetry, err = telemetry.New(telemetry.Config{TracerProvider: cfg.Observed.Tracer, MeterProvider: cfg.Observed.Meter}); err != nil {
-		return nil, err
+	for _, step := range []func(context.Context) error{in.open, in.decide, in.door, in.serve} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := in.assemble(ctx); err != nil {
-		return nil, err
-	}
-	handler, err := in.handler()
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Listen == "" {
-		cfg.Listen = "127.0.0.1:8080"
-	}
-	var lc net.ListenConfig
-	if in.listen, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose a free host:port with --listen", cfg.Listen, err)
-	}
-	in.http, err = server.NewServer(server.ServerConfig{
-		HTTP:   &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)},
-		Notice: cfg.Notice, Limit: cfg.Drain,
-	})
-	if err != nil {
-		return nil, errors.Join(err, in.listen.Close())
-	}
-	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	in.drain, in.stop = drain, stop
-	go func() {
-		defer close(in.served)
-		in.serveErr = in.http.Run(serving, in.listen)
-	}()
-	in.background.Go(func() { in.ended("drain the journal", in.app.Run(running)) })
-	in.background.Go(func() { in.ended("watch the disk", in.monitor.Run(running)) })
+	in.parts.start(ctx)
 	return in, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Deadline == 0 {
+		c.Deadline = defaultDeadline
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	return c
 }
 
 func (c Config) check() error {
@@ -170,15 +161,25 @@ func (c Config) check() error {
 	if c.Observed == nil || c.Log == nil {
 		errs = append(errs, errors.New("service: Observed and Log are required"))
 	}
+	if local, err := OnLoopback(c.withDefaults().Listen); err != nil {
+		errs = append(errs, fmt.Errorf("service: Listen is %w", err))
+	} else if !local && c.Tokens == nil {
+		errs = append(errs, fmt.Errorf("service: Listen is %s, which can be reached from elsewhere: give Tokens, or listen on 127.0.0.1", c.Listen))
+	}
 	return errors.Join(errs...)
 }
 
-// assemble opens what the service needs, beginning with the disk.
-func (in *Instance) assemble(ctx context.Context) error {
+// open opens the files, the guards, the store and the clients, and adds them to the components.
+func (in *Instance) open(ctx context.Context) (err error) {
 	cfg := in.cfg
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w; choose one that can be written with --data", err)
 	}
+	folder, err := folderHealth(cfg.Data)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	in.parts.add(component{name: "data_folder", required: true, health: folder})
 	policies := Policies(cfg.Store.Policy())
 	if err := CheckPolicies(cfg.Policies, policies); err != nil {
 		return err
@@ -186,14 +187,69 @@ func (in *Instance) assemble(ctx context.Context) error {
 	policies[api.Name] = api.Policy(cfg.Deadline)
 	maps.Copy(policies, cfg.Policies)
 	in.warn(policies)
-	if err := in.open(ctx, policies); err != nil {
+	if in.telemetry, err = telemetry.New(telemetry.Config{TracerProvider: cfg.Observed.Tracer, MeterProvider: cfg.Observed.Meter}); err != nil {
 		return err
 	}
-	signer, err := token.Open(filepath.Join(cfg.Data, "token.key"))
+	in.parts.add(component{name: "telemetry", close: in.telemetry.Close})
+	if in.own, err = resilience.New(policies[api.Name]); err != nil {
+		return err
+	}
+	in.parts.add(component{name: "front", health: in.headroom.health, run: in.headroom.run, close: in.own.Close, meters: in.headroom.meters()})
+	listeners := append([]resilience.Listener{in.telemetry, in.recorder}, cfg.Listeners...)
+	if err := in.openStore(ctx, policies[app.EventStore], listeners); err != nil {
+		return err
+	}
+	upstreams := maps.Clone(policies)
+	delete(upstreams, app.EventStore)
+	delete(upstreams, api.Name)
+	in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams})
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: in.store, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: cfg.Log, Clock: cfg.Clock,
+	in.parts.add(component{name: "clients", close: in.clients.Close})
+	for _, g := range in.clients.Guards() {
+		in.parts.add(component{name: g.Name(), health: guardHealth(fallbacks[g.Name()], g)})
+	}
+	for _, g := range append(in.Guards(), in.own) {
+		if err := in.telemetry.Watch(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openStore opens the store, and watches it and the disk.
+func (in *Instance) openStore(ctx context.Context, policy resilience.Policy, listeners []resilience.Listener) error {
+	store, err := in.cfg.Store.Open(ctx, StoreSetup{Policy: policy, Listeners: listeners, Observed: in.cfg.Observed})
+	if err != nil {
+		return err
+	}
+	in.store, in.watched = store, &storeWatch{store: store}
+	in.parts.add(component{name: eventstore.Name, health: in.watched.health, close: store.Close, meters: in.watched.meters()})
+	in.parts.add(component{name: "schema", required: true, health: in.watched.schema})
+	for _, g := range store.Guards() {
+		in.parts.add(component{name: g.Name() + ".guard", health: guardHealth(fallbacks[eventstore.Name], g)})
+	}
+	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(in.cfg.Data), Limits: in.cfg.Limits, Store: in.watched.look})
+	if err != nil {
+		return err
+	}
+	in.parts.add(component{name: "disk", health: in.diskHealth, run: in.monitor.Run, meters: in.diskMeters()})
+	return nil
+}
+
+// decide makes what decides, and its outbox.
+func (in *Instance) decide(context.Context) (err error) {
+	if in.journal, err = journal.Open(journal.Config{Path: filepath.Join(in.cfg.Data, "journal")}); err != nil {
+		return err
+	}
+	closeJournal := component{name: "journal", close: in.journal.Close}
+	in.parts.add(closeJournal)
+	signer, err := token.Open(filepath.Join(in.cfg.Data, "token.key"))
+	if err != nil {
+		return err
+	}
+	in.app, err = app.New(app.Config{Store: in.store, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == diskwatch.Full {
 				return f.Why
@@ -203,11 +259,43 @@ func (in *Instance) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range append(in.Guards(), in.own) {
-		if err := in.telemetry.Watch(g); err != nil {
-			return err
-		}
+	in.parts.add(component{name: "outbox", required: true, health: in.outboxHealth, run: in.app.Run, meters: in.outboxMeters()})
+	return nil
+}
+
+// serve listens and serves. It adds what drains, which is closed first.
+func (in *Instance) serve(ctx context.Context) (err error) {
+	cfg := in.cfg
+	var lc net.ListenConfig
+	if in.listen, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; choose a free host:port with --listen", cfg.Listen, err)
 	}
+	var handler http.Handler = in.front
+	if cfg.Wrap != nil {
+		handler = cfg.Wrap(handler)
+	}
+	in.http, err = server.NewServer(server.ServerConfig{
+		HTTP:   &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)},
+		Notice: cfg.Notice, Limit: cfg.Drain,
+	})
+	if err != nil {
+		return errors.Join(err, in.listen.Close())
+	}
+	in.parts.add(component{name: "server", required: true, health: func() health {
+		if in.draining.Load() {
+			return health{StateFailed, "draining"}
+		}
+		return ok()
+	}, meters: in.traffic.meters()})
+	if err := in.parts.meter(cfg.Observed.Meter.Meter("github.com/backstay-go/backstay/licensesvc")); err != nil {
+		return errors.Join(err, in.listen.Close())
+	}
+	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
+	in.drain = drain
+	go func() {
+		defer close(in.served)
+		in.serveErr = in.http.Run(serving, in.listen)
+	}()
 	return nil
 }
 
@@ -227,35 +315,6 @@ func (in *Instance) warn(policies map[string]resilience.Policy) {
 			}
 		}
 	}
-}
-
-// open opens everything that has a policy, and the files.
-func (in *Instance) open(ctx context.Context, policies map[string]resilience.Policy) (err error) {
-	cfg := in.cfg
-	if in.own, err = resilience.New(policies[api.Name]); err != nil {
-		return err
-	}
-	listeners := append([]resilience.Listener{in.telemetry, in.recorder}, cfg.Listeners...)
-	if in.store, err = cfg.Store.Open(ctx, StoreSetup{Policy: policies[app.EventStore], Listeners: listeners, Observed: cfg.Observed}); err != nil {
-		in.store = nil
-		return err
-	}
-	upstreams := maps.Clone(policies)
-	delete(upstreams, app.EventStore)
-	delete(upstreams, api.Name)
-	in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams})
-	if err != nil {
-		return err
-	}
-	if in.journal, err = journal.Open(journal.Config{Path: filepath.Join(cfg.Data, "journal")}); err != nil {
-		return err
-	}
-	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(cfg.Data), Limits: cfg.Limits,
-		Events: func(ctx context.Context) (int64, error) {
-			stats, err := in.store.Stats(ctx)
-			return stats.Events, err
-		}})
-	return err
 }
 
 // transport makes a client span of every request, and passes the trace on.
@@ -280,54 +339,6 @@ type traced struct {
 func (t *traced) CloseIdleConnections() {
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
-	}
-}
-
-// handler serves the API, the dashboard and the metrics.
-func (in *Instance) handler() (http.Handler, error) {
-	cfg := in.cfg
-	handler, err := api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Tokens: cfg.Tokens, Ready: in.notReady, OnRequest: in.traffic.record, Log: cfg.Log})
-	if err != nil {
-		return nil, err
-	}
-	if in.dashboard, err = in.page(); err != nil {
-		return nil, err
-	}
-	spans := otelhttp.NewHandler(handler, "licensesvc", otelhttp.WithTracerProvider(cfg.Observed.Tracer), otelhttp.WithMeterProvider(cfg.Observed.Meter),
-		otelhttp.WithPropagators(propagator),
-		otelhttp.WithFilter(func(r *http.Request) bool { return r.URL.Path != "/livez" && r.URL.Path != "/readyz" }),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-			if r.Pattern != "" {
-				return r.Pattern
-			}
-			return r.Method
-		}))
-	mux := http.NewServeMux()
-	mux.Handle("/", spans)
-	mux.Handle("/dashboard/", in.dashboard)
-	mux.Handle("GET /metrics", cfg.Observed.Metrics)
-	mux.Handle("GET /{$}", http.RedirectHandler("/dashboard/", http.StatusFound))
-	var all http.Handler = mux
-	if cfg.Wrap != nil {
-		all = cfg.Wrap(all)
-	}
-	return all, nil
-}
-
-func (in *Instance) notReady() string {
-	if in.draining.Load() {
-		return "draining"
-	}
-	if err := in.journal.Err(); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// ended logs why a background task ended, unless it was cancelled.
-func (in *Instance) ended(what string, err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
-		in.cfg.Log.Error("ended", "task", what, "error", err)
 	}
 }
 
@@ -367,29 +378,5 @@ func (in *Instance) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, in.http.Close())
 		<-in.served
 	}
-	err = errors.Join(err, in.serveErr)
-	in.stop()
-	in.background.Wait()
-	return errors.Join(err, in.release())
-}
-
-// release closes everything that assemble and Start have opened so far.
-func (in *Instance) release() error {
-	var errs []error
-	if in.journal != nil {
-		errs = append(errs, in.journal.Close())
-	}
-	if in.clients != nil {
-		errs = append(errs, in.clients.Close())
-	}
-	if in.store != nil {
-		errs = append(errs, in.store.Close())
-	}
-	if in.own != nil {
-		errs = append(errs, in.own.Close())
-	}
-	if in.telemetry != nil {
-		errs = append(errs, in.telemetry.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, in.serveErr, in.parts.close())
 }

@@ -1,6 +1,9 @@
 package service
 
 import (
+	"net/http"
+	"time"
+
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
@@ -38,10 +41,10 @@ func (in *Instance) page() (*dashboard.Dashboard, error) {
 		dependencies = append(dependencies, dashboard.Dependency{Name: g.Name(), Fallback: fallback, Snapshot: g.Snapshot})
 	}
 	return dashboard.New(dashboard.Config{
-		Dependencies: dependencies, Recorder: in.recorder, Outcomes: Outcomes(), Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults,
+		Dependencies: dependencies, Recorder: in.recorder, Outcomes: Outcomes(), Traffic: in.traffic.history, Recent: in.traffic.decisions, Faults: in.cfg.Faults, Caller: func(r *http.Request) string { return api.CallerOf(r.Context()).Name },
 		Status: func() dashboard.Status {
-			why := in.notReady()
-			return dashboard.Status{Ready: why == "", Note: why, Provisional: in.app.Pending()}
+			state := in.readiness(time.Now())
+			return dashboard.Status{Ready: state.Status != notReady, Note: state.note(), Provisional: in.app.Pending()}
 		},
 		Capacity: func() dashboard.Capacity {
 			f := in.monitor.Forecast()

@@ -22,7 +22,13 @@ type traffic struct {
 	mu      sync.Mutex
 	seconds [remembered]second
 	latest  []dashboard.Decision
+	decided map[decided]int64
 }
+
+// decided is what answers are counted by. Each part has few values.
+type decided struct{ operation, outcome, reason string }
+
+func newTraffic() *traffic { return &traffic{decided: map[decided]int64{}} }
 
 type second struct {
 	at       int64
@@ -39,7 +45,10 @@ func (t *traffic) record(a api.RequestLog) {
 		*s = second{at: now.Unix(), outcomes: map[string]int{}}
 	}
 	s.outcomes[a.Outcome]++
-	s.took.Add(a.Took)
+	t.decided[decided{a.Kind, a.Outcome, a.Code}]++
+	if a.Took > 0 { // It was not refused at the door.
+		s.took.Add(a.Took)
+	}
 	if a.License == "" && a.Title == "" {
 		return
 	}

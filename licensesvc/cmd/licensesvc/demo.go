@@ -33,7 +33,7 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 	c.Flags().StringVar(&plan, "plan", "", "YAML file with a plan of faults of your own, on the first 46 s; default: the built-in one")
 	c.Flags().BoolVar(&verbose, "verbose", false, "tell what the service logs")
 	c.RunE = command(func(ctx context.Context) error {
-		switch local, err := onLoopback(cfg.Listen); {
+		switch local, err := service.OnLoopback(cfg.Listen); {
 		case err != nil:
 			return cli.BadInput(err)
 		case !local:

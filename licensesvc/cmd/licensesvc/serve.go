@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -31,7 +30,8 @@ type serveFlags struct {
 	membership, catalog, keys string
 	tokens                    string
 	deadline, drain, notice   time.Duration
-	trust                     []string
+	trust, hosts              []string
+	callerRate                float64
 	store                     storeFlags
 	policies                  string
 }
@@ -61,6 +61,8 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().DurationVar(&f.store.patience, "connect-for", 30*time.Second, "how long to try to reach Cassandra at the start")
 	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid (variables BACKSTAY_POLICY_... override its fields)")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
+	c.Flags().StringSliceVar(&f.hosts, "host", nil, "names of the service in requests, besides localhost and IP addresses; needed only without --tokens")
+	c.Flags().Float64Var(&f.callerRate, "caller-rate", 0, "requests per second of one caller (a token, or without tokens an address); 0: no bound")
 	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
 	c.Flags().StringSliceVar(&f.trust, "trust", nil, "networks (10.0.0.0/8) of callers whose deadline and criticality count; default: loopback")
 	c.Flags().DurationVar(&f.notice, "notice", 0, "how long to go on as before once /readyz says not ready, so that balancers look elsewhere")
@@ -73,8 +75,8 @@ func (f serveFlags) check() error {
 	if f.data == "" {
 		errs = append(errs, errors.New("--data is missing: name a folder for the events"))
 	}
-	if local, err := onLoopback(f.listen); err != nil {
-		errs = append(errs, err)
+	if local, err := service.OnLoopback(f.listen); err != nil {
+		errs = append(errs, fmt.Errorf("--listen %w", err))
 	} else if f.tokens == "" && !local {
 		errs = append(errs, fmt.Errorf("--listen %s can be reached from elsewhere: give --tokens, or listen on 127.0.0.1", f.listen))
 	}
@@ -100,6 +102,9 @@ func (f serveFlags) check() error {
 	if _, err := f.trusted(); err != nil {
 		errs = append(errs, err)
 	}
+	if f.callerRate < 0 {
+		errs = append(errs, fmt.Errorf("--caller-rate %g: give requests per second, or 0 for no bound", f.callerRate))
+	}
 	if f.notice < 0 {
 		errs = append(errs, fmt.Errorf("--notice %s: give a duration of zero or more", f.notice))
 	}
@@ -110,16 +115,6 @@ func (f serveFlags) check() error {
 		return cli.BadInput(err)
 	}
 	return nil
-}
-
-// onLoopback reports whether --listen can be reached from this machine only.
-func onLoopback(listen string) (bool, error) {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false, fmt.Errorf("--listen %q: give host:port, such as 127.0.0.1:8080", listen)
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }
 
 // trusted returns a function that reports whether a request comes from a network whose headers
@@ -181,7 +176,7 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	}
 	in, err := service.Start(ctx, service.Config{
 		Listen: f.listen, Data: f.data, Store: opener, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
-		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Policies: policies, Observed: observed, Log: log,
+		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Hosts: f.hosts, CallerRate: f.callerRate, Policies: policies, Observed: observed, Log: log,
 	})
 	if err != nil {
 		return err
