@@ -16,10 +16,10 @@ type Basis = license.Basis
 type License struct {
 	ID          string         `json:"license" doc:"The license's id."`
 	Status      string         `json:"status" enum:"active,provisional,expired,released,revoked,unknown" doc:"As of now. unknown: the store could not be asked, or a newer version of the service granted it."`
-	Device      string         `json:"device,omitempty"`
-	Title       string         `json:"title,omitempty"`
-	Studio      string         `json:"studio,omitempty"`
-	Plan        string         `json:"plan,omitempty"`
+	Device      string         `json:"device"`
+	Title       string         `json:"title"`
+	Studio      string         `json:"studio"`
+	Plan        string         `json:"plan"`
 	Granted     time.Time      `json:"granted,omitzero"`
 	Expires     time.Time      `json:"expires,omitzero" doc:"When it ends, counting a play that has begun."`
 	Provisional bool           `json:"provisional,omitempty" doc:"Promised; not yet confirmed by the store."`

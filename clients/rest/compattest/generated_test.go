@@ -41,7 +41,7 @@ func TestGeneratedClient(t *testing.T) {
 		}
 		key := "once"
 		body := license.RequestLicenseJSONRequestBody{Device: "tablet", Title: "capstan-002"}
-		got, err := client.RequestLicenseWithResponse(t.Context(), "m-00001", &license.RequestLicenseParams{IdempotencyKey: &key}, body)
+		got, err := client.RequestLicenseWithResponse(t.Context(), "m-00001", &license.RequestLicenseParams{IdempotencyKey: key}, body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 	"github.com/backstay-go/backstay/licensesvc/demo"
+	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
 func (t tool) demo() *cobra.Command {

@@ -37,6 +37,90 @@ func (e AnswerOutcome) Valid() bool {
 	}
 }
 
+// Defines values for LicenseStatus.
+const (
+	LicenseStatusActive      LicenseStatus = "active"
+	LicenseStatusExpired     LicenseStatus = "expired"
+	LicenseStatusProvisional LicenseStatus = "provisional"
+	LicenseStatusReleased    LicenseStatus = "released"
+	LicenseStatusRevoked     LicenseStatus = "revoked"
+	LicenseStatusUnknown     LicenseStatus = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the LicenseStatus enum.
+func (e LicenseStatus) Valid() bool {
+	switch e {
+	case LicenseStatusActive:
+		return true
+	case LicenseStatusExpired:
+		return true
+	case LicenseStatusProvisional:
+		return true
+	case LicenseStatusReleased:
+		return true
+	case LicenseStatusRevoked:
+		return true
+	case LicenseStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProblemOutcome.
+const (
+	ProblemOutcomeError       ProblemOutcome = "error"
+	ProblemOutcomeForbidden   ProblemOutcome = "forbidden"
+	ProblemOutcomeInvalid     ProblemOutcome = "invalid"
+	ProblemOutcomeNotFound    ProblemOutcome = "not_found"
+	ProblemOutcomeRefused     ProblemOutcome = "refused"
+	ProblemOutcomeUnavailable ProblemOutcome = "unavailable"
+	ProblemOutcomeUnknown     ProblemOutcome = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ProblemOutcome enum.
+func (e ProblemOutcome) Valid() bool {
+	switch e {
+	case ProblemOutcomeError:
+		return true
+	case ProblemOutcomeForbidden:
+		return true
+	case ProblemOutcomeInvalid:
+		return true
+	case ProblemOutcomeNotFound:
+		return true
+	case ProblemOutcomeRefused:
+		return true
+	case ProblemOutcomeUnavailable:
+		return true
+	case ProblemOutcomeUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProblemRefused.
+const (
+	Deadline ProblemRefused = "deadline"
+	Draining ProblemRefused = "draining"
+	Overload ProblemRefused = "overload"
+)
+
+// Valid indicates whether the value is a known member of the ProblemRefused enum.
+func (e ProblemRefused) Valid() bool {
+	switch e {
+	case Deadline:
+		return true
+	case Draining:
+		return true
+	case Overload:
+		return true
+	default:
+		return false
+	}
+}
+
 // Answer defines model for Answer.
 type Answer struct {
 	// DecidedOn The data that the answer rests on.
@@ -68,47 +152,13 @@ type Basis struct {
 	Source     string `json:"source"`
 }
 
-// ErrorDetail defines model for ErrorDetail.
-type ErrorDetail struct {
-	// Location Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id'
-	Location *string `json:"location,omitempty"`
+// FieldError defines model for FieldError.
+type FieldError struct {
+	// Field Where it is, such as body.title.
+	Field string `json:"field"`
 
-	// Message Error message text
-	Message *string `json:"message,omitempty"`
-
-	// Value The value at the given location
-	Value interface{} `json:"value,omitempty"`
-}
-
-// ErrorModel defines model for ErrorModel.
-type ErrorModel struct {
-	// Detail A human-readable explanation specific to this occurrence of the problem.
-	//
-	// Example: Property foo is required but is missing.
-	Detail *string `json:"detail,omitempty"`
-
-	// Errors Optional list of individual error details
-	Errors *[]ErrorDetail `json:"errors,omitempty"`
-
-	// Instance A URI reference that identifies the specific occurrence of the problem.
-	//
-	// Example: https://example.com/error-log/abc123
-	Instance *string `json:"instance,omitempty"`
-
-	// Status HTTP status code
-	//
-	// Example: 400
-	Status *int64 `json:"status,omitempty"`
-
-	// Title A short, human-readable summary of the problem type. This value should not change between occurrences of the error.
-	//
-	// Example: Bad Request
-	Title *string `json:"title,omitempty"`
-
-	// Type A URI reference to human-readable documentation for the error.
-	//
-	// Example: https://example.com/errors/example
-	Type *string `json:"type,omitempty"`
+	// Message What is wrong, and what to give instead.
+	Message string `json:"message"`
 }
 
 // Key defines model for Key.
@@ -124,14 +174,17 @@ type License struct {
 	Downloaded *time.Time `json:"downloaded,omitempty"`
 
 	// Expires When it ends, counting a play that has begun.
-	Expires time.Time `json:"expires"`
-	Granted time.Time `json:"granted"`
+	Expires *time.Time `json:"expires,omitempty"`
+	Granted *time.Time `json:"granted,omitempty"`
 
 	// License The license's id.
 	License string `json:"license"`
 	Limits  Limits `json:"limits"`
-	Plan    string `json:"plan"`
-	Plays   int64  `json:"plays"`
+
+	// NewerEvents Events about it that this version of the service can't interpret; the rest is what the others say.
+	NewerEvents *[]string `json:"newer_events,omitempty"`
+	Plan        string    `json:"plan"`
+	Plays       int64     `json:"plays"`
 
 	// Provisional Promised; not yet confirmed by the store.
 	Provisional *bool `json:"provisional,omitempty"`
@@ -140,11 +193,14 @@ type License struct {
 	Reason   *string `json:"reason,omitempty"`
 	Renewals int64   `json:"renewals"`
 
-	// Status active, provisional, expired, released or revoked, as of now.
-	Status string `json:"status"`
-	Studio string `json:"studio"`
-	Title  string `json:"title"`
+	// Status As of now. unknown: the store could not be asked, or a newer version of the service granted it.
+	Status LicenseStatus `json:"status"`
+	Studio string        `json:"studio"`
+	Title  string        `json:"title"`
 }
+
+// LicenseStatus As of now. unknown: the store could not be asked, or a newer version of the service granted it.
+type LicenseStatus string
 
 // Limits defines model for Limits.
 type Limits struct {
@@ -154,6 +210,44 @@ type Limits struct {
 	TitleDownloadsPerYear int64  `json:"title_downloads_per_year"`
 	TitlePlaysPerYear     int64  `json:"title_plays_per_year"`
 }
+
+// Problem defines model for Problem.
+type Problem struct {
+	// Code Why the rules refused.
+	Code      *string  `json:"code,omitempty"`
+	DecidedOn *[]Basis `json:"decided_on,omitempty"`
+
+	// Dependency What failed.
+	Dependency *string `json:"dependency,omitempty"`
+
+	// Detail What happened and what to do.
+	Detail string `json:"detail"`
+
+	// Errors The fields that can't be taken.
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// Limit The bound that was reached.
+	Limit *int64 `json:"limit,omitempty"`
+
+	// Outcome unknown: it may have been carried out; send the same key again to find out.
+	Outcome ProblemOutcome `json:"outcome"`
+
+	// Refused Nothing was done: the request was refused before it began.
+	Refused     *ProblemRefused `json:"refused,omitempty"`
+	RetryAfterS *int64          `json:"retry_after_s,omitempty"`
+	Status      int64           `json:"status"`
+	Title       string          `json:"title"`
+
+	// Type Names the kind of problem, and is the address of its description.
+	Type  string     `json:"type"`
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// ProblemOutcome unknown: it may have been carried out; send the same key again to find out.
+type ProblemOutcome string
+
+// ProblemRefused Nothing was done: the request was refused before it began.
+type ProblemRefused string
 
 // RequestInputBody defines model for RequestInputBody.
 type RequestInputBody struct {
@@ -173,8 +267,8 @@ type Warning struct {
 
 // RequestLicenseParams defines parameters for RequestLicense.
 type RequestLicenseParams struct {
-	// IdempotencyKey New for a new command, the same when it is sent again. Required.
-	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+	// IdempotencyKey New for a new command, the same when it is sent again, such as a UUID.
+	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
 // RequestLicenseJSONRequestBody defines body for RequestLicense for application/json ContentType.
@@ -349,16 +443,14 @@ func NewRequestLicenseRequestWithBody(server string, member string, params *Requ
 
 	if params != nil {
 
-		if params.IdempotencyKey != nil {
-			var headerParam0 string
+		var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("Idempotency-Key", headerParam0)
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
 		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
 
 	}
 
@@ -424,8 +516,20 @@ type ClientWithResponsesInterface interface {
 	RequestLicenseWithResponse(ctx context.Context, member string, params *RequestLicenseParams, body RequestLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestLicenseResponse, error)
 }
 
+// RequestLicenseResponse200Headers the declared response headers of an HTTP 200 response for RequestLicense
+type RequestLicenseResponse200Headers struct {
+	ETag     *string
+	Location *string
+}
+
 // RequestLicenseResponse201Headers the declared response headers of an HTTP 201 response for RequestLicense
 type RequestLicenseResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// RequestLicenseResponse202Headers the declared response headers of an HTTP 202 response for RequestLicense
+type RequestLicenseResponse202Headers struct {
 	ETag     *string
 	Location *string
 }
@@ -433,22 +537,47 @@ type RequestLicenseResponse201Headers struct {
 type RequestLicenseResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Answer
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Answer
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Answer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationproblemJSON403 *ErrorModel
+	ApplicationproblemJSON403 *Problem
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
-	ApplicationproblemJSON404 *ErrorModel
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
 	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
-	ApplicationproblemJSON409 *ErrorModel
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationproblemJSON421 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationproblemJSON422 *ErrorModel
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
-	ApplicationproblemJSON500 *ErrorModel
+	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationproblemJSON503 *ErrorModel
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RequestLicenseResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *RequestLicenseResponse201Headers
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RequestLicenseResponse202Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RequestLicenseResponse) GetJSON200() *Answer {
+	return r.JSON200
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -456,33 +585,68 @@ func (r RequestLicenseResponse) GetJSON201() *Answer {
 	return r.JSON201
 }
 
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RequestLicenseResponse) GetJSON202() *Answer {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RequestLicenseResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
 // GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r RequestLicenseResponse) GetApplicationproblemJSON403() *ErrorModel {
+func (r RequestLicenseResponse) GetApplicationproblemJSON403() *Problem {
 	return r.ApplicationproblemJSON403
 }
 
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
-func (r RequestLicenseResponse) GetApplicationproblemJSON404() *ErrorModel {
+func (r RequestLicenseResponse) GetApplicationproblemJSON404() *Problem {
 	return r.ApplicationproblemJSON404
 }
 
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r RequestLicenseResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
 // GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
-func (r RequestLicenseResponse) GetApplicationproblemJSON409() *ErrorModel {
+func (r RequestLicenseResponse) GetApplicationproblemJSON409() *Problem {
 	return r.ApplicationproblemJSON409
 }
 
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RequestLicenseResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RequestLicenseResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RequestLicenseResponse) GetApplicationproblemJSON421() *Problem {
+	return r.ApplicationproblemJSON421
+}
+
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r RequestLicenseResponse) GetApplicationproblemJSON422() *ErrorModel {
+func (r RequestLicenseResponse) GetApplicationproblemJSON422() *Problem {
 	return r.ApplicationproblemJSON422
 }
 
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RequestLicenseResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
 // GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
-func (r RequestLicenseResponse) GetApplicationproblemJSON500() *ErrorModel {
+func (r RequestLicenseResponse) GetApplicationproblemJSON500() *Problem {
 	return r.ApplicationproblemJSON500
 }
 
 // GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r RequestLicenseResponse) GetApplicationproblemJSON503() *ErrorModel {
+func (r RequestLicenseResponse) GetApplicationproblemJSON503() *Problem {
 	return r.ApplicationproblemJSON503
 }
 
@@ -555,6 +719,13 @@ func ParseRequestLicenseResponse(rsp *http.Response) (*RequestLicenseResponse, e
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Answer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
 		var dest Answer
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -562,43 +733,92 @@ func ParseRequestLicenseResponse(rsp *http.Response) (*RequestLicenseResponse, e
 		}
 		response.JSON201 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Answer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest ErrorModel
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationproblemJSON403 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
-		var dest ErrorModel
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationproblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
-		var dest ErrorModel
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationproblemJSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest ErrorModel
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationproblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
-		var dest ErrorModel
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationproblemJSON500 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest ErrorModel
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -607,6 +827,23 @@ func ParseRequestLicenseResponse(rsp *http.Response) (*RequestLicenseResponse, e
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers RequestLicenseResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 201:
 		var headers RequestLicenseResponse201Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
@@ -624,6 +861,23 @@ func ParseRequestLicenseResponse(rsp *http.Response) (*RequestLicenseResponse, e
 			headers.Location = &value
 		}
 		response.Headers201 = &headers
+	case rsp.StatusCode == 202:
+		var headers RequestLicenseResponse202Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil
