@@ -76,7 +76,7 @@ func (s *Service) decide(state license.State, next decideFunc) (license.Decision
 	case !errors.As(err, &refusal):
 		return license.Decision{}, nil, err
 	case refusal.Code == license.NewerEvents: // The rules do not refuse; this program can't decide.
-		return license.Decision{}, nil, &Unavailable{Dependency: EventStore, Detail: refusal.Detail, Retry: newerRetry, Cause: refusal}
+		return license.Decision{}, nil, &Unavailable{Dependency: Self, Detail: refusal.Detail, Retry: newerRetry, Cause: refusal}
 	}
 	return license.Decision{}, refusal, nil
 }

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/app/journal"
+	"github.com/backstay-go/backstay/licensesvc/app/token"
 	"github.com/backstay-go/backstay/licensesvc/codec"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
@@ -230,5 +233,62 @@ func TestOldAndNewProgramOnOneStore(t *testing.T) {
 	}
 	if b, err := newer.Show(t.Context(), member, theirs.License.ID); err != nil || len(b.License.Plays) != 1 {
 		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// TestADowngradeLeavesWhatANewerProgramAccepted: the entry is parked in sight, with its member,
+// and stays as it is; a token is not called invalid, because the device must not throw it away.
+func TestADowngradeLeavesWhatANewerProgramAccepted(t *testing.T) {
+	h := build(t)
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := journal.Open(journal.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := map[string]string{
+		"kind":    `{"type":"command.share","schema":1,"member":"m-1","data":{"with":"m-2"}}`,
+		"version": `{"type":"command.play","schema":2,"member":"m-2","data":{"play":{}}}`,
+	}
+	for id, data := range entries {
+		if err := j.Put(t.Context(), journal.Entry{ID: id, Put: time.Now(), Data: []byte(data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := app.New(app.Config{Store: h.store, Upstream: h.clients, Journal: j, Signer: h.signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	o := old.Outbox()
+	if reasons := strings.Join(o.Reasons, "\n"); o.Pending != 2 || o.Parked != 2 || !strings.Contains(reasons, "command.share of member m-1") || !strings.Contains(reasons, "command.play of member m-2") {
+		t.Errorf("%+v", o)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = journal.Open(journal.Config{Path: path}); err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for id, data := range entries {
+		if e, ok := j.Get(id); !ok || string(e.Data) != data {
+			t.Errorf("%s: %s, %t", id, e.Data, ok)
+		}
+	}
+	signed, err := h.signer.Sign(token.Claims{Member: "m-1", Promise: []byte(`{"type":"command.promise","schema":2,"member":"m-1","data":{}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unavailable *app.Unavailable
+	if _, err := old.Redeem(t.Context(), "m-1", signed, app.Meta{}); !errors.As(err, &unavailable) || !strings.Contains(unavailable.Detail, "keep the token") {
+		t.Error(err)
+	}
+	if signed, err = h.signer.Sign(token.Claims{Member: "m-1", Promise: []byte(`{"type":"command.promise","schema":1,"member":"m-1","data":[]}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Redeem(t.Context(), "m-1", signed, app.Meta{}); !errors.Is(err, app.ErrToken) {
+		t.Error(err)
 	}
 }

@@ -25,6 +25,7 @@ const (
 // refused, until the device has got the refusal. It is safe for concurrent use.
 type outbox struct {
 	journal *journal.Journal
+	codec   keptCodec
 
 	mu      sync.Mutex
 	entries map[string]*waiting
@@ -55,11 +56,11 @@ type waiting struct {
 	refusal *license.Refusal
 }
 
-func openOutbox(j *journal.Journal) *outbox {
+func openOutbox(j *journal.Journal, codec keptCodec) *outbox {
 	if j == nil {
 		return nil
 	}
-	o := &outbox{journal: j, entries: map[string]*waiting{}, members: map[string][]*waiting{}}
+	o := &outbox{journal: j, codec: codec, entries: map[string]*waiting{}, members: map[string][]*waiting{}}
 	for _, e := range j.Pending() {
 		o.add(e)
 	}
@@ -72,7 +73,7 @@ func (o *outbox) add(e journal.Entry) {
 		return
 	}
 	w := &waiting{id: e.ID, put: e.Put}
-	if w.kept, w.unreadable = parseKept(e.Data); w.unreadable == nil {
+	if w.kept, w.unreadable = o.codec.decode(e.Data); w.unreadable == nil {
 		w.member = w.kept.Member
 	} else {
 		w.member, w.reason = "\x00"+e.ID, w.unreadable

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
 	"github.com/backstay-go/backstay/licensesvc/app/token"
+	"github.com/backstay-go/backstay/licensesvc/codec"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/repository"
@@ -19,74 +19,12 @@ import (
 // ErrToken: the token was not signed by this service, or belongs to another member.
 var ErrToken = errors.New("app: token")
 
-// keptVersion is the version of the format in journals and tokens.
-const keptVersion = 1
-
-// kept is a command that is stored later. One of the last five fields is set.
-type kept struct {
-	Version int `json:"v"`
-	identity
-	Meta     Meta                    `json:"meta"`
-	Promise  *license.Promise        `json:"promise,omitempty"`
-	Play     *license.ReportPlay     `json:"play,omitempty"`
-	Download *license.ReportDownload `json:"download,omitempty"`
-	Release  *license.Release        `json:"release,omitempty"`
-	Renew    *license.Renew          `json:"renew,omitempty"`
-}
-
-// command returns the command to decide when the store can be used again.
-func (k kept) command(now time.Time) license.Command {
-	switch {
-	case k.Promise != nil:
-		p := *k.Promise
-		p.Now = now
-		return p
-	case k.Play != nil:
-		return *k.Play
-	case k.Download != nil:
-		return *k.Download
-	case k.Release != nil:
-		return *k.Release
-	case k.Renew != nil:
-		return *k.Renew
-	}
-	return nil
-}
-
-// id returns the id of the entry in the journal. For a promise it is the license, so that a
-// repeated request finds it.
-func (k kept) id() string {
-	if k.Promise != nil {
-		return k.Promise.License
-	}
-	return k.entry()
-}
-
-// promised returns the identity under which a promise is stored. It differs from that of the
-// request, which may still be in progress.
-func (k kept) promised() identity {
-	i := k.identity
-	i.Name = "promise"
-	return i
-}
-
-func parseKept(b []byte) (kept, error) {
-	var k kept
-	if err := json.Unmarshal(b, &k); err != nil {
-		return k, err
-	}
-	if k.Version != keptVersion || k.command(time.Time{}) == nil {
-		return k, fmt.Errorf("it has version %d and is about %q; this program knows version %d", k.Version, k.Name, keptVersion)
-	}
-	return k, nil
-}
-
 // put makes a command durable in the journal.
 func (s *Service) put(ctx context.Context, c *command, k kept) error {
-	k.Version, k.identity, k.Meta = keptVersion, c.identity, c.meta
-	b, err := json.Marshal(k)
+	k.identity, k.Meta = c.identity, c.meta
+	b, err := s.kept.encode(k)
 	if err != nil {
-		return fmt.Errorf("app: %w", err)
+		return err
 	}
 	if err := s.outbox.put(ctx, journal.Entry{ID: k.id(), Put: c.at, Data: b}); err != nil {
 		u := c.unavailable(EventStore, "neither the event store nor the journal could take it; try again with the same Idempotency-Key", err)
@@ -140,9 +78,9 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 
 // promised makes the answer of a promise that is in the journal.
 func (s *Service) promised(c *command, p license.Promise, a Answer) (Answer, error) {
-	b, err := json.Marshal(kept{Version: keptVersion, identity: c.identity, Meta: c.meta, Promise: &p})
+	b, err := s.kept.encode(kept{identity: c.identity, Meta: c.meta, Promise: &p})
 	if err != nil {
-		return Answer{}, fmt.Errorf("app: %w", err)
+		return Answer{}, err
 	}
 	a.Token, err = s.signer.Sign(token.Claims{
 		Member: c.Member, License: p.License, Device: p.Device, Title: p.Title.ID, Issued: p.At, Expires: p.Until, Promise: b,
@@ -194,8 +132,10 @@ func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) 
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	k, err := parseKept(claims.Promise)
+	k, err := s.kept.decode(claims.Promise)
 	switch {
+	case errors.Is(err, codec.ErrNewer):
+		return Answer{}, &Unavailable{Dependency: Self, Detail: "a newer version of this service signed the token, and this one can't read it; keep the token and try again, another instance may read it", Retry: newerRetry, Cause: err}
 	case err != nil:
 		return Answer{}, fmt.Errorf("%w: %w", ErrToken, err)
 	case k.Member != member || k.Promise == nil:

@@ -25,6 +25,10 @@ type Upstream interface {
 	Key(ctx context.Context, want upstream.KeyRequest) (resilience.Result[upstream.Key], error)
 }
 
+// Self is the name of this program among the dependencies, for what only a newer version of it
+// can do.
+const Self = "licensesvc"
+
 // Config holds the parts of a service.
 type Config struct {
 	// Store holds the events, behind the store's guards. Put nothing in front of it that has a
@@ -97,6 +101,7 @@ type Service struct {
 	signer   *token.Signer
 	rules    license.Rules
 	codec    *wire.Codec
+	kept     keptCodec
 	full     func() string
 	every    time.Duration
 	clock    func() time.Time
@@ -114,8 +119,12 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("app: %w", err)
 		}
 	}
+	kept, err := newKeptCodec()
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
-		upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
+		kept: kept, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {
@@ -136,7 +145,6 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Snapshots == nil {
 		cfg.Snapshots, _ = cfg.Store.(eventstore.Snapshotter)
 	}
-	var err error
 	s.members, err = repository.New(repository.Config[license.State, license.Event]{
 		Store: cfg.Store, Snapshots: cfg.Snapshots, CacheBytes: cfg.CacheBytes, Clock: s.clock, Log: s.log,
 		Domain: repository.Domain[license.State, license.Event]{
@@ -163,7 +171,8 @@ func (s *Service) Outbox() Outbox { return s.outbox.stats() }
 // Meta is recorded with a command in addition to its content.
 type Meta struct {
 	// Trace is the trace id, Actor the caller. Both are optional.
-	Trace, Actor string
+	Trace string `json:"trace,omitempty"`
+	Actor string `json:"actor,omitempty"`
 }
 
 // command is a command in progress.

@@ -65,7 +65,7 @@ func (s *Service) Show(ctx context.Context, member, id string) (Answer, error) {
 // does not know may have granted it.
 func (c *command) missing(state license.State) error {
 	if newer := state.Newer(); len(newer) > 0 {
-		return &Unavailable{Dependency: EventStore, Retry: newerRetry, DecidedOn: c.on, Cause: ErrNotFound,
+		return &Unavailable{Dependency: Self, Retry: newerRetry, DecidedOn: c.on, Cause: ErrNotFound,
 			Detail: "a newer version of this service recorded " + strings.Join(newer, ", ") + ", which this one can't read; try again, another instance may know the license"}
 	}
 	return ErrNotFound

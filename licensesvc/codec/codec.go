@@ -25,9 +25,10 @@ type Type[E any] struct {
 	version Version
 	model   reflect.Type
 	decode  func([]byte) (E, error)
+	encode  func(E) any
 }
 
-// TypeOf returns a type whose values are encoded as the JSON of a T.
+// TypeOf returns a type whose values are a T, and are encoded as its JSON.
 func TypeOf[T, E any](name string, schema int, as func(T) E) Type[E] {
 	return Type[E]{version: Version{name, schema}, model: reflect.TypeFor[T](), decode: func(data []byte) (E, error) {
 		var v T
@@ -36,7 +37,14 @@ func TypeOf[T, E any](name string, schema int, as func(T) E) Type[E] {
 			return none, err
 		}
 		return as(v), nil
-	}}
+	}, encode: func(v E) any { return v }}
+}
+
+// TypeFrom returns a type whose values are converted to a T to encode them.
+func TypeFrom[T, E any](name string, schema int, as func(T) E, from func(E) T) Type[E] {
+	t := TypeOf(name, schema, as)
+	t.encode = func(v E) any { return from(v) }
+	return t
 }
 
 // Version returns the current version of the type.
@@ -120,7 +128,7 @@ func (c *Codec[E]) Encode(name string, v E) (Record, error) {
 	if !ok {
 		return Record{}, fmt.Errorf("%w: %q", ErrType, name)
 	}
-	data, err := json.Marshal(v)
+	data, err := json.Marshal(t.encode(v))
 	if err != nil {
 		return Record{}, fmt.Errorf("codec: type %q: %w", name, err)
 	}

@@ -9,13 +9,13 @@ type Command interface{ command() }
 // the license that already exists.
 type Request struct {
 	// License is the id of the new license. Required.
-	License string
-	Device  string
-	Member  Member
-	Title   Title
+	License string `json:"license"`
+	Device  string `json:"device"`
+	Member  Member `json:"member"`
+	Title   Title  `json:"title"`
 	// At is the time of the decision.
-	At    time.Time
-	Basis []Basis
+	At    time.Time `json:"at"`
+	Basis []Basis   `json:"decided_on,omitempty"`
 }
 
 // Promise records a license that was granted provisionally while the store was not available. The
@@ -23,63 +23,63 @@ type Request struct {
 type Promise struct {
 	Request
 	// Until is the time at which the promise ends if nothing confirms it.
-	Until time.Time
+	Until time.Time `json:"until"`
 	// Now is the time of the reconciliation. Request.At is the time of the promise.
-	Now time.Time
+	Now time.Time `json:"now,omitzero"`
 }
 
 // Renew asks to extend a license.
 type Renew struct {
-	License string
-	Member  Member
-	Title   Title
-	At      time.Time
+	License string    `json:"license"`
+	Member  Member    `json:"member"`
+	Title   Title     `json:"title"`
+	At      time.Time `json:"at"`
 	// Request identifies the renewal; repeating it changes nothing. Required.
-	Request string
-	Basis   []Basis
+	Request string  `json:"request"`
+	Basis   []Basis `json:"decided_on,omitempty"`
 }
 
 // Play asks whether a play may begin now. The device is connected.
 type Play struct {
-	License string
+	License string `json:"license"`
 	// Report identifies the play; repeating it changes nothing. Required.
-	Report string
-	At     time.Time
+	Report string    `json:"report"`
+	At     time.Time `json:"at"`
 }
 
 // ReportPlay reports a play that began while the device was offline, perhaps long ago. Because it
 // has happened, it is recorded even if it exceeded a limit, and the record says so.
 type ReportPlay struct {
-	License string
-	Report  string
+	License string `json:"license"`
+	Report  string `json:"report"`
 	// Occurred is when it happened, by the device's clock. Zero: when the report is received,
 	// and not before the grant.
-	Occurred time.Time
-	At       time.Time
+	Occurred time.Time `json:"occurred"`
+	At       time.Time `json:"at"`
 }
 
 // ReportDownload reports that the device has the title's file.
 type ReportDownload struct {
-	License string
-	Report  string
+	License string `json:"license"`
+	Report  string `json:"report"`
 	// Occurred is as in ReportPlay.
-	Occurred time.Time
-	At       time.Time
+	Occurred time.Time `json:"occurred"`
+	At       time.Time `json:"at"`
 }
 
 // Release gives a license back. A device may report it late. A repeated release is not an error.
 type Release struct {
-	License string
+	License string `json:"license"`
 	// Occurred is as in ReportPlay.
-	Occurred time.Time
-	At       time.Time
+	Occurred time.Time `json:"occurred"`
+	At       time.Time `json:"at"`
 }
 
 // Revoke ends a license without the member's consent. A repeated revocation is not an error.
 type Revoke struct {
-	License string
-	Reason  string
-	At      time.Time
+	License string    `json:"license"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
 }
 
 func (Request) command()        {}
