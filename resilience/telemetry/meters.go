@@ -16,8 +16,9 @@ type meters struct {
 	refusals, transitions, updates    metric.Int64Counter
 
 	state, window, inFlight, waiting, limit metric.Int64ObservableGauge
+	shareKeys, shareLargest                 metric.Int64ObservableGauge
 	panics                                  metric.Int64ObservableCounter
-	budget, amplification                   metric.Float64ObservableGauge
+	budget, amplification, throttled        metric.Float64ObservableGauge
 	registration                            metric.Registration
 }
 
@@ -54,16 +55,21 @@ func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*mete
 	gauge(&in.inFlight, metricInFlight, "{permit}", "Permits in use.")
 	gauge(&in.waiting, metricWaiting, "{call}", "Calls that wait for a permit.")
 	gauge(&in.limit, metricLimit, "{permit}", "Permits there are.")
-	budget, err := m.Float64ObservableGauge(metricBudget, metric.WithUnit("{token}"), metric.WithDescription("Tokens left for retries and hedges."))
-	in.budget, errs = budget, append(errs, err)
-	amplification, err := m.Float64ObservableGauge(metricAmplification, metric.WithUnit("1"), metric.WithDescription("The policy's bound on attempts a call, over many calls."))
-	in.amplification, errs = amplification, append(errs, err)
+	gauge(&in.shareKeys, metricShareKeys, "{key}", "Operations or keys that hold permits, of a bulkhead with shares.")
+	gauge(&in.shareLargest, metricShareLargest, "{permit}", "Most permits that one operation or key holds, of a bulkhead with shares.")
+	fraction := func(to *metric.Float64ObservableGauge, name, unit, text string) {
+		g, err := m.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(text))
+		*to, errs = g, append(errs, err)
+	}
+	fraction(&in.budget, metricBudget, "{token}", "Tokens left for retries and hedges.")
+	fraction(&in.amplification, metricAmplification, "1", "The policy's bound on attempts a call, over many calls.")
+	fraction(&in.throttled, metricThrottled, "1", "Share of the attempts that the throttle refuses now, 0 to 1.")
 	panics, err := m.Int64ObservableCounter(metricPanics, metric.WithUnit("{panic}"), metric.WithDescription("Panics that no caller got: of listeners, and of calls whose caller had gone."))
 	in.panics, errs = panics, append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	in.registration, err = m.RegisterCallback(observe, in.state, in.window, in.inFlight, in.waiting, in.limit, in.budget, in.amplification, in.panics)
+	in.registration, err = m.RegisterCallback(observe, in.state, in.window, in.inFlight, in.waiting, in.limit, in.shareKeys, in.shareLargest, in.throttled, in.budget, in.amplification, in.panics)
 	return in, err
 }
 

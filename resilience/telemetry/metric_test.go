@@ -106,6 +106,9 @@ func everyMetric(t *testing.T, histograms func() *bound.Histograms) {
 			"backstay.bulkhead.in_flight{backstay.dependency=catalog}":                                                                                          0,
 			"backstay.bulkhead.waiting{backstay.dependency=catalog}":                                                                                            0,
 			"backstay.bulkhead.limit{backstay.dependency=catalog}":                                                                                              2,
+			"backstay.bulkhead.share.keys{backstay.dependency=catalog}":                                                                                         0,
+			"backstay.bulkhead.share.largest{backstay.dependency=catalog}":                                                                                      0,
+			"backstay.throttle.refused{backstay.dependency=catalog}":                                                                                            0,
 			"backstay.amplification.bound{backstay.dependency=catalog}":                                                                                         1.2,
 			"backstay.budget.tokens{backstay.dependency=catalog}":                                                                                               9.8,
 			"backstay.panics{backstay.dependency=catalog,backstay.panic.of=call}":                                                                               0,
@@ -122,6 +125,29 @@ func everyMetric(t *testing.T, histograms func() *bound.Histograms) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(got)) {
 			t.Errorf("%s = %v is not expected", key, got[key])
+		}
+	})
+}
+
+// TestSharesAndThrottleAreGauges: what one operation holds, and the share that the throttle
+// refuses, are seen while they are.
+func TestSharesAndThrottleAreGauges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy()
+		p.Bulkhead = resilience.BulkheadPolicy{Limit: 4, MaxShare: 0.5}
+		p.Throttle, p.Default.Retry = &resilience.ThrottlePolicy{Window: time.Hour}, nil
+		r := newRig(t, p, sdktrace.NeverSample())
+		one, err := resilience.Acquire(t.Context(), r.guard)
+		must(t, err)
+		defer one.Done(nil)
+		for range 100 {
+			_, _ = resilience.Do(t.Context(), r.guard, failing(1))
+		}
+		got := flat(t, r.metrics(t))
+		for name, least := range map[string]float64{"bulkhead.share.keys": 1, "bulkhead.share.largest": 1, "throttle.refused": 0.5} {
+			if v := got["backstay."+name+"{backstay.dependency=catalog}"]; v < least || v > 1 {
+				t.Errorf("%s is %v, want %v to 1", name, v, least)
+			}
 		}
 	})
 }

@@ -81,6 +81,10 @@ const (
 	metricWaiting  = "backstay.bulkhead.waiting"
 	metricLimit    = "backstay.bulkhead.limit"
 	metricBudget   = "backstay.budget.tokens"
+	// The shares of the permits that operations, or keys, hold.
+	metricShareKeys    = "backstay.bulkhead.share.keys"
+	metricShareLargest = "backstay.bulkhead.share.largest"
+	metricThrottled    = "backstay.throttle.refused"
 	// The policy's bound on amplification. To see the real amplification, divide the attempts
 	// of all types by those of type original.
 	metricAmplification = "backstay.amplification.bound"

@@ -12,7 +12,7 @@ import (
 )
 
 // Watch adds a guard to the gauges: state and window of its breaker, permits, waiting calls,
-// limit, budget. It costs nothing between two collections. Two guards with the same name
+// limit, shares, throttle, budget. It costs nothing between two collections. Two guards with the same name
 // can't be distinguished in metrics, so the second is refused. Without a meter provider
 // Watch does nothing.
 func (t *Telemetry) Watch(g *resilience.Guard) error {
@@ -76,6 +76,9 @@ func (g *gauges) add(s resilience.Snapshot) {
 	g.InFlight += s.InFlight
 	g.Waiting += s.Waiting
 	g.Limit += s.Limit
+	g.ShareKeys += s.ShareKeys
+	g.LargestShare = max(g.LargestShare, s.LargestShare)
+	g.Throttled = max(g.Throttled, s.Throttled)
 	g.Budget += s.Budget
 	g.Amplification = max(g.Amplification, s.Amplification)
 	g.ListenerPanics += s.ListenerPanics
@@ -95,6 +98,9 @@ func (m *meters) observe(o metric.Observer, d *dependency, s *gauges) {
 	o.ObserveInt64(m.inFlight, int64(s.InFlight), d.all)
 	o.ObserveInt64(m.waiting, int64(s.Waiting), d.all)
 	o.ObserveInt64(m.limit, int64(s.Limit), d.all)
+	o.ObserveInt64(m.shareKeys, int64(s.ShareKeys), d.all)
+	o.ObserveInt64(m.shareLargest, int64(s.LargestShare), d.all)
+	o.ObserveFloat64(m.throttled, s.Throttled, d.all)
 	o.ObserveFloat64(m.budget, s.Budget, d.all)
 	o.ObserveFloat64(m.amplification, s.Amplification, d.all)
 	for _, p := range []struct {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
 )
@@ -47,6 +48,27 @@ func TestWhatNodesSayIsMeasured(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%s has no %v: %v", c.metric, c.says, all)
+		}
+	}
+}
+
+// TestOddNamesOfNodesAreValidText: a name that is no UTF-8 would cost the whole batch of metrics.
+func TestOddNamesOfNodesAreValidText(t *testing.T) {
+	const odd = "caf\xe9"
+	r := newRig(t, 0)
+	r.Report([]cassandra.NodeHealth{{
+		Address: odd, DiskBytes: map[string]int64{odd: 7}, LargestPartitions: map[string]int64{odd + "." + odd: 5},
+		ThreadPools: []cassandra.ThreadPool{{Name: odd, Active: 1}}, Hints: []cassandra.PendingHints{{For: odd, Files: 4}}, Guardrails: map[string]float64{odd: 90},
+	}})
+	for _, name := range []string{"disk.usage", "partition.largest", "thread_pool.tasks", "hints", "guardrail"} {
+		all := r.metric(t, "backstay.cassandra."+name)
+		if len(all) == 0 {
+			t.Errorf("%s is missing", name)
+		}
+		for at := range all {
+			if !utf8.ValidString(at) || !strings.Contains(at, "caf\uFFFD") {
+				t.Errorf("%s of %q", name, at)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
+	"github.com/backstay-go/backstay/internal/oteltext"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -136,8 +137,9 @@ func (g *gauges) observe(_ context.Context, o metric.Observer) error {
 	return nil
 }
 
+// with makes an option of attributes whose values may come from the cluster.
 func with(attributes ...attribute.KeyValue) metric.ObserveOption {
-	return metric.WithAttributeSet(attribute.NewSet(attributes...))
+	return metric.WithAttributeSet(attribute.NewSet(oteltext.Attributes(attributes)...))
 }
 
 func (g *gauges) close() error {
