@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -54,8 +55,23 @@ type Injector struct {
 		plan    Plan
 		rules   []*rule
 		changed chan struct{} // closed at each change of plan or state
+		changes []Change
 	}
 }
+
+// Change is one rule that Update added to a running plan, or removed from it. A rule that was
+// changed is removed and added.
+type Change struct {
+	// At is when it happened, from the start of the plan.
+	At      time.Duration
+	Rule    Rule
+	Removed bool
+
+	_ struct{}
+}
+
+// maxChanges bounds the changes that an injector remembers.
+const maxChanges = 10_000
 
 // run is the state between Start and Stop. A decision loads all of it with one atomic read.
 type run struct {
@@ -112,6 +128,7 @@ func (i *Injector) Start() {
 		r.calls, r.done = new(atomic.Int64), new(atomic.Int64)
 		i.mu.rules[n] = &r
 	}
+	i.mu.changes = nil
 	i.run.Store(i.newRunLocked(time.Now(), new(sync.Map), new(atomic.Int64)))
 	i.changedLocked()
 }
@@ -156,12 +173,45 @@ func (i *Injector) Update(plan Plan) error {
 		rules[n] = c
 	}
 	plan.Rules = slices.Clone(plan.Rules)
+	before := i.mu.plan
 	i.mu.plan, i.mu.rules = plan, rules
 	if old := i.run.Load(); old != nil {
+		i.recordLocked(old.elapsed(), before, plan)
 		i.run.Store(i.newRunLocked(old.start, old.arrivals, old.alive))
 	}
 	i.changedLocked()
 	return nil
+}
+
+// recordLocked remembers what an update changed.
+func (i *Injector) recordLocked(at time.Duration, before, after Plan) {
+	lacks := func(p Plan, r Rule) bool {
+		return !slices.ContainsFunc(p.Rules, func(other Rule) bool { return reflect.DeepEqual(r, other) })
+	}
+	for _, r := range before.Rules {
+		if lacks(after, r) {
+			i.mu.changes = append(i.mu.changes, Change{At: at, Rule: r, Removed: true})
+		}
+	}
+	for _, r := range after.Rules {
+		if lacks(before, r) {
+			i.mu.changes = append(i.mu.changes, Change{At: at, Rule: r})
+		}
+	}
+	if extra := len(i.mu.changes) - maxChanges; extra > 0 {
+		i.mu.changes = slices.Delete(i.mu.changes, 0, extra)
+	}
+}
+
+// Changes returns what updates changed while the plan ran, the oldest first: the faults that
+// somebody added or ended by hand. It remembers the last 10,000. Start forgets them.
+func (i *Injector) Changes() []Change {
+	if i == nil {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.mu.changes)
 }
 
 func (i *Injector) newRunLocked(start time.Time, arrivals *sync.Map, alive *atomic.Int64) *run {

@@ -36,21 +36,55 @@ type Check struct {
 	// Promised is what was promised, in one sentence. Seen is what was observed, with the
 	// figures. Bound is the limit to which Seen is compared, in a few words such as "at least
 	// 30 %". It is empty if there is no figure.
-	Promised string  `json:"promised"`
-	Seen     string  `json:"seen"`
-	Bound    string  `json:"bound,omitempty"`
-	Verdict  Verdict `json:"verdict"`
+	Promised string `json:"promised"`
+	Seen     string `json:"seen"`
+	Bound    string `json:"bound,omitempty"`
+	// Value is the figure in Seen, as a number, with its Unit: share (0 to 1), s, ratio or
+	// per_second. AtLeast and AtMost are the limits. Count is the number of requests behind it.
+	Value   *float64 `json:"value,omitempty"`
+	Unit    string   `json:"unit,omitempty"`
+	AtLeast *float64 `json:"at_least,omitempty"`
+	AtMost  *float64 `json:"at_most,omitempty"`
+	Count   int      `json:"count,omitempty"`
+	Verdict Verdict  `json:"verdict"`
 	// Details lists the first cases that broke the promise.
 	Details []string `json:"details,omitempty"`
 }
 
 // Fault is one fault on the timeline. Times count from the run's start.
 type Fault struct {
-	// Target is where the fault happened, What is what it did.
+	// Target is where the fault happened: a dependency, or a node of one. What is what it did.
 	Target string        `json:"target"`
 	What   string        `json:"what"`
 	From   time.Duration `json:"from_ns"`
 	To     time.Duration `json:"to_ns"`
+	// Dependency is the dependency that it harmed. Empty: several, or none.
+	Dependency string `json:"dependency,omitempty"`
+	// Name is the fault's name in the scenario. ByHand says that a person injected it during
+	// the run.
+	Name   string `json:"name,omitempty"`
+	ByHand bool   `json:"by_hand,omitempty"`
+	// Effect is what users saw while it lasted. Nil: it is not known.
+	Effect *Effect `json:"effect,omitempty"`
+}
+
+// Effect is what users saw of a fault.
+type Effect struct {
+	// Requests is how many requests were meant to start while the fault lasted, and Served how
+	// many of them were served.
+	Requests int `json:"requests"`
+	Served   int `json:"served"`
+	// Outcomes counts the requests by outcome.
+	Outcomes map[string]int `json:"outcomes"`
+	// StoodIn counts, by source, the answers that were decided on data of the harmed dependency
+	// that were not live. Live counts those on live data.
+	StoodIn map[string]int `json:"stood_in,omitempty"`
+	Live    int            `json:"live"`
+	// Slowest is the latency of the slowest request.
+	Slowest time.Duration `json:"slowest_ns"`
+	// Back is the time from the fault's end until requests were served as before. It is -1 if
+	// that was not seen before the next fault or the end of the run.
+	Back time.Duration `json:"back_ns"`
 }
 
 // Span is an interval of time in one state.
@@ -228,15 +262,19 @@ func ReadJSON(file string) (*Report, error) {
 	return r, nil
 }
 
-// Text returns the checks for a terminal: one line per check, with what was observed and the
-// bound, and below it the first cases that broke the promise.
+// Text returns the run for a terminal: what was broken and what users saw of it, then one line
+// per check, with what was observed and the bound, and below it the first cases that broke the
+// promise. Checks that failed come first.
 func (r *Report) Text() string {
 	width := 0
 	for _, c := range r.Checks {
 		width = max(width, utf8.RuneCountInString(c.Name))
 	}
 	var b strings.Builder
-	for _, c := range r.Checks {
+	if broken := r.text(); broken != "" {
+		b.WriteString(broken + "\n")
+	}
+	for _, c := range r.Sorted() {
 		seen := c.Seen
 		if c.Bound != "" {
 			seen += " (bound: " + c.Bound + ")"

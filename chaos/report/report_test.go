@@ -268,11 +268,61 @@ func TestTextShowsTheBoundNextToTheFigure(t *testing.T) {
 		{Name: "no answer was wrong", Seen: "1 of 208", Verdict: report.Failed, Details: []string{strings.Repeat("long ", 40)}},
 	}
 	lines := strings.Split(r.Text(), "\n")
-	if want := "PASSED     promised             38.9 % of 208 (bound: at least 30 %)"; lines[0] != want {
-		t.Errorf("have %q\nwant %q", lines[0], want)
+	if want := "FAILED     no answer was wrong  1 of 208"; lines[0] != want {
+		t.Errorf("what failed comes first: have %q\nwant %q", lines[0], want)
 	}
-	if want := "FAILED     no answer was wrong  1 of 208"; lines[1] != want {
-		t.Errorf("have %q\nwant %q", lines[1], want)
+	if want := "PASSED     promised             38.9 % of 208 (bound: at least 30 %)"; lines[2] != want {
+		t.Errorf("have %q\nwant %q", lines[2], want)
+	}
+}
+
+// TestWhatWasBrokenIsSaidInWords: each fault has a row of sentences, on the page and in the text.
+func TestWhatWasBrokenIsSaidInWords(t *testing.T) {
+	r := sample()
+	r.Faults[0].Name = "catalog hangs"
+	r.Faults[0].Effect = &report.Effect{Requests: 200, Served: 161, Outcomes: map[string]int{"granted": 161, "unavailable": 39},
+		StoodIn: map[string]int{"stale": 150, "static": 7}, Live: 43, Slowest: 545 * time.Millisecond, Back: 600 * time.Millisecond}
+	r.Faults = append(r.Faults,
+		report.Fault{Target: "store", What: "is gone", ByHand: true, From: 7 * time.Second, To: 8 * time.Second, Effect: &report.Effect{Back: -1}},
+		report.Fault{Target: "clock", Name: "not known"})
+	all := r.Broken()
+	if len(all) != 2 || all[0].Title() != "catalog hangs" || all[0].When != "4–6 s" || all[1].Title() != "store is gone, by hand" {
+		t.Fatalf("%+v", all)
+	}
+	if got, want := all[0].Saw, "80.5 % of 200 served; 39 unavailable; slowest 545 ms"; got != want {
+		t.Errorf("users saw %q, want %q", got, want)
+	}
+	if got, want := all[0].In+", "+all[0].Well, "75 % stale, 3.5 % static, after 0.6 s"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := all[1].Saw+", "+all[1].In+", "+all[1].Well, "no request came, nothing, not before the next"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var page strings.Builder
+	if err := r.WriteHTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"page": page.String(), "text": r.Text()} {
+		if !strings.Contains(text, all[0].Saw) || !strings.Contains(text, "store is gone, by hand") {
+			t.Errorf("the %s lacks what was broken", name)
+		}
+	}
+}
+
+func TestASummarySaysWhy(t *testing.T) {
+	pass, fail := report.Check{Name: "a", Verdict: report.Passed}, report.Check{Name: "b", Seen: "77 %", Verdict: report.Failed}
+	open := report.Check{Name: "the load came", Seen: "341 requests", Precondition: true, Verdict: report.Failed}
+	for want, checks := range map[string][]report.Check{
+		"there is no check":               nil,
+		"2 of 2 checks passed":            {pass, pass},
+		"1 of 2 checks passed; failed: b": {pass, fail},
+		"1 of 3 checks passed; undecided because: the load came: 341 requests": {pass, fail, open},
+	} {
+		r := report.Report{Checks: checks}
+		r.Decide()
+		if got := r.Summary(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

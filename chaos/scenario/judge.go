@@ -23,6 +23,9 @@ func (r *result) judge() []report.Check {
 	if len(r.scenario.Faults)+len(r.scenario.Actions) > 0 {
 		checks = append(checks, r.happened())
 	}
+	if len(r.byHand) > 0 {
+		checks = append(checks, r.leftAlone())
+	}
 	if len(r.scenario.Stop) > 0 || r.stopped != "" {
 		checks = append(checks, r.notStopped())
 	}
@@ -179,7 +182,12 @@ func (r *result) check(c Check) report.Check {
 	if c.Kind != "" {
 		what += " of " + c.Kind
 	}
-	out := report.Check{Name: c.Name, Promised: fmt.Sprintf("%s (%s, %s to %s): %s", what, where, in.from, in.to, c.bound()), Seen: m.text, Bound: c.bound()}
+	out := report.Check{Name: c.Name, Promised: fmt.Sprintf("%s (%s, %s to %s): %s", what, where, in.from, in.to, c.bound()), Seen: m.text, Bound: c.bound(),
+		Value: &m.value, Unit: unit(c.Measure), AtLeast: c.AtLeast, AtMost: c.AtMost, Count: max(0, m.n)}
+	if c.Within > 0 {
+		within := c.Within.Seconds()
+		out.AtMost = &within
+	}
 	ok := true
 	if c.AtLeast != nil {
 		ok = ok && m.value >= *c.AtLeast
@@ -195,6 +203,20 @@ func (r *result) check(c Check) report.Check {
 		out.Verdict = report.Undecided
 	}
 	return out
+}
+
+// unit returns the unit of a measure.
+func unit(measure string) string {
+	word, _, timed, _ := parseMeasure(measure) // Check refuses a scenario with a bad measure.
+	switch {
+	case isShare(word), word == "state":
+		return "share"
+	case timed:
+		return "s"
+	case word == "offered":
+		return "per_second"
+	}
+	return "ratio"
 }
 
 // bound returns the condition of a check in words.

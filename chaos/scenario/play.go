@@ -23,10 +23,12 @@ var ErrConfig = errors.New("scenario: invalid configuration")
 type result struct {
 	scenario Scenario
 	injected map[string]uint64
-	load     load.Result
-	watch    *watch
-	labels   Labels
-	domain   []report.Check
+	// byHand are the faults that a person injected during the run.
+	byHand []report.Fault
+	load   load.Result
+	watch  *watch
+	labels Labels
+	domain []report.Check
 	// stopped says why the run ended early. halted is true if the reason was that there was
 	// no steady state.
 	stopped, halted string
@@ -126,6 +128,7 @@ func play(ctx context.Context, s, given Scenario, cfg Config, dir string) (_ *re
 		return nil, err
 	}
 	r.injected = injector.Stats().ByRule
+	r.byHand = byHand(injector.Changes(), s.Length())
 	if err := endFaults(injector); err != nil {
 		return nil, err
 	}

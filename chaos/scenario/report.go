@@ -23,7 +23,7 @@ func (r *result) report(given Scenario, command string) *report.Report {
 	}
 	rep := &report.Report{
 		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Version: version.String(), Source: given.String(), Started: r.load.Start, Length: length,
-		Checks: r.judge(), Faults: Timeline(s.Plan()), Width: width, Buckets: r.load.Buckets(width),
+		Checks: r.judge(), Faults: r.faults(), Width: width, Buckets: r.load.Buckets(width),
 		Lanes: r.watch.lanes(length), Permits: r.watch.permits(width, length),
 		Rows: report.RowsOf(r.load.Samples, r.labels.Kinds), Outcomes: r.labels.Outcomes, Sources: r.labels.Sources,
 		Dependencies: r.labels.Dependencies, Traces: r.worth(),
@@ -88,35 +88,4 @@ func (r *result) disturbance(rep *report.Report) {
 // harmed reports whether a fault was directed at the dependency.
 func (r *result) harmed(name string) bool {
 	return slices.ContainsFunc(r.scenario.Faults, func(f chaos.Rule) bool { return f.Where.Dependency == name })
-}
-
-// Timeline returns a plan of faults as a report shows it.
-func Timeline(p chaos.Plan) []report.Fault {
-	var all []report.Fault
-	for i, r := range p.Rules {
-		from, to := p.Window(i)
-		target := r.Where.Dependency
-		if r.Where.Node != "" {
-			target = r.Where.Node
-		}
-		info, _ := r.What.Kind.Info()
-		what := info.Does
-		if r.What.Delay > 0 {
-			what += " (" + r.What.Delay.String() + ")"
-		}
-		if r.What.Status > 0 {
-			what += fmt.Sprintf(" (%d)", r.What.Status)
-		}
-		if q := r.Often.Probability; q != nil {
-			what += fmt.Sprintf(", %g %%", 100**q)
-		}
-		if r.When.RepeatEvery > 0 {
-			for at := from; at < to; at += r.When.RepeatEvery {
-				all = append(all, report.Fault{Target: target, What: what, From: at, To: min(to, at+r.When.RepeatFor)})
-			}
-			continue
-		}
-		all = append(all, report.Fault{Target: target, What: what, From: from, To: to})
-	}
-	return all
 }
