@@ -231,6 +231,9 @@ func (s *Session) Nodes() []NodeState {
 	return states
 }
 
+// Keyspace returns the name of the session's keyspace, or "" if it has none.
+func (s *Session) Keyspace() string { return s.config.Keyspace }
+
 // Close ends the session: requests in flight fail, and later ones get ErrClosed.
 // Closing twice does nothing.
 func (s *Session) Close() error {

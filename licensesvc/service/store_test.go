@@ -19,6 +19,7 @@ import (
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/app"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/eventstoretest"
 	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
@@ -35,9 +36,7 @@ func onScripted(t *testing.T) (*service.Instance, *cqltest.Cluster) {
 		}
 	}
 	cluster := cqltest.Start(t, cqltest.Config{})
-	for _, cql := range cassandra.Schema() {
-		cluster.On(cql, cqltest.Statement{Answer: (*cqltest.Request).Void})
-	}
+	eventstoretest.ScriptSchema(cluster, cassandra.Schema())
 	cluster.On("SELECT epoch FROM stores WHERE store = ?", cqltest.Statement{Columns: []cqltest.Column{{Name: "epoch", Type: cqltest.Text}},
 		Answer: func(r *cqltest.Request) { r.Rows([]any{"e"}) }})
 	cluster.On("SELECT next, events FROM feed WHERE store = ? AND slice = ? AND page = ? LIMIT 1", cqltest.Statement{

@@ -54,6 +54,9 @@ func (s *Store) propose(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 		if err != nil {
 			return s.unanswered(sent, "read the head of "+c.Stream, err)
 		}
+		if err := s.measured(ctx, c.Stream, buckets); err != nil {
+			return s.unanswered(sent, "read the commits of "+c.Stream, err)
+		}
 		if a, done, err := s.already(ctx, c, buckets, sent); done {
 			return a, err
 		}
@@ -182,9 +185,11 @@ func (s *Store) batch(ctx context.Context, c eventstore.Commit, b bucket) *clien
 	}
 	q := s.session.NewBatch(client.LoggedBatch).WithContext(ctx).Profile(ProfileAppend)
 	if b.exists {
-		q.Query("UPDATE streams SET head = ?, sealed = ? WHERE store = ? AND stream = ? AND bucket = ? IF head = ? AND sealed = null", last, seal, s.name, c.Stream, b.number, b.head)
+		q.Query("UPDATE streams SET head = ?, sealed = ? WHERE store = ? AND stream = ? AND bucket = ? IF head = ? AND sealed = null AND epoch = ?",
+			last, seal, s.name, c.Stream, b.number, b.head, b.epoch)
 	} else {
-		q.Query("UPDATE streams SET head = ?, sealed = ?, base = ?, size = ? WHERE store = ? AND stream = ? AND bucket = ? IF head = null", last, seal, b.base, size, s.name, c.Stream, b.number)
+		q.Query("UPDATE streams SET head = ?, sealed = ?, base = ?, size = ?, before = ? WHERE store = ? AND stream = ? AND bucket = ? IF head = null AND epoch = ?",
+			last, seal, b.base, size, []byte(b.before), s.name, c.Stream, b.number, b.epoch)
 	}
 	q.Query("INSERT INTO streams (store, stream, bucket, kind, commit_id, version, first, last, fingerprint) VALUES (?, ?, ?, 1, ?, 0, ?, ?, ?) IF NOT EXISTS",
 		s.name, c.Stream, b.number, c.ID, b.head+1, last, c.Fingerprint())
@@ -211,11 +216,14 @@ func (s *Store) same(ctx context.Context, profile string, c eventstore.Commit, b
 	return a, nil
 }
 
-// find looks a commit up in buckets. It returns Applied, or Rejected if the commit was fenced,
+// find looks a commit up in buckets, but not in a sealed one whose filter lacks it. It returns Applied, or Rejected if the commit was fenced,
 // or Unknown if there is no row of it, which proves nothing. It also returns the commit's
 // fingerprint.
 func (s *Store) find(ctx context.Context, profile, stream, commit string, buckets []bucket) (a eventstore.Appended, fingerprint string, err error) {
 	for i := len(buckets) - 1; i >= 0; i-- {
+		if !buckets[i].own.mayContain(commit) {
+			continue
+		}
 		var first, last *int64
 		var fenced *bool
 		var content *string
@@ -259,8 +267,8 @@ func (s *Store) conflict(ctx context.Context, c eventstore.Commit, buckets []buc
 	return a, nil
 }
 
-// Resolve implements eventstore.Store. It finds the commit, or fences it in every bucket to
-// which an attempt of it may have been sent.
+// Resolve implements eventstore.Store. It finds the commit, or fences it in the newest bucket. A
+// sealed bucket needs no fence: no attempt of the commit can be stored in it any more.
 func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	if err := s.check(); err != nil {
 		return eventstore.Appended{Outcome: eventstore.Rejected}, err
@@ -270,45 +278,50 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	unknown := func(err error) error {
-		return fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
+	unknown := func(err error) (eventstore.Appended, error) {
+		return eventstore.Appended{}, fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
 	}
-	fenced := 0
 	for {
 		buckets, err := s.buckets(ctx, ProfileSettle, stream)
 		if err != nil {
-			return eventstore.Appended{}, unknown(err)
+			return unknown(err)
 		}
 		a, _, err := s.find(ctx, ProfileSettle, stream, commit, buckets)
 		switch {
 		case err != nil:
-			return eventstore.Appended{}, unknown(err)
-		case a.Outcome == eventstore.Applied:
+			return unknown(err)
+		case a.Outcome != eventstore.Unknown:
 			return a, nil
-		case fenced == len(buckets):
-			// The newest bucket was fenced before it was read as not sealed, so no writer can
-			// have gone on to the next bucket without finding the fence.
+		}
+		done, err := s.fence(ctx, stream, commit, buckets[len(buckets)-1].number)
+		switch {
+		case err != nil:
+			return unknown(err)
+		case done:
+			// The bucket was not sealed when it was fenced, so no bucket after it existed. A
+			// writer that opens one later looks into this one and finds the fence.
 			return eventstore.Appended{Outcome: eventstore.Rejected}, nil
 		}
-		for ; fenced < len(buckets); fenced++ {
-			if err := s.fence(ctx, stream, commit, buckets[fenced].number); err != nil {
-				return eventstore.Appended{}, unknown(err)
-			}
-		}
+		pause(ctx)
 	}
 }
 
-// fence writes the commit's row in a bucket as a fence, if there is no row. It is repeated
-// until it is acknowledged, because a fence without an answer proves nothing.
-func (s *Store) fence(ctx context.Context, stream, commit string, bucket int) error {
+// fence writes the commit's row in a bucket as a fence, if there is no row and the bucket is not
+// sealed; a sealed bucket never changes, so that the filter of its commits stays true. It is
+// repeated until it is acknowledged, because a fence without an answer proves nothing. done is
+// false if it was refused: the commit, an earlier fence, or a newer bucket is there.
+func (s *Store) fence(ctx context.Context, stream, commit string, bucket int) (done bool, err error) {
 	for {
-		res, err := s.query(ctx, ProfileAppend, "INSERT INTO streams (store, stream, bucket, kind, commit_id, version, fenced) VALUES (?, ?, ?, 1, ?, 0, true) IF NOT EXISTS",
-			s.name, stream, bucket, commit).CAS()
+		b := s.session.NewBatch(client.LoggedBatch).WithContext(ctx).Profile(ProfileAppend)
+		b.Query("UPDATE streams SET fence = ? WHERE store = ? AND stream = ? AND bucket = ? IF sealed = null", commit, s.name, stream, bucket)
+		b.Query("INSERT INTO streams (store, stream, bucket, kind, commit_id, version, fenced) VALUES (?, ?, ?, 1, ?, 0, true) IF NOT EXISTS",
+			s.name, stream, bucket, commit)
+		res, err := b.CAS()
 		switch {
 		case err == nil:
-			return nil
+			return res.Applied(), nil
 		case res.Outcome != client.Unknown || ctx.Err() != nil:
-			return err
+			return false, err
 		}
 		pause(ctx)
 	}

@@ -2,12 +2,10 @@ package cassandra
 
 import (
 	"context"
-	"encoding/base64"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -28,6 +26,8 @@ type entry struct {
 	position    int64
 	stream      string
 	after, upto int64
+	// mark is random, so that a log that was written again after a restore has other marks.
+	mark string
 }
 
 // logHead is the end of a slice's log.
@@ -191,11 +191,11 @@ func (s *Store) tail(ctx context.Context, profile string, slice int, head logHea
 }
 
 func (s *Store) entries(ctx context.Context, profile string, slice int, page, from int64, limit int) ([]entry, error) {
-	it := s.query(ctx, profile, "SELECT position, stream, after, upto FROM feed WHERE store = ? AND slice = ? AND page = ? AND position >= ? LIMIT ?", s.name, slice, page, from, limit).Iter()
+	it := s.query(ctx, profile, "SELECT position, stream, after, upto, mark FROM feed WHERE store = ? AND slice = ? AND page = ? AND position >= ? LIMIT ?", s.name, slice, page, from, limit).Iter()
 	var all []entry
 	for {
 		var e entry
-		if !it.Scan(&e.position, &e.stream, &e.after, &e.upto) {
+		if !it.Scan(&e.position, &e.stream, &e.after, &e.upto, &e.mark) {
 			return all, it.Close()
 		}
 		all = append(all, e)
@@ -253,6 +253,7 @@ func (s *Store) log(ctx context.Context, slice int, head logHead, fresh []entry)
 		events += e.upto - e.after
 	}
 	next := head.next + int64(len(fresh))
+	mark := rand.Text()
 	b := s.session.NewBatch(client.LoggedBatch).WithContext(ctx).Profile(ProfileAppend)
 	if head.exists {
 		b.Query("UPDATE feed SET next = ?, events = ? WHERE store = ? AND slice = ? AND page = ? IF next = ?", next, events, s.name, slice, head.page, head.next)
@@ -260,7 +261,7 @@ func (s *Store) log(ctx context.Context, slice int, head logHead, fresh []entry)
 		b.Query("UPDATE feed SET next = ?, events = ? WHERE store = ? AND slice = ? AND page = ? IF next = null", next, events, s.name, slice, head.page)
 	}
 	for i, e := range fresh {
-		b.Query("INSERT INTO feed (store, slice, page, position, stream, after, upto) VALUES (?, ?, ?, ?, ?, ?, ?)", s.name, slice, head.page, head.next+int64(i), e.stream, e.after, e.upto)
+		b.Query("INSERT INTO feed (store, slice, page, position, stream, after, upto, mark) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", s.name, slice, head.page, head.next+int64(i), e.stream, e.after, e.upto, mark)
 	}
 	res, err := b.CAS()
 	if res.Outcome == client.Unknown && ctx.Err() == nil {
@@ -284,16 +285,15 @@ func (s *Store) marked(ctx context.Context, stream string) (int64, error) {
 	return upto, err
 }
 
-// place is a decoded cursor: the entry at which to continue, and the version of its stream up
-// to which events were already read.
-type place struct{ position, version int64 }
-
 // Feed implements eventstore.Store.
 func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
 	if err := s.check(); err != nil {
 		return eventstore.FeedPage{}, err
 	}
 	at, err := s.parse(slice, after)
+	if err == nil {
+		err = s.sameLife(ctx, slice, at)
+	}
 	if err != nil {
 		return eventstore.FeedPage{}, err
 	}
@@ -337,9 +337,9 @@ func (s *Store) expand(ctx context.Context, entries []entry, at place, room int)
 		}
 		all = append(all, events...)
 		if from+int64(len(events)) < e.upto {
-			return all, place{e.position, from + int64(len(events))}, nil
+			return all, place{e.position, from + int64(len(events)), e.mark}, nil
 		}
-		at = place{e.position + 1, 0}
+		at = place{e.position + 1, 0, e.mark}
 	}
 	return all, at, nil
 }
@@ -354,38 +354,4 @@ func (s *Store) logged(ctx context.Context, e entry, after int64, limit int) ([]
 		return nil, failed("load "+e.stream, err)
 	}
 	return s.stretch(ctx, e.stream, buckets, after, e.upto, limit)
-}
-
-func (s *Store) cursor(slice int, at place) eventstore.Cursor {
-	return eventstore.Cursor(base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "c1 %s %d %d %d", s.epoch, slice, at.position, at.version)))
-}
-
-func (s *Store) parse(slice int, c eventstore.Cursor) (place, error) {
-	bad := func(why string) (place, error) {
-		return place{}, fmt.Errorf("%w: cursor of slice %d: %s", eventstore.ErrInvalid, slice, why)
-	}
-	if slice < 0 || slice >= eventstore.Slices {
-		return bad(fmt.Sprintf("there are slices 0 to %d", eventstore.Slices-1))
-	}
-	if c == "" {
-		return place{}, nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(string(c))
-	parts := strings.Fields(string(text))
-	if err != nil || len(parts) != 5 || parts[0] != "c1" {
-		return bad("it is none of this store's")
-	}
-	if parts[1] != s.epoch {
-		return place{}, eventstore.ErrEpoch
-	}
-	of, err1 := strconv.Atoi(parts[2])
-	position, err2 := strconv.ParseInt(parts[3], 10, 64)
-	version, err3 := strconv.ParseInt(parts[4], 10, 64)
-	switch {
-	case errors.Join(err1, err2, err3) != nil || position < 0 || version < 0:
-		return bad("it is damaged")
-	case of != slice:
-		return bad("it is of another slice")
-	}
-	return place{position, version}, nil
 }

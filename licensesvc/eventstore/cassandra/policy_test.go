@@ -7,6 +7,7 @@ import (
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/internal/cqltest"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/eventstoretest"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -14,9 +15,7 @@ import (
 func scripted(t *testing.T, policy resilience.Policy) (*cassandra.Store, error) {
 	t.Helper()
 	cluster := cqltest.Start(t, cqltest.Config{})
-	for _, cql := range cassandra.Schema() {
-		cluster.On(cql, cqltest.Statement{Answer: (*cqltest.Request).Void})
-	}
+	eventstoretest.ScriptSchema(cluster, cassandra.Schema())
 	cluster.On("SELECT epoch FROM stores WHERE store = ?", cqltest.Statement{Columns: []cqltest.Column{{Name: "epoch", Type: cqltest.Text}},
 		Answer: func(r *cqltest.Request) { r.Rows([]any{"e"}) }})
 	session, err := client.Connect(t.Context(), cassandra.Configured(client.Config{Hosts: cluster.Hosts(), Port: cluster.Port(), Keyspace: "ks", LocalDC: "dc1"}, policy))

@@ -27,6 +27,10 @@ const (
 	noCommitRow         variant = "the batch does not ask for the commit's row"
 	resolveWithoutFence variant = "resolve tells no without a fence"
 	oldFenceOnly        variant = "the fence is in the oldest bucket only"
+	fenceSealed         variant = "a fence is written to a sealed bucket too, and counts"
+	filterEarly         variant = "the filter of a bucket is made before it was read as sealed"
+	filterAtQuorum      variant = "the filter of a bucket is made at a quorum, which may lack the newest commit"
+	filterOfLastOnly    variant = "only the bucket before the newest is looked into"
 	fenceUnanswered     variant = "a fence without an answer is taken for done"
 	intentAfter         variant = "the intent is written after the append"
 	dropAbsent          variant = "the reader drops an intent whose commit it does not find"
@@ -42,6 +46,7 @@ const (
 
 var wrong = []variant{
 	refusalIsNo, newIDOnRepeat, absenceIsNo, newestBucketOnly, noCommitRow, resolveWithoutFence, oldFenceOnly,
+	fenceSealed, filterEarly, filterAtQuorum, filterOfLastOnly,
 	fenceUnanswered, intentAfter, dropAbsent, decideWhileUnknown, plainFence, limitByReader,
 	registerFirst, closeAtQuorum, noPollAfterClose, settleOpen, settleUnclosed,
 }
@@ -60,6 +65,10 @@ type partition struct {
 	exists, sealed bool
 	head, base     int
 	commits        map[string]row
+	// before is the filter of the bucket before, stored by the batch that opened this one. The
+	// filter of a bucket contains its commits and fences. newest is the last row that was written.
+	before map[string]bool
+	newest string
 }
 
 // model is the cluster and the answers that clients got.
@@ -78,7 +87,8 @@ type model struct {
 	open, shown, settled int
 	logged               int
 	applied              map[string]bool // commit ids told applied
-	no                   map[string]bool // commit ids told no for good
+	no                   map[string]bool // commit ids told no
+	closed               map[string]bool // commit ids that were resolved as not stored, for good
 	turn                 chan chan struct{}
 	faults               int
 
@@ -137,13 +147,20 @@ func (m *model) newest() (n int, p partition) {
 	}
 }
 
-// find looks a commit up, at SERIAL, one bucket after the other.
-func (m *model) find(id string, upto int) (found, fenced bool) {
+// find looks a commit up, at SERIAL, one bucket after the other, but not in a sealed one
+// whose filter lacks it.
+func (m *model) find(id string, upto int, filters []map[string]bool) (found, fenced bool) {
 	from := 0
-	if m.v == newestBucketOnly {
+	switch m.v {
+	case newestBucketOnly:
 		from = upto
+	case filterOfLastOnly:
+		from = max(0, upto-1)
 	}
 	for n := from; n <= upto; n++ {
+		if n < len(filters) && filters[n] != nil && !filters[n][id] {
+			continue
+		}
 		m.step()
 		if r, ok := m.bucket(n).commits[id]; ok {
 			if !r.fenced {
@@ -155,8 +172,34 @@ func (m *model) find(id string, upto int) (found, fenced bool) {
 	return false, fenced
 }
 
+// filters returns the filters of the buckets before the newest. If that is not open yet, the
+// filter of the last one is made from its rows.
+func (m *model) filters(n int, p partition) (all []map[string]bool) {
+	for i := 1; i <= n; i++ {
+		all = append(all, m.bucket(i).before)
+	}
+	if n > 0 && !p.exists {
+		if m.v != filterEarly {
+			m.step()
+		}
+		all[n-1] = m.measured(n - 1)
+	}
+	return all
+}
+
+// measured makes the filter of a bucket.
+func (m *model) measured(n int) map[string]bool {
+	f := map[string]bool{}
+	for id := range m.bucket(n).commits {
+		if m.v != filterAtQuorum || id != m.bucket(n).newest || m.rng.IntN(2) == 0 {
+			f[id] = true
+		}
+	}
+	return f
+}
+
 // batch is the conditional batch of a commit.
-func (m *model) batch(n int, p partition, id, work string) (apply func(), res *struct{ applied, row, fenced, taken bool }) {
+func (m *model) batch(n int, p partition, before map[string]bool, id, work string) (apply func(), res *struct{ applied, row, fenced, taken bool }) {
 	res = &struct{ applied, row, fenced, taken bool }{}
 	return func() {
 		b := m.bucket(n)
@@ -168,7 +211,10 @@ func (m *model) batch(n int, p partition, id, work string) (apply func(), res *s
 			return
 		}
 		m.forked = m.forked || p.head != len(m.events)
-		b.exists, b.head, b.base = true, p.head+1, p.base
+		if !b.exists {
+			b.before = before
+		}
+		b.exists, b.head, b.base, b.newest = true, p.head+1, p.base, id
 		b.sealed = b.head-b.base >= bucketLimit
 		b.commits[id] = row{}
 		m.events, m.byID = append(m.events, work), append(m.byID, id)
@@ -193,9 +239,18 @@ func (m *model) append(id, work string, expected int) told {
 	}
 	sent, patience := false, m.rng.IntN(3)
 	for tries := 0; ; tries++ {
+		var early map[string]bool
+		if m.v == filterEarly {
+			m.step()
+			early = m.measured(max(0, len(m.buckets)-1))
+		}
 		n, p := m.newest()
+		filters := m.filters(n, p)
+		if early != nil && n > 0 && !p.exists {
+			filters[n-1] = early
+		}
 		if sent || n > 0 {
-			found, fenced := m.find(id, n)
+			found, fenced := m.find(id, n, filters)
 			switch {
 			case found:
 				return done
@@ -221,7 +276,11 @@ func (m *model) append(id, work string, expected int) told {
 		if sent && m.v == newIDOnRepeat {
 			use = fmt.Sprint(id, "'", tries)
 		}
-		apply, res := m.batch(n, p, use, work)
+		var before map[string]bool
+		if n > 0 {
+			before = filters[n-1]
+		}
+		apply, res := m.batch(n, p, before, use, work)
 		answered := m.request(apply)
 		switch {
 		case !answered:
@@ -245,31 +304,36 @@ func (m *model) append(id, work string, expected int) told {
 
 // resolve is Store.Resolve.
 func (m *model) resolve(id string) told {
-	fenced := 0
 	for {
 		n, _ := m.newest()
-		found, _ := m.find(id, n)
+		filters := []map[string]bool{}
+		for i := 1; i <= n; i++ {
+			filters = append(filters, m.bucket(i).before)
+		}
+		found, fenced := m.find(id, n, filters)
 		switch {
 		case found:
 			return done
-		case m.v == resolveWithoutFence, fenced > n:
+		case fenced, m.v == resolveWithoutFence:
 			return rejected
 		}
-		for ; fenced <= n; fenced++ {
-			at := fenced
-			if m.v == oldFenceOnly {
-				at = 0
+		if m.v == oldFenceOnly {
+			n = 0
+		}
+		var set bool
+		fence := func() {
+			b := m.bucket(n)
+			_, there := b.commits[id]
+			if set = (!there || m.v == plainFence) && (!b.sealed || m.v == fenceSealed || m.v == plainFence || m.v == oldFenceOnly); set {
+				b.commits[id], b.newest = row{fenced: true}, id
 			}
-			fence := func() {
-				if _, there := m.bucket(at).commits[id]; !there || m.v == plainFence {
-					m.bucket(at).commits[id] = row{fenced: true}
-				}
-			}
-			for !m.request(fence) {
-				if m.v == fenceUnanswered {
-					break
-				}
-			}
+		}
+		answered := m.request(fence)
+		for !answered && m.v != fenceUnanswered {
+			answered = m.request(fence)
+		}
+		if set || !answered {
+			return rejected
 		}
 	}
 }
@@ -418,12 +482,27 @@ func (m *model) writer(work string) {
 
 // play runs one schedule and says what is wrong in the end.
 func play(v variant, seed uint64) string {
-	m := &model{v: v, rng: rand.New(rand.NewPCG(seed, 1)), applied: map[string]bool{}, no: map[string]bool{}, turn: make(chan chan struct{}), faults: 4}
+	m := &model{v: v, rng: rand.New(rand.NewPCG(seed, 1)), applied: map[string]bool{}, no: map[string]bool{}, closed: map[string]bool{}, turn: make(chan chan struct{}), faults: 4}
 	actors := []func(){func() { m.writer("a") }, func() { m.writer("b") }, func() { m.writer("c") }, func() { m.read(); m.read(); m.read() }, func() { m.read(); m.read() },
 		// A device that brings the first commit of a's work once more, later.
 		func() {
 			if m.append("a#0", "a", 0) == done {
 				m.applied["a#0"] = true
+			}
+		},
+		// Two nodes bring one commit, each for the version that it sees. One of them closes it.
+		func() {
+			_, p := m.newest()
+			got := m.append("d#0", "d", p.head)
+			if got != done {
+				got = m.resolve("d#0")
+			}
+			m.tell("d#0", got)
+		},
+		func() {
+			_, p := m.newest()
+			if m.append("d#0", "d", p.head) == done {
+				m.tell("d#0", done)
 			}
 		}}
 	ended := make(chan struct{})
@@ -458,6 +537,16 @@ func play(v variant, seed uint64) string {
 	return m.judge()
 }
 
+// tell notes the answer of resolve.
+func (m *model) tell(id string, got told) {
+	switch got {
+	case done:
+		m.applied[id] = true
+	case rejected:
+		m.closed[id] = true
+	}
+}
+
 // arrive lets a late request take effect.
 func (m *model) arrive() {
 	i := m.rng.IntN(len(m.late))
@@ -478,6 +567,9 @@ func (m *model) judge() string {
 	for id, n := range ids {
 		if n > 1 {
 			return fmt.Sprintf("commit %s is in the stream %d times", id, n)
+		}
+		if m.closed[id] {
+			return fmt.Sprintf("commit %s was resolved as not stored, and is there", id)
 		}
 		if m.no[id] && !m.applied[id] {
 			return fmt.Sprintf("commit %s was told no, and is there", id)

@@ -150,8 +150,3 @@ func (s *Store) Stats(ctx context.Context) (eventstore.Stats, error) {
 	}
 	return stats, nil
 }
-
-// Health implements eventstore.Store.
-func (s *Store) Health(context.Context) (eventstore.Health, error) {
-	return eventstore.Health{}, s.check()
-}

@@ -1,92 +1,53 @@
 package cassandra
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"slices"
+	"strings"
 
-	client "github.com/backstay-go/backstay/clients/cassandra"
-	"github.com/backstay-go/backstay/licensesvc/eventstore"
-	"github.com/backstay-go/backstay/resilience"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/schema"
 )
 
-// tables are the statements that make the tables of a keyspace. In events, kind 0 is an event and
-// kind 1 a commit; the columns of the other kind are null. Events have no TTL and are never
-// deleted. A coordinator that has waited 50 ms for a replica asks another, because a paused
-// replica would otherwise cost it the whole attempt.
-var tables = []string{
-	`CREATE TABLE IF NOT EXISTS streams (
-		store text, stream text, bucket int, kind tinyint, commit_id text, version bigint,
-		head bigint static, base bigint static, sealed boolean static, size int static,
-		id text, type text, schema_version int, by_commit text, occurred bigint, recorded bigint,
-		cause text, correlation text, trace text, actor text, data blob,
-		first bigint, last bigint, fenced boolean, fingerprint text,
-		PRIMARY KEY ((store, stream, bucket), kind, commit_id, version))
-		WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
+// A coordinator that has waited 50 ms for a replica asks another, because a paused replica would
+// otherwise cost it the whole attempt.
+const tableOptions = ` WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`
+
+// Schema returns the steps that make the tables of a keyspace. A released step is never changed;
+// a change is a further step.
+//
+// In streams, kind 0 is an event and kind 1 a commit; the columns of the other kind are null.
+// Events have no TTL and are never deleted. The static column epoch is part of the condition of
+// every append, so that raising it by a conditional statement stops each attempt that was made
+// before; nothing raises it yet. The static column before is a filter of the ids of all commits
+// in the bucket before.
+func Schema() schema.Schema {
+	var s schema.Schema
+	s.Tables = map[string]map[string]string{}
+	first := schema.Step{Name: "streams, feed and snapshots", Breaks: true}
+	add := func(table, columns, key, options string) {
+		text := "CREATE TABLE IF NOT EXISTS " + table + " (" + columns + ", PRIMARY KEY (" + key + "))" + tableOptions + options
+		first.Statements = append(first.Statements, schema.Statement{Text: text})
+		s.Tables[table] = map[string]string{}
+		for _, column := range strings.Split(columns, ", ") {
+			name, kind, _ := strings.Cut(column, " ")
+			s.Tables[table][name] = kind
+		}
+	}
+	add("streams", "store text, stream text, bucket int, kind tinyint, commit_id text, version bigint, "+
+		"head bigint static, base bigint static, sealed boolean static, size int static, epoch bigint static, before blob static, fence text static, "+
+		"id text, type text, schema_version int, by_commit text, occurred bigint, recorded bigint, "+
+		"cause text, correlation text, trace text, actor text, data blob, "+
+		"first bigint, last bigint, fenced boolean, fingerprint text",
+		"(store, stream, bucket), kind, commit_id, version", "")
 	// If a replica missed a deletion, the intent comes back, which is harmless. Tombstones may
 	// therefore be removed early.
-	`CREATE TABLE IF NOT EXISTS intents (
-		store text, slice int, bucket bigint, stream text, commit_id text, attempt text, expected bigint,
-		PRIMARY KEY ((store, slice, bucket), stream, commit_id, attempt))
-		WITH gc_grace_seconds = 3600 AND compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
-	`CREATE TABLE IF NOT EXISTS intakes (store text, slice int, settled bigint, open bigint, PRIMARY KEY ((store, slice))) WITH speculative_retry = '50ms'`,
-	`CREATE TABLE IF NOT EXISTS feed (
-		store text, slice int, page bigint, position bigint, next bigint static, events bigint static,
-		stream text, after bigint, upto bigint,
-		PRIMARY KEY ((store, slice, page), position))
-		WITH compaction = {'class': 'UnifiedCompactionStrategy'} AND speculative_retry = '50ms'`,
-	`CREATE TABLE IF NOT EXISTS marks (store text, stream text, upto bigint, PRIMARY KEY ((store, stream))) WITH speculative_retry = '50ms'`,
-	`CREATE TABLE IF NOT EXISTS snapshots (store text, stream text, fold int, version bigint, data blob, PRIMARY KEY ((store, stream), fold)) WITH speculative_retry = '50ms'`,
-	`CREATE TABLE IF NOT EXISTS stores (store text PRIMARY KEY, epoch text)`,
-}
-
-// Schema returns the statements that Migrate runs, for operators who create the tables
-// themselves.
-func Schema() []string { return slices.Clone(tables) }
-
-// Migrate makes the tables in the session's keyspace, which must exist. It can be repeated, also
-// while a service runs.
-func Migrate(ctx context.Context, session *client.Session) error {
-	for _, cql := range tables {
-		if err := session.Query(cql).WithContext(ctx).Profile(ProfileSchema).Exec(); err != nil {
-			return fmt.Errorf("eventstore/cassandra: make the tables: %w", err)
-		}
-	}
-	return nil
-}
-
-// epoch returns the store's epoch, and makes one if there is none.
-func epoch(ctx context.Context, session *client.Session, name string) (string, error) {
-	for {
-		var e string
-		err := session.Query("SELECT epoch FROM stores WHERE store = ?", name).WithContext(ctx).Profile(ProfileSettle).Scan(&e)
-		if err == nil || !errors.Is(err, client.ErrNotFound) {
-			return e, err
-		}
-		made := make([]byte, 8)
-		if _, err := rand.Read(made); err != nil {
-			return "", err
-		}
-		_, err = session.Query("INSERT INTO stores (store, epoch) VALUES (?, ?) IF NOT EXISTS", name, hex.EncodeToString(made)).WithContext(ctx).Profile(ProfileAppend).CAS()
-		if err != nil && !errors.Is(err, client.ErrOutcomeUnknown) {
-			return "", err
-		}
-	}
-}
-
-// failed converts a client's error into one of eventstore's errors.
-func failed(what string, err error) error {
-	kind := eventstore.ErrUnavailable
-	switch {
-	case errors.Is(err, client.ErrClosed), errors.Is(err, resilience.ErrClosed):
-		kind = eventstore.ErrClosed
-	case errors.Is(err, client.ErrDiskFull):
-		kind = eventstore.ErrFull
-	case errors.Is(err, client.ErrInvalid):
-		kind = eventstore.ErrInvalid
-	}
-	return fmt.Errorf("%w: %s: %w", kind, what, err)
+	add("intents", "store text, slice int, bucket bigint, stream text, commit_id text, attempt text, expected bigint",
+		"(store, slice, bucket), stream, commit_id, attempt", " AND gc_grace_seconds = 3600")
+	add("intakes", "store text, slice int, settled bigint, open bigint", "(store, slice)", "")
+	add("feed", "store text, slice int, page bigint, position bigint, next bigint static, events bigint static, "+
+		"stream text, after bigint, upto bigint, mark text",
+		"(store, slice, page), position", "")
+	add("marks", "store text, stream text, upto bigint", "(store, stream)", "")
+	add("snapshots", "store text, stream text, fold int, version bigint, data blob", "(store, stream), fold", "")
+	add("stores", "store text, epoch text", "store", "")
+	s.Steps = []schema.Step{first}
+	return s
 }

@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +11,8 @@ import (
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/eventstore/schema"
+	"github.com/backstay-go/backstay/resilience"
 )
 
 // Config says which keyspace the store is in, and how the store uses it.
@@ -26,7 +29,9 @@ type Config struct {
 	// Every attempt of a request must have less time; otherwise the session's guard would not see
 	// that the cluster does not answer. Default: DefaultDeadline.
 	Deadline time.Duration
-	_        struct{}
+	// KeepSchema refuses a keyspace that lacks schema steps, instead of taking them at the start.
+	KeepSchema bool
+	_          struct{}
 }
 
 // Check returns every problem at once.
@@ -59,16 +64,15 @@ type Store struct {
 	closed    atomic.Bool
 
 	mu sync.Mutex
-	// sealed caches, by stream, the buckets that can't change any more. Its size is bounded.
-	sealed  map[string][]bucket
-	pages   [eventstore.Slices]int64  // the newest page seen in each slice
-	intakes [eventstore.Slices]intake // the register seen in each slice
+	// sealed caches, by stream, the buckets that can't change any more; remembered is their number.
+	sealed     map[string][]bucket
+	remembered int
+	pages      [eventstore.Slices]int64  // the newest page seen in each slice
+	intakes    [eventstore.Slices]intake // the register seen in each slice
 }
 
-// maxRemembered bounds the number of streams whose sealed buckets are remembered.
-const maxRemembered = 100_000
-
-// Open opens the store. It makes the tables and the store if they do not exist.
+// Open opens the store. It takes the schema steps that the keyspace lacks, unless they remove data
+// or KeepSchema is set. A keyspace that does not fit is refused with schema.ErrUnfit.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
@@ -86,14 +90,22 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := checkPolicy(s.Policy().Operations, s.deadline); err != nil {
 		return nil, err
 	}
-	if err := Migrate(ctx, cfg.Session); err != nil {
-		return nil, err
+	if err := Schema().Ensure(ctx, SchemaOf(cfg.Session), cfg.KeepSchema); err != nil {
+		return nil, opening(err)
 	}
 	var err error
 	if s.epoch, err = epoch(ctx, cfg.Session, s.name); err != nil {
 		return nil, failed("read the epoch of store "+s.name, err)
 	}
 	return s, nil
+}
+
+// opening returns the error of a store that could not be opened, with its kind.
+func opening(err error) error {
+	if errors.Is(err, schema.ErrUnfit) {
+		return fmt.Errorf("eventstore/cassandra: %w", err)
+	}
+	return failed("open the store", err)
 }
 
 // Close ends the store. Calls that are under way end by their own deadlines.
@@ -128,86 +140,6 @@ func (s *Store) scanFrom(ctx context.Context, profile, cql string, args []any, i
 	}
 }
 
-// bucket holds the static columns of one bucket.
-type bucket struct {
-	number int
-	// head is the version of the bucket's last event, or the stream's version before the bucket
-	// if it has no event yet. base is the head of the bucket before it. exists is false until the
-	// bucket has its first event.
-	head, base int64
-	sealed     bool
-	exists     bool
-	size       int
-	// remote is true if another data centre answered.
-	remote bool
-}
-
-// bucketAt reads a bucket's statics.
-func (s *Store) bucketAt(ctx context.Context, profile, stream string, n int) (bucket, error) {
-	b := bucket{number: n}
-	var head, base *int64
-	var sealed *bool
-	var size *int
-	var err error
-	b.remote, err = s.scanFrom(ctx, profile, "SELECT head, base, sealed, size FROM streams WHERE store = ? AND stream = ? AND bucket = ? LIMIT 1",
-		[]any{s.name, stream, n}, &head, &base, &sealed, &size)
-	switch {
-	case errors.Is(err, client.ErrNotFound):
-		return b, nil
-	case err != nil:
-		return b, err
-	case head == nil: // The bucket holds only fences so far.
-		return b, nil
-	}
-	b.exists, b.head = true, *head
-	if base != nil {
-		b.base = *base
-	}
-	b.sealed = sealed != nil && *sealed
-	if size != nil {
-		b.size = *size
-	}
-	return b, nil
-}
-
-// buckets returns a stream's buckets, the newest last. For a stream that does not exist, it
-// returns one bucket whose exists is false.
-func (s *Store) buckets(ctx context.Context, profile, stream string) ([]bucket, error) {
-	s.mu.Lock()
-	known := s.sealed[stream]
-	s.mu.Unlock()
-	all := append([]bucket(nil), known...)
-	for {
-		b, err := s.bucketAt(ctx, profile, stream, len(all))
-		if err != nil {
-			return nil, err
-		}
-		if n := len(all); n > 0 {
-			if !b.exists {
-				b.head, b.base = all[n-1].head, all[n-1].head
-			}
-			b.size = all[0].size
-		}
-		all = append(all, b)
-		if !b.sealed {
-			s.remember(stream, all[:len(all)-1])
-			return all, nil
-		}
-	}
-}
-
-func (s *Store) remember(stream string, sealed []bucket) {
-	if len(sealed) == 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.sealed) >= maxRemembered {
-		clear(s.sealed)
-	}
-	s.sealed[stream] = append([]bucket(nil), sealed...)
-}
-
 // bounded returns a context that ends at the store's deadline.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.deadline)
@@ -218,4 +150,35 @@ func (s *Store) check() error {
 		return eventstore.ErrClosed
 	}
 	return nil
+}
+
+// epoch returns the store's epoch, and makes one if there is none. The statements are
+// linearizable across all data centres, because a store has one epoch.
+func epoch(ctx context.Context, session *client.Session, name string) (string, error) {
+	k := SchemaOf(session)
+	for {
+		var e string
+		err := k.serial(ctx, ProfileSettle, "SELECT epoch FROM stores WHERE store = ?", name).Scan(&e)
+		if err == nil || !errors.Is(err, client.ErrNotFound) {
+			return e, err
+		}
+		_, err = k.serial(ctx, ProfileAppend, "INSERT INTO stores (store, epoch) VALUES (?, ?) IF NOT EXISTS", name, rand.Text()).CAS()
+		if err != nil && !errors.Is(err, client.ErrOutcomeUnknown) {
+			return "", err
+		}
+	}
+}
+
+// failed converts a client's error into one of eventstore's errors.
+func failed(what string, err error) error {
+	kind := eventstore.ErrUnavailable
+	switch {
+	case errors.Is(err, client.ErrClosed), errors.Is(err, resilience.ErrClosed):
+		kind = eventstore.ErrClosed
+	case errors.Is(err, client.ErrDiskFull):
+		kind = eventstore.ErrFull
+	case errors.Is(err, client.ErrInvalid):
+		kind = eventstore.ErrInvalid
+	}
+	return fmt.Errorf("%w: %s: %w", kind, what, err)
 }
