@@ -125,14 +125,15 @@ type StoryEvent struct {
 // Story lists everything that happened to a license.
 type Story struct {
 	License   License      `json:"license"`
-	Events    []StoryEvent `json:"events"`
+	Events    []StoryEvent `json:"events" doc:"The newest events, at most 1000, the oldest first."`
+	Earlier   int          `json:"earlier,omitempty" doc:"How many events there are before them."`
 	Waiting   bool         `json:"waiting,omitempty" doc:"The store has not taken everything yet."`
 	DecidedOn []Basis      `json:"decided_on"`
 	Version   int64        `json:"version"`
 }
 
 func storyOf(s app.Story) Story {
-	w := Story{License: licenseOf(s.License, s.Status), Events: make([]StoryEvent, 0, len(s.Events)), Waiting: s.Waiting, DecidedOn: on(s.DecidedOn), Version: s.Version}
+	w := Story{License: licenseOf(s.License, s.Status), Events: make([]StoryEvent, 0, len(s.Events)), Earlier: s.Earlier, Waiting: s.Waiting, DecidedOn: on(s.DecidedOn), Version: s.Version}
 	for _, e := range s.Events {
 		w.Events = append(w.Events, StoryEvent{
 			Version: e.Version, Index: e.Index, Type: e.Event.Kind(), Occurred: e.Occurred, Recorded: e.Recorded,

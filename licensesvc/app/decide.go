@@ -58,6 +58,21 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 	return s.answer(c, done.Folded, d.License.ID, Answer{Outcome: Done, Warnings: d.Warnings, Repeated: done.Repeated || !done.Applied})
 }
 
+// prepare does what a command needs of other services before the command waits for its turn, so
+// that nobody waits for it: the decision asks them, and before gets what the answer needs. It is
+// made on a state that may be old. Whatever it can't do is done when the command has its turn.
+func (s *Service) prepare(ctx context.Context, c *command, decide decideFunc, before func(license.Decision) error) error {
+	now, err := s.members.Current(ctx, Stream(c.Member))
+	if err != nil {
+		return err
+	}
+	d, refusal, err := s.decide(now.State, decide)
+	if err != nil || refusal != nil || len(d.Events) == 0 || before == nil {
+		return err
+	}
+	return before(d)
+}
+
 // keyTaken returns the refusal of a command whose key was used for another content.
 func (c *command) keyTaken(detail string, version int64) error {
 	return &Refused{Refusal: &license.Refusal{Code: license.IDTaken, Detail: detail + "; use another key for another request"}, DecidedOn: c.on, Version: version}

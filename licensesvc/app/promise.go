@@ -63,10 +63,8 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 	case len(d.Events) == 0: // The remembered state already contains the license.
 		return Answer{Outcome: Done, License: d.License, Status: d.License.StatusAt(c.at), Version: now.Version, DecidedOn: c.on, Repeated: true}, nil
 	}
-	if fetch != nil {
-		if err := fetch(d); err != nil {
-			return Answer{}, err
-		}
+	if err := fetch(d); err != nil {
+		return Answer{}, err
 	}
 	want.Basis = slices.Clone(c.on)
 	p := license.Promise{Request: want, Until: c.at.Add(min(s.rules.Provisional, want.Title.Terms.License))}

@@ -40,15 +40,22 @@ func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
 	}
+	if err := s.refusals.of(c); err != nil {
+		return Answer{}, err
+	}
+	decide := func(state license.State) (license.Command, error) { return r.decide(work, state) }
 	err := s.settle(work, in.Member)
+	if err == nil {
+		err = s.prepare(work, c, decide, nil)
+	}
 	var answer Answer
 	if err == nil {
-		answer, err = s.run(work, c, func(state license.State) (license.Command, error) { return r.decide(work, state) }, nil)
+		answer, err = s.run(work, c, decide, nil)
 	}
 	if storeFailed(err) {
 		return r.accept(ctx, err)
 	}
-	return answer, errors.Join(err, s.seen(ctx, c, err))
+	return answer, errors.Join(s.refusals.keep(c, err), s.seen(ctx, c, err))
 }
 
 // renewal is a renewal in progress. It asks the services only once.
@@ -61,7 +68,7 @@ type renewal struct {
 
 func (r *renewal) decide(ctx context.Context, state license.State) (license.Command, error) {
 	l, ok := state.License(r.want.License)
-	if !ok || r.asked {
+	if !ok || r.asked || slices.Contains(l.Renewals, r.want.Request) {
 		return r.want, nil
 	}
 	var err error

@@ -31,13 +31,19 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 		return Answer{}, err
 	}
 	report := c.report()
+	if err := s.refusals.of(c); err != nil {
+		return Answer{}, err
+	}
 	if !in.Occurred.IsZero() {
-		return s.report(ctx, c, kept{Play: &license.ReportPlay{License: in.License, Report: report, Occurred: in.Occurred, At: c.at}})
+		k := kept{Play: &license.ReportPlay{License: in.License, Report: report, Occurred: in.Occurred, At: c.at}}
+		asked := *k.Play
+		asked.Asked = true
+		return s.report(ctx, c, asked, k)
 	}
 	want := license.Play{License: in.License, Report: report, At: c.at}
 	answer, err := s.decided(ctx, c, want)
 	if !storeFailed(err) {
-		return answer, err
+		return answer, s.refusals.keep(c, err)
 	}
 	// The remembered state decides whether the play may begin. That it began is then a report
 	// like any other.
@@ -67,8 +73,8 @@ func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) 
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
 		return Answer{}, err
 	}
-	return s.report(ctx, c, kept{Download: &license.ReportDownload{
-		License: in.License, Report: c.report(), Occurred: in.Occurred, At: c.at}})
+	report := license.ReportDownload{License: in.License, Report: c.report(), Occurred: in.Occurred, At: c.at}
+	return s.report(ctx, c, report, kept{Download: &report})
 }
 
 // Release gives a license back.
@@ -77,7 +83,8 @@ func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
-	return s.report(ctx, c, kept{Release: &license.Release{License: in.License, Occurred: in.Occurred, At: c.at}})
+	release := license.Release{License: in.License, Occurred: in.Occurred, At: c.at}
+	return s.report(ctx, c, release, kept{Release: &release})
 }
 
 // Revoke ends a license against the member's wish. It is decided on the store, or fails.
@@ -105,17 +112,17 @@ func (s *Service) reported(name string, in ReportInput) *command {
 	return c
 }
 
-// report decides a report, or keeps it until the store can be used.
-func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error) {
+// report decides a report, or keeps it in the given form until the store can be used.
+func (s *Service) report(ctx context.Context, c *command, want license.Command, k kept) (Answer, error) {
 	work := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
 	}
-	answer, err := s.decided(work, c, k.command(c.at))
+	answer, err := s.decided(work, c, want)
 	if !storeFailed(err) {
-		return answer, errors.Join(err, s.seen(ctx, c, err))
+		return answer, errors.Join(s.refusals.keep(c, err), s.seen(ctx, c, err))
 	}
 	if s.outbox == nil {
 		return Answer{}, c.storeUnavailable(err)
@@ -123,6 +130,13 @@ func (s *Service) report(ctx context.Context, c *command, k kept) (Answer, error
 	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
 	if now, ok := s.known(c); ok {
 		a.License, _ = now.State.License(c.license)
+		d, refusal, err := s.decide(now.State, func(license.State) (license.Command, error) { return want, nil })
+		if refusal != nil && refusal.Code == license.PlayYearLimit {
+			return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.Version}
+		}
+		if err == nil {
+			a.Warnings = d.Warnings
+		}
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}

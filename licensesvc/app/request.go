@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -40,7 +41,7 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	}
 	c := &command{identity: identity{Member: in.Member, Name: "request", Key: in.Key, Content: contentOf(in.Device, in.Title)},
 		license: licenseID(in.Member, in.Key), meta: in.Meta, at: s.now()}
-	if err := s.room(c); err != nil {
+	if err := cmp.Or(s.refusals.of(c), s.room(c)); err != nil {
 		return Answer{}, err
 	}
 	member, title, err := s.ask(ctx, c, s.upstream.MemberToIssue, in.Title)
@@ -50,17 +51,16 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 	want := license.Request{License: c.license, Device: in.Device, Member: member, Title: title, At: c.at, Basis: slices.Clone(c.on)}
 	var key *upstream.Key
 	fetch := func(license.Decision) error {
+		if key != nil {
+			return nil
+		}
 		var err error
 		key, err = s.key(ctx, c, want)
 		return err
 	}
 	answer, err := s.request(ctx, c, want, fetch)
 	if storeFailed(err) {
-		if key == nil {
-			answer, err = s.promise(ctx, c, want, err, fetch)
-		} else {
-			answer, err = s.promise(ctx, c, want, err, nil)
-		}
+		answer, err = s.promise(ctx, c, want, err, fetch)
 	}
 	if err != nil {
 		return Answer{}, err
@@ -96,7 +96,12 @@ func (s *Service) request(ctx context.Context, c *command, want license.Request,
 	if err := s.settle(ctx, c.Member); err != nil {
 		return Answer{}, err
 	}
-	return s.run(ctx, c, func(license.State) (license.Command, error) { return want, nil }, fetch)
+	decide := func(license.State) (license.Command, error) { return want, nil }
+	if err := s.prepare(ctx, c, decide, fetch); err != nil {
+		return Answer{}, err
+	}
+	answer, err := s.run(ctx, c, decide, fetch)
+	return answer, s.refusals.keep(c, err)
 }
 
 // room refuses commands that would make a full disk fuller.

@@ -98,6 +98,8 @@ type Service struct {
 	members  *repository.Repository[license.State, license.Event]
 	upstream Upstream
 	outbox   *outbox
+	refusals *refusals
+	stories  *stories
 	signer   *token.Signer
 	rules    license.Rules
 	codec    *wire.Codec
@@ -125,6 +127,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		kept: kept, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
+		refusals: newRefusals(), stories: newStories(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if s.rules.Version == "" {

@@ -3,11 +3,8 @@ package app
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/license"
 	"github.com/backstay-go/backstay/licensesvc/repository"
 	"github.com/backstay-go/backstay/resilience"
@@ -92,80 +89,4 @@ func (s *Service) view(ctx context.Context, c *command) (folded, error) {
 	}
 	now.State = s.withPending(now.State, c.Member, c.at)
 	return folded{Folded: now}, nil
-}
-
-// Explained is one event of a license's story.
-type Explained struct {
-	// Version is the version of the stored event. Index counts the events that it was split into,
-	// from 0.
-	Version            int64
-	Index              int
-	Event              license.Event
-	Occurred, Recorded time.Time
-	Commit, Cause      string
-	Trace, Actor       string
-}
-
-// Story lists everything that happened to a license.
-type Story struct {
-	License   license.License
-	Status    license.Status
-	Version   int64
-	Events    []Explained
-	DecidedOn []license.Basis
-	// Waiting is true if the journal holds something about the license that is not yet in the
-	// store.
-	Waiting bool
-}
-
-// Explain returns the story of a license: each event, the rules and the data on which it was
-// decided, and its trace.
-func (s *Service) Explain(ctx context.Context, member, id string) (Story, error) {
-	if err := errors.Join(checkID("member", member), checkID("license", id)); err != nil {
-		return Story{}, err
-	}
-	c := &command{identity: identity{Member: member, Name: "explain"}, license: id, at: s.now()}
-	var story Story
-	var state license.State
-	version, source, err := s.members.History(ctx, Stream(member), 0, func(stored []eventstore.Event) error {
-		var page []license.Event
-		for _, from := range stored {
-			events, err := s.codec.Decode(from)
-			if err != nil {
-				return err
-			}
-			page = append(page, events...)
-			for i, e := range events {
-				if _, unknown := e.(license.Unknown); e.Of() == id || unknown && e.Of() == "" {
-					story.Events = append(story.Events, Explained{Version: from.Version, Index: i, Event: e, Occurred: from.Occurred, Recorded: from.Recorded,
-						Commit: from.Commit, Cause: from.Cause, Trace: from.Trace, Actor: from.Actor})
-				}
-			}
-		}
-		var err error
-		state, err = license.Fold(state, page...)
-		return err
-	})
-	if storeFailed(err) {
-		return Story{}, c.storeUnavailable(err)
-	}
-	if err != nil {
-		return Story{}, err
-	}
-	c.shownBy(source)
-	story.Waiting = s.waiting(member, id)
-	state = s.withPending(state, member, c.at)
-	l, ok := state.License(id)
-	if !ok {
-		return Story{}, c.missing(state)
-	}
-	story.License, story.Status, story.Version, story.DecidedOn = l, l.StatusAt(c.at), version, c.on
-	return story, nil
-}
-
-// waiting reports whether the outbox holds something about a license.
-func (s *Service) waiting(member, id string) bool {
-	return slices.ContainsFunc(s.outbox.of(member), func(w *waiting) bool {
-		return w.unreadable == nil && (w.kept.Object == id || w.kept.Promise != nil && w.kept.Promise.License == id)
-	})
 }

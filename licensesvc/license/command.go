@@ -56,6 +56,9 @@ type ReportPlay struct {
 	// and not before the grant.
 	Occurred time.Time `json:"occurred"`
 	At       time.Time `json:"at"`
+	// Asked says that the device waits for the answer. If the play also began just now, as far as
+	// clocks can tell, it is like a Play: over a yearly limit it is refused, not recorded.
+	Asked bool `json:"-"`
 }
 
 // ReportDownload reports that the device has the title's file.

@@ -241,11 +241,7 @@ func decidePlay(s State, c Play) (Decision, *Refusal) {
 	if refusal := (question{license: l, usage: u}).first(toPlay...); refusal != nil {
 		return Decision{}, refusal
 	}
-	d := Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: c.At}}}
-	if left := l.Limits.TitlePlays - u.plays - 1; left == 1 {
-		d.Warnings = []Warning{{WarnLastPlay, fmt.Sprintf("one more play of %q is left this year", l.Title), 1}}
-	}
-	return d, nil
+	return Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: c.At}}, Warnings: u.playWarnings(l)}, nil
 }
 
 func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
@@ -256,19 +252,49 @@ func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
 	if slices.Contains(l.Reports, c.Report) {
 		return Decision{License: l}, nil
 	}
-	e := Played{License: l.ID, Report: c.Report, Occurred: occurred}
+	d := Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: occurred}}}
+	if len(s.aboutAny(ofTitle(l.Title))) > 0 { // What the play went over can't be said.
+		return d, nil
+	}
+	recent := c.Asked && c.At.Sub(occurred) <= clockSkew
+	until := occurred
+	if recent {
+		until = c.At.Add(clockSkew)
+	}
+	u := s.usageUntil(occurred, until, l.Studio, l.Title, "")
+	broken := question{license: l, usage: u}.broken(toPlay...)
+	if recent && len(broken) > 0 && l.ActiveAt(occurred) {
+		return Decision{}, broken[0]
+	}
 	switch {
-	case len(s.aboutAny(ofTitle(l.Title))) > 0: // What the play went over can't be said.
-		return Decision{Events: []Event{e}}, nil
 	case l.Ended() && !occurred.Before(endOf(l)):
-		e.Over = append(e.Over, string(Ended))
+		broken = append([]*Refusal{refuse(Ended, "the play began after the license had ended")}, broken...)
 	case !occurred.Before(l.ExpiresAt()):
-		e.Over = append(e.Over, string(Expired))
+		broken = append([]*Refusal{refuse(Expired, "the play began after the license had expired")}, broken...)
 	}
-	for _, broken := range (question{license: l, usage: s.usageAt(occurred, l.Studio, l.Title, "")}).broken(toPlay...) {
-		e.Over = append(e.Over, string(broken.Code))
+	d.Events[0], d.Warnings = overrun(Played{License: l.ID, Report: c.Report, Occurred: occurred}, broken)
+	if len(broken) == 0 {
+		d.Warnings = u.playWarnings(l)
 	}
-	return Decision{Events: []Event{e}}, nil
+	return d, nil
+}
+
+// overrun marks a play with what it went over, and says so.
+func overrun(e Played, broken []*Refusal) (Played, []Warning) {
+	var warnings []Warning
+	for _, b := range broken {
+		e.Over = append(e.Over, string(b.Code))
+		warnings = append(warnings, Warning{Code: string(b.Code), Detail: b.Detail + "; the play is recorded as one that was not allowed"})
+	}
+	return e, warnings
+}
+
+// playWarnings returns the warnings that come with a play.
+func (u usage) playWarnings(l License) []Warning {
+	if left := l.Limits.TitlePlays - u.plays - 1; left == 1 {
+		return []Warning{{WarnLastPlay, fmt.Sprintf("one more play of %q is left this year", l.Title), 1}}
+	}
+	return nil
 }
 
 func endOf(l License) time.Time {

@@ -49,10 +49,10 @@ type Config[S, E any] struct {
 	// 256.
 	Queue int
 	// SnapshotEvery is the number of events after which a new snapshot is saved. Default: 0, which
-	// means 256.
+	// means 20: the time for reading and folding so many is about that of reading the snapshot.
 	SnapshotEvery int
 	// SnapshotAge is the time after which a new snapshot is saved although fewer events than
-	// SnapshotEvery were appended, but at least an eighth of them. Default: 0, which means one
+	// SnapshotEvery were appended, but at least a quarter of them. Default: 0, which means one
 	// hour.
 	SnapshotAge time.Duration
 	// Clock returns the time that states are stamped with. Nil: time.Now.
@@ -104,7 +104,7 @@ func New[S, E any](cfg Config[S, E]) (*Repository[S, E], error) {
 		cfg.Queue = 256
 	}
 	if cfg.SnapshotEvery == 0 {
-		cfg.SnapshotEvery = 256
+		cfg.SnapshotEvery = 20
 	}
 	if cfg.SnapshotAge == 0 {
 		cfg.SnapshotAge = time.Hour

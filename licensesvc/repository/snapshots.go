@@ -61,7 +61,7 @@ func (s *snapshots[S, E]) offer(stream string, now Folded[S]) Folded[S] {
 		return now
 	}
 	since, at := now.Version-now.saved, s.clock()
-	if since < s.every && (since < max(s.every/8, 1) || at.Sub(now.savedAt) < s.age || now.savedAt.IsZero()) {
+	if since < s.every && (since < max(s.every/4, 1) || at.Sub(now.savedAt) < s.age || now.savedAt.IsZero()) {
 		return now
 	}
 	select {
