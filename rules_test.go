@@ -66,7 +66,7 @@ var arrows = []struct {
 	except []string
 	why    string
 }{
-	{from: "resilience", not: []string{"clients", "chaos", "licensesvc"}, except: []string{"resilience/cmd"}, why: "the toolkit knows nothing of who uses it"},
+	{from: "resilience", not: []string{"clients", "chaos", "licensesvc"}, except: []string{"resilience/cmd"}, why: "the toolkit knows nothing of its users"},
 	{from: "clients", not: []string{"chaos", "licensesvc"}, why: "clients need the toolkit only"},
 	{from: "chaos", not: []string{"licensesvc", "resilience", "clients"}, except: []string{"chaos/cmd"}, why: "chaos stands alone"},
 	{from: "licensesvc", not: []string{"chaos"}, except: []string{"licensesvc/cmd", "licensesvc/demo", "licensesvc/chaostest"}, why: "only tests, demonstrations and commands inject faults"},
@@ -283,7 +283,7 @@ func TestModuleHasNoReplace(t *testing.T) {
 	}
 	for i, line := range strings.Split(string(mod), "\n") {
 		if strings.HasPrefix(strings.TrimSpace(line), "replace") {
-			t.Errorf("go.mod:%d: a replace directive does not reach who imports us", i+1)
+			t.Errorf("go.mod:%d: a replace directive does not reach modules that import this one", i+1)
 		}
 	}
 }

@@ -275,7 +275,7 @@ func TestUpdateKeepsTimeAndCounts(t *testing.T) {
 		select {
 		case <-changed:
 		default:
-			t.Error("nobody was told of the change")
+			t.Error("nobody heard of the change")
 		}
 		if i.Elapsed() != time.Minute {
 			t.Errorf("elapsed is %v", i.Elapsed())

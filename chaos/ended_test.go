@@ -28,7 +28,7 @@ func TestASleepEndsWithItsFault(t *testing.T) {
 		"a window before": {changed(func(r *chaos.Rule) { r.When.To = 30 * time.Second }), time.Minute},
 		"a shorter ttl":   {changed(func(r *chaos.Rule) { r.TTL = 2 * time.Minute }), 2 * time.Minute},
 		"the same":        {[]chaos.Rule{slow}, time.Hour},
-		"another beside":  {[]chaos.Rule{{Name: "first", What: chaos.What{Kind: chaos.Hang}}, slow}, time.Hour},
+		"another as well": {[]chaos.Rule{{Name: "first", What: chaos.What{Kind: chaos.Hang}}, slow}, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -137,7 +137,7 @@ type What struct {
 
 	Direction   string        `yaml:"direction" doc:"downstream (to the client, default), upstream or both; of reset and drop on TCP: with the next bytes that go there, default at once"`
 	Bytes       int64         `yaml:"bytes" doc:"number of bytes: let through before the fault (on TCP counted from when it meets the connection), or wrong by"`
-	BytesPerS   int64         `yaml:"bytes_per_s" doc:"bytes a second"`
+	BytesPerS   int64         `yaml:"bytes_per_s" doc:"bytes per second"`
 	ChunkBytes  int64         `yaml:"chunk_bytes" doc:"bytes a chunk, on average"`
 	ChunkVary   int64         `yaml:"chunk_vary" doc:"a chunk is longer or shorter by up to this; less than chunk_bytes"`
 	AfterBytes  int64         `yaml:"after_bytes" doc:"the fault begins after that many bytes of a connection's direction, or of an HTTP answer's body"`

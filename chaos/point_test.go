@@ -57,7 +57,7 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestWrapIsForGuards: the function that it makes meets the faults anew with each call.
+// TestWrapIsForGuards: the function that it makes meets the faults again with each call.
 func TestWrapIsForGuards(t *testing.T) {
 	plan := one(chaos.What{Kind: chaos.Error})
 	plan.Rules[0].When.First = 2
@@ -126,8 +126,8 @@ func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plan := one(chaos.What{Kind: chaos.ClockSkew, Skew: -time.Hour})
 		plan.Rules[0].When.To = time.Minute
-		var told []chaos.Event
-		i := injector(t, plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told = append(told, e) })}})
+		var reported []chaos.Event
+		i := injector(t, plan, chaos.Config{Listeners: []chaos.Listener{chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { reported = append(reported, e) })}})
 		now := i.Point("clock", "", nil).Clock(t.Context(), nil)
 		if d := time.Until(now()); d != 0 {
 			t.Errorf("skew %v before the start", d)
@@ -141,23 +141,23 @@ func TestClock(t *testing.T) {
 		if d := time.Until(now()); d != 0 {
 			t.Errorf("skew %v after the end", d)
 		}
-		if len(told) != 1 || told[0].Kind != chaos.ClockSkew || told[0].Call.Dependency != "clock" || told[0].Rule == "" {
-			t.Errorf("told of two skewed readings: %+v; want the first", told)
+		if len(reported) != 1 || reported[0].Kind != chaos.ClockSkew || reported[0].Call.Dependency != "clock" || reported[0].Rule == "" {
+			t.Errorf("reported two skewed readings: %+v; want the first", reported)
 		}
 	})
 }
 
 func TestAListenersPanicStaysThere(t *testing.T) {
-	told := 0
+	reported := 0
 	i := injector(t, one(chaos.What{Kind: chaos.Error}), chaos.Config{Listeners: []chaos.Listener{
 		chaos.ListenerFunc(func(context.Context, chaos.Event) { panic("listener") }),
-		chaos.ListenerFunc(func(context.Context, chaos.Event) { told++ }),
-		chaos.ListenerFunc(func(context.Context, chaos.Event) { told++ }),
+		chaos.ListenerFunc(func(context.Context, chaos.Event) { reported++ }),
+		chaos.ListenerFunc(func(context.Context, chaos.Event) { reported++ }),
 	}})
 	i.Start()
 	_, err := chaos.Do(t.Context(), i.Point("d", "o", nil), func(context.Context) (int, error) { return 7, nil })
-	if !errors.Is(err, chaos.ErrInjected) || told != 2 || i.Stats().ListenerPanics != 1 {
-		t.Errorf("error %v, the others were told %d times, stats %+v", err, told, i.Stats())
+	if !errors.Is(err, chaos.ErrInjected) || reported != 2 || i.Stats().ListenerPanics != 1 {
+		t.Errorf("error %v, the others were called %d times, stats %+v", err, reported, i.Stats())
 	}
 }
 

@@ -52,7 +52,7 @@ func TestAdaptiveMovesByWhatAttemptsTook(t *testing.T) {
 		"just not late":                {0, takes(300 * time.Millisecond), 50},
 		"late":                         {0, takes(301 * time.Millisecond), 5},
 		"much too late":                {0, takes(900 * time.Millisecond), 5},
-		"told to hold back":            {0, func(context.Context) (int, error) { return 0, overload }, 5},
+		"asked to hold back":           {0, func(context.Context) (int, error) { return 0, overload }, 5},
 		"failing at once":              {0, fail, 50},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 )
 
 // TestBadPoliciesAreRefused has a row for each way in which a field can be wrong by
-// itself or beside another. New must name the field and say what to do.
+// itself or together with another. New must name the field and say what to do.
 func TestBadPoliciesAreRefused(t *testing.T) {
 	type p = resilience.Policy
 	rows := map[string]struct {

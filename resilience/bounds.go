@@ -71,7 +71,7 @@ func (p Policy) Worst() WorstCase {
 	if p.Expect != nil {
 		expect = *p.Expect
 	}
-	apart := false // do attempts run on goroutines of their own?
+	apart := false // do attempts run on separate goroutines?
 	var longest time.Duration
 	add := func(name string, o OperationPolicy) {
 		apart = apart || o.Detach || o.Hedge != nil

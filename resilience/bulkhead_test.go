@@ -274,7 +274,7 @@ func TestBulkheadIsLIFOUnderOverloadOnly(t *testing.T) {
 	}
 }
 
-// TestAPermitThatCameTooLateGoesToTheOldest: who leaves as it is handed a permit hands it
+// TestAPermitThatCameTooLateGoesToTheOldest: a caller that leaves as it is handed a permit hands it
 // on, by how long the next have waited, and not by how long it could have waited itself.
 func TestAPermitThatCameTooLateGoesToTheOldest(t *testing.T) {
 	for range 50 { // Leaving comes first in some, in others the permit.

@@ -168,7 +168,7 @@ func TestCoalesceLosesNoValue(t *testing.T) {
 	}
 }
 
-// TestCoalescePanicsReachEveryCaller: and so does a Goexit; whoever has left hears nothing.
+// TestCoalescePanicsReachEveryCaller: and so does a Goexit; a caller that has left gets nothing.
 func TestCoalescePanicsReachEveryCaller(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic(errDown) }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func leaves(v reflect.Value, path string, found map[string]any) {
 	}
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-		if name == "" || name == "operations" { // an operation is told once
+		if name == "" || name == "operations" { // an operation is reported once
 			continue
 		}
 		if path != "" {
@@ -62,11 +62,11 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]string{}
+	reported := map[string]string{}
 	for line := range strings.Lines(string(page)) {
 		cells := strings.Split(line, "|")
 		if len(cells) == 5 && strings.HasPrefix(cells[1], " `") {
-			told[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[2])
+			reported[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[2])
 		}
 	}
 	set, filled := map[string]any{}, map[string]any{}
@@ -97,12 +97,12 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 				want[field] = fmt.Sprint(value)
 			}
 		}
-		if told[field] != want[field] {
-			t.Errorf("%s: the page says %q, the code %q", field, told[field], want[field])
+		if reported[field] != want[field] {
+			t.Errorf("%s: the page says %q, the code %q", field, reported[field], want[field])
 		}
-		delete(told, field)
+		delete(reported, field)
 	}
-	for field := range told {
+	for field := range reported {
 		t.Errorf("%s is in the page, and no field of a policy", field)
 	}
 }

@@ -61,7 +61,7 @@ func ExampleOperationPolicy() {
 	// true
 }
 
-// One permit, and room for one that waits; who waits gives its place to a more
+// One permit, and room for one that waits; a waiting call gives its place to a more
 // important call.
 func ExampleBulkheadPolicy() {
 	guard := open(resilience.Policy{

@@ -137,7 +137,7 @@ func TestUpdateConcurrentSafe(t *testing.T) {
 	}
 	wantIdle(t, g)
 	if n := len(l.of(resilience.CallEnded)); int64(n) != ended.Load() || n != len(l.of(resilience.CallStarted)) {
-		t.Errorf("%d calls, %d told as started, %d as ended", ended.Load(), len(l.of(resilience.CallStarted)), n)
+		t.Errorf("%d calls, %d reported as started, %d as ended", ended.Load(), len(l.of(resilience.CallStarted)), n)
 	}
 	// Whatever happened, the guard works.
 	if err := g.Update(policy()); err != nil {

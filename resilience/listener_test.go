@@ -121,7 +121,7 @@ func TestListenerIsToldInOrder(t *testing.T) {
 			return slices.Index(want, a) - slices.Index(want, b)
 		})
 		if !slices.Equal(got, want) {
-			t.Errorf("told %v; want %v", got, want)
+			t.Errorf("got %v; want %v", got, want)
 		}
 	})
 }
@@ -155,7 +155,7 @@ func TestListenerMayUseTheGuard(t *testing.T) {
 
 // TestListenerCannotStopACall: in each event in turn it panics, and it ends its
 // goroutine. A panic changes nothing for the call; Goexit ends the goroutine, as
-// it was told to, and nothing that the call held is lost.
+// it was asked to, and nothing that the call held is lost.
 func TestListenerCannotStopACall(t *testing.T) {
 	for kind := resilience.CallStarted; kind <= resilience.PolicyUpdated; kind++ {
 		for _, way := range []string{"panic", "Goexit"} {
@@ -271,7 +271,7 @@ func TestListenerGetsTheCallsContext(t *testing.T) {
 		cancel()
 		_, _ = resilience.Do(canceled, g, answer)
 		if !slices.Equal(by, []any{"who tripped it"}) {
-			t.Errorf("told in the context of %v", by)
+			t.Errorf("reported in the context of %v", by)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func TestForgetWinsOverWhatBeganBefore(t *testing.T) {
 					synctest.Wait()
 					last.Forget("k")
 					time.Sleep(500 * time.Millisecond)
-					if mode == "coalesce" && !refresh { // who joins later gets the same value
+					if mode == "coalesce" && !refresh { // a call that joins later gets the same value
 						wg.Go(func() { _, _ = resilience.Do(t.Context(), g, slow, opts...) })
 					}
 					time.Sleep(2 * time.Second)

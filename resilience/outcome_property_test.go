@@ -53,8 +53,8 @@ var deeds = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) deed {
 
 // TestEachCallEndsInOneWay runs calls of every kind side by side, against a
 // dependency that does everything a dependency does, while the policy is changed.
-// Each call must end once, as value, error, panic or Goexit; each that is told as
-// started must be told as ended once, and so its attempts; permits never exceed the
+// Each call must end once, as value, error, panic or Goexit; each that is reported as
+// started must be reported as ended once, and so its attempts; permits never exceed the
 // limit and all come back; the breaker hears of no attempt twice.
 func TestEachCallEndsInOneWay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -142,11 +142,11 @@ func endInOneWay(t *testing.T, script []deed, limit, queue int, lifo bool, kinds
 	}
 	started, ended := len(l.of(resilience.CallStarted)), len(l.of(resilience.CallEnded))
 	if started != len(kinds) || ended != len(kinds) {
-		return fmt.Sprintf("%d calls, %d told as started, %d as ended", len(kinds), started, ended)
+		return fmt.Sprintf("%d calls, %d reported as started, %d as ended", len(kinds), started, ended)
 	}
 	attempts, over := len(l.of(resilience.AttemptStarted)), len(l.of(resilience.AttemptEnded))
 	if attempts != over || int64(attempts) != next.Load() {
-		return fmt.Sprintf("%d attempts ran, %d told as started, %d as ended", next.Load(), attempts, over)
+		return fmt.Sprintf("%d attempts ran, %d reported as started, %d as ended", next.Load(), attempts, over)
 	}
 	if s := g.Snapshot(); s.InFlight != 0 || s.Waiting != 0 || most.Load() > int64(limit) || s.Calls > attempts || s.Budget > 10 {
 		return fmt.Sprintf("limit %d, %d ran at once, %d attempts: %+v", limit, most.Load(), attempts, s)

@@ -84,10 +84,10 @@ func TestPitfall10ListenersCanDoNoHarm(t *testing.T) {
 				}
 				once := []resilience.BreakerState{resilience.BreakerOpen, resilience.BreakerHalfOpen, resilience.BreakerClosed}
 				if want := slices.Concat(once, once, once); !slices.Equal(path, want) {
-					t.Errorf("told %v; want %v", path, want)
+					t.Errorf("got %v; want %v", path, want)
 				}
 				if way == "panics" && (g.Snapshot().ListenerPanics != 9 || len(later.of(resilience.BreakerChanged)) != 9) {
-					t.Errorf("%d panics counted, %d events told to the next listener", g.Snapshot().ListenerPanics, len(later.of(resilience.BreakerChanged)))
+					t.Errorf("%d panics counted, %d events passed to the next listener", g.Snapshot().ListenerPanics, len(later.of(resilience.BreakerChanged)))
 				}
 				wantIdle(t, g)
 			})

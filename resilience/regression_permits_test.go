@@ -236,7 +236,7 @@ func TestPitfall14TimeoutsLeakNoGoroutines(t *testing.T) {
 			}
 		}
 	}
-	// Who was let go of ends because its context did, not because Close waits.
+	// A call that was let go of ends because its context did, not because Close waits.
 	goleak.VerifyNone(t, before)
 }
 

@@ -222,7 +222,7 @@ func TestPitfall21RejectionsDoNotPoisonTheLimit(t *testing.T) {
 		latency = 100 * time.Millisecond
 		load(10)
 		if s := g.Snapshot(); s.Limit < 20 {
-			t.Errorf("limit %d; want it to have grown to what 200 calls a second of 100ms need", s.Limit)
+			t.Errorf("limit %d; want it to have grown to what 200 calls per second of 100ms need", s.Limit)
 		}
 		wantIdle(t, g)
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// TestRefusalsInWords: what a person reads who knows nothing of guards.
+// TestRefusalsInWords: what a person who knows nothing of guards reads.
 func TestRefusalsInWords(t *testing.T) {
 	hang := func(t *testing.T, g *resilience.Guard) { // takes the only permit for an hour
 		go func() {

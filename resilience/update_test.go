@@ -68,7 +68,7 @@ func TestUpdateKeepsTheState(t *testing.T) {
 		if s := g.Snapshot(); s.InFlight != 3 || s.Waiting != 1 {
 			t.Errorf("%d in flight, %d wait; want 3 over a limit of 2, and 1", s.InFlight, s.Waiting)
 		}
-		// And a higher one lets those in who wait already.
+		// And a higher one admits calls that already wait.
 		p.Bulkhead.Limit = 4
 		update(t, g, p)
 		if err := <-waited; err != nil {
@@ -118,7 +118,7 @@ func TestUpdateKeepsAMovingLimit(t *testing.T) {
 	})
 }
 
-// TestOperationsComeAndGo: with the policy; who kept one goes on with it once it is back.
+// TestOperationsComeAndGo: with the policy; a caller that kept one goes on with it once it is back.
 func TestOperationsComeAndGo(t *testing.T) {
 	p := policy()
 	g := mustNew(t, p)
@@ -215,7 +215,7 @@ func TestForceLastsUntilItIsTakenBack(t *testing.T) {
 	}
 }
 
-// TestResetBreaker closes a breaker from each of its states, and lets it decide anew.
+// TestResetBreaker closes a breaker from each of its states, and lets it decide again.
 func TestResetBreaker(t *testing.T) {
 	for name, bring := range map[string]func(t *testing.T, g *resilience.Guard){
 		"open":                   func(*testing.T, *resilience.Guard) {},

@@ -62,7 +62,7 @@ func TestClustersSeeEachOtherWhateverTMPDIRSays(t *testing.T) {
 
 // TestAFolderOfTheUsersIsNotRemoved: what Config.Dir names may hold other things.
 func TestAFolderOfTheUsersIsNotRemoved(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "backstay-nodes-mine") // like one of our own
+	dir := filepath.Join(t.TempDir(), "backstay-nodes-mine") // named like one of ours
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func TestEachKindOfFaultHarmsANode(t *testing.T) {
 	})
 }
 
-// appSession makes a table, and a user who is no superuser, for whom guardrails hold.
+// appSession makes a table, and a user that is no superuser, so that guardrails apply.
 func appSession(t *testing.T, c *cluster.Cluster) *cassandra.Session {
 	t.Helper()
 	admin := session(t, c, "cassandra", "cassandra")

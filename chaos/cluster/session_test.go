@@ -66,9 +66,9 @@ func login(t *testing.T, hosts []string, dc, user, password string) (*cassandra.
 // faults it was given. When it returns they are undone.
 func follow(t *testing.T, ctx context.Context, c *cluster.Cluster, faults int, rules []chaos.Rule, during func(*chaos.Injector)) {
 	t.Helper()
-	told := make(chan chaos.Event, 100)
+	reported := make(chan chaos.Event, 100)
 	injector, err := chaos.New(chaos.Plan{Rules: rules}, chaos.Config{Listeners: []chaos.Listener{
-		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told <- e })}})
+		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { reported <- e })}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,9 +86,9 @@ func follow(t *testing.T, ctx context.Context, c *cluster.Cluster, faults int, r
 	}()
 	for range faults {
 		select {
-		case e := <-told:
+		case e := <-reported:
 			if e.Call.Dependency != "cassandra" || e.Call.Node == "" || e.Call.Protocol != chaos.Node {
-				t.Errorf("told %+v", e)
+				t.Errorf("got %+v", e)
 			}
 		case err := <-done:
 			done <- nil

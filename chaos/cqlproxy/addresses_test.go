@@ -47,7 +47,7 @@ func peers(columns string, rows ...string) message.Message {
 	return r
 }
 
-// told is such a result as text again.
+// reported is such a result as text again.
 func rowsOf(m message.Message) []string {
 	r, ok := m.(*message.RowsResult)
 	if !ok {
@@ -116,8 +116,8 @@ func TestAddressesOfNodesBecomeTheProxys(t *testing.T) {
 			}
 		}
 	}
-	if told := b.failed.list(); len(told) > 0 {
-		t.Errorf("the proxy told of %q", told)
+	if reported := b.failed.list(); len(reported) > 0 {
+		t.Errorf("the proxy reported %q", reported)
 	}
 }
 

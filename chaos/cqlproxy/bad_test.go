@@ -81,13 +81,13 @@ func TestWhatBreaksTheFramingGetsTheProtocolsError(t *testing.T) {
 				t.Errorf("the answer is\n%q, want\n%q", got, want)
 			}
 			b.livesOn()
-			told := b.failed.list()
+			reported := b.failed.list()
 			if strings.HasPrefix(c.name, "version") { // A driver that looks for a version does nothing wrong.
-				if len(told) > 0 {
-					t.Errorf("told of %q", told)
+				if len(reported) > 0 {
+					t.Errorf("reported %q", reported)
 				}
-			} else if len(told) != 1 || !strings.Contains(told[0], c.text) {
-				t.Errorf("told of %q", told)
+			} else if len(reported) != 1 || !strings.Contains(reported[0], c.text) {
+				t.Errorf("reported %q", reported)
 			}
 		})
 	}
@@ -197,9 +197,9 @@ func TestAnUpstreamThatIsDownAtStartAndLater(t *testing.T) {
 	if err := tried(b.proxy.Addrs()[1]); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%v: want a reset, as of a node that is down", err)
 	}
-	soon(t, "it is told", func() bool {
-		told := b.failed.list()
-		return len(told) == 1 && strings.Contains(told[0], "cassandra, node2: cannot reach the node: ")
+	soon(t, "it is reported", func() bool {
+		reported := b.failed.list()
+		return len(reported) == 1 && strings.Contains(reported[0], "cassandra, node2: cannot reach the node: ")
 	})
 	b.livesOn()
 	// A node that goes away takes its connections along, and no others.
@@ -234,8 +234,8 @@ func TestAnswersOfANodeThatBreaksTheProtocol(t *testing.T) {
 	if got, err := io.ReadAll(c.conn); !wasReset(got, err) {
 		t.Errorf("%q, %v", got, err)
 	}
-	if told := b.failed.list(); len(told) != 1 || !strings.Contains(told[0], "the node broke the protocol: Invalid or unsupported protocol version (72)") {
-		t.Errorf("told of %q", told)
+	if reported := b.failed.list(); len(reported) != 1 || !strings.Contains(reported[0], "the node broke the protocol: Invalid or unsupported protocol version (72)") {
+		t.Errorf("reported %q", reported)
 	}
 }
 

@@ -18,7 +18,7 @@ type bench struct {
 	proxy    *cqlproxy.Proxy
 	injector *chaos.Injector
 	failed   failures
-	told     recorder
+	reported recorder
 }
 
 // failures keeps the errors that the proxy reported.
@@ -64,7 +64,7 @@ func start(t *testing.T, cfg cqlproxy.Config, rules ...chaos.Rule) *bench {
 	t.Helper()
 	b := &bench{t: t}
 	var err error
-	if b.injector, err = chaos.New(chaos.Plan{Seed: 1, Rules: rules}, chaos.Config{Listeners: []chaos.Listener{&b.told}}); err != nil {
+	if b.injector, err = chaos.New(chaos.Plan{Seed: 1, Rules: rules}, chaos.Config{Listeners: []chaos.Listener{&b.reported}}); err != nil {
 		t.Fatal(err)
 	}
 	b.injector.Start()

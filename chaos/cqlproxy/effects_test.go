@@ -47,14 +47,14 @@ func (c *client) must(m message.Message) {
 func (b *bench) times(kind chaos.Kind, want int) {
 	b.t.Helper()
 	n := 0
-	for _, e := range b.told.list() {
+	for _, e := range b.reported.list() {
 		if e.Kind != kind || e.Rule != "r" || e.Call.Node != "node1" || e.Call.Dependency != "cassandra" {
-			b.t.Errorf("told of %+v", e)
+			b.t.Errorf("reported %+v", e)
 		}
 		n++
 	}
 	if n != want {
-		b.t.Errorf("%d faults were told, want %d", n, want)
+		b.t.Errorf("%d faults were reported, want %d", n, want)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestDropReplyExecutesAndLosesTheReply(t *testing.T) {
 		c.must(query(selected))
 		soon(t, "the node has seen the request", func() bool { return n.saw(selected) == 1 })
 		c.silent()
-		soon(t, "the fault is told", func() bool { return len(b.told.list()) == 1 })
+		soon(t, "the fault is reported", func() bool { return len(b.reported.list()) == 1 })
 		b.times(chaos.DropReply, 1)
 	})
 }

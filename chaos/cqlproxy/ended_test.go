@@ -59,7 +59,7 @@ func TestWhatHasEndedHoldsNothing(t *testing.T) {
 				}
 				b.rules(rules...)
 				c.must(query(selected))
-				soon(t, "the fault is reported", func() bool { return len(b.told.list()) > 0 })
+				soon(t, "the fault is reported", func() bool { return len(b.reported.list()) > 0 })
 				if end != nil {
 					end(b, rules)
 				}
@@ -86,7 +86,7 @@ func TestAHeldStartupGoesOn(t *testing.T) {
 				ended := make(chan struct{})
 				go func() {
 					defer close(ended)
-					soon(t, "the fault is reported", func() bool { return len(b.told.list()) > 0 })
+					soon(t, "the fault is reported", func() bool { return len(b.reported.list()) > 0 })
 					b.rules()
 				}()
 				c := dial(t, b.proxy.Addrs()[0], way.version, way.compress)

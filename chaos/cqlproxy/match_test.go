@@ -162,9 +162,9 @@ func TestScopesTravelInTheCustomPayload(t *testing.T) {
 	if f, err := c.receive(); err != nil || f.Header.OpCode != primitive.OpCodeError {
 		t.Errorf("%v, %v", f, err)
 	}
-	b.told.mu.Lock()
-	defer b.told.mu.Unlock()
-	if got := b.told.traces; len(got) != 1 || got[0] != "0af7651916cd43dd8448eb211c80319c" {
-		t.Errorf("told in traces %q", got)
+	b.reported.mu.Lock()
+	defer b.reported.mu.Unlock()
+	if got := b.reported.traces; len(got) != 1 || got[0] != "0af7651916cd43dd8448eb211c80319c" {
+		t.Errorf("reported in traces %q", got)
 	}
 }

@@ -137,12 +137,12 @@ func TestGocqlWorksThroughTheProxyUnchanged(t *testing.T) {
 				}
 				// The driver prepares again what a node has forgotten.
 				b.rules(chaos.Rule{Name: "r", When: chaos.When{First: 1}, Where: chaos.Where{Table: table}, What: chaos.What{Kind: chaos.Unprepared}})
-				if err := session.Query("INSERT INTO "+table+" (id, v) VALUES (?, ?)", 1, "again").Exec(); err != nil || len(b.told.list()) != 1 {
-					t.Errorf("%v, %d faults told", err, len(b.told.list()))
+				if err := session.Query("INSERT INTO "+table+" (id, v) VALUES (?, ?)", 1, "again").Exec(); err != nil || len(b.reported.list()) != 1 {
+					t.Errorf("%v, %d faults reported", err, len(b.reported.list()))
 				}
 				dialled.only(t, b.proxy.Addrs())
 				if failed := b.failed.list(); len(failed) > 0 {
-					t.Errorf("the proxy told of %q", failed)
+					t.Errorf("the proxy reported %q", failed)
 				}
 			})
 		}
@@ -224,6 +224,6 @@ func TestVersion5WithSegments(t *testing.T) {
 		})
 	}
 	if failed := b.failed.list(); len(failed) > 0 {
-		t.Errorf("the proxy told of %q", failed)
+		t.Errorf("the proxy reported %q", failed)
 	}
 }

@@ -45,9 +45,9 @@ func watch(t *testing.T, what chaos.What) string {
 		}
 	}
 	if what.Kind == chaos.Latency {
-		// Draws that are nearer to each other than the times are told apart by this.
+		// Draws that are nearer to each other than the times are distinguished by this.
 		var drawn time.Duration
-		for _, e := range b.told.list() {
+		for _, e := range b.reported.list() {
 			drawn += e.Delay
 		}
 		fmt.Fprintf(&log, "delays of %s\n", drawn)

@@ -109,7 +109,7 @@ func TestTheDataStaxDriverWorksThroughTheProxyUnchanged(t *testing.T) {
 		}
 	}
 	if failed := b.failed.list(); len(failed) > 0 {
-		t.Errorf("the proxy told of %q", failed)
+		t.Errorf("the proxy reported %q", failed)
 	}
 }
 

@@ -42,7 +42,7 @@ func TestFaultsOnRealNodes(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			c := dial(t, b.proxy.Addrs()[0], way.version, way.compress)
 			rule := func(what chaos.What) chaos.Rule {
-				// A name of its own: rules that keep theirs keep their counts.
+				// A separate name, because rules that keep their name keep their counts.
 				return chaos.Rule{Name: fmt.Sprint(way.name, what.Kind), Where: chaos.Where{Keyspace: keyspace}, What: what, When: chaos.When{First: 1}}
 			}
 			id := 10 * (i + 1)

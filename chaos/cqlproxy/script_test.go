@@ -28,7 +28,7 @@ type node struct {
 	seen   []string // requests, as words
 	runs   int
 	wires  []*wire
-	answer func(*frame.Frame) message.Message // nil answers as told above
+	answer func(*frame.Frame) message.Message // nil answers as described above
 }
 
 func newNode(t *testing.T) *node {
@@ -248,8 +248,8 @@ func TestFramesPassAsTheyCame(t *testing.T) {
 		if len(streams) != 200 {
 			t.Errorf("answers on %d streams, want 200", len(streams))
 		}
-		if told := b.failed.list(); len(told) > 0 {
-			t.Errorf("the proxy told of %q", told)
+		if reported := b.failed.list(); len(reported) > 0 {
+			t.Errorf("the proxy reported %q", reported)
 		}
 	})
 }

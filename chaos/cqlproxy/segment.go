@@ -101,7 +101,7 @@ func appendSegment(b, payload []byte, whole, packed bool) []byte {
 }
 
 // appendSegments appends frames: as many as fit into each segment, long ones alone in
-// segments of their own.
+// separate segments.
 func appendSegments(b []byte, packed bool, frames ...frame) []byte {
 	var payload []byte
 	flush := func() {

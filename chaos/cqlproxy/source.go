@@ -31,7 +31,7 @@ type batch struct {
 	// be passed on in that form.
 	raw []byte
 
-	spans bool // a frame spans segments, so that raw can't be told
+	spans bool // a frame spans segments, so that raw is not known
 }
 
 func newSource(from io.Reader, limit int, response bool) *source {

@@ -47,7 +47,7 @@ func TestJudge(t *testing.T) {
 		{"at once, both win", history.History{appended(1, 5, "a", 0, history.Applied, 1), appended(2, 6, "b", 0, history.Applied, 1)}, events("a", "b"), []string{order}},
 		{"a conflict with nobody", history.History{appended(1, 2, "a", 0, history.Conflict, 1), appended(3, 4, "b", 0, history.Applied, 1)}, events("b"), []string{order}},
 		{"an old read", history.History{appended(1, 2, "a", 0, history.Applied, 1), read(3, 4)}, events("a"), []string{order}},
-		{"a read beside the append may be old", history.History{appended(1, 5, "a", 0, history.Applied, 1), read(2, 3)}, events("a"), nil},
+		{"a read during the append may be old", history.History{appended(1, 5, "a", 0, history.Applied, 1), read(2, 3)}, events("a"), nil},
 		{"reads that go back", history.History{appended(1, 9, "a", 0, history.Applied, 1), read(2, 3, "a"), read(4, 5)}, events("a"), []string{order}},
 		{"unknown, and never", history.History{appended(1, 0, "a", 0, history.Unknown, 0), appended(2, 3, "b", 0, history.Applied, 1), read(4, 5, "b")}, events("b"), nil},
 		{"unknown, and much later", history.History{appended(1, 0, "a", 1, history.Unknown, 0), appended(2, 3, "b", 0, history.Applied, 1), read(4, 5, "b"), read(6, 7, "b", "a")}, events("b", "a"), nil},

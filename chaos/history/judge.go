@@ -39,7 +39,7 @@ func (h History) order() report.Check {
 	switch {
 	case !decided:
 		c.Verdict = report.Undecided
-		c.Seen += fmt.Sprintf("; it could not be told within %s, at stream %s", bound, why)
+		c.Seen += fmt.Sprintf("; it could not be decided within %s, at stream %s", bound, why)
 	case !ok:
 		c.Seen += "; there is none for stream " + why
 		for _, op := range h {

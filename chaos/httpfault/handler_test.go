@@ -80,7 +80,7 @@ func TestASlowBodyComesInPieces(t *testing.T) {
 func TestAHangAfterExecution(t *testing.T) {
 	for place := range places {
 		t.Run(place, func(t *testing.T) {
-			i, told := injected(t, rule(chaos.Hang, func(w *chaos.What) { w.At = "after" }))
+			i, reported := injected(t, rule(chaos.Hang, func(w *chaos.What) { w.At = "after" }))
 			c, url, ran := harmed(t, place, i)
 			answered := make(chan error, 1)
 			go func() {
@@ -90,7 +90,7 @@ func TestAHangAfterExecution(t *testing.T) {
 				}
 				answered <- err
 			}()
-			<-told
+			<-reported
 			<-ran
 			select {
 			case err := <-answered:

@@ -31,15 +31,15 @@ func inject(t *testing.T, rules ...chaos.Rule) *chaos.Injector {
 
 func injected(t *testing.T, rules ...chaos.Rule) (*chaos.Injector, <-chan chaos.Event) {
 	t.Helper()
-	told := make(chan chaos.Event, 1000)
+	reported := make(chan chaos.Event, 1000)
 	i, err := chaos.New(chaos.Plan{Seed: 1, Rules: rules}, chaos.Config{Listeners: []chaos.Listener{
-		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told <- e })}})
+		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { reported <- e })}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	i.Start()
 	t.Cleanup(i.Stop)
-	return i, told
+	return i, reported
 }
 
 func rule(kind chaos.Kind, change ...func(*chaos.What)) chaos.Rule {
@@ -125,7 +125,7 @@ func TestEachFaultOnBothSides(t *testing.T) {
 					t.Errorf("took %s, less than %s", took, c.rule.What.Delay)
 				}
 				if i.Stats().Injected == 0 {
-					t.Error("nobody was told")
+					t.Error("the fault was not reported")
 				}
 				if err := i.Update(chaos.Plan{}); err != nil {
 					t.Fatal(err)
@@ -141,7 +141,7 @@ func TestEachFaultOnBothSides(t *testing.T) {
 func TestAHangEndsWithItsRuleOrItsCaller(t *testing.T) {
 	for place, open := range places {
 		t.Run(place, func(t *testing.T) {
-			i, told := injected(t, rule(chaos.Hang))
+			i, reported := injected(t, rule(chaos.Hang))
 			client, url := open(t, i)
 			ctx, cancel := context.WithCancel(t.Context())
 			r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
@@ -156,7 +156,7 @@ func TestAHangEndsWithItsRuleOrItsCaller(t *testing.T) {
 				}
 				done <- err
 			}()
-			<-told
+			<-reported
 			cancel()
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Errorf("given up: %v", err)
@@ -168,7 +168,7 @@ func TestAHangEndsWithItsRuleOrItsCaller(t *testing.T) {
 				}
 				done <- err
 			}()
-			<-told
+			<-reported
 			if err := i.Update(chaos.Plan{}); err != nil {
 				t.Fatal(err)
 			}

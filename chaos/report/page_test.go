@@ -131,7 +131,7 @@ func TestThePageDrawsWhatWasMeasured(t *testing.T) {
 	var rate, latency plot
 	for _, p := range plots {
 		switch {
-		case strings.HasPrefix(p.Label, "requests a second"):
+		case strings.HasPrefix(p.Label, "requests per second"):
 			rate = p
 		case strings.HasPrefix(p.Label, "latency"):
 			latency = p
@@ -152,7 +152,7 @@ func TestThePageDrawsWhatWasMeasured(t *testing.T) {
 	browser.Script(t, `{ const box = document.querySelector('#timeline .plot').getBoundingClientRect(), at = axis.left + (axis.right - axis.left) * 0.55;
 		document.querySelector('#timeline .plot').dispatchEvent(new MouseEvent('mousemove', {clientX: box.left + at * box.width, clientY: box.top + 20})); }`)
 	for _, want := range []string{"5.0 s", "offered 100/s, good 0/s", fmt.Sprintf("median %.1f ms, p99 %.1f ms, worst 400.0 ms", 12.0, 60.0)} {
-		browser.Holds(t, want+" is told", fmt.Sprintf("document.getElementById('readout').textContent.includes(%q)", want))
+		browser.Holds(t, want+" is shown", fmt.Sprintf("document.getElementById('readout').textContent.includes(%q)", want))
 	}
 	if c := browser.Complaints(); len(c) > 0 {
 		t.Errorf("the page complained: %q", c)

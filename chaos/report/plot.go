@@ -63,7 +63,7 @@ func (c *canvas) seconds(top, y float64) {
 // rate plots the offered and the good requests per second.
 func (r *Report) rate() template.HTML {
 	const top, bottom = 8.0, 150.0
-	c := newCanvas(bottom+20, r.Length, "requests a second, offered and good")
+	c := newCanvas(bottom+20, r.Length, "requests per second, offered and good")
 	c.shade(r.Faults, top, bottom)
 	c.seconds(top, bottom)
 	peak := 1.0

@@ -329,8 +329,8 @@ func TestASummarySaysWhy(t *testing.T) {
 func TestCompareSaysWhatGotBetterAndWorse(t *testing.T) {
 	a, b := sample(), sample()
 	a.Verdict, b.Verdict = report.Passed, report.Failed
-	a.Checks = []report.Check{{Name: "kept", Verdict: report.Passed}, {Name: "broken", Verdict: report.Passed}, {Name: "mended", Verdict: report.Undecided}, {Name: "dropped", Verdict: report.Passed}}
-	b.Checks = []report.Check{{Name: "kept", Verdict: report.Passed}, {Name: "broken", Verdict: report.Failed}, {Name: "mended", Verdict: report.Passed}, {Name: "new", Verdict: report.Passed}}
+	a.Checks = []report.Check{{Name: "kept", Verdict: report.Passed}, {Name: "broken", Verdict: report.Passed}, {Name: "repaired", Verdict: report.Undecided}, {Name: "dropped", Verdict: report.Passed}}
+	b.Checks = []report.Check{{Name: "kept", Verdict: report.Passed}, {Name: "broken", Verdict: report.Failed}, {Name: "repaired", Verdict: report.Passed}, {Name: "new", Verdict: report.Passed}}
 	a.Metrics = map[string]float64{"good": 0.9, "p99_s": 0.5, "p99_s during faults": 1, "requests": 100, "means wrong": 0.001, "amplification catalog": 1.2, "time_to_recover_s": 1, "p50_s": 0.002}
 	b.Metrics = map[string]float64{"good": 0.99, "p99_s": 0.9, "p99_s during faults": 0.5, "requests": 300, "means wrong": 0.002, "amplification catalog": 3, "time_to_recover_s": 1.05, "p50_s": 0.004, "new": 1}
 	c := report.Compare(a, b)
@@ -341,7 +341,7 @@ func TestCompareSaysWhatGotBetterAndWorse(t *testing.T) {
 		}
 		return strings.Join(n, ", ")
 	}
-	if got := names(c.Better); got != "check mended, good, p99_s during faults" {
+	if got := names(c.Better); got != "check repaired, good, p99_s during faults" {
 		t.Errorf("better: %s", got)
 	}
 	if got := names(c.Worse); got != "verdict, check broken, amplification catalog, p99_s" {

@@ -99,12 +99,12 @@ func TestEnumerateHarmsEachCall(t *testing.T) {
 func TestAnInterruptedEnumerationSaysHowFarItCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		told := func(done, _ int, _ scenario.Cell) {
+		reported := func(done, _ int, _ scenario.Cell) {
 			if done == 3 {
 				cancel(errGone)
 			}
 		}
-		table, err := scenario.Enumerate(ctx, scenario.EnumerateConfig{Target: pairTarget{}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}, OnRun: told})
+		table, err := scenario.Enumerate(ctx, scenario.EnumerateConfig{Target: pairTarget{}, Request: "buy", Scenario: scenario.Scenario{Name: "pair"}, OnRun: reported})
 		if table == nil || len(table.Cells) != 3 || !errors.Is(err, errGone) || !strings.Contains(err.Error(), "interrupted after 3 of 32 runs") {
 			t.Fatalf("%v, %v", table, err)
 		}

@@ -10,8 +10,8 @@ import (
 )
 
 // madeUp is a run of ten seconds whose figures are known: a fault from 4 s to 6 s, ten
-// requests a second, one in twenty slow. From seen on requests are refused, until back;
-// a dependency has two and a half attempts a call during the fault, and its breaker
+// requests per second, one in twenty slow. From seen on requests are refused, until back;
+// a dependency has two and a half attempts per call during the fault, and its breaker
 // opens at that time, if it is not 0.
 func madeUp(seen, back, opens time.Duration) *result {
 	s := Scenario{Name: "made-up", Load: []Stage{{For: 10 * time.Second, PerSecond: 10}}, Faults: []chaos.Rule{{Name: "hangs",

@@ -45,7 +45,7 @@ func shop(t *testing.T, stock string, fallback bool) *httptest.Server {
 		req.Header.Set("Baggage", r.Header.Get("Baggage"))
 		resp, err := client.Do(req)
 		if err == nil {
-			_, _ = io.Copy(w, resp.Body) // Who has gone does not read it.
+			_, _ = io.Copy(w, resp.Body) // A client that is gone does not read it.
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return

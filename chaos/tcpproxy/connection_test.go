@@ -63,7 +63,7 @@ func TestAHalfOpenConnectionIsSilent(t *testing.T) {
 	if _, err := io.WriteString(c, "lost"); err != nil {
 		t.Fatal(err)
 	}
-	<-b.told
+	<-b.reported
 	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +80,8 @@ func TestASlowAcceptMakesTheFirstByteLate(t *testing.T) {
 	if took := time.Since(began); took < delay {
 		t.Errorf("took %s, less than %s", took, delay)
 	}
-	if e := <-b.told; e.Kind != chaos.SlowAccept {
-		t.Errorf("told %s", e.Kind)
+	if e := <-b.reported; e.Kind != chaos.SlowAccept {
+		t.Errorf("got %s", e.Kind)
 	}
 }
 
@@ -120,13 +120,13 @@ func TestAResetTakesItsTime(t *testing.T) {
 			var ended error
 			b.eventually(func() bool { // A connection hears of a new rule soon, not at once.
 				_, ended = b.echo(c, "more")
-				if name != "without more" && ended == nil && len(b.told) > 0 {
+				if name != "without more" && ended == nil && len(b.reported) > 0 {
 					t.Error("bytes passed after the trigger")
 				}
-				return ended != nil || len(b.told) > 0
+				return ended != nil || len(b.reported) > 0
 			})
-			if e := <-b.told; e.Kind != chaos.Reset || e.Delay != delay {
-				t.Errorf("told %+v", e)
+			if e := <-b.reported; e.Kind != chaos.Reset || e.Delay != delay {
+				t.Errorf("got %+v", e)
 			}
 			if ended == nil {
 				_, ended = io.ReadAll(c)
@@ -147,7 +147,7 @@ func TestADelayEndsWithItsRule(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			b := build(t, rule(kind, func(r *chaos.Rule) { r.What.Delay = time.Hour }))
 			c := b.dial()
-			b.eventually(func() bool { return len(b.told) > 0 })
+			b.eventually(func() bool { return len(b.reported) > 0 })
 			b.rules()
 			b.eventually(func() bool { // What was swallowed is lost.
 				if err := c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {

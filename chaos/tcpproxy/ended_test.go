@@ -71,7 +71,7 @@ func TestWhatHasEndedHoldsNothing(t *testing.T) {
 					if _, err := c.Write(sent[:500]); err != nil {
 						t.Fatal(err)
 					}
-					<-b.told
+					<-b.reported
 					if _, err := c.Write(sent[500:]); err != nil {
 						t.Fatal(err)
 					}
@@ -111,7 +111,7 @@ func TestAHeldEndComesWhenItsFaultEnds(t *testing.T) {
 				if err := c.CloseWrite(); err != nil {
 					t.Fatal(err)
 				}
-				<-b.told
+				<-b.reported
 				if name == "changed to nearly nothing" {
 					r.What.Delay = time.Millisecond
 					b.rules(r)

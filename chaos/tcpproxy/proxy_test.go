@@ -26,16 +26,16 @@ type bench struct {
 	t        *testing.T
 	proxy    *tcpproxy.Proxy
 	injector *chaos.Injector
-	told     chan chaos.Event
+	reported chan chaos.Event
 }
 
 func build(t *testing.T, rules ...chaos.Rule) *bench {
 	t.Helper()
 	upstream := tcptest.Serve(t, tcptest.Echo)
-	b := &bench{t: t, told: make(chan chaos.Event, 10_000)}
+	b := &bench{t: t, reported: make(chan chaos.Event, 10_000)}
 	var err error
 	b.injector, err = chaos.New(chaos.Plan{Seed: 1, Rules: rules}, chaos.Config{Listeners: []chaos.Listener{
-		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { b.told <- e })}})
+		chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { b.reported <- e })}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestNoByteMeetsAPlanThatWasReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		select {
-		case <-b.told:
+		case <-b.reported:
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%d: nothing hangs", i)
 		}
@@ -185,8 +185,8 @@ func TestAHungConnectionGoesOnWithoutLoss(t *testing.T) {
 		}
 		done <- got
 	}()
-	if e := <-b.told; e.Kind != chaos.Hang || e.Call.Dependency != "echo" {
-		t.Errorf("told %+v", e)
+	if e := <-b.reported; e.Kind != chaos.Hang || e.Call.Dependency != "echo" {
+		t.Errorf("got %+v", e)
 	}
 	if through.Load() {
 		t.Error("bytes passed while the connection hung")
@@ -264,8 +264,8 @@ func TestWhatHappensToBytes(t *testing.T) {
 			if got, err := b.echo(b.dial(), text); !c.want(got, err) {
 				t.Errorf("%q, %v", got, err)
 			}
-			if e := <-b.told; string(e.Kind) != c.name {
-				t.Errorf("told %s", e.Kind)
+			if e := <-b.reported; string(e.Kind) != c.name {
+				t.Errorf("got %s", e.Kind)
 			}
 		})
 	}
@@ -304,7 +304,7 @@ func TestAnUpstreamThatIsNotThere(t *testing.T) {
 		c.Close()
 	}
 	if err := <-failed; !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("told %v", err)
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -316,7 +316,7 @@ func TestCloseEndsLiveConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r != nil {
-			<-b.told
+			<-b.reported
 		}
 		if err := b.proxy.Close(); err != nil {
 			t.Error(err)

@@ -112,7 +112,7 @@ func TestABadHandshakeEndsItsConnectionOnly(t *testing.T) {
 			t.Errorf("%q: the connection stays open", text)
 		}
 		if err := <-failed; err == nil {
-			t.Error("nobody was told")
+			t.Error("the fault was not reported")
 		}
 		c.Close()
 	}
@@ -129,7 +129,7 @@ func TestABadHandshakeEndsItsConnectionOnly(t *testing.T) {
 	}
 	var unknown x509.UnknownAuthorityError
 	if err := <-failed; !errors.As(err, &unknown) {
-		t.Errorf("told %v", err)
+		t.Errorf("got %v", err)
 	}
 	if _, err := tcpproxy.Start(t.Context(), tcpproxy.Config{Dependency: "web", Upstream: secure, TLS: &tls.Config{}}); err == nil {
 		t.Error("TLS without a certificate was accepted")

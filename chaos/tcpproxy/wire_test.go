@@ -22,8 +22,8 @@ func TestRefusedConnectionsAreReset(t *testing.T) {
 	if err := tried(b.proxy.Addr()); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a new connection: %v, want a reset", err)
 	}
-	if e := <-b.told; e.Kind != chaos.Refuse {
-		t.Errorf("told %s", e.Kind)
+	if e := <-b.reported; e.Kind != chaos.Refuse {
+		t.Errorf("got %s", e.Kind)
 	}
 	b.mustEcho(live, "still there")
 	b.rules()

@@ -179,7 +179,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// completed returns the guard with the default's parts where it has none of its own. So
+// completed returns the guard with the default's parts where it has none. So
 // a guard that has only a name or a limit keeps the default's breaker and budget.
 // BreakerDisabled removes the breaker; BudgetPolicy.Ratio makes a different budget.
 func completed(guard, byDefault resilience.Policy) resilience.Policy {

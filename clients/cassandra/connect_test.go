@@ -128,12 +128,12 @@ func TestPasswordsRotate(t *testing.T) {
 	cluster.Node(0).Drop()
 	before := cluster.Node(0).Logins()
 	begun := time.Now()
-	eventually(t, "callers are told why", func() bool {
+	eventually(t, "callers learn why", func() bool {
 		err := ask()
 		return errors.Is(err, cassandra.ErrUnavailable) && strings.Contains(err.Error(), "credentials are refused")
 	})
 	if per := float64(cluster.Node(0).Logins()-before) / max(1, time.Since(begun).Seconds()); per > 6 {
-		t.Errorf("%.1f logins a second", per)
+		t.Errorf("%.1f logins per second", per)
 	}
 	secret.Store(cassandra.Secret("new"))
 	eventually(t, "the new password is shown", func() bool { return ask() == nil })

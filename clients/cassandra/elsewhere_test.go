@@ -11,7 +11,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// refusing is a driver whose nodes fail, one after the other, as it is told.
+// refusing is a driver whose nodes fail, one after the other, as the test says.
 type refusing struct {
 	nodes *driver.Nodes
 	fail  func(nth int) *driver.Failure

@@ -225,7 +225,7 @@ func (x *execution) mayRun() error {
 	case x.request.Serial != 0 && !Consistency(x.request.Serial).IsSerial():
 		return x.wrong(fmt.Sprintf("the serial consistency is %v; use Serial or LocalSerial", Consistency(x.request.Serial)))
 	case x.st.conditional && x.request.Timestamp != 0:
-		return x.wrong("a conditional write can't have a timestamp of its own: the server gives it one")
+		return x.wrong("a conditional write can't have a timestamp: the server gives it one")
 	case x.st.unrepeatable != "" && x.profile.Idempotent && x.st.write:
 		return x.wrong(notIdempotent(x.profile.name, x.st.unrepeatable))
 	case x.st.conditional && x.request.Serial == 0:

@@ -118,14 +118,14 @@ func (i *Inspector) Read(ctx context.Context) ([]NodeHealth, error) {
 
 // Watch reads at once and then at each interval, and passes on the results, until the
 // context ends. Then it returns the context's error. It runs on the caller's goroutine.
-func (i *Inspector) Watch(ctx context.Context, every time.Duration, told func([]NodeHealth, error)) error {
+func (i *Inspector) Watch(ctx context.Context, every time.Duration, reported func([]NodeHealth, error)) error {
 	if every <= 0 {
 		return fmt.Errorf("%w: Watch every %v: give a duration above zero", ErrConfig, every)
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		told(i.Read(ctx))
+		reported(i.Read(ctx))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

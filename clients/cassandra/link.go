@@ -131,7 +131,7 @@ func (s *Session) find() {
 			s.note("looking for the cluster: " + err.Error())
 			continue
 		}
-		s.note("the cluster answers at " + address + " and not where it was; connected anew")
+		s.note("the cluster answers at " + address + " and not where it was; connected again")
 		s.link.Store(l)
 		old.driver.Close()
 		return

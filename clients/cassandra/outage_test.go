@@ -45,8 +45,8 @@ func (l *logged) has(text string) bool {
 	return slices.ContainsFunc(l.lines, func(line string) bool { return strings.Contains(line, text) })
 }
 
-// anew is what the session says when it gave up its driver for a new one.
-const anew = "connected anew"
+// again is what the session says when it gave up its driver for a new one.
+const again = "connected again"
 
 // outageSession is a session with the default guard.
 func outageSession(t *testing.T, cluster *cqltest.Cluster, log *logged, change ...func(*cassandra.Config)) *cassandra.Session {
@@ -148,7 +148,7 @@ func TestOutages(t *testing.T) {
 			c.end(t, cluster)
 			l.flows(t)
 			eventually(t, "the breaker closes", func() bool { return s.Guard().Snapshot().Breaker == resilience.BreakerClosed })
-			if log.has(anew) != c.replace {
+			if log.has(again) != c.replace {
 				t.Errorf("the driver was replaced: %v, want %v; log:\n%s", !c.replace, c.replace, strings.Join(log.lines, "\n"))
 			}
 		})
@@ -180,7 +180,7 @@ func TestOneNodeComesBackUnderAnotherAddress(t *testing.T) {
 			t.Errorf("the old address is still there: %+v", n)
 		}
 	}
-	if log.has(anew) {
+	if log.has(again) {
 		t.Error("the driver was replaced for the sake of one node")
 	}
 }

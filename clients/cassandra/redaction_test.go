@@ -54,7 +54,7 @@ func TestValuesOfTheTextAreNotInErrors(t *testing.T) {
 }
 
 // TestABadValueIsTheCallersFault, also when it shows only after the statement was prepared
-// anew, because another client changed the column's type (gocql#1186).
+// again, because another client changed the column's type (gocql#1186).
 func TestABadValueIsTheCallersFault(t *testing.T) {
 	cluster, s := scripted(t, cqltest.Config{})
 	cluster.On(insertV, cqltest.Statement{Params: cqltest.Columns("id text, v text"), Answer: (*cqltest.Request).Void})

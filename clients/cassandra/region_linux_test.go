@@ -111,8 +111,8 @@ func TestRegionsOfRealNodes(t *testing.T) {
 	}
 
 	for _, loss := range []struct {
-		name         string
-		happen, mend func() error
+		name           string
+		happen, repair func() error
 	}{
 		{"paused", local.Pause, local.Resume},
 		{"killed", func() error { return local.Kill(ctx) }, func() error { return local.Start(ctx) }},
@@ -138,7 +138,7 @@ func TestRegionsOfRealNodes(t *testing.T) {
 				t.Errorf("health with one node gone: %+v, %v", found, err)
 			}
 		}
-		must(loss.mend())
+		must(loss.repair())
 		eventually(t, "traffic to come back", func() bool {
 			node, answeredBy, err := where()
 			return err == nil && node == local.Address() && !answeredBy

@@ -184,7 +184,7 @@ func TestPausesEndWithTheCaller(t *testing.T) {
 	}
 }
 
-// Fact 6: observers were not told when there was no connection, so that metrics went
+// Fact 6: observers did not learn when there was no connection, so that metrics went
 // blind in a full outage.
 func TestAFullOutageIsSeen(t *testing.T) {
 	seen := &verdicts{}

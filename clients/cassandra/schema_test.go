@@ -75,9 +75,9 @@ func TestASchemaThatChangesUnderAStatement(t *testing.T) {
 		}
 		return err != nil
 	})
-	// A table that is made anew knows none of the prepared statements.
+	// A table that is made again knows none of the prepared statements.
 	change("DROP TABLE streams")
 	change("CREATE TABLE streams (id text, version int, data blob, label text, PRIMARY KEY (id, version))")
 	write(4)
-	rows("a table that was made anew", 4, has("label", true))
+	rows("a table that was made again", 4, has("label", true))
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/backstay-go/backstay/resilience"
 )
 
-// ending is who ended a call, and how that shows in whatever call it was.
+// ending says who ended a call, and how that shows in each kind of call.
 type ending struct {
 	name string
 	// answer is what the nodes do.
@@ -270,11 +270,11 @@ func TestSchemaAgreementIsTold(t *testing.T) {
 		return q.Info()
 	}
 	if !run().SchemaAgreed {
-		t.Error("nodes that agree are told to differ")
+		t.Error("nodes that agree are reported to differ")
 	}
 	cluster.Node(0).Alter()
 	if run().SchemaAgreed {
-		t.Error("nodes that differ are told to agree")
+		t.Error("nodes that differ are reported to agree")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

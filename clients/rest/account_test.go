@@ -20,7 +20,7 @@ type passing struct{ *rest.Base }
 
 func (p passing) RoundTrip(r *http.Request) (*http.Response, error) { return p.Base.RoundTrip(r) }
 
-// onAll runs a test with HTTP/1 over connections of our own, HTTP/1 over net/http, and
+// onAll runs a test with HTTP/1 over our own connections, HTTP/1 over net/http, and
 // HTTP/2 with and without TLS.
 func onAll(t *testing.T, h http.HandlerFunc, test func(t *testing.T, s *service, base http.RoundTripper)) {
 	t.Helper()

@@ -47,7 +47,7 @@ func TestFailedAttemptsLeaveNothing(t *testing.T) {
 		}
 		wg.Wait()
 		// Ten is right, and docs/benchmarks/rest counts them. More are what a drain of 50 ms
-		// costs on a machine that is busy elsewhere; who does not drain opens 300.
+		// costs on a machine that is busy elsewhere; a client that does not drain opens 300.
 		if s.requests.Load() != 300 || s.conns.Load() > 150 {
 			t.Errorf("%d connections for %d failed attempts of 10 callers", s.conns.Load(), s.requests.Load())
 		}

@@ -92,7 +92,7 @@ func (cfg *ClientConfig) check() error {
 	case cfg.MaxBytes < 0:
 		return fmt.Errorf("rest: MaxBytes is %d: give 1 or more, or 0 for 1 MiB", cfg.MaxBytes)
 	case isGuarded(cfg.Base):
-		return errors.New("rest: Base is a Transport with a guard of its own, and calls name theirs: give NewBase(limit)")
+		return errors.New("rest: Base is a Transport with a guard, and calls name theirs: give NewBase(limit)")
 	}
 	for _, name := range cfg.Remember {
 		if name != "no-store" && name != "no-cache" && name != "must-revalidate" {

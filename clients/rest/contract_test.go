@@ -346,7 +346,7 @@ func TestReasonsKeepTheirKind(t *testing.T) {
 }
 
 // TestTheCallersTraceHears: one trace on one context for many calls, which overflowed the
-// stack of who wraps it again and again.
+// stack of a caller that wraps it again and again.
 func TestTheCallersTraceHears(t *testing.T) {
 	onEach(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/endless" {

@@ -114,7 +114,7 @@ func TestALateConnectionIsClosed(t *testing.T) {
 					<-time.After(time.Second)
 				}
 				near, _ := net.Pipe()
-				return told{near, func() { closed <- to }}, nil
+				return reported{near, func() { closed <- to }}, nil
 			},
 		}
 		conn, err := d.dial(t.Context(), "tcp", "name.test:80")
@@ -129,13 +129,13 @@ func TestALateConnectionIsClosed(t *testing.T) {
 	})
 }
 
-// told is a connection that tells when it is closed.
-type told struct {
+// reported is a connection that reports when it is closed.
+type reported struct {
 	net.Conn
 	closed func()
 }
 
-func (c told) Close() error { c.closed(); return c.Conn.Close() }
+func (c reported) Close() error { c.closed(); return c.Conn.Close() }
 
 // TestANameWithoutAddress is a dial's error, as net.Dialer has it.
 func TestANameWithoutAddress(t *testing.T) {

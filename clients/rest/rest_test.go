@@ -174,7 +174,7 @@ func TestWhatIsRepeated(t *testing.T) {
 		{"PUT with a stream", "PUT", func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, "", nil, 1},
 		{"POST", "POST", func() io.Reader { return strings.NewReader("x") }, "", nil, 1},
 		{"POST with a key", "POST", func() io.Reader { return strings.NewReader("x") }, "k", nil, 3},
-		{"POST on a route of its own", "POST", func() io.Reader { return strings.NewReader("x") }, "", map[string]string{"POST /keys": "key"}, 1},
+		{"POST on its own route", "POST", func() io.Reader { return strings.NewReader("x") }, "", map[string]string{"POST /keys": "key"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var bodies sync.Map

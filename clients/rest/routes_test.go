@@ -117,7 +117,7 @@ func TestAnswersThatForbidItAreNotRemembered(t *testing.T) {
 }
 
 // TestTheCacheStandsBeforeTheGuard: a hit needs no permit, and a stale answer stands in
-// for a refusal; who calls sees it.
+// for a refusal; the caller sees it.
 func TestTheCacheStandsBeforeTheGuard(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")

@@ -69,7 +69,7 @@ func (t *Transport) init() {
 		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Guard is nil: make a guard for the host"))
 	}
 	if isGuarded(t.Base) {
-		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Base has a guard of its own, which would count each call twice: give NewBase(limit)"))
+		t.bad = errors.Join(t.bad, errors.New("rest: Transport.Base has a guard, which would count each call twice: give NewBase(limit)"))
 	}
 }
 

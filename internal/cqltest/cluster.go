@@ -219,16 +219,16 @@ func (c *Cluster) receive(r Received) int {
 
 // Announce sends an event to every connection that has registered, and returns the number of
 // these connections.
-func (c *Cluster) Announce(e message.Message) (told int) {
+func (c *Cluster) Announce(e message.Message) (reported int) {
 	for _, n := range c.Nodes() {
 		n.each(func(cn *conn) {
 			if cn.registered.Load() {
-				told++
+				reported++
 				cn.send(-1, e)
 			}
 		})
 	}
-	return told
+	return reported
 }
 
 // Silence makes all nodes silent, or ends it.

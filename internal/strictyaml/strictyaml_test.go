@@ -55,7 +55,7 @@ func read(text string) (tree, error) {
 }
 
 // TestMistakes holds what is said of each mistake, by testdata/bad.txt: a name, the file, and the
-// error. UPDATE_GOLDEN=1 writes the errors anew.
+// error. UPDATE_GOLDEN=1 writes the errors again.
 func TestMistakes(t *testing.T) {
 	const golden = "testdata/bad.txt"
 	text, err := os.ReadFile(golden)

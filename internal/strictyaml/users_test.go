@@ -82,7 +82,7 @@ var mistakes = []struct {
 }
 
 // TestEveryUserAnswersAlike: the same mistake has the same answer, in the same form, in every kind
-// of file. testdata/users.txt has all that is said; UPDATE_GOLDEN=1 makes it anew.
+// of file. testdata/users.txt has all that is said; UPDATE_GOLDEN=1 makes it again.
 func TestEveryUserAnswersAlike(t *testing.T) {
 	nouns := map[string]string{"policies": "policy file", "sessions": "policy file", "plan": "plan", "scenario": "scenario", "tokens": "list of tokens"}
 	var all strings.Builder

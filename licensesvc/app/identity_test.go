@@ -123,7 +123,7 @@ func TestWhatWasAcceptedIsKeptByLicense(t *testing.T) {
 }
 
 // TestAKeyOnlyForTheLicensesDevice: another instance that remembers the state from before the
-// license was granted decides anew, and must not hand out a key for the device that it was asked for.
+// license was granted decides again, and must not hand out a key for the device that it was asked for.
 func TestAKeyOnlyForTheLicensesDevice(t *testing.T) {
 	h := build(t)
 	m, title := h.member(upstream.PlanStandard), server.TitleID("meridian", 2)

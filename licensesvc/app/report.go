@@ -93,7 +93,7 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 		return Answer{}, err
 	}
 	if reason == "" {
-		return Answer{}, &InputError{"reason", "is empty: say why, the member will be told"}
+		return Answer{}, &InputError{"reason", "is empty: say why; the member will see it"}
 	}
 	c := s.reported("revoke", in)
 	c.Content = contentOf(reason)

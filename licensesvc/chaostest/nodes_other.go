@@ -13,5 +13,5 @@ import (
 type Nodes struct{}
 
 func (Target) cassandra(context.Context, scenario.Setup, *recorder) (*backend, error) {
-	return nil, errors.New("the store cassandra needs Linux, where nodes have loopback addresses of their own; use sqlite here")
+	return nil, errors.New("the store cassandra needs Linux, where each node has its own loopback address; use sqlite here")
 }

@@ -54,7 +54,7 @@ func TestThePageShowsFaultsAndAnswers(t *testing.T) {
 	browser.Holds(t, "decisions are shown", `/m-000\d\d/.test(document.getElementById("recent").innerText)`)
 	browser.Holds(t, "a decision about a license is shown", `document.querySelector('#recent tr[data-license^="lic-"]') !== null`)
 	browser.Script(t, `document.querySelector('#recent tr[data-license^="lic-"]').click()`)
-	browser.Holds(t, "a license's story is told", `document.getElementById("story").innerText.includes("license.granted")`)
+	browser.Holds(t, "a license's story is shown", `document.getElementById("story").innerText.includes("license.granted")`)
 	browser.Holds(t, "there are buttons", `document.querySelectorAll("#buttons button").length >= 4`)
 	browser.Script(t, `[...document.querySelectorAll("#buttons button")].find(b => b.innerText.includes("500")).click()`)
 	// A member that membership was not asked about before: nothing stands in, or the

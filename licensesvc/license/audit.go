@@ -103,8 +103,8 @@ func granted(events []Event) []string {
 	return ids
 }
 
-// told is one license as its events describe it.
-type told struct {
+// account is one license as its events describe it.
+type account struct {
 	device, title, studio  string
 	granted, since, expiry time.Time
 	playback               time.Duration
@@ -113,7 +113,7 @@ type told struct {
 	over                   bool
 }
 
-func (t told) expires() time.Time {
+func (t account) expires() time.Time {
 	end := t.expiry
 	for _, p := range t.plays {
 		if p.Before(t.granted) { // The device's clock is slow.
@@ -126,10 +126,10 @@ func (t told) expires() time.Time {
 	return end
 }
 
-func fold(events []Event, id string) told {
-	var t told
+func fold(events []Event, id string) account {
+	var t account
 	begin := func(e Granted) {
-		t = told{device: e.Device, title: e.Title, studio: e.Studio, granted: e.At, since: e.At, expiry: e.Expires,
+		t = account{device: e.Device, title: e.Title, studio: e.Studio, granted: e.At, since: e.At, expiry: e.Expires,
 			playback: time.Duration(e.PlaybackSeconds) * time.Second, limits: e.Limits}
 	}
 	for _, e := range events {

@@ -185,7 +185,7 @@ func TestDevicesReportLateAndOutOfOrder(t *testing.T) {
 		return license.ReportPlay{License: "l1", Report: id, Occurred: occurred, At: now}
 	}
 	h.do(report("p2", start.Add(5*day)))
-	h.do(report("p1", start.Add(4*day))) // earlier, told later
+	h.do(report("p1", start.Add(4*day))) // earlier, reported later
 	if d := h.do(report("p2", start.Add(5*day))); len(d.Events) != 0 {
 		t.Error("the same report was recorded twice")
 	}
@@ -209,7 +209,7 @@ func TestDevicesReportLateAndOutOfOrder(t *testing.T) {
 }
 
 // TestTheServicesClockIsNotTheDevices grants by a clock that is an hour ahead. Once it was put
-// right, what a device reports without a time of its own is taken, at the time of the grant.
+// right, what a device reports without a time is taken, at the time of the grant.
 func TestTheServicesClockIsNotTheDevices(t *testing.T) {
 	later := start.Add(time.Hour)
 	for name, report := range map[string]license.Command{

@@ -65,10 +65,10 @@ func limitOf(t testing.TB, set *policyfile.Set, name string) int {
 func TestEveryMethodMayBeCalledFromAListener(t *testing.T) {
 	path, write := file(t, limited(8))
 	var set atomic.Pointer[policyfile.Set]
-	var told atomic.Int64
+	var reported atomic.Int64
 	hears := listener(func(ctx context.Context, e resilience.Event) context.Context {
 		s := set.Load()
-		if e.Kind != resilience.PolicyUpdated || s == nil || told.Add(1) != 1 {
+		if e.Kind != resilience.PolicyUpdated || s == nil || reported.Add(1) != 1 {
 			return ctx
 		}
 		if _, err := s.Guard("catalog"); err != nil || len(s.Guards()) != 2 || s.Warnings() != nil {
@@ -86,10 +86,10 @@ func TestEveryMethodMayBeCalledFromAListener(t *testing.T) {
 	if _, err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if got := limitOf(t, s, "catalog"); got != 10 || told.Load() < 2 {
-		t.Errorf("limit %d after %d events, want what was written last", got, told.Load())
+	if got := limitOf(t, s, "catalog"); got != 10 || reported.Load() < 2 {
+		t.Errorf("limit %d after %d events, want what was written last", got, reported.Load())
 	}
-	told.Store(0)
+	reported.Store(0)
 	closing := make(chan error, 1)
 	set.Store(nil)
 	closer := listener(func(ctx context.Context, e resilience.Event) context.Context {
@@ -404,7 +404,7 @@ func TestAHalfWrittenFileIsWaitedFor(t *testing.T) {
 		t.Helper()
 		written := time.Now()
 		select {
-		case err := <-w.told:
+		case err := <-w.reported:
 			if time.Since(written) < 1900*time.Millisecond {
 				t.Fatalf("half a file was read: %v", err)
 			}

@@ -68,7 +68,7 @@ func (s *Set) Watch(ctx context.Context, onReload func([]Problem, error)) error 
 			if !w.since.IsZero() {
 				continue // the timer looks soon
 			}
-			// The folder may have been made anew; adding it twice does nothing.
+			// The folder may have been made again; adding it twice does nothing.
 			_ = watcher.Add(folder)
 		case <-w.timer.C:
 		}

@@ -20,7 +20,7 @@ type watched struct {
 	folder, file string
 	set          *policyfile.Set
 	catalog      *resilience.Guard
-	told         chan error
+	reported     chan error
 }
 
 // patience is how long a change may take to be seen on a busy machine.
@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 // watch opens what is at file in the folder. prepare makes it.
 func watch(t *testing.T, file string, prepare func(folder string)) *watched {
 	t.Helper()
-	w := &watched{T: t, folder: t.TempDir(), told: make(chan error, 1000)}
+	w := &watched{T: t, folder: t.TempDir(), reported: make(chan error, 1000)}
 	w.file = filepath.Join(w.folder, file)
 	prepare(w.folder)
 	set, err := policyfile.Open(w.file, policyfile.Config{})
@@ -42,7 +42,7 @@ func watch(t *testing.T, file string, prepare func(folder string)) *watched {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- set.Watch(ctx, func(_ []policyfile.Problem, err error) { w.told <- err }) }()
+	go func() { ended <- set.Watch(ctx, func(_ []policyfile.Problem, err error) { w.reported <- err }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -78,7 +78,7 @@ func (w *watched) replace(text string) {
 	w.must(os.Rename(filepath.Join(w.folder, "new"), w.file))
 }
 
-// link makes a symbolic link anew in one step.
+// link makes a symbolic link again in one step.
 func (w *watched) link(to, name string) {
 	w.Helper()
 	w.must(os.Symlink(to, filepath.Join(w.folder, "link")))
@@ -89,10 +89,10 @@ func (w *watched) link(to, name string) {
 func (w *watched) next() error {
 	w.Helper()
 	select {
-	case err := <-w.told:
+	case err := <-w.reported:
 		return err
 	case <-time.After(patience):
-		w.Fatalf("nothing was told within %v", patience)
+		w.Fatalf("nothing was reported within %v", patience)
 		return nil
 	}
 }
@@ -214,7 +214,7 @@ func TestAFileWrittenInParts(t *testing.T) {
 	}
 	w.must(f.Close())
 	w.takes(9)
-	if n := len(w.catalog.Policy().Operations) + len(w.told); n != 0 {
+	if n := len(w.catalog.Policy().Operations) + len(w.reported); n != 0 {
 		t.Errorf("%d reloads too many", n)
 	}
 }
@@ -228,7 +228,7 @@ func TestABurstIsOneChange(t *testing.T) {
 	}
 	w.takes(40)
 	// A machine that is slow may see the burst as a few; the file as it is now is none.
-	if n := len(w.told); n > 0 {
+	if n := len(w.reported); n > 0 {
 		t.Errorf("%d reloads after the last change was taken", n)
 	}
 	w.write("other.yaml", "still none")
@@ -249,11 +249,11 @@ func TestAChangeBeforeTheWatchBeginsIsSeen(t *testing.T) {
 	plain(limited(9))(filepath.Dir(file))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	told := make(chan error, 10)
-	if err := set.Watch(ctx, func(_ []policyfile.Problem, err error) { told <- err; cancel() }); !errors.Is(err, context.Canceled) {
+	reported := make(chan error, 10)
+	if err := set.Watch(ctx, func(_ []policyfile.Problem, err error) { reported <- err; cancel() }); !errors.Is(err, context.Canceled) {
 		t.Fatalf("watch ended with %v: the change was not seen", err)
 	}
-	if catalog, err := set.Guard("catalog"); err != nil || catalog.Snapshot().Limit != 9 || <-told != nil {
+	if catalog, err := set.Guard("catalog"); err != nil || catalog.Snapshot().Limit != 9 || <-reported != nil {
 		t.Errorf("%v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 // TestAReplayIsWhatTheGuardDid: a guard on the runtime's clock goes through random
 // weather, and the replay of its record under the same policy is the same to the
-// microsecond. Jitter is off, for it is drawn, and the budget is large, for who gets
+// microsecond. Jitter is off, for it is drawn, and the budget is large, because which call gets
 // the last token among goroutines that run at the same instant is open. So is what
 // comes of other ties; they spoil few of the weathers.
 func TestAReplayIsWhatTheGuardDid(t *testing.T) {

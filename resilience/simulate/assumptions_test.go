@@ -181,7 +181,7 @@ func TestWhatIsMadeOfARecord(t *testing.T) {
 			},
 		},
 		{
-			name:     "the work of who has gone is done all the same",
+			name:     "the work of a caller that has gone is done all the same",
 			record:   "0 dep default critical live - 300000 s0+300000\n200000 dep default critical live - 110000 s0+110000\n400000 dep default critical live - 10000 s0+10000\n",
 			policies: one(func(p *resilience.Policy) { p.Default.Timeout = 50 * ms }),
 			options:  simulate.Options{Workers: 1},

@@ -19,7 +19,7 @@
 //     dependency never answers it.
 //   - The dependency is as fast as it was, whatever the load, unless
 //     [Options.Workers] makes it a queue: then what is recorded is first freed from
-//     the waiting that those workers explain, and the new load waits anew. Work that
+//     the waiting that those workers explain, and the new load waits again. Work that
 //     was begun is done, also for callers that have gone.
 //   - A call honours its context. A failure may be repeated, as those of idempotent
 //     calls may, and not before the time that the dependency asked for (Retry-After).

@@ -20,7 +20,7 @@ func TestThePageStandsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := out.String()
-	for _, says := range []string{"<h2>catalog</h2>", "attempts a second on the dependency", "what became of calls, recorded", "what became of calls, replayed",
+	for _, says := range []string{"<h2>catalog</h2>", "attempts per second on the dependency", "what became of calls, recorded", "what became of calls, replayed",
 		"states of the replayed breaker", "latency of calls", "open from", "The record lacks 7 calls"} {
 		if !strings.Contains(page, says) {
 			t.Errorf("%q is not on the page", says)

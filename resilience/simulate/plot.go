@@ -59,7 +59,7 @@ func stepFor(length time.Duration) time.Duration {
 // load plots the attempts per second, recorded and replayed, and the calls per second that
 // they were made for.
 func (r *Report) load(d Dependency) template.HTML {
-	c := newCanvas(158, r.Length, "attempts a second on the dependency")
+	c := newCanvas(158, r.Length, "attempts per second on the dependency")
 	rate := func(n int) float64 { return float64(n) / r.Width.Seconds() }
 	top := 1.0
 	for i := range d.Recorded.Buckets {

@@ -124,8 +124,8 @@ func (d Dependency) rows() []row {
 	numbers("  hedges", false, a.Hedges, b.Hedges)
 	numbers("  cut off", false, a.CutOff, b.CutOff)
 	texts := func(name, x, y string) { rows = append(rows, row{name, x, y, false}) }
-	texts("attempts a call", fmt.Sprintf("%.2f", a.Amplification), fmt.Sprintf("%.2f", b.Amplification))
-	texts("most attempts a second", fmt.Sprintf("%.0f", a.PeakPerSecond), fmt.Sprintf("%.0f", b.PeakPerSecond))
+	texts("attempts per call", fmt.Sprintf("%.2f", a.Amplification), fmt.Sprintf("%.2f", b.Amplification))
+	texts("most attempts per second", fmt.Sprintf("%.0f", a.PeakPerSecond), fmt.Sprintf("%.0f", b.PeakPerSecond))
 	texts("most running at once", count(a.PeakRunning), count(b.PeakRunning))
 	rows = append(rows, row{"latency, median", short(a.Latency.P50), short(b.Latency.P50), true})
 	texts("  90 %", short(a.Latency.P90), short(b.Latency.P90))

@@ -18,7 +18,7 @@ const (
 	maxText = 300
 )
 
-// Config says what a Status keeps and who may change something by it.
+// Config says what a Status keeps and who may change something with it.
 type Config struct {
 	// Token is what a request that changes something must bring, as
 	// "Authorization: Bearer TOKEN". At least 16 bytes. Default: empty, and every such

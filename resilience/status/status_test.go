@@ -92,12 +92,12 @@ func TestTheStateIsShown(t *testing.T) {
 		if len(got.Guards) != 1 || got.Guards[0].Breaker != resilience.BreakerOpen {
 			t.Errorf("%+v", got.Guards)
 		}
-		var told []string
+		var reported []string
 		for _, e := range got.Events {
-			told = append(told, fmt.Sprint(e.Kind, " ", e.Times, " ", e.To))
+			reported = append(reported, fmt.Sprint(e.Kind, " ", e.Times, " ", e.To))
 		}
-		if want := "breaker_changed 1 open, refused 25 "; strings.Join(told, ", ") != want {
-			t.Errorf("%q, want %q", strings.Join(told, ", "), want)
+		if want := "breaker_changed 1 open, refused 25 "; strings.Join(reported, ", ") != want {
+			t.Errorf("%q, want %q", strings.Join(reported, ", "), want)
 		}
 		if got.Events[0].Error != "down" {
 			t.Errorf("opened by %q", got.Events[0].Error)

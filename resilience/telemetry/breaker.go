@@ -68,25 +68,25 @@ var linkOpened = []attribute.KeyValue{LinkKey.String("opened the breaker")}
 // refusal of a hedge does not.
 func (t *Telemetry) refused(c *call, e *resilience.Event) {
 	by := refuserOf(e)
-	told := []attribute.KeyValue{RefusedByKey.String(by.String())}
+	reported := []attribute.KeyValue{RefusedByKey.String(by.String())}
 	if e.Hedged {
-		told = append(told, AttemptTypeKey.String(hedge.String()))
+		reported = append(reported, AttemptTypeKey.String(hedge.String()))
 	} else {
-		c.span.SetAttributes(told...)
+		c.span.SetAttributes(reported...)
 	}
 	if r, ok := resilience.RefusalOf(e.Err, e.Dependency); ok && !r.Until.IsZero() {
-		told = append(told, RefusedUntilKey.String(r.Until.Format(time.RFC3339Nano)))
+		reported = append(reported, RefusedUntilKey.String(r.Until.Format(time.RFC3339Nano)))
 	}
 	if by == byBreaker {
 		b := t.breaker(e.Dependency)
 		b.mu.Lock()
 		state, opened := b.state, b.opened
 		b.mu.Unlock()
-		told = append(told, BreakerKey.String(state.String()))
+		reported = append(reported, BreakerKey.String(state.String()))
 		if opened.IsValid() {
-			told = append(told, OpenedByTraceKey.String(opened.TraceID().String()))
+			reported = append(reported, OpenedByTraceKey.String(opened.TraceID().String()))
 			c.span.AddLink(trace.Link{SpanContext: opened, Attributes: linkOpened})
 		}
 	}
-	note(c.span, eventRefused, told...)
+	note(c.span, eventRefused, reported...)
 }

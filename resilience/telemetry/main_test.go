@@ -32,7 +32,7 @@ func policy() resilience.Policy {
 	}
 }
 
-// bench is a guard with telemetry, and what it told.
+// bench is a guard with telemetry, and what it reported.
 type rig struct {
 	guard  *resilience.Guard
 	tel    *telemetry.Telemetry

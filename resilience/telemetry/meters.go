@@ -62,7 +62,7 @@ func newMeters(m metric.Meter, bound Histograms, observe metric.Callback) (*mete
 		*to, errs = g, append(errs, err)
 	}
 	fraction(&in.budget, metricBudget, "{token}", "Tokens left for retries and hedges.")
-	fraction(&in.amplification, metricAmplification, "1", "The policy's bound on attempts a call, over many calls.")
+	fraction(&in.amplification, metricAmplification, "1", "The policy's bound on attempts per call, over many calls.")
 	fraction(&in.throttled, metricThrottled, "1", "Share of the attempts that the throttle refuses now, 0 to 1.")
 	panics, err := m.Int64ObservableCounter(metricPanics, metric.WithUnit("{panic}"), metric.WithDescription("Panics that no caller got: of listeners, and of calls whose caller had gone."))
 	in.panics, errs = panics, append(errs, err)

@@ -54,7 +54,7 @@ func flat(t *testing.T, all map[string]metricdata.Metrics) map[string]float64 {
 }
 
 // TestEveryMetric takes a guard through every way out and holds the whole page, which
-// is the same whoever makes the histograms.
+// is the same in whichever way the histograms are made.
 func TestEveryMetric(t *testing.T) {
 	t.Run("the meter's", func(t *testing.T) { everyMetric(t, func() *bound.Histograms { return nil }) })
 	t.Run("bound", func(t *testing.T) { everyMetric(t, bound.New) })

@@ -334,7 +334,7 @@ func TestASharedCallBelongsToTheTraceOfWhoStartedIt(t *testing.T) {
 		_, err := resilience.Do(t.Context(), plan, slow, resilience.Coalesce[int]("k"))
 		must(t, err)
 		if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("who left: %v", err)
+			t.Errorf("the caller that left: %v", err)
 		}
 		if attempts := r.named("catalog/plan attempt"); len(attempts) != 2 {
 			t.Errorf("%d attempts in the trace, want the one that failed and its retry", len(attempts))

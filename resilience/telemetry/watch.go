@@ -25,7 +25,7 @@ func (t *Telemetry) Watch(g *resilience.Guard) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if known := t.watched[g.Name()]; known != nil && known != g {
-		return fmt.Errorf("%w: a guard %q is watched already; give each guard a name of its own, or Unwatch the old one", ErrConfig, g.Name())
+		return fmt.Errorf("%w: a guard %q is watched already; give each guard its own name, or Unwatch the old one", ErrConfig, g.Name())
 	}
 	t.watched[g.Name()] = g
 	return nil

@@ -30,7 +30,7 @@ func (t tool) cql() *cobra.Command {
 	var f cqlFlags
 	c := &cobra.Command{
 		Use: "cql --listen ADDR --upstream ADDR [--listen ADDR --upstream ADDR]... [--plan FILE]", Short: "a proxy inside Cassandra's protocol that follows the plan, until interrupted", Args: cobra.NoArgs,
-		Long: "Listen before Cassandra nodes, pass requests on, and do to them what the plan says.\nThe plan begins with the start; every rule ends by itself. Drivers find the nodes at\nthe addresses listened on; give each node an address of its own with the same port,\nlike 127.1.0.1:9042 and 127.1.0.2:9042. Without a plan requests pass.",
+		Long: "Listen before Cassandra nodes, pass requests on, and do to them what the plan says.\nThe plan begins with the start; every rule ends by itself. Drivers find the nodes at\nthe addresses listened on; give each node its own address with the same port,\nlike 127.1.0.1:9042 and 127.1.0.2:9042. Without a plan requests pass.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config()
 			if err == nil {

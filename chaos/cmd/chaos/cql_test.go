@@ -57,16 +57,16 @@ func TestTheCQLCommandRunsBeforeANodeThatIsDown(t *testing.T) {
 	_, rest, _ := strings.Cut(<-out.ch, "cassandra at ")
 	address, _, _ := strings.Cut(rest, ",")
 	for _, want := range []string{"cassandra, n1: cannot read the schema", "were not checked"} {
-		if told := <-errs.ch; !strings.Contains(told, want) {
-			t.Errorf("told %q, want %q", told, want)
+		if reported := <-errs.ch; !strings.Contains(reported, want) {
+			t.Errorf("got %q, want %q", reported, want)
 		}
 	}
 	if c, err := net.Dial("tcp", address); err == nil {
 		_, _ = io.ReadAll(c)
 		c.Close()
 	}
-	if told := <-errs.ch; !strings.Contains(told, "cassandra, n1: cannot reach the node") {
-		t.Errorf("told %q", told)
+	if reported := <-errs.ch; !strings.Contains(reported, "cassandra, n1: cannot reach the node") {
+		t.Errorf("got %q", reported)
 	}
 	cancel()
 	if status := <-done; status != 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 // TestTheProxyRunsBeforeAnUpstreamThatIsDown: that is no error at the start; each
-// connection is told of, and passes once the upstream is there.
+// connection is reported, and passes once the upstream is there.
 func TestTheProxyRunsBeforeAnUpstreamThatIsDown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,8 +27,8 @@ func TestTheProxyRunsBeforeAnUpstreamThatIsDown(t *testing.T) {
 	if greeted(proxy) {
 		t.Error("a connection passed to nobody")
 	}
-	if told := <-errs.ch; !strings.Contains(told, "d: cannot reach the upstream") || !strings.Contains(told, "refused") {
-		t.Errorf("told %q", told)
+	if reported := <-errs.ch; !strings.Contains(reported, "d: cannot reach the upstream") || !strings.Contains(reported, "refused") {
+		t.Errorf("got %q", reported)
 	}
 	if l, err = net.Listen("tcp", addr); err != nil {
 		t.Fatal(err)

@@ -194,8 +194,8 @@ func TestTheProxyFollowsThePlan(t *testing.T) {
 	go func() {
 		done <- run(ctx, []string{"proxy", "--dependency", "d", "--name", "n1", "--upstream", listen.Addr().String(), plan}, out, out)
 	}()
-	if told := <-out.ch; !strings.Contains(told, `do nothing here: "for nodes" (kill)`) {
-		t.Errorf("told %q", told)
+	if reported := <-out.ch; !strings.Contains(reported, `do nothing here: "for nodes" (kill)`) {
+		t.Errorf("got %q", reported)
 	}
 	_, rest, _ := strings.Cut(<-out.ch, "d at ")
 	address, _, _ := strings.Cut(rest, ",")
@@ -207,8 +207,8 @@ func TestTheProxyFollowsThePlan(t *testing.T) {
 	if b, err := io.ReadAll(c); err != nil || string(b) != "hello" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if told := <-out.ch; !strings.Contains(told, "slow: latency") {
-		t.Errorf("told %q", told)
+	if reported := <-out.ch; !strings.Contains(reported, "slow: latency") {
+		t.Errorf("got %q", reported)
 	}
 	cancel()
 	if status := <-done; status != 0 {

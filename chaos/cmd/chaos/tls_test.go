@@ -88,8 +88,8 @@ func TestTLSOnEitherSideByFlags(t *testing.T) {
 						t.Error("it passed")
 					}
 				}
-				if told := <-errs.ch; !strings.Contains(told, c.fails) {
-					t.Errorf("told %q, want %q", told, c.fails)
+				if reported := <-errs.ch; !strings.Contains(reported, c.fails) {
+					t.Errorf("got %q, want %q", reported, c.fails)
 				}
 			}
 			carrier.CloseIdleConnections()

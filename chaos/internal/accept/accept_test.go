@@ -36,19 +36,19 @@ var errFull = errors.New("too many open files")
 
 func TestLoopGoesOnAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		served, told := make(chan time.Duration, 3), 0
+		served, reported := make(chan time.Duration, 3), 0
 		began := time.Now()
 		accept.Loop(t.Context(), &script{conn, fails(errFull), fails(errFull), conn, fails(net.ErrClosed)}, func(err error) {
-			if told++; !errors.Is(err, errFull) {
-				t.Errorf("told %v", err)
+			if reported++; !errors.Is(err, errFull) {
+				t.Errorf("got %v", err)
 			}
 		}, func(*net.TCPConn) {
 			at := time.Since(began)
 			time.Sleep(time.Second) // Loop waits for it.
 			served <- at
 		})
-		if len(served) != 2 || told != 2 {
-			t.Fatalf("%d served, %d failures told", len(served), told)
+		if len(served) != 2 || reported != 2 {
+			t.Fatalf("%d served, %d failures reported", len(served), reported)
 		}
 		<-served
 		if second := <-served; second != 100*time.Millisecond {

@@ -125,8 +125,8 @@ func TestToxiproxysOwnClientDrivesIt(t *testing.T) {
 }
 
 func TestATimeoutClosesAndSoDoesItsRemoval(t *testing.T) {
-	told := make(chan chaos.Event, 10)
-	api, echo := build(t, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { told <- e }))
+	reported := make(chan chaos.Event, 10)
+	api, echo := build(t, chaos.ListenerFunc(func(_ context.Context, e chaos.Event) { reported <- e }))
 	p, err := client.NewClient(api).CreateProxy("echo", "127.0.0.1:0", echo)
 	must(t, err)
 	for _, ms := range []int{0, 50} {
@@ -135,7 +135,7 @@ func TestATimeoutClosesAndSoDoesItsRemoval(t *testing.T) {
 		c := dial(t, p.Listen)
 		_, err = io.WriteString(c, "swallowed")
 		must(t, err)
-		<-told // it is swallowed, or closed
+		<-reported // it is swallowed, or closed
 		if ms == 0 {
 			must(t, p.RemoveToxic("t"))
 		}

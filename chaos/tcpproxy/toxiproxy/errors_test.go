@@ -56,11 +56,11 @@ func TestAnErrorIsNeverLost(t *testing.T) {
 	}
 	for _, r := range requests {
 		status, body := ask(t, r.method, api+r.path, r.body)
-		var told struct {
+		var reported struct {
 			Error  string `json:"error"`
 			Status int    `json:"status"`
 		}
-		if err := json.Unmarshal([]byte(body), &told); err != nil || status < 400 || told.Status != status || told.Error == "" {
+		if err := json.Unmarshal([]byte(body), &reported); err != nil || status < 400 || reported.Status != status || reported.Error == "" {
 			t.Errorf("%s %s %s: %d %s", r.method, r.path, r.body, status, body)
 		}
 		if _, after := ask(t, "GET", api+"/proxies", ""); after != before {

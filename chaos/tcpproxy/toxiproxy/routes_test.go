@@ -83,7 +83,7 @@ func TestEachToxicOnTheWire(t *testing.T) {
 	for _, c := range []struct {
 		kind       string
 		attributes client.Attributes
-		told       chaos.Kind
+		reported   chaos.Kind
 		least      time.Duration
 	}{
 		{"latency", client.Attributes{"latency": 100, "jitter": 20}, chaos.Latency, 80 * time.Millisecond},

@@ -115,7 +115,7 @@ func schemas(t *testing.T) *strictyaml.Schemas {
 }
 
 // TestTheSchemaIsCurrent: it is what the structs and their comments say. UPDATE_GOLDEN=1 makes it
-// anew.
+// again.
 func TestTheSchemaIsCurrent(t *testing.T) {
 	s := schemas(t)
 	s.Of(reflect.TypeFor[resilience.Policy]())

@@ -17,5 +17,5 @@
 //
 // Providers are given: nothing is taken from OpenTelemetry's globals. No value of a
 // statement, bound or written into its text, is in a span or a metric. Tables that are
-// told apart in metrics are bounded.
+// distinguished in metrics are bounded.
 package telemetry

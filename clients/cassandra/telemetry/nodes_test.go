@@ -10,7 +10,7 @@ import (
 )
 
 // TestEachNodeIsMeasured: streams in use, orphaned and available, and the delay before
-// the sending, are told of each node.
+// the sending, learn of each node.
 func TestEachNodeIsMeasured(t *testing.T) {
 	const selectV = "SELECT v FROM t WHERE id = 'a'"
 	cluster := cqltest.Start(t, cqltest.Config{})
@@ -24,29 +24,29 @@ func TestEachNodeIsMeasured(t *testing.T) {
 	t.Cleanup(func() { must(t, s.Close()) })
 	must(t, r.Watch(s))
 	must(t, s.Query(selectV).Exec())
-	told := func(name string) float64 {
+	reported := func(name string) float64 {
 		t.Helper()
 		got := r.metric(t, "backstay.cassandra.node."+name)
 		if len(got) != 1 {
-			t.Fatalf("%s is told of %d nodes, want 1: %v", name, len(got), got)
+			t.Fatalf("%s is reported %d nodes, want 1: %v", name, len(got), got)
 		}
 		for _, v := range got {
 			return v
 		}
 		return 0
 	}
-	if use, orphans, left := told("in_flight"), told("orphans"), told("available"); use != 0 || orphans != 0 || left <= 0 {
+	if use, orphans, left := reported("in_flight"), reported("orphans"), reported("available"); use != 0 || orphans != 0 || left <= 0 {
 		t.Errorf("%v in use, %v orphaned, %v available", use, orphans, left)
 	}
-	if delay, latency := told("queue_delay"), told("latency"); delay <= 0 || latency <= 0 {
+	if delay, latency := reported("queue_delay"), reported("latency"); delay <= 0 || latency <= 0 {
 		t.Errorf("a delay of %v and a latency of %v", delay, latency)
 	}
-	left := told("available")
+	left := reported("available")
 	cluster.Silence(true)
 	if err := s.Query(selectV).Exec(); err == nil {
 		t.Error("a silent node answered")
 	}
-	if use, orphans, now := told("in_flight"), told("orphans"), told("available"); use != 1 || orphans != 1 || now != left-1 {
+	if use, orphans, now := reported("in_flight"), reported("orphans"), reported("available"); use != 1 || orphans != 1 || now != left-1 {
 		t.Errorf("%v in use, %v orphaned, %v of %v available", use, orphans, now, left)
 	}
 }

@@ -233,7 +233,7 @@ var kinds = []struct {
 	{cassandra.ErrOutcomeUnknown, "outcome_unknown"}, {resilience.ErrRefused, "refused"},
 }
 
-// errorOf returns an error's kind, and the protocol's code if the server told one.
+// errorOf returns an error's kind, and the protocol's code if the server sent one.
 func errorOf(err error) (kind, code string) {
 	kind = other
 	for _, k := range kinds {

@@ -34,7 +34,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// rig is telemetry, and what it told.
+// rig is telemetry, and what it reported.
 type rig struct {
 	*telemetry.Telemetry
 	spans  *tracetest.SpanRecorder

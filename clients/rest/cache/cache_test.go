@@ -263,7 +263,7 @@ func TestStaleWhileRevalidate(t *testing.T) {
 		o := numbered("Cache-Control", "max-age=10, stale-while-revalidate=20")
 		kept := made(t, cache.Config{})
 		ask(t, kept, o)
-		// Twenty stale hits are one refresh, which outlives who caused it.
+		// Twenty stale hits are one refresh, which outlives the request that caused it.
 		inner, gate := o.answer, make(chan struct{})
 		o.answer = func(r *http.Request) (*http.Response, error) {
 			<-gate

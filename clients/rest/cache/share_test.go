@@ -48,7 +48,7 @@ func TestMissesAreOneFetch(t *testing.T) {
 						wg.Go(func() { ask(t, kept, o) })
 					}
 					wg.Wait()
-					// Who can't share waits for the first only once: after that it is known.
+					// A request that can't share waits for the first only once: after that it is known.
 					if took := time.Since(began); took > time.Duration(2-round)*time.Second {
 						t.Errorf("round %d took %v", round, took)
 					}
@@ -140,7 +140,7 @@ func TestWhoWaitsMayLeave(t *testing.T) {
 	})
 }
 
-// TestFailuresAreShared: when the server fails, who waited is not sent after.
+// TestFailuresAreShared: when the server fails, the requests that waited are not sent as well.
 func TestFailuresAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")

@@ -65,7 +65,7 @@ func TestWaitersNeverGetWhatConcernsTheFirstCallerOnly(t *testing.T) {
 					wg.Go(func() {
 						_, _, err := try(t, kept, o, "GET", address)
 						if c.shared != errors.Is(err, down) || !c.shared && err != nil {
-							t.Errorf("who waited got %v", err)
+							t.Errorf("a request that waited got %v", err)
 						}
 					})
 				}

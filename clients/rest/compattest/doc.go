@@ -3,6 +3,6 @@
 // an OpenAPI text, resty, go-retryablehttp, httputil.ReverseProxy with WebSockets and
 // trailers, and otelhttp on either side of either.
 //
-// It is a module of its own, so that none of them becomes a dependency of Backstay, and
+// It is a separate module, so that none of them becomes a dependency of Backstay, and
 // has nothing but tests and generated code.
 package compattest

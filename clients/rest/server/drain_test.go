@@ -364,7 +364,7 @@ func TestWaitingConnectionsAreTaken(t *testing.T) {
 	}
 }
 
-// slowListener takes connections once it is told to.
+// slowListener accepts connections only after the test allows it.
 type slowListener struct {
 	net.Listener
 	taken chan struct{}

@@ -31,7 +31,7 @@ func dialed(t *testing.T, s *running, p *http.Protocols) net.Conn {
 	return tls.Client(c, callers)
 }
 
-// TestHTTP2IsToldFirst: a caller on HTTP/2 is told to begin no more, streams that it
+// TestHTTP2IsToldFirst: a caller on HTTP/2 is asked to begin no more, streams that it
 // begins before it has read that are answered, and the last stream is named only after
 // they were. The caller here reads nothing until it has begun three.
 func TestHTTP2IsToldFirst(t *testing.T) {
@@ -147,8 +147,8 @@ func TestWhoPausesIsToldFirst(t *testing.T) {
 				began <- struct{}{}
 				<-release
 			}), p, func(c *server.ServerConfig) { c.Linger = time.Hour })
-			// told is closed when a caller, which begins so many streams, is told.
-			caller := func(streams int) (told chan struct{}) {
+			// reported is closed when a caller, which begins so many streams, gets GOAWAY.
+			caller := func(streams int) (reported chan struct{}) {
 				c := dialed(t, s, p)
 				if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
 					t.Fatal(err)
@@ -162,7 +162,7 @@ func TestWhoPausesIsToldFirst(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				told, ready := make(chan struct{}), make(chan struct{})
+				reported, ready := make(chan struct{}), make(chan struct{})
 				go func() {
 					head := make([]byte, 9)
 					for n := 0; ; n++ {
@@ -176,26 +176,26 @@ func TestWhoPausesIsToldFirst(t *testing.T) {
 							close(ready)
 						}
 						if head[3] == 7 {
-							close(told)
+							close(reported)
 							return
 						}
 					}
 				}()
 				receive(t, "it is spoken to", ready)
-				return told
+				return reported
 			}
 			busy := caller(1)
 			receive(t, "it runs", began)
 			idle := caller(0)
 			s.stop()
-			receive(t, "the idle one is told", idle)
+			receive(t, "the idle one gets GOAWAY", idle)
 			select {
 			case <-busy:
-				t.Error("a caller with a request under way was told before the end")
+				t.Error("a caller with a request under way got GOAWAY before the end")
 			default:
 			}
 			close(release)
-			receive(t, "the other is told once it pauses", busy)
+			receive(t, "the other gets GOAWAY once it pauses", busy)
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}

@@ -103,7 +103,7 @@ func transport(p *http.Protocols) *http.Transport {
 	return tr
 }
 
-// site is a server on loopback with a client of its own.
+// site is a server on loopback with its own client.
 type site struct {
 	*httptest.Server
 	client *http.Client

@@ -49,7 +49,7 @@ func makeRefusals(retryAfter time.Duration, problem problemFunc) (r refusals, er
 		detail  string
 	}{
 		{&r.overload, http.StatusServiceUnavailable, headers.Overload, seconds, "more requests than can be taken; send it again later, or elsewhere"},
-		{&r.limited, http.StatusTooManyRequests, headers.Overload, seconds, "more requests a second than are allowed; send it again later"},
+		{&r.limited, http.StatusTooManyRequests, headers.Overload, seconds, "more requests per second than are allowed; send it again later"},
 		{&r.throttled, http.StatusServiceUnavailable, headers.Overload, seconds, "a part of the requests is refused while others fail; send it again later, or elsewhere"},
 		{&r.late, http.StatusServiceUnavailable, headers.Deadline, 0, "it could not be done in the time that is left; allow more time"},
 		{&r.slow, http.StatusRequestTimeout, headers.Deadline, 0, "the body did not arrive in time; send it faster, or allow more time"},

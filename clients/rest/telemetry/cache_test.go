@@ -83,18 +83,18 @@ func TestAnswersOfACacheAreSeen(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
-		var told []string
+		var reported []string
 		for _, s := range spans.Ended() {
 			for _, e := range s.Events() {
 				for _, a := range e.Attributes {
 					if a.Key == telemetry.CacheResultKey {
-						told = append(told, a.Value.AsString())
+						reported = append(reported, a.Value.AsString())
 					}
 				}
 			}
 		}
-		if want := []string{"miss", "hit", "revalidated", "stale", "error"}; !slices.Equal(told, want) {
-			t.Errorf("%v, want %v", told, want)
+		if want := []string{"miss", "hit", "revalidated", "stale", "error"}; !slices.Equal(reported, want) {
+			t.Errorf("%v, want %v", reported, want)
 		}
 	})
 }

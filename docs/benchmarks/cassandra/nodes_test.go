@@ -120,7 +120,7 @@ func prepare(b *testing.B, c *client) {
 
 // measured is what one client did of one kind of work, a turn each.
 type measured struct {
-	rates []float64 // requests a second
+	rates []float64 // requests per second
 	took  [][]time.Duration
 }
 

@@ -32,7 +32,7 @@ const (
 type rival struct {
 	name    string
 	session *gocql.Session
-	rates   []float64 // requests a second, a turn each
+	rates   []float64 // requests per second, a turn each
 }
 
 func connect(b *testing.B, name string, hosts []string, port int, keyspace string) *rival {

@@ -62,7 +62,7 @@ var phases = []phase{
 // limited runs a call under a limiter.
 type limited func(ctx context.Context, call func(context.Context) error) error
 
-// limiters are the candidates, made anew for each simulation.
+// limiters are the candidates, made again for each simulation.
 var limiters = []struct {
 	name string
 	make func(t *testing.T) limited

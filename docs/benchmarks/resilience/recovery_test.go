@@ -151,7 +151,7 @@ func outage(t *testing.T, candidate func(t *testing.T) (limited, func() time.Tim
 // the outage, and a ramp instead of a herd. With -write it writes recovery.md.
 func TestRecovery(t *testing.T) {
 	var page strings.Builder
-	fmt.Fprintf(&page, "# Recovery after an outage\n\nMade by `make bench`, in virtual time: %.0f calls a second (Poisson) to a dependency that fails every call at once for %v, and then answers in %v. Breakers open for %v at first. The bar for Backstay: full goodput within one probe interval of the outage's end, that is within what is left of the open period that it ended in; no herd.\n\n", capacity/2, outageTo-outageFrom, mean, openFor)
+	fmt.Fprintf(&page, "# Recovery after an outage\n\nMade by `make bench`, in virtual time: %.0f calls per second (Poisson) to a dependency that fails every call at once for %v, and then answers in %v. Breakers open for %v at first. The bar for Backstay: full goodput within one probe interval of the outage's end, that is within what is left of the open period that it ended in; no herd.\n\n", capacity/2, outageTo-outageFrom, mean, openFor)
 	page.WriteString("| breaker | seed | calls that reached it in the outage's last 50 s, of those that came | open for, after the outage's end | full goodput after | goodput from then on, % |")
 	for i := range trips {
 		fmt.Fprintf(&page, " trip %d |", i+1)

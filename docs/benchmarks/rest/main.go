@@ -55,7 +55,7 @@ Loopback, HTTP/1.1, kept connections; a bare %[1]shttp.Transport%[1]s against %[
 	}{
 		{"1 KB, one caller", 1 << 10, 1, guarded},
 		{"1 KB, 16 callers", 1 << 10, 16, guarded},
-		{"1 KB, 16 callers, no headers of ours", 1 << 10, 16, quiet},
+		{"1 KB, 16 callers, no Backstay headers", 1 << 10, 16, quiet},
 		{"64 KB, 16 callers", 64 << 10, 16, guarded},
 		{"1 KB, 16 callers, over `http.Transport`", 1 << 10, 16, over},
 		{"1 KB, 16 callers, `context.WithTimeout` alone", 1 << 10, 16, deadline},

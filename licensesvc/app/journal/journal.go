@@ -17,7 +17,7 @@ var (
 	// ErrBroken: the disk failed to write or to sync. It is unknown whether the current
 	// entries are stored until the journal is opened again. Until then it accepts nothing
 	// more.
-	ErrBroken = errors.New("journal: broken by a disk error; free or mend the disk and restart")
+	ErrBroken = errors.New("journal: broken by a disk error; free space on the disk or repair it, and restart")
 	// ErrFull: the disk is full, or the journal has reached its limit. Nothing was stored.
 	ErrFull = errors.New("journal: full")
 	// ErrDamaged: the file is not a journal, or was changed.

@@ -18,7 +18,7 @@ func openLocked(path string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = fmt.Errorf("%w: %s; give each process a data folder of its own", ErrInUse, path)
+			err = fmt.Errorf("%w: %s; give each process its own data folder", ErrInUse, path)
 		}
 		return nil, errors.Join(err, file.Close())
 	}

@@ -34,7 +34,7 @@ func (t tool) restore() *cobra.Command {
 		Long: `Check FILE, and make it the events of a data folder. The service must not run. A folder
 that has events is refused: move DIR/events.db and the files next to it away first.
 
-Events that came after the backup are lost. Readers of the feed notice, and begin anew.`},
+Events that came after the backup are lost. Readers of the feed notice, and begin again.`},
 		func(ctx context.Context, data, file string) error {
 			// SQLite would take a log that was left without its file for a part of the restored
 			// store.

@@ -20,12 +20,12 @@ type variant string
 
 const (
 	right               variant = ""
-	refusalIsNo         variant = "the refusal of a blind repeat is told as no"
+	refusalIsNo         variant = "the refusal of a blind repeat is reported as no"
 	newIDOnRepeat       variant = "a repeat has a new commit id"
-	absenceIsNo         variant = "absence in a serial read is told as no"
+	absenceIsNo         variant = "absence in a serial read is reported as no"
 	newestBucketOnly    variant = "the commit is looked up in the newest bucket only"
 	noCommitRow         variant = "the batch does not ask for the commit's row"
-	resolveWithoutFence variant = "resolve tells no without a fence"
+	resolveWithoutFence variant = "resolve reports no without a fence"
 	oldFenceOnly        variant = "the fence is in the oldest bucket only"
 	fenceSealed         variant = "a fence is written to a sealed bucket too, and counts"
 	filterEarly         variant = "the filter of a bucket is made before it was read as sealed"
@@ -34,7 +34,7 @@ const (
 	fenceUnanswered     variant = "a fence without an answer is taken for done"
 	intentAfter         variant = "the intent is written after the append"
 	dropAbsent          variant = "the reader drops an intent whose commit it does not find"
-	decideWhileUnknown  variant = "decides anew while an attempt is undecided"
+	decideWhileUnknown  variant = "decides again while an attempt is undecided"
 	plainFence          variant = "the fence is a plain write"
 	limitByReader       variant = "each reader says by its own limit that a bucket is full"
 	registerFirst       variant = "the register is read before the intent is written"
@@ -86,8 +86,8 @@ type model struct {
 	feed                 []map[intent]int
 	open, shown, settled int
 	logged               int
-	applied              map[string]bool // commit ids told applied
-	no                   map[string]bool // commit ids told no
+	applied              map[string]bool // commit ids reported applied
+	no                   map[string]bool // commit ids reported no
 	closed               map[string]bool // commit ids that were resolved as not stored, for good
 	turn                 chan chan struct{}
 	faults               int
@@ -222,17 +222,17 @@ func (m *model) batch(n int, p partition, before map[string]bool, id, work strin
 	}, res
 }
 
-type told int
+type reported int
 
 const (
-	unknown told = iota
+	unknown reported = iota
 	done
 	conflict
 	rejected
 )
 
 // append is Store.Append.
-func (m *model) append(id, work string, expected int) told {
+func (m *model) append(id, work string, expected int) reported {
 	if m.v != intentAfter {
 		m.attempts++
 		m.intend(intent{id, m.attempts}, expected)
@@ -303,7 +303,7 @@ func (m *model) append(id, work string, expected int) told {
 }
 
 // resolve is Store.Resolve.
-func (m *model) resolve(id string) told {
+func (m *model) resolve(id string) reported {
 	for {
 		n, _ := m.newest()
 		filters := []map[string]bool{}
@@ -451,7 +451,7 @@ func (m *model) read() {
 
 func (m *model) head() int { return len(m.events) }
 
-// writer does a piece of work: it decides anew when it lost, resolves what is unknown,
+// writer does a piece of work: it decides again when it lost, resolves what is unknown,
 // and may crash.
 func (m *model) writer(work string) {
 	for round := range 3 {
@@ -572,7 +572,7 @@ func (m *model) judge() string {
 			return fmt.Sprintf("commit %s was resolved as not stored, and is there", id)
 		}
 		if m.no[id] && !m.applied[id] {
-			return fmt.Sprintf("commit %s was told no, and is there", id)
+			return fmt.Sprintf("commit %s was reported no, and is there", id)
 		}
 	}
 	for work, n := range works {
@@ -582,7 +582,7 @@ func (m *model) judge() string {
 	}
 	for id := range m.applied {
 		if ids[id] == 0 {
-			return fmt.Sprintf("commit %s was told applied, and is not there", id)
+			return fmt.Sprintf("commit %s was reported applied, and is not there", id)
 		}
 	}
 	// One more reading delivers everything, or nothing ever will.

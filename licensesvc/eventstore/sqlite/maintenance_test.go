@@ -238,7 +238,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if err != nil || page.Version < 101 {
 		t.Errorf("version %d, %v", page.Version, err)
 	}
-	// Everybody who reads the feed begins anew, also where the place in the feed is the same.
+	// Everybody who reads the feed begins again, also where the place in the feed is the same.
 	if _, err := r.Feed(t.Context(), eventstore.SliceOf("m-1"), feed.Next, 10); !errors.Is(err, eventstore.ErrEpoch) {
 		t.Errorf("a cursor from before: %v", err)
 	}

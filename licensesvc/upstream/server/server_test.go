@@ -161,7 +161,7 @@ func TestAKeyRepeatsAndBelongsToItsLicense(t *testing.T) {
 		t.Error("the same request gave another key")
 	}
 	if other := ask("l2", "meridian-002", "tv"); other.ID != first.ID || bytes.Equal(other.Wrapped, first.Wrapped) {
-		t.Error("another license of the title should have the same key, wrapped anew")
+		t.Error("another license of the title should have the same key, wrapped again")
 	}
 	if other := ask("l1", "halyard-002", "tv"); other.ID == first.ID {
 		t.Error("another title has the same key")

@@ -105,7 +105,7 @@ func explainAs(out io.Writer, p resilience.Policy, w resilience.WorstCase) {
 	}
 	say("  1000 calls make %s", together(w))
 	if w.PerSecond > 0 {
-		say("  attempts a second, over a long time: %s", perSecond(p, w))
+		say("  attempts per second, over a long time: %s", perSecond(p, w))
 	}
 	say("  %s", goroutines(p, w))
 }

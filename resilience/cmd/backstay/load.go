@@ -35,7 +35,7 @@ func (p policies) guarding() (map[string]resilience.Policy, error) {
 		for _, guard := range p.sessions[session].Guards() {
 			if _, twice := all[guard.Name]; twice {
 				at := sessions.Key + "." + session
-				return nil, fmt.Errorf("%s: its guard is called %s, and so is another one of the file; give it a name of its own with %s.guard.name", at, guard.Name, at)
+				return nil, fmt.Errorf("%s: its guard is called %s, and so is another one of the file; give it another name with %s.guard.name", at, guard.Name, at)
 			}
 			all[guard.Name] = guard
 		}

@@ -27,7 +27,7 @@ func play(t *testing.T, line, marked string) string {
 		environ, words = append(environ, words[0]), words[1:]
 	}
 	if len(words) == 0 || words[0] != "backstay" {
-		t.Fatalf("%q is no command of ours", line)
+		t.Fatalf("%q is not a command of backstay", line)
 	}
 	var out, errs bytes.Buffer
 	streams := &cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs, Environ: environ}

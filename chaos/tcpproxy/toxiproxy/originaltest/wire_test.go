@@ -22,7 +22,7 @@ import (
 // A client that sends while the proxy closes gets a reset where another gets the end:
 // bytes that nobody read make the kernel of a closed socket say so. Where a toxic ends a
 // connection after bytes, the client sends no more than these.
-func exchange(t *testing.T, addr string, times int, ends bool) (told string, took time.Duration) {
+func exchange(t *testing.T, addr string, times int, ends bool) (reported string, took time.Duration) {
 	t.Helper()
 	began, b := time.Now(), make([]byte, 10) // The proxy may accept before Dial returns.
 	c, err := net.Dial("tcp", addr)
@@ -39,17 +39,17 @@ func exchange(t *testing.T, addr string, times int, ends bool) (told string, too
 			t.Fatal(err)
 		}
 		n, err := io.ReadFull(c, b)
-		told += fmt.Sprintf("%q ", b[:n])
+		reported += fmt.Sprintf("%q ", b[:n])
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return told + "silence", time.Since(began)
+			return reported + "silence", time.Since(began)
 		case errors.Is(err, syscall.ECONNRESET), errors.Is(sent, syscall.ECONNRESET): // The error is reported once, to the first call.
-			return told + "reset", time.Since(began)
+			return reported + "reset", time.Since(began)
 		case err != nil:
-			return told + "end", time.Since(began)
+			return reported + "end", time.Since(began)
 		}
 	}
-	return told, time.Since(began)
+	return reported, time.Since(began)
 }
 
 // TestToxicsDoTheSame: what a client gets of each toxic, and how long it takes at least.
@@ -78,7 +78,7 @@ func TestToxicsDoTheSame(t *testing.T) {
 		{"reset_peer", client.Attributes{"timeout": 0}, "downstream", 0, 1, true},
 		{"reset_peer", client.Attributes{"timeout": 200}, "upstream", 200 * time.Millisecond, 1, true},
 	} {
-		var told [2]string
+		var reported [2]string
 		for i, base := range []string{theirs, ours} {
 			p, err := client.NewClient(strings.TrimPrefix(base, "http://")).CreateProxy("p", "127.0.0.1:0", tcptest.Serve(t, tcptest.Echo))
 			if err != nil {
@@ -88,15 +88,15 @@ func TestToxicsDoTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			var took time.Duration
-			if told[i], took = exchange(t, p.Listen, c.sends, c.ends); took < c.least {
+			if reported[i], took = exchange(t, p.Listen, c.sends, c.ends); took < c.least {
 				t.Errorf("%s %s %v at %d took %s, less than %s", c.kind, c.stream, c.attributes, i, took, c.least)
 			}
 			if err := p.Delete(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if told[0] != told[1] {
-			t.Errorf("%s %s %v\nToxiproxy %s\nours      %s", c.kind, c.stream, c.attributes, told[0], told[1])
+		if reported[0] != reported[1] {
+			t.Errorf("%s %s %v\nToxiproxy %s\nours      %s", c.kind, c.stream, c.attributes, reported[0], reported[1])
 		}
 	}
 }

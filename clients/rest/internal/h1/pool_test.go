@@ -68,7 +68,7 @@ func (p *Pool) count(host string) (open, idle, waiting int) {
 }
 
 // TestPoolWaitsInTurn: with as many connections as may be, requests wait in the order
-// in which they came, and who leaves takes nothing along.
+// in which they came, and one that leaves takes nothing along.
 func TestPoolWaitsInTurn(t *testing.T) {
 	p, u := pooling(t, 2, func(http.ResponseWriter, *http.Request) {})
 	take := func(d time.Duration) (*Conn, error) { return p.Take(user(t, d), u) }
