@@ -538,7 +538,7 @@ func play(v variant, seed uint64) string {
 }
 
 // tell notes the answer of resolve.
-func (m *model) tell(id string, got told) {
+func (m *model) tell(id string, got reported) {
 	switch got {
 	case done:
 		m.applied[id] = true
