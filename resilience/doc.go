@@ -50,9 +50,9 @@
 // # What this package may import
 //
 // The standard library, github.com/sony/gobreaker/v2, github.com/cenkalti/backoff/v4,
-// golang.org/x/sync, golang.org/x/time, its own internal/clock, and internal/plural; a
-// test in the module's root holds the whole list. Policies from YAML live in policyfile,
-// spans and metrics in telemetry, aids for users' tests in resiliencetest.
+// golang.org/x/time, its own internal/clock, internal/lru and internal/plural; a test in
+// the module's root holds the whole list. Policies from YAML live in policyfile, spans
+// and metrics in telemetry, aids for users' tests in resiliencetest.
 //
 // # What it promises
 //
