@@ -2,7 +2,9 @@ package cassandra
 
 import (
 	"context"
+	"time"
 
+	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
 
@@ -23,3 +25,18 @@ func Intake(ctx context.Context, s *Store, slice int) (settled, open int64, err 
 	now, err := s.intake(ctx, ProfileSettle, slice)
 	return now.settled, now.open, err
 }
+
+// WithLease returns the schema of a keyspace with another lease.
+func WithLease(session *client.Session, lease time.Duration) *SchemaKeyspace {
+	k := SchemaOf(session)
+	k.lease, k.poll = lease, lease/10
+	return k
+}
+
+// Doubts returns the warnings about a keyspace.
+func Doubts(durable bool, replication map[string]string) []string {
+	return doubts("ks", durable, replication)
+}
+
+// NewFilter makes a filter and returns its mayContain.
+func NewFilter(ids []string) func(id string) bool { return newFilter(ids).mayContain }

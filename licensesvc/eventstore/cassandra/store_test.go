@@ -2,6 +2,7 @@ package cassandra_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // connect uses the store's own profiles, with the time that a busy machine needs.
-func connect(t *testing.T, hosts []string, keyspace string) *client.Session {
+func connect(t *testing.T, hosts []string, keyspace string, observers ...client.Observer) *client.Session {
 	t.Helper()
 	profiles := cassandra.Profiles()
 	for name, p := range profiles {
@@ -32,7 +33,7 @@ func connect(t *testing.T, hosts []string, keyspace string) *client.Session {
 		}
 		profiles[name] = p
 	}
-	s, err := client.Connect(t.Context(), client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: profiles})
+	s, err := client.Connect(t.Context(), client.Config{Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", Profiles: profiles, Observers: observers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +77,51 @@ func TestConformance(t *testing.T) {
 					return open(t, session, name, bucket)
 				},
 				Reopen: func(t *testing.T) eventstore.Store { return open(t, session, last, bucket) },
+				Copy: func(t *testing.T) func() eventstore.Store {
+					restore := dump(t, session, last)
+					return func() eventstore.Store {
+						restore()
+						return open(t, session, last, bucket)
+					}
+				},
 			})
 		})
+	}
+}
+
+// dump reads the rows of a store from all tables. The returned function puts them in the place of
+// what the tables hold then, as the restore of a snapshot does.
+func dump(t *testing.T, session *client.Session, name string) (restore func()) {
+	t.Helper()
+	rows := map[string][]string{}
+	for table := range cassandra.Schema().Tables {
+		it := session.Query("SELECT JSON * FROM " + table).WithContext(t.Context()).Profile(cassandra.ProfileRead).Iter()
+		for {
+			var row string
+			if !it.Scan(&row) {
+				break
+			}
+			if strings.Contains(row, fmt.Sprintf("%q: %q", "store", name)) {
+				rows[table] = append(rows[table], row)
+			}
+		}
+		if err := it.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		t.Helper()
+		for table := range cassandra.Schema().Tables {
+			if err := session.Query("TRUNCATE " + table).WithContext(t.Context()).Profile(cassandra.ProfileSchema).Exec(); err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range rows[table] {
+				q := session.Query("INSERT INTO "+table+" JSON ? DEFAULT UNSET", row).WithContext(t.Context()).Profile(cassandra.ProfileWrite)
+				if err := q.Exec(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 	}
 }
 

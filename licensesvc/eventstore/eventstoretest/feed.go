@@ -188,6 +188,50 @@ func foreignCursor(t *testing.T, h Harness, s eventstore.Store) {
 	}
 }
 
+// restored puts a copy in the store's place that lacks what a reader has already read, and then
+// appends fewer, as many, and more events than were lost, so that the place in the feed at which
+// the reader stopped does not exist, ends the feed, or is passed. A reader that stopped within
+// what the copy has goes on.
+func restored(t *testing.T, h Harness, s eventstore.Store) {
+	if h.Copy == nil {
+		return
+	}
+	slice := eventstore.SliceOf("m-1")
+	grow := func(s eventstore.Store, id string, from, n int64) {
+		t.Helper()
+		for v := from; v < from+n; v++ {
+			mustAppend(t, s, commit(fmt.Sprint(id, v), "m-1", v, 1))
+		}
+	}
+	grow(s, "c", 0, 3)
+	var early, late reader
+	early.until(t, s, 3)
+	late.until(t, s, 3)
+	restore := h.Copy(t)
+	grow(s, "c", 3, 7)
+	late.until(t, s, 10)
+	page, err := s.Feed(t.Context(), slice, "", 5) // It ends within what will be lost.
+	if err != nil || len(page.Events) != 5 {
+		t.Fatalf("%d events, %v", len(page.Events), err)
+	}
+	for _, n := range []int64{0, 2, 7, 9} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = restore()
+		t.Cleanup(func() { _ = s.Close() })
+		grow(s, fmt.Sprintf("after-%d-", n), 3, n)
+		again := early
+		again.seen = map[string]int64{"m-1": 3}
+		again.until(t, s, 3+int(n))
+		for name, cursor := range map[string]eventstore.Cursor{"at the end": late.cursors[slice], "between": page.Next} {
+			if page, err := s.Feed(t.Context(), slice, cursor, 100); !errors.Is(err, eventstore.ErrEpoch) {
+				t.Errorf("a reader %s, with %d events after the restore: %d events, %v; want ErrEpoch", name, n, len(page.Events), err)
+			}
+		}
+	}
+}
+
 func snapshots(t *testing.T, _ Harness, s eventstore.Store) {
 	mustAppend(t, s, commit("c1", "m-1", 0, 3))
 	if _, ok, err := s.LoadSnapshot(t.Context(), "m-1", 1); ok || err != nil {

@@ -19,6 +19,10 @@ type Harness struct {
 	// Reopen opens again the store that the last Open or Reopen of this test returned. The suite
 	// has closed it before. Nil: the tests that need it are left out.
 	Reopen func(t *testing.T) eventstore.Store
+	// Copy copies the store that the last Open of this test returned, as an operator copies the
+	// files of a store. The returned function puts the copy in the store's place and opens it. The
+	// suite has closed the store before. Nil: the tests that need it are left out.
+	Copy func(t *testing.T) (restore func() eventstore.Store)
 	// Scale is the size of the larger tests, in percent. Default: 100.
 	Scale int
 }
@@ -53,6 +57,7 @@ func Run(t *testing.T, h Harness) {
 		{"events of one time fill several pages", equalTimes},
 		{"clocks that are off order nothing", wrongClocks},
 		{"a foreign cursor is refused", foreignCursor},
+		{"a restored store is noticed by readers of the feed", restored},
 		{"a snapshot of another fold is not seen", snapshots},
 		{"appended events are not changed behind the store's back", isolated},
 		{"what was acknowledged is there after a restart", restart},

@@ -97,6 +97,25 @@ func TestConformance(t *testing.T) {
 			defer mu.Unlock()
 			return open(t, paths[t.Name()])
 		},
+		Copy: func(t *testing.T) func() eventstore.Store {
+			mu.Lock()
+			path := paths[t.Name()]
+			mu.Unlock()
+			backup := filepath.Join(t.TempDir(), "backup.db")
+			if err := sqlite.Backup(t.Context(), path, backup); err != nil {
+				t.Fatal(err)
+			}
+			return func() eventstore.Store { // Not Restore, which begins a new epoch.
+				text, err := os.ReadFile(backup)
+				if err == nil {
+					err = os.WriteFile(path, text, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				return open(t, path)
+			}
+		},
 	})
 }
 
