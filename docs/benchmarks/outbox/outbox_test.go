@@ -150,7 +150,7 @@ func TestOutbox(t *testing.T) {
 	}
 	store := &gone{LoadAppender: opened}
 	rules := license.DefaultRules()
-	service, err := app.New(app.Config{Store: store, Upstream: well{}, Journal: kept, Signer: signer, Rules: rules, CachedStates: members})
+	service, err := app.New(app.Config{Store: store, Upstream: well{}, Journal: kept, Signer: signer, Rules: rules, CacheBytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/backstay-go/backstay/licensesvc/upstream/server"
+)
+
+// mix is how often each kind of request is sent, of 100.
+var mix = []struct {
+	kind  string
+	share int
+}{{"request", 25}, {"show", 20}, {"list", 20}, {"play", 15}, {"renew", 10}, {"download", 5}, {"release", 5}}
+
+// members are the members and the licenses that they hold.
+type members struct {
+	url  string
+	http *http.Client
+	n    int
+
+	mu    sync.Mutex
+	holds map[int][]string
+}
+
+// sample is one answered request.
+type sample struct {
+	took   time.Duration
+	status int
+}
+
+// ask sends one request of a random member.
+func (m *members) ask(ctx context.Context, r *rand.Rand, key string) (sample, error) {
+	n := 1 + r.IntN(m.n)
+	kind, license := m.choose(r, n)
+	base := m.url + "/v1/members/" + server.MemberID(n) + "/licenses"
+	method, path, body := http.MethodPost, base+"/"+license, map[string]string{}
+	switch kind {
+	case "request":
+		path = base
+		body["device"] = fmt.Sprint("device-", r.IntN(2))
+		body["title"] = server.TitleID([]string{"meridian", "fathom", "halyard", "capstan"}[r.IntN(4)], 2+2*r.IntN(20))
+	case "show", "list":
+		method = http.MethodGet
+		if kind == "list" {
+			path = base
+		}
+	case "play":
+		path += "/plays"
+	case "renew":
+		path += "/renewals"
+	case "download":
+		path += "/downloads"
+	case "release":
+		path += "/release"
+	}
+	begin := time.Now()
+	status, answer, err := m.send(ctx, method, path, key, body)
+	if err != nil {
+		return sample{}, err
+	}
+	if kind == "request" && status == http.StatusCreated {
+		var got struct {
+			License struct {
+				ID string `json:"license"`
+			} `json:"license"`
+		}
+		if err := json.Unmarshal(answer, &got); err != nil {
+			return sample{}, err
+		}
+		m.mu.Lock()
+		m.holds[n] = append(m.holds[n], got.License.ID)
+		m.mu.Unlock()
+	}
+	return sample{time.Since(begin), status}, nil
+}
+
+// choose returns what a member asks, and about which license.
+func (m *members) choose(r *rand.Rand, n int) (kind, license string) {
+	at := r.IntN(100)
+	for _, k := range mix {
+		if at -= k.share; at < 0 {
+			kind = k.kind
+			break
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if kind == "request" || kind == "list" {
+		return kind, ""
+	}
+	held := m.holds[n]
+	if len(held) == 0 {
+		return "request", ""
+	}
+	i := r.IntN(len(held))
+	license = held[i]
+	if kind == "release" {
+		m.holds[n] = append(held[:i:i], held[i+1:]...)
+	}
+	return kind, license
+}
+
+func (m *members) send(ctx context.Context, method, path, key string, body map[string]string) (int, []byte, error) {
+	var content io.Reader
+	if method == http.MethodPost {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, path, content)
+	if err != nil {
+		return 0, nil, err
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Idempotency-Key", key)
+	}
+	res, err := m.http.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
+}
