@@ -72,7 +72,7 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 		return eventstore.Page{}, fmt.Errorf("%w: a load needs a stream, and a version of at least 0 to go on after", eventstore.ErrInvalid)
 	}
 	limit := pageLimit(q.Limit)
-	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM streams s LEFT JOIN events e ON e.position = s.at WHERE s.stream = ? AND s.key > ? AND s.key < '' ORDER BY s.key LIMIT ?",
+	rows, err := s.queries.rows(ctx, "SELECT "+columns+" FROM streams s LEFT JOIN events e ON e.position = s.at WHERE s.stream = ? AND s.key > ? AND s.key < '' ORDER BY s.key LIMIT ?",
 		q.Stream, q.After, limit+1)
 	if err != nil {
 		return eventstore.Page{}, s.readError("load", err)
@@ -94,7 +94,7 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 		page.Events, page.More = events[:limit], true
 		fallthrough
 	case len(events) == 0 && q.After > 0:
-		err := s.read.QueryRowContext(ctx, "SELECT coalesce((SELECT key FROM streams WHERE stream = ? AND key < '' ORDER BY key DESC LIMIT 1), 0)", q.Stream).Scan(&page.Version)
+		err := s.queries.row(ctx, "SELECT coalesce((SELECT key FROM streams WHERE stream = ? AND key < '' ORDER BY key DESC LIMIT 1), 0)", []any{q.Stream}, &page.Version)
 		if err != nil {
 			return eventstore.Page{}, s.readError("load", err)
 		}
@@ -107,8 +107,8 @@ func (s *file) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, e
 func (s *file) reallyEmpty(ctx context.Context, stream string) error {
 	var lost bool
 	// One statement checks both conditions, so that an append in between is not taken for a loss.
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM streams WHERE stream = ?1 AND key >= '' AND at > 0)
-		AND NOT EXISTS (SELECT 1 FROM streams WHERE stream = ?1 AND key < '')`, stream).Scan(&lost)
+	err := s.queries.row(ctx, `SELECT EXISTS (SELECT 1 FROM streams WHERE stream = ?1 AND key >= '' AND at > 0)
+		AND NOT EXISTS (SELECT 1 FROM streams WHERE stream = ?1 AND key < '')`, []any{stream}, &lost)
 	switch {
 	case err != nil:
 		return s.readError("load", err)
@@ -134,7 +134,7 @@ func (s *file) Feed(ctx context.Context, slice int, after eventstore.Cursor, lim
 	if err := s.sameLife(ctx, position, commit); err != nil {
 		return eventstore.FeedPage{}, err
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT position, "+columns+" FROM events e WHERE slice = ? AND position > ? ORDER BY position LIMIT ?",
+	rows, err := s.queries.rows(ctx, "SELECT position, "+columns+" FROM events e WHERE slice = ? AND position > ? ORDER BY position LIMIT ?",
 		slice, position, pageLimit(limit))
 	if err != nil {
 		return eventstore.FeedPage{}, s.readError("feed", err)
@@ -147,7 +147,7 @@ func (s *file) Feed(ctx context.Context, slice int, after eventstore.Cursor, lim
 		commit = page.Events[n-1].Commit
 	}
 	page.Next = s.cursor(slice, position, commit)
-	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM events WHERE slice = ? AND position > ? LIMIT 10000)", slice, position).Scan(&page.Behind); err != nil {
+	if err := s.queries.row(ctx, "SELECT count(*) FROM (SELECT 1 FROM events WHERE slice = ? AND position > ? LIMIT 10000)", []any{slice, position}, &page.Behind); err != nil {
 		return eventstore.FeedPage{}, s.readError("feed", err)
 	}
 	return page, nil
@@ -201,7 +201,7 @@ func (s *file) sameLife(ctx context.Context, position int64, commit string) erro
 		return nil
 	}
 	var found string
-	err := s.read.QueryRowContext(ctx, "SELECT commit_id FROM events WHERE position = ?", position).Scan(&found)
+	err := s.queries.row(ctx, "SELECT commit_id FROM events WHERE position = ?", []any{position}, &found)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && found != commit:
 		return eventstore.ErrEpoch
@@ -217,7 +217,7 @@ func (s *file) LoadSnapshot(ctx context.Context, stream string, fold int) (event
 		return eventstore.Snapshot{}, false, eventstore.ErrClosed
 	}
 	snap := eventstore.Snapshot{Stream: stream, Fold: fold}
-	err := s.read.QueryRowContext(ctx, "SELECT version, data FROM snapshots WHERE stream = ? AND fold = ?", stream, fold).Scan(&snap.Version, &snap.Data)
+	err := s.queries.row(ctx, "SELECT version, data FROM snapshots WHERE stream = ? AND fold = ?", []any{stream, fold}, &snap.Version, &snap.Data)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return eventstore.Snapshot{}, false, nil

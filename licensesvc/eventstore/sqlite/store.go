@@ -74,6 +74,7 @@ type file struct {
 	path    string
 	epoch   string
 	read    *sql.DB
+	queries *prepared // on read
 	writer  *writer
 	closing sync.Once
 	closed  error
@@ -112,6 +113,7 @@ func (s *file) open(ctx context.Context, cfg Config) error {
 	if s.read, err = sql.Open("sqlite", dsn(cfg.Path, "_pragma=query_only(1)", "", "WAL")); err != nil {
 		return errors.Join(err, conn.close())
 	}
+	s.queries = &prepared{db: s.read}
 	s.read.SetMaxOpenConns(cfg.Readers)
 	s.read.SetMaxIdleConns(cfg.Readers)
 	// The writer must outlive the opening, and every caller's context.
