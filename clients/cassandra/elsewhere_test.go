@@ -54,7 +54,7 @@ func TestWhatWasNeverSentGoesElsewhereAtOnce(t *testing.T) {
 		{"timed out", driver.Failure{Cause: driver.TimedOut, Code: -1, Sent: true}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &Session{config: Config{Profiles: map[string]Profile{"once": {
+			s := &Session{ended: make(chan struct{}), config: Config{Profiles: map[string]Profile{"once": {
 				OperationPolicy: resilience.OperationPolicy{Timeout: time.Minute}, Consistency: LocalQuorum}}, DefaultProfile: "once"}}
 			s.config = s.config.withDefaults()
 			guard, err := resilience.New(s.config.policy())

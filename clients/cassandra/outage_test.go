@@ -263,3 +263,79 @@ func waiting(s *cassandra.Session) (n int) {
 	}
 	return n
 }
+
+// TestCloseIsBounded: whatever the nodes do, or code of others, Close returns, and nothing is
+// left once that code has returned. The test's main looks for goroutines.
+func TestCloseIsBounded(t *testing.T) {
+	connect := func(t *testing.T, cluster *cqltest.Cluster, change func(*cassandra.Config)) *cassandra.Session {
+		t.Helper()
+		cfg := cassandra.Config{Hosts: cluster.Hosts(), Port: cluster.Port(), Keyspace: "ks", LocalDC: "dc1", Profiles: scriptedProfiles(), DefaultProfile: "read"}
+		if change != nil {
+			change(&cfg)
+		}
+		s, err := cassandra.Connect(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	within := func(t *testing.T, bound time.Duration, s *cassandra.Session) {
+		t.Helper()
+		start := time.Now()
+		if err := s.Close(); err != nil || time.Since(start) > bound {
+			t.Errorf("Close returned %v after %v", err, time.Since(start))
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Errorf("what is left: %v", err)
+		}
+		if took := time.Since(start); took > bound {
+			t.Errorf("its goroutines ended after %v", took)
+		}
+	}
+	const bound = 4 * time.Second // the driver's own waits are 10 s and more
+	for name, harm := range map[string]func(*cqltest.Cluster){
+		"nodes that answer":   func(*cqltest.Cluster) {},
+		"silent nodes":        func(c *cqltest.Cluster) { c.Silence(true) },
+		"nodes that are down": (*cqltest.Cluster).Stop,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := cqltest.Start(t, cqltest.Config{Nodes: 3})
+			s := connect(t, cluster, nil)
+			harm(cluster)
+			// The driver's heartbeat begins after a second, and is under way then.
+			beat := time.NewTimer(1500 * time.Millisecond)
+			defer beat.Stop()
+			<-beat.C
+			within(t, bound, s)
+		})
+	}
+	t.Run("credentials that hang", func(t *testing.T) {
+		t.Parallel()
+		cluster := cqltest.Start(t, cqltest.Config{})
+		cluster.Login("me", "secret")
+		var hangs atomic.Bool
+		asked, release := make(chan struct{}, 100), make(chan struct{})
+		s := connect(t, cluster, func(c *cassandra.Config) {
+			c.Credentials = func(context.Context) (string, cassandra.Secret, error) {
+				if hangs.Load() {
+					asked <- struct{}{}
+					<-release
+				}
+				return "me", "secret", nil
+			}
+		})
+		hangs.Store(true)
+		cluster.Stop()
+		cluster.Restart(t)
+		<-asked
+		start := time.Now()
+		if err := s.Close(); err != nil || time.Since(start) > bound {
+			t.Errorf("Close returned %v after %v", err, time.Since(start))
+		}
+		close(release)
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

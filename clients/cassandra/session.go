@@ -30,6 +30,9 @@ type Session struct {
 	end    context.CancelFunc
 	work   sync.WaitGroup // watch
 	closed atomic.Bool
+	// closing begins the end, and ended is closed after it.
+	closing sync.Once
+	ended   chan struct{}
 }
 
 // profile is a Profile in force.
@@ -56,7 +59,7 @@ func Connect(ctx context.Context, c Config) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	s := &Session{config: c, guard: guard}
+	s := &Session{config: c, guard: guard, ended: make(chan struct{})}
 	if s.isolated, err = resilience.New(c.isolatedPolicy(), c.Options...); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), s.closeGuards())
 	}
@@ -232,30 +235,63 @@ func (s *Session) Nodes() []NodeState {
 }
 
 // Keyspace returns the name of the session's keyspace, or "" if it has none.
-func (s *Session) Keyspace() string { return s.config.Keyspace }
-
-// Close ends the session: requests in flight fail, and later ones get ErrClosed.
-// Closing twice does nothing.
-func (s *Session) Close() error {
-	if s == nil || s.link.Load() == nil || s.closed.Swap(true) {
-		return nil
+func (s *Session) Keyspace() string {
+	if s == nil {
+		return ""
 	}
-	s.end()
-	s.work.Wait()
-	s.search.wait()
-	s.link.Load().driver.Close()
-	return s.closeGuards()
+	return s.config.Keyspace
 }
 
-func (s *Session) closeGuards() error {
-	err := s.guard.Close()
-	if s.isolated != nil {
-		err = errors.Join(err, s.isolated.Close())
+// closeWait bounds Close.
+const closeWait = time.Second
+
+// Close ends the session: requests in flight fail, and later ones get ErrClosed. It
+// waits until the session's goroutines have ended, but for at most a second, because
+// code of others may hold them up, such as Config.Credentials or Log. Closing twice does
+// nothing. Close always returns nil; use Shutdown for another bound, and to learn what is
+// left.
+func (s *Session) Close() error {
+	if s == nil || s.link.Load() == nil {
+		return nil
 	}
-	if s.remote != nil {
-		err = errors.Join(err, s.remote.Close())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeWait)
+	defer cancel()
+	_ = s.Shutdown(ctx) // what is left ends when the code that it waits for returns
+	return nil
+}
+
+// Shutdown is Close with the caller's bound. It waits until the session's goroutines have
+// ended or ctx is done. In the latter case the error says so; another Shutdown waits for
+// the rest.
+func (s *Session) Shutdown(ctx context.Context) error {
+	if s == nil || s.link.Load() == nil {
+		return nil
+	}
+	s.closing.Do(func() {
+		s.closed.Store(true)
+		s.end()
+		go func() {
+			defer close(s.ended)
+			s.work.Wait()
+			s.search.wait()
+			s.link.Load().driver.Close()
+		}()
+	})
+	var err error
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("cassandra: %s: connections to the cluster are not closed yet: %w", s.config.Guard.Name, context.Cause(ctx))
+	}
+	for _, g := range []*resilience.Guard{s.guard, s.isolated, s.remote} {
+		err = errors.Join(err, g.Shutdown(ctx))
 	}
 	return err
+}
+
+// closeGuards closes the guards of a session that has not connected.
+func (s *Session) closeGuards() error {
+	return errors.Join(s.guard.Close(), s.isolated.Close(), s.remote.Close())
 }
 
 func (s *Session) isClosed() bool { return s == nil || s.link.Load() == nil || s.closed.Load() }

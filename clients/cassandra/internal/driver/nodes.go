@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -104,6 +105,18 @@ func (ns *Nodes) All() []*Node {
 	}
 	slices.SortFunc(all, func(a, b *Node) int { return strings.Compare(a.Address, b.Address) })
 	return all
+}
+
+// CloseConnections closes the connections of all nodes.
+func (ns *Nodes) CloseConnections() {
+	for _, n := range ns.All() {
+		n.mu.Lock()
+		conns := slices.Collect(maps.Keys(n.conns))
+		n.mu.Unlock()
+		for _, c := range conns {
+			_ = c.Close() // nobody needs it any more
+		}
+	}
 }
 
 // Connected reports whether any node has a connection.

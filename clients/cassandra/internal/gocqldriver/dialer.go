@@ -28,6 +28,9 @@ type dialer struct {
 	tls      *tls.Config
 	timeout  time.Duration
 	connects *connects
+	// life ends with the session. No connection is opened after its end.
+	life context.Context
+	end  context.CancelFunc
 
 	mu sync.Mutex
 	// connecting ends the driver's attempt to connect, because the driver does not use
@@ -35,6 +38,13 @@ type dialer struct {
 	// waits for its end.
 	connecting context.Context
 	stops      []func() bool
+}
+
+// newDialer returns the dialer of a session that connects within ctx.
+func newDialer(ctx context.Context, c driver.Config, secured *tls.Config, cs *connects) *dialer {
+	d := &dialer{nodes: c.Nodes, tls: secured, timeout: c.ConnectTimeout, connects: cs, connecting: ctx}
+	d.life, d.end = context.WithCancel(context.WithoutCancel(ctx))
+	return d
 }
 
 // connected releases the context that was passed to Connect.
@@ -47,13 +57,19 @@ func (d *dialer) connected() {
 	d.connecting, d.stops = nil, nil
 }
 
-// within binds a dial to the context that was passed to Connect, while Connect runs.
+// within binds a dial to the session's life and, while Connect runs, to the context that
+// was passed to Connect.
 func (d *dialer) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	ended := context.AfterFunc(d.life, stop)
+	cancel := func() {
+		ended()
+		stop()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.connecting != nil {
-		d.stops = append(d.stops, context.AfterFunc(d.connecting, cancel))
+		d.stops = append(d.stops, context.AfterFunc(d.connecting, stop))
 	}
 	return ctx, cancel
 }
@@ -83,6 +99,10 @@ func (d *dialer) DialHost(ctx context.Context, host *gocql.HostInfo) (*gocql.Dia
 	}
 	d.binds(conn)
 	conn.tcp.closed = d.nodes.Node(address, host.DataCenter()).Opened(conn.tcp)
+	if d.life.Err() != nil {
+		_ = conn.tcp.Close() // the session ended meanwhile
+		return nil, gocql.ErrSessionClosed
+	}
 	return &gocql.DialedHost{Conn: conn.Conn}, nil
 }
 

@@ -22,6 +22,7 @@ type session struct {
 	payload   func(context.Context) map[string][]byte // nil if there is none
 	routes    recent.Map[string, *route]
 	templates templates
+	dialer    *dialer
 }
 
 var _ driver.Session = (*session)(nil)
@@ -38,10 +39,11 @@ func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (drive
 		c.Nodes = driver.NewNodes(driver.Limits{})
 	}
 	cs := &connects{}
-	dialer := &dialer{nodes: c.Nodes, tls: tlsConfig, timeout: c.ConnectTimeout, connects: cs, connecting: ctx}
+	dialer := newDialer(ctx, c, tlsConfig, cs)
 	defer dialer.connected()
 	found, err := dialer.contacts(ctx, c.Hosts, c.Port)
 	if err != nil {
+		dialer.end()
 		return nil, err
 	}
 	c.Hosts = nil
@@ -50,7 +52,7 @@ func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (drive
 		c.Hosts = append(c.Hosts, contact.address)
 		version = min(version, contact.version)
 	}
-	session := &session{hosts: &hosts{nodes: c.Nodes}, connects: cs}
+	session := &session{hosts: &hosts{nodes: c.Nodes}, connects: cs, dialer: dialer}
 	if version > oldestVersion {
 		session.payload = c.Payload
 	}
@@ -62,6 +64,7 @@ func Connect(ctx context.Context, c driver.Config, tlsConfig *tls.Config) (drive
 	cfg.AuthProvider = login(context.WithoutCancel(ctx), c)
 	s, err := cfg.CreateSession()
 	if err != nil {
+		dialer.end()
 		f := failure(err)
 		if why := cs.reason.Load(); why != nil && why.Cause == driver.Credentials {
 			return nil, why
@@ -318,8 +321,19 @@ func (s *session) failed(err error, a *attempt, host *gocql.HostInfo) error {
 	return f
 }
 
-// Close implements driver.Session.
-func (s *session) Close() { s.gocql.Close() }
+// Close implements driver.Session. The driver ends its heartbeat only between two of its
+// requests, each of which waits for its node as long as the longest request may. So
+// Close also ends the driver's dials and connections, for which the heartbeat waits.
+func (s *session) Close() {
+	s.dialer.end()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.gocql.Close()
+	}()
+	s.hosts.nodes.CloseConnections()
+	<-closed
+}
 
 // neverConvict leaves the choice of nodes to the client.
 type neverConvict struct{}
