@@ -13,39 +13,31 @@ import (
 // a call makes.
 type attempt struct {
 	lazyDeadline
-	pass
-	shadow *shadowed // nil if there is no shadow
-	number int32
-	hedged bool
-	apart  bool // the attempt may outlive the call
-	// holders counts those that are still working: the call, and each Hold.
-	holders atomic.Int32
-	// reported is set once breaker and limit have received the outcome.
-	reported atomic.Bool
-	// doNotStore is set if the value must not be remembered.
-	doNotStore atomic.Bool
-	// uncounted is set if the attempt is Ignored though it returned a value.
-	uncounted atomic.Bool
-	// lost is set if the attempt was cancelled because another one won.
-	lost atomic.Bool
+	entry
 	// excluded is the time in ns that the attempt spent waiting for its caller: see
 	// ExcludeWait.
 	excluded atomic.Int64
 	// reportedAfter is the time until the report; set only for listeners.
 	reportedAfter atomic.Int64
-	// done is set once the call has let go. Only the call's own goroutine reads it.
-	done bool
-	// gone is set once the attempt has ended or was given up, judged once it was given
-	// up. Both are guarded by the mu of the attempt's race.
-	gone, judged bool
-	// left is set if the attempt ran when the caller of its race left. Only that caller
-	// reads it.
-	left bool
+	unusual       *unusual // nil for most attempts
+}
+
+// unusual is what few attempts have.
+type unusual struct {
+	probe  *probe    // nil unless the circuit was half-open
+	shadow *shadowed // nil if there is no shadow
 	// lender is the enclosing attempt of the same guard whose permit this one uses. It
-	// is nil if this attempt has its own permit. lent is set while another attempt uses
-	// this one's permit.
+	// is nil if this attempt has its own permit.
 	lender *attempt
-	lent   atomic.Bool
+}
+
+// pass returns what the attempt holds of the gate.
+func (a *attempt) pass() pass {
+	p := pass{entry: a.entry}
+	if a.unusual != nil {
+		p.probe = a.unusual.probe
+	}
+	return p
 }
 
 // errAbandoned is the error that the breaker receives for a call that did not return.
@@ -60,8 +52,13 @@ func (a *attempt) Value(key any) any {
 	if _, ok := key.(markKey); ok {
 		return a
 	}
-	if s := a.inner.Load(); s != nil {
-		return s.Value(key)
+	s := a.Load()
+	if s&standalone != 0 {
+		return a.inner.Value(key)
+	}
+	if reason := s & endReason; (reason == endedByTime || reason == endedByGuard) && a.parent.Err() != nil {
+		// The parent has ended too, perhaps with a cause that is not the attempt's.
+		return a.endedContext(reason).Value(key)
 	}
 	return a.parent.Value(key)
 }
@@ -79,11 +76,11 @@ func (a *attempt) String() string {
 func (a *attempt) judge(err error, now int64) Verdict {
 	late := now >= a.end
 	switch {
-	case err == nil && a.uncounted.Load():
+	case err == nil && a.has(uncounted):
 		return Verdict{Outcome: Ignored, Repeat: RepeatNever}
 	case err == nil:
 		return Verdict{}
-	case a.lost.Load(), !late && isCanceled(a.parent.Err()):
+	case a.has(lost), !late && isCanceled(a.parent.Err()):
 		return Verdict{Outcome: Ignored, Repeat: RepeatNever, left: true}
 	case late && isCanceled(err):
 		// The caller left when the time was up, which cancelled the call.
@@ -107,7 +104,7 @@ func (a *attempt) judge(err error, now int64) Verdict {
 // the dependency.
 func (a *attempt) callerDeadlinePassed(err error, now int64) bool {
 	over := isDeadline(a.parent.Err())
-	if theirs := a.theirs && now >= a.end || over; !theirs || now-a.start >= int64(a.cfg.attemptBound()) {
+	if theirs := a.theirs && now >= a.end || over; !theirs || now-a.start >= int64(a.cfg.bound) {
 		return false
 	}
 	return isTimeout(err) || over && errors.Is(err, context.Cause(a.parent))
@@ -115,10 +112,9 @@ func (a *attempt) callerDeadlinePassed(err error, now int64) bool {
 
 // report passes the outcome to breaker and limit. Only the first report counts.
 func (a *attempt) report(now int64, err error, v Verdict) {
-	if a.reported.Load() || !a.reported.CompareAndSwap(false, true) {
-		return
+	if a.set(reported) {
+		a.observe(now, err, v)
 	}
-	a.observe(now, err, v)
 }
 
 // observe passes the outcome to whatever learns from it.
@@ -127,15 +123,16 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 	if a.cfg.listens() {
 		a.reportedAfter.Store(took)
 	}
-	a.pass.excluded = min(a.excluded.Load(), took)
-	took -= a.pass.excluded
-	if v.Outcome == Success && !a.lost.Load() || err != nil && !v.callerDeadlinePassed && now >= a.end {
+	excluded := min(a.excluded.Load(), took)
+	took -= excluded
+	if v.Outcome == Success && !a.has(lost) || err != nil && !v.callerDeadlinePassed && now >= a.end {
 		a.measure(took)
 	}
-	if a.shadow != nil {
-		a.shadow.learn(a, err, v)
+	if u := a.unusual; u != nil && u.shadow != nil {
+		u.shadow.learn(a, excluded, err, v)
 	}
-	a.cfg.guard.learn(a, a.cfg.shared, &a.pass, now, err, v)
+	p := a.pass()
+	a.cfg.guard.learn(a, a.cfg.shared, &p, excluded, now, err, v)
 }
 
 // ExcludeWait excludes a duration from the running attempt's latency, as breaker,
@@ -156,7 +153,7 @@ func ExcludeWait(ctx context.Context, d time.Duration) {
 // has no effect on errors, or outside a guarded call.
 func DoNotCount(ctx context.Context) {
 	if a := attemptOf(ctx); a != nil {
-		a.uncounted.Store(true)
+		a.set(uncounted)
 	}
 }
 
@@ -177,38 +174,64 @@ func (a *attempt) abandon() {
 
 // callDone lets go for the call itself, once.
 func (a *attempt) callDone(now int64) {
-	if !a.done {
-		a.done = true
-		a.letGo(now)
+	if !a.has(returned) && a.letGo(true) {
+		a.giveBack(now)
 	}
 }
 
-// letGo ends the part of one holder. The last holder gives everything back. If the
-// attempt is a probe, it has succeeded if its call had.
-func (a *attempt) letGo(now int64) {
-	if a.holders.Add(-1) > 0 {
+// unhold ends a Hold or a lend.
+func (a *attempt) unhold(now int64) {
+	if a.letGo(false) {
+		a.giveBack(now)
+	}
+}
+
+// succeeded is the end of a call without an error. It reports false, and does nothing,
+// if the end of the attempt needs more than one step.
+func (a *attempt) succeeded(now int64) bool {
+	before, ok := a.endAlone()
+	if !ok {
+		return false
+	}
+	a.release(before)
+	a.observe(now, nil, Verdict{})
+	a.leave(now)
+	return true
+}
+
+// giveBack ends the context and gives back what the attempt holds, for the last holder.
+func (a *attempt) giveBack(now int64) {
+	a.finish()
+	a.leave(now)
+}
+
+// leave gives everything back. If the attempt is a probe, it has succeeded if its call
+// had.
+func (a *attempt) leave(now int64) {
+	c := a.cfg
+	if held := now - a.start; c.shared.Bulkhead.Queue > 0 && (held&0x70 == 0 || c.op.held.Load() == 0) {
+		c.op.held.observe(held)
+	}
+	u, p := a.unusual, a.pass()
+	c.guard.leave(a, c.shared, &p, now, u == nil || u.lender == nil)
+	if u == nil {
 		return
 	}
-	a.finish()
-	if held := now - a.start; a.cfg.shared.Bulkhead.Queue > 0 && (held&0x70 == 0 || a.cfg.op.held.Load() == 0) {
-		a.cfg.op.held.observe(held)
+	if u.shadow != nil {
+		u.shadow.leave(a)
 	}
-	a.cfg.guard.leave(a, a.cfg.shared, &a.pass, now, a.lender == nil)
-	if a.shadow != nil {
-		a.shadow.leave(a)
-	}
-	if a.lender != nil {
-		a.lender.takeBack(now)
+	if u.lender != nil {
+		u.lender.takeBack(now)
 	}
 }
 
 // lend lets one call at a time, made from within the attempt, use its permit.
 func (a *attempt) lend() bool {
-	if !a.lent.CompareAndSwap(false, true) {
+	if !a.set(lent) {
 		return false
 	}
 	if !a.hold() {
-		a.lent.Store(false)
+		a.And(^lent)
 		return false
 	}
 	return true
@@ -216,32 +239,19 @@ func (a *attempt) lend() bool {
 
 // takeBack ends a lend.
 func (a *attempt) takeBack(now int64) {
-	a.lent.Store(false)
-	a.letGo(now)
+	a.And(^lent)
+	a.unhold(now)
 }
 
 // around returns the innermost attempt of this guard that the context belongs to and
 // that is not over; nil if there is none.
 func (g *Guard) around(ctx context.Context) *attempt {
 	for a := attemptOf(ctx); a != nil; a = attemptOf(a.parent) {
-		if a.cfg.guard == g && a.holders.Load() > 0 {
+		if a.cfg.guard == g && a.held() {
 			return a
 		}
 	}
 	return nil
-}
-
-// hold adds a holder, unless the attempt is over.
-func (a *attempt) hold() bool {
-	for {
-		n := a.holders.Load()
-		if n == 0 {
-			return false
-		}
-		if a.holders.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
 }
 
 // Hold keeps the running attempt's permit, probe and context beyond the return of the
@@ -261,7 +271,7 @@ func Hold(ctx context.Context) (release func(err error)) {
 	return func(err error) {
 		if once.CompareAndSwap(false, true) {
 			now := a.cfg.guard.now()
-			defer a.letGo(now)
+			defer a.unhold(now)
 			if err != nil {
 				a.failLate(err, now)
 			}
@@ -273,14 +283,16 @@ func Hold(ctx context.Context) (release func(err error)) {
 // the report of the attempt.
 func (a *attempt) failLate(err error, now int64) {
 	v := a.judge(err, now)
-	if a.reported.CompareAndSwap(false, true) {
+	if a.set(reported) {
 		a.observe(now, err, v)
 		return
 	}
 	if v.Outcome == Failure {
-		a.cfg.guard.learn(a, a.cfg.shared, &a.pass, now, err, v)
-		if a.shadow != nil {
-			a.shadow.learn(a, err, v)
+		excluded := min(a.excluded.Load(), now-a.start)
+		p := a.pass()
+		a.cfg.guard.learn(a, a.cfg.shared, &p, excluded, now, err, v)
+		if u := a.unusual; u != nil && u.shadow != nil {
+			u.shadow.learn(a, excluded, err, v)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 type probe struct {
 	circuit  *circuit
 	report   func(error)
+	took     int64       // until learn; its attempt alone uses it
 	watchdog clock.Timer // both guarded by the breaker's mu
 	done     bool
 }

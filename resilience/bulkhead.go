@@ -74,10 +74,18 @@ func (b *bulkhead) tryAcquire(key string) bool {
 	if !b.shares.take(key, b.limit.Load()) {
 		return false
 	}
+	ok := b.take()
+	if !ok {
+		b.shares.put(key)
+	}
+	return ok
+}
+
+// take is tryAcquire for a call without a share.
+func (b *bulkhead) take() bool {
 	for {
 		w := b.word.Load()
 		if w >= uint64(b.limit.Load()) { // a waiter makes w larger than any limit
-			b.shares.put(key)
 			return false
 		}
 		if b.word.CompareAndSwap(w, w+1) {

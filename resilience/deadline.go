@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -17,26 +17,33 @@ import (
 //
 // What the call returns counts even after its deadline. A late value is a value, and a
 // slow success for the breaker; a late error counts as a timeout if it says that it is
-// one. With Detach or Hedge the caller does not wait for it. The timer and the channel
-// are made only when Done is called, so that a call that never waits on its context
-// does not pay for them. They belong to a context of the standard library, which Value
-// shows to package context, so that children attach to it without a goroutine. Safe for
-// concurrent use. Its zero value is not usable.
+// one. With Detach or Hedge the caller does not wait for it.
+//
+// The channel is made only when Done is called, so that a call that never waits on its
+// context does not pay for it. It is the channel of a context of the standard library
+// that the parent ends; when the time is up, the gate's alarms end it. That context is
+// not shown to package context, because its own error is always Canceled; contexts that
+// derive from the attempt use AfterFunc. In virtual time, and in a testing/synctest
+// bubble to which the guard does not belong, the context that is made has a timer, and
+// Value shows it. Safe for concurrent use. Its zero value is not usable.
 type lazyDeadline struct {
+	attemptState
+	alarm  int32 // the place in the heap of the alarms plus 1; guarded by their mu
 	parent context.Context
 	cfg    *opConfig
-	end    int64 // the deadline as an offset from the guard's base, in ns
+	end    int64      // the deadline as an offset from the guard's base, in ns
+	mu     sync.Mutex // held while inner is made
+	// inner and cancel never change once the state says demanded.
+	inner  context.Context
+	cancel context.CancelFunc
+	number int32 // of the attempt
 	// theirs is set if end is the parent's deadline.
 	theirs bool
-	// over is set by finish.
-	over  atomic.Bool
-	inner atomic.Pointer[standard]
-}
-
-// standard is the context that lazyDeadline makes on demand.
-type standard struct {
-	context.Context
-	cancel context.CancelFunc
+	hedged bool
+	apart  bool // the attempt may outlive the call
+	// left is set if the attempt ran when the caller of its race left. Only that caller
+	// reads it.
+	left bool
 }
 
 // Deadline implements context.Context.
@@ -50,51 +57,124 @@ func (d *lazyDeadline) Deadline() (time.Time, bool) {
 // Done implements context.Context.
 func (d *lazyDeadline) Done() <-chan struct{} { return d.demand().Done() }
 
-// Err implements context.Context.
-func (d *lazyDeadline) Err() error {
-	if s := d.inner.Load(); s != nil {
-		return s.Err()
-	}
-	if d.over.Load() {
-		return context.Canceled
-	}
-	if d.parent.Err() == nil && d.cfg.guard.now() < d.end {
-		return nil
-	}
-	// The answer must never change again, so the standard context decides it.
-	return d.demand().Err()
+// AfterFunc lets package context attach contexts that derive from this one without a
+// goroutine.
+func (d *lazyDeadline) AfterFunc(f func()) (stop func() bool) {
+	return context.AfterFunc(d.demand(), f)
 }
 
-// demand returns the standard context, and makes it if there is none yet.
-func (d *lazyDeadline) demand() *standard {
-	if s := d.inner.Load(); s != nil {
-		return s
+// Err implements context.Context.
+func (d *lazyDeadline) Err() error {
+	switch s := d.Load(); {
+	case s&demanded != 0:
+		if err := d.inner.Err(); err == nil || s&standalone != 0 {
+			return err
+		}
+	case s&endReason != 0:
+	case d.parent.Err() != nil:
+	case d.cfg.guard.now() < d.end:
+		return nil
+	case d.cfg.guard.clock != nil:
+		return d.demand().Err()
+	default:
+		d.timeIsUp()
 	}
-	made := new(standard)
-	if d.over.Load() {
-		// Err has said Canceled, and must go on to, whatever the parent does.
-		made.Context, made.cancel = context.WithCancel(context.WithoutCancel(d.parent))
-	} else {
-		made.Context, made.cancel = d.cfg.guard.clock.WithDeadline(d.parent, d.cfg.guard.at(d.end))
+	switch d.setEnd(endedByParent) & endReason {
+	case endedByTime:
+		return context.DeadlineExceeded
+	case endedByGuard:
+		return context.Canceled
 	}
-	if !d.inner.CompareAndSwap(nil, made) {
-		made.cancel()
-		return d.inner.Load()
+	return d.parent.Err()
+}
+
+// demand returns the context that has the channel, and makes it if there is none yet.
+func (d *lazyDeadline) demand() context.Context {
+	if d.has(demanded) {
+		return d.inner
 	}
-	// finish sets over before it looks for inner, and here inner was set before
-	// looking at over: one of the two sees the other.
-	if d.over.Load() {
-		made.cancel()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.has(demanded) {
+		return d.inner
 	}
-	return made
+	bits := demanded
+	switch reason := d.Load() & endReason; {
+	case reason == endedByTime || reason == endedByGuard:
+		d.inner, d.cancel = context.WithCancel(context.WithoutCancel(d.parent))
+	case d.standsAlone():
+		bits |= standalone
+		d.inner, d.cancel = d.cfg.guard.clock.WithDeadline(d.parent, d.cfg.guard.at(d.end))
+	default:
+		d.inner, d.cancel = context.WithCancel(d.canceler())
+	}
+	// finish and timeIsUp record the end before they look for demanded, and here
+	// demanded is recorded before looking for the end: one of the two sees the other.
+	switch before := d.Or(bits); {
+	case before&endReason == endedByTime, before&endReason == endedByGuard:
+		d.cancel()
+	case bits&standalone == 0 && d.needsAlarm():
+		d.cfg.guard.alarmFor(d).add(d)
+	}
+	return d.inner
+}
+
+// canceler returns the context whose end is the parent's end. If that is the end of an
+// enclosing attempt, it is the inner context of that attempt, to which package context
+// attaches others at less cost.
+func (d *lazyDeadline) canceler() context.Context {
+	if outer := attemptOf(d.parent); outer != nil {
+		done := d.parent.Done()
+		if outer.has(demanded) && outer.inner.Done() == done {
+			return outer.inner
+		}
+	}
+	return d.parent
+}
+
+// standsAlone reports whether the time of the attempt is not that of the guard's alarms.
+// A guard and a call that do not belong to the same synctest bubble see times that
+// differ by decades.
+func (d *lazyDeadline) standsAlone() bool {
+	const decades = 20 * 365 * 24 * time.Hour
+	return d.cfg.guard.clock != nil || d.end < 0 || d.end > int64(decades)
+}
+
+// needsAlarm reports whether the parent does not end by itself when the time is up.
+func (d *lazyDeadline) needsAlarm() bool { return !d.theirs || d.parent.Done() == nil }
+
+// timeIsUp ends the context because its deadline has passed.
+func (d *lazyDeadline) timeIsUp() {
+	if before := d.setEnd(endedByTime); before&endReason == 0 && before&demanded != 0 {
+		d.cancel()
+	}
 }
 
 // finish ends the context. It may be called more than once.
-func (d *lazyDeadline) finish() {
-	d.over.Store(true)
-	if s := d.inner.Load(); s != nil {
-		s.cancel()
+func (d *lazyDeadline) finish() { d.release(d.setEnd(endedByGuard)) }
+
+// release gives back what the context holds. The state before tells what that is.
+func (d *lazyDeadline) release(before uint32) {
+	if before&demanded == 0 {
+		return
 	}
+	d.cancel()
+	if before&standalone == 0 && d.needsAlarm() {
+		d.cfg.guard.alarmFor(d).remove(d)
+	}
+}
+
+// endedContext returns a context that has ended for the same reason, with the values of the
+// parent. The parent's own end no longer matters to it.
+func (d *lazyDeadline) endedContext(reason uint32) context.Context {
+	ctx, cancel := context.WithoutCancel(d.parent), context.CancelFunc(nil)
+	if reason == endedByTime {
+		ctx, cancel = context.WithDeadline(ctx, time.Time{})
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	cancel()
+	return ctx
 }
 
 // later returns t + d, bounded by the largest time there is.

@@ -39,6 +39,11 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	case ctx == nil:
 		return Result[T]{}, errNilCtx
 	}
+	if simple(opts) {
+		if a := c.quick(ctx); a != nil {
+			return quickly(a, call, opts)
+		}
+	}
 	if len(opts) == 0 && !c.listens() && c.guard.shadow.Load() == nil && ctx.Err() == nil {
 		// There is no fallback and no listener: a refusal needs nothing else.
 		if refusal := c.refusesAtOnce(ctx); refusal != nil {
@@ -48,6 +53,40 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	r := run{ctx: ctx, cfg: c}
 	if c.listens() {
 		return observed(&r, call, opts)
+	}
+	return perform(&r, call, opts)
+}
+
+// quickly is perform for a call whose first attempt was admitted by quick. The rest of
+// what a call may need begins only once that attempt has failed.
+func quickly[T any](a *attempt, call func(context.Context) (T, error), opts []CallOption[T]) (res Result[T], err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			a.abandon()
+		}
+	}()
+	res.Value, err = call(a)
+	res.Attempts = 1
+	if err == nil {
+		if now := a.cfg.guard.now(); !a.succeeded(now) {
+			a.ended(now, nil)
+		}
+		returned = true
+		return res, nil
+	}
+	verdict := a.ended(a.cfg.guard.now(), err)
+	returned = true
+	return resume(a, verdict, err, call, opts)
+}
+
+// resume goes on with a call whose first attempt was admitted by quick and has failed.
+func resume[T any](a *attempt, verdict Verdict, err error, call func(context.Context) (T, error), opts []CallOption[T]) (Result[T], error) {
+	r := run{ctx: a.parent, cfg: a.cfg, attempts: 1}
+	r.begin(a.start)
+	if err := r.goOn(verdict, err); err != nil {
+		r.returnToken()
+		return fallBack(&r, Result[T]{Attempts: 1}, err, opts)
 	}
 	return perform(&r, call, opts)
 }
@@ -178,7 +217,7 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 		}
 		if err == nil {
 			if r.cfg.Hedge == nil {
-				r.doNotStore, r.wonAt = a.doNotStore.Load(), a.start
+				r.doNotStore, r.wonAt = a.has(notStored), a.start
 			}
 			if s := r.cfg.guard.shadow.Load(); s != nil {
 				s.succeeded(r)
@@ -187,15 +226,24 @@ func attempts[T any](r *run, call func(context.Context) (T, error), opts []CallO
 		}
 		var zero T
 		v = zero
-		r.errs = append(r.errs, err)
-		r.judged = verdict
-		if gave := r.mayRepeat(verdict, r.cfg.guard.now()); gave != "" {
-			return v, Live, r.failed(nil, gave)
-		}
-		if err := r.sleep(err); err != nil {
-			return v, Live, r.failed(err, gaveBy(err))
+		if err := r.goOn(verdict, err); err != nil {
+			return v, Live, err
 		}
 	}
+}
+
+// goOn decides whether the call goes on after an attempt has failed, and pauses if so. It
+// returns the error of the call if that is over.
+func (r *run) goOn(verdict Verdict, err error) error {
+	r.errs = append(r.errs, err)
+	r.judged = verdict
+	if gave := r.mayRepeat(verdict, r.cfg.guard.now()); gave != "" {
+		return r.failed(nil, gave)
+	}
+	if err := r.sleep(err); err != nil {
+		return r.failed(err, gaveBy(err))
+	}
+	return nil
 }
 
 // inline runs the attempt on the caller's goroutine and emits its end, however it ends.
@@ -224,13 +272,21 @@ func invoke[T any](a *attempt, call func(context.Context) (T, error), here bool)
 	}
 	v, err = call(a)
 	now := a.cfg.guard.now()
-	if err != nil || a.uncounted.Load() {
-		verdict = a.judge(err, now)
+	if err != nil || !a.succeeded(now) {
+		verdict = a.ended(now, err)
 	}
-	a.report(now, err, verdict)
-	a.callDone(now)
 	returned = true
 	return v, verdict, err
+}
+
+// ended judges how the call ended at now, reports that, and lets go for the call.
+func (a *attempt) ended(now int64, err error) (v Verdict) {
+	if err != nil || a.has(uncounted) {
+		v = a.judge(err, now)
+	}
+	a.report(now, err, v)
+	a.callDone(now)
+	return v
 }
 
 // emitStart emits that an attempt begins, and adopts the context that listeners return.

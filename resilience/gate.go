@@ -28,9 +28,10 @@ type gate struct {
 	adaptive  adaptive
 	breaker   breaker
 	throttle  throttle
-	budget    *budget     // the gate's own, unless it shares one
-	shares    *Budget     // nil if it does not share one
-	noRepeats atomic.Bool // by ForbidRepeats
+	alarms    atomic.Pointer[alarms] // nil until an attempt needs them
+	budget    *budget                // the gate's own, unless it shares one
+	shares    *Budget                // nil if it does not share one
+	noRepeats atomic.Bool            // by ForbidRepeats
 	closed    atomic.Bool
 	ending    context.Context // done once the gate is closed
 	end       context.CancelFunc
@@ -99,35 +100,44 @@ const (
 	circuitOpen
 	throttled
 	noToken    // of the rate limit
-	tokenLater // a token of the rate limit is taken, and comes after pass.wait
+	tokenLater // a token of the rate limit is taken, and comes after wish.wait
 	noPermit   // of the bulkhead; waiting may help
 )
 
 // pass is what one attempt holds of a gate.
 type pass struct {
+	entry
+	probe *probe
+}
+
+// entry is the part of a pass that every attempt has.
+type entry struct {
 	// circuit is the breaker's state at the start of the attempt. If it is nil, nothing
 	// is observed.
 	circuit *circuit
-	probe   *probe
-	token   rateToken
-	wait    time.Duration // for the token
-	key     string        // whose share of the bulkhead the permit is counted in
+	key     *string // whose share of the bulkhead the permit is counted in; nil: no share
 	start   int64
-	// excluded is time that the attempt spent on its caller. It does not count as
-	// latency.
-	excluded int64
-	took     int64 // until learn, for a probe
+}
+
+// share returns the key in whose share the permit is counted; empty if in none.
+func (e *entry) share() string {
+	if e.key == nil {
+		return ""
+	}
+	return *e.key
 }
 
 // wish is what an attempt asks of a gate.
 type wish struct {
 	// key is the key on whose account the permit is held.
-	key string
+	key *string
 	// patience is the longest that the attempt would wait for a token of the rate
 	// limit.
 	patience time.Duration
 	// token is a token that was taken before, and waited for.
 	token rateToken
+	// wait is the time until the token is valid; set by ask.
+	wait time.Duration
 	// unobserved means that the breaker is not asked and learns nothing.
 	unobserved bool
 }
@@ -135,7 +145,7 @@ type wish struct {
 // ask asks the breaker, and takes a token and a permit. After tokenLater the caller
 // waits, and asks again with the token. After noPermit the caller may wait for a permit
 // and continue with enter, or drop the pass.
-func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
+func (g *gate) ask(s *shared, w *wish) (p pass, no reason) {
 	if b := s.Breaker; b != nil && !w.unobserved {
 		var ok bool
 		if p.circuit, ok = g.breaker.admits(b.Mode); !ok {
@@ -146,19 +156,19 @@ func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
 	if t := s.Throttle; t != nil && w.token.limiter == nil && g.throttle.refuses(t, g.now(), g.clock.Float64) {
 		return p, throttled
 	}
-	if p.token = w.token; s.limiter != nil && p.token.limiter == nil {
+	if s.limiter != nil && w.token.limiter == nil {
 		var ok bool
-		if p.token, p.wait, ok = takeToken(s.limiter, g.at(g.now()), w.patience); !ok {
+		if w.token, w.wait, ok = takeToken(s.limiter, g.at(g.now()), w.patience); !ok {
 			return p, noToken
 		}
-		if p.wait > 0 {
+		if w.wait > 0 {
 			return p, tokenLater
 		}
 	}
 	if s.Bulkhead.MaxShare > 0 {
 		p.key = w.key
 	}
-	if !g.bulkhead.tryAcquire(p.key) {
+	if !g.bulkhead.tryAcquire(p.share()) {
 		return p, noPermit
 	}
 	return p, admitted
@@ -167,7 +177,7 @@ func (g *gate) ask(s *shared, w wish) (p pass, no reason) {
 // enter begins the attempt at now. A circuit that is not closed may still refuse it;
 // then everything is given back. bound is the longest that a probe may take. permit
 // says whether the pass holds a permit of the bulkhead.
-func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit bool) bool {
+func (g *gate) enter(s *shared, p *pass, t rateToken, now int64, bound time.Duration, permit bool) bool {
 	p.start = now
 	b := s.Breaker
 	switch {
@@ -177,7 +187,7 @@ func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit 
 	case b.Mode == BreakerAuto && p.circuit.kind != BreakerClosed:
 		var ok bool
 		if p.circuit, p.probe, ok = g.breaker.enter(p.circuit, bound); !ok {
-			g.drop(p, permit)
+			g.drop(p, t, permit)
 			return false
 		}
 	}
@@ -185,22 +195,23 @@ func (g *gate) enter(s *shared, p *pass, now int64, bound time.Duration, permit 
 }
 
 // drop gives back everything that is held by an attempt that will not be made.
-func (g *gate) drop(p *pass, permit bool) {
+func (g *gate) drop(p *pass, t rateToken, permit bool) {
 	if p.probe != nil {
 		g.breaker.finish(g.background(), p.probe, errNotCount, nil)
 	}
 	if permit {
-		g.bulkhead.giveBack(g.now(), p.key)
+		g.bulkhead.giveBack(g.now(), p.share())
 	}
-	p.token.giveBack(g)
+	t.giveBack(g)
 }
 
-// learn counts how the attempt went. The success of a probe waits for leave,
+// learn counts how the attempt went. excluded is time that the attempt spent on its
+// caller, which does not count as latency. The success of a probe waits for leave,
 // because work that is held can still fail.
-func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err error, v Verdict) {
-	took := now - p.start - p.excluded
+func (g *gate) learn(ctx context.Context, s *shared, p *pass, excluded, now int64, err error, v Verdict) {
+	took := now - p.start - excluded
 	if a := s.Bulkhead.Adaptive; a != nil {
-		g.adaptive.observe(ctx, a, p.start+p.excluded, now, err, v)
+		g.adaptive.observe(ctx, a, p.start+excluded, now, err, v)
 	}
 	if s.Throttle != nil {
 		g.throttle.learn(v, now)
@@ -216,7 +227,7 @@ func (g *gate) learn(ctx context.Context, s *shared, p *pass, now int64, err err
 	case err != nil || v.Outcome != Success:
 		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(v, took), err)
 	default:
-		p.took = took
+		p.probe.took = took
 	}
 }
 
@@ -241,10 +252,10 @@ func (s *shared) watchCuts(g *gate, ctx context.Context, v Verdict, counted bool
 // has not failed by then has succeeded, if it was not slow.
 func (g *gate) leave(ctx context.Context, s *shared, p *pass, now int64, permit bool) {
 	if permit {
-		g.bulkhead.release(now-p.start, now, p.key)
+		g.bulkhead.release(now-p.start, now, p.share())
 	}
 	if p.probe != nil {
-		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(Verdict{}, p.took), nil)
+		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(Verdict{}, p.probe.took), nil)
 	}
 }
 
@@ -254,4 +265,9 @@ func (g *gate) shut() {
 	g.tasks.close()
 	g.end()
 	g.breaker.close()
+	if a := g.alarms.Load(); a != nil {
+		for i := range *a {
+			(*a)[i].close()
+		}
+	}
 }

@@ -77,6 +77,9 @@ type opConfig struct {
 	op     *Operation
 	guard  *Guard
 	shared *shared
+	// bound is the longest that an attempt may take. plain is set if quick may admit.
+	bound time.Duration
+	plain bool
 	// The refusals of this operation, made in advance.
 	refuse refusals
 	// open is the refusal of the newest open period.
@@ -278,6 +281,9 @@ func (g *Guard) applyLocked(p Policy) {
 func (o *Operation) put(s *shared, p OperationPolicy) {
 	c := &opConfig{OperationPolicy: p, name: o.name, op: o, guard: o.guard, shared: s}
 	c.refuse = makeRefusals(o.guard, o.name)
+	c.bound = p.attemptBound()
+	c.plain = !c.listens() && p.Hedge == nil && !p.Detach && s.limiter == nil && s.Throttle == nil &&
+		s.Bulkhead.MaxShare == 0 && (s.Breaker == nil || s.Breaker.Mode == BreakerAuto)
 	o.config.Store(c)
 }
 

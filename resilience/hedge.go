@@ -83,7 +83,7 @@ func race[T any](r *run, first *attempt, call func(context.Context) (T, error), 
 		}
 		o.resume()
 		if winner != nil {
-			r.doNotStore, r.wonAt = winner.doNotStore.Load(), winner.start
+			r.doNotStore, r.wonAt = winner.has(notStored), winner.start
 			if winner.hedged {
 				from = Hedge
 			}
@@ -107,10 +107,10 @@ func (rc *racing[T]) start(a *attempt, call func(context.Context) (T, error)) {
 // finish is called on each attempt's goroutine when it ends.
 func (rc *racing[T]) finish(o outcome[T]) {
 	rc.mu.Lock()
-	late, judged := rc.over || o.attempt.gone, o.attempt.judged
+	late, judged := rc.over || o.attempt.has(gone), o.attempt.has(judged)
 	if !late {
 		rc.ended = append(rc.ended, o)
-		o.attempt.gone = true
+		o.attempt.set(gone)
 		if rc.wake != nil {
 			clock.Send(rc.clock, rc.wake, struct{}{})
 		}
@@ -164,7 +164,7 @@ func (rc *racing[T]) wait(r *run) error {
 	until := min(rc.due, r.deadline)
 	rc.mu.Lock()
 	for _, a := range rc.runners {
-		if !a.gone {
+		if !a.has(gone) {
 			until = min(until, a.end)
 		}
 	}
@@ -217,9 +217,9 @@ func (rc *racing[T]) step(r *run, call func(context.Context) (T, error)) {
 // may never return. If it has already ended, giveUp does nothing.
 func (rc *racing[T]) giveUp(a *attempt, err error, now int64) (v Verdict, ok bool) {
 	rc.mu.Lock()
-	ok = !a.gone
+	ok = !a.has(gone)
 	if ok {
-		a.gone, a.judged = true, true
+		a.set(gone | judged)
 	}
 	rc.mu.Unlock()
 	if ok {
@@ -274,10 +274,10 @@ func (rc *racing[T]) stop(winner *attempt) {
 
 // lose cancels an attempt because another one won, or the race is over.
 func (a *attempt) lose(now int64) {
-	if !a.reported.Load() {
+	if !a.has(reported) {
 		a.measure(now - a.start)
 	}
-	a.lost.Store(true)
+	a.set(lost)
 	a.finish()
 }
 
@@ -290,8 +290,9 @@ func (rc *racing[T]) leave() bool {
 		return false
 	}
 	for _, a := range rc.runners {
-		if !a.gone {
-			a.gone, a.judged, a.left = true, true, true
+		if !a.has(gone) {
+			a.set(gone | judged)
+			a.left = true
 		}
 	}
 	return true

@@ -138,7 +138,7 @@ func (l *LastGood[T]) Forget(key string) {
 // forbid storing (Cache-Control: no-store). Outside a guarded call it does nothing.
 func DoNotStore(ctx context.Context) {
 	if a := attemptOf(ctx); a != nil {
-		a.doNotStore.Store(true)
+		a.set(notStored)
 	}
 }
 

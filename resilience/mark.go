@@ -13,7 +13,7 @@ type mark struct {
 	single   bool
 	classSet bool
 	class    Criticality
-	shareKey string
+	shareKey *string
 	shared   *sharedCall // the shared call that the context belongs to, or nil
 	follows  bool        // class and retried are those of shared, and change as callers join it
 }

@@ -105,7 +105,8 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	if g.closed.Load() {
 		return nil, r.refused(c.refuse.closed, hedged)
 	}
-	p, no, err := r.ask(hedged)
+	var w wish
+	p, no, err := r.ask(&w, hedged)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +119,8 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 	case noToken:
 		return nil, r.refused(c.refuseLimited(), hedged)
 	case noPermit:
-		if lender, err = r.waitForPermit(p.key, hedged); err != nil {
-			p.token.giveBack(&g.gate)
+		if lender, err = r.waitForPermit(p.share(), hedged); err != nil {
+			w.token.giveBack(&g.gate)
 			return nil, err
 		}
 		if p.circuit != nil { // the circuit may have changed meanwhile
@@ -132,28 +133,25 @@ func (r *run) admit(hedged bool) (*attempt, error) {
 		r.begin(now)
 	}
 	r.fresh = false
-	if !g.enter(c.shared, &p, now, c.attemptBound(), lender == nil) {
+	if !g.enter(c.shared, &p, w.token, now, c.bound, lender == nil) {
 		if lender != nil {
 			lender.takeBack(now)
 		}
 		return nil, r.refused(c.refuseOpen(p.circuit), hedged)
 	}
 	if r.shared != nil && !c.op.inflight.mayStart(r.shared) {
-		g.drop(&p, lender == nil)
+		g.drop(&p, w.token, lender == nil)
 		if lender != nil {
 			lender.takeBack(now)
 		}
 		return nil, context.Canceled
 	}
-	a := r.newAttempt(p, hedged)
-	a.lender = lender
-	return a, nil
+	return r.newAttempt(p, lender, hedged), nil
 }
 
 // ask asks the gate, and waits for a token of the rate limit if the policy lets it.
-func (r *run) ask(hedged bool) (p pass, no reason, err error) {
+func (r *run) ask(w *wish, hedged bool) (p pass, no reason, err error) {
 	c, g := r.cfg, r.cfg.guard
-	var w wish
 	if c.shared.Bulkhead.MaxShare > 0 {
 		w.key = r.shareKey()
 	}
@@ -164,10 +162,9 @@ func (r *run) ask(hedged bool) (p pass, no reason, err error) {
 	}
 	p, no = g.ask(c.shared, w)
 	if no == tokenLater {
-		if err := r.awaitToken(p.token, p.wait); err != nil {
+		if err := r.awaitToken(w.token, w.wait); err != nil {
 			return p, no, err
 		}
-		w.token = p.token
 		p, no = g.ask(c.shared, w)
 	}
 	if no == circuitOpen && g.isProbing(r.ctx, p.circuit) {
@@ -178,23 +175,74 @@ func (r *run) ask(hedged bool) (p pass, no reason, err error) {
 }
 
 // newAttempt counts and returns an attempt that has entered the gate.
-func (r *run) newAttempt(p pass, hedged bool) *attempt {
+func (r *run) newAttempt(p pass, lender *attempt, hedged bool) *attempt {
 	c, g := r.cfg, r.cfg.guard
-	if r.attempts == 0 && c.shared.Budget != nil && !g.budget.isFull() && !isRepeat(r.ctx) {
-		g.budget.first()
+	if r.attempts == 0 {
+		c.earn(r.ctx)
 	}
 	r.attempts++
 	r.token = false
-	a := &attempt{pass: p, number: int32(r.attempts), hedged: hedged, apart: r.apart}
-	a.parent, a.cfg, a.end, a.theirs = r.ctx, c, r.deadline, r.theirs
-	if c.AttemptTimeout > 0 && a.start+int64(c.AttemptTimeout) < r.deadline {
-		a.end, a.theirs = a.start+int64(c.AttemptTimeout), false
+	a := &attempt{entry: p.entry}
+	a.parent, a.cfg, a.number, a.hedged, a.apart = r.ctx, c, int32(r.attempts), hedged, r.apart
+	a.end, a.theirs = r.deadline, r.theirs
+	if end := later(a.start, c.bound); end < a.end {
+		a.end, a.theirs = end, false
 	}
-	a.holders.Store(1)
-	if s := g.shadow.Load(); s != nil {
-		a.shadow = s.compare(r, a.number == 1 && !isRepeat(r.ctx), true)
+	s := g.shadow.Load()
+	if s != nil || lender != nil || p.probe != nil {
+		a.unusual = &unusual{probe: p.probe, lender: lender}
+	}
+	if s != nil {
+		a.unusual.shadow = s.compare(r, a.number == 1 && !isRepeat(r.ctx), true)
 	}
 	return a
+}
+
+// earn adds what a first attempt earns to the budget.
+func (c *opConfig) earn(ctx context.Context) {
+	if b := c.guard.budget; c.shared.Budget != nil && !b.isFull() && !isRepeat(ctx) {
+		b.first()
+	}
+}
+
+// quick is admit for the first attempt of a call, if nobody listens and no policy has
+// anything to decide but the breaker, which is closed, and the bulkhead, which has a free
+// permit. Otherwise it returns nil and takes nothing.
+func (c *opConfig) quick(ctx context.Context) *attempt {
+	g := c.guard
+	if !c.plain || g.shadow.Load() != nil || g.closed.Load() {
+		return nil
+	}
+	var state *circuit
+	if c.shared.Breaker != nil {
+		if state = g.breaker.now.Load(); state.kind != BreakerClosed {
+			return nil
+		}
+	}
+	if ctx.Err() != nil || !g.bulkhead.take() {
+		return nil
+	}
+	c.earn(ctx)
+	a := new(attempt)
+	a.parent, a.cfg, a.number, a.circuit = ctx, c, 1, state
+	a.start = g.now()
+	a.end = later(a.start, c.bound)
+	if d, ok := ctx.Deadline(); ok {
+		if at := g.offset(d, a.start); at < a.end {
+			a.end, a.theirs = at, true
+		}
+	}
+	return a
+}
+
+// simple reports whether the options are only of the kind that matters after a failure.
+func simple[T any](opts []CallOption[T]) bool {
+	for i := range opts {
+		if o := &opts[i]; o.last != nil || o.coalesce || o.check != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // waitForPermit is called when no permit is free. A call that is made from within an
@@ -224,7 +272,7 @@ func (g *Guard) isProbing(ctx context.Context, c *circuit) bool {
 		return false
 	}
 	outer := g.around(ctx)
-	return outer != nil && outer.probe != nil && outer.probe.circuit == c
+	return outer != nil && outer.unusual != nil && outer.unusual.probe != nil && outer.circuit == c
 }
 
 // refusesAtOnce returns the refusal that admit would return, if that can be seen
@@ -265,7 +313,7 @@ func (r *run) queueUp(key string) error {
 		until = min(until, now+max(0, int64(p.Objective)-g.bulkhead.service.Load())/2)
 	}
 	err := g.bulkhead.wait(r.ctx, queueRules{
-		class: int(classOf(r.ctx, c.Criticality) - Sheddable), key: r.shareKey(), share: key, now: now, until: until, deadline: r.deadline, service: c.op.held.Load(),
+		class: int(classOf(r.ctx, c.Criticality) - Sheddable), key: *r.shareKey(), share: key, now: now, until: until, deadline: r.deadline, service: c.op.held.Load(),
 		shared: r.shared,
 	})
 	end := g.now()

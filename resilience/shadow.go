@@ -98,9 +98,9 @@ func (g *Guard) Shadow(p Policy) (*Shadow, error) {
 	full := p.clone().inForce()
 	s.shared = s.gate.apply(full, nil)
 	s.shared.named = g.names.of(full.Errors)
-	s.configs[DefaultOperation] = &opConfig{OperationPolicy: full.Default, name: DefaultOperation, shared: s.shared}
+	s.configs[DefaultOperation] = &opConfig{OperationPolicy: full.Default, name: DefaultOperation, shared: s.shared, bound: full.Default.attemptBound()}
 	for name, o := range full.Operations {
-		s.configs[name] = &opConfig{OperationPolicy: o, name: name, shared: s.shared}
+		s.configs[name] = &opConfig{OperationPolicy: o, name: name, shared: s.shared, bound: o.attemptBound()}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -147,6 +147,7 @@ type shadowed struct {
 	pass
 	by     *Shadow
 	cfg    *opConfig
+	token  rateToken
 	permit bool // if false, the attempt is one of the excess
 	waits  bool // it would wait for a token or for a permit
 }
@@ -199,28 +200,27 @@ func (c *shadowCounts) refused(why reason) {
 
 // admit takes an attempt through the shadow's gate. If it would have to wait for a
 // permit, that is counted, and admit does not wait.
-func (s *Shadow) admit(c *opConfig, key string) (*shadowed, reason) {
+func (s *Shadow) admit(c *opConfig, key *string) (*shadowed, reason) {
 	wants := wish{key: key}
 	if l := c.shared.RateLimit; l != nil {
 		wants.patience = min(l.MaxWait, c.Timeout)
 	}
-	p, no := s.gate.ask(c.shared, wants)
+	p, no := s.gate.ask(c.shared, &wants)
 	waits := no == tokenLater
 	if waits {
-		wants.token = p.token
-		p, no = s.gate.ask(c.shared, wants)
+		p, no = s.gate.ask(c.shared, &wants)
 	}
-	w := &shadowed{pass: p, by: s, cfg: c, permit: no == admitted, waits: waits || no == noPermit}
+	w := &shadowed{pass: p, by: s, cfg: c, token: wants.token, permit: no == admitted, waits: waits || no == noPermit}
 	if no == noPermit {
 		if s.excess.Add(1) > int64(c.shared.Bulkhead.Queue) {
 			s.excess.Add(-1)
-			p.token.giveBack(&s.gate)
+			wants.token.giveBack(&s.gate)
 			return nil, no
 		}
 	} else if no != admitted {
 		return nil, no
 	}
-	if !s.gate.enter(c.shared, &w.pass, s.gate.now(), c.attemptBound(), w.permit) {
+	if !s.gate.enter(c.shared, &w.pass, wants.token, s.gate.now(), c.bound, w.permit) {
 		if !w.permit {
 			s.excess.Add(-1)
 		}
@@ -230,17 +230,16 @@ func (s *Shadow) admit(c *opConfig, key string) (*shadowed, reason) {
 }
 
 // learn passes the outcome of the attempt to the shadow's gate.
-func (w *shadowed) learn(a *attempt, err error, v Verdict) {
+func (w *shadowed) learn(a *attempt, excluded int64, err error, v Verdict) {
 	g := &w.by.gate
 	if g.closed.Load() {
 		return
 	}
-	if !a.lost.Load() && a.parent.Err() == nil {
+	if !a.has(lost) && a.parent.Err() == nil {
 		v = w.by.judge(a.cfg, err, v)
 	}
 	now := g.now()
-	w.pass.excluded = a.pass.excluded
-	late := now-w.start-w.pass.excluded > int64(w.cfg.attemptBound())
+	late := now-w.start-excluded > int64(w.cfg.bound)
 	if late && v.Outcome == Success {
 		w.by.counts.cut.Add(1)
 	}
@@ -248,7 +247,7 @@ func (w *shadowed) learn(a *attempt, err error, v Verdict) {
 		// Under the shadow's policy it was a failure.
 		v.Outcome, err = Failure, errTooLate
 	}
-	g.learn(a, w.cfg.shared, &w.pass, now, err, v)
+	g.learn(a, w.cfg.shared, &w.pass, excluded, now, err, v)
 }
 
 // judge returns the verdict on an error under the shadow's policy. v is the verdict
@@ -277,7 +276,7 @@ func (w *shadowed) leave(ctx context.Context) {
 
 // drop gives back everything, for an attempt that did not run.
 func (w *shadowed) drop() {
-	w.by.gate.drop(&w.pass, w.permit)
+	w.by.gate.drop(&w.pass, w.token, w.permit)
 	if !w.permit {
 		w.by.excess.Add(-1)
 	}

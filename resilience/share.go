@@ -13,19 +13,18 @@ import (
 // may be any number of keys; only those that hold a permit or wait are remembered.
 func WithShareKey(ctx context.Context, key string) context.Context {
 	m := markOf(ctx)
-	m.shareKey = key
+	m.shareKey = &key
 	return context.WithValue(ctx, markKey{}, &m)
 }
 
 // shareKey returns the key on whose account a call of an operation holds its permit.
-func (r *run) shareKey() string {
-	if r.ctx.Value(markKey{}) == nil {
-		return r.cfg.name
+func (r *run) shareKey() *string {
+	if r.ctx.Value(markKey{}) != nil {
+		if m := markOf(r.ctx); m.shareKey != nil && *m.shareKey != "" {
+			return m.shareKey
+		}
 	}
-	if key := markOf(r.ctx).shareKey; key != "" {
-		return key
-	}
-	return r.cfg.name
+	return &r.cfg.name
 }
 
 // shares bounds the permits that one key may hold.

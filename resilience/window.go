@@ -78,9 +78,11 @@ func (w *window) add(now int64, bad, slow bool) {
 		w.ring.add(bad, slow)
 		return
 	}
-	period := now / w.bucket
-	if period > w.period.Load() {
-		w.moveTo(period)
+	period := w.period.Load()
+	if into := now - period*w.bucket; into < 0 || into >= w.bucket { // it is another one
+		if period = now / w.bucket; period > w.period.Load() {
+			w.moveTo(period)
+		}
 	}
 	slot := &w.shards[w.shard()].slots[mod(period)]
 	one := uint64(1)
