@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"context"
 	"math"
 	"math/bits"
 	"runtime"
@@ -48,18 +49,28 @@ func (g *gate) alarmFor(d *lazyDeadline) *alarmShard {
 	return &(*a)[page&uint(len(*a)-1)]
 }
 
-// add plans the end of an attempt, unless it has ended.
-func (s *alarmShard) add(d *lazyDeadline) {
+// publish makes a context the inner one of the attempt and, if it is timed, plans its end.
+// It reports false if the context has to end now: the attempt has one already, or is over.
+func (s *alarmShard) publish(d *lazyDeadline, inner context.Context, cancel context.CancelFunc, bits uint32, timed bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.has(endReason) {
-		return
+	if d.has(demanded) {
+		return false
 	}
-	s.heap = append(s.heap, d)
-	s.upLocked(len(s.heap) - 1)
-	if d.end < s.armed {
-		s.armLocked(d.end)
+	d.inner, d.cancel = inner, cancel
+	// finish and timeIsUp record the end before they look for demanded, and here
+	// demanded is recorded before looking for the end: one of the two sees the other.
+	if reason := d.Or(bits) & endReason; reason == endedByTime || reason == endedByGuard {
+		return false
 	}
+	if timed {
+		s.heap = append(s.heap, d)
+		s.upLocked(len(s.heap) - 1)
+		if d.end < s.armed {
+			s.armLocked(d.end)
+		}
+	}
+	return true
 }
 
 // remove forgets an attempt.

@@ -25,6 +25,7 @@ type attempt struct {
 // unusual is what few attempts have.
 type unusual struct {
 	probe  *probe    // nil unless the circuit was half-open
+	key    *string   // whose share the permit is counted in; nil: no share
 	shadow *shadowed // nil if there is no shadow
 	// lender is the enclosing attempt of the same guard whose permit this one uses. It
 	// is nil if this attempt has its own permit.
@@ -34,8 +35,8 @@ type unusual struct {
 // pass returns what the attempt holds of the gate.
 func (a *attempt) pass() pass {
 	p := pass{entry: a.entry}
-	if a.unusual != nil {
-		p.probe = a.unusual.probe
+	if u := a.unusual; u != nil {
+		p.probe, p.key = u.probe, u.key
 	}
 	return p
 }
@@ -194,7 +195,14 @@ func (a *attempt) succeeded(now int64) bool {
 		return false
 	}
 	a.release(before)
-	a.observe(now, nil, Verdict{})
+	c := a.cfg
+	if b := c.shared.Breaker; c.plain && a.unusual == nil && c.shared.Bulkhead.Adaptive == nil && (b == nil || !b.isSlow(now-a.start)) {
+		if a.circuit != nil {
+			c.guard.breaker.good(a.circuit, c.shared, now)
+		}
+	} else {
+		a.observe(now, nil, Verdict{})
+	}
 	a.leave(now)
 	return true
 }

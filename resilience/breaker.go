@@ -142,9 +142,26 @@ func (b *breaker) observe(ctx context.Context, c *circuit, p *BreakerPolicy, now
 	}
 }
 
+// good is observe for an attempt that succeeded and was not slow.
+func (b *breaker) good(c *circuit, s *shared, now int64) {
+	if b.now.Load() != c {
+		return // late
+	}
+	c.window.Load().add(now, false, false)
+	if c.streak.Load() != 0 {
+		c.streak.Store(0)
+	}
+	if s.cuts.Load() != 0 {
+		s.cuts.Store(0)
+	}
+}
+
+// isSlow reports whether an attempt that took so long, in ns, counts as slow.
+func (p *BreakerPolicy) isSlow(took int64) bool { return p.SlowCall > 0 && took >= int64(p.SlowCall) }
+
 // weigh returns what an attempt counts as, if it counts.
 func (p *BreakerPolicy) weigh(v Verdict, took int64) (bad, slow, counts bool) {
-	bad, slow = v.Outcome == Failure, p.SlowCall > 0 && took >= int64(p.SlowCall)
+	bad, slow = v.Outcome == Failure, p.isSlow(took)
 	return bad, slow, bad || v.Outcome == Success || v.callerDeadlinePassed && slow
 }
 

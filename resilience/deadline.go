@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync"
 	"time"
 )
 
@@ -31,9 +30,9 @@ type lazyDeadline struct {
 	alarm  int32 // the place in the heap of the alarms plus 1; guarded by their mu
 	parent context.Context
 	cfg    *opConfig
-	end    int64      // the deadline as an offset from the guard's base, in ns
-	mu     sync.Mutex // held while inner is made
-	// inner and cancel never change once the state says demanded.
+	end    int64 // the deadline as an offset from the guard's base, in ns
+	// inner and cancel never change once the state says demanded, which is set under
+	// the mu of the alarms.
 	inner  context.Context
 	cancel context.CancelFunc
 	number int32 // of the attempt
@@ -93,28 +92,22 @@ func (d *lazyDeadline) demand() context.Context {
 	if d.has(demanded) {
 		return d.inner
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.has(demanded) {
-		return d.inner
-	}
-	bits := demanded
+	var made context.Context
+	var cancel context.CancelFunc
+	bits, timed := demanded, false
 	switch reason := d.Load() & endReason; {
 	case reason == endedByTime || reason == endedByGuard:
-		d.inner, d.cancel = context.WithCancel(context.WithoutCancel(d.parent))
+		made, cancel = context.WithCancel(context.WithoutCancel(d.parent))
+		cancel()
 	case d.standsAlone():
 		bits |= standalone
-		d.inner, d.cancel = d.cfg.guard.clock.WithDeadline(d.parent, d.cfg.guard.at(d.end))
+		made, cancel = d.cfg.guard.clock.WithDeadline(d.parent, d.cfg.guard.at(d.end))
 	default:
-		d.inner, d.cancel = context.WithCancel(d.canceler())
+		made, cancel = context.WithCancel(d.canceler())
+		timed = d.needsAlarm()
 	}
-	// finish and timeIsUp record the end before they look for demanded, and here
-	// demanded is recorded before looking for the end: one of the two sees the other.
-	switch before := d.Or(bits); {
-	case before&endReason == endedByTime, before&endReason == endedByGuard:
-		d.cancel()
-	case bits&standalone == 0 && d.needsAlarm():
-		d.cfg.guard.alarmFor(d).add(d)
+	if !d.cfg.guard.alarmFor(d).publish(d, made, cancel, bits, timed) {
+		cancel()
 	}
 	return d.inner
 }

@@ -39,15 +39,15 @@ func Do[T any](ctx context.Context, on Caller, call func(context.Context) (T, er
 	case ctx == nil:
 		return Result[T]{}, errNilCtx
 	}
-	if simple(opts) {
-		if a := c.quick(ctx); a != nil {
-			return quickly(a, call, opts)
-		}
-	}
 	if len(opts) == 0 && !c.listens() && c.guard.shadow.Load() == nil && ctx.Err() == nil {
 		// There is no fallback and no listener: a refusal needs nothing else.
 		if refusal := c.refusesAtOnce(ctx); refusal != nil {
 			return Result[T]{}, refusal
+		}
+	}
+	if simple(opts) {
+		if a := c.quick(ctx); a != nil {
+			return quickly(a, call, opts)
 		}
 	}
 	r := run{ctx: ctx, cfg: c}

@@ -54,7 +54,12 @@ func (g *gate) open(name string, c *clock.Clock, l []Listener) {
 
 // now returns the time as an offset from the gate's base. It is monotonic, and cheaper
 // than time.Now.
-func (g *gate) now() int64 { return int64(g.clock.Since(g.base)) }
+func (g *gate) now() int64 {
+	if g.clock == nil {
+		return int64(time.Since(g.base))
+	}
+	return int64(g.clock.Since(g.base))
+}
 
 // at returns the time of an offset.
 func (g *gate) at(offset int64) time.Time { return g.base.Add(time.Duration(offset)) }
@@ -107,7 +112,8 @@ const (
 // pass is what one attempt holds of a gate.
 type pass struct {
 	entry
-	probe *probe
+	probe *probe  // nil unless the circuit is half-open
+	key   *string // whose share of the bulkhead the permit is counted in; nil: no share
 }
 
 // entry is the part of a pass that every attempt has.
@@ -115,16 +121,15 @@ type entry struct {
 	// circuit is the breaker's state at the start of the attempt. If it is nil, nothing
 	// is observed.
 	circuit *circuit
-	key     *string // whose share of the bulkhead the permit is counted in; nil: no share
 	start   int64
 }
 
 // share returns the key in whose share the permit is counted; empty if in none.
-func (e *entry) share() string {
-	if e.key == nil {
+func (p *pass) share() string {
+	if p.key == nil {
 		return ""
 	}
-	return *e.key
+	return *p.key
 }
 
 // wish is what an attempt asks of a gate.

@@ -189,8 +189,8 @@ func (r *run) newAttempt(p pass, lender *attempt, hedged bool) *attempt {
 		a.end, a.theirs = end, false
 	}
 	s := g.shadow.Load()
-	if s != nil || lender != nil || p.probe != nil {
-		a.unusual = &unusual{probe: p.probe, lender: lender}
+	if s != nil || lender != nil || p.probe != nil || p.key != nil {
+		a.unusual = &unusual{probe: p.probe, key: p.key, lender: lender}
 	}
 	if s != nil {
 		a.unusual.shadow = s.compare(r, a.number == 1 && !isRepeat(r.ctx), true)
