@@ -73,6 +73,20 @@ func (s *Streams) WriteJSON(v any) error {
 	return Failed(encoder.Encode(v))
 }
 
+// Conclude ends a command that has looked at several things. It writes what was found if the
+// format is JSON. A status that is not OK becomes an error whose text was printed already.
+func (s *Streams) Conclude(format Format, found any, status int) error {
+	if format == JSON {
+		if err := s.WriteJSON(found); err != nil {
+			return err
+		}
+	}
+	if status != OK {
+		return Printed(status)
+	}
+	return nil
+}
+
 // Style returns the style for text on a stream. Text is emphasised only on a terminal, and only
 // if the environment has neither NO_COLOR (see no-color.org) nor TERM=dumb.
 func (s *Streams) Style(w io.Writer) Style {

@@ -27,7 +27,7 @@ type conn struct {
 	mu         sync.Mutex // for writers
 }
 
-func (c *conn) close() { _ = c.net.Close() } // it is gone either way
+func (c *conn) close() { _ = c.net.Close() } // An error means that it is closed already.
 
 func (c *conn) serve() {
 	defer c.close()

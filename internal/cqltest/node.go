@@ -82,7 +82,7 @@ func (n *Node) Stop() {
 	n.listener = nil
 	n.mu.Unlock()
 	if l != nil {
-		_ = l.Close() // it is gone either way
+		_ = l.Close() // An error means that it is closed already.
 	}
 	n.Drop()
 }

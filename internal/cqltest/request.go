@@ -10,15 +10,15 @@ import (
 	"github.com/datastax/go-cassandra-native-protocol/primitive"
 )
 
-// Statement is how a statement is prepared and answered.
+// Statement says how a statement is prepared and how its requests are answered.
 type Statement struct {
-	// Params are the bound values. Default: a text for each question mark.
+	// Params are the types of the bound values. Default: a text for each question mark.
 	Params []Column
-	// Key are the places of the partition key among them. Default: the first.
+	// Key holds the positions of the partition key among Params. Default: the first.
 	Key []uint16
-	// Columns of the result. Default: none.
+	// Columns are the columns of the result. Default: none.
 	Columns []Column
-	// Prepare, if not nil, answers PREPARE; with nil it is answered as usual.
+	// Prepare answers PREPARE. If it is nil, PREPARE is answered as usual.
 	Prepare func(*Node) message.Message
 	// Answer answers a request, on a separate goroutine: now, later, or never.
 	Answer func(*Request)
@@ -27,15 +27,15 @@ type Statement struct {
 // Received is what a node received.
 type Received struct {
 	Node *Node
-	// CQL is the statement's text, a batch's first.
+	// CQL is the text of the statement, or of the first statement of a batch.
 	CQL string
-	// Statements is their number, 1 unless Batch.
+	// Statements is the number of statements. It is 1 unless the request is a batch.
 	Statements          int
 	Batch, Prepared     bool
 	Consistency, Serial uint16
 	PageSize            int
 	PageState           []byte
-	// Timestamp that the client gave, 0 if it gave none.
+	// Timestamp is the timestamp that the client gave, or 0 if it gave none.
 	Timestamp int64
 	Values    [][]byte
 	// Payload is the frame's custom payload.
@@ -45,7 +45,7 @@ type Received struct {
 // Request is a request that waits for its answer.
 type Request struct {
 	Received
-	// Nth is its number for the statement, from 1.
+	// Nth is the number of the request among those for the statement, counted from 1.
 	Nth int
 	// Traced says that the client asked for a trace.
 	Traced bool
@@ -58,7 +58,7 @@ type Request struct {
 // Context ends with the cluster. Scripts that wait end with it.
 func (r *Request) Context() context.Context { return r.Node.cluster.ctx }
 
-// Void answers that it is done.
+// Void answers that the statement was executed and has no result.
 func (r *Request) Void() { r.conn.send(r.stream, &message.VoidResult{}) }
 
 // Rows answers with rows of the statement's columns.
@@ -69,8 +69,8 @@ func (r *Request) Page(state []byte, rows ...[]any) {
 	r.conn.send(r.stream, rowsResult(r.statement.Columns, state, rows))
 }
 
-// RowsOf answers with rows of other columns than the statement's, as conditional
-// writes do.
+// RowsOf answers with rows whose columns differ from those of the statement, as the
+// answers to conditional writes do.
 func (r *Request) RowsOf(columns []Column, rows ...[]any) {
 	r.conn.send(r.stream, rowsResult(columns, nil, rows))
 }
@@ -92,15 +92,15 @@ func (r *Request) SendWith(m message.Message, warnings ...string) {
 	r.conn.sendFrame(f)
 }
 
-// Error answers with an error of any code, also one that the protocol's library does
-// not know; fields are what follows the message.
+// Error answers with an error of any code, even one that the protocol's library does
+// not know. fields are the bytes that follow the message.
 func (r *Request) Error(code uint32, text string, fields []byte) {
 	body := binary.BigEndian.AppendUint32(nil, code)
 	body = append(binary.BigEndian.AppendUint16(body, uint16(len(text))), text...)
 	r.Raw(r.Frame(primitive.OpCodeError, append(body, fields...)))
 }
 
-// Frame is a whole answer with any opcode and body.
+// Frame answers with any opcode and body.
 func (r *Request) Frame(code primitive.OpCode, body []byte) []byte {
 	b := []byte{0x80 | byte(r.conn.version()), 0, byte(uint16(r.stream) >> 8), byte(r.stream), byte(code)}
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(body))), body...)
@@ -112,7 +112,7 @@ func (r *Request) SendOn(stream int16, m message.Message) { r.conn.send(stream, 
 // Raw writes bytes as they are.
 func (r *Request) Raw(b []byte) { r.conn.write(b) }
 
-// Stream is the request's stream id.
+// Stream returns the request's stream id.
 func (r *Request) Stream() int16 { return r.stream }
 
 // Close closes the connection.

@@ -73,15 +73,7 @@ func (t tool) check() *cobra.Command {
 					fmt.Fprintln(t.Err, cli.Printable(err.Error()))
 				}
 			}
-			if format == cli.JSON {
-				if err := t.WriteJSON(all); err != nil {
-					return err
-				}
-			}
-			if status != cli.OK {
-				return cli.Printed(status)
-			}
-			return nil
+			return t.Conclude(format, all, status)
 		}}
 	format.AddTo(c)
 	return c

@@ -46,15 +46,7 @@ func (t tool) checkFiles(files []string, env bool, format cli.Format) error {
 			}
 		}
 	}
-	if format == cli.JSON {
-		if err := t.WriteJSON(all); err != nil {
-			return err
-		}
-	}
-	if status != cli.OK {
-		return cli.Printed(status)
-	}
-	return nil
+	return t.Conclude(format, all, status)
 }
 
 func envFlag(c *cobra.Command, env *bool) {
