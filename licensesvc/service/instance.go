@@ -234,6 +234,11 @@ func (in *Instance) openStore(ctx context.Context, policy resilience.Policy, lis
 	if err != nil {
 		return err
 	}
+	if found := in.watched.found.Load(); found != nil {
+		for _, w := range found.Warnings {
+			in.cfg.Log.Warn("the store endangers what it holds", "problem", w)
+		}
+	}
 	in.parts.add(component{name: "disk", health: in.diskHealth, run: in.monitor.Run, meters: in.diskMeters()})
 	return nil
 }

@@ -41,6 +41,8 @@ type SQLite struct {
 	Path string
 	// MustExist is as in sqlite.Config: for a folder that a service used before.
 	MustExist bool
+	// KeepSchema is as in sqlite.Config: take no schema step at the start.
+	KeepSchema bool
 	// Between is as in sqlite.Config: where tests inject faults.
 	Between func(eventstore.LoadAppender) eventstore.LoadAppender
 	_       struct{}
@@ -51,7 +53,7 @@ func (SQLite) Policy() resilience.Policy { return sqlite.Policy() }
 
 // Open implements StoreOpener.
 func (o SQLite) Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error) {
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: o.Path, MustExist: o.MustExist, Policy: &with.Policy, Listeners: with.Listeners, Between: o.Between})
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: o.Path, MustExist: o.MustExist, KeepSchema: o.KeepSchema, Policy: &with.Policy, Listeners: with.Listeners, Between: o.Between})
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +70,8 @@ type Cassandra struct {
 	Remote string
 	// Name is as in cassandra.Config. Default: main.
 	Name string
+	// KeepSchema is as in cassandra.Config: take no schema step at the start.
+	KeepSchema bool
 	// Patience is how long to try to connect. Zero: as long as the context allows.
 	Patience time.Duration
 	_        struct{}
@@ -106,7 +110,7 @@ func (o Cassandra) Open(ctx context.Context, with StoreSetup) (_ eventstore.Guar
 	if err = s.telemetry.Watch(s.session); err != nil {
 		return nil, err
 	}
-	if s.Store, err = cassandra.Open(ctx, cassandra.Config{Session: s.session, Name: o.Name}); err != nil {
+	if s.Store, err = cassandra.Open(ctx, cassandra.Config{Session: s.session, Name: o.Name, KeepSchema: o.KeepSchema}); err != nil {
 		return nil, err
 	}
 	return s, nil

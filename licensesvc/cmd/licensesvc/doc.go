@@ -6,6 +6,7 @@
 //	licensesvc backup   copy the events, also while the service runs
 //	licensesvc restore  put a backup into an empty data folder
 //	licensesvc verify   read all events and say what is damaged
+//	licensesvc schema   show what the store's tables lack, and bring them up to date
 //
 // The exit statuses are those of internal/cli. This package only parses flags and files; the
 // commands are implemented in licensesvc/service and licensesvc/demo. It may import everything of

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	client "github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/service"
 )
@@ -18,6 +20,16 @@ type storeFlags struct {
 	keyspace, local string
 	remote          string
 	patience        time.Duration
+	keepSchema      bool
+}
+
+// addTo adds the flags to a command.
+func (f *storeFlags) addTo(c *cobra.Command) {
+	c.Flags().StringVar(&f.kind, "store", "sqlite", "where events are kept: sqlite or cassandra")
+	c.Flags().StringSliceVar(&f.hosts, "cassandra", nil, "contact points of the Cassandra cluster")
+	c.Flags().StringVar(&f.keyspace, "keyspace", "licenses", "keyspace of the events")
+	c.Flags().StringVar(&f.local, "local-dc", "", "data centre whose nodes are asked; default: that of the first contact point that answers")
+	c.Flags().DurationVar(&f.patience, "connect-for", 30*time.Second, "how long to try to reach Cassandra at the start")
 }
 
 func (f storeFlags) check() error {
@@ -55,7 +67,7 @@ func usedBefore(data string) bool {
 // opener returns the opener of the store that the flags select.
 func (f storeFlags) opener(data string) service.StoreOpener {
 	if f.kind == "sqlite" {
-		return service.SQLite{Path: eventsIn(data), MustExist: usedBefore(data)}
+		return service.SQLite{Path: eventsIn(data), MustExist: usedBefore(data), KeepSchema: f.keepSchema}
 	}
-	return service.Cassandra{Client: client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local}, Remote: f.remote, Patience: f.patience}
+	return service.Cassandra{Client: client.Config{Hosts: f.hosts, Keyspace: f.keyspace, LocalDC: f.local}, Remote: f.remote, KeepSchema: f.keepSchema, Patience: f.patience}
 }

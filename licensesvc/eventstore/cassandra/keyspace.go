@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
@@ -32,6 +33,10 @@ type SchemaKeyspace struct {
 	session *client.Session
 	lease   time.Duration
 	poll    time.Duration
+	// locked is the number of locks that are held. While there is one, the record is read with all
+	// data centres; otherwise the local one is enough, so that a store can be looked at and opened
+	// while another data centre is down.
+	locked atomic.Int32
 }
 
 var _ schema.Database = (*SchemaKeyspace)(nil)
@@ -78,7 +83,12 @@ func (k *SchemaKeyspace) Progress(ctx context.Context) ([]schema.Progress, error
 	if err != nil || columns["schema_steps"] == nil {
 		return nil, err
 	}
-	it := k.serial(ctx, ProfileSettle, "SELECT number, name, done, complete, breaks FROM schema_steps WHERE id = ?", recordID).Iter()
+	const cql = "SELECT number, name, done, complete, breaks FROM schema_steps WHERE id = ?"
+	q := k.session.Query(cql, recordID).WithContext(ctx).Profile(ProfileRead)
+	if k.locked.Load() > 0 {
+		q = k.serial(ctx, ProfileSettle, cql, recordID)
+	}
+	it := q.Iter()
 	var all []schema.Progress
 	for {
 		var number, done *int
@@ -166,6 +176,7 @@ func (k *SchemaKeyspace) acquire(ctx context.Context, me string, from held) (sch
 		me, fence, recordID, from.owner, from.fence, from.beat).CAS()
 	switch {
 	case res.Outcome == client.Applied:
+		k.locked.Add(1)
 		return &keyspaceLock{keyspace: k, owner: me, fence: fence}, nil
 	case res.Outcome == client.Unknown, err == nil:
 		return nil, nil // The next read shows who has it. If it is this call, its lease ends.
@@ -232,6 +243,7 @@ func (l *keyspaceLock) conditional(ctx context.Context, p *schema.Progress) erro
 
 // Release implements schema.Lock. If it fails, the lease ends.
 func (l *keyspaceLock) Release(ctx context.Context) error {
+	l.keyspace.locked.Add(-1)
 	res, err := l.keyspace.serial(ctx, ProfileAppend, "UPDATE schema_steps SET owner = null WHERE id = ? IF owner = ? AND fence = ?", recordID, l.owner, l.fence).CAS()
 	if res.Outcome == client.Unknown {
 		return nil

@@ -152,13 +152,17 @@ func (s *Store) check() error {
 	return nil
 }
 
-// epoch returns the store's epoch, and makes one if there is none. The statements are
-// linearizable across all data centres, because a store has one epoch.
+// epoch returns the store's epoch, and makes one if there is none. It is made with all data
+// centres, because a store has one epoch, and never changes after that.
 func epoch(ctx context.Context, session *client.Session, name string) (string, error) {
+	const cql = "SELECT epoch FROM stores WHERE store = ?"
+	var e string
+	if err := session.Query(cql, name).WithContext(ctx).Profile(ProfileRead).Scan(&e); err == nil || !errors.Is(err, client.ErrNotFound) {
+		return e, err
+	}
 	k := SchemaOf(session)
 	for {
-		var e string
-		err := k.serial(ctx, ProfileSettle, "SELECT epoch FROM stores WHERE store = ?", name).Scan(&e)
+		err := k.serial(ctx, ProfileSettle, cql, name).Scan(&e)
 		if err == nil || !errors.Is(err, client.ErrNotFound) {
 			return e, err
 		}

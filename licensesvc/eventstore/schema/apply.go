@@ -113,6 +113,32 @@ func (s Schema) Apply(ctx context.Context, db Database, lose ...string) (Status,
 	return st, errors.Join(err, unfit(st))
 }
 
+// Plan returns the status, with the steps that Apply would take. An error that matches ErrUnfit
+// means that Apply would take none.
+func (s Schema) Plan(ctx context.Context, db Database, lose ...string) (Status, error) {
+	st, err := s.Status(ctx, db)
+	switch {
+	case err != nil:
+		return st, err
+	case len(st.Pending) == 0:
+		return st, unfit(st)
+	}
+	return st, st.takeable(lose)
+}
+
+// takeable returns an error if the pending steps can't be taken.
+func (s Status) takeable(lose []string) error {
+	if len(s.Problems) > 1 { // One says that steps are pending.
+		return unfit(s)
+	}
+	for _, step := range s.Pending {
+		if step.Loses != "" && !slices.Contains(lose, step.Name) {
+			return fmt.Errorf("%w: step %q removes data (%s) and is taken only if it is named; nothing was done", ErrUnfit, step.Name, step.Loses)
+		}
+	}
+	return nil
+}
+
 // take takes the pending steps under the lock. What is pending is read again, because another
 // process may have had the lock before.
 func (s Schema) take(ctx context.Context, db Database, lock Lock, lose []string) error {
@@ -124,13 +150,8 @@ func (s Schema) take(ctx context.Context, db Database, lock Lock, lose []string)
 	if len(st.Pending) == 0 {
 		return nil
 	}
-	if len(st.Problems) > 1 { // the first says that steps are pending
-		return unfit(st)
-	}
-	for _, step := range st.Pending {
-		if step.Loses != "" && !slices.Contains(lose, step.Name) {
-			return fmt.Errorf("%w: step %q removes data (%s) and is taken only if it is named; nothing was done", ErrUnfit, step.Name, step.Loses)
-		}
+	if err := st.takeable(lose); err != nil {
+		return err
 	}
 	for n := st.Version; n < len(s.Steps); n++ {
 		from := 0
