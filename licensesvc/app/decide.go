@@ -31,7 +31,7 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 	done, err := s.members.Do(ctx, Stream(c.Member), repository.Command[license.State, license.Event]{
 		Decide: func(_ context.Context, now repository.Folded[license.State]) ([]license.Event, license.State, error) {
 			var err error
-			d, refusal, err = s.decide(now.State, decide)
+			d, refusal, err = s.decide(c, now, decide)
 			return d.Events, d.Next, err
 		},
 		Commit: func(_ context.Context, fenced int, events []license.Event) (eventstore.Commit, error) {
@@ -66,7 +66,7 @@ func (s *Service) prepare(ctx context.Context, c *command, decide decideFunc, be
 	if err != nil {
 		return err
 	}
-	d, refusal, err := s.decide(now.State, decide)
+	d, refusal, err := s.decide(c, now, decide)
 	if err != nil || refusal != nil || len(d.Events) == 0 || before == nil {
 		return err
 	}
@@ -78,11 +78,14 @@ func (c *command) keyTaken(detail string, version int64) error {
 	return &Refused{Refusal: &license.Refusal{Code: license.IDTaken, Detail: detail + "; use another key for another request"}, DecidedOn: c.on, Version: version}
 }
 
-func (s *Service) decide(state license.State, next decideFunc) (license.Decision, *license.Refusal, error) {
-	cmd, err := next(state)
+// decide is the only place where a command is decided. It notes on what, for the record of the
+// decision.
+func (s *Service) decide(c *command, now repository.Folded[license.State], next decideFunc) (license.Decision, *license.Refusal, error) {
+	cmd, err := next(now.State)
 	if err == nil {
+		c.input, c.version = cmd, now.Version
 		var d license.Decision
-		if d, err = license.Decide(state, cmd, s.rules); err == nil {
+		if d, err = license.Decide(now.State, cmd, s.rules); err == nil {
 			return d, nil, nil
 		}
 	}

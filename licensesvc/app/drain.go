@@ -140,6 +140,7 @@ func (s *Service) keep(ctx context.Context, w *waiting) error {
 		// The entry is tried again: what it depends on may arrive through another instance,
 		// and a wrong clock may be corrected.
 		if s.outbox.park(w, err, refused.Refusal, true) {
+			s.record(c, answer, err, true)
 			s.log.Warn("what was accepted is refused by the rules, and kept until somebody saw it", logged(w, err)...)
 		}
 		return nil
@@ -150,7 +151,9 @@ func (s *Service) keep(ctx context.Context, w *waiting) error {
 			s.log.Warn("the event store does not take what was accepted, which is tried again", logged(w, err)...)
 		}
 		return err
-	case k.Promise != nil && answer.License.Reason != "":
+	}
+	s.record(c, answer, nil, true)
+	if k.Promise != nil && answer.License.Reason != "" {
 		s.log.Warn("a promise was ended", slog.String("member", k.Member), slog.String("license", c.license), slog.String("reason", answer.License.Reason))
 	}
 	return s.outbox.done(ctx, w.id)

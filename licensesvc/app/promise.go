@@ -53,8 +53,8 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 	} else {
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}
-	state := s.withPending(now.State, c.Member, c.at)
-	d, refusal, err := s.decide(state, func(license.State) (license.Command, error) { return want, nil })
+	now.State = s.withPending(now.State, c.Member, c.at)
+	d, refusal, err := s.decide(c, now, func(license.State) (license.Command, error) { return want, nil })
 	switch {
 	case err != nil:
 		return Answer{}, err
@@ -119,7 +119,7 @@ func (s *Service) withPending(state license.State, member string, now time.Time)
 
 // Redeem accepts a token that a device presents, even if it is late, and even if the journal
 // with the promise was lost.
-func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) (Answer, error) {
+func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) (answer Answer, err error) {
 	if err := checkID("member", member); err != nil {
 		return Answer{}, err
 	}
@@ -140,7 +140,8 @@ func (s *Service) Redeem(ctx context.Context, member, signed string, meta Meta) 
 		return Answer{}, fmt.Errorf("%w: it belongs to another member", ErrToken)
 	}
 	c := &command{identity: k.promised(), license: k.Promise.License, meta: meta, at: s.now(), on: slices.Clone(k.Promise.Basis)}
-	answer, err := s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
+	defer func() { s.record(c, answer, err, true) }()
+	answer, err = s.run(ctx, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)
 	}

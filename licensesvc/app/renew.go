@@ -28,11 +28,12 @@ func (in RenewInput) check() error {
 // granted where possible: if membership fails and no plan is remembered, the plan under which
 // the license was granted is used. If the store fails, the remembered license is used, and the
 // renewal is accepted and stored later.
-func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
+func (s *Service) Renew(ctx context.Context, in RenewInput) (answer Answer, err error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
 	c := &command{identity: identity{Member: in.Member, Name: "renew", Object: in.License, Key: in.Key}, license: in.License, meta: in.Meta, at: s.now()}
+	defer func() { s.record(c, answer, err, false) }()
 	r := &renewal{service: s, command: c, want: license.Renew{License: in.License, At: c.at, Request: c.report()}}
 	work := ctx
 	if deadline, ok := ctx.Deadline(); ok {
@@ -44,11 +45,10 @@ func (s *Service) Renew(ctx context.Context, in RenewInput) (Answer, error) {
 		return Answer{}, err
 	}
 	decide := func(state license.State) (license.Command, error) { return r.decide(work, state) }
-	err := s.settle(work, in.Member)
+	err = s.settle(work, in.Member)
 	if err == nil {
 		err = s.prepare(work, c, decide, nil)
 	}
-	var answer Answer
 	if err == nil {
 		answer, err = s.run(work, c, decide, nil)
 	}
@@ -86,7 +86,7 @@ func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
 	if _, there := now.State.License(c.license); !ok || !there || errors.Is(cause, eventstore.ErrFull) {
 		return Answer{}, c.storeUnavailable(cause)
 	}
-	d, refusal, err := s.decide(now.State, func(state license.State) (license.Command, error) { return r.decide(ctx, state) })
+	d, refusal, err := s.decide(c, now, func(state license.State) (license.Command, error) { return r.decide(ctx, state) })
 	switch {
 	case err != nil:
 		return Answer{}, err

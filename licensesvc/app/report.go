@@ -25,8 +25,9 @@ func (in ReportInput) check() error {
 }
 
 // Play decides whether a play may begin now, or records a play that began offline.
-func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
+func (s *Service) Play(ctx context.Context, in ReportInput) (answer Answer, err error) {
 	c := s.reported("play", in)
+	defer func() { s.record(c, answer, err, false) }()
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
 		return Answer{}, err
 	}
@@ -41,7 +42,7 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 		return s.report(ctx, c, asked, k)
 	}
 	want := license.Play{License: in.License, Report: report, At: c.at}
-	answer, err := s.decided(ctx, c, want)
+	answer, err = s.decided(ctx, c, want)
 	if !storeFailed(err) {
 		return answer, s.refusals.keep(c, err)
 	}
@@ -53,7 +54,7 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 		u.Detail = "the event store could not be used; play under the license that the device holds, and report it later"
 		return Answer{}, u
 	}
-	d, refusal, err := s.decide(now.State, func(license.State) (license.Command, error) { return want, nil })
+	d, refusal, err := s.decide(c, now, func(license.State) (license.Command, error) { return want, nil })
 	switch {
 	case err != nil:
 		return Answer{}, err
@@ -68,8 +69,9 @@ func (s *Service) Play(ctx context.Context, in ReportInput) (Answer, error) {
 }
 
 // Download records that the device has the title's file.
-func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) {
+func (s *Service) Download(ctx context.Context, in ReportInput) (answer Answer, err error) {
 	c := s.reported("download", in)
+	defer func() { s.record(c, answer, err, false) }()
 	if err := errors.Join(in.check(), s.room(c)); err != nil {
 		return Answer{}, err
 	}
@@ -78,8 +80,9 @@ func (s *Service) Download(ctx context.Context, in ReportInput) (Answer, error) 
 }
 
 // Release gives a license back.
-func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
+func (s *Service) Release(ctx context.Context, in ReportInput) (answer Answer, err error) {
 	c := s.reported("release", in)
+	defer func() { s.record(c, answer, err, false) }()
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
@@ -88,7 +91,7 @@ func (s *Service) Release(ctx context.Context, in ReportInput) (Answer, error) {
 }
 
 // Revoke ends a license against the member's wish. It is decided on the store, or fails.
-func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (Answer, error) {
+func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (answer Answer, err error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
@@ -96,8 +99,9 @@ func (s *Service) Revoke(ctx context.Context, in ReportInput, reason string) (An
 		return Answer{}, &InputError{"reason", "is empty: say why; the member will see it"}
 	}
 	c := s.reported("revoke", in)
+	defer func() { s.record(c, answer, err, false) }()
 	c.Content = contentOf(reason)
-	answer, err := s.decided(ctx, c, license.Revoke{License: in.License, Reason: reason, At: c.at})
+	answer, err = s.decided(ctx, c, license.Revoke{License: in.License, Reason: reason, At: c.at})
 	if storeFailed(err) {
 		return Answer{}, c.storeUnavailable(err)
 	}
@@ -130,7 +134,7 @@ func (s *Service) report(ctx context.Context, c *command, want license.Command, 
 	a := Answer{Outcome: Accepted, License: license.License{ID: c.license}}
 	if now, ok := s.known(c); ok {
 		a.License, _ = now.State.License(c.license)
-		d, refusal, err := s.decide(now.State, func(license.State) (license.Command, error) { return want, nil })
+		d, refusal, err := s.decide(c, now, func(license.State) (license.Command, error) { return want, nil })
 		if refusal != nil && refusal.Code == license.PlayYearLimit {
 			return Answer{}, &Refused{Refusal: refusal, DecidedOn: c.on, Version: now.Version}
 		}

@@ -35,12 +35,13 @@ func (in RequestInput) check() error {
 
 // Request grants a license, promises one, or says why not. The error is a *Refused, an
 // *Unavailable, one or more *InputErrors, or an internal error.
-func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) {
+func (s *Service) Request(ctx context.Context, in RequestInput) (answer Answer, err error) {
 	if err := in.check(); err != nil {
 		return Answer{}, err
 	}
 	c := &command{identity: identity{Member: in.Member, Name: "request", Key: in.Key, Content: contentOf(in.Device, in.Title)},
 		license: licenseID(in.Member, in.Key), meta: in.Meta, at: s.now()}
+	defer func() { s.record(c, answer, err, false) }()
 	if err := cmp.Or(s.refusals.of(c), s.room(c)); err != nil {
 		return Answer{}, err
 	}
@@ -58,7 +59,7 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (Answer, error) 
 		key, err = s.key(ctx, c, want)
 		return err
 	}
-	answer, err := s.request(ctx, c, want, fetch)
+	answer, err = s.request(ctx, c, want, fetch)
 	if storeFailed(err) {
 		answer, err = s.promise(ctx, c, want, err, fetch)
 	}

@@ -46,6 +46,9 @@ type Config struct {
 	Rules license.Rules
 	// Codec reads and writes the events. Nil: that of this program, wire.New.
 	Codec *wire.Codec
+	// Decisions receives how each command was decided. Record must not wait. Nil: nothing is
+	// recorded.
+	Decisions DecisionRecorder
 	// Full returns why there is no room for commands that make the disk fuller, or "" if there
 	// is room. Nil: there is always room.
 	Full func() string
@@ -104,6 +107,7 @@ type Service struct {
 	rules    license.Rules
 	codec    *wire.Codec
 	kept     keptCodec
+	recorder DecisionRecorder
 	full     func() string
 	every    time.Duration
 	clock    func() time.Time
@@ -126,7 +130,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		kept: kept, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
+		kept: kept, recorder: cfg.Decisions, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
 		refusals: newRefusals(), stories: newStories(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
@@ -185,6 +189,9 @@ type command struct {
 	meta    Meta
 	at      time.Time
 	on      []license.Basis
+	// input is what the rules decided on the last time, at a version of the stream.
+	input   license.Command
+	version int64
 }
 
 // now returns the time in the form in which it is recorded.
