@@ -127,7 +127,8 @@ func (s *alarmShard) close() {
 }
 
 func (s *alarmShard) stopLocked() {
-	if s.closed && len(s.heap) == 0 && s.timer != nil {
+	// A timer of another synctest bubble must not be touched.
+	if s.closed && len(s.heap) == 0 && s.timer != nil && !isForeign(s.gate.now()) {
 		s.timer.Stop()
 		s.armed = math.MaxInt64
 	}

@@ -121,6 +121,26 @@ func TestFallbackValueAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestAGuardOfTheBubble is closed outside of it, where its timers must not be touched.
+func TestAGuardOfTheBubble(t *testing.T) {
+	var g *resilience.Guard
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		if g, err = resilience.New(policy()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := resilience.Do(t.Context(), g, selects); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if _, err := resilience.Do(t.Context(), g, selects); err != nil {
+		t.Error(err)
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAGuardOutsideTheBubble: a guard that a package made for all of its tests is used
 // from within a synctest bubble, where timers of the outside must not be touched.
 func TestAGuardOutsideTheBubble(t *testing.T) {

@@ -126,11 +126,15 @@ func (d *lazyDeadline) canceler() context.Context {
 }
 
 // standsAlone reports whether the time of the attempt is not that of the guard's alarms.
-// A guard and a call that do not belong to the same synctest bubble see times that
-// differ by decades.
 func (d *lazyDeadline) standsAlone() bool {
+	return d.cfg.guard.clock != nil || isForeign(d.end)
+}
+
+// isForeign reports whether an offset belongs to another synctest bubble than the guard,
+// or to none. Such times differ by decades.
+func isForeign(offset int64) bool {
 	const decades = 20 * 365 * 24 * time.Hour
-	return d.cfg.guard.clock != nil || d.end < 0 || d.end > int64(decades)
+	return offset < 0 || offset > int64(decades)
 }
 
 // needsAlarm reports whether the parent does not end by itself when the time is up.

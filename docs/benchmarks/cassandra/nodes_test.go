@@ -68,9 +68,9 @@ func BenchmarkNodes(b *testing.B) {
 	hosts, keyspace := cassandratest.Keyspace(b)
 	schema(b, hosts, fmt.Sprintf(createTable, keyspace))
 	// The second bare client shows what two equal clients differ by.
-	rivals := []*client{bare(b, hosts, keyspace, 10*time.Second), nil, nil}
+	rivals := []*client{bare(b, hosts, port, keyspace, 10*time.Second), nil, nil}
 	prepare(b, rivals[0])
-	rivals[1], rivals[2] = guarded(b, hosts, keyspace, 10*time.Second), bare(b, hosts, keyspace, 10*time.Second)
+	rivals[1], rivals[2] = guarded(b, hosts, port, keyspace, 10*time.Second), bare(b, hosts, port, keyspace, 10*time.Second)
 	rivals[2].name = "gocql again"
 	for _, c := range rivals {
 		defer c.close()
@@ -94,7 +94,7 @@ Made by `+"`go test -run '^$' -bench Nodes -benchtime 1x ./cassandra`"+` in docs
 	for _, w := range works() {
 		var n [2]float64
 		for i, c := range rivals[:2] {
-			n[i] = allocations(b, c, w)
+			n[i] = leastAllocations(b, c, func(c *client) error { return w.run(c, 40) })
 		}
 		fmt.Fprintf(&out, "| %s | %.0f | %.0f | %.0f |\n", w.name, n[0], n[1], n[1]-n[0])
 	}
@@ -201,19 +201,4 @@ func turn(b *testing.B, c *client, w work, workers int, m *measured) {
 			b.Fatalf("%s: %s: %v", c.name, w.name, err)
 		}
 	}
-}
-
-// allocations is the least of several runs: what else goes on in the process only
-// adds to it.
-func allocations(b *testing.B, c *client, w work) float64 {
-	b.Helper()
-	least := math.Inf(1)
-	for range 5 {
-		least = min(least, testing.AllocsPerRun(100, func() {
-			if err := w.run(c, 40); err != nil {
-				b.Fatal(err)
-			}
-		}))
-	}
-	return least
 }

@@ -55,7 +55,7 @@ func BenchmarkPaused(b *testing.B) {
 	// they wait for the one that is paused, by their own latencies of before.
 	schema(b, hosts, "CREATE KEYSPACE "+keyspace+" WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
 		fmt.Sprintf(createTable, keyspace)+" WITH speculative_retry = '20ms'")
-	plain := bare(b, hosts, keyspace, patience)
+	plain := bare(b, hosts, port, keyspace, patience)
 	defer plain.close()
 	prepare(b, plain)
 	impatient := hedgedReads(b, hosts, keyspace)

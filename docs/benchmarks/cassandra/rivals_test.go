@@ -20,6 +20,9 @@ const (
 	moveHead    = "UPDATE streams SET head = ? WHERE id = ? IF head = ?"
 )
 
+// port is that of real nodes.
+const port = 9042
+
 // client is one of the rivals. Its functions return an error only if the request
 // failed.
 type client struct {
@@ -32,11 +35,11 @@ type client struct {
 
 // bare is gocql as it comes, with the choice of nodes that its documentation
 // advises and a timeout.
-func bare(tb testing.TB, hosts []string, keyspace string, timeout time.Duration) *client {
+func bare(tb testing.TB, hosts []string, port int, keyspace string, timeout time.Duration) *client {
 	tb.Helper()
 	cfg := gocql.NewCluster(hosts...)
 	// With the keyspace the driver knows every replica, and not only the first.
-	cfg.Keyspace = keyspace
+	cfg.Keyspace, cfg.Port = keyspace, port
 	cfg.Consistency, cfg.SerialConsistency = gocql.LocalQuorum, gocql.LocalSerial
 	cfg.Timeout, cfg.ConnectTimeout, cfg.NumConns = timeout, 5*time.Second, 1
 	// Without it rows are read wrongly after another client's ALTER TABLE. It costs an
@@ -76,12 +79,12 @@ func bare(tb testing.TB, hosts []string, keyspace string, timeout time.Duration)
 
 // guarded is ours: timeouts, bulkhead, breaker, budget and, for what is idempotent,
 // retries and hedges are on.
-func guarded(tb testing.TB, hosts []string, keyspace string, timeout time.Duration) *client {
+func guarded(tb testing.TB, hosts []string, port int, keyspace string, timeout time.Duration) *client {
 	tb.Helper()
 	once := resilience.OperationPolicy{Timeout: timeout}
 	idempotent := resilience.OperationPolicy{Timeout: timeout, Idempotent: true, Retry: &resilience.RetryPolicy{}}
 	s, err := cassandra.Connect(tb.Context(), cassandra.Config{
-		Hosts: hosts, Keyspace: keyspace, LocalDC: "dc1", DefaultProfile: "read",
+		Hosts: hosts, Port: port, Keyspace: keyspace, LocalDC: "dc1", DefaultProfile: "read",
 		Profiles: map[string]cassandra.Profile{
 			"write":  {OperationPolicy: idempotent, Consistency: cassandra.LocalQuorum},
 			"read":   {OperationPolicy: idempotent, Consistency: cassandra.LocalQuorum},

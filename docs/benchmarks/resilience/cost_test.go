@@ -22,7 +22,7 @@ type section struct {
 
 var sections = []section{
 	{title: "The call succeeds; all policies on that the library has", against: "context.WithTimeout", rows: happy,
-		bar: "The bar for Backstay: at most 0.7 x `context.WithTimeout`, at most 0.5 x cep21/circuit, 1 allocation, and no fewer calls with two cores than with one."},
+		bar: "The bar for Backstay: at most 0.31 x `context.WithTimeout`, at most 0.5 x cep21/circuit, 1 allocation, and no fewer calls with two cores than with one."},
 	{title: "The breaker is open", against: "gobreaker alone", refused: true, rows: open,
 		bar: "The bar: as fast as gobreaker's open path (61 ns where it was set, and 60 for us), no allocation."},
 	{title: "The bulkhead is full", against: "gobreaker, open", refused: true, rows: full,

@@ -279,7 +279,7 @@ var selecting = []contender{
 	{"Backstay", func(tb testing.TB) func(context.Context) error {
 		g := guardWith(tb, nil)
 		return func(ctx context.Context) error { _, err := ours.Do(ctx, g, selects); return err }
-	}, unbounded},
+	}, 4},
 }
 
 var hedging = []contender{
