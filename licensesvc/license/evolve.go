@@ -3,7 +3,6 @@ package license
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -30,10 +29,7 @@ func Fold(s State, events ...Event) (State, error) {
 	if len(events) == 0 {
 		return s, nil
 	}
-	d := &draft{licenses: maps.Clone(s.licenses), newer: s.newer, changed: map[string]*License{}}
-	if d.licenses == nil {
-		d.licenses = map[string]*License{}
-	}
+	d := &draft{base: s.licenses, licenses: append(make(byID, 0, len(s.licenses)+1), s.licenses...), newer: s.newer}
 	for _, e := range events {
 		if err := d.apply(e); err != nil {
 			return s, err
@@ -42,24 +38,34 @@ func Fold(s State, events ...Event) (State, error) {
 	return State{licenses: d.licenses, newer: d.newer}, nil
 }
 
-// draft is a state that is being made. changed holds the licenses that belong to it alone.
+// draft is a state that is being made from another one. A license that is not in base belongs to
+// the draft alone.
 type draft struct {
-	licenses, changed map[string]*License
-	newer             []string
+	base, licenses byID
+	newer          []string
 }
 
 // change returns a license that may be changed.
 func (d *draft) change(id string) (*License, bool) {
-	if l, ok := d.changed[id]; ok {
-		return l, true
-	}
-	old, ok := d.licenses[id]
+	i, ok := d.licenses.find(id)
 	if !ok {
 		return nil, false
 	}
-	own := old.clone()
-	d.licenses[id], d.changed[id] = &own, &own
-	return &own, true
+	l := d.licenses[i]
+	if j, was := d.base.find(id); was && d.base[j] == l {
+		own := l.clone()
+		l = &own
+		d.licenses[i] = l
+	}
+	return l, true
+}
+
+// add adds a license that belongs to the draft.
+func (d *draft) add(id string) *License {
+	l := &License{ID: id}
+	i, _ := d.licenses.find(id)
+	d.licenses = slices.Insert(d.licenses, i, l)
+	return l
 }
 
 func (d *draft) apply(e Event) error {
@@ -103,8 +109,7 @@ func (d *draft) grant(e Granted, provisional bool) error {
 	l, ok := d.change(e.License)
 	switch {
 	case !ok:
-		l = &License{}
-		d.licenses[e.License], d.changed[e.License] = l, l
+		l = d.add(e.License)
 	case l.granted():
 		return fmt.Errorf("license: license %q is granted twice in its stream", e.License)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"unsafe"
 )
 
@@ -13,12 +15,13 @@ const FoldVersion = 2
 
 // Restore makes a state from the licenses that Licenses returned.
 func Restore(licenses []License) State {
-	m := make(map[string]*License, len(licenses))
+	all := make(byID, 0, len(licenses))
 	for _, l := range licenses {
 		own := l.clone()
-		m[l.ID] = &own
+		all = append(all, &own)
 	}
-	return State{licenses: m}
+	slices.SortFunc(all, func(a, b *License) int { return strings.Compare(a.ID, b.ID) })
+	return State{licenses: all}
 }
 
 // Snapshot encodes a state for RestoreSnapshot. It is an error if the state is not complete: a
@@ -48,8 +51,7 @@ func RestoreSnapshot(data []byte) (State, error) {
 func (s State) Size() int64 {
 	n := 64
 	for _, l := range s.licenses {
-		// The map holds the id and a pointer, and is at least half full.
-		n += int(unsafe.Sizeof(*l)) + 48 + len(l.ID) + len(l.Device) + len(l.Title) + len(l.Studio) + len(l.Plan) + len(l.Reason)
+		n += int(unsafe.Sizeof(*l)) + 16 + len(l.ID) + len(l.Device) + len(l.Title) + len(l.Studio) + len(l.Plan) + len(l.Reason)
 		n += 24*cap(l.Plays) + 16*cap(l.PlayDays) + 16*(cap(l.Renewals)+cap(l.Reports))
 		for _, ids := range [][]string{l.Renewals, l.Reports} {
 			for _, id := range ids {

@@ -3,7 +3,6 @@ package license
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -55,11 +54,11 @@ func (s State) Known() State {
 	if s.Complete() {
 		return s
 	}
-	known := State{licenses: maps.Clone(s.licenses)}
-	for id, l := range known.licenses {
+	known := State{licenses: slices.Clone(s.licenses)}
+	for i, l := range known.licenses {
 		own := l.clone()
 		own.Newer = nil
-		known.licenses[id] = &own
+		known.licenses[i] = &own
 	}
 	return known
 }
@@ -122,8 +121,7 @@ func (d *draft) mark(e Unknown) {
 	}
 	l, ok := d.change(e.License)
 	if !ok {
-		l = &License{ID: e.License}
-		d.licenses[e.License], d.changed[e.License] = l, l
+		l = d.add(e.License)
 	}
 	l.Newer = marked(l.Newer, name)
 }

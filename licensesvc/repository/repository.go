@@ -136,9 +136,8 @@ type Folded[S any] struct {
 	// last is the id of the event at Version.
 	last string
 	// saved is the version of the newest snapshot that is known, and savedAt is when this process
-	// saved it.
-	saved   int64
-	savedAt time.Time
+	// saved it, in seconds since 1970.
+	saved, savedAt int64
 }
 
 // Run saves snapshots until the context ends. Without it, none are saved.

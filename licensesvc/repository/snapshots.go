@@ -61,12 +61,12 @@ func (s *snapshots[S, E]) offer(stream string, now Folded[S]) Folded[S] {
 		return now
 	}
 	since, at := now.Version-now.saved, s.clock()
-	if since < s.every && (since < max(s.every/4, 1) || at.Sub(now.savedAt) < s.age || now.savedAt.IsZero()) {
+	if since < s.every && (since < max(s.every/4, 1) || now.savedAt == 0 || at.Sub(time.Unix(now.savedAt, 0)) < s.age) {
 		return now
 	}
 	select {
 	case s.due <- due[S]{stream, now}:
-		now.saved, now.savedAt = now.Version, at
+		now.saved, now.savedAt = now.Version, at.Unix()
 	default:
 	}
 	return now
@@ -115,7 +115,7 @@ func (s *snapshots[S, E]) open(stream string, snap eventstore.Snapshot) (Folded[
 	if err != nil {
 		return Folded[S]{}, err
 	}
-	return Folded[S]{State: state, Version: snap.Version, last: last, shown: true, saved: snap.Version, savedAt: s.clock()}, nil
+	return Folded[S]{State: state, Version: snap.Version, last: last, shown: true, saved: snap.Version, savedAt: s.clock().Unix()}, nil
 }
 
 func (s *snapshots[S, E]) ignored(stream string, err error) {
