@@ -169,28 +169,54 @@ func TestThrottleForgetsNothingForCallersThatLeave(t *testing.T) {
 	})
 }
 
-// TestAProbeThatDoesNotCount says nothing: the circuit stays half-open.
-func TestAProbeThatDoesNotCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := policy()
-		p.Breaker = &resilience.BreakerPolicy{ConsecutiveFailures: 1, Probes: 1, OpenFor: time.Second, Jitter: 0.001}
-		g := mustNew(t, p)
-		_, _ = resilience.Do(t.Context(), g, fail)
-		time.Sleep(2 * time.Second)
-		for range 3 {
-			res, err := resilience.Do(t.Context(), g, func(ctx context.Context) (int, error) {
-				resilience.DoNotCount(ctx)
-				return 5, nil
-			})
-			if res.Value != 5 || err != nil || g.Snapshot().Breaker != resilience.BreakerHalfOpen {
-				t.Errorf("%+v, %v, %v", res, err, g.Snapshot().Breaker)
-			}
-		}
-		_, _ = resilience.Do(t.Context(), g, answer)
-		if s := g.Snapshot(); s.Breaker != resilience.BreakerClosed || s.InFlight != 0 {
-			t.Errorf("%+v", s)
-		}
-	})
+// TestWhatAProbeShows: an answer shows that the dependency is alive, even if it counts
+// neither way (opossum#388, resilience4j#544); what the caller did shows nothing. In
+// either case the circuit is never stuck.
+func TestWhatAProbeShows(t *testing.T) {
+	ignored := func(r resilience.Repeat) error {
+		return resilience.WithVerdict(errMissing, resilience.Verdict{Outcome: resilience.Ignored, Repeat: r})
+	}
+	for _, c := range []struct {
+		name  string
+		probe func(ctx context.Context, leave func()) (int, error)
+		state resilience.BreakerState
+	}{
+		{"a value", func(context.Context, func()) (int, error) { return 1, nil }, resilience.BreakerClosed},
+		{"a value that does not count", func(ctx context.Context, _ func()) (int, error) { resilience.DoNotCount(ctx); return 1, nil }, resilience.BreakerClosed},
+		{"an answer", func(context.Context, func()) (int, error) { return 0, ignored(resilience.RepeatNever) }, resilience.BreakerClosed},
+		{"the caller's fault", func(context.Context, func()) (int, error) { return 0, ignored(resilience.RepeatIfIdempotent) }, resilience.BreakerHalfOpen},
+		{"the caller left", func(ctx context.Context, leave func()) (int, error) { leave(); return 0, ctx.Err() }, resilience.BreakerHalfOpen},
+		{"an overload", func(context.Context, func()) (int, error) {
+			return 0, resilience.WithVerdict(errDown, resilience.Verdict{Outcome: resilience.Overload})
+		}, resilience.BreakerHalfOpen},
+		{"a failure", func(context.Context, func()) (int, error) { return 0, errDown }, resilience.BreakerOpen},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { whatAProbeShows(t, c.probe, c.state) })
+		})
+	}
+}
+
+func whatAProbeShows(t *testing.T, probe func(context.Context, func()) (int, error), state resilience.BreakerState) {
+	p := policy()
+	p.Breaker = &resilience.BreakerPolicy{ConsecutiveFailures: 1, Probes: 1, OpenFor: time.Second, Jitter: 0.001}
+	g := mustNew(t, p)
+	shadow, err := g.Shadow(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = resilience.Do(t.Context(), g, fail)
+	time.Sleep(1010 * time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, _ = resilience.Do(ctx, g, func(ctx context.Context) (int, error) { return probe(ctx, cancel) })
+	if s, r := g.Snapshot(), shadow.Report(); s.Breaker != state || r.Breaker != state || s.InFlight != 0 {
+		t.Errorf("%v, of the shadow %v, %d in flight; want %v", s.Breaker, r.Breaker, s.InFlight, state)
+	}
+	time.Sleep(time.Minute)
+	if _, err := resilience.Do(t.Context(), g, answer); err != nil || g.Snapshot().Breaker != resilience.BreakerClosed {
+		t.Errorf("the circuit is stuck: %v", err)
+	}
 }
 
 // TestPermitsByHand go through the same policies, follow the work, and say how it went.

@@ -79,10 +79,12 @@ func (b *breaker) finish(ctx context.Context, p *probe, outcome, cause error) {
 	b.gate.deliver()
 }
 
-// weighProbe returns the outcome of a probe for the state machine.
+// weighProbe returns the outcome of a probe for the state machine. An answer that is
+// Ignored is a success here: otherwise a dependency that only such calls reach would
+// stay half-open for ever.
 func (p *BreakerPolicy) weighProbe(v Verdict, took int64) error {
 	switch bad, slow, counts := p.weigh(v, took); {
-	case !counts:
+	case !counts && !v.isSignOfLife():
 		return errNotCount
 	case bad || slow:
 		return errBad

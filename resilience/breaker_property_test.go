@@ -19,7 +19,7 @@ import (
 type step struct {
 	kind  string // begin, end, pass
 	which int    // which of the running calls ends
-	how   string // ok, fail, ignored
+	how   string // ok, fail, ignored, answer
 	d     time.Duration
 }
 
@@ -37,7 +37,7 @@ var steps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 	return step{
 		kind:  rapid.SampledFrom([]string{"begin", "begin", "begin", "end", "end", "end", "pass"}).Draw(t, "kind"),
 		which: rapid.IntRange(0, 7).Draw(t, "which"),
-		how:   rapid.SampledFrom([]string{"ok", "fail", "fail", "ignored"}).Draw(t, "how"),
+		how:   rapid.SampledFrom([]string{"ok", "fail", "fail", "ignored", "answer"}).Draw(t, "how"),
 		d:     rapid.SampledFrom([]time.Duration{time.Millisecond, 700 * time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second, 11 * time.Second}).Draw(t, "d"),
 	}
 }), 1, 120)
@@ -125,7 +125,7 @@ func (m *model) end(c *modelCall, how string) {
 
 func (m *model) report(c *modelCall, how string) {
 	switch {
-	case c.stay != m.stay, how == "ignored":
+	case c.stay != m.stay, how == "ignored", how == "answer" && m.state == resilience.BreakerClosed:
 	case m.state == resilience.BreakerClosed:
 		m.events = append(m.events, modelEvent{m.now, how == "fail"})
 		calls, bad := m.count()
@@ -179,7 +179,11 @@ func (m *model) pass(d time.Duration) {
 	}
 }
 
-var errIgnored = judged{resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
+var (
+	errIgnored = judged{resilience.Verdict{Outcome: resilience.Ignored}}
+	// errAnswer is an answer that is Ignored: a probe that gets it has succeeded.
+	errAnswer = judged{resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}}
+)
 
 // TestBreakerAndBulkheadAgreeWithTheModel drives both with the same steps and
 // compares them after each: state, window counts, permits, and what each call got.
@@ -243,7 +247,7 @@ func againstModel(t *testing.T, ops []step) (problem string) {
 					continue
 				}
 				c := m.running[s.which%len(m.running)]
-				want = map[string]error{"ok": nil, "fail": errDown, "ignored": errIgnored}[s.how]
+				want = map[string]error{"ok": nil, "fail": errDown, "ignored": errIgnored, "answer": errAnswer}[s.how]
 				calls[c.id].end <- want
 				got = <-calls[c.id].done
 				delete(calls, c.id)

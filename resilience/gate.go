@@ -229,7 +229,7 @@ func (g *gate) learn(ctx context.Context, s *shared, p *pass, excluded, now int6
 			g.breaker.observe(ctx, p.circuit, s.Breaker, now, bad, slow, err)
 		}
 		s.watchCuts(g, ctx, v, counts)
-	case err != nil || v.Outcome != Success:
+	case err != nil:
 		g.breaker.finish(ctx, p.probe, s.Breaker.weighProbe(v, took), err)
 	default:
 		p.probe.took = took

@@ -42,7 +42,7 @@ func (t *throttle) share(p *ThrottlePolicy, now int64) float64 {
 
 // learn counts an attempt that ended.
 func (t *throttle) learn(v Verdict, now int64) {
-	if v.left || v.Outcome == Ignored && !v.isAnswer() {
+	if v.Outcome == Ignored && !v.isSignOfLife() {
 		return
 	}
 	t.window.Load().add(now, v.Outcome == Failure || v.Outcome == Overload, false)

@@ -18,6 +18,10 @@ const (
 	// deadline if that was shorter than what the policy grants, a wrong request, "not
 	// found". A context.Canceled that the dependency returns while its caller still
 	// waits is different; DefaultClassifier judges it as a Failure.
+	//
+	// Ignored with RepeatNever is an answer: it is final, and it shows a half-open
+	// breaker that the dependency is alive. Where nothing was heard of the dependency,
+	// use another Repeat; an Ignored attempt is never repeated in either case.
 	Ignored
 )
 
@@ -57,6 +61,11 @@ type Verdict struct {
 func (v Verdict) isAnswer() bool {
 	return v.Outcome == Success || v.Outcome == Ignored && v.Repeat == RepeatNever && !v.refused
 }
+
+// isSignOfLife reports whether the dependency has answered, even if the answer counts
+// neither as a success nor as a failure. A half-open breaker and the throttle count it
+// as good.
+func (v Verdict) isSignOfLife() bool { return v.isAnswer() && !v.left && !v.callerDeadlinePassed }
 
 // Classifier judges the error of an attempt. It is called only for errors, on the
 // goroutine of the attempt and without locks, and must be safe for concurrent use. A

@@ -49,8 +49,8 @@ var meanings = map[driver.Cause]meaning{
 	driver.Disconnected:    {ErrUnavailable, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.TimedOut:        {ErrTimedOut, resilience.Failure, resilience.RepeatIfIdempotent, true},
 	driver.Canceled:        {ErrCanceled, resilience.Failure, resilience.RepeatIfIdempotent, true},
-	driver.Closed:          {ErrClosed, resilience.Ignored, resilience.RepeatNever, false},
-	driver.Client:          {ErrInvalid, resilience.Ignored, resilience.RepeatNever, false},
+	driver.Closed:          {ErrClosed, resilience.Ignored, resilience.RepeatIfIdempotent, false},
+	driver.Client:          {ErrInvalid, resilience.Ignored, resilience.RepeatIfIdempotent, false},
 }
 
 // refused is the meaning of error 0x000A, and of other answers for which only the

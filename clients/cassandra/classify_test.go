@@ -52,8 +52,8 @@ func TestWhatEachErrorMeans(t *testing.T) {
 		{driver.Disconnected, -1, ErrUnavailable, failure, declared, true},
 		{driver.TimedOut, -1, ErrTimedOut, failure, declared, true},
 		{driver.Canceled, -1, ErrCanceled, failure, declared, true},
-		{driver.Closed, -1, ErrClosed, ignored, never, false},
-		{driver.Client, -1, ErrInvalid, ignored, never, false},
+		{driver.Closed, -1, ErrClosed, ignored, declared, false},
+		{driver.Client, -1, ErrInvalid, ignored, declared, false},
 	}
 	if len(rows) != len(meanings) {
 		t.Errorf("%d rows for %d causes", len(rows), len(meanings))

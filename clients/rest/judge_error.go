@@ -22,10 +22,14 @@ const (
 	ofWaiting                   // nothing was sent to the dependency
 )
 
+// unheard is the verdict on a request that says nothing about the dependency, not even
+// that it is alive.
+var unheard = resilience.Verdict{Outcome: resilience.Ignored}
+
 // verdicts are the verdicts for the accounts.
 var verdicts = map[account]resilience.Verdict{
-	ofCaller:  {Outcome: resilience.Ignored, Repeat: resilience.RepeatNever},
-	ofWaiting: {Outcome: resilience.Ignored, Repeat: resilience.RepeatNever},
+	ofCaller:  unheard,
+	ofWaiting: unheard,
 }
 
 // account determines why an attempt has ended without an answer.
@@ -76,7 +80,7 @@ func (a *attempt) failed(r *http.Request, err error, again, repeatable bool) *Se
 		v.Outcome = resilience.Overload // a refusal, as HTTP/2 marks it
 	}
 	switch {
-	case v.Repeat == resilience.RepeatNever:
+	case known, v.Repeat == resilience.RepeatNever:
 	case !again:
 		v.Repeat = resilience.RepeatNever
 	case !e.Sent && v.Outcome != resilience.Ignored:

@@ -134,7 +134,7 @@ func (a *attempt) explain(err error) error {
 
 // unsendable is the error of a request that can't be sent. It is the caller's.
 func unsendable(method, url string, err error) *SendError {
-	return &SendError{Method: method, URL: url, Err: err, verdict: answered}
+	return &SendError{Method: method, URL: url, Err: err, verdict: unheard}
 }
 
 // streamError is the type as which net/http's HTTP/2 errors can be read by errors.As.

@@ -31,7 +31,7 @@ func (e *unobserved) Error() string { return "server: " + e.what }
 
 // Verdict implements resilience.Judged.
 func (e *unobserved) Verdict() resilience.Verdict {
-	return resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
+	return resilience.Verdict{Outcome: resilience.Ignored}
 }
 
 var (
