@@ -20,10 +20,14 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## the main job on embedded parts, needs only Go (1 min / 3 min)
-	go run ./licensesvc/cmd/licensesvc demo
+	@# Built first, because go run ends with an error after Ctrl-C; in a job of its own, because
+	@# make would end with an error too if the interrupt reached it.
+	@go build -o bin/ ./licensesvc/cmd/licensesvc
+	@set -m; bin/licensesvc demo; exit $$?
 
 demo-cassandra: ## the same on three real Cassandra nodes, needs Java 17 and Maven (2 min / 4 min)
-	go run ./licensesvc/cmd/licensesvc demo --store cassandra
+	@go build -o bin/ ./licensesvc/cmd/licensesvc
+	@set -m; bin/licensesvc demo --store cassandra; exit $$?
 
 test: ## every test; names what this machine lacks, with CI=true nothing is skipped
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/internal/headers"
 )
@@ -35,6 +38,10 @@ func (c Config) decide(r *http.Request) decided {
 	d := decided{injector: c.Injector, ctx: chaos.FromBaggage(r.Context(), r.Header.Get("Baggage"))}
 	if !c.Injector.Running() {
 		return d
+	}
+	// In a proxy, the trace of the request is known from its headers only.
+	if !trace.SpanContextFromContext(d.ctx).IsValid() {
+		d.ctx = propagation.TraceContext{}.Extract(d.ctx, propagation.HeaderCarrier(r.Header))
 	}
 	d.call = chaos.Call{Dependency: c.Dependency, Node: c.Node, Protocol: chaos.HTTP, Method: r.Method, Path: r.URL.Path}
 	if c.Operation != nil {

@@ -5,10 +5,12 @@
 //	client.Transport = httpfault.Transport(base, httpfault.Config{Dependency: "membership", Injector: injector})
 //
 // A request's identity and scopes come from its baggage header, and its attempt from the
-// header Backstay-Attempt. With the same seed, a request therefore gets the same faults in
+// header Backstay-Attempt. Its trace comes from the header traceparent, so that listeners mark
+// the fault in the trace of the request that it harmed. With the same seed, a request therefore gets the same faults in
 // a client and in a server.
 //
-// It may import the standard library, chaos, chaos/internal and internal/headers.
+// It may import the standard library, chaos, chaos/internal, internal/headers and the API of
+// OpenTelemetry.
 //
 // It promises: without open faults a request passes unchanged; a wait or a hang ends with
 // the request's context or its rule, and a rule that has ended does not affect the rest of

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Broken is one line of the table "what was broken": a fault, and what users noticed of it.
@@ -87,7 +86,7 @@ func stoodIn(e Effect) string {
 func well(e Effect) string {
 	switch {
 	case e.Back < 0:
-		return "not before the next"
+		return "not before the next fault"
 	case e.Back == 0:
 		return "at once"
 	}
@@ -152,13 +151,12 @@ func (r *Report) text() string {
 	if len(all) == 0 {
 		return ""
 	}
-	width := 0
-	for _, b := range all {
-		width = max(width, utf8.RuneCountInString(b.Title()))
-	}
 	var out strings.Builder
 	for _, b := range all {
-		fmt.Fprintf(&out, "%-*s  %s\n%*s  stood in: %s; well again: %s\n", width, b.Title(), b.Saw, width, "", b.In, b.Well)
+		fmt.Fprintf(&out, "%s: %s\n    stood in: %s; well again: %s\n", b.Title(), b.Saw, b.In, b.Well)
+		if b.Expected != "" {
+			fmt.Fprintf(&out, "    expected: %s\n", b.Expected)
+		}
 	}
 	return out.String()
 }

@@ -64,6 +64,8 @@ type Fault struct {
 	// the run.
 	Name   string `json:"name,omitempty"`
 	ByHand bool   `json:"by_hand,omitempty"`
+	// Expected says what is meant to be bad while it lasts.
+	Expected string `json:"expected,omitempty"`
 	// Effect is what users saw while it lasted. Nil: it is not known.
 	Effect *Effect `json:"effect,omitempty"`
 }

@@ -295,7 +295,7 @@ func TestWhatWasBrokenIsSaidInWords(t *testing.T) {
 	if got, want := all[0].In+", "+all[0].Well, "75 % stale, 3.5 % static, after 0.6 s"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := all[1].Saw+", "+all[1].In+", "+all[1].Well, "no request came, nothing, not before the next"; got != want {
+	if got, want := all[1].Saw+", "+all[1].In+", "+all[1].Well, "no request came, nothing, not before the next fault"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	var page strings.Builder

@@ -39,13 +39,15 @@ type Scenario struct {
 	Margin   time.Duration `yaml:"margin" doc:"how much later an answer may reach the client; default 250ms"`
 	Requests int           `yaml:"requests" doc:"the least number of requests for a verdict; default 50"`
 
-	Load     []Stage      `yaml:"load" doc:"the load, stage after stage, whatever the answers do"`
-	Steady   Steady       `yaml:"steady" doc:"what must hold before the first fault, or the run stops, undecided"`
-	Faults   []chaos.Rule `yaml:"faults" doc:"rules, as in a plan of faults"`
-	Actions  []Action     `yaml:"actions" doc:"what else is done to the system, like a deployment"`
-	Stop     []Stop       `yaml:"stop" doc:"when to end all faults and the load at once: the run has failed"`
-	Recovery Recovery     `yaml:"recovery" doc:"what must hold after the last fault"`
-	Checks   []Check      `yaml:"checks" doc:"what must have been seen"`
+	Load   []Stage      `yaml:"load" doc:"the load, stage after stage, whatever the answers do"`
+	Steady Steady       `yaml:"steady" doc:"what must hold before the first fault, or the run stops, undecided"`
+	Faults []chaos.Rule `yaml:"faults" doc:"rules, as in a plan of faults"`
+	// Expected says, by the name of a fault, what is meant to be bad while it lasts.
+	Expected map[string]string `yaml:"expected" doc:"by the name of a fault: what is meant to be bad while it lasts, in a few words for the reader"`
+	Actions  []Action          `yaml:"actions" doc:"what else is done to the system, like a deployment"`
+	Stop     []Stop            `yaml:"stop" doc:"when to end all faults and the load at once: the run has failed"`
+	Recovery Recovery          `yaml:"recovery" doc:"what must hold after the last fault"`
+	Checks   []Check           `yaml:"checks" doc:"what must have been seen"`
 
 	// HTTP describes a system that runs already; HTTPTarget plays it.
 	HTTP *HTTP `yaml:"http" doc:"a system that runs already, and its requests"`

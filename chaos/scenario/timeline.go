@@ -78,7 +78,7 @@ func (r *result) faults() []report.Fault {
 				next = min(next, other.From)
 			}
 		}
-		all[i].Effect = r.effect(all[i], next)
+		all[i].Effect, all[i].Expected = r.effect(all[i], next), r.scenario.Expected[all[i].Name]
 	}
 	return all
 }

@@ -1,14 +1,17 @@
 package scenario
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/internal/strictyaml"
+	"github.com/backstay-go/backstay/internal/suggest"
 )
 
 // Parse reads a scenario from YAML or JSON text; file is its name in errors. It is as
@@ -156,6 +159,15 @@ func (s Scenario) checkFaults(c *checker) {
 	for i, r := range s.Faults {
 		if r.When.From >= length && length > 0 {
 			c.add(fmt.Sprintf("faults[%d].when.from", i), "is %s, and the load ends after %s", r.When.From, length)
+		}
+	}
+	var names []string
+	for i := range s.Faults {
+		names = append(names, s.Plan().RuleName(i))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Expected)) {
+		if !slices.Contains(names, name) {
+			c.add("expected."+name, "no fault is called %q%s There are: %s", name, cmp.Or(suggest.Phrase(name, slices.Values(names)), "."), strings.Join(names, ", "))
 		}
 	}
 	for i, a := range s.Actions {

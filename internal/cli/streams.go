@@ -99,10 +99,23 @@ type Style struct{ on bool }
 
 // Bold emphasises text.
 func (s Style) Bold(text string) string {
+	return s.colour("1", text)
+}
+
+// Good, Poor and Bad colour text by its tone: green, yellow and red.
+func (s Style) Good(text string) string { return s.colour("32", text) }
+
+// Poor colours text yellow.
+func (s Style) Poor(text string) string { return s.colour("33", text) }
+
+// Bad colours text red and emphasises it.
+func (s Style) Bad(text string) string { return s.colour("1;31", text) }
+
+func (s Style) colour(code, text string) string {
 	if !s.on || text == "" {
 		return text
 	}
-	return "\x1b[1m" + text + "\x1b[0m"
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 // Printable returns text without control characters, so that a name from a file or from another

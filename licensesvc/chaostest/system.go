@@ -72,7 +72,7 @@ func (s *System) build(ctx context.Context) (err error) {
 	if s.observed, err = observe.Start(ctx, "licensesvc", s.target.Getenv); err != nil {
 		return err
 	}
-	if s.marks, err = telemetry.New(s.observed.Meter, nil); err != nil {
+	if s.marks, err = telemetry.New(s.observed.Meter, s.observed.Tracer); err != nil {
 		return err
 	}
 	if s.backend, err = s.target.backend(ctx, s.setup, s.recorder); err != nil {

@@ -1,15 +1,20 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/chaos/scenario"
+	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/licensesvc/chaostest"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
 )
@@ -33,6 +38,10 @@ type Config struct {
 	// page then stays available until the context ends.
 	Out      io.Writer
 	Terminal bool
+	// Width is the number of columns of Out. Zero: 80. Style colours Out. Its zero value uses
+	// no colours.
+	Width int
+	Style cli.Style
 	// Log receives what an operator should know about the service. Default: nothing is logged.
 	Log *slog.Logger
 	// Getenv reads the environment.
@@ -51,12 +60,12 @@ func Run(ctx context.Context, cfg Config) error {
 				return &faults{injector: i, buttons: buttonsFor(cfg.Scenario.Settings[chaostest.SettingStore])}
 			}},
 		Seed: cfg.Seed, Command: cfg.Command, Out: cfg.Out,
-		Watch: func(ctx context.Context, v scenario.View) { newLive(cfg, v).run(ctx) },
+		Watch: func(ctx context.Context, v scenario.View) { newTerminal(cfg, v).run(ctx) },
 	}
-	var page string
+	var saved string
 	save := func(rep *report.Report) (err error) {
-		page, err = rep.Save(cfg.Report, "demo")
-		fmt.Fprintf(cfg.Out, "\n%s\nVerdict: %s. Report: %s\n", rep.Text(), rep.Verdict, page)
+		saved, err = rep.Save(cfg.Report, "demo")
+		fmt.Fprintf(cfg.Out, "%s\n\n%s\n%s  %s\nReport  %s\n", legend, cfg.fit(rep.Text()), verdict(cfg.Style, rep.Verdict), rep.Summary(), address(saved))
 		return err
 	}
 	demo.OnReport = func(ctx context.Context, v scenario.View, rep *report.Report) error {
@@ -64,8 +73,12 @@ func Run(ctx context.Context, cfg Config) error {
 			return err
 		}
 		if cfg.Terminal {
-			fmt.Fprintln(cfg.Out, "The service stays up until Ctrl-C.")
-			<-ctx.Done()
+			if s, ok := v.System.(*chaostest.System); ok {
+				fmt.Fprintf(cfg.Out, "Page    %s\n", page(s))
+			}
+			fmt.Fprintln(cfg.Out, "A quiet load goes on: break something on the page; the verdict stands.\nCtrl-C ends it.")
+			quietLoad(ctx, v)
+			fmt.Fprintln(cfg.Out, "Stopped.")
 		}
 		return nil
 	}
@@ -77,7 +90,41 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if rep.Verdict != report.Passed {
-		return fmt.Errorf("%w: verdict %s; see %s", ErrFailed, rep.Verdict, page)
+		return fmt.Errorf("%w: verdict %s; see %s", ErrFailed, rep.Verdict, saved)
 	}
 	return nil
+}
+
+// fit shortens the lines of a text to the terminal. The report has them whole.
+func (c Config) fit(text string) string {
+	if !c.Terminal {
+		return text
+	}
+	width := cmp.Or(c.Width, cli.DefaultWidth)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = clip(line, width)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// verdict returns the verdict for the terminal.
+func verdict(style cli.Style, v report.Verdict) string {
+	text := strings.ToUpper(string(v))
+	switch v {
+	case report.Passed:
+		return style.Good(text)
+	case report.Failed:
+		return style.Bad(text)
+	}
+	return style.Poor(text)
+}
+
+// address returns a page's address, which terminals can open.
+func address(page string) string {
+	abs, err := filepath.Abs(page)
+	if err != nil {
+		return page
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String()
 }

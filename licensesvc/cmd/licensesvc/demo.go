@@ -25,7 +25,9 @@ func (t tool) demo() *cobra.Command {
 		Long: `Start the service, what it depends on, and a chaos proxy before each; send an
 open-loop load; play a plan of faults; judge; write a report.
 
-On a terminal the service and its page stay up until Ctrl-C.`,
+On a terminal the service and its page stay up until Ctrl-C, under a quiet load, so
+that faults can be injected on the page. What is injected there before the verdict is in
+the report, and leaves the run undecided.`,
 	}
 	c.Flags().StringVar(&store, "store", "sqlite", "where events are kept: sqlite, or cassandra for three real nodes (needs Linux, Java 17 and Maven)")
 	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "host:port on loopback of the API and the dashboard; port 0 is a free one")
@@ -64,6 +66,7 @@ On a terminal the service and its page stay up until Ctrl-C.`,
 		if verbose {
 			cfg.Log = slog.New(slog.NewTextHandler(t.Err, nil))
 		}
+		cfg.Width, cfg.Style = cli.Width(os.Stdout), t.Style(os.Stdout)
 		cfg.Terminal = isatty.IsTerminal(os.Stdout.Fd()) && isatty.IsTerminal(os.Stdin.Fd())
 		return demo.Run(ctx, cfg)
 	})
