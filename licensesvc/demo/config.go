@@ -28,7 +28,7 @@ func Cassandra() (scenario.Scenario, error) {
 // built-in ones. known holds the names that the file's rules can use.
 func WithPlan(s scenario.Scenario, file string, known chaos.Known) (scenario.Scenario, error) {
 	// The built-in checks apply only to the built-in faults.
-	s.Checks = nil
+	s.Checks, s.Expected = nil, nil
 	_, err := chaos.Load(file, func(p chaos.Plan) error {
 		if p.Check() != nil {
 			return nil // This problem has been reported already.

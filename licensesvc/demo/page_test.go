@@ -25,7 +25,7 @@ func TestThePageShowsFaultsAndAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Faults, s.Checks, s.Deadline = nil, nil, scenario.DefaultDeadline
+	s.Faults, s.Checks, s.Expected, s.Deadline = nil, nil, nil, scenario.DefaultDeadline
 	injector, err := chaos.New(s.Plan(), chaos.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestTheReportIsAPageOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short.Faults, short.Checks, short.Load = nil, nil, []scenario.Stage{{For: 2 * time.Second, PerSecond: 50}}
+	short.Faults, short.Checks, short.Expected, short.Load = nil, nil, nil, []scenario.Stage{{For: 2 * time.Second, PerSecond: 50}}
 	err = Run(t.Context(), Config{Scenario: short, Listen: "127.0.0.1:0", Report: dir, Out: &out, Command: "go test", Getenv: func(string) string { return "" }})
 	// Two seconds are not what the demonstration promises: it says so.
 	if err == nil || !strings.Contains(out.String(), "the load came") {
