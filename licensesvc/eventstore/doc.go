@@ -1,8 +1,9 @@
 // Package eventstore defines what a store of events does: append with an expected version,
-// load a stream, read the feed, store snapshots. The packages below it are the stores. Package
-// eventstoretest is the test suite that every store must pass.
+// load a stream, read the feed, store snapshots. Each of these is an interface; Store is their
+// union. The packages below it are the stores. Package eventstoretest is the test suite that
+// every store must pass, package schema brings a store's tables up to date.
 //
-// It imports the standard library and resilience.
+// It imports the standard library, resilience and eventstore/schema.
 //
 // Every store promises: An acknowledged event is stored permanently, exactly once, at one
 // position of its stream. If it is not known whether an append has happened, its outcome is

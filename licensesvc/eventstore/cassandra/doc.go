@@ -1,15 +1,18 @@
 // Package cassandra is an event store on a Cassandra cluster.
 //
-// It imports eventstore, clients/cassandra and resilience.
+// It imports eventstore, eventstore/schema, clients/cassandra and resilience.
 //
 // # Streams
 //
 // A stream is kept in buckets; each bucket is one partition. Its static columns are head,
-// base (the head of the bucket before it), sealed and size. It has one row per event and
-// one row per commit. An append is one conditional batch on one partition. Its conditions
-// are that the head is the expected one, that the bucket is not sealed, and that there is no
-// row of the commit yet. The commit's row says where the commit was stored, or that it was
-// fenced; after a fence no attempt of the commit can be stored, however late it arrives.
+// base (the head of the bucket before it), sealed, size, epoch, and before (a filter of the
+// commit ids in the bucket before it). It has one row per event and one row per commit. An
+// append is one conditional batch on one partition. Its conditions are that the head is the
+// expected one, that the bucket is not sealed, that the epoch is the one that was read, and
+// that there is no row of the commit yet. The commit's row says where the commit was stored,
+// or that it was fenced; after a fence no attempt of the commit can be stored, however late it
+// arrives. A sealed bucket never changes again: it takes neither events nor fences. Writers
+// therefore look for a commit's id in older buckets by their filters.
 //
 // An append that gets no answer is proposed again, identically, while there is time; after
 // that its outcome is unknown. That a read does not show a commit never proves that an
@@ -35,6 +38,11 @@
 // Intents are kept in feed buckets. A register closes a bucket after a number of intents,
 // and the bucket is deleted whole once it is settled; an intent that is still open moves to
 // the bucket that is open then. The reasons are in docs/decisions/0002.
+//
+// # Schema
+//
+// Open takes the schema steps that the keyspace lacks, one instance at a time: the lock is a
+// lease with a fence, in the partition of the record of steps. See package schema.
 //
 // # Promises
 //
