@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -18,9 +19,11 @@ import (
 	"github.com/backstay-go/backstay/internal/cqltest"
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/cassandra"
 	"github.com/backstay-go/backstay/licensesvc/eventstore/eventstoretest"
 	"github.com/backstay-go/backstay/licensesvc/service"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -161,5 +164,81 @@ func TestAFileSetsThePolicyOfACassandraStore(t *testing.T) {
 		if limit := in.Guards()[0].Snapshot().Limit; limit != 33 {
 			t.Errorf("what was refused made the limit %d", limit)
 		}
+	}
+}
+
+// TestARefusedStorePolicyChangesNothing: a policy that the store refuses is found before another
+// guard is changed, by Update and by a file.
+func TestARefusedStorePolicyChangesNothing(t *testing.T) {
+	in, _ := onScripted(t)
+	policies := service.Policies(service.Cassandra{}.Policy())
+	limit := func() int {
+		for _, g := range in.Guards() {
+			if g.Name() == upstream.Catalog {
+				return g.Snapshot().Limit
+			}
+		}
+		return -1
+	}
+	before := limit()
+	catalog, store := policies[upstream.Catalog], policies[app.EventStore]
+	catalog.Bulkhead.Limit = before + 1
+	store.Operations[cassandra.ProfileRead] = resilience.OperationPolicy{Timeout: 5 * time.Second}
+	if err := in.Update(map[string]resilience.Policy{upstream.Catalog: catalog, app.EventStore: store}); err == nil || !strings.Contains(err.Error(), "would never see an attempt time out") {
+		t.Errorf("Update: %v", err)
+	}
+	if got := limit(); got != before {
+		t.Errorf("a refused update changed the catalog's limit from %d to %d", before, got)
+	}
+}
+
+// unmeasured is a store that can't say how large it is, and how it is.
+type unmeasured struct{ eventstore.GuardedStore }
+
+func (unmeasured) Stats(context.Context) (eventstore.Stats, error) {
+	return eventstore.Stats{}, eventstore.ErrUnavailable
+}
+
+func (unmeasured) Health(context.Context) (eventstore.Health, error) {
+	return eventstore.Health{}, eventstore.ErrUnavailable
+}
+
+type unmeasuredOpener struct{ service.SQLite }
+
+func (o unmeasuredOpener) Open(ctx context.Context, with service.StoreSetup) (eventstore.GuardedStore, error) {
+	s, err := o.SQLite.Open(ctx, with)
+	return unmeasured{s}, err
+}
+
+// TestAServiceStartsWhileItsStoreCantBeMeasured, and says so.
+func TestAServiceStartsWhileItsStoreCantBeMeasured(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	observed, err := observe.Start(ctx, "test", func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = observed.Shutdown(context.WithoutCancel(ctx)) })
+	in, err := service.Start(ctx, service.Config{
+		Listen: "127.0.0.1:0", Data: dir, Observed: observed, Log: slog.New(slog.DiscardHandler),
+		Membership: "http://127.0.0.1:1", Catalog: "http://127.0.0.1:1", Keys: "http://127.0.0.1:1",
+		Store: unmeasuredOpener{service.SQLite{Path: filepath.Join(dir, "events.db")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := in.Shutdown(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+	}()
+	defer http.DefaultClient.CloseIdleConnections()
+	resp, err := http.Get(in.URL() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(text), "the store can't be asked") {
+		t.Errorf("%d, %v\n%s", resp.StatusCode, err, text)
 	}
 }

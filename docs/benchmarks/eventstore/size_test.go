@@ -74,8 +74,9 @@ func generate(ctx context.Context, path string, n int) (err error) {
 	return nil
 }
 
-// latencies appends to streams at random, from one writer, and returns the sorted times.
-func latencies(ctx context.Context, path string, n, appends int) ([]time.Duration, error) {
+// latencies appends to streams at random, from one writer, and returns the sorted times. It
+// keeps the versions of the streams that it changed.
+func latencies(ctx context.Context, path string, versions map[string]int64, n, appends int) ([]time.Duration, error) {
 	policy := sqlite.Policy()
 	policy.Breaker = nil
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Policy: &policy})
@@ -83,15 +84,15 @@ func latencies(ctx context.Context, path string, n, appends int) ([]time.Duratio
 		return nil, err
 	}
 	defer store.Close()
-	streams, versions := max(1, n/perStream), map[string]int64{}
+	streams := max(1, n/perStream)
 	var took []time.Duration
-	for i := range appends {
+	for range appends {
 		stream := fmt.Sprintf("member-%08d", rand.IntN(streams))
 		if versions[stream] == 0 {
 			versions[stream] = perStream
 		}
 		began := time.Now()
-		err := (ours{store}).append(ctx, stream, fmt.Sprintf("%016x-%d", rand.Uint64(), i), versions[stream], make([]byte, 300))
+		err := (ours{store}).append(ctx, stream, fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()), versions[stream], make([]byte, 300))
 		took = append(took, time.Since(began))
 		if err != nil {
 			return nil, fmt.Errorf("append to %s: %w", stream, err)
@@ -121,9 +122,10 @@ func TestSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	middle, tail := map[int][]time.Duration{}, map[int][]time.Duration{}
+	versions := map[int]map[string]int64{small: {}, *sizeOf: {}}
 	for range rounds {
 		for n, path := range files {
-			took, err := latencies(t.Context(), path, n, appends)
+			took, err := latencies(t.Context(), path, versions[n], n, appends)
 			if err != nil {
 				t.Fatal(err)
 			}
