@@ -166,6 +166,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refused()
 		return
 	}
+	if member := r.PathValue("member"); member != "" {
+		r = r.WithContext(resilience.WithShareKey(r.Context(), member))
+	}
 	a.guarded.ServeHTTP(w, r)
 }
 
