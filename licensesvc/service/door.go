@@ -61,3 +61,6 @@ func OnLoopback(listen string) (bool, error) {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }
+
+// Routes returns what the service serves, with the scopes that callers need.
+func (in *Instance) Routes() []api.Route { return in.routes() }
