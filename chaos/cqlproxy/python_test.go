@@ -3,14 +3,12 @@ package cqlproxy_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,55 +19,10 @@ import (
 // What the tests in Python need, at versions that are known to fit together.
 var pythonPackages = []string{"cassandra-driver==3.29.2", "cqlsh==6.2.0", "lz4==4.3.3"}
 
-var pythonOnce = sync.OnceValues(installPython)
-
-// python returns the folder of an environment with the packages, made in the test
-// cache if need be.
+// python returns the folder of an environment with the packages.
 func python(t *testing.T) string {
 	t.Helper()
-	testenv.NotShort(t, "it installs Python packages")
-	if _, err := exec.LookPath("python3"); err != nil {
-		testenv.Missing(t, "python3 with venv: apt-get install python3-venv")
-	}
-	dir, err := pythonOnce()
-	if err != nil {
-		testenv.Missing(t, fmt.Sprintf("the Python packages %s: %v", strings.Join(pythonPackages, ", "), err))
-	}
-	return dir
-}
-
-func installPython() (string, error) {
-	cache, err := testenv.CacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "python-"+strings.Join(pythonPackages, "-"))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	// Made aside and moved when it is whole; another process may be as far.
-	making, err := os.MkdirTemp(cache, "python-making-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(making)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	env := filepath.Join(making, "env")
-	for _, args := range [][]string{
-		{"python3", "-m", "venv", env},
-		append([]string{filepath.Join(env, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, pythonPackages...),
-	} {
-		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	if err := os.Rename(env, dir); err != nil {
-		if _, there := os.Stat(dir); there != nil {
-			return "", errors.Join(err, there)
-		}
-	}
-	return dir, nil
+	return testenv.Python(t, pythonPackages...)
 }
 
 // runPython runs the environment's interpreter and returns what it printed.

@@ -13,14 +13,14 @@ import (
 // OfMember has the member's name and the key that makes a command safe to send again. It is
 // exported because huma ignores embedded types that are not.
 type OfMember struct {
-	Member string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
-	Key    string `header:"Idempotency-Key" required:"true" minLength:"1" maxLength:"255" doc:"New for a new command, the same when it is sent again, such as a UUID."`
+	Member string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
+	Key    string `header:"Idempotency-Key" required:"true" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" patternDescription:"visible ASCII characters" doc:"New for a new command, the same when it is sent again, such as a UUID."`
 }
 
 // OfLicense also has the name of a license.
 type OfLicense struct {
 	OfMember
-	License string `path:"license" minLength:"1" maxLength:"64" doc:"The license's id."`
+	License string `path:"license" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The license's id."`
 }
 
 const licensePath = "/v1/members/{member}/licenses/{license}"

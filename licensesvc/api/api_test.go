@@ -262,7 +262,7 @@ func TestWhatFailsIsTold(t *testing.T) {
 		"unknown title":  {"POST", licenses, `{"device":"d","title":"nobody-has-this"}`, "b", 404, "refused", "title_unknown"},
 		"no license":     {"GET", licenses + "/lic-none", "", "", 404, "not_found", ""},
 		"no such member": {"POST", "/v1/members/stranger/licenses", good, "b", 403, "refused", "membership_unknown"},
-		"bad token":      {"POST", "/v1/members/" + member + "/tokens", `{"token":"a.b.c"}`, "", 422, "invalid", "token"},
+		"bad token":      {"POST", "/v1/members/" + member + "/tokens", `{"token":"a.b.c"}`, "", 403, "forbidden", "token"},
 		"no reason":      {"POST", licenses + "/lic-none/revocation", `{}`, "b", 422, "", "reason"},
 		"bad limit":      {"GET", licenses + "?limit=0", "", "", 422, "", "limit"},
 		"nowhere":        {"GET", "/v2", "", "", 404, "", ""},

@@ -8,9 +8,9 @@ import (
 )
 
 type redeemInput struct {
-	Member string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
+	Member string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
 	Body   struct {
-		Token string `json:"token" doc:"The signed promise that the device holds."`
+		Token string `json:"token" pattern:"^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$" patternDescription:"three parts of base64url, joined by dots" maxLength:"8192" doc:"The signed promise that the device holds."`
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 type requestInput struct {
 	OfMember
 	Body struct {
-		Device string `json:"device" doc:"The device that will hold the download."`
-		Title  string `json:"title" doc:"The title."`
+		Device string `json:"device" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The device that will hold the download."`
+		Title  string `json:"title" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The title."`
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -17,7 +18,7 @@ import (
 )
 
 type listInput struct {
-	Member string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
+	Member string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
 	After  string `query:"after" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Active bool   `query:"active" doc:"Only licenses that are active now, promised ones too."`
@@ -31,8 +32,8 @@ type listed struct {
 }
 
 type showInput struct {
-	Member  string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
-	License string `path:"license" minLength:"1" maxLength:"64" doc:"The license's id."`
+	Member  string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
+	License string `path:"license" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The license's id."`
 	None    string `header:"If-None-Match"`
 }
 
@@ -50,8 +51,8 @@ func (a *API) queries(h huma.API) {
 	huma.Register(h, a.operation(h, "show-license", "One license", http.MethodGet, licensePath, Read, http.StatusOK, http.StatusNotModified), a.show)
 	huma.Register(h, a.operation(h, "explain-license", "Why a license is as it is: each event, its rules, its data, its trace", http.MethodGet, licensePath+"/explanation", Read, http.StatusOK),
 		func(ctx context.Context, in *struct {
-			Member  string `path:"member" minLength:"1" maxLength:"64" doc:"The member's id."`
-			License string `path:"license" minLength:"1" maxLength:"64" doc:"The license's id."`
+			Member  string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
+			License string `path:"license" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The license's id."`
 		}) (*explained, error) {
 			story, err := a.app.Explain(ctx, in.Member, in.License)
 			if err != nil {
@@ -80,7 +81,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	if in.After != "" {
 		from = 1 + slices.IndexFunc(view.Licenses, func(l license.License) bool { return l.ID == in.After })
 		if from == 0 {
-			return nil, a.refuse(ctx, &app.InputError{Field: "after", Detail: fmt.Sprintf("is %q, which is no license of the member: give the next of an earlier page", in.After)})
+			return nil, a.refuse(ctx, errUnknownPage)
 		}
 	}
 	for _, l := range view.Licenses[from:] {
@@ -96,6 +97,9 @@ func (a *API) list(ctx context.Context, in *listInput) (*listed, error) {
 	}
 	return &listed{Status: http.StatusOK, ETag: tag, Body: page}, nil
 }
+
+// errUnknownPage: the page before ended with a license that the member does not have.
+var errUnknownPage = errors.New("api: unknown page")
 
 // statusTag adds the licenses' statuses to an entity tag, because they change as time passes.
 func statusTag(tag string, licenses []license.License, now time.Time) string {
