@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +21,8 @@ var mix = []struct {
 
 // members are the members and the licenses that they hold.
 type members struct {
-	url  string
-	http *http.Client
+	host string
+	idle conns
 	n    int
 
 	mu    sync.Mutex
@@ -37,10 +36,10 @@ type sample struct {
 }
 
 // ask sends one request of a random member.
-func (m *members) ask(ctx context.Context, r *rand.Rand, key string) (sample, error) {
+func (m *members) ask(r *rand.Rand, key string) (sample, error) {
 	n := 1 + r.IntN(m.n)
 	kind, license := m.choose(r, n)
-	base := m.url + "/v1/members/" + server.MemberID(n) + "/licenses"
+	base := "/v1/members/" + server.MemberID(n) + "/licenses"
 	method, path, body := http.MethodPost, base+"/"+license, map[string]string{}
 	switch kind {
 	case "request":
@@ -62,7 +61,7 @@ func (m *members) ask(ctx context.Context, r *rand.Rand, key string) (sample, er
 		path += "/release"
 	}
 	begin := time.Now()
-	status, answer, err := m.send(ctx, method, path, key, body)
+	status, answer, err := m.send(method, path, key, body)
 	if err != nil {
 		return sample{}, err
 	}
@@ -108,28 +107,24 @@ func (m *members) choose(r *rand.Rand, n int) (kind, license string) {
 	return kind, license
 }
 
-func (m *members) send(ctx context.Context, method, path, key string, body map[string]string) (int, []byte, error) {
-	var content io.Reader
+// send sends one request on a connection that is idle, or on a new one.
+func (m *members) send(method, path, key string, body map[string]string) (int, []byte, error) {
+	var content []byte
 	if method == http.MethodPost {
-		b, err := json.Marshal(body)
-		if err != nil {
+		var err error
+		if content, err = json.Marshal(body); err != nil {
 			return 0, nil, err
 		}
-		content = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, path, content)
+	c, err := m.idle.take(m.host)
 	if err != nil {
 		return 0, nil, err
 	}
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Idempotency-Key", key)
+	a, closed, err := c.call(method, path, key, string(content))
+	if err != nil || closed {
+		return a.status, a.body, errors.Join(err, c.Close())
 	}
-	res, err := m.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	return res.StatusCode, answer, err
+	got := slices.Clone(a.body)
+	m.idle.put(c)
+	return a.status, got, nil
 }

@@ -3,6 +3,9 @@
 // its memory and its profile are its own; the clients, and the services that it asks, run in this
 // one.
 //
+// Then it offers 1.8 and 3 times that peak in an open loop: Poisson arrivals, whether earlier
+// requests are answered or not; and a calm period after each.
+//
 //	go run ./licensesvc -length 60s            # in docs/benchmarks; -write writes README.md
 //	go run ./licensesvc -profile cpu.pprof     # where the service spends its time
 package main
@@ -25,6 +28,8 @@ type options struct {
 	length  time.Duration
 	profile string
 	write   bool
+	// overload also offers more than the peak.
+	overload bool
 
 	membership, catalog, keys string
 }
@@ -36,6 +41,7 @@ func main() {
 	flag.DurationVar(&o.length, "length", 60*time.Second, "how long the load lasts")
 	flag.StringVar(&o.profile, "profile", "", "write the service's CPU profile to a file")
 	flag.BoolVar(&o.write, "write", false, "write README.md")
+	flag.BoolVar(&o.overload, "overload", true, "then offer 1.8 and 3 times the peak, in an open loop")
 	flag.StringVar(&o.serve, "serve", "", "run the service in a folder; used by this program itself")
 	flag.StringVar(&o.membership, "membership", "", "address, for -serve")
 	flag.StringVar(&o.catalog, "catalog", "", "address, for -serve")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -40,17 +39,20 @@ func (o options) measure(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m := &members{url: child.url, n: o.members, holds: map[int][]string{},
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.clients}}}
+	m := &members{host: strings.TrimPrefix(child.url, "http://"), n: o.members, holds: map[int][]string{}}
 	r := o.load(ctx, m, child.pid)
-	m.http.CloseIdleConnections()
-	if err := child.end(); err != nil {
+	fmt.Print(r)
+	page := r.page(o)
+	if o.overload {
+		text := o.overloaded(m, r.perSecond, child.pid)
+		fmt.Print(text)
+		page += text
+	}
+	if err := errors.Join(m.idle.close(), child.end()); err != nil {
 		return err
 	}
-	text := r.String()
-	fmt.Print(text)
 	if o.write {
-		return os.WriteFile("licensesvc/README.md", []byte(r.page(o)), 0o644)
+		return os.WriteFile("licensesvc/README.md", []byte(page), 0o644)
 	}
 	return ctx.Err()
 }
@@ -115,7 +117,7 @@ func (o options) load(ctx context.Context, m *members, pid int) result {
 			random := rand.New(rand.NewPCG(1, uint64(c)))
 			var own []sample
 			for n := 0; ctx.Err() == nil; n++ {
-				s, err := m.ask(ctx, random, fmt.Sprint("key-", c, "-", n))
+				s, err := m.ask(random, fmt.Sprint("key-", c, "-", n))
 				switch {
 				case err != nil && ctx.Err() == nil:
 					failed.Add(1)
