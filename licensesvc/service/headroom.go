@@ -19,18 +19,19 @@ import (
 const (
 	// headroomEvery is the interval at which the process is measured.
 	headroomEvery = 50 * time.Millisecond
-	// delayTarget is how long a goroutine that could run may wait for a processor, on average.
-	// More means that the process has more work than processors, whatever share of them the
+	// delayTarget is how long a goroutine that could run may wait for a processor, on average
+	// over the last smooth measurements. More means that the process has more work than processors, whatever share of them the
 	// machine or the container gives it. Go limits the processors by the container's quota.
-	delayTarget = 10 * time.Millisecond
+	delayTarget = 25 * time.Millisecond
+	smooth      = 8
 	// memoryShare is the share of the memory limit from which requests are refused.
 	memoryShare = 0.9
 	// maxGoroutines is the number of goroutines from which requests are refused.
 	maxGoroutines = 100_000
 	// fastest is how much more is refused after one measurement.
-	fastest = 0.25
+	fastest = 0.1
 	// slowest is how much less is refused after one good measurement.
-	slowest = 0.05
+	slowest = 0.02
 	// classes is the number of classes that are refused one after the other: what can be
 	// shed, then what is critical. CriticalPlus is left to the guard.
 	classes = 3
@@ -101,7 +102,8 @@ func (h *headroom) measure() measured {
 	metrics.Read(h.sample)
 	var m measured
 	delays := h.sample[0].Value.Float64Histogram()
-	m.delay = h.mean(delays)
+	m.delay = time.Duration(h.delay.Load())
+	m.delay += (h.mean(delays) - m.delay) / smooth
 	used := float64(h.sample[1].Value.Uint64() - h.sample[2].Value.Uint64())
 	m.memory = used / min(h.memoryLimit, float64(h.sample[4].Value.Uint64()))
 	m.goroutines = int64(h.sample[3].Value.Uint64())
