@@ -24,6 +24,7 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
 	"github.com/backstay-go/backstay/licensesvc/app/token"
 	"github.com/backstay-go/backstay/licensesvc/dashboard"
+	"github.com/backstay-go/backstay/licensesvc/decision"
 	"github.com/backstay-go/backstay/licensesvc/diskwatch"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
@@ -73,6 +74,9 @@ type Config struct {
 	// CallerRate is how many requests per second one caller may make: one token, or without
 	// tokens one address. Default: 0, no bound.
 	CallerRate float64
+	// Decisions bounds and samples the log of decisions, which is in the folder decisions of Data.
+	// The service sets its Dir, Full and Log.
+	Decisions decision.Config
 	// Limits says when the disk counts as short.
 	Limits diskwatch.Limits
 	// Faults are shown on the dashboard, with buttons. Nil: the dashboard has none.
@@ -254,7 +258,11 @@ func (in *Instance) decide(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: in.store, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
+	decisions, err := in.openDecisions()
+	if err != nil {
+		return err
+	}
+	in.app, err = app.New(app.Config{Store: in.store, Decisions: decisions, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == diskwatch.Full {
 				return f.Why

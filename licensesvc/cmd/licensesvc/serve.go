@@ -18,6 +18,7 @@ import (
 	"github.com/backstay-go/backstay/internal/cli"
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
+	"github.com/backstay-go/backstay/licensesvc/decision"
 	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
@@ -34,6 +35,8 @@ type serveFlags struct {
 	callerRate                float64
 	store                     storeFlags
 	policies                  string
+	decisions                 decision.Config
+	decisionsMiB              int64
 }
 
 func (t tool) serve() *cobra.Command {
@@ -60,6 +63,9 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
 	c.Flags().StringSliceVar(&f.hosts, "host", nil, "names of the service in requests, besides localhost and IP addresses; needed only without --tokens")
 	c.Flags().Float64Var(&f.callerRate, "caller-rate", 0, "requests per second of one caller (a token, or without tokens an address); 0: no bound")
+	c.Flags().Float64Var(&f.decisions.Sample, "decisions-sample", 1, "share of the members whose grants are recorded in DIR/decisions; refusals always are")
+	c.Flags().Int64Var(&f.decisionsMiB, "decisions-mib", decision.DefaultMaxBytes>>20, "size of the recorded decisions; the oldest go first")
+	c.Flags().DurationVar(&f.decisions.MaxAge, "decisions-for", decision.DefaultMaxAge, "how long decisions are kept")
 	c.Flags().DurationVar(&f.deadline, "deadline", 2*time.Second, "how long a request may take")
 	c.Flags().StringSliceVar(&f.trust, "trust", nil, "networks (10.0.0.0/8) of callers whose deadline and criticality count; default: loopback")
 	c.Flags().DurationVar(&f.notice, "notice", 0, "how long to go on as before once /readyz says not ready, so that balancers look elsewhere")
@@ -102,6 +108,12 @@ func (f serveFlags) check() error {
 	if f.callerRate < 0 {
 		errs = append(errs, fmt.Errorf("--caller-rate %g: give requests per second, or 0 for no bound", f.callerRate))
 	}
+	if f.decisions.Sample <= 0 || f.decisions.Sample > 1 {
+		errs = append(errs, fmt.Errorf("--decisions-sample %g: give a share above 0 and up to 1", f.decisions.Sample))
+	}
+	if f.decisionsMiB < 1 || f.decisions.MaxAge <= 0 {
+		errs = append(errs, fmt.Errorf("--decisions-mib %d and --decisions-for %s: give 1 or more, and a duration above zero", f.decisionsMiB, f.decisions.MaxAge))
+	}
 	if f.notice < 0 {
 		errs = append(errs, fmt.Errorf("--notice %s: give a duration of zero or more", f.notice))
 	}
@@ -129,6 +141,13 @@ func (f serveFlags) trusted() (func(*http.Request) bool, error) {
 		networks = append(networks, network)
 	}
 	return restserver.Networks(networks...), nil
+}
+
+// recorded returns how decisions are recorded.
+func (f serveFlags) recorded() decision.Config {
+	cfg := f.decisions
+	cfg.MaxBytes = f.decisionsMiB << 20
+	return cfg
 }
 
 // serve serves until the context ends.
@@ -173,7 +192,7 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	}
 	in, err := service.Start(ctx, service.Config{
 		Listen: f.listen, Data: f.data, Store: opener, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
-		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Hosts: f.hosts, CallerRate: f.callerRate, Policies: policies, Observed: observed, Log: log,
+		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Hosts: f.hosts, CallerRate: f.callerRate, Policies: policies, Decisions: f.recorded(), Observed: observed, Log: log,
 	})
 	if err != nil {
 		return err
