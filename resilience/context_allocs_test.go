@@ -101,7 +101,7 @@ func TestFallbackValueAllocatesNothing(t *testing.T) {
 		"fails": mustNew(t, forced), "fails without a breaker": mustNew(t, judged), "open": openGuard(t), "full": fullGuard(t),
 	} {
 		t.Run(name, func(t *testing.T) {
-			type large struct{ a, b, c, d, e, f, g, h string }
+			type large [8]string
 			check := func(kind string, without, with float64) {
 				if with > without {
 					t.Errorf("%s: %v allocations; without a fallback %v", kind, with, without)

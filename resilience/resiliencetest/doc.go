@@ -19,6 +19,9 @@
 // Time is that of package time, so that in a bubble of testing/synctest minutes
 // cost nothing; it works outside of one too.
 //
+// Make a guard in the bubble in which it is used. A guard from outside works there too,
+// but one bubble's guard must not be used in another, because timers belong to theirs.
+//
 // It imports the standard library and package resilience, and is imported by tests
 // only. It promises that a dependency starts no goroutine.
 package resiliencetest
