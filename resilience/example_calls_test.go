@@ -87,3 +87,25 @@ func ExampleWithError() {
 	// resilience: invalid policy "catalog":
 	//   errors.failure: has "conflict", which names no error of this guard; there are: not_found
 }
+
+// A lookup that finds nothing returns a value, and says nothing about the dependency's
+// health.
+func ExampleDoNotCount() {
+	guard, err := resilience.New(resilience.Policy{
+		Name:     "catalog",
+		Bulkhead: resilience.BulkheadPolicy{Limit: 8},
+		Breaker:  &resilience.BreakerPolicy{},
+		Default:  resilience.OperationPolicy{Timeout: time.Second},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	res, err := resilience.Do(context.Background(), guard, func(ctx context.Context) (string, error) {
+		resilience.DoNotCount(ctx) // the answer was 404
+		return "no such title", nil
+	})
+	fmt.Println(res.Value, err, guard.Snapshot().Calls)
+	// Output: no such title <nil> 0
+}
