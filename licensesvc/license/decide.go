@@ -259,9 +259,10 @@ func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
 	recent := c.Asked && c.At.Sub(occurred) <= clockSkew
 	until := occurred
 	if recent {
-		until = c.At.Add(clockSkew)
+		until = c.At
 	}
-	u := s.usageUntil(occurred, until, l.Studio, l.Title, "")
+	// A device whose clock is ahead may have dated its earlier plays a little later than this one.
+	u := s.usageUntil(occurred, until.Add(clockSkew), l.Studio, l.Title, "")
 	broken := question{license: l, usage: u}.broken(toPlay...)
 	if recent && len(broken) > 0 && l.ActiveAt(occurred) {
 		return Decision{}, broken[0]
