@@ -278,25 +278,25 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	unknown := func(err error) (eventstore.Appended, error) {
-		return eventstore.Appended{}, fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
+	unknown := func(err error) error {
+		return fmt.Errorf("%w: resolve %s: %w", eventstore.ErrUnknown, commit, err)
 	}
 	for {
 		buckets, err := s.buckets(ctx, ProfileSettle, stream)
 		if err != nil {
-			return unknown(err)
+			return eventstore.Appended{}, unknown(err)
 		}
 		a, _, err := s.find(ctx, ProfileSettle, stream, commit, buckets)
 		switch {
 		case err != nil:
-			return unknown(err)
+			return eventstore.Appended{}, unknown(err)
 		case a.Outcome != eventstore.Unknown:
 			return a, nil
 		}
 		done, err := s.fence(ctx, stream, commit, buckets[len(buckets)-1].number)
 		switch {
 		case err != nil:
-			return unknown(err)
+			return eventstore.Appended{}, unknown(err)
 		case done:
 			// The bucket was not sealed when it was fenced, so no bucket after it existed. A
 			// writer that opens one later looks into this one and finds the fence.
