@@ -2,7 +2,7 @@
 // and appends the resulting events. It also handles the failure of each dependency that this
 // needs.
 //
-// It may import licensesvc/license, eventstore, upstream, resilience and the packages below
+// It may import licensesvc/license, repository, eventstore, upstream, resilience and the packages below
 // app. It knows nothing about HTTP. The store that it gets has its own guard.
 //
 // It promises:
@@ -15,5 +15,8 @@
 //     reported as done or failed; what stays unknown is promised provisionally, or
 //     answered with "try again with the same key";
 //   - what was answered is in the store, or in the journal until the store has it;
-//   - the same key gives the same answer, also after a crash.
+//   - the same key gives the same answer, also after a crash; a refusal only as long as
+//     the process remembers it;
+//   - commands of one member wait for each other, and none of them is refused because
+//     another one came first.
 package app

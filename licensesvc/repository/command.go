@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// maxLost limits how often a command is decided again because another process was first.
-	maxLost = 16
+	// maxLost limits how often a command is decided again because another process was first. It is
+	// high because the command's deadline usually comes first.
+	maxLost = 100
 	// maxFenced limits how often a command gets another commit id.
 	maxFenced = 16
 	// longestPause is the longest pause before a command is decided again.
@@ -202,7 +203,7 @@ func (w *work[S, E]) again(ctx context.Context) error {
 
 // pause waits for a random time, so that processes that compete do not do so in step.
 func pause(ctx context.Context, lost int) error {
-	timer := time.NewTimer(rand.N(min(time.Millisecond<<lost, longestPause)))
+	timer := time.NewTimer(rand.N(min(time.Millisecond<<min(lost, 10), longestPause)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
