@@ -177,6 +177,7 @@ func read[T any](ctx context.Context, t *trip, remember []string) (v T, err erro
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		kept := text[:min(len(text), drainBytes)]
+		verdict = asError(verdict)
 		err = &StatusError{Method: r.Method, URL: shown(r), Status: resp.StatusCode, Header: resp.Header, Body: kept, Problem: problemOf(resp.Header, kept), verdict: verdict}
 	case err != nil:
 		e := a.unusable(r, resp, err, t.repeatable)

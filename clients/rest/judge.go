@@ -73,6 +73,15 @@ func markOf(h http.Header) mark {
 // dependency.
 var answered = resilience.Verdict{Outcome: resilience.Ignored, Repeat: resilience.RepeatNever}
 
+// asError returns the verdict on an answer that is returned as an error. What is not even
+// a failure by its status, such as a redirect, is Ignored then.
+func asError(v resilience.Verdict) resilience.Verdict {
+	if v.Outcome == resilience.Success {
+		return answered
+	}
+	return v
+}
+
 // spread adds up to a fifth to the pause for which a server asked, so that requests
 // that were refused at the same time do not return at the same time.
 func spread(after time.Duration) time.Duration {

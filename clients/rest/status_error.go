@@ -73,6 +73,6 @@ func Check(r *http.Response) error {
 		_ = r.Body.Close()
 	}
 	e.Problem = problemOf(r.Header, e.Body)
-	e.verdict = judge(r.StatusCode, r.Header, false)
+	e.verdict = asError(judge(r.StatusCode, r.Header, false))
 	return e
 }
