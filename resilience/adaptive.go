@@ -3,6 +3,7 @@ package resilience
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,145 +19,158 @@ func (p BulkheadPolicy) startLimit(before *shared, now int) int {
 	return min(max(now, p.Adaptive.Min), p.Adaptive.Max)
 }
 
-// adaptive moves a bulkhead's limit to keep a latency objective, by additive increase and
-// multiplicative decrease.
+// adaptive moves a bulkhead's limit, so that as many attempts as possible are answered
+// within a latency objective. It collects what attempts took, in rounds; knee decides.
 //
-// Time is divided into rounds. A round counts only attempts that started in it, so that
-// it measures the effect of the last decision and not the load before it. A round ends
-// when it has seen enough attempts, or when it has lasted as long as the objective.
-// Then
+// A round begins when the calls that were in flight at the last decision have ended, so
+// that it measures the effect of that decision and not the load before it. It ends when
+// it has seen enough attempts.
 //
-//	more than a tenth of the attempts were late ──▶ the limit shrinks, by how late they were
-//	else, if more than a tenth were near it      ──▶ it stays
-//	else, if the limit was in use               ──▶ the limit grows by its square root
-//	else                                        ──▶ it stays
-//
-// An attempt is late when it took more than three quarters of the objective, and near
-// it when it took half or more. The remaining quarter is room for waiting, and for
-// attempts that are in flight while a dependency becomes slow. The objective must leave
-// that room: if the dependency needs more than three quarters of it even at its best,
-// the limit is driven down to the floor.
+// An attempt is late when it took more than three quarters of the objective, and near it
+// when it took half or more. The remaining quarter is room for waiting.
 //
 // Observed: attempts that ran and succeeded, attempts that were late, however they
-// ended, and marked refusals by the dependency (Overload), which count as late. Not
-// observed: the guard's own refusals, and failures and cancellations that came early.
-// The latter include attempts cut by a caller's short deadline: they say nothing about
-// how much load the dependency can take. The objective is given, so there is no
-// measured baseline that could drift.
+// ended, and marked refusals by the dependency (Overload). Not observed: the guard's own
+// refusals, and failures and cancellations that came early. The latter include attempts
+// cut by a caller's short deadline: they say nothing about how much load the dependency
+// can take.
 //
 // Safe for concurrent use.
 type adaptive struct {
 	gate *gate
-	// policy is nil while the limit is fixed.
-	policy atomic.Pointer[AdaptivePolicy]
 
-	// The current round. Counting and starting a new round may race; a few counts may
-	// be lost.
-	since atomic.Int64 // when the round began
-	_     cacheLine
-	calls atomic.Int64
-	near  atomic.Int64 // took half of the objective or more, including the late ones
-	late  atomic.Int64
-	took  atomic.Int64 // sum of the durations of the late attempts
-	peak  atomic.Int64 // highest number of permits seen in use
+	// The current round. Counting and starting a new round may race; a few attempts may
+	// be lost, or be counted in the next round.
+	_    cacheLine
+	seen atomic.Int64 // attempts of this round; negative while the last decision settles
+	_    cacheLine
+	size atomic.Int64 // with how many the round ends
+	peak atomic.Int64 // highest number of permits seen in use
+	// samples has mostSamples entries. It is nil until there is a policy.
+	samples []sample
 
-	mu sync.Mutex // held while deciding
+	mu     sync.Mutex // held while deciding
+	policy *AdaptivePolicy
+	knee   knee
+	took   []float64 // used again by each decision
 }
 
-const (
-	// lateShare is the share of the attempts that may be late, or near the objective,
-	// without consequence: service times vary, so some always are.
-	lateShare = 0.1
-	// minRound is the fewest attempts with which a round may end before the objective
-	// has passed, so that chance does not decide.
-	minRound = 16
-	// leastShrink and mostShrink bound one decrease.
-	leastShrink, mostShrink = 0.95, 0.5
-	// If at least inUseShare of the limit was in use, a higher limit might be used too.
-	inUseShare = 0.8
-)
+// sample is an attempt of the current round.
+type sample struct {
+	// took is in ns, negative if there was no answer.
+	took atomic.Int64
+	use  atomic.Int64
+}
+
+// mostSamples bounds a round.
+const mostSamples = 128
+
+// refusedSample stands for an attempt that the dependency refused.
+const refusedSample = math.MinInt64
 
 // near and late return the durations from which an attempt counts as near or late.
 func (p *AdaptivePolicy) near() time.Duration { return p.Objective / 2 }
 func (p *AdaptivePolicy) late() time.Duration { return p.Objective / 4 * 3 }
 
-// configure sets the policy; nil fixes the limit.
-func (a *adaptive) configure(p *AdaptivePolicy, now int64) {
+// configure sets the policy; nil fixes the limit. It precedes the first observe under the
+// policy.
+func (a *adaptive) configure(p *AdaptivePolicy) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.policy.Store(p)
-	a.restartLocked(now)
+	if p != nil && a.samples == nil {
+		a.samples = make([]sample, mostSamples)
+		a.took = make([]float64, 0, mostSamples)
+	}
+	a.policy = p
+	a.restartLocked(0)
 }
 
 // observe counts an attempt that ends at now. It decides if the round is over.
 func (a *adaptive) observe(ctx context.Context, p *AdaptivePolicy, start, now int64, err error, v Verdict) {
 	took := now - start
-	late := took > int64(p.late()) || v.Outcome == Overload || v.Outcome == Failure && isDeadline(err)
-	since := a.since.Load()
-	if v.Outcome != Success && !late || start < since {
+	switch {
+	case v.Outcome == Success:
+	case v.Outcome == Overload:
+		took = refusedSample
+	case took > int64(p.late()), v.Outcome == Failure && isDeadline(err):
+		took = -max(took, int64(p.Objective)+1)
+	default:
 		return
 	}
-	calls := a.calls.Add(1)
-	if late || took > int64(p.near()) {
-		a.near.Add(1)
-	}
-	if late {
-		a.late.Add(1)
-		a.took.Add(max(took, int64(p.late())))
+	seen := a.seen.Add(1)
+	if seen <= 0 {
+		return
 	}
 	inUse, waiting := a.gate.bulkhead.counts()
+	if seen <= int64(len(a.samples)) {
+		s := &a.samples[seen-1]
+		s.took.Store(took)
+		s.use.Store(int64(inUse))
+	}
 	if waiting > 0 {
 		inUse = math.MaxInt32
 	}
 	if int64(inUse) > a.peak.Load() {
 		a.peak.Store(int64(inUse))
 	}
-	if calls >= max(minRound, a.gate.bulkhead.limit.Load()/4) || now-since >= int64(p.Objective) {
-		a.decide(ctx, since, now)
+	if seen >= a.size.Load() {
+		a.decide(ctx, now)
 	}
 }
 
-// decide ends the round that began at since, unless another goroutine did.
-func (a *adaptive) decide(ctx context.Context, since, now int64) {
+// decide ends the round, unless another goroutine did.
+func (a *adaptive) decide(ctx context.Context, now int64) {
 	a.mu.Lock()
-	p := a.policy.Load()
-	if p == nil || a.since.Load() != since {
+	size := a.size.Load()
+	if a.policy == nil || a.seen.Load() < size {
 		a.mu.Unlock()
 		return
 	}
-	old := a.gate.bulkhead.limit.Load()
-	limit := p.next(old, a.calls.Load(), a.near.Load(), a.late.Load(), a.took.Load(), a.peak.Load())
-	a.restartLocked(now)
-	if limit != old {
-		a.gate.bulkhead.setLimit(int(limit), now)
-		a.gate.queue(ctx, Event{Kind: LimitChanged, Dependency: a.gate.name, Limit: int(limit)})
+	old := int(a.gate.bulkhead.limit.Load())
+	if int(a.knee.limit) != old { // the first round, or an update changed it
+		a.knee.start(old)
 	}
+	limit := a.knee.next(a.policy, a.roundLocked(int(size)))
+	inUse := 0
+	if limit != old {
+		a.gate.bulkhead.setLimit(limit, now)
+		a.gate.queue(ctx, Event{Kind: LimitChanged, Dependency: a.gate.name, Limit: limit})
+		inUse, _ = a.gate.bulkhead.counts()
+	}
+	a.restartLocked(inUse)
 	a.mu.Unlock()
 	if limit != old {
 		a.gate.deliver()
 	}
 }
 
-// next returns the limit after a round.
-func (p *AdaptivePolicy) next(limit, calls, near, late, took, peak int64) int64 {
-	switch {
-	case calls == 0:
-	case float64(late) > lateShare*float64(calls):
-		mean := float64(took) / float64(late)
-		shrink := min(max(float64(p.late())/mean, mostShrink), leastShrink)
-		limit = min(limit-1, int64(float64(limit)*shrink))
-	case float64(near) > lateShare*float64(calls):
-	case float64(peak) >= inUseShare*float64(limit):
-		limit += max(1, int64(math.Sqrt(float64(limit))))
+// roundLocked gathers the samples of the round.
+func (a *adaptive) roundLocked(size int) round {
+	r := round{took: a.took[:0], peak: a.peak.Load()}
+	for i := range min(size, len(a.samples)) {
+		s := &a.samples[i]
+		r.use += float64(s.use.Load()) / float64(size)
+		switch took := s.took.Load(); {
+		case took == refusedSample:
+			r.marked++
+		case took < 0:
+			r.cut++
+			r.took = append(r.took, -float64(took))
+		default:
+			r.took = append(r.took, float64(took))
+		}
 	}
-	return min(max(limit, int64(p.Min)), int64(p.Max))
+	slices.Sort(r.took)
+	return r
 }
 
-func (a *adaptive) restartLocked(now int64) {
-	a.since.Store(now)
-	a.calls.Store(0)
-	a.near.Store(0)
-	a.late.Store(0)
-	a.took.Store(0)
+// restartLocked begins a round after as many attempts as are in flight.
+func (a *adaptive) restartLocked(inFlight int) {
+	size := 16
+	if a.knee.limit > 0 {
+		size = a.knee.size()
+	}
+	a.size.Store(int64(size))
 	a.peak.Store(0)
+	a.seen.Store(-int64(inFlight))
 }

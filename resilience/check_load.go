@@ -122,7 +122,7 @@ func (c *checker) expectedPermits(b BulkheadPolicy, e Expectation) {
 		}
 	}
 	if a := b.Adaptive; a != nil && e.Latency > a.near() {
-		c.warn("bulkhead.adaptive.objective", fmt.Sprintf("is %v, below twice expect.latency %v, so that the limit can't grow, or even shrinks to its floor", a.Objective, e.Latency), "raise it to at least twice a healthy latency")
+		c.warn("bulkhead.adaptive.objective", fmt.Sprintf("is %v, below twice expect.latency %v, so that the limit can only grow by trial steps, and leaves a queue little room", a.Objective, e.Latency), "raise it to at least twice a healthy latency")
 	}
 }
 

@@ -85,14 +85,14 @@ func ExampleAdaptivePolicy() {
 	guard := open(resilience.Policy{
 		Name: "dep",
 		Bulkhead: resilience.BulkheadPolicy{Limit: 8, Adaptive: &resilience.AdaptivePolicy{
-			Objective: 8 * time.Millisecond, Min: 2, // attempts over 6 ms are late
+			Objective: 800 * time.Microsecond, Min: 2,
 		}},
 		Default: resilience.OperationPolicy{Timeout: time.Second},
 	})
 	defer guard.Close()
 	for guard.Snapshot().Limit > 2 {
 		_, _ = resilience.Do(context.Background(), guard, func(context.Context) (int, error) {
-			<-time.After(10 * time.Millisecond) // the dependency is too slow
+			<-time.After(time.Millisecond) // no answer comes within the objective
 			return 1, nil
 		})
 	}

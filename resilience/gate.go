@@ -92,7 +92,7 @@ func (g *gate) apply(full Policy, before *shared) *shared {
 		s.limiter = limiterFor(*r, before)
 	}
 	g.bulkhead.configure(full.Bulkhead)
-	g.adaptive.configure(full.Bulkhead.Adaptive, g.now())
+	g.adaptive.configure(full.Bulkhead.Adaptive)
 	g.bulkhead.setLimit(full.Bulkhead.startLimit(before, int(g.bulkhead.limit.Load())), g.now())
 	return s
 }

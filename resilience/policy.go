@@ -106,13 +106,14 @@ type BulkheadPolicy struct {
 	_        struct{}
 }
 
-// AdaptivePolicy moves a bulkhead's limit by additive increase and multiplicative
-// decrease, to keep a latency objective.
+// AdaptivePolicy moves a bulkhead's limit so that as many calls as possible are answered
+// within a latency objective.
 type AdaptivePolicy struct {
 	// Objective is the latency that calls should keep, waiting included. Required.
-	// The limit shrinks when attempts take more than three quarters of it, grows while
-	// they take less than half, and no call waits longer than half of what attempts
-	// leave of it. Make it at least twice a healthy latency.
+	// While nine of ten attempts take less than half of it, the limit grows as it is
+	// used. Beyond that it moves by trial steps, which are kept if they show a queue in
+	// the dependency (down) or none (up). No call waits longer in the guard than half
+	// of what attempts leave of the objective. Make it at least twice a healthy latency.
 	Objective time.Duration `json:"objective" yaml:"objective"`
 	// Min is the floor that keeps probing. Default: 1.
 	Min int `json:"min,omitempty" yaml:"min,omitempty"`

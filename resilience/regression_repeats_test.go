@@ -182,13 +182,13 @@ func TestPitfall20BudgetRefundsAndKeepsTheBackoff(t *testing.T) {
 
 // TestPitfall21RejectionsDoNotPoisonTheLimit: Netflix concurrency-limits#176 takes the time
 // of a rejection for the dependency's; baselines drift up in its PR#134 and in
-// failsafe-go#127. There is no baseline here, and only what ran is a signal.
+// failsafe-go#127. Here only what ran is a signal, and what is good is given, not measured.
 func TestPitfall21RejectionsDoNotPoisonTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy()
 		p.Bulkhead = resilience.BulkheadPolicy{Limit: 10, Adaptive: &resilience.AdaptivePolicy{Objective: 400 * time.Millisecond, Max: 50}}
 		g := mustNew(t, p)
-		latency := 350 * time.Millisecond // over three quarters of the objective: too slow
+		latency := 500 * time.Millisecond // nothing is answered within the objective
 		var refused atomic.Int64
 		load := func(seconds int) {
 			var wg sync.WaitGroup
@@ -206,18 +206,18 @@ func TestPitfall21RejectionsDoNotPoisonTheLimit(t *testing.T) {
 			}
 		}
 		load(10)
-		if s := g.Snapshot(); s.Limit != 1 || refused.Load() < 1500 {
-			t.Errorf("limit %d after %d refusals; want 1: thousands of quick refusals say nothing", s.Limit, refused.Load())
+		if s := g.Snapshot(); s.Limit > 5 || refused.Load() < 1500 {
+			t.Errorf("limit %d after %d refusals; want 5 at most: thousands of quick refusals say nothing", s.Limit, refused.Load())
 		}
-		// An hour of being too slow moves no baseline.
+		// An hour of being too slow does not become normal.
 		for range 3600 {
 			if _, err := resilience.Do(t.Context(), g, takes(latency)); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(700 * time.Millisecond)
 		}
-		if s := g.Snapshot(); s.Limit != 1 {
-			t.Errorf("limit %d after an hour; want 1", s.Limit)
+		if s := g.Snapshot(); s.Limit > 5 {
+			t.Errorf("limit %d after an hour; want 5 at most", s.Limit)
 		}
 		latency = 100 * time.Millisecond
 		load(10)

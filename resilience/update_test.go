@@ -101,7 +101,7 @@ func TestUpdateKeepsTheState(t *testing.T) {
 func TestUpdateKeepsAMovingLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := adapting(t, 50, 5, 200)
-		rounds(t, g, 60, func() int { return g.Snapshot().Limit }, takes(10*time.Millisecond))
+		press(t, g, 250, 3*time.Second, takes(10*time.Millisecond))
 		p := g.Policy()
 		for _, c := range []struct{ limit, most, want int }{{20, 300, 200}, {20, 150, 150}} {
 			p.Bulkhead.Limit, p.Bulkhead.Adaptive.Max = c.limit, c.most
