@@ -25,6 +25,9 @@ const maxWatchers = 64
 // maxPerCaller bounds the number of streams that one caller has open at once.
 const maxPerCaller = 8
 
+// again is the time after which a page that lost its place connects again.
+const again = 10 * time.Second
+
 //go:embed page
 var files embed.FS
 
@@ -88,6 +91,9 @@ type Config struct {
 	Recent func() []Decision
 	// Faults are shown on the page and can be injected from it. Nil: no buttons and no timeline.
 	Faults Faults
+	// TraceURL is the address at which a trace is shown, with {trace} for its id, for example
+	// "http://localhost:16686/trace/{trace}". The page then links traces. Default: no links.
+	TraceURL string
 	// Caller names the caller of a request, for the bound on the streams of one caller. Nil:
 	// the remote address.
 	Caller func(*http.Request) string
@@ -205,6 +211,7 @@ type state struct {
 	Buttons      []Button          `json:"buttons,omitempty"`
 	Capacity     *Capacity         `json:"capacity,omitempty"`
 	Recent       []Decision        `json:"recent,omitempty"`
+	TraceURL     string            `json:"trace_url,omitempty"`
 }
 
 type dependencyState struct {
@@ -214,7 +221,7 @@ type dependencyState struct {
 }
 
 func (d *Dashboard) state(now time.Time) state {
-	s := state{Title: d.cfg.Title, Now: now, Outcomes: d.cfg.Outcomes, Sources: sources}
+	s := state{Title: d.cfg.Title, Now: now, Outcomes: d.cfg.Outcomes, Sources: sources, TraceURL: d.cfg.TraceURL}
 	for _, dep := range d.cfg.Dependencies {
 		s.Dependencies = append(s.Dependencies, dependencyState{
 			Snapshot: dep.Snapshot(), Fallback: dep.Fallback, History: d.cfg.Recorder.History(dep.Name, now, history),
@@ -264,8 +271,10 @@ func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-own.displaced:
-			// The page waits before it connects again, so that two pages do not take turns.
-			fmt.Fprintf(w, "retry: 10000\n\n")
+			// The page says why, and waits before it connects again, so that two pages do not
+			// take turns.
+			fmt.Fprintf(w, "retry: %d\nevent: displaced\ndata: {\"watchers\":%d,\"per_caller\":%d,\"again_s\":%g}\n\n",
+				again.Milliseconds(), maxWatchers, maxPerCaller, again.Seconds())
 			return
 		case <-d.quit:
 			return
