@@ -14,11 +14,12 @@ const keep = 64
 
 // MonitorConfig is the configuration of a Monitor.
 type MonitorConfig struct {
-	// Disk returns the free and the used bytes. Required; see the function Disk.
-	Disk func() (free, used int64, err error)
-	// Store returns the number of events in the store, and the size in bytes of its log, which
-	// does not count as a size of events. Required.
-	Store func(context.Context) (events, logBytes int64, err error)
+	// Disk returns the free bytes of the disk that holds the store. Required; see the function
+	// Disk.
+	Disk func() (free int64, err error)
+	// Store returns the number of events in the store, and their size in bytes without the
+	// store's log, or -1 if the store can't say. Required.
+	Store func(context.Context) (events, bytes int64, err error)
 	// Every is the interval of measurements. Default: 5 s.
 	Every time.Duration
 	// Limits say when the disk is running out of space.
@@ -78,11 +79,11 @@ func (m *Monitor) Run(ctx context.Context) error {
 // forecast stays. If the store can't be asked, the forecast has the free space as it is now, and
 // the rest as it was.
 func (m *Monitor) Look(ctx context.Context) {
-	free, used, err := m.cfg.Disk()
-	var events, logBytes int64
+	free, err := m.cfg.Disk()
+	var events, bytes int64
 	var storeErr error
 	if err == nil {
-		events, logBytes, storeErr = m.cfg.Store(ctx)
+		events, bytes, storeErr = m.cfg.Store(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,7 +100,7 @@ func (m *Monitor) Look(ctx context.Context) {
 		m.current = Predict(append(m.samples[:len(m.samples):len(m.samples)], last), m.cfg.Limits)
 	default:
 		m.err = nil
-		m.addLocked(Sample{At: time.Now(), Free: free, Used: max(0, used-logBytes), Events: events})
+		m.addLocked(Sample{At: time.Now(), Free: free, Used: max(0, bytes), Events: events})
 	}
 }
 

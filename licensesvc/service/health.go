@@ -166,7 +166,7 @@ type storeWatch struct {
 }
 
 // look asks the store once. It returns what the disk's forecast needs.
-func (w *storeWatch) look(ctx context.Context) (events, logBytes int64, err error) {
+func (w *storeWatch) look(ctx context.Context) (events, bytes int64, err error) {
 	stats, err := w.store.Stats(ctx)
 	if err == nil {
 		w.stats.Store(&stats)
@@ -176,7 +176,11 @@ func (w *storeWatch) look(ctx context.Context) (events, logBytes int64, err erro
 		}
 	}
 	w.err.Store(&err)
-	return stats.Events, stats.LogBytes, err
+	bytes = stats.Bytes
+	if bytes >= 0 && stats.LogBytes > 0 {
+		bytes -= stats.LogBytes
+	}
+	return stats.Events, bytes, err
 }
 
 // health says whether the store can be used.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,7 +235,7 @@ func (in *Instance) openStore(ctx context.Context, policy resilience.Policy, lis
 	for _, g := range store.Guards() {
 		in.parts.add(component{name: g.Name() + ".guard", health: guardHealth(fallbacks[eventstore.Name], g)})
 	}
-	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(in.cfg.Data), Limits: in.cfg.Limits, Store: in.watched.look})
+	in.monitor, err = diskwatch.NewMonitor(ctx, diskwatch.MonitorConfig{Disk: diskwatch.Disk(cmp.Or(in.cfg.Store.Folder(), in.cfg.Data)), Limits: in.cfg.Limits, Store: in.watched.look})
 	if err != nil {
 		return err
 	}

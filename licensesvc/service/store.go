@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	client "github.com/backstay-go/backstay/clients/cassandra"
@@ -19,6 +20,8 @@ import (
 type StoreOpener interface {
 	// Policy returns the policy of the store if the service is given no other.
 	Policy() resilience.Policy
+	// Folder is the folder of the store's files, or empty if they are on other machines.
+	Folder() string
 	// Open opens the store with a policy, listeners for its guards, and the service's
 	// telemetry.
 	Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error)
@@ -51,6 +54,9 @@ type SQLite struct {
 // Policy implements StoreOpener.
 func (SQLite) Policy() resilience.Policy { return sqlite.Policy() }
 
+// Folder implements StoreOpener.
+func (o SQLite) Folder() string { return filepath.Dir(o.Path) }
+
 // Open implements StoreOpener.
 func (o SQLite) Open(ctx context.Context, with StoreSetup) (eventstore.GuardedStore, error) {
 	s, err := sqlite.Open(ctx, sqlite.Config{Path: o.Path, MustExist: o.MustExist, KeepSchema: o.KeepSchema, Policy: &with.Policy, Listeners: with.Listeners, Between: o.Between})
@@ -79,6 +85,9 @@ type Cassandra struct {
 
 // Policy implements StoreOpener. Its operations are the store's profiles.
 func (Cassandra) Policy() resilience.Policy { return cassandra.Policy() }
+
+// Folder implements StoreOpener.
+func (Cassandra) Folder() string { return "" }
 
 // Open implements StoreOpener.
 func (o Cassandra) Open(ctx context.Context, with StoreSetup) (_ eventstore.GuardedStore, err error) {

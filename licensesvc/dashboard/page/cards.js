@@ -81,7 +81,8 @@ export function left(days) {
 
 function disk(c) {
   return [el('b', {}, left(c.days_left)),
-    el('p', {}, `${free(c.free_bytes)} free, ${free(c.store_bytes)} used by the store, ${c.bytes_per_event.toFixed(0)} bytes per event, ${c.events_per_hour.toFixed(0)} events per hour: ${c.state}`),
+    el('p', {}, [`${free(c.free_bytes)} free`, ...(c.bytes_per_event > 0 ? [`${free(c.store_bytes)} used by events`, `${c.bytes_per_event.toFixed(0)} bytes per event`] : ['the size of events is not known']),
+      `${c.events_per_hour.toFixed(0)} events per hour`].join(', ') + `: ${c.state}`),
     ...(c.note ? [el('p', {}, c.note)] : [])];
 }
 

@@ -1,5 +1,5 @@
 const NS = 'http://www.w3.org/2000/svg';
-const left = 44, foot = 18;
+const left = 50, foot = 18;
 
 function shape(tag, attributes, text) {
   const e = document.createElementNS(NS, tag);
