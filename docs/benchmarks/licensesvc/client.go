@@ -7,17 +7,28 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 )
 
-// mix is how often each kind of request is sent, of 100.
+// mix is how often each kind of request is sent, of 100. It is that of the members in
+// licensesvc/chaostest. A member without a license sends a request instead.
 var mix = []struct {
 	kind  string
 	share int
-}{{"request", 25}, {"show", 20}, {"list", 20}, {"play", 15}, {"renew", 10}, {"download", 5}, {"release", 5}}
+}{{"request", 42}, {"renew", 14}, {"download", 14}, {"play", 12}, {"show", 10}, {"release", 5}, {"explain", 3}}
+
+// described returns the mix in words.
+func described() string {
+	var all []string
+	for _, k := range mix {
+		all = append(all, fmt.Sprintf("%s %d %%", k.kind, k.share))
+	}
+	return strings.Join(all, ", ")
+}
 
 // members are the members and the licenses that they hold.
 type members struct {
@@ -39,29 +50,34 @@ type sample struct {
 func (m *members) ask(r *rand.Rand, key string) (sample, error) {
 	n := 1 + r.IntN(m.n)
 	kind, license := m.choose(r, n)
+	return m.play(r, n, kind, license, key)
+}
+
+// play sends one request of a member, and remembers the license that it was granted.
+func (m *members) play(r *rand.Rand, n int, kind, license, key string) (sample, error) {
 	base := "/v1/members/" + server.MemberID(n) + "/licenses"
 	method, path, body := http.MethodPost, base+"/"+license, map[string]string{}
 	switch kind {
 	case "request":
 		path = base
-		body["device"] = fmt.Sprint("device-", r.IntN(2))
-		body["title"] = server.TitleID([]string{"meridian", "fathom", "halyard", "capstan"}[r.IntN(4)], 2+2*r.IntN(20))
-	case "show", "list":
+		studios := server.Studios()
+		body["device"] = "device-" + string(rune('a'+r.IntN(2)))
+		body["title"] = server.TitleID(studios[r.IntN(len(studios))], 1+r.IntN(server.TitlesPerStudio))
+	case "show":
 		method = http.MethodGet
-		if kind == "list" {
-			path = base
-		}
-	case "play":
-		path += "/plays"
+	case "explain":
+		method = http.MethodGet
+		path += "/explanation"
 	case "renew":
 		path += "/renewals"
-	case "download":
-		path += "/downloads"
+	case "download", "play":
+		path += "/" + kind + "s"
 	case "release":
 		path += "/release"
 	}
 	begin := time.Now()
 	status, answer, err := m.send(method, path, key, body)
+	took := time.Since(begin)
 	if err != nil {
 		return sample{}, err
 	}
@@ -78,7 +94,7 @@ func (m *members) ask(r *rand.Rand, key string) (sample, error) {
 		m.holds[n] = append(m.holds[n], got.License.ID)
 		m.mu.Unlock()
 	}
-	return sample{time.Since(begin), status}, nil
+	return sample{took, status}, nil
 }
 
 // choose returns what a member asks, and about which license.
@@ -92,11 +108,8 @@ func (m *members) choose(r *rand.Rand, n int) (kind, license string) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if kind == "request" || kind == "list" {
-		return kind, ""
-	}
 	held := m.holds[n]
-	if len(held) == 0 {
+	if kind == "request" || len(held) == 0 {
 		return "request", ""
 	}
 	i := r.IntN(len(held))

@@ -3,6 +3,9 @@
 // its memory and its profile are its own; the clients, and the services that it asks, run in this
 // one.
 //
+// The mix of requests is that of licensesvc/chaostest, and each member has requested one license
+// before anything is counted.
+//
 // Then it offers 1.8 and 3 times that peak in an open loop: Poisson arrivals, whether earlier
 // requests are answered or not; and a calm period after each.
 //
