@@ -14,11 +14,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
 
-	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/clients/rest/server"
+	resttelemetry "github.com/backstay-go/backstay/clients/rest/telemetry"
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/app"
@@ -207,7 +206,11 @@ func (in *Instance) open(ctx context.Context) (err error) {
 	upstreams := maps.Clone(policies)
 	delete(upstreams, app.EventStore)
 	delete(upstreams, api.Name)
-	in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Transport: in.transport, Policies: upstreams})
+	observer, err := resttelemetry.New(resttelemetry.Config{MeterProvider: cfg.Observed.Meter, Propagator: propagator})
+	if err != nil {
+		return err
+	}
+	in.clients, err = upstream.New(upstream.Config{Membership: cfg.Membership, Catalog: cfg.Catalog, Keys: cfg.Keys, Listeners: listeners, Observer: observer, Transport: cfg.Transport, Policies: upstreams})
 	if err != nil {
 		return err
 	}
@@ -328,31 +331,6 @@ func (in *Instance) warn(policies map[string]resilience.Policy) {
 					"guard", guard, "operation", name, "attempt", attempt, "deadline", in.cfg.Deadline)
 			}
 		}
-	}
-}
-
-// transport makes a client span of every request, and passes the trace on.
-func (in *Instance) transport(dependency string) http.RoundTripper {
-	var base http.RoundTripper
-	if in.cfg.Transport != nil {
-		base = in.cfg.Transport(dependency)
-	}
-	if base == nil {
-		base = rest.NewBase(64)
-	}
-	return &traced{RoundTripper: otelhttp.NewTransport(base, otelhttp.WithTracerProvider(in.cfg.Observed.Tracer), otelhttp.WithPropagators(propagator),
-		otelhttp.WithMeterProvider(in.cfg.Observed.Meter)), base: base}
-}
-
-// traced is a round tripper with tracing that can close the one that it wraps.
-type traced struct {
-	http.RoundTripper
-	base http.RoundTripper
-}
-
-func (t *traced) CloseIdleConnections() {
-	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
 	}
 }
 

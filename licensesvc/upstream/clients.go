@@ -30,8 +30,10 @@ type Config struct {
 	Policies map[string]resilience.Policy
 	// Listeners receive the events of the guards.
 	Listeners []resilience.Listener
-	// Transport returns the transport that carries the requests to a dependency. Default: a
-	// transport with as many idle connections as the bulkhead admits.
+	// Observer follows every attempt, for traces and metrics. Nil: nothing does.
+	Observer rest.Observer
+	// Transport returns the transport that carries the requests to a dependency. Nil, or if it
+	// returns nil: a transport with as many idle connections as the bulkhead admits.
 	Transport func(dependency string) http.RoundTripper
 	_         struct{}
 }

@@ -27,7 +27,7 @@ func newService(cfg Config, base string, policy resilience.Policy) (*service, er
 	if transport == nil {
 		transport = rest.NewBase(policy.Bulkhead.Limit)
 	}
-	client, err := rest.NewClient(rest.ClientConfig{BaseURL: base, Base: transport, MaxBytes: maxAnswer})
+	client, err := rest.NewClient(rest.ClientConfig{BaseURL: base, Base: transport, MaxBytes: maxAnswer, Observer: cfg.Observer})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/internal/oteltext"
@@ -42,7 +43,8 @@ type Config struct {
 type Telemetry struct {
 	duration   metric.Float64Histogram       // nil: no metric
 	propagator propagation.TextMapPropagator // nil: W3C trace context
-	cache      *cacheMeters                  // nil: no metrics
+	series     series
+	cache      *cacheMeters // nil: no metrics
 }
 
 var _ rest.Observer = (*Telemetry)(nil)
@@ -80,17 +82,62 @@ func (t *Telemetry) OnExchange(ctx context.Context, e rest.Exchange) {
 	if t.duration == nil && !span.IsRecording() {
 		return
 	}
-	attributes := describe(&e)
 	if t.duration != nil {
-		t.duration.Record(ctx, e.Took.Seconds(), metric.WithAttributeSet(attribute.NewSet(attributes...)))
+		t.duration.Record(ctx, e.Took.Seconds(), t.series.of(&e)...)
 	}
 	if !span.IsRecording() {
 		return
 	}
+	attributes := describe(&e)
 	if e.Resends > 0 {
 		attributes = append(attributes, semconv.HTTPRequestResendCount(e.Resends))
 	}
 	span.SetAttributes(attributes...)
+}
+
+// maxSeries is the number of series whose attributes are remembered. Further ones are described
+// each time.
+const maxSeries = 1000
+
+// series remembers the attributes of the metric's series, because making them costs more than
+// recording a value. Its zero value is ready for use. It is safe for concurrent use.
+type series struct {
+	mu  sync.RWMutex
+	all map[seriesKey][]metric.RecordOption
+}
+
+// seriesKey is all that describe reads of an exchange without an error.
+type seriesKey struct {
+	method, template, scheme, host, protocol string
+	status                                   int
+}
+
+// of returns the options with which a value of the exchange is recorded.
+func (s *series) of(e *rest.Exchange) []metric.RecordOption {
+	if e.Err != nil {
+		return recordOptions(e)
+	}
+	key := seriesKey{e.Method, e.Template, e.Scheme, e.Host, e.Protocol, e.Status}
+	s.mu.RLock()
+	known, ok := s.all[key]
+	s.mu.RUnlock()
+	if ok {
+		return known
+	}
+	made := recordOptions(e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[seriesKey][]metric.RecordOption{}
+	}
+	if len(s.all) < maxSeries {
+		s.all[key] = made
+	}
+	return made
+}
+
+func recordOptions(e *rest.Exchange) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(describe(e)...))}
 }
 
 // describe is what spans and the metric have in common.
