@@ -122,7 +122,7 @@ func (s *Service) ask(ctx context.Context, c *command, plan func(context.Context
 	var noMember, noTitle error
 	var wg sync.WaitGroup
 	wg.Go(func() { member, noMember = plan(ctx, c.Member) })
-	wg.Go(func() { title, noTitle = s.upstream.Title(ctx, titleID) })
+	title, noTitle = s.upstream.Title(ctx, titleID)
 	wg.Wait()
 	switch {
 	case noMember != nil:

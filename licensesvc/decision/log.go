@@ -115,6 +115,7 @@ type Log struct {
 	// The writing goroutine owns the fields below.
 	file    io.WriteCloser
 	waiting []Record // the batch, reused
+	text    []byte   // of the batch, reused
 	next    int      // the number of the next segment
 	size    int64
 	failed  time.Time // when the disk failed, zero if it works
@@ -248,7 +249,7 @@ func (l *Log) append(records []Record) {
 		l.droppedDisk.Add(int64(len(records)))
 		return
 	}
-	var out []byte
+	out := l.text[:0]
 	encoded := int64(0)
 	for _, r := range records {
 		var err error
@@ -259,6 +260,7 @@ func (l *Log) append(records []Record) {
 		}
 		encoded++
 	}
+	l.text = out
 	if encoded == 0 {
 		return
 	}

@@ -2,6 +2,8 @@ package decision
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -36,8 +38,14 @@ func appendLine(out []byte, c *codec.Codec[Record], r Record) ([]byte, error) {
 	if err != nil {
 		return out, err
 	}
-	text := append(fmt.Appendf(nil, "%s ", stored.Version()), stored.Data...)
-	return fmt.Appendf(out, "%08x %s\n", checksumOf(text), text), nil
+	begin := len(out)
+	out = append(out, "00000000 "...) // The checksum is of what follows.
+	text := len(out)
+	out = append(append(append(out, stored.Version().String()...), ' '), stored.Data...)
+	var sum [4]byte
+	binary.BigEndian.PutUint32(sum[:], checksumOf(out[text:]))
+	hex.Encode(out[begin:], sum[:])
+	return append(out, '\n'), nil
 }
 
 func parseLine(c *codec.Codec[Record], records []Record, line []byte) ([]Record, error) {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -171,9 +172,12 @@ func (w *writer) drain() {
 	}
 }
 
-// collect takes the jobs that wait in addition to the first. It does not wait for more: the next
-// batch gathers while this one is being synced.
+// collect takes the jobs that wait in addition to the first. It waits for no more of them, because
+// the next batch gathers while this one is being synced. But if the processors are busy, it lets
+// the goroutines that can run go first: some of them are about to append, and each commit that is
+// saved leaves the processors to requests.
 func (w *writer) collect(first *job) []*job {
+	runtime.Gosched()
 	jobs := append(make([]*job, 0, 16), first)
 	for len(jobs) < w.maxBatch {
 		select {
