@@ -77,7 +77,7 @@ var arrows = []struct {
 // onlyIn names packages of others that a single place of ours may import.
 var onlyIn = map[string][]string{
 	"github.com/gocql/gocql":      {"clients/cassandra"},
-	"modernc.org/sqlite":          {"licensesvc/eventstore/sqlite"},
+	"modernc.org/sqlite":          {"licensesvc/eventstore/sqlite", "licensesvc/readmodel"},
 	"github.com/sony/gobreaker":   {"resilience"},
 	"github.com/cenkalti/backoff": {"resilience"},
 }
