@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 )
 
@@ -28,7 +29,11 @@ type Event struct {
 	// Cause is the id of what led to the event, Correlation the id of the conversation, Trace
 	// the trace id, and Actor the one who asked for it. All are optional.
 	Cause, Correlation, Trace, Actor string
-	Data                             []byte
+	// Tags name what the event is about besides its stream, such as "studio:acme", so that a
+	// decision can depend on events of several streams. At most MaxTags, each at most MaxTagBytes
+	// long and none twice. Nil: the event is about its stream alone.
+	Tags []string
+	Data []byte
 }
 
 // The limits of one append. A larger append is refused as a whole.
@@ -55,10 +60,14 @@ type Commit struct {
 	// request if a repeat decides again and produces other events. Default: empty, which means
 	// the events' types and data.
 	Content string
+	// Condition must hold in addition to Expected. It is not part of what identifies the commit: a
+	// repeat of a stored commit gets the first answer, even if its condition would now fail. Nil:
+	// there is no condition.
+	Condition *Condition
 }
 
 // Fingerprint returns the value that is compared when a commit's ID is already known: Content,
-// or a hash of the events' types, schemas and data.
+// or a hash of the events' types, schemas, data and tags.
 func (c Commit) Fingerprint() string {
 	if c.Content != "" {
 		return c.Content
@@ -67,6 +76,9 @@ func (c Commit) Fingerprint() string {
 	for _, e := range c.Events {
 		fmt.Fprintf(h, "%d:%s %d %d:", len(e.Type), e.Type, e.Schema, len(e.Data))
 		h.Write(e.Data) // never fails
+		for _, tag := range e.Tags {
+			fmt.Fprintf(h, "#%d:%s", len(tag), tag)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
@@ -102,7 +114,13 @@ func (c Commit) Check() error {
 		if len(e.Data) > MaxEventBytes {
 			add("event %d (%s) has %d bytes, %d are allowed", i, e.Type, len(e.Data), MaxEventBytes)
 		}
+		errs = append(errs, checkTags(fmt.Sprintf("event %d (%s)", i, e.Type), e.Tags)...)
 		total += len(e.Data)
+	}
+	if c.Condition != nil {
+		if err := c.Condition.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("condition: %w", err))
+		}
 	}
 	if total > MaxCommitBytes {
 		add("the commit has %d bytes, %d are allowed: append in parts", total, MaxCommitBytes)
@@ -114,7 +132,7 @@ func (c Commit) Check() error {
 func (c Commit) Placed(base int64) []Event {
 	placed := make([]Event, len(c.Events))
 	for i, e := range c.Events {
-		e.Stream, e.Version, e.Commit = c.Stream, base+int64(i)+1, c.ID
+		e.Stream, e.Version, e.Commit, e.Tags = c.Stream, base+int64(i)+1, c.ID, slices.Clone(e.Tags)
 		if e.ID == "" {
 			e.ID = fmt.Sprintf("%s.%d", c.ID, i)
 		}

@@ -51,6 +51,8 @@ const (
 	Conflict
 	// Rejected: nothing was stored and nothing will be; the error says why.
 	Rejected
+	// ConditionFailed: the commit's Condition does not hold any more. Nothing was stored.
+	ConditionFailed
 )
 
 func (o Outcome) String() string {
@@ -63,6 +65,8 @@ func (o Outcome) String() string {
 		return "conflict"
 	case Rejected:
 		return "rejected"
+	case ConditionFailed:
+		return "condition failed"
 	}
 	return fmt.Sprintf("Outcome(%d)", int(o))
 }
@@ -74,8 +78,12 @@ type Appended struct {
 	// Conflict, the version that the stream has instead of the expected one.
 	Version int64
 	// Events are the stored events if Applied. If Conflict, they are the events after the
-	// expected version, the oldest first and at most MaxEvents.
+	// expected version, the oldest first and at most MaxEvents. If ConditionFailed, they are the
+	// events with the tag FailedTag that were stored after the condition's position, in the order in
+	// which they were stored and at most MaxEvents.
 	Events []Event
+	// FailedTag is the first tag of the condition for which it failed, if ConditionFailed.
+	FailedTag string
 	// Repeated says that the commit had already been stored before.
 	Repeated bool
 }
@@ -147,8 +155,8 @@ type Stats struct {
 
 // Appender stores events.
 type Appender interface {
-	// Append stores a commit. The error is nil if the outcome is Applied or Conflict, matches
-	// ErrUnknown if it is Unknown, and says why if it is Rejected. When ctx ends, Append
+	// Append stores a commit. The error is nil if the outcome is Applied, Conflict or
+	// ConditionFailed, matches ErrUnknown if it is Unknown, and says why if it is Rejected. When ctx ends, Append
 	// returns but the append may continue, so the outcome is unknown.
 	Append(ctx context.Context, c Commit) (Appended, error)
 	// Resolve finds out whether a commit is stored, and settles it. Applied: it is stored, and
@@ -210,6 +218,7 @@ type Health struct {
 type Store interface {
 	Loader
 	Appender
+	TagLoader
 	Feeder
 	Snapshotter
 	Maintainer

@@ -101,6 +101,8 @@ func (w *work[S, E]) do(ctx context.Context) (Result[S], error) {
 			return w.applied(ctx, at, done, next, len(events))
 		case done.Outcome == eventstore.Conflict:
 			err = w.follow(ctx, done)
+		case done.Outcome == eventstore.ConditionFailed:
+			err = w.competed(ctx, "events with the tag "+done.FailedTag)
 		case done.Outcome == eventstore.Rejected && err == nil:
 			err = w.again(ctx)
 		default:
@@ -170,10 +172,6 @@ func (w *work[S, E]) applied(ctx context.Context, at time.Time, done eventstore.
 // follow folds the events of the process that was first. There may be more of them than one
 // answer holds.
 func (w *work[S, E]) follow(ctx context.Context, done eventstore.Appended) error {
-	w.lost++
-	if w.lost >= maxLost {
-		return fmt.Errorf("%w: decided %d times, and each time another process stored a command of %s first", ErrBusy, w.lost, w.stream)
-	}
 	at := w.repository.clock()
 	now, err := w.repository.foldOn(w.now, done.Events)
 	switch {
@@ -185,8 +183,21 @@ func (w *work[S, E]) follow(ctx context.Context, done eventstore.Appended) error
 		now.At, now.Source = at, SourceLive
 		w.now, w.fresh = w.repository.remember(w.stream, now), true
 	}
-	if err != nil || w.lost < 3 {
+	if err != nil {
 		return err
+	}
+	return w.competed(ctx, "a command of "+w.stream)
+}
+
+// competed counts that others were first, and makes the command wait if that happens again and
+// again. Decide then reads anew what it depends on besides the stream.
+func (w *work[S, E]) competed(ctx context.Context, stored string) error {
+	w.lost++
+	if w.lost >= maxLost {
+		return fmt.Errorf("%w: decided %d times, and each time others stored %s first", ErrBusy, w.lost, stored)
+	}
+	if w.lost < 3 {
+		return nil
 	}
 	return pause(ctx, w.lost)
 }

@@ -21,6 +21,9 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 	if err := c.Check(); err != nil {
 		return rejected, err
 	}
+	if err := refuseTags(c); err != nil {
+		return rejected, err
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	i, err := newIntent(c)

@@ -61,6 +61,12 @@ func Run(t *testing.T, h Harness) {
 		{"a snapshot of another fold is not seen", snapshots},
 		{"appended events are not changed behind the store's back", isolated},
 		{"what was acknowledged is there after a restart", restart},
+		{"tags are carried in loads, conflicts and the feed", tagsAreCarried},
+		{"a query by tags selects in the order of storing", tagsSelect},
+		{"a condition fails by every tagged append", conditionHolds},
+		{"one of many concurrent conditions holds", oneConditionHolds},
+		{"a condition from before a restore is refused", conditionOfAnotherLife},
+		{"tags and positions outlast a restart", tagsAfterRestart},
 		{"a closed store says so", closed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 )
@@ -14,9 +15,13 @@ func (s *file) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appe
 	if err := c.Check(); err != nil {
 		return eventstore.Appended{Outcome: eventstore.Rejected}, err
 	}
+	holds, err := s.condition(c.Condition)
+	if err != nil {
+		return eventstore.Appended{Outcome: eventstore.Rejected}, err
+	}
 	return s.writer.do(ctx, &job{
 		answer: make(chan answer, 1),
-		run:    func(ctx context.Context, w *writer) (eventstore.Appended, error) { return w.append(ctx, c) },
+		run:    func(ctx context.Context, w *writer) (eventstore.Appended, error) { return w.append(ctx, c, holds) },
 		settle: func(ctx context.Context, w *writer) (eventstore.Appended, error) { return w.stored(ctx, c) },
 	})
 }
@@ -52,7 +57,9 @@ func (s *file) Resolve(ctx context.Context, stream, commit string) (eventstore.A
 }
 
 // append stores a commit in the open transaction. It writes nothing unless it stores the commit.
-func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
+// The condition is checked only once the commit's id is known to be new, so that a repeat gets the
+// first answer.
+func (w *writer) append(ctx context.Context, c eventstore.Commit, cond *condition) (eventstore.Appended, error) {
 	version, known := w.heads[c.Stream]
 	if !known && c.Expected > 0 {
 		var err error
@@ -69,12 +76,15 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 			return eventstore.Appended{}, err
 		}
 		if added == 1 {
-			placed, free, err := w.place(ctx, c, version)
-			if err != nil || free {
-				return eventstore.Appended{Outcome: eventstore.Applied, Version: last, Events: placed}, err
+			a, err := w.storeNew(ctx, c, cond, version)
+			if a.Outcome == eventstore.Applied || err != nil && isStorage(err) {
+				return a, err
 			}
 			if _, err := w.stmts.dropKey.exec(ctx, c.Stream, c.ID); err != nil {
 				return eventstore.Appended{}, err
+			}
+			if a.Outcome == eventstore.ConditionFailed || err != nil {
+				return a, err
 			}
 		}
 	}
@@ -88,6 +98,22 @@ func (w *writer) append(ctx context.Context, c eventstore.Commit) (eventstore.Ap
 	}
 	won, err := w.events(ctx, c.Stream, c.Expected, math.MaxInt64)
 	return eventstore.Appended{Outcome: eventstore.Conflict, Version: version, Events: won}, err
+}
+
+// storeNew checks the condition of a commit whose id is taken already, and stores its events. It
+// returns Unknown without an error if the stream already has an event there.
+func (w *writer) storeNew(ctx context.Context, c eventstore.Commit, cond *condition, version int64) (eventstore.Appended, error) {
+	if cond != nil {
+		if failed, err := w.failed(ctx, cond); err != nil || failed.Outcome == eventstore.ConditionFailed {
+			failed.Version = version
+			return failed, err
+		}
+	}
+	placed, free, err := w.place(ctx, c, version)
+	if err != nil || !free {
+		return eventstore.Appended{}, err
+	}
+	return eventstore.Appended{Outcome: eventstore.Applied, Version: version + int64(len(placed)), Events: placed}, nil
 }
 
 // place stores a commit's events after a version. If the stream already has an event there, the
@@ -116,8 +142,13 @@ func (w *writer) place(ctx context.Context, c eventstore.Commit, version int64) 
 			return nil, false, fmt.Errorf("%w: stream %s has version %d already, but not the one before", eventstore.ErrCorrupt, e.Stream, e.Version)
 		}
 		if _, err := w.stmts.insert.exec(ctx, position, e.Stream, e.Version, slice, e.ID, e.Type, e.Schema, e.Commit,
-			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e)); err != nil {
+			occurred, recorded, e.Cause, e.Correlation, e.Trace, e.Actor, e.Data, checksum(e), strings.Join(e.Tags, tagSeparator)); err != nil {
 			return nil, false, err
+		}
+		for _, tag := range e.Tags {
+			if _, err := w.stmts.insertTag.exec(ctx, tag, position); err != nil {
+				return nil, false, err
+			}
 		}
 		w.position = position
 	}

@@ -13,13 +13,15 @@ import (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum covers every stored field of an event. Each text is preceded by its length, so that
-// moving bytes from one field to the next changes the sum.
+// moving bytes from one field to the next changes the sum. Tags are added only if there are any:
+// older events have none, and keep their sums.
 func checksum(e *eventstore.Event) int64 {
 	buffer := make([]byte, 0, 512)
 	for _, n := range []int64{e.Version, int64(e.Schema), eventstore.Nanos(e.Occurred), eventstore.Nanos(e.Recorded)} {
 		buffer = binary.BigEndian.AppendUint64(buffer, uint64(n))
 	}
-	for _, text := range []string{e.Stream, e.ID, e.Type, e.Commit, e.Cause, e.Correlation, e.Trace, e.Actor} {
+	texts := append(make([]string, 0, 24), e.Stream, e.ID, e.Type, e.Commit, e.Cause, e.Correlation, e.Trace, e.Actor)
+	for _, text := range append(texts, e.Tags...) {
 		buffer = binary.BigEndian.AppendUint32(buffer, uint32(len(text)))
 		buffer = append(buffer, text...)
 	}

@@ -155,6 +155,17 @@ func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, li
 	return res.Value, nil
 }
 
+// LoadTagged implements eventstore.TagLoader.
+func (s *Store) LoadTagged(ctx context.Context, q eventstore.TagQuery, after eventstore.Position, limit int) (eventstore.TagPage, error) {
+	res, err := resilience.Do(ctx, s.load, func(ctx context.Context) (eventstore.TagPage, error) {
+		return s.file.LoadTagged(ctx, q, after, limit)
+	})
+	if err != nil {
+		return eventstore.TagPage{}, kind(err, eventstore.ErrUnavailable)
+	}
+	return res.Value, nil
+}
+
 // SaveSnapshot implements eventstore.Store.
 func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot) error {
 	_, err := resilience.Do(ctx, s.snapshot, func(ctx context.Context) (struct{}, error) {

@@ -45,6 +45,10 @@ func verify(ctx context.Context, db *sql.DB) (problems []string, err error) {
 			(SELECT count(*) FROM streams s JOIN events e ON e.position = s.at WHERE s.stream = c.stream AND s.key BETWEEN c.at AND c.last AND e.commit_id = c.key)`},
 		{"stream %s has an event without its commit", `SELECT stream FROM events e
 			WHERE NOT EXISTS (SELECT 1 FROM streams c WHERE c.stream = e.stream AND c.key = e.commit_id AND c.at > 0)`},
+		{"the tag index has an entry for %s, which no event has", `SELECT t.tag || ' at position ' || t.position FROM tags t
+			WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.position = t.position AND instr(char(10) || e.tags || char(10), char(10) || t.tag || char(10)) > 0)`},
+		{"stream %s has an event whose tags are not all in the index", `SELECT e.stream FROM events e LEFT JOIN (SELECT position AS at, count(*) AS n FROM tags GROUP BY position) i ON i.at = e.position
+			WHERE e.tags <> '' AND length(e.tags) - length(replace(e.tags, char(10), '')) + 1 <> coalesce(i.n, 0)`},
 	} {
 		found, err := texts(ctx, tx, q.query, maxProblems-len(problems))
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // columns are the columns of an event, in the order in which eventOf and scan read them.
-const columns = "e.stream, e.version, e.id, e.type, e.schema, e.commit_id, e.occurred, e.recorded, e.cause, e.correlation, e.trace, e.actor, e.data, e.checksum"
+const columns = "e.stream, e.version, e.id, e.type, e.schema, e.commit_id, e.occurred, e.recorded, e.cause, e.correlation, e.trace, e.actor, e.data, e.checksum, e.tags"
 
 // eventOf makes an event from the driver's values. A value whose type differs from the column's
 // comes from a damaged file; the checksum finds it.
@@ -24,7 +24,7 @@ func eventOf(row []driver.Value) (eventstore.Event, error) {
 	number := func(i int) int64 { n, _ := row[i].(int64); return n }
 	data, _ := row[12].([]byte)
 	e := eventstore.Event{Stream: text(0), Version: number(1), ID: text(2), Type: text(3), Schema: int(number(4)), Commit: text(5),
-		Occurred: eventstore.Instant(number(6)), Recorded: eventstore.Instant(number(7)), Cause: text(8), Correlation: text(9), Trace: text(10), Actor: text(11), Data: slices.Clone(data)}
+		Occurred: eventstore.Instant(number(6)), Recorded: eventstore.Instant(number(7)), Cause: text(8), Correlation: text(9), Trace: text(10), Actor: text(11), Data: slices.Clone(data), Tags: tagsOf(text(14))}
 	return e, undamaged(&e, row[13])
 }
 
@@ -32,14 +32,15 @@ func eventOf(row []driver.Value) (eventstore.Event, error) {
 func scan(rows *sql.Rows, before ...any) (e eventstore.Event, err error) {
 	var occurred, recorded int64
 	var sum any
+	var tags string
 	if err := rows.Scan(append(before, &e.Stream, &e.Version, &e.ID, &e.Type, &e.Schema, &e.Commit, &occurred, &recorded,
-		&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data, &sum)...); err != nil {
+		&e.Cause, &e.Correlation, &e.Trace, &e.Actor, &e.Data, &sum, &tags)...); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			return e, err // The caller's context ended between two rows, which says nothing about the file.
 		}
 		return e, fmt.Errorf("%w: %w", eventstore.ErrCorrupt, err)
 	}
-	e.Occurred, e.Recorded = eventstore.Instant(occurred), eventstore.Instant(recorded)
+	e.Occurred, e.Recorded, e.Tags = eventstore.Instant(occurred), eventstore.Instant(recorded), tagsOf(tags)
 	return e, undamaged(&e, sum)
 }
 

@@ -21,6 +21,10 @@ import (
 // append to a large file changes one page that is far from all others, not one per index.
 //
 // Positions are AUTOINCREMENT, so that none is ever assigned twice.
+//
+// An event's tags are in its row, separated by line feeds and covered by its checksum. The table
+// tags finds the events of a tag. A program that does not know it would append events that
+// conditions don't see, so that step breaks older programs.
 func Schema() schema.Schema {
 	return schema.Schema{
 		Steps: []schema.Step{{Name: "events, streams and snapshots", Breaks: true, Statements: []schema.Statement{
@@ -59,12 +63,16 @@ func Schema() schema.Schema {
 	data    BLOB    NOT NULL,
 	PRIMARY KEY (stream, fold)
 ) WITHOUT ROWID`},
+		}}, {Name: "tags of events", Breaks: true, Statements: []schema.Statement{
+			{Text: `ALTER TABLE events ADD COLUMN tags TEXT NOT NULL DEFAULT ''`, Table: "events", Column: "tags"},
+			{Text: `CREATE TABLE IF NOT EXISTS tags (tag TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (tag, position)) WITHOUT ROWID`},
 		}}},
 		Tables: map[string]map[string]string{
 			"meta": {"id": "INTEGER", "epoch": "TEXT", "fence": "INTEGER"},
 			"events": {"position": "INTEGER", "stream": "TEXT", "version": "INTEGER", "slice": "INTEGER", "id": "TEXT", "type": "TEXT", "schema": "INTEGER",
 				"commit_id": "TEXT", "occurred": "INTEGER", "recorded": "INTEGER", "cause": "TEXT", "correlation": "TEXT", "trace": "TEXT", "actor": "TEXT",
-				"data": "BLOB", "checksum": "INTEGER"},
+				"data": "BLOB", "checksum": "INTEGER", "tags": "TEXT"},
+			"tags":      {"tag": "TEXT", "position": "INTEGER"},
 			"streams":   {"stream": "TEXT", "key": "BLOB", "at": "INTEGER", "last": "INTEGER", "fingerprint": "TEXT"},
 			"snapshots": {"stream": "TEXT", "fold": "INTEGER", "version": "INTEGER", "data": "BLOB"},
 		},

@@ -20,12 +20,12 @@ func TestAStoreThatDoesNotFitIsRefused(t *testing.T) {
 		"column lost":             {"ALTER TABLE events DROP COLUMN trace", "table events has no column trace (TEXT)"},
 		"column of another type":  {"ALTER TABLE events DROP COLUMN trace; ALTER TABLE events ADD COLUMN trace INTEGER", "has type INTEGER, not TEXT"},
 		"table lost":              {"DROP TABLE snapshots", "table snapshots is missing"},
-		"newer, and breaks":       {"INSERT INTO schema_steps VALUES (2, 'sharded', 1, 1, 1, 0)", "run a newer program"},
-		"a record with a gap":     {"UPDATE schema_steps SET number = 3", "restore a backup"},
+		"newer, and breaks":       {"INSERT INTO schema_steps VALUES (3, 'sharded', 1, 1, 1, 0)", "run a newer program"},
+		"a record with a gap":     {"UPDATE schema_steps SET number = 4 WHERE number = 2", "restore a backup"},
 		"of another line":         {"UPDATE schema_steps SET name = 'x'", "another program's store"},
 		"another program's":       {"DROP TABLE schema_steps", "another program's database"},
-		"lacks a step and tables": {"DELETE FROM schema_steps; DROP TABLE snapshots; INSERT INTO schema_steps VALUES (1, 'events, streams and snapshots', 0, 0, 1, 0)", ""},
-		"newer, and compatible":   {"INSERT INTO schema_steps VALUES (2, 'a view', 1, 1, 0, 0); ALTER TABLE events ADD COLUMN more TEXT", ""},
+		"lacks a step and tables": {"DELETE FROM schema_steps; DROP TABLE snapshots; DROP TABLE tags; INSERT INTO schema_steps VALUES (1, 'events, streams and snapshots', 0, 0, 1, 0)", ""},
+		"newer, and compatible":   {"INSERT INTO schema_steps VALUES (3, 'a view', 1, 1, 0, 0); ALTER TABLE events ADD COLUMN more TEXT", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "events.db")
@@ -54,7 +54,7 @@ func TestHealthShowsASchemaThatChangedMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.db")
 	s := open(t, path)
 	h, err := s.Health(t.Context())
-	if err != nil || !h.Schema.OK() || h.Schema.Version != 1 || len(h.Warnings) > 0 {
+	if err != nil || !h.Schema.OK() || h.Schema.Version != 2 || len(h.Warnings) > 0 {
 		t.Fatalf("%+v, %v", h, err)
 	}
 	edit(t, path, "ALTER TABLE snapshots DROP COLUMN data")
@@ -132,5 +132,53 @@ func TestReadersLeaveNothing(t *testing.T) {
 	page, err := open(t, path+".backup").Load(t.Context(), eventstore.Query{Stream: "m-1"})
 	if err != nil || page.Version != 1 {
 		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// TestAFileFromBeforeTags gets their table at the start. Its events have no tags and keep their
+// checksums.
+func TestAFileFromBeforeTags(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := open(t, path)
+	if _, err := s.Append(t.Context(), one("c1", "m-1", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, path, "ALTER TABLE events DROP COLUMN tags; DROP TABLE tags; DELETE FROM schema_steps WHERE number = 2")
+	s = open(t, path)
+	c := one("c2", "m-1", 1)
+	c.Events[0].Tags = []string{"a"}
+	if a, err := s.Append(t.Context(), c); err != nil || a.Outcome != eventstore.Applied {
+		t.Fatalf("%v, %v", a.Outcome, err)
+	}
+	page, err := s.Load(t.Context(), eventstore.Query{Stream: "m-1"})
+	if err != nil || len(page.Events) != 2 || page.Events[0].Tags != nil || len(page.Events[1].Tags) != 1 {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// TestVerifyComparesTags with the index by which they are found.
+func TestVerifyComparesTags(t *testing.T) {
+	for says, damage := range map[string]string{
+		"whose tags are not all in the index": "DELETE FROM tags WHERE tag = 'b'",
+		"which no event has":                  "INSERT INTO tags VALUES ('c', 1)",
+		"does not match its checksum":         "UPDATE events SET tags = 'a'; DELETE FROM tags WHERE tag = 'b'",
+	} {
+		path := filepath.Join(t.TempDir(), "events.db")
+		s := open(t, path)
+		c := one("c1", "m-1", 0)
+		c.Events[0].Tags = []string{"a", "b"}
+		if _, err := s.Append(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, path, damage)
+		if problems, err := sqlite.Verify(t.Context(), path); err != nil || !strings.Contains(strings.Join(problems, "\n"), says) {
+			t.Errorf("%s: %q, %v", damage, problems, err)
+		}
 	}
 }

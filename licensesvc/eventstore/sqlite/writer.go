@@ -61,6 +61,7 @@ type writer struct {
 type statements struct {
 	begin, end, rollback, dataVersion                                          *statement
 	commit, insertKey, dropKey, insert, version, position, tail, fence, saveAt *statement
+	insertTag, tagged, commitAt                                                *statement
 }
 
 func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, error) {
@@ -75,11 +76,14 @@ func startWriter(ctx context.Context, conn *connection, cfg Config) (*writer, er
 		{&w.stmts.dataVersion, "PRAGMA data_version"},
 		{&w.stmts.commit, "SELECT at, last, fingerprint FROM streams WHERE stream = ? AND key = ?"},
 		{&w.stmts.insertKey, "INSERT INTO streams (stream, key, at, last, fingerprint) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
-		{&w.stmts.insert, "INSERT INTO events (position, stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+		{&w.stmts.insert, "INSERT INTO events (position, stream, version, slice, id, type, schema, commit_id, occurred, recorded, cause, correlation, trace, actor, data, checksum, tags) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
 		{&w.stmts.dropKey, "DELETE FROM streams WHERE stream = ? AND key = ?"},
 		{&w.stmts.version, "SELECT key FROM streams WHERE stream = ? AND key < '' ORDER BY key DESC LIMIT 1"},
 		{&w.stmts.position, "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), coalesce((SELECT max(position) FROM events), 0))"},
 		{&w.stmts.tail, "SELECT " + columns + " FROM streams s LEFT JOIN events e ON e.position = s.at WHERE s.stream = ? AND s.key > ? AND s.key <= ? ORDER BY s.key LIMIT ?"},
+		{&w.stmts.insertTag, "INSERT INTO tags (tag, position) VALUES (?, ?)"},
+		{&w.stmts.tagged, "SELECT " + columns + " FROM tags t LEFT JOIN events e ON e.position = t.position WHERE t.tag = ? AND t.position > ? AND (?3 = '' OR e.type IN (SELECT value FROM json_each(?3)) OR e.type IS NULL) ORDER BY t.position LIMIT ?4"},
+		{&w.stmts.commitAt, "SELECT commit_id FROM events WHERE position = ?"},
 		{&w.stmts.fence, "UPDATE meta SET fence = fence + 1"},
 		{&w.stmts.saveAt, `INSERT INTO snapshots (stream, fold, version, data) VALUES (?, ?, ?, ?)
 			ON CONFLICT (stream, fold) DO UPDATE SET version = excluded.version, data = excluded.data WHERE excluded.version > snapshots.version`},

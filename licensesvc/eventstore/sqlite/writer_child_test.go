@@ -18,6 +18,9 @@ func writeUntilKilled(path string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if os.Getenv("BACKSTAY_TEST_CAP") != "" {
+		takeUntilKilled(ctx, s)
+	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for w := range 8 {
@@ -39,4 +42,26 @@ func writeUntilKilled(path string) {
 	}
 	wg.Wait()
 	os.Exit(1)
+}
+
+// childCap is the cap of every tag for takeUntilKilled.
+const childCap = 3
+
+// takeUntilKilled lets eight writers compete for the places of one tag after the other, and prints
+// each tag that is full.
+func takeUntilKilled(ctx context.Context, s *sqlite.Store) {
+	for n := 0; ; n++ {
+		tag := fmt.Sprintf("studio:%d-%d", os.Getpid(), n)
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				if _, _, err := take(ctx, s, tag, fmt.Sprintf("%s-%d", tag, w), childCap); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					os.Exit(1)
+				}
+			})
+		}
+		wg.Wait()
+		fmt.Println(tag)
+	}
 }
