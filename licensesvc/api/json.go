@@ -22,11 +22,14 @@ type License struct {
 	Plan        string         `json:"plan"`
 	Granted     time.Time      `json:"granted,omitzero"`
 	Expires     time.Time      `json:"expires,omitzero" doc:"When it ends, counting a play that has begun."`
+	NoticeFrom  time.Time      `json:"notice_from,omitzero" doc:"From when the member is to be reminded of the end."`
+	Country     string         `json:"country,omitempty" doc:"Where the device was when it was granted or last renewed, if that is known."`
+	DeviceKind  string         `json:"device_kind,omitempty" doc:"What the device is, if that is known."`
 	Provisional bool           `json:"provisional,omitempty" doc:"Promised; not yet confirmed by the store."`
 	Downloaded  *time.Time     `json:"downloaded,omitempty"`
 	Plays       int            `json:"plays"`
 	Renewals    int            `json:"renewals"`
-	Limits      license.Limits `json:"limits" doc:"The limits that it was granted under."`
+	Limits      license.Limits `json:"limits" doc:"The limits that it was granted or last renewed under."`
 	Reason      string         `json:"reason,omitempty" doc:"Why it was revoked."`
 	NewerEvents []string       `json:"newer_events,omitempty" doc:"Events about it that this version of the service can't interpret; the rest is what the others say."`
 }
@@ -34,7 +37,7 @@ type License struct {
 func licenseOf(l license.License, status license.Status) License {
 	w := License{
 		ID: l.ID, Status: string(status), Device: l.Device, Title: l.Title, Studio: l.Studio, Plan: l.Plan,
-		Granted: l.Granted, Expires: l.ExpiresAt(), Provisional: l.Provisional,
+		Granted: l.Granted, Expires: l.ExpiresAt(), Provisional: l.Provisional, NoticeFrom: l.NoticeFrom(), Country: l.Country, DeviceKind: l.DeviceKind,
 		Plays: l.PlayCount, Renewals: l.RenewalCount, Limits: l.Limits, Reason: l.Reason, NewerEvents: l.Newer,
 	}
 	if !l.Downloaded.IsZero() {

@@ -85,7 +85,7 @@ func (s *Service) decide(c *command, now repository.Folded[license.State], next 
 	if err == nil {
 		c.input, c.version = cmd, now.Version
 		var d license.Decision
-		if d, err = license.Decide(now.State, cmd, s.rules); err == nil {
+		if d, err = license.Decide(now.State, cmd, s.Rules()); err == nil {
 			return d, nil, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"unicode"
 	"unicode/utf8"
 )
@@ -58,4 +59,23 @@ func checkKey(field, key string) error {
 		return &InputError{field, fmt.Sprintf("has %d bytes or is no text: at most %d bytes of text are taken", len(key), maxKey)}
 	}
 	return nil
+}
+
+var (
+	countryPattern    = regexp.MustCompile(`^[A-Z]{2}$`)
+	deviceKindPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+)
+
+func checkCountry(country string) error {
+	if country == "" || countryPattern.MatchString(country) {
+		return nil
+	}
+	return &InputError{"country", fmt.Sprintf("is %q: give two upper-case letters, such as DE, or nothing", country)}
+}
+
+func checkDeviceKind(kind string) error {
+	if kind == "" || deviceKindPattern.MatchString(kind) {
+		return nil
+	}
+	return &InputError{"device_kind", fmt.Sprintf("is %q: give lower-case letters, digits and _, such as phone, or nothing", kind)}
 }

@@ -92,14 +92,20 @@ func keptType[C any](name string, schema int, field func(*kept) **C) codec.Type[
 // keptCodec encodes and decodes the commands that are stored later.
 type keptCodec struct{ commands *codec.Codec[kept] }
 
+// same is the conversion from a version that lacks fields that may be empty.
+func same(data []byte) ([]byte, error) { return data, nil }
+
 func newKeptCodec() (keptCodec, error) {
 	c, err := codec.New([]codec.Type[kept]{
-		keptType("command.promise", 1, func(k *kept) **license.Promise { return &k.Promise }),
+		keptType("command.promise", 2, func(k *kept) **license.Promise { return &k.Promise }),
 		keptType("command.play", 1, func(k *kept) **license.ReportPlay { return &k.Play }),
 		keptType("command.download", 1, func(k *kept) **license.ReportDownload { return &k.Download }),
 		keptType("command.release", 1, func(k *kept) **license.Release { return &k.Release }),
-		keptType("command.renew", 1, func(k *kept) **license.Renew { return &k.Renew }),
-	}, nil)
+		keptType("command.renew", 2, func(k *kept) **license.Renew { return &k.Renew }),
+	}, []codec.Upcaster{
+		codec.Change("promise has country and device kind", codec.Version{Type: "command.promise", Schema: 1}, same),
+		codec.Change("renew has a country", codec.Version{Type: "command.renew", Schema: 1}, same),
+	})
 	if err != nil {
 		return keptCodec{}, fmt.Errorf("app: %w", err)
 	}

@@ -37,7 +37,7 @@ func (s *Service) put(ctx context.Context, c *command, k kept) error {
 
 // promise grants a license provisionally, for a short time, because the store can't be used.
 func (s *Service) promise(ctx context.Context, c *command, want license.Request, cause error, fetch func(license.Decision) error) (Answer, error) {
-	if s.outbox == nil || s.rules.Provisional == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, repository.ErrBusy) {
+	if s.outbox == nil || s.Rules().ProvisionalAt(c.at) == 0 || errors.Is(cause, eventstore.ErrFull) || errors.Is(cause, repository.ErrBusy) {
 		return Answer{}, c.storeUnavailable(cause)
 	}
 	if k, ok := s.outbox.get(c.license); ok && k.Promise != nil { // It was promised before.
@@ -67,7 +67,7 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 		return Answer{}, err
 	}
 	want.Basis = slices.Clone(c.on)
-	p := license.Promise{Request: want, Until: c.at.Add(min(s.rules.Provisional, want.Title.Terms.License))}
+	p := license.Promise{Request: want, Until: c.at.Add(min(s.Rules().ProvisionalAt(c.at), want.Title.Terms.License))}
 	if err := s.put(ctx, c, kept{Promise: &p}); err != nil {
 		return Answer{}, err
 	}
@@ -102,7 +102,7 @@ func (s *Service) withPending(state license.State, member string, now time.Time)
 			continue
 		}
 		// A command that does not fit is skipped here; the drain reports it.
-		d, err := license.Decide(state.Known(), w.kept.command(now), s.rules)
+		d, err := license.Decide(state.Known(), w.kept.command(now), s.Rules())
 		if err != nil {
 			continue
 		}

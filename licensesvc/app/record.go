@@ -20,7 +20,7 @@ func (s *Service) record(c *command, a Answer, err error, carriedOver bool) {
 		return
 	}
 	r := decision.Record{
-		Member: c.Member, Command: c.Name, License: c.license, Key: c.Key, At: c.at, Input: c.input, Rules: s.rules.Version, Version: c.version,
+		Member: c.Member, Command: c.Name, License: c.license, Key: c.Key, At: c.at, Input: c.input, Rules: s.Rules().VersionAt(c.at), Version: c.version,
 		Repeated: a.Repeated, CarriedOver: carriedOver, DecidedOn: c.on, Trace: c.meta.Trace, Actor: c.meta.Actor,
 	}
 	var refused *Refused

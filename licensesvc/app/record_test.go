@@ -165,7 +165,7 @@ func TestARecordHasWhatTheDecisionRestsOn(t *testing.T) {
 	if err != nil || again.License.ID != a.License.ID || again.License.Expires != a.License.Expires {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if r.Member != member || r.Key != "a" || r.License != a.License.ID || r.Rules != s.Rules().Version || r.Version != 0 || r.Trace != "4bf9" || r.Actor != "me" ||
+	if r.Member != member || r.Key != "a" || r.License != a.License.ID || r.Rules != s.Rules().VersionAt(r.At) || r.Version != 0 || r.Trace != "4bf9" || r.Actor != "me" ||
 		sources(r.DecidedOn) != sources(a.DecidedOn) {
 		t.Errorf("%+v", r)
 	}

@@ -15,13 +15,15 @@ import (
 // RenewInput asks to extend a license.
 type RenewInput struct {
 	Member, License string
+	// Country is where the device is now, two upper-case letters. Empty: where it was before.
+	Country string
 	// Key is the client's Idempotency-Key. Two renewals with the same key renew once.
 	Key  string
 	Meta Meta
 }
 
 func (in RenewInput) check() error {
-	return errors.Join(checkID("member", in.Member), checkID("license", in.License), checkKey("Idempotency-Key", in.Key))
+	return errors.Join(checkID("member", in.Member), checkID("license", in.License), checkKey("Idempotency-Key", in.Key), checkCountry(in.Country))
 }
 
 // Renew extends a license, or says why not. Its errors are those of Request. A renewal is
@@ -34,7 +36,7 @@ func (s *Service) Renew(ctx context.Context, in RenewInput) (answer Answer, err 
 	}
 	c := &command{identity: identity{Member: in.Member, Name: "renew", Object: in.License, Key: in.Key}, license: in.License, meta: in.Meta, at: s.now()}
 	defer func() { s.record(c, answer, err, false) }()
-	r := &renewal{service: s, command: c, want: license.Renew{License: in.License, At: c.at, Request: c.report()}}
+	r := &renewal{service: s, command: c, want: license.Renew{License: in.License, Country: in.Country, At: c.at, Request: c.report()}}
 	work := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

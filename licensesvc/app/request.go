@@ -24,13 +24,17 @@ const reserve = 400 * time.Millisecond
 // RequestInput asks for a new license.
 type RequestInput struct {
 	Member, Device, Title string
+	// Country is where the device is, two upper-case letters, and DeviceKind is its kind, such as
+	// phone. Both are optional. A repeated request may name others; those of the first one count.
+	Country, DeviceKind string
 	// Key is the client's Idempotency-Key. A request with the same key gets the same license.
 	Key  string
 	Meta Meta
 }
 
 func (in RequestInput) check() error {
-	return errors.Join(checkID("member", in.Member), checkID("device", in.Device), checkID("title", in.Title), checkKey("Idempotency-Key", in.Key))
+	return errors.Join(checkID("member", in.Member), checkID("device", in.Device), checkID("title", in.Title), checkKey("Idempotency-Key", in.Key),
+		checkCountry(in.Country), checkDeviceKind(in.DeviceKind))
 }
 
 // Request grants a license, promises one, or says why not. The error is a *Refused, an
@@ -49,7 +53,7 @@ func (s *Service) Request(ctx context.Context, in RequestInput) (answer Answer, 
 	if err != nil {
 		return Answer{}, err
 	}
-	want := license.Request{License: c.license, Device: in.Device, Member: member, Title: title, At: c.at, Basis: slices.Clone(c.on)}
+	want := license.Request{License: c.license, Device: in.Device, Country: in.Country, DeviceKind: in.DeviceKind, Member: member, Title: title, At: c.at, Basis: slices.Clone(c.on)}
 	var key *upstream.Key
 	fetch := func(license.Decision) error {
 		if key != nil {

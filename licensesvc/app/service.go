@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
@@ -41,7 +42,7 @@ type Config struct {
 	// neither. Without them nothing is promised.
 	Journal *journal.Journal
 	Signer  *token.Signer
-	// Rules are the rules that decide. Default: the zero value, which means
+	// Rules are the rules that decide, until SetRules. Default: the zero value, which means
 	// license.DefaultRules.
 	Rules license.Rules
 	// Codec reads and writes the events. Nil: that of this program, wire.New.
@@ -79,9 +80,6 @@ func (c Config) Check() error {
 	if (c.Journal == nil) != (c.Signer == nil) {
 		errs = append(errs, errors.New("app: give both Journal and Signer, or none: a promise is kept in the one and signed by the other"))
 	}
-	if c.Rules.Version != "" || len(c.Rules.Plans) > 0 {
-		errs = append(errs, c.Rules.Check())
-	}
 	if c.CacheBytes < 0 {
 		errs = append(errs, fmt.Errorf("app: CacheBytes is %d: give 1 or more, or 0 for 16 MiB", c.CacheBytes))
 	}
@@ -104,7 +102,7 @@ type Service struct {
 	refusals *refusals
 	stories  *stories
 	signer   *token.Signer
-	rules    license.Rules
+	rules    atomic.Pointer[license.Rules]
 	codec    *wire.Codec
 	kept     keptCodec
 	recorder DecisionRecorder
@@ -130,13 +128,14 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		kept: kept, recorder: cfg.Decisions, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, rules: cfg.Rules, codec: cfg.Codec,
+		kept: kept, recorder: cfg.Decisions, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, codec: cfg.Codec,
 		refusals: newRefusals(), stories: newStories(),
 		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
-	if s.rules.Version == "" {
-		s.rules = license.DefaultRules()
+	if cfg.Rules.IsZero() {
+		cfg.Rules = license.DefaultRules()
 	}
+	s.SetRules(cfg.Rules)
 	if s.full == nil {
 		s.full = func() string { return "" }
 	}
@@ -167,7 +166,11 @@ func New(cfg Config) (*Service, error) {
 }
 
 // Rules returns the rules that decide.
-func (s *Service) Rules() license.Rules { return s.rules }
+func (s *Service) Rules() license.Rules { return *s.rules.Load() }
+
+// SetRules replaces the rules that decide. A decision in progress ends under the rules that it began
+// with.
+func (s *Service) SetRules(rules license.Rules) { s.rules.Store(&rules) }
 
 // Pending returns the number of promises and reports that are not yet in the store.
 func (s *Service) Pending() int { return s.outbox.pending() }

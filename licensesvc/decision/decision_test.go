@@ -181,7 +181,7 @@ func TestADamagedLineCostsItself(t *testing.T) {
 			t.Fatalf("byte %d: %d records, %+v", i, len(got), sum)
 		}
 	}
-	newer := []byte(`decision@2 {}`)
+	newer := []byte(`decision@3 {}`)
 	long := append(bytes.Repeat([]byte("x"), 3<<20), '\n')
 	text := bytes.Join([][]byte{lines[0], long, fmt.Appendf(nil, "%08x %s\n", checksumOf(newer), newer), lines[2]}, nil)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -422,7 +422,7 @@ func FuzzLine(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(string(line[checksum+1 : len(line)-1]))
-	f.Add(`decision@2 {}`)
+	f.Add(`decision@3 {}`)
 	f.Add(`decision@1 `)
 	f.Add(`{}`)
 	f.Fuzz(func(t *testing.T, text string) {

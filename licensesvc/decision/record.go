@@ -132,11 +132,14 @@ func (r Record) MarshalJSON() ([]byte, error) { return json.Marshal(formOf(r)) }
 const name = "decision"
 
 func newCodec() (*codec.Codec[Record], error) {
-	c, err := codec.New([]codec.Type[Record]{codec.TypeFrom(name, 1, func(f form) Record {
+	c, err := codec.New([]codec.Type[Record]{codec.TypeFrom(name, 2, func(f form) Record {
 		r := Record(f.plain)
 		r.Input = f.Input.command()
 		return r
-	}, formOf)}, nil)
+	}, formOf)}, []codec.Upcaster{
+		// Version 2 has country and device kind in its input.
+		codec.Change("input has country and device kind", codec.Version{Type: name, Schema: 1}, func(data []byte) ([]byte, error) { return data, nil }),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("decision: %w", err)
 	}

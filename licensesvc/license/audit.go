@@ -13,8 +13,8 @@ type Violation struct {
 	Detail  string
 }
 
-// Audit recounts a member's history by brute force, without State. Before each grant it replays
-// the earlier events, and compares the grant with the limits that the grant names. Three more
+// Audit recounts a member's history by brute force, without State. Before each grant and renewal it replays
+// the earlier events, and compares the grant, or the renewal, with the limits that it names. Three more
 // things are violations: a license granted twice, an event after the license's end, and a promise
 // over a limit that was not ended. Plays that a device reports late may exceed a limit, but must
 // say so. After an event that this program does not know, nothing is judged.
@@ -50,6 +50,9 @@ func Audit(events []Event) []Violation {
 			if l := fold(before, e.License); l.over {
 				add(e.License, Ended, "renewed at %s after its end", e.At.Format(time.RFC3339))
 			}
+			for _, code := range recountRenewal(before, e) {
+				add(e.License, code, "renewed at %s over its limits %+v", e.At.Format(time.RFC3339), e.Limits)
+			}
 		}
 	}
 	return found
@@ -57,37 +60,94 @@ func Audit(events []Event) []Violation {
 
 // recount returns the limits that a grant breaks, given the events before it.
 func recount(before []Event, g Granted) []Code {
-	var codes []Code
-	devices := map[string]bool{}
-	held, studio, year := 0, 0, 0
+	year, month := 0, 0
 	for _, id := range granted(before) {
 		if id == g.License {
-			return append(codes, IDTaken)
+			return []Code{IDTaken}
 		}
 		l := fold(before, id)
 		if l.title == g.Title && l.granted.After(g.At.Add(-Year)) {
 			year++
 		}
-		if l.over || !g.At.Before(l.expires()) {
-			continue
-		}
-		held++
-		devices[l.device] = true
-		if l.studio == g.Studio {
-			studio++
+		if l.granted.UTC().Format("2006-01") == g.At.UTC().Format("2006-01") {
+			month++
 		}
 	}
-	if !devices[g.Device] && len(devices) >= g.Limits.Devices {
+	held := recountHeld(before, g.At, g.License, g.Device, g.Studio)
+	var codes []Code
+	if !held.devices[g.Device] && len(held.devices) >= g.Limits.Devices {
 		codes = append(codes, DeviceLimit)
 	}
-	if g.Limits.Licenses > 0 && held >= g.Limits.Licenses {
-		codes = append(codes, LicenseLimit)
-	}
-	if studio >= g.Limits.StudioDownloads {
-		codes = append(codes, StudioLimit)
-	}
+	codes = append(codes, held.over(g.Limits)...)
 	if year >= g.Limits.TitleDownloads {
 		codes = append(codes, TitleYearLimit)
+	}
+	if g.Limits.MonthDownloads > 0 && month >= g.Limits.MonthDownloads {
+		codes = append(codes, MonthLimit)
+	}
+	return codes
+}
+
+// recountRenewal returns the limits that a renewal breaks, given the events before it. Renewals of
+// an older program name no limits.
+func recountRenewal(before []Event, e Renewed) []Code {
+	l := fold(before, e.License)
+	if e.Limits == (Limits{}) {
+		return nil
+	}
+	held := recountHeld(before, e.At, e.License, l.device, l.studio)
+	codes := held.over(e.Limits)
+	held.devices[l.device] = true
+	if len(held.devices) > e.Limits.Devices {
+		codes = append(codes, DeviceLimit)
+	}
+	renewals := 0
+	for _, earlier := range before {
+		if r, ok := earlier.(Renewed); ok && fold(before, r.License).title == l.title && r.At.After(e.At.Add(-Year)) {
+			renewals++
+		}
+	}
+	if n := e.Limits.TitleRenewals; n != 0 && renewals >= max(0, n) {
+		codes = append(codes, TitleRenewalLimit)
+	}
+	return codes
+}
+
+// heldLicenses is what a member holds at a moment.
+type heldLicenses struct {
+	devices                 map[string]bool
+	all, onDevice, ofStudio int
+}
+
+func recountHeld(before []Event, at time.Time, except, device, studio string) heldLicenses {
+	held := heldLicenses{devices: map[string]bool{}}
+	for _, id := range granted(before) {
+		l := fold(before, id)
+		if id == except || l.over || !at.Before(l.expires()) {
+			continue
+		}
+		held.all++
+		held.devices[l.device] = true
+		if l.device == device {
+			held.onDevice++
+		}
+		if l.studio == studio {
+			held.ofStudio++
+		}
+	}
+	return held
+}
+
+// over returns the limits that one more license exceeds, except that of devices.
+func (h heldLicenses) over(l Limits) (codes []Code) {
+	if l.DeviceDownloads > 0 && h.onDevice >= l.DeviceDownloads {
+		codes = append(codes, DeviceDownloadLimit)
+	}
+	if l.Licenses > 0 && h.all >= l.Licenses {
+		codes = append(codes, LicenseLimit)
+	}
+	if h.ofStudio >= l.StudioDownloads {
+		codes = append(codes, StudioLimit)
 	}
 	return codes
 }
@@ -145,6 +205,9 @@ func fold(events []Event, id string) account {
 			t.expiry = e.Expires
 		case Renewed:
 			t.expiry, t.since = e.Expires, e.At
+			if e.Limits != (Limits{}) {
+				t.limits = e.Limits
+			}
 		case Played:
 			t.plays = append(t.plays, e.Occurred)
 		case Released, Revoked:

@@ -11,8 +11,12 @@ type Request struct {
 	// License is the id of the new license. Required.
 	License string `json:"license"`
 	Device  string `json:"device"`
-	Member  Member `json:"member"`
-	Title   Title  `json:"title"`
+	// Country is where the device is, two upper-case letters, and DeviceKind is its kind, such as
+	// phone. Empty: not known.
+	Country    string `json:"country,omitempty"`
+	DeviceKind string `json:"device_kind,omitempty"`
+	Member     Member `json:"member"`
+	Title      Title  `json:"title"`
 	// At is the time of the decision.
 	At    time.Time `json:"at"`
 	Basis []Basis   `json:"decided_on,omitempty"`
@@ -30,7 +34,9 @@ type Promise struct {
 
 // Renew asks to extend a license.
 type Renew struct {
-	License string    `json:"license"`
+	License string `json:"license"`
+	// Country is where the device is now. Empty: where it was before.
+	Country string    `json:"country,omitempty"`
 	Member  Member    `json:"member"`
 	Title   Title     `json:"title"`
 	At      time.Time `json:"at"`

@@ -2,7 +2,6 @@ package license
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -18,21 +17,6 @@ type Decision struct {
 	Warnings []Warning
 }
 
-// Warning says that a limit is near.
-type Warning struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-	// Left is how much of the limit is left.
-	Left int `json:"left"`
-}
-
-// These are the codes of warnings.
-const (
-	WarnLastDownload   = "last_download"
-	WarnNoDownloadLeft = "no_download_left"
-	WarnLastPlay       = "last_play"
-)
-
 // Decide answers a command with events, or with a *Refusal as the error. It is a pure function. A
 // nil command, and a command with missing fields, are refused as Invalid.
 func Decide(s State, c Command, r Rules) (Decision, error) {
@@ -46,7 +30,7 @@ func Decide(s State, c Command, r Rules) (Decision, error) {
 	case Renew:
 		d, refusal = decideRenew(s, c, r)
 	case Play:
-		d, refusal = decidePlay(s, c)
+		d, refusal = decidePlay(s, c, r)
 	case ReportPlay:
 		d, refusal = decideReportPlay(s, c)
 	case ReportDownload:
@@ -68,6 +52,7 @@ func Decide(s State, c Command, r Rules) (Decision, error) {
 	d.Next = next
 	if len(d.Events) > 0 {
 		d.License, _ = next.License(d.Events[0].Of())
+		d.Warnings = append(d.Warnings, d.License.endsSoon(decidedAt(c))...)
 	}
 	return d, nil
 }
@@ -89,25 +74,24 @@ func decideRequest(s State, c Request, r Rules) (Decision, *Refusal) {
 	if there, ok := s.License(c.License); ok {
 		return sameRequest(there, c)
 	}
-	q := c.ask(r)
+	q := c.ask(s, r)
 	if refusal := q.first(toDownload...); refusal != nil {
 		return Decision{}, refusal
 	}
 	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
 		return Decision{}, refusal
 	}
-	q.usage = s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
+	q.usage = s.usageAt(c.At, &q.license, "")
 	if refusal := cmp.Or(q.first(toHold...), q.first(toGet...)); refusal != nil {
 		return Decision{}, refusal
 	}
-	limits := q.license.Limits
-	granted := r.granted(c, limits, c.At.Add(c.Title.Terms.License))
-	return Decision{Events: []Event{granted}, Warnings: q.usage.downloadWarnings(limits, c.Title.ID)}, nil
+	granted := q.granted(c, c.At.Add(q.title.Terms.License))
+	return Decision{Events: []Event{granted}, Warnings: q.downloadWarnings()}, nil
 }
 
 // ask returns the question whether the member may have the license.
-func (c Request) ask(r Rules) question {
-	return r.ask(c.At, c.Member, c.Title, License{ID: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio})
+func (c Request) ask(s State, r Rules) question {
+	return r.ask(s, c.At, c.Member, c.Title, License{ID: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio, Country: c.Country, DeviceKind: c.DeviceKind})
 }
 
 func sameRequest(there License, c Request) (Decision, *Refusal) {
@@ -121,22 +105,13 @@ func sameRequest(there License, c Request) (Decision, *Refusal) {
 	return Decision{License: there}, nil
 }
 
-// downloadWarnings returns the warnings that come with a grant.
-func (u usage) downloadWarnings(l Limits, title string) []Warning {
-	switch left := l.TitleDownloads - u.title - 1; left {
-	case 1:
-		return []Warning{{WarnLastDownload, fmt.Sprintf("one more download of %q is left this year", title), 1}}
-	case 0:
-		return []Warning{{WarnNoDownloadLeft, fmt.Sprintf("this was the last download of %q this year", title), 0}}
-	}
-	return nil
-}
-
-func (r Rules) granted(c Request, l Limits, expires time.Time) Granted {
+// granted returns the event of a grant that lasts until a time, or until the title leaves.
+func (q question) granted(c Request, expires time.Time) Granted {
 	return Granted{
-		License: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio, At: c.At, Expires: expires,
-		PlaybackSeconds: int64(c.Title.Terms.Playback / time.Second), Plan: c.Member.Plan, Limits: l,
-		Rules: r.Version, Terms: c.Title.Terms.Version, Basis: slices.Clone(c.Basis),
+		License: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio, At: c.At, Expires: q.ruling.ending(expires),
+		PlaybackSeconds: int64(q.title.Terms.Playback / time.Second), NoticeSeconds: q.ruling.noticeSeconds(), Plan: c.Member.Plan,
+		Country: c.Country, DeviceKind: c.DeviceKind, Limits: q.license.Limits,
+		Rules: q.ruling.Version, Terms: c.Title.Terms.Version, Basis: slices.Clone(c.Basis),
 	}
 }
 
@@ -150,23 +125,23 @@ func decidePromise(s State, c Promise, r Rules) (Decision, *Refusal) {
 	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
 		return Decision{}, refusal
 	}
-	q := c.Request.ask(r)
+	q := c.Request.ask(s, r)
 	var brokenRules []string
 	if refusal := q.first(toDownload...); refusal != nil {
 		brokenRules = append(brokenRules, string(refusal.Code))
 	} else {
-		q.usage = s.usageAt(c.At, c.Title.Studio, c.Title.ID, "")
+		q.usage = s.usageAt(c.At, &q.license, "")
 		for _, b := range append(q.broken(toHold...), q.broken(toGet...)...) {
 			brokenRules = append(brokenRules, string(b.Code))
 		}
 	}
 	// The promise was made, so it is recorded whatever the rules say now.
-	promised := Promised{Granted: r.granted(c.Request, q.license.Limits, c.Until), Over: brokenRules}
+	promised := Promised{Granted: q.granted(c.Request, c.Until), Over: brokenRules}
 	if len(brokenRules) > 0 {
 		return Decision{Events: []Event{promised, Revoked{License: c.License, At: c.Now,
 			Reason: "the provisional license went over " + brokenRules[0]}}}, nil
 	}
-	return Decision{Events: []Event{promised, Confirmed{License: c.License, At: c.Now, Expires: c.At.Add(c.Title.Terms.License)}}}, nil
+	return Decision{Events: []Event{promised, Confirmed{License: c.License, At: c.Now, Expires: q.ruling.ending(c.At.Add(q.title.Terms.License))}}}, nil
 }
 
 func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
@@ -180,25 +155,24 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 	if refusal != nil {
 		return Decision{}, refusal
 	}
-	q := r.ask(c.At, c.Member, c.Title, l)
+	l.Country = cmp.Or(c.Country, l.Country)
+	q := r.ask(s, c.At, c.Member, c.Title, l)
 	if refusal := cmp.Or(q.first(toDownload...), q.first(toRenew...)); refusal != nil {
 		return Decision{}, refusal
 	}
-	// Only a license that has expired needs a free place again.
-	if !l.ActiveAt(c.At) {
-		if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
-			return Decision{}, refusal
-		}
-		q.usage = s.usageAt(c.At, l.Studio, l.Title, l.ID)
-		if refusal := q.first(toHold...); refusal != nil {
-			return Decision{}, refusal
-		}
+	if refusal := undecided(s.aboutAny(anyLicense)); refusal != nil {
+		return Decision{}, refusal
 	}
-	expires := c.At.Add(c.Title.Terms.Renewal)
+	q.usage = s.usageAt(c.At, &q.license, l.ID)
+	if refusal := q.first(toExtend...); refusal != nil {
+		return Decision{}, refusal
+	}
+	expires := c.At.Add(q.title.Terms.Renewal)
 	if expires.Before(l.Expires) {
 		expires = l.Expires
 	}
-	return Decision{Events: []Event{Renewed{License: l.ID, Request: c.Request, At: c.At, Expires: expires, Rules: r.Version,
+	return Decision{Warnings: q.renewalWarnings(), Events: []Event{Renewed{License: l.ID, Request: c.Request, At: c.At, Expires: q.ruling.ending(expires),
+		NoticeSeconds: q.ruling.noticeSeconds(), Plan: c.Member.Plan, Country: l.Country, Limits: q.license.Limits, Rules: q.ruling.Version,
 		Terms: c.Title.Terms.Version, Basis: slices.Clone(c.Basis)}}}, nil
 }
 
@@ -219,7 +193,7 @@ func (s State) usable(id string) (License, *Refusal) {
 	return l, nil
 }
 
-func decidePlay(s State, c Play) (Decision, *Refusal) {
+func decidePlay(s State, c Play, r Rules) (Decision, *Refusal) {
 	if bad := complete("license", c.License, "report", c.Report); bad != nil {
 		return Decision{}, bad
 	}
@@ -233,15 +207,20 @@ func decidePlay(s State, c Play) (Decision, *Refusal) {
 	if !l.ActiveAt(c.At) {
 		return Decision{}, refuse(Expired, "license %s expired at %s; renew it", l.ID, l.ExpiresAt().Format(time.RFC3339))
 	}
+	ruling := r.Resolve(Subject{Plan: l.Plan, Studio: l.Studio, Title: l.Title, Country: l.Country, DeviceKind: l.DeviceKind, At: c.At})
+	q := question{at: c.At, license: l, ruling: &ruling, state: s}
+	if refusal := hasNotLeft(q); refusal != nil {
+		return Decision{}, refusal
+	}
 	if refusal := undecided(s.aboutAny(ofTitle(l.Title))); refusal != nil {
 		return Decision{}, refusal
 	}
 	// A device whose clock is ahead may have dated its earlier plays a little later than now.
-	u := s.usageUntil(c.At, c.At.Add(clockSkew), l.Studio, l.Title, "")
-	if refusal := (question{license: l, usage: u}).first(toPlay...); refusal != nil {
+	q.usage = s.usageUntil(c.At, c.At.Add(clockSkew), &l, "")
+	if refusal := q.first(toPlay...); refusal != nil {
 		return Decision{}, refusal
 	}
-	return Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: c.At}}, Warnings: u.playWarnings(l)}, nil
+	return Decision{Events: []Event{Played{License: l.ID, Report: c.Report, Occurred: c.At}}, Warnings: q.playWarnings()}, nil
 }
 
 func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
@@ -262,8 +241,8 @@ func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
 		until = c.At
 	}
 	// A device whose clock is ahead may have dated its earlier plays a little later than this one.
-	u := s.usageUntil(occurred, until.Add(clockSkew), l.Studio, l.Title, "")
-	broken := question{license: l, usage: u}.broken(toPlay...)
+	q := question{at: occurred, license: l, state: s, usage: s.usageUntil(occurred, until.Add(clockSkew), &l, "")}
+	broken := q.broken(toPlay...)
 	if recent && len(broken) > 0 && l.ActiveAt(occurred) {
 		return Decision{}, broken[0]
 	}
@@ -275,7 +254,7 @@ func decideReportPlay(s State, c ReportPlay) (Decision, *Refusal) {
 	}
 	d.Events[0], d.Warnings = overrun(Played{License: l.ID, Report: c.Report, Occurred: occurred}, broken)
 	if len(broken) == 0 {
-		d.Warnings = u.playWarnings(l)
+		d.Warnings = q.playWarnings()
 	}
 	return d, nil
 }
@@ -288,14 +267,6 @@ func overrun(e Played, broken []*Refusal) (Played, []Warning) {
 		warnings = append(warnings, Warning{Code: string(b.Code), Detail: b.Detail + "; the play is recorded as one that was not allowed"})
 	}
 	return e, warnings
-}
-
-// playWarnings returns the warnings that come with a play.
-func (u usage) playWarnings(l License) []Warning {
-	if left := l.Limits.TitlePlays - u.plays - 1; left == 1 {
-		return []Warning{{WarnLastPlay, fmt.Sprintf("one more play of %q is left this year", l.Title), 1}}
-	}
-	return nil
 }
 
 func endOf(l License) time.Time {

@@ -269,13 +269,3 @@ func TestEndedLicensesStayEnded(t *testing.T) {
 	}
 	h.refused(license.Play{License: "l7", Report: "p", At: start}, license.NotFound)
 }
-
-func TestRulesCheckNamesEveryProblem(t *testing.T) {
-	err := license.Rules{Plans: map[string]license.PlanLimits{"a": {Devices: -1, Licenses: -1}}, Provisional: -1}.Check()
-	if n := len(err.(interface{ Unwrap() []error }).Unwrap()); n != 4 {
-		t.Errorf("%d problems, want 4: %v", n, err)
-	}
-	if err := license.DefaultRules().Check(); err != nil {
-		t.Error(err)
-	}
-}

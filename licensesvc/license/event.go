@@ -36,12 +36,19 @@ type Granted struct {
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires"`
 	// PlaybackSeconds is how long the license lasts after its first play has begun.
-	PlaybackSeconds int64   `json:"playback_s"`
-	Plan            string  `json:"plan"`
-	Limits          Limits  `json:"limits"`
-	Rules           string  `json:"rules"`
-	Terms           string  `json:"terms"`
-	Basis           []Basis `json:"decided_on,omitempty"`
+	PlaybackSeconds int64 `json:"playback_s"`
+	// NoticeSeconds is how long before its end the member is reminded of it. 0: not at all.
+	NoticeSeconds int64  `json:"notice_s,omitempty"`
+	Plan          string `json:"plan"`
+	// Country and DeviceKind are where the device was, and its kind, if they were known. Since
+	// version 2.
+	Country    string `json:"country,omitempty"`
+	DeviceKind string `json:"device_kind,omitempty"`
+	Limits     Limits `json:"limits"`
+	// Rules is the version of the rules, Terms that of the title's terms.
+	Rules string  `json:"rules"`
+	Terms string  `json:"terms"`
+	Basis []Basis `json:"decided_on,omitempty"`
 }
 
 // Promised says that a license was granted provisionally, until Expires.
@@ -71,9 +78,15 @@ type Renewed struct {
 	Request string    `json:"request"`
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires"`
-	Rules   string    `json:"rules"`
-	Terms   string    `json:"terms"`
-	Basis   []Basis   `json:"decided_on,omitempty"`
+	// NoticeSeconds is as in Granted. Plan, Country and Limits are those by which the renewal was
+	// decided. Events of version 1 have none: the plan and the limits of the grant go on.
+	NoticeSeconds int64   `json:"notice_s,omitempty"`
+	Plan          string  `json:"plan,omitempty"`
+	Country       string  `json:"country,omitempty"`
+	Limits        Limits  `json:"limits,omitzero"`
+	Rules         string  `json:"rules"`
+	Terms         string  `json:"terms"`
+	Basis         []Basis `json:"decided_on,omitempty"`
 }
 
 // Played says that a play began.

@@ -114,8 +114,8 @@ func (d *draft) grant(e Granted, provisional bool) error {
 		return fmt.Errorf("license: license %q is granted twice in its stream", e.License)
 	}
 	*l = License{
-		ID: e.License, Device: e.Device, Title: e.Title, Studio: e.Studio, Plan: e.Plan, Limits: e.Limits,
-		Granted: e.At.UTC(), Since: e.At.UTC(), Expires: e.Expires.UTC(), Playback: time.Duration(e.PlaybackSeconds) * time.Second,
+		ID: e.License, Device: e.Device, Title: e.Title, Studio: e.Studio, Plan: e.Plan, Country: e.Country, DeviceKind: e.DeviceKind, Limits: e.Limits,
+		Notice: time.Duration(e.NoticeSeconds) * time.Second, Granted: e.At.UTC(), Since: e.At.UTC(), Expires: e.Expires.UTC(), Playback: time.Duration(e.PlaybackSeconds) * time.Second,
 		Provisional: provisional, Newer: l.Newer,
 	}
 	return nil
@@ -125,6 +125,14 @@ func (l *License) renew(e Renewed) {
 	l.Expires, l.Since = e.Expires.UTC(), e.At.UTC()
 	l.RenewalCount++
 	l.Renewals = newest(append(l.Renewals, e.Request), keptRenewals)
+	i, _ := slices.BinarySearchFunc(l.Renewed, l.Since, time.Time.Compare)
+	l.Renewed = slices.Insert(l.Renewed, i, l.Since)
+	if n := len(l.Renewed) - keptRenewals; n > 0 {
+		l.Renewed = slices.Delete(l.Renewed, 0, n)
+	}
+	if e.Limits != (Limits{}) {
+		l.Plan, l.Country, l.Limits, l.Notice = e.Plan, e.Country, e.Limits, time.Duration(e.NoticeSeconds)*time.Second
+	}
 	l.Began = time.Time{}
 	for _, p := range l.Plays {
 		l.begin(p)
@@ -176,24 +184,22 @@ func dayOf(t time.Time) int64 {
 	return day
 }
 
-// playsBetween counts the plays after one moment and not after another, and returns the oldest of
-// them. It is exact as long as fewer than 64 plays are counted. Beyond that, the older plays count
-// for the whole of the days on which from and until lie.
-func (l *License) playsBetween(from, until time.Time) (n int, oldest time.Time) {
+// playsBetween counts the plays after one moment and not after another. It is exact as long as fewer
+// than 64 plays are counted. Beyond that, the older plays count for the whole of the days on which
+// from and until lie.
+func (l *License) playsBetween(from, until time.Time) (n int) {
 	for _, p := range l.Plays {
 		if p.After(from) && !p.After(until) {
 			n++
-			oldest = earliest(oldest, p)
 		}
 	}
 	first, last := dayOf(from), dayOf(until)
 	for _, d := range l.PlayDays {
 		if d.Day >= first && d.Day <= last {
 			n += d.Plays
-			oldest = earliest(oldest, time.Unix(d.Day*86400, 0).UTC())
 		}
 	}
-	return n, oldest
+	return n
 }
 
 func (l *License) reported(id string) {

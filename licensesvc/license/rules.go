@@ -1,10 +1,6 @@
 package license
 
-import (
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // Year is the period over which downloads and plays of a title are counted. It is a rolling
 // window that ends at the moment of the decision.
@@ -16,75 +12,23 @@ const RenewalGrace = 30 * 24 * time.Hour
 // clockSkew is the highest accepted error of a device's clock.
 const clockSkew = 10 * time.Minute
 
-// Rules are the service's rules for decisions. A studio's terms are not part of them; they come
-// with the title. A Rules value must not change after it was made.
-type Rules struct {
-	// Version is recorded in every event that was decided by these rules. Required.
-	Version string `json:"version" yaml:"version"`
-	// Plans holds what each membership plan allows. A plan that is not listed allows nothing.
-	Plans map[string]PlanLimits `json:"plans" yaml:"plans"`
-	// Provisional is how long a license lasts that was granted while the event store was not
-	// available. Zero: no provisional licenses are granted.
-	Provisional time.Duration `json:"provisional" yaml:"provisional"`
-}
-
-// PlanLimits is what one plan allows.
-type PlanLimits struct {
-	// Devices is the highest number of devices that hold licenses at once. 0: no downloads.
-	Devices int `json:"devices" yaml:"devices"`
-	// Licenses is the highest number of licenses that a member holds at once, over all studios.
-	// 0: no limit.
-	Licenses int `json:"licenses" yaml:"licenses"`
-}
-
-// DefaultRules returns the rules that the service starts with.
-func DefaultRules() Rules {
-	return Rules{
-		Version: "2026-11",
-		Plans: map[string]PlanLimits{
-			"basic":    {Devices: 1, Licenses: 15},
-			"standard": {Devices: 2, Licenses: 30},
-			"premium":  {Devices: 4, Licenses: 100},
-		},
-		Provisional: time.Hour,
-	}
-}
-
-// Check returns every problem of the rules at once, or nil.
-func (r Rules) Check() error {
-	var errs []error
-	if r.Version == "" {
-		errs = append(errs, errors.New("rules: version is empty: name them, events refer to it"))
-	}
-	if len(r.Plans) == 0 {
-		errs = append(errs, errors.New("rules: plans is empty: nobody could download; list the plans"))
-	}
-	for name, p := range r.Plans {
-		if p.Devices < 0 {
-			errs = append(errs, fmt.Errorf("rules: plans.%s.devices is %d: give 0 or more", name, p.Devices))
-		}
-		if p.Licenses < 0 {
-			errs = append(errs, fmt.Errorf("rules: plans.%s.licenses is %d: give 0 or more", name, p.Licenses))
-		}
-	}
-	if r.Provisional < 0 {
-		errs = append(errs, fmt.Errorf("rules: provisional is %s: give 0 or more", r.Provisional))
-	}
-	return errors.Join(errs...)
-}
-
-// Limits are the limits under which a license was granted. They are stored with it.
+// Limits are the limits under which a license was granted or last renewed. They are stored with it.
 type Limits struct {
-	Devices         int `json:"devices"`
+	// Devices is the highest number of devices that hold licenses at once. 0: no downloads.
+	Devices int `json:"devices"`
+	// Licenses is the highest number of licenses that a member holds at once, over all studios, and
+	// DeviceDownloads of those on one device. 0: no limit.
 	Licenses        int `json:"licenses,omitempty"`
+	DeviceDownloads int `json:"device_downloads,omitempty"`
 	StudioDownloads int `json:"studio_downloads"`
 	TitleDownloads  int `json:"title_downloads_per_year"`
 	TitlePlays      int `json:"title_plays_per_year"`
-}
-
-func limitsOf(plan PlanLimits, t Terms) Limits {
-	return Limits{Devices: plan.Devices, Licenses: plan.Licenses, StudioDownloads: t.StudioDownloads,
-		TitleDownloads: t.TitleDownloadsPerYear, TitlePlays: t.TitlePlaysPerYear}
+	// TitleRenewals is the highest number of renewals of the title's licenses in a [Year]. 0: no
+	// limit. -1: the title's licenses can't be renewed.
+	TitleRenewals int `json:"title_renewals_per_year,omitempty"`
+	// MonthDownloads is the highest number of licenses that a member gets in a calendar month, in
+	// UTC. 0: no limit.
+	MonthDownloads int `json:"downloads_per_month,omitempty"`
 }
 
 // A rule refuses what the question asks for, or returns nil. Each rule is one function of this
@@ -94,14 +38,16 @@ type rule func(q question) *Refusal
 
 var (
 	// toDownload must hold for a member and a title before anything is counted.
-	toDownload = []rule{notSuspended, isMember, isInCatalog, isOffline, planDownloads}
+	toDownload = []rule{notSuspended, isMember, isInCatalog, isOffline, hasNotLeft, planDownloads}
 	// toHold must hold for each license that a member holds.
-	toHold = []rule{deviceLimit, licenseLimit, studioLimit}
+	toHold = []rule{deviceLimit, deviceDownloadLimit, licenseLimit, studioLimit}
 	// toGet must hold in addition for a license that is new.
-	toGet = []rule{titleYearLimit}
-	// toRenew must hold for a license that is renewed, toPlay for one that is played.
-	toRenew = []rule{renewalGrace}
-	toPlay  = []rule{playYearLimit}
+	toGet = []rule{titleYearLimit, monthLimit}
+	// toRenew must hold for a license that is renewed, before anything is counted, and toExtend after.
+	toRenew  = []rule{renewalGrace}
+	toExtend = []rule{renewalDeviceLimit, deviceDownloadLimit, licenseLimit, studioLimit, titleRenewalLimit}
+	// toPlay must hold for a license that is played.
+	toPlay = []rule{playYearLimit}
 )
 
 // question is what rules are asked: may the member have this license, renew it, or play it?
@@ -109,17 +55,20 @@ type question struct {
 	at     time.Time
 	member Member
 	title  Title
-	plan   PlanLimits
 	// license is the license in question. A new one has a title, a studio, a device and limits.
 	license License
+	ruling  *Ruling
 	usage   usage
+	// state is what was counted. It says when more is allowed.
+	state State
 }
 
 // ask returns the question about a license under the rules. Its usage is not counted yet.
-func (r Rules) ask(at time.Time, m Member, t Title, l License) question {
-	plan := r.Plans[m.Plan]
-	l.Limits = limitsOf(plan, t.Terms)
-	return question{at: at, member: m, title: t, plan: plan, license: l}
+func (r Rules) ask(s State, at time.Time, m Member, t Title, l License) question {
+	ruling := r.Resolve(Subject{Plan: m.Plan, Studio: l.Studio, Title: l.Title, Country: l.Country, DeviceKind: l.DeviceKind, At: at})
+	l.Limits = ruling.Limits(t.Terms)
+	t.Terms = ruling.Terms(t.Terms)
+	return question{at: at, member: m, title: t, license: l, ruling: &ruling, state: s}
 }
 
 // broken returns the refusals of the rules that are broken, in the order of the rules.
@@ -168,8 +117,16 @@ func isOffline(q question) *Refusal {
 	return refuse(TitleNotOffline, "the studio does not allow title %q offline", q.title.ID)
 }
 
+func hasNotLeft(q question) *Refusal {
+	leaves, ok := q.ruling.Leaves()
+	if !ok || q.at.Before(leaves) {
+		return nil
+	}
+	return refuse(TitleLeft, "title %q left the catalog at %s", q.license.Title, leaves.Format(time.RFC3339))
+}
+
 func planDownloads(q question) *Refusal {
-	if q.plan.Devices > 0 {
+	if q.license.Limits.Devices > 0 {
 		return nil
 	}
 	return refuse(PlanWithoutDownload, "plan %q has no downloads", q.member.Plan)
@@ -181,6 +138,27 @@ func deviceLimit(q question) *Refusal {
 		return nil
 	}
 	return over(DeviceLimit, limit, "%d devices hold downloads, the plan allows %d; release the downloads of one", len(used), limit)
+}
+
+// renewalDeviceLimit is stricter than deviceLimit: after a change to a plan with fewer devices, no
+// license is renewed until the member has released the downloads of as many devices as are too many.
+func renewalDeviceLimit(q question) *Refusal {
+	limit, n := q.license.Limits.Devices, len(q.usage.devices)
+	if !q.usage.devices[q.license.Device] {
+		n++
+	}
+	if n <= limit {
+		return nil
+	}
+	return over(DeviceLimit, limit, "%d devices hold downloads, the plan allows %d; release the downloads of %d, then renew", n, limit, n-limit)
+}
+
+func deviceDownloadLimit(q question) *Refusal {
+	limit, used := q.license.Limits.DeviceDownloads, q.usage.device
+	if limit == 0 || used < limit {
+		return nil
+	}
+	return over(DeviceDownloadLimit, limit, "%d downloads are on device %q, %d are allowed on one device; release one", used, q.license.Device, limit)
 }
 
 func licenseLimit(q question) *Refusal {
@@ -205,7 +183,32 @@ func titleYearLimit(q question) *Refusal {
 		return nil
 	}
 	r := over(TitleYearLimit, limit, "title %q was downloaded %d times within a year, %d are allowed", q.license.Title, used, limit)
-	r.Until = q.usage.titleFrees
+	r.Until = frees(q.state.grantTimes(q.license.Title, q.at), limit)
+	return r
+}
+
+func monthLimit(q question) *Refusal {
+	limit, used := q.license.Limits.MonthDownloads, q.usage.month
+	if limit == 0 || used < limit {
+		return nil
+	}
+	r := over(MonthLimit, limit, "%d downloads were made this month, the plan allows %d", used, limit)
+	r.Until = nextMonth(q.at)
+	return r
+}
+
+func titleRenewalLimit(q question) *Refusal {
+	limit := q.license.Limits.TitleRenewals
+	if limit == 0 {
+		return nil
+	}
+	limit = max(0, limit)
+	times := q.state.renewalTimes(q.license.Title, q.at)
+	if len(times) < limit {
+		return nil
+	}
+	r := over(TitleRenewalLimit, limit, "downloads of title %q were renewed %d times within a year, %d are allowed", q.license.Title, len(times), limit)
+	r.Until = frees(times, limit)
 	return r
 }
 
@@ -223,6 +226,6 @@ func playYearLimit(q question) *Refusal {
 		return nil
 	}
 	r := over(PlayYearLimit, limit, "title %q was played %d times within a year, %d are allowed", q.license.Title, used, limit)
-	r.Until = q.usage.playFrees
+	r.Until = frees(q.state.playTimes(q.license.Title, q.at), limit)
 	return r
 }

@@ -11,7 +11,7 @@ import (
 
 // FoldVersion is the version of what Fold makes of events. A snapshot with another version can't
 // be used. Raise it with every change of Fold, License or State.
-const FoldVersion = 2
+const FoldVersion = 3
 
 // Restore makes a state from the licenses that Licenses returned.
 func Restore(licenses []License) State {
@@ -52,7 +52,7 @@ func (s State) Size() int64 {
 	n := 64
 	for _, l := range s.licenses {
 		n += int(unsafe.Sizeof(*l)) + 16 + len(l.ID) + len(l.Device) + len(l.Title) + len(l.Studio) + len(l.Plan) + len(l.Reason)
-		n += 24*cap(l.Plays) + 16*cap(l.PlayDays) + 16*(cap(l.Renewals)+cap(l.Reports))
+		n += 24*(cap(l.Plays)+cap(l.Renewed)) + len(l.Country) + len(l.DeviceKind) + 16*cap(l.PlayDays) + 16*(cap(l.Renewals)+cap(l.Reports))
 		for _, ids := range [][]string{l.Renewals, l.Reports} {
 			for _, id := range ids {
 				n += len(id)

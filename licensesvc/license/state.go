@@ -28,14 +28,19 @@ type License struct {
 	Device string `json:"device"`
 	Title  string `json:"title"`
 	Studio string `json:"studio"`
-	Plan   string `json:"plan"`
-	Limits Limits `json:"limits"`
+	// Plan, Country and Limits are those of the grant or of the last renewal.
+	Plan       string `json:"plan"`
+	Country    string `json:"country,omitempty"`
+	DeviceKind string `json:"device_kind,omitempty"`
+	Limits     Limits `json:"limits"`
 	// Granted is when the license was granted. Since is when it was granted or last renewed.
 	Granted time.Time `json:"granted"`
 	Since   time.Time `json:"since"`
 	// Expires is when the license ends if no play begins; see ExpiresAt.
 	Expires  time.Time     `json:"expires"`
 	Playback time.Duration `json:"playback_ns"`
+	// Notice is how long before its end the member is reminded of it. 0: not at all.
+	Notice time.Duration `json:"notice_ns,omitempty"`
 	// Began is when the first play since Since began, or zero. A play that a device dates before
 	// the grant began at the grant.
 	Began time.Time `json:"began,omitzero"`
@@ -52,6 +57,8 @@ type License struct {
 	// RenewalCount is the number of renewals. Renewals are the ids of the newest ones, at most 64.
 	RenewalCount int      `json:"renewal_count,omitempty"`
 	Renewals     []string `json:"renewals,omitempty"`
+	// Renewed are the times of the newest renewals, at most 64, the oldest first.
+	Renewed []time.Time `json:"renewed,omitempty"`
 	// Reports are the ids of the newest device reports that were recorded: at most 128, and at most
 	// 32 once the license has ended. An older report that is sent again is found in the event store
 	// by its commit.
@@ -81,6 +88,14 @@ func (l License) ExpiresAt() time.Time {
 		}
 	}
 	return l.Expires
+}
+
+// NoticeFrom returns from when the member is to be reminded of the license's end, or the zero time.
+func (l License) NoticeFrom() time.Time {
+	if l.Notice == 0 || l.Ended() {
+		return time.Time{}
+	}
+	return l.ExpiresAt().Add(-l.Notice)
 }
 
 // StatusAt returns the state of the license at a moment.
@@ -153,60 +168,7 @@ func (s State) Licenses() []License {
 func (l *License) clone() License {
 	c := *l
 	c.Plays, c.PlayDays = slices.Clone(l.Plays), slices.Clone(l.PlayDays)
-	c.Newer = slices.Clone(l.Newer)
+	c.Newer, c.Renewed = slices.Clone(l.Newer), slices.Clone(l.Renewed)
 	c.Renewals, c.Reports = slices.Clone(l.Renewals), slices.Clone(l.Reports)
 	return c
-}
-
-// usage says how much of each limit is in use at a moment.
-type usage struct {
-	devices  map[string]bool
-	licenses int
-	studio   int
-	title    int
-	plays    int
-	// titleFrees and playFrees are when the oldest counted license and play leave the window of a
-	// year.
-	titleFrees, playFrees time.Time
-}
-
-// usageAt counts the use at a moment, for a title of a studio. The license named except is not
-// counted as held, so that a decision about it does not count it.
-func (s State) usageAt(at time.Time, studio, title, except string) usage {
-	return s.usageUntil(at, at, studio, title, except)
-}
-
-// usageUntil is usageAt that also counts the plays after the moment, up to until.
-func (s State) usageUntil(at, until time.Time, studio, title, except string) usage {
-	u := usage{devices: map[string]bool{}}
-	from := at.Add(-Year)
-	for _, l := range s.licenses {
-		if l.ID != except && l.ActiveAt(at) {
-			u.devices[l.Device] = true
-			u.licenses++
-			if l.Studio == studio {
-				u.studio++
-			}
-		}
-		if l.Title != title {
-			continue
-		}
-		if l.Granted.After(from) {
-			u.title++
-			u.titleFrees = earliest(u.titleFrees, l.Granted.Add(Year))
-		}
-		n, oldest := l.playsBetween(from, until)
-		u.plays += n
-		if n > 0 {
-			u.playFrees = earliest(u.playFrees, oldest.Add(Year))
-		}
-	}
-	return u
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
 }

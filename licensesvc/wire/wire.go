@@ -15,11 +15,11 @@ import (
 // version in testdata.
 func Types() []codec.Type[license.Event] {
 	return []codec.Type[license.Event]{
-		typeOf[license.Granted](license.KindGranted, 1),
-		typeOf[license.Promised](license.KindPromised, 1),
+		typeOf[license.Granted](license.KindGranted, 2),
+		typeOf[license.Promised](license.KindPromised, 2),
 		typeOf[license.Confirmed](license.KindConfirmed, 1),
 		typeOf[license.Downloaded](license.KindDownloaded, 1),
-		typeOf[license.Renewed](license.KindRenewed, 1),
+		typeOf[license.Renewed](license.KindRenewed, 2),
 		typeOf[license.Played](license.KindPlayed, 1),
 		typeOf[license.Released](license.KindReleased, 1),
 		typeOf[license.Revoked](license.KindRevoked, 1),
@@ -31,7 +31,16 @@ func typeOf[T license.Event](name string, schema int) codec.Type[license.Event] 
 }
 
 // Upcasters returns the upcasters from every older version.
-func Upcasters() []codec.Upcaster { return nil }
+func Upcasters() []codec.Upcaster {
+	// Version 2 has country, device kind, notice and the limits that rules as data can set. A
+	// renewal has its plan and its limits. What version 1 lacks is empty.
+	same := func(data []byte) ([]byte, error) { return data, nil }
+	return []codec.Upcaster{
+		codec.Change("granted has a country", codec.Version{Type: license.KindGranted, Schema: 1}, same),
+		codec.Change("promised has a country", codec.Version{Type: license.KindPromised, Schema: 1}, same),
+		codec.Change("renewed has limits", codec.Version{Type: license.KindRenewed, Schema: 1}, same),
+	}
+}
 
 // Codec encodes and decodes license events. It is safe for concurrent use and need not be closed.
 type Codec struct{ events *codec.Codec[license.Event] }

@@ -84,7 +84,7 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		granted := license.Granted{License: text.Draw(t, "license"), Device: text.Draw(t, "device"), Title: text.Draw(t, "title"), Studio: text.Draw(t, "studio"),
 			At: moment(t), Expires: moment(t), PlaybackSeconds: int64(number.Draw(t, "playback")), Plan: text.Draw(t, "plan"),
-			Limits: license.Limits{Devices: number.Draw(t, "devices"), TitlePlays: number.Draw(t, "plays")}, Rules: text.Draw(t, "rules"), Terms: text.Draw(t, "terms"),
+			Limits: license.Limits{Devices: number.Draw(t, "devices"), TitlePlays: number.Draw(t, "plays"), TitleRenewals: number.Draw(t, "renewals")}, NoticeSeconds: int64(number.Draw(t, "notice")), Country: text.Draw(t, "country"), DeviceKind: text.Draw(t, "kind"), Rules: text.Draw(t, "rules"), Terms: text.Draw(t, "terms"),
 			Basis: []license.Basis{{Dependency: text.Draw(t, "dependency"), Source: "live", AgeSeconds: 1}}}
 		over := []string{text.Draw(t, "over")}
 		for _, e := range []license.Event{
@@ -92,7 +92,7 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 			license.Promised{Granted: granted, Over: over},
 			license.Confirmed{License: granted.License, At: moment(t), Expires: moment(t)},
 			license.Downloaded{License: granted.License, Report: text.Draw(t, "report"), Occurred: moment(t)},
-			license.Renewed{License: granted.License, Request: text.Draw(t, "request"), At: moment(t), Expires: moment(t), Rules: granted.Rules, Terms: granted.Terms, Basis: granted.Basis},
+			license.Renewed{License: granted.License, Request: text.Draw(t, "request"), At: moment(t), Expires: moment(t), Plan: granted.Plan, Country: granted.Country, Limits: granted.Limits, Rules: granted.Rules, Terms: granted.Terms, Basis: granted.Basis},
 			license.Played{License: granted.License, Report: text.Draw(t, "report"), Occurred: moment(t), Over: over},
 			license.Released{License: granted.License, Occurred: moment(t)},
 			license.Revoked{License: granted.License, At: moment(t), Reason: text.Draw(t, "reason")},
@@ -173,7 +173,8 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(strings.TrimSuffix(filepath.Base(file), "@1.json"), 1, data)
+		name, schema, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".json"), "@")
+		f.Add(name, int(schema[0]-'0'), data)
 	}
 	f.Add("license.shared", 3, []byte(`{"license":7}`))
 	f.Add(license.KindPlayed, 2, []byte(`null`))
