@@ -35,6 +35,8 @@ type App interface {
 type Config struct {
 	// App does the work. Required.
 	App App
+	// Views answers what is read from read models. Nil: the API has no such requests.
+	Views Views
 	// Guard is the guard of the service itself. It limits how many requests run and wait, and
 	// how long each may take; the caller's Backstay-Timeout-Ms shortens that time. Make it
 	// with Policy. Required. The caller that made it must close it.
@@ -79,6 +81,7 @@ type RequestLog struct {
 // Front before it, which checks who calls.
 type API struct {
 	app       App
+	read      Views
 	secured   bool
 	shed      func(resilience.Criticality) bool
 	onRequest func(RequestLog)
@@ -97,7 +100,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.App == nil {
 		return nil, errors.New("api: App is nil: give the service")
 	}
-	a := &API{app: cfg.App, secured: cfg.Secured, shed: cfg.Shed, onRequest: cfg.OnRequest, clock: cfg.Clock, log: cfg.Log, mux: http.NewServeMux()}
+	a := &API{app: cfg.App, read: cfg.Views, secured: cfg.Secured, shed: cfg.Shed, onRequest: cfg.OnRequest, clock: cfg.Clock, log: cfg.Log, mux: http.NewServeMux()}
 	if a.onRequest == nil {
 		a.onRequest = func(RequestLog) {}
 	}
@@ -129,6 +132,9 @@ func New(cfg Config) (*API, error) {
 	a.reports(h)
 	a.promises(h)
 	a.queries(h)
+	if a.read != nil {
+		a.views(h)
+	}
 	for _, file := range []string{".json", ".yaml", "-3.0.json", "-3.0.yaml"} {
 		a.routes = append(a.routes, Route{Pattern: "GET /openapi" + file, Scope: Open, Handler: a.mux})
 	}

@@ -17,6 +17,7 @@ const (
 	KindRefused      Kind = "refused"
 	KindKeyTaken     Kind = "key-taken"
 	KindUnavailable  Kind = "unavailable"
+	KindBuilding     Kind = "building"
 	KindUnknown      Kind = "unknown"
 	KindOverloaded   Kind = "overloaded"
 	KindDraining     Kind = "draining"
@@ -41,6 +42,7 @@ var kinds = map[Kind]struct{ title, outcome string }{
 	KindRefused:      {"refused by the rules", OutcomeRefused},
 	KindKeyTaken:     {"the Idempotency-Key was used for another request", OutcomeRefused},
 	KindUnavailable:  {"a dependency failed", OutcomeUnavailable},
+	KindBuilding:     {"the view is being built", OutcomeUnavailable},
 	KindUnknown:      {"the outcome is not known", OutcomeUnknown},
 	KindOverloaded:   {"more requests than can be taken", OutcomeUnavailable},
 	KindDraining:     {"the service is about to stop", OutcomeUnavailable},

@@ -24,6 +24,11 @@ var guardRoutes = map[string]string{
 	"POST /v1/members/{member}/tokens":    opRenew,
 	"GET " + licensePath + "/explanation": opList,
 	"GET /v1/members/{member}/licenses":   opList,
+	"GET /v1/members/{member}/devices":    opList,
+	"GET /v1/licenses/expiring":           opList,
+	"GET /v1/studios/{studio}/use":        opList,
+	"GET /v1/promises":                    opList,
+	"GET /v1/readmodels":                  opList,
 }
 
 // Policy returns the policy of the service itself. Requests may take as long as the deadline,

@@ -14,7 +14,7 @@ import (
 // door makes the handlers and puts the front door before all of them.
 func (in *Instance) door(context.Context) (err error) {
 	cfg := in.cfg
-	in.api, err = api.New(api.Config{App: in.app, Guard: in.own, Trust: cfg.Trust, Secured: cfg.Tokens != nil, Shed: in.headroom.shed,
+	in.api, err = api.New(api.Config{App: in.app, Views: in.views, Guard: in.own, Trust: cfg.Trust, Secured: cfg.Tokens != nil, Shed: in.headroom.shed,
 		Wrap: in.traced, OnRequest: in.traffic.record, Clock: cfg.Clock, Log: cfg.Log})
 	if err != nil {
 		return err

@@ -109,6 +109,7 @@ type Instance struct {
 	watched   *storeWatch
 	headroom  *headroom
 	traffic   *traffic
+	views     api.Views
 	own       *resilience.Guard // of the service itself
 
 	api       *api.API
@@ -135,7 +136,7 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 			err = errors.Join(err, in.parts.close())
 		}
 	}()
-	for _, step := range []func(context.Context) error{in.open, in.decide, in.door, in.serve} {
+	for _, step := range []func(context.Context) error{in.open, in.decide, in.view, in.door, in.serve} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
