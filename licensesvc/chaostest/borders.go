@@ -6,15 +6,17 @@ import (
 
 	"github.com/backstay-go/backstay/chaos/report"
 	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/upstream"
 )
 
 // sensible looks for answers that rest on nonsense of a dependency. Every member of a run is
-// known and active, and every title exists.
+// known and active, and every title exists. If a dependency says with status 404 that they do
+// not, that is an answer, and believed.
 func (r run) sensible() report.Check {
 	granted := 0
 	var broken []string
 	for _, a := range r.answers {
-		wrong := nonsense(a)
+		wrong := r.nonsense(a)
 		if a.kind == askRequest && acknowledged(a) {
 			granted++
 		}
@@ -28,11 +30,12 @@ func (r run) sensible() report.Check {
 }
 
 // nonsense says what is wrong with the content of an answer. It returns "" if nothing is.
-func nonsense(a seen) string {
-	switch license.Code(a.code) {
-	case license.MembershipUnknown, license.MembershipSuspended, license.TitleUnknown:
+func (r run) nonsense(a seen) string {
+	denied := func(dependency string) bool { return r.recorder.sawDenied(a.id, dependency) }
+	switch code := license.Code(a.code); {
+	case code == license.MembershipUnknown && !denied(upstream.Membership), code == license.TitleUnknown && !denied(upstream.Catalog), code == license.MembershipSuspended:
 		return fmt.Sprintf("refused as %s, but the member is active and the title exists", a.code)
-	case license.Invalid:
+	case code == license.Invalid:
 		return "refused as invalid, but the request was valid: " + a.detail
 	}
 	if a.kind != askRequest || !acknowledged(a) {

@@ -38,7 +38,7 @@ func TestChecksFindWhatIsWrong(t *testing.T) {
 		"a title without one": {with(func(s *seen) { s.status, s.license = http.StatusNotFound, "" }), run.nobodyForgotten, report.Passed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := c.check(run{answers: []seen{c.answer}}); got.Verdict != c.want {
+			if got := c.check(run{answers: []seen{c.answer}, recorder: newRecorder()}); got.Verdict != c.want {
 				t.Errorf("%s, %v; want %s", got.Seen, got.Details, c.want)
 			}
 		})

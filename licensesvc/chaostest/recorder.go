@@ -17,10 +17,12 @@ type recorder struct {
 	mu    sync.Mutex
 	seen  map[string]map[string]int
 	calls map[string]uint64
+	// denied holds the requests to which a dependency answered that there is no such thing.
+	denied map[string]bool
 }
 
 func newRecorder() *recorder {
-	return &recorder{seen: map[string]map[string]int{}, calls: map[string]uint64{}}
+	return &recorder{seen: map[string]map[string]int{}, calls: map[string]uint64{}, denied: map[string]bool{}}
 }
 
 // called records an attempt.
@@ -50,6 +52,20 @@ func (w *recorder) saw(request, dependency string) bool {
 	return w.seen[request][dependency] > 0
 }
 
+// deny records that a dependency answered that there is no such thing.
+func (w *recorder) deny(ctx context.Context, dependency string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.denied[chaos.RequestOf(ctx)+" "+dependency] = true
+}
+
+// sawDenied reports whether a dependency answered the request that there is no such thing.
+func (w *recorder) sawDenied(request, dependency string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.denied[request+" "+dependency]
+}
+
 // attempts returns the number of calls that were sent to the dependency.
 func (w *recorder) attempts(dependency string) uint64 {
 	w.mu.Lock()
@@ -69,6 +85,9 @@ func (t *recordedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.Transport.RoundTrip(r)
 	if err == nil && resp.StatusCode < http.StatusInternalServerError {
 		t.recorder.answered(r.Context(), t.dependency)
+	}
+	if err == nil && resp.StatusCode == http.StatusNotFound {
+		t.recorder.deny(r.Context(), t.dependency)
 	}
 	return resp, err
 }
