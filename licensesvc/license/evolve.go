@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -29,42 +30,47 @@ func Fold(s State, events ...Event) (State, error) {
 	if len(events) == 0 {
 		return s, nil
 	}
-	d := &draft{base: s.licenses, licenses: append(make(byID, 0, len(s.licenses)+1), s.licenses...), newer: s.newer}
+	d := &draft{base: s.licenses, newer: s.newer}
 	for _, e := range events {
 		if err := d.apply(e); err != nil {
 			return s, err
 		}
 	}
-	return State{licenses: d.licenses, newer: d.newer}, nil
+	return State{licenses: d.base.with(d.changed), newer: d.newer}, nil
 }
 
-// draft is a state that is being made from another one. A license that is not in base belongs to
-// the draft alone.
+// draft is a state that is being made from another one.
 type draft struct {
-	base, licenses byID
-	newer          []string
+	base    byID
+	changed []*License // the new licenses and those that change, sorted by id; they belong to the draft
+	newer   []string
+}
+
+// find returns the place of a changed license, or the place where it is to be inserted.
+func (d *draft) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(d.changed, id, func(l *License, id string) int { return strings.Compare(l.ID, id) })
 }
 
 // change returns a license that may be changed.
 func (d *draft) change(id string) (*License, bool) {
-	i, ok := d.licenses.find(id)
+	i, ok := d.find(id)
+	if ok {
+		return d.changed[i], true
+	}
+	at, ok := d.base.find(id)
 	if !ok {
 		return nil, false
 	}
-	l := d.licenses[i]
-	if j, was := d.base.find(id); was && d.base[j] == l {
-		own := l.clone()
-		l = &own
-		d.licenses[i] = l
-	}
-	return l, true
+	own := d.base[at].license().clone()
+	d.changed = slices.Insert(d.changed, i, &own)
+	return &own, true
 }
 
-// add adds a license that belongs to the draft.
+// add adds a license.
 func (d *draft) add(id string) *License {
 	l := &License{ID: id}
-	i, _ := d.licenses.find(id)
-	d.licenses = slices.Insert(d.licenses, i, l)
+	i, _ := d.find(id)
+	d.changed = slices.Insert(d.changed, i, l)
 	return l
 }
 

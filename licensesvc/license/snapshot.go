@@ -18,9 +18,9 @@ func Restore(licenses []License) State {
 	all := make(byID, 0, len(licenses))
 	for _, l := range licenses {
 		own := l.clone()
-		all = append(all, &own)
+		all = append(all, pack(&own))
 	}
-	slices.SortFunc(all, func(a, b *License) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(all, func(a, b *packed) int { return strings.Compare(a.id, b.id) })
 	return State{licenses: all}
 }
 
@@ -50,13 +50,20 @@ func RestoreSnapshot(data []byte) (State, error) {
 // Size estimates the bytes that a state takes in memory.
 func (s State) Size() int64 {
 	n := 64
-	for _, l := range s.licenses {
-		n += int(unsafe.Sizeof(*l)) + 16 + len(l.ID) + len(l.Device) + len(l.Title) + len(l.Studio) + len(l.Plan) + len(l.Reason)
-		n += 24*(cap(l.Plays)+cap(l.Renewed)) + len(l.Country) + len(l.DeviceKind) + 16*cap(l.PlayDays) + 16*(cap(l.Renewals)+cap(l.Reports))
-		for _, ids := range [][]string{l.Renewals, l.Reports} {
+	for _, p := range s.licenses {
+		n += int(unsafe.Sizeof(*p)) + 8 + len(p.id) + len(p.device) + 16
+		m := p.more
+		if m == nil {
+			continue
+		}
+		n += int(unsafe.Sizeof(*m)) + 24*(cap(m.plays)+cap(m.renewed)) + 16*cap(m.playDays) + 16*(cap(m.renewals)+cap(m.reports)) + len(m.reason)
+		for _, ids := range [][]string{m.renewals, m.reports} {
 			for _, id := range ids {
 				n += len(id)
 			}
+		}
+		if m.whole != nil {
+			n += int(unsafe.Sizeof(*m.whole))
 		}
 	}
 	return int64(n)

@@ -140,23 +140,14 @@ func (s State) License(id string) (License, bool) {
 	if !ok {
 		return License{}, false
 	}
-	return s.licenses[i].clone(), true
-}
-
-// byID are licenses, sorted by their ids. For the few that most members have, it takes less memory
-// than a map, and less time to copy.
-type byID []*License
-
-// find returns the place of a license, or the place where it is to be inserted.
-func (b byID) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(b, id, func(l *License, id string) int { return strings.Compare(l.ID, id) })
+	return s.licenses[i].license().clone(), true
 }
 
 // Licenses returns all licenses, oldest first.
 func (s State) Licenses() []License {
 	all := make([]License, 0, len(s.licenses))
-	for _, l := range s.licenses {
-		all = append(all, l.clone())
+	for _, p := range s.licenses {
+		all = append(all, p.license().clone())
 	}
 	slices.SortFunc(all, func(a, b License) int {
 		return cmp.Or(a.Granted.Compare(b.Granted), strings.Compare(a.ID, b.ID))
@@ -165,8 +156,8 @@ func (s State) Licenses() []License {
 }
 
 // clone returns a copy that shares nothing that can change.
-func (l *License) clone() License {
-	c := *l
+func (l License) clone() License {
+	c := l
 	c.Plays, c.PlayDays = slices.Clone(l.Plays), slices.Clone(l.PlayDays)
 	c.Newer, c.Renewed = slices.Clone(l.Newer), slices.Clone(l.Renewed)
 	c.Renewals, c.Reports = slices.Clone(l.Renewals), slices.Clone(l.Reports)

@@ -40,8 +40,8 @@ func (s State) Complete() bool {
 	if len(s.newer) > 0 {
 		return false
 	}
-	for _, l := range s.licenses {
-		if len(l.Newer) > 0 {
+	for _, p := range s.licenses {
+		if len(p.newer()) > 0 {
 			return false
 		}
 	}
@@ -55,10 +55,10 @@ func (s State) Known() State {
 		return s
 	}
 	known := State{licenses: slices.Clone(s.licenses)}
-	for i, l := range known.licenses {
-		own := l.clone()
+	for i, p := range known.licenses {
+		own := p.license()
 		own.Newer = nil
-		known.licenses[i] = &own
+		known.licenses[i] = pack(&own)
 	}
 	return known
 }
@@ -82,8 +82,11 @@ func (s State) about(l License) []string { return slices.Concat(s.newer, l.Newer
 // that match.
 func (s State) aboutAny(match func(*License) bool) []string {
 	newer := slices.Clone(s.newer)
-	for _, l := range s.licenses {
-		if len(l.Newer) > 0 && match(l) {
+	for _, p := range s.licenses {
+		if len(p.newer()) == 0 {
+			continue
+		}
+		if l := p.license(); match(&l) {
 			newer = slices.Concat(newer, l.Newer)
 		}
 	}

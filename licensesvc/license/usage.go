@@ -30,7 +30,8 @@ func (s State) usageAt(at time.Time, about *License, except string) usage {
 func (s State) usageUntil(at, until time.Time, about *License, except string) usage {
 	u := usage{devices: map[string]bool{}}
 	from := at.Add(-Year)
-	for _, l := range s.licenses {
+	for _, p := range s.licenses {
+		l := p.license()
 		if l.ID != except && l.ActiveAt(at) {
 			u.devices[l.Device] = true
 			u.licenses++
@@ -84,7 +85,8 @@ func moreFrom(times []time.Time, at time.Time, limit, left int) time.Time {
 
 // grantTimes returns when licenses for a title were granted within a year.
 func (s State) grantTimes(title string, at time.Time) (times []time.Time) {
-	for _, l := range s.licenses {
+	for _, p := range s.licenses {
+		l := p.license()
 		if l.Title == title && l.Granted.After(at.Add(-Year)) {
 			times = append(times, l.Granted)
 		}
@@ -94,7 +96,8 @@ func (s State) grantTimes(title string, at time.Time) (times []time.Time) {
 
 // renewalTimes returns when licenses for a title were renewed within a year.
 func (s State) renewalTimes(title string, at time.Time) (times []time.Time) {
-	for _, l := range s.licenses {
+	for _, p := range s.licenses {
+		l := p.license()
 		if l.Title != title {
 			continue
 		}
@@ -111,7 +114,8 @@ func (s State) renewalTimes(title string, at time.Time) (times []time.Time) {
 // day count for its beginning.
 func (s State) playTimes(title string, at time.Time) (times []time.Time) {
 	from := at.Add(-Year)
-	for _, l := range s.licenses {
+	for _, p := range s.licenses {
+		l := p.license()
 		if l.Title != title {
 			continue
 		}
