@@ -14,6 +14,7 @@ import (
 
 	"github.com/backstay-go/backstay/clients/rest/server"
 	"github.com/backstay-go/backstay/licensesvc/app"
+	"github.com/backstay-go/backstay/licensesvc/timeline"
 	"github.com/backstay-go/backstay/resilience"
 )
 
@@ -29,6 +30,7 @@ type App interface {
 	Licenses(ctx context.Context, member string) (app.View, error)
 	Show(ctx context.Context, member, id string) (app.Answer, error)
 	Explain(ctx context.Context, member, id string) (app.Story, error)
+	History(ctx context.Context, member string, points ...timeline.Point) (app.Past, error)
 }
 
 // Config holds the parts of the API.
@@ -135,6 +137,7 @@ func New(cfg Config) (*API, error) {
 	if a.read != nil {
 		a.views(h)
 	}
+	a.history(h)
 	for _, file := range []string{".json", ".yaml", "-3.0.json", "-3.0.yaml"} {
 		a.routes = append(a.routes, Route{Pattern: "GET /openapi" + file, Scope: Open, Handler: a.mux})
 	}

@@ -11,6 +11,8 @@
 //	POST /v1/members/{member}/licenses/{license}/release        give it back
 //	POST /v1/members/{member}/licenses/{license}/revocation     end it
 //	POST /v1/members/{member}/tokens                            bring a promise back
+//	GET  /v1/members/{member}/history                           the state at a version or a time
+//	GET  /v1/members/{member}/history/changes                   how two states differ
 //	GET  /livez, /readyz                                        health
 //
 // A command carries an Idempotency-Key: a repeat with the same key gets the same answer.

@@ -29,6 +29,7 @@ const (
 	KindTooLarge     Kind = "too-large"
 	KindMediaType    Kind = "media-type"
 	KindNotFound     Kind = "not-found"
+	KindNoVersion    Kind = "no-version"
 	KindNoRoute      Kind = "no-route"
 	KindNoMethod     Kind = "no-method"
 	KindUnauthorized Kind = "unauthorized"
@@ -54,6 +55,7 @@ var kinds = map[Kind]struct{ title, outcome string }{
 	KindTooLarge:     {"the body is too large", OutcomeInvalid},
 	KindMediaType:    {"the media type is not supported", OutcomeInvalid},
 	KindNotFound:     {"no such license", OutcomeNotFound},
+	KindNoVersion:    {"no such version", OutcomeNotFound},
 	KindNoRoute:      {"nothing is here", OutcomeNotFound},
 	KindNoMethod:     {"the method is not allowed", OutcomeInvalid},
 	KindUnauthorized: {"no valid token", OutcomeForbidden},

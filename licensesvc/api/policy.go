@@ -29,6 +29,8 @@ var guardRoutes = map[string]string{
 	"GET /v1/studios/{studio}/use":        opList,
 	"GET /v1/promises":                    opList,
 	"GET /v1/readmodels":                  opList,
+	"GET " + historyPath:                  opList,
+	"GET " + historyPath + "/changes":     opList,
 }
 
 // Policy returns the policy of the service itself. Requests may take as long as the deadline,

@@ -95,6 +95,8 @@ var access = map[string]struct{ none, member, reader, operator bool }{
 	"GET /v1/members/{member}/licenses":                       {member: true, reader: true, operator: true},
 	"GET /v1/members/{member}/licenses/{license}":             {member: true, reader: true, operator: true},
 	"GET /v1/members/{member}/licenses/{license}/explanation": {member: true, reader: true, operator: true},
+	"GET /v1/members/{member}/history":                        {member: true, reader: true, operator: true},
+	"GET /v1/members/{member}/history/changes":                {member: true, reader: true, operator: true},
 	"POST /v1/members/{member}/licenses/{license}/renewals":   {member: true},
 	"POST /v1/members/{member}/licenses/{license}/downloads":  {member: true},
 	"POST /v1/members/{member}/licenses/{license}/plays":      {member: true},

@@ -114,6 +114,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Epoch returns the store's epoch, which is in every cursor.
+func (s *Store) Epoch() string { return s.epoch }
+
 func (s *Store) query(ctx context.Context, profile, cql string, args ...any) *client.Query {
 	return s.session.Query(cql, args...).WithContext(ctx).Profile(profile)
 }
