@@ -2,18 +2,14 @@ package license
 
 import "time"
 
-// Use is how much of each limit a member uses at one moment. Compare it with Limits.
-type Use struct {
-	Devices         int `json:"devices"`
-	Licenses        int `json:"licenses"`
-	StudioDownloads int `json:"studio_downloads"`
-	TitleDownloads  int `json:"title_downloads_per_year"`
-	TitlePlays      int `json:"title_plays_per_year"`
-}
-
-// UseAt counts what the rules count at a moment, for a title of a studio. The years are those that
-// end at the moment.
-func (s State) UseAt(at time.Time, studio, title string) Use {
-	u := s.usageAt(at, studio, title, "")
-	return Use{Devices: len(u.devices), Licenses: u.licenses, StudioDownloads: u.studio, TitleDownloads: u.title, TitlePlays: u.plays}
+// UseAt counts, for each limit, how much of it the member uses at a moment: devices and licenses as
+// of then, and what was got, played and renewed in the year or the month up to then. about names
+// the device, the studio and the title that are counted.
+func (s State) UseAt(at time.Time, about License) Limits {
+	u := s.usageAt(at, &about, "")
+	return Limits{
+		Devices: len(u.devices), Licenses: u.licenses, DeviceDownloads: u.device, StudioDownloads: u.studio,
+		TitleDownloads: u.title, TitlePlays: u.plays, MonthDownloads: u.month,
+		TitleRenewals: len(s.renewalTimes(about.Title, at)),
+	}
 }

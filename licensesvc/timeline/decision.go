@@ -45,7 +45,7 @@ type Decision struct {
 type Limit struct {
 	Name string `json:"name"`
 	Used int    `json:"used"`
-	// Of is the limit. 0 for licenses: there is none.
+	// Of is the limit. A limit that does not exist is not listed.
 	Of int `json:"of"`
 }
 
@@ -67,7 +67,7 @@ func (r *Replay) Add(e Entry) ([]Decision, error) {
 		}
 		d.explain(event, r.state)
 		if l, ok := next.License(event.Of()); ok && counts(event) {
-			d.Limits = limitsOf(l, next.UseAt(event.When(), l.Studio, l.Title))
+			d.Limits = limitsOf(l, next.UseAt(event.When(), l))
 		}
 		r.state = next
 		all = append(all, d)
@@ -84,14 +84,24 @@ func counts(e license.Event) bool {
 	return false
 }
 
-func limitsOf(l license.License, u license.Use) []Limit {
-	return []Limit{
-		{"devices", u.Devices, l.Limits.Devices},
-		{"licenses", u.Licenses, l.Limits.Licenses},
-		{"studio_downloads", u.StudioDownloads, l.Limits.StudioDownloads},
-		{"title_downloads_per_year", u.TitleDownloads, l.Limits.TitleDownloads},
-		{"title_plays_per_year", u.TitlePlays, l.Limits.TitlePlays},
+func limitsOf(l license.License, used license.Limits) []Limit {
+	all := []Limit{
+		{"devices", used.Devices, l.Limits.Devices},
+		{"studio_downloads", used.StudioDownloads, l.Limits.StudioDownloads},
+		{"title_downloads_per_year", used.TitleDownloads, l.Limits.TitleDownloads},
+		{"title_plays_per_year", used.TitlePlays, l.Limits.TitlePlays},
 	}
+	for _, optional := range []Limit{
+		{"licenses", used.Licenses, l.Limits.Licenses},
+		{"device_downloads", used.DeviceDownloads, l.Limits.DeviceDownloads},
+		{"title_renewals_per_year", used.TitleRenewals, max(0, l.Limits.TitleRenewals)},
+		{"downloads_per_month", used.MonthDownloads, l.Limits.MonthDownloads},
+	} {
+		if optional.Of > 0 {
+			all = append(all, optional)
+		}
+	}
+	return all
 }
 
 // explain fills in what the event itself says. before is the state before it.
@@ -195,19 +205,17 @@ func bases(all []license.Basis) []string {
 	return slices.Clip(words)
 }
 
+// limitNames are the limits in words.
+var limitNames = map[string]string{
+	"devices": "devices", "licenses": "licenses", "device_downloads": "licenses on the device", "studio_downloads": "licenses of the studio",
+	"title_downloads_per_year": "licenses of the title in a year", "title_plays_per_year": "plays of the title in a year",
+	"title_renewals_per_year": "renewals of the title in a year", "downloads_per_month": "licenses in the month",
+}
+
 func limitWords(all []Limit) []string {
-	names := map[string]string{"studio_downloads": "titles of the studio", "title_downloads_per_year": "downloads of the title in a year", "title_plays_per_year": "plays of the title in a year"}
 	words := make([]string, 0, len(all))
 	for _, l := range all {
-		name := l.Name
-		if long, ok := names[name]; ok {
-			name = long
-		}
-		if l.Of == 0 && l.Name == "licenses" {
-			words = append(words, fmt.Sprintf("%d %s (no limit)", l.Used, name))
-			continue
-		}
-		words = append(words, fmt.Sprintf("%d of %d %s", l.Used, l.Of, name))
+		words = append(words, fmt.Sprintf("%d of %d %s", l.Used, l.Of, limitNames[l.Name]))
 	}
 	return words
 }
