@@ -23,22 +23,22 @@ func (j *Jaeger) Trace(tb testing.TB, id trace.TraceID, names ...string) *Trace 
 	defer cancel()
 	for {
 		t, err := j.find(ctx, id)
-		missing := "the trace"
+		lacks := "the trace"
 		if err == nil {
-			if missing = t.missing(names); missing == "" {
+			if lacks = missing(t, names); lacks == "" {
 				return t
 			}
 		}
 		select {
 		case <-ctx.Done():
-			tb.Fatalf("jaegertest: trace %s lacks %s after %v (last error: %v); there is:\n%v", id, missing, patience, err, t)
+			tb.Fatalf("jaegertest: trace %s lacks %s after %v (last error: %v); there is:\n%v", id, lacks, patience, err, t)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// missing describes what the trace lacks.
-func (t *Trace) missing(names []string) string {
+// missing describes what a trace lacks.
+func missing(t *Trace, names []string) string {
 	there := map[string]int{}
 	for _, s := range t.Spans {
 		there[s.Name]++

@@ -56,6 +56,7 @@ func (a *API) refuse(ctx context.Context, err error) error {
 	if p, ok := err.(*Problem); ok {
 		n := note(ctx)
 		n.Outcome, n.Code, n.On = p.Outcome, p.Code, p.DecidedOn
+		trace.SpanFromContext(ctx).SetAttributes(messageKey.String(p.Detail))
 	}
 	return err
 }

@@ -39,6 +39,7 @@ func (a *API) bound(h huma.API) func(huma.Context, func(huma.Context)) {
 			if entry.Outcome == "" {
 				entry.Outcome = OutcomeInvalid
 			}
+			entry.mark(ctx, hc.Operation().Path)
 			a.onRequest(*entry)
 		}()
 		ctx = context.WithValue(ctx, noteKey{}, entry)

@@ -133,7 +133,9 @@ func (s *Service) keep(ctx context.Context, w *waiting) error {
 	if k.Promise != nil {
 		c.identity, c.license, c.on = k.promised(), k.Promise.License, slices.Clone(k.Promise.Basis)
 	}
+	work, span := s.startCarryOver(work, c, w.request)
 	answer, err := s.run(work, c, func(license.State) (license.Command, error) { return k.command(c.at), nil }, nil)
+	endCarryOver(span, err)
 	var refused *Refused
 	switch {
 	case errors.As(err, &refused):

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
 	"github.com/backstay-go/backstay/licensesvc/license"
 )
@@ -36,12 +38,14 @@ type outbox struct {
 	stored  int64 // entries that left it since the start
 }
 
-// waiting is an entry of the outbox. Its fields are guarded by the outbox's lock; kept never
-// changes.
+// waiting is an entry of the outbox. Its fields are guarded by the outbox's lock; kept and request
+// never change once it can be seen.
 type waiting struct {
 	id   string
 	put  time.Time
 	kept kept
+	// request is the span of the request that put the entry, if that was in this process.
+	request trace.SpanContext
 	// member is the member of the entry. An entry that can't be read counts as a separate
 	// member.
 	member string
@@ -93,7 +97,11 @@ func (o *outbox) put(ctx context.Context, e journal.Entry) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	_, known := o.entries[e.ID]
 	o.add(e)
+	if !known {
+		o.entries[e.ID].request = trace.SpanContextFromContext(ctx)
+	}
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
 	"github.com/backstay-go/backstay/licensesvc/app/token"
 	"github.com/backstay-go/backstay/licensesvc/codec"
@@ -32,6 +34,11 @@ func (s *Service) put(ctx context.Context, c *command, k kept) error {
 		u.Unknown = !errors.Is(err, journal.ErrFull) && !errors.Is(err, journal.ErrClosed)
 		return u
 	}
+	stored := c.identity
+	if k.Promise != nil {
+		stored = k.promised()
+	}
+	trace.SpanFromContext(ctx).SetAttributes(CommitKey.String(stored.commit(0)))
 	return nil
 }
 

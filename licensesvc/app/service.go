@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/backstay-go/backstay/licensesvc/app/journal"
 	"github.com/backstay-go/backstay/licensesvc/app/token"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
@@ -63,6 +65,9 @@ type Config struct {
 	DrainEvery time.Duration
 	// Clock returns the time that is recorded. Nil: time.Now.
 	Clock func() time.Time
+	// Tracer makes a span for each entry of the outbox that is carried over to the store, with a
+	// link to the request that put it there. Nil: none are made.
+	Tracer trace.TracerProvider
 	// Log receives what an operator should know. Nil: nothing is logged.
 	Log *slog.Logger
 	_   struct{}
@@ -106,6 +111,7 @@ type Service struct {
 	codec    *wire.Codec
 	kept     keptCodec
 	recorder DecisionRecorder
+	tracer   trace.Tracer
 	full     func() string
 	every    time.Duration
 	clock    func() time.Time
@@ -130,7 +136,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		kept: kept, recorder: cfg.Decisions, upstream: cfg.Upstream, outbox: openOutbox(cfg.Journal, kept), signer: cfg.Signer, codec: cfg.Codec,
 		refusals: newRefusals(), stories: newStories(),
-		full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
+		tracer: tracerOf(cfg), full: cfg.Full, every: cfg.DrainEvery, clock: cfg.Clock, log: cfg.Log,
 	}
 	if cfg.Rules.IsZero() {
 		cfg.Rules = license.DefaultRules()

@@ -78,7 +78,7 @@ func (s *System) build(ctx context.Context) (err error) {
 	if s.backend, err = s.target.backend(ctx, s.setup, s.recorder); err != nil {
 		return err
 	}
-	if s.servers, err = server.Start(ctx, server.Config{Tracer: s.observed.Tracer}); err != nil {
+	if s.servers, err = server.Start(ctx, server.Config{Tracer: s.observed.Service}); err != nil {
 		return err
 	}
 	injector := s.setup.Injector

@@ -267,7 +267,7 @@ func (in *Instance) decide(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: in.store, Decisions: decisions, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
+	in.app, err = app.New(app.Config{Store: in.store, Tracer: in.cfg.Observed.Tracer, Decisions: decisions, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == diskwatch.Full {
 				return f.Why

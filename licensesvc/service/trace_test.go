@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/backstay-go/backstay/chaos"
 	"github.com/backstay-go/backstay/chaos/httpfault"
@@ -41,7 +42,7 @@ func TestADegradedRequestIsOneTraceInJaeger(t *testing.T) {
 	}}}, chaos.Config{Listeners: []chaos.Listener{marks}})
 	must(err)
 	defer injector.Stop()
-	servers, err := server.Start(ctx, server.Config{Tracer: jaeger.TracerProvider(t, "upstream")})
+	servers, err := server.Start(ctx, server.Config{Tracer: func(name string) trace.TracerProvider { return jaeger.TracerProvider(t, name) }})
 	must(err)
 	defer func() { must(servers.Shutdown(context.WithoutCancel(ctx))) }()
 	store := service.SQLite{Path: filepath.Join(dir, "events.db")}
@@ -113,7 +114,7 @@ func TestADegradedRequestIsOneTraceInJaeger(t *testing.T) {
 	}
 	member := tree.One(t, "membership/plan-to-issue")
 	member.Want(t, "backstay.source=live")
-	if hop := tree.One(t, "GET /v1/members/{member}"); hop.Service != "upstream" || hop.Kind != "server" {
+	if hop := tree.One(t, "GET /v1/members/{member}"); hop.Service != "membership" || hop.Kind != "server" {
 		t.Errorf("the membership server's span is %s of %s", hop.Kind, hop.Service)
 	}
 }

@@ -179,7 +179,7 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	context.AfterFunc(ctx, func() { time.AfterFunc(f.notice+f.drain+5*time.Second, cancel) })
 	defer func() { err = errors.Join(err, observed.Shutdown(ending)) }()
 	if f.membership == "" {
-		servers, err := server.Start(ctx, server.Config{Tracer: observed.Tracer})
+		servers, err := server.Start(ctx, server.Config{Tracer: observed.Service})
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -108,7 +110,11 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 	if q.Consistency == eventstore.ForDisplay {
 		op = s.view
 	}
-	res, err := resilience.Do(ctx, op, func(ctx context.Context) (eventstore.Page, error) { return s.streams.Load(ctx, q) })
+	res, err := resilience.Do(ctx, op, func(ctx context.Context) (eventstore.Page, error) {
+		p, err := s.streams.Load(ctx, q)
+		markLoaded(ctx, p)
+		return p, err
+	})
 	if err != nil {
 		return eventstore.Page{}, kind(err, eventstore.ErrUnavailable)
 	}
@@ -119,6 +125,7 @@ func (s *Store) Load(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.Appended, error) {
 	res, err := resilience.Do(ctx, s.append, func(ctx context.Context) (eventstore.Appended, error) {
 		a, err := s.streams.Append(ctx, c)
+		markAppended(ctx, a)
 		if err != nil && a.Outcome == eventstore.Rejected {
 			err = &notStored{err}
 		}
@@ -136,7 +143,9 @@ func (s *Store) Append(ctx context.Context, c eventstore.Commit) (eventstore.App
 // Resolve implements eventstore.Store.
 func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.Appended, error) {
 	res, err := resilience.Do(ctx, s.resolve, func(ctx context.Context) (eventstore.Appended, error) {
-		return s.streams.Resolve(ctx, stream, commit)
+		a, err := s.streams.Resolve(ctx, stream, commit)
+		markAppended(ctx, a)
+		return a, err
 	})
 	if err != nil { // The lookup failed, which says nothing about the commit.
 		return eventstore.Appended{}, kind(err, eventstore.ErrUnknown)
@@ -185,6 +194,7 @@ func (s *Store) LoadSnapshot(ctx context.Context, stream string, fold int) (even
 	}
 	res, err := resilience.Do(ctx, s.snapshot, func(ctx context.Context) (found, error) {
 		snap, ok, err := s.file.LoadSnapshot(ctx, stream, fold)
+		mark(ctx, func() []attribute.KeyValue { return []attribute.KeyValue{SnapshotKey.Bool(ok)} })
 		return found{snap, ok}, err
 	})
 	if err != nil {

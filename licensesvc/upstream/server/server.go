@@ -36,8 +36,9 @@ type Config struct {
 	// secret, so that a restarted server returns the same keys. A service for real titles must
 	// set a secret.
 	Secret []byte
-	// Tracer makes the servers' spans. Default: none are made.
-	Tracer trace.TracerProvider
+	// Tracer returns the provider of one server's spans by the server's name. Default: no spans
+	// are made.
+	Tracer func(name string) trace.TracerProvider
 	_      struct{}
 }
 
@@ -80,7 +81,7 @@ func Start(ctx context.Context, cfg Config) (*Set, error) {
 	return s, nil
 }
 
-func (s *Set) start(ctx context.Context, name, address string, handler http.Handler, tracer trace.TracerProvider) error {
+func (s *Set) start(ctx context.Context, name, address string, handler http.Handler, tracer func(string) trace.TracerProvider) error {
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
@@ -90,7 +91,7 @@ func (s *Set) start(ctx context.Context, name, address string, handler http.Hand
 		return fmt.Errorf("%s: cannot listen on %s: %w; choose a free host:port", name, address, err)
 	}
 	if tracer != nil {
-		handler = otelhttp.NewHandler(handler, name, otelhttp.WithTracerProvider(tracer),
+		handler = otelhttp.NewHandler(handler, name, otelhttp.WithTracerProvider(tracer(name)),
 			otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),
 			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
 				if r.Pattern != "" {
