@@ -28,10 +28,11 @@ type folded struct {
 func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before func(license.Decision) error) (Answer, error) {
 	var d license.Decision
 	var refusal *license.Refusal
+	var condition *eventstore.Condition
 	done, err := s.members.Do(ctx, Stream(c.Member), repository.Command[license.State, license.Event]{
-		Decide: func(_ context.Context, now repository.Folded[license.State]) ([]license.Event, license.State, error) {
+		Decide: func(ctx context.Context, now repository.Folded[license.State]) ([]license.Event, license.State, error) {
 			var err error
-			d, refusal, err = s.decide(c, now, decide)
+			d, refusal, err = s.decide(c, now, s.counting(ctx, c, decide, &condition))
 			return d.Events, d.Next, err
 		},
 		Commit: func(_ context.Context, fenced int, events []license.Event) (eventstore.Commit, error) {
@@ -42,7 +43,8 @@ func (s *Service) run(ctx context.Context, c *command, decide decideFunc, before
 				before = nil
 			}
 			stored, err := s.encode(c, events)
-			return eventstore.Commit{ID: c.commit(fenced), Content: c.fingerprint(), Events: stored}, err
+			s.tag(stored, d.License.Studio)
+			return eventstore.Commit{ID: c.commit(fenced), Content: c.fingerprint(), Events: stored, Condition: condition}, err
 		},
 	})
 	switch {
@@ -66,7 +68,7 @@ func (s *Service) prepare(ctx context.Context, c *command, decide decideFunc, be
 	if err != nil {
 		return err
 	}
-	d, refusal, err := s.decide(c, now, decide)
+	d, refusal, err := s.decide(c, now, s.recounted(decide))
 	if err != nil || refusal != nil || len(d.Events) == 0 || before == nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func (s *Service) answer(c *command, now repository.Folded[license.State], id st
 // storeFailed reports whether an error means that the store could not be used, rather than
 // that its content is wrong.
 func storeFailed(err error) bool {
-	if err == nil || errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) {
+	if err == nil || errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) || errors.Is(err, eventstore.ErrUnsupported) {
 		return false
 	}
 	var refused *Refused

@@ -61,7 +61,7 @@ func (s *Service) promise(ctx context.Context, c *command, want license.Request,
 		c.decidedOn(EventStore, resilience.Static, 0)
 	}
 	now.State = s.withPending(now.State, c.Member, c.at)
-	d, refusal, err := s.decide(c, now, func(license.State) (license.Command, error) { return want, nil })
+	d, refusal, err := s.decide(c, now, s.recounted(func(license.State) (license.Command, error) { return want, nil }))
 	switch {
 	case err != nil:
 		return Answer{}, err

@@ -88,7 +88,7 @@ func (r *renewal) accept(ctx context.Context, cause error) (Answer, error) {
 	if _, there := now.State.License(c.license); !ok || !there || errors.Is(cause, eventstore.ErrFull) {
 		return Answer{}, c.storeUnavailable(cause)
 	}
-	d, refusal, err := s.decide(c, now, func(state license.State) (license.Command, error) { return r.decide(ctx, state) })
+	d, refusal, err := s.decide(c, now, s.recounted(func(state license.State) (license.Command, error) { return r.decide(ctx, state) }))
 	switch {
 	case err != nil:
 		return Answer{}, err

@@ -106,6 +106,7 @@ type Service struct {
 	outbox   *outbox
 	refusals *refusals
 	stories  *stories
+	spanning *spanning
 	signer   *token.Signer
 	rules    atomic.Pointer[license.Rules]
 	codec    *wire.Codec
@@ -142,6 +143,9 @@ func New(cfg Config) (*Service, error) {
 		cfg.Rules = license.DefaultRules()
 	}
 	s.SetRules(cfg.Rules)
+	if s.spanning, err = openSpanning(cfg.Store, s.codec, cfg.Rules); err != nil {
+		return nil, err
+	}
 	if s.full == nil {
 		s.full = func() string { return "" }
 	}

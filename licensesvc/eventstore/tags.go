@@ -59,6 +59,9 @@ type Condition struct {
 // TagLoader reads events by their tags. A store that can't keep a Condition answers ErrUnsupported,
 // and refuses commits with a condition or with tags in the same way.
 type TagLoader interface {
+	// CheckTags returns nil, or ErrUnsupported with the reason. It asks nobody, so that a program can
+	// refuse at its start what it could never do.
+	CheckTags() error
 	// LoadTagged reads the next events that a query selects, at most limit and at most MaxEvents.
 	// It sees every acknowledged append. A position from before the store was restored is refused
 	// with ErrEpoch.

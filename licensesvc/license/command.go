@@ -20,6 +20,9 @@ type Request struct {
 	// At is the time of the decision.
 	At    time.Time `json:"at"`
 	Basis []Basis   `json:"decided_on,omitempty"`
+	// StudioHeld is the number of the studio's other licenses that all members hold, counted only if
+	// the rules limit it. It is counted for each decision, and not stored with the command.
+	StudioHeld int `json:"-"`
 }
 
 // Promise records a license that was granted provisionally while the store was not available. The
@@ -43,6 +46,9 @@ type Renew struct {
 	// Request identifies the renewal; repeating it changes nothing. Required.
 	Request string  `json:"request"`
 	Basis   []Basis `json:"decided_on,omitempty"`
+	// StudioHeld is the number of the studio's other licenses that all members hold, counted only if
+	// the rules limit it. It is counted for each decision, and not stored with the command.
+	StudioHeld int `json:"-"`
 }
 
 // Play asks whether a play may begin now. The device is connected.

@@ -91,7 +91,9 @@ func decideRequest(s State, c Request, r Rules) (Decision, *Refusal) {
 
 // ask returns the question whether the member may have the license.
 func (c Request) ask(s State, r Rules) question {
-	return r.ask(s, c.At, c.Member, c.Title, License{ID: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio, Country: c.Country, DeviceKind: c.DeviceKind})
+	q := r.ask(s, c.At, c.Member, c.Title, License{ID: c.License, Device: c.Device, Title: c.Title.ID, Studio: c.Title.Studio, Country: c.Country, DeviceKind: c.DeviceKind})
+	q.held = c.StudioHeld
+	return q
 }
 
 func sameRequest(there License, c Request) (Decision, *Refusal) {
@@ -157,6 +159,7 @@ func decideRenew(s State, c Renew, r Rules) (Decision, *Refusal) {
 	}
 	l.Country = cmp.Or(c.Country, l.Country)
 	q := r.ask(s, c.At, c.Member, c.Title, l)
+	q.held = c.StudioHeld
 	if refusal := cmp.Or(q.first(toDownload...), q.first(toRenew...)); refusal != nil {
 		return Decision{}, refusal
 	}

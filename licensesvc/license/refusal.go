@@ -36,6 +36,8 @@ const (
 	// NewerEvents is not the rules' no: the decision depends on events that a newer program wrote
 	// and this one can't interpret. Another instance, or this one after its upgrade, can decide.
 	NewerEvents Code = "newer_events"
+	// StudioConcurrentLimit: all members together hold as many licenses as the studio allows.
+	StudioConcurrentLimit Code = "studio_concurrent_limit"
 )
 
 // Refusal says that the rules do not allow a command. It matches ErrRefused.

@@ -32,20 +32,20 @@ type Limits struct {
 }
 
 // A rule refuses what the question asks for, or returns nil. Each rule is one function of this
-// file. A new rule is a function, a place in one of the lists below, a Code in refusal.go, and a
-// recount in audit.go.
+// file. A new rule is a function, a place in one of the lists below, a Code in refusal.go, and, if it
+// depends on the member's stream alone, a recount in audit.go.
 type rule func(q question) *Refusal
 
 var (
 	// toDownload must hold for a member and a title before anything is counted.
 	toDownload = []rule{notSuspended, isMember, isInCatalog, isOffline, hasNotLeft, planDownloads}
 	// toHold must hold for each license that a member holds.
-	toHold = []rule{deviceLimit, deviceDownloadLimit, licenseLimit, studioLimit}
+	toHold = []rule{deviceLimit, deviceDownloadLimit, licenseLimit, studioLimit, studioConcurrentLimit}
 	// toGet must hold in addition for a license that is new.
 	toGet = []rule{titleYearLimit, monthLimit}
 	// toRenew must hold for a license that is renewed, before anything is counted, and toExtend after.
 	toRenew  = []rule{renewalGrace}
-	toExtend = []rule{renewalDeviceLimit, deviceDownloadLimit, licenseLimit, studioLimit, titleRenewalLimit}
+	toExtend = []rule{renewalDeviceLimit, deviceDownloadLimit, licenseLimit, studioLimit, studioConcurrentLimit, titleRenewalLimit}
 	// toPlay must hold for a license that is played.
 	toPlay = []rule{playYearLimit}
 )
@@ -59,6 +59,8 @@ type question struct {
 	license License
 	ruling  *Ruling
 	usage   usage
+	// held is the number of the studio's other licenses that all members hold, if the rules limit it.
+	held int
 	// state is what was counted. It says when more is allowed.
 	state State
 }
@@ -175,6 +177,14 @@ func studioLimit(q question) *Refusal {
 		return nil
 	}
 	return over(StudioLimit, limit, "%d downloads of studio %q are held, it allows %d; release one", used, q.license.Studio, limit)
+}
+
+func studioConcurrentLimit(q question) *Refusal {
+	limit, ok := q.ruling.Value(StudioConcurrent)
+	if !ok || int64(q.held) < limit {
+		return nil
+	}
+	return over(StudioConcurrentLimit, int(limit), "%d downloads of studio %q are held by all members together, it allows %d at once; try again later", q.held, q.license.Studio, limit)
 }
 
 func titleYearLimit(q question) *Refusal {

@@ -19,6 +19,9 @@ const (
 	TitlePlays
 	TitleRenewals
 	MonthDownloads
+	// StudioConcurrent is the highest number of licenses of the studio's titles that are in force at
+	// once, over all members. It needs an event store that checks conditions over several streams.
+	StudioConcurrent
 	LicenseFor
 	RenewalFor
 	PlaybackFor
@@ -29,7 +32,7 @@ const (
 
 var fieldNames = [fields]string{
 	"devices", "licenses", "device_downloads", "studio_downloads", "title_downloads_per_year", "title_plays_per_year", "title_renewals_per_year",
-	"downloads_per_month", "license", "renewal", "playback", "notice", "leaves",
+	"downloads_per_month", "studio_concurrent", "license", "renewal", "playback", "notice", "leaves",
 }
 
 // String returns the name of the field in a file of rules.
@@ -140,6 +143,8 @@ type version struct {
 	// from is when the version begins to decide, in milliseconds since 1970.
 	from        int64
 	provisional time.Duration
+	// spanning are the names of the rules that depend on the streams of several members.
+	spanning []string
 	// resolve answers for a subject. It sets what it says in the ruling.
 	resolve func(s *Subject, r *Ruling)
 }
@@ -172,6 +177,17 @@ func (r Rules) ProvisionalAt(at time.Time) time.Duration {
 		return v.provisional
 	}
 	return 0
+}
+
+// Spanning returns the names of the rules that depend on the streams of several members, as version
+// and name. Not every event store can decide by them.
+func (r Rules) Spanning() (names []string) {
+	for _, v := range r.versions {
+		for _, name := range v.spanning {
+			names = append(names, v.name+": "+name)
+		}
+	}
+	return names
 }
 
 // at returns the newest version that has begun, or the first one if none has.

@@ -127,13 +127,23 @@ func Compile(versions ...Version) (Rules, []Conflict) {
 		if !v.From.IsZero() {
 			from = v.From.UnixMilli()
 		}
-		rules.versions = append(rules.versions, version{name: v.Name, from: from, provisional: v.Provisional, resolve: t.resolve})
+		rules.versions = append(rules.versions, version{name: v.Name, from: from, provisional: v.Provisional, spanning: spanningOf(v.Rules), resolve: t.resolve})
 		for _, c := range conflictsOf(v.Rules) {
 			c.Version = i
 			conflicts = append(conflicts, c)
 		}
 	}
 	return rules, conflicts
+}
+
+// spanningOf returns the names of the rules that depend on the streams of several members.
+func spanningOf(rules []Rule) (names []string) {
+	for _, r := range rules {
+		if _, ok := r.says(StudioConcurrent); ok {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // conflictsOf compares each rule with those of the same specificity.

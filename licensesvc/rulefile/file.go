@@ -39,6 +39,8 @@ type Rule struct {
 	TitleRenewals   *int `yaml:"title_renewals_per_year" doc:"how many renewals a title's downloads may have within 365 days, at most 60; 0: none; default: no limit"`
 	MonthDownloads  *int `yaml:"downloads_per_month" doc:"how many downloads a member may begin within a calendar month (UTC), 1 or more; default: no limit"`
 
+	StudioConcurrent *int `yaml:"studio_concurrent" doc:"how many downloads of one studio all members together may hold at once, 1 or more; only on SQLite; default: no limit"`
+
 	License  *time.Duration `yaml:"license" doc:"how long a download lasts that is not watched, such as 720h for 30 days; the catalog's terms hold too"`
 	Renewal  *time.Duration `yaml:"renewal" doc:"how long it lasts after a renewal; the catalog's terms hold too"`
 	Playback *time.Duration `yaml:"playback" doc:"how long it lasts after the first play has begun; the catalog's terms hold too"`
@@ -87,7 +89,7 @@ func (r Rule) settings() []setting {
 	return []setting{
 		number(license.Devices, r.Devices, 0, 0), number(license.Licenses, r.Licenses, 1, 0), number(license.DeviceDownloads, r.DeviceDownloads, 1, 0),
 		number(license.StudioDownloads, r.StudioDownloads, 0, 0), number(license.TitleDownloads, r.TitleDownloads, 0, 0), number(license.TitlePlays, r.TitlePlays, 0, 0),
-		number(license.TitleRenewals, r.TitleRenewals, 0, mostRenewals), number(license.MonthDownloads, r.MonthDownloads, 1, 0),
+		number(license.TitleRenewals, r.TitleRenewals, 0, mostRenewals), number(license.MonthDownloads, r.MonthDownloads, 1, 0), number(license.StudioConcurrent, r.StudioConcurrent, 1, 0),
 		duration(license.LicenseFor, r.License, time.Second), duration(license.RenewalFor, r.Renewal, time.Second),
 		duration(license.PlaybackFor, r.Playback, time.Second), duration(license.NoticeFor, r.Notice, 0),
 	}

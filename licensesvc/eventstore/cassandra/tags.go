@@ -20,6 +20,9 @@ func refuseTags(c eventstore.Commit) error {
 	return nil
 }
 
+// CheckTags implements eventstore.TagLoader.
+func (s *Store) CheckTags() error { return fmt.Errorf("eventstore/cassandra: %w", errTags) }
+
 // LoadTagged implements eventstore.TagLoader. It always answers eventstore.ErrUnsupported.
 func (s *Store) LoadTagged(context.Context, eventstore.TagQuery, eventstore.Position, int) (eventstore.TagPage, error) {
 	if err := s.check(); err != nil {

@@ -31,7 +31,9 @@ func provided(c eventstore.Commit, after eventstore.Position, tags ...string) ev
 func refusesTags(t *testing.T, s eventstore.Store) bool {
 	t.Helper()
 	_, err := s.LoadTagged(t.Context(), eventstore.TagQuery{Tags: []string{"studio:a"}}, "", 1)
-	if !errors.Is(err, eventstore.ErrUnsupported) {
+	if refuses := errors.Is(err, eventstore.ErrUnsupported); refuses != errors.Is(s.CheckTags(), eventstore.ErrUnsupported) {
+		t.Errorf("CheckTags: %v, but a load by tag: %v", s.CheckTags(), err)
+	} else if !refuses {
 		return false
 	}
 	for name, c := range map[string]eventstore.Commit{

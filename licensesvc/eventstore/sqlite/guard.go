@@ -164,6 +164,9 @@ func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, li
 	return res.Value, nil
 }
 
+// CheckTags implements eventstore.TagLoader: the store keeps tags and conditions.
+func (s *Store) CheckTags() error { return s.file.CheckTags() }
+
 // LoadTagged implements eventstore.TagLoader.
 func (s *Store) LoadTagged(ctx context.Context, q eventstore.TagQuery, after eventstore.Position, limit int) (eventstore.TagPage, error) {
 	res, err := resilience.Do(ctx, s.load, func(ctx context.Context) (eventstore.TagPage, error) {

@@ -35,6 +35,9 @@ func list(texts []string) (string, error) {
 	return string(data), err
 }
 
+// CheckTags implements eventstore.TagLoader.
+func (s *file) CheckTags() error { return nil }
+
 // LoadTagged implements eventstore.TagLoader. One statement reads all tags, so that a page shows
 // the store at one moment, and its position leaves out no event. An entry of the index without its
 // event is damage, which scan finds.
