@@ -103,13 +103,13 @@ func openFile(ctx context.Context, path string, p Projection, generation int64, 
 	}
 	// A view may lose its newest transactions in a power failure, together with its place in the
 	// feed, so synchronous=NORMAL is enough.
-	if f.write, err = sql.Open("sqlite", dsn(path, "_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=journal_size_limit(16777216)&_pragma=cache_size(-16384)")); err != nil {
+	if f.write, err = sql.Open("sqlite", dsn(path, "_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=journal_size_limit(16777216)&_pragma=cache_size(-2048)")); err != nil {
 		return nil, err
 	}
 	if f.conn, err = f.write.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if f.read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)")); err != nil {
+	if f.read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)&_pragma=cache_size(-256)")); err != nil {
 		return nil, err
 	}
 	f.read.SetMaxOpenConns(4)
