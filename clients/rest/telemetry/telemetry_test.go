@@ -178,3 +178,15 @@ func TestErrorsHaveAKind(t *testing.T) {
 		}
 	}
 }
+
+// TestAKnownSeriesIsNotDescribedAgain: only the first exchange of a series makes its attributes.
+func TestAKnownSeriesIsNotDescribedAgain(t *testing.T) {
+	tel, err := telemetry.New(telemetry.Config{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := rest.Exchange{Method: "GET", Template: "/v1/members/{id}", Scheme: "http", Host: "members.test", Protocol: "HTTP/1.1", Status: 200, Took: time.Millisecond}
+	if n := testing.AllocsPerRun(100, func() { tel.OnExchange(t.Context(), e) }); n > 4 {
+		t.Errorf("%v allocations", n)
+	}
+}
