@@ -236,6 +236,9 @@ The peak of the service on SQLite: %d clients ask as fast as they are answered, 
 | resident memory at the end, after %d requests | %d MB | 100 MB |
 
 Memory over the run, in ten steps: %v MB.
+
+The processors bound it: %.0f %% of their time went to the service and the generator. In the service, a request that grants a license costs three calls to other services, one part of a durable commit, and its share of the read models; the rest is HTTP, JSON and the garbage of both.
 `, o.clients, o.members, runtime.NumCPU(), described(), r.perSecond, milliseconds(r.quantile(0.99)), milliseconds(r.quantile(0.5)),
-		r.service.Microseconds(), r.generator.Microseconds(), len(r.took), r.resident[len(r.resident)-1], r.resident)
+		r.service.Microseconds(), r.generator.Microseconds(), len(r.took), r.resident[len(r.resident)-1], r.resident,
+		100*r.perSecond*(r.service+r.generator).Seconds()/float64(runtime.NumCPU()))
 }
