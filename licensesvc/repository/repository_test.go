@@ -209,20 +209,20 @@ func (s *shelf) waitSaved(t *testing.T, version int64) {
 			if v >= version {
 				return
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(5 * time.Minute):
 			t.Fatal("no snapshot")
 		}
 	}
 }
 
-// TestALongStream (akka-core#26785): after a restart, a stream of 100,000 events costs two reads,
-// and about as many events as a stream of 10.
+// TestALongStream (akka-core#26785): after a restart, a stream of 10,000 events costs two reads,
+// and about as many events as a stream of 10. TestLoad in docs/benchmarks/eventstore tries 100,000.
 func TestALongStream(t *testing.T) {
 	s := open(t)
 	r := s.books(t)
 	saving(t, r)
-	want := fill(t, r, "long", 100, 1000)
-	s.waitSaved(t, 100_000)
+	want := fill(t, r, "long", 10, 1000)
+	s.waitSaved(t, 10_000)
 	short := fill(t, r, "short", 10, 1)
 
 	cost := func(stream string, want tally) (reads, folds int64) {
@@ -243,7 +243,7 @@ func TestALongStream(t *testing.T) {
 		}
 		want = do(t, r, "long", add(fmt.Sprint("more", more), more)).State
 		if more == 19 {
-			s.waitSaved(t, 100_020)
+			s.waitSaved(t, 10_020)
 		}
 	}
 }
