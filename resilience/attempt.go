@@ -130,7 +130,7 @@ func (a *attempt) observe(now int64, err error, v Verdict) {
 		a.measure(took)
 	}
 	if u := a.unusual; u != nil && u.shadow != nil {
-		u.shadow.learn(a, excluded, err, v)
+		u.shadow.learn(a, now, excluded, err, v)
 	}
 	p := a.pass()
 	a.cfg.guard.learn(a, a.cfg.shared, &p, excluded, now, err, v)
@@ -300,7 +300,7 @@ func (a *attempt) failLate(err error, now int64) {
 		p := a.pass()
 		a.cfg.guard.learn(a, a.cfg.shared, &p, excluded, now, err, v)
 		if u := a.unusual; u != nil && u.shadow != nil {
-			u.shadow.learn(a, excluded, err, v)
+			u.shadow.learn(a, now, excluded, err, v)
 		}
 	}
 }

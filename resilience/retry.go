@@ -66,7 +66,12 @@ func (r *run) mayRepeat(v Verdict, now int64) (gave string) {
 		return gaveCanceled
 	}
 	if s := r.cfg.guard.shadow.Load(); s != nil {
-		defer func() { s.repeated(r, v, gave == "") }()
+		defer func() {
+			// A pause that was drawn, and ForbidRepeats, are not the policy's doing.
+			if gave != gaveDeadline && gave != gaveForbidden {
+				s.repeated(r, v, gave == "")
+			}
+		}()
 	}
 	if final {
 		return gaveNever

@@ -55,9 +55,12 @@ type ShadowReport struct {
 	// WouldWait counts attempts that ran, but would have waited for a permit or for a
 	// token of the rate limit. They are included in Same.
 	WouldWait int64 `json:"would_wait"`
-	// WouldCut counts attempts that succeeded after the shadow's attempt timeout.
+	// WouldCut counts attempts that succeeded after the shadow's attempt timeout, and
+	// before their own deadline. A value that came after its own deadline came from a
+	// call that does not heed its context, so the shadow would have had it as well.
 	WouldCut int64 `json:"would_cut"`
-	// WouldTimeOut counts calls that succeeded after the shadow's timeout.
+	// WouldTimeOut counts calls that succeeded after the shadow's timeout, and before
+	// their own deadline.
 	WouldTimeOut int64 `json:"would_time_out"`
 	// WouldRepeat counts failures that were not repeated, but that the shadow would
 	// have repeated. WouldNotRepeat counts the opposite.
@@ -229,8 +232,8 @@ func (s *Shadow) admit(c *opConfig, key *string) (*shadowed, reason) {
 	return w, admitted
 }
 
-// learn passes the outcome of the attempt to the shadow's gate.
-func (w *shadowed) learn(a *attempt, excluded int64, err error, v Verdict) {
+// learn passes the outcome of the attempt, which is known since now, to the shadow's gate.
+func (w *shadowed) learn(a *attempt, now, excluded int64, err error, v Verdict) {
 	g := &w.by.gate
 	if g.closed.Load() {
 		return
@@ -238,16 +241,29 @@ func (w *shadowed) learn(a *attempt, excluded int64, err error, v Verdict) {
 	if !a.has(lost) && a.parent.Err() == nil {
 		v = w.by.judge(a.cfg, err, v)
 	}
-	now := g.now()
-	late := now-w.start-excluded > int64(w.cfg.bound)
-	if late && v.Outcome == Success {
-		w.by.counts.cut.Add(1)
-	}
-	if late && (v.Outcome == Success || v.callerDeadlinePassed) {
-		// Under the shadow's policy it was a failure.
-		v.Outcome, err = Failure, errTooLate
+	if w.cuts(a, now-excluded, v) {
+		if v.Outcome == Success {
+			w.by.counts.cut.Add(1)
+		}
+		v.Outcome, v.callerDeadlinePassed, err = Failure, false, errTooLate
 	}
 	g.learn(a, w.cfg.shared, &w.pass, excluded, now, err, v)
+}
+
+// cuts reports whether an attempt that ended at that time, and that was no failure of the
+// dependency, would have been a failure by the shadow's timeout.
+func (w *shadowed) cuts(a *attempt, now int64, v Verdict) bool {
+	bound := int64(w.cfg.bound)
+	switch {
+	case v.callerDeadlinePassed && a.theirs:
+		return bound < a.end-a.start
+	case v.callerDeadlinePassed:
+		return bound < now-a.start
+	case v.Outcome == Success:
+		// A call that does not heed its own deadline would not have heeded the shadow's.
+		return bound < now-a.start && now < a.end
+	}
+	return false
 }
 
 // judge returns the verdict on an error under the shadow's policy. v is the verdict
@@ -302,7 +318,8 @@ func (s *Shadow) repeated(r *run, v Verdict, repeated bool) {
 
 // succeeded compares a call's time with the shadow's timeout.
 func (s *Shadow) succeeded(r *run) {
-	if c := s.configs[r.cfg.name]; c != nil && r.cfg.guard.now()-r.start > int64(c.Timeout) {
+	now := r.cfg.guard.now()
+	if c := s.configs[r.cfg.name]; c != nil && now-r.start > int64(c.Timeout) && now < r.deadline {
 		s.counts.late.Add(1)
 	}
 }

@@ -243,3 +243,77 @@ func TestDifferencesAreAllThatWouldBeOtherwise(t *testing.T) {
 		t.Errorf("%d; want 11111111", got)
 	}
 }
+
+// A shadow of the guard's own policy decides as the guard does, however a call ends and
+// however late that is. A value that comes after its deadline is a slow success for both,
+// and the end of the caller's deadline is a failure for neither.
+func TestShadowOfTheSamePolicyAgrees(t *testing.T) {
+	// late returns a result at that time, whatever its context says.
+	late := func(d time.Duration, err error) func(context.Context) (int, error) {
+		return func(context.Context) (int, error) { time.Sleep(d); return 1, err }
+	}
+	waits := func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }
+	// keeps notices the end of its context, and needs some time to return.
+	keeps := func(ctx context.Context) (int, error) {
+		<-ctx.Done()
+		time.Sleep(2 * time.Second)
+		return 0, ctx.Err()
+	}
+	works := map[string]func(context.Context) (int, error){
+		"a value": late(0, nil), "a slow value": late(90*time.Millisecond, nil),
+		"a value after the attempt timeout": late(150*time.Millisecond, nil),
+		"a value after the timeout":         late(2*time.Second, nil),
+		"an error":                          late(0, errDown), "a late error": late(2*time.Second, errDown),
+		"a late timeout": late(2*time.Second, context.DeadlineExceeded),
+		"waits":          waits, "returns late": keeps,
+	}
+	policies := map[string]func(*resilience.OperationPolicy){
+		"timeout":         func(o *resilience.OperationPolicy) { o.Timeout = 100 * time.Millisecond },
+		"attempt timeout": func(o *resilience.OperationPolicy) { o.AttemptTimeout = 100 * time.Millisecond },
+		"retry": func(o *resilience.OperationPolicy) {
+			o.AttemptTimeout, o.Retry = 100*time.Millisecond, &resilience.RetryPolicy{MaxAttempts: 2}
+		},
+		"hedge": func(o *resilience.OperationPolicy) {
+			o.AttemptTimeout, o.Hedge = 100*time.Millisecond, &resilience.HedgePolicy{Delay: 20 * time.Millisecond}
+		},
+		"detach": func(o *resilience.OperationPolicy) { o.Timeout, o.Detach = 100*time.Millisecond, true },
+	}
+	for work, call := range works {
+		for name, change := range policies {
+			for _, patience := range []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 130 * time.Millisecond} {
+				t.Run(work+"/"+name+"/"+patience.String(), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { shadowAgrees(t, call, change, patience) })
+				})
+			}
+		}
+	}
+}
+
+func shadowAgrees(t *testing.T, call func(context.Context) (int, error), change func(*resilience.OperationPolicy), patience time.Duration) {
+	p := policy()
+	p.Bulkhead = resilience.BulkheadPolicy{Limit: 20}
+	p.Breaker = &resilience.BreakerPolicy{MinimumCalls: 8, Window: time.Minute, OpenFor: time.Hour, Jitter: -1}
+	p.Default = resilience.OperationPolicy{Timeout: time.Second, Idempotent: true}
+	change(&p.Default)
+	if p.Default.Retry != nil || p.Default.Hedge != nil {
+		p.Budget = &resilience.BudgetPolicy{Ratio: 1}
+	}
+	g := mustNew(t, p)
+	s, err := g.Shadow(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		ctx, cancel := t.Context(), context.CancelFunc(func() {})
+		if patience > 0 {
+			ctx, cancel = context.WithTimeout(ctx, patience)
+		}
+		_, _ = resilience.Do(ctx, g, call)
+		time.Sleep(3 * time.Second) // what was left behind has returned
+		cancel()
+	}
+	synctest.Wait()
+	if now, r := g.Snapshot(), s.Report(); r.Breaker != now.Breaker || r.Differences() != 0 {
+		t.Errorf("the guard counts %d failures of %d calls and is %v, its shadow has %+v", now.Failures, now.Calls, now.Breaker, r)
+	}
+}
