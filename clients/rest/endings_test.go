@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +36,8 @@ type ending struct {
 	// change and in are the request where it is not a GET of "/".
 	change func(*http.Request)
 	in     *rest.Request
-	// wait is how long the caller does not read the answer.
-	wait time.Duration
+	// waits: the caller does not read the answer until the timeout is over.
+	waits bool
 	// modes that the ending applies to. Empty: all.
 	modes string
 
@@ -55,7 +56,8 @@ type ending struct {
 const (
 	patient   = 20 * time.Second
 	shortTime = 150 * time.Millisecond
-	calls     = 16 // as many as a round of an adaptive limit has
+	enough    = 400 * time.Millisecond // for the head of an answer, on a machine that is not busy
+	calls     = 16                     // as many as a round of an adaptive limit has
 	limit     = 32
 )
 
@@ -106,7 +108,7 @@ func endingsOf(inner *resilience.Guard) []ending {
 		{name: "the caller cancelled within the answer", answer: breaksOff(func(r *http.Request) { <-r.Context().Done() }), leaves: 100 * time.Millisecond, outcome: ignored, inBody: true, noStale: true},
 		{name: "the timeout within the answer", answer: breaksOff(func(r *http.Request) { <-r.Context().Done() }), policy: within(300*time.Millisecond, 0), outcome: failure, shrinks: true, fallback: true, inBody: true, noStale: true},
 		{name: "the answer breaks off", answer: breaksOff(abort), outcome: failure, fallback: true, inBody: true, noStale: true},
-		{name: "the caller does not read", answer: breaksOff(func(r *http.Request) { <-r.Context().Done() }), policy: within(400*time.Millisecond, 0), wait: 450 * time.Millisecond, modes: "Transport", outcome: ignored, inBody: true, noStale: true},
+		{name: "the caller does not read", answer: breaksOff(func(r *http.Request) { <-r.Context().Done() }), policy: within(enough, 0), waits: true, modes: "Transport", outcome: ignored, inBody: true, noStale: true},
 		{name: "a reset", answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, outcome: failure, fallback: true},
 		{name: "status 429", answer: status(429), outcome: overload, shrinks: true, fallback: true, noStale: true},
 		{name: "status 429 with a time", answer: status(429, "Retry-After", "1000"), outcome: overload, shrinks: true, fallback: true, noStale: true},
@@ -201,11 +203,15 @@ func TestEndings(t *testing.T) {
 func (e ending) tryAll(t *testing.T, address string, base http.RoundTripper) {
 	for mode, try := range map[string]func(ending, context.Context, *trial) (bool, error){"Transport": ending.transport, "Call": ending.call, "Attempt": ending.attempt} {
 		if e.modes == "" || strings.Contains(e.modes, mode) {
-			t.Run(mode, func(t *testing.T) { e.try(t, address, base, mode, try) })
+			t.Run(mode, func(t *testing.T) {
+				e.patiently(func(e ending) bool { return e.try(t, address, base, mode, try) })
+			})
 		}
 	}
-	if e.upload == nil && e.wait == 0 && e.name != "no JSON" {
-		t.Run("Transport with a cache", func(t *testing.T) { e.tryCached(t, address, base) })
+	if e.upload == nil && !e.waits && e.name != "no JSON" {
+		t.Run("Transport with a cache", func(t *testing.T) {
+			e.patiently(func(e ending) bool { return e.tryCached(t, address, base) })
+		})
 	}
 }
 
@@ -218,6 +224,10 @@ type trial struct {
 	shadow  *resilience.Shadow
 	tr      *rest.Transport
 	client  *rest.Client
+	timeout time.Duration
+	// unbegun counts the requests that a busy machine began too late to say anything: no
+	// answer within the timeout, or no body read within half of it.
+	unbegun atomic.Int64
 }
 
 // prepare makes the guard and what it stands in front of.
@@ -254,7 +264,19 @@ func (e ending) prepare(t *testing.T, address string, base http.RoundTripper, l 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &trial{T: t, address: address, base: base, guard: g, shadow: shadow, tr: &rest.Transport{Guard: g, Base: base}, client: c}
+	return &trial{T: t, timeout: p.Default.Timeout, address: address, base: base, guard: g, shadow: shadow, tr: &rest.Transport{Guard: g, Base: base}, client: c}
+}
+
+// short reports whether the ending has a timeout within which a request must have begun.
+func (e ending) short() bool { return e.waits || e.upload != nil && e.policy != nil }
+
+// patiently gives the ending more time until answers have begun within it, for a machine
+// that is busy.
+func (e ending) patiently(answered func(ending) bool) {
+	for more := time.Duration(1); !answered(e); more *= 4 {
+		policy := e.policy
+		e.policy = func(p *resilience.OperationPolicy) { policy(p); p.Timeout *= more }
+	}
 }
 
 // each makes all the calls at a time.
@@ -277,8 +299,9 @@ func (e ending) each(t *testing.T, call func(ctx context.Context)) {
 	wg.Wait()
 }
 
-// try makes the calls, and looks at everything that follows.
-func (e ending) try(t *testing.T, address string, base http.RoundTripper, mode string, call func(ending, context.Context, *trial) (bool, error)) {
+// try makes the calls, and looks at everything that follows. It reports false if that says
+// nothing, because the answers did not begin in time.
+func (e ending) try(t *testing.T, address string, base http.RoundTripper, mode string, call func(ending, context.Context, *trial) (bool, error)) (answered bool) {
 	seen := &outcomes{}
 	with := e.prepare(t, address, base, seen)
 	e.each(t, func(ctx context.Context) {
@@ -287,6 +310,9 @@ func (e ending) try(t *testing.T, address string, base http.RoundTripper, mode s
 			t.Errorf("a fallback: %t, want %t; %v", fellBack, e.fallback, err)
 		}
 	})
+	if e.short() && with.unbegun.Load() > 0 {
+		return false
+	}
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	if mode == "Transport" && (e.inBody || e.answers) {
@@ -317,11 +343,12 @@ func (e ending) try(t *testing.T, address string, base http.RoundTripper, mode s
 		t.Errorf("the breaker of a shadow is %v", r.Breaker)
 	}
 	if mode == "Transport" && e.inBody && e.shrinks {
-		return // the calls have made a round of successes before their bodies end
+		return true // the calls have made a round of successes before their bodies end
 	}
 	if (s.Limit < limit) != e.shrinks || s.Limit > limit {
 		t.Errorf("the limit is %d of %d; shrinks %t, want %t", s.Limit, limit, s.Limit < limit, e.shrinks)
 	}
+	return true
 }
 
 // request is the one of the transport.
@@ -334,10 +361,31 @@ func (e ending) request(ctx context.Context, with *trial) (*http.Request, func()
 	}
 	if e.upload != nil {
 		reader, length := e.upload(release)
-		r.Method, r.Body, r.ContentLength = "POST", io.NopCloser(reader), length
+		var once sync.Once
+		start, soon := time.Now(), make(chan struct{})
+		r.Method, r.ContentLength = "POST", length
+		r.Body = io.NopCloser(bodyFunc(func(p []byte) (int, error) {
+			once.Do(func() {
+				if time.Since(start) < with.timeout/2 {
+					close(soon)
+				}
+			})
+			return reader.Read(p)
+		}))
 		// A Read that blocks may keep RoundTrip beyond the deadline, and its server.
-		time.AfterFunc(450*time.Millisecond, func() { close(release) })
-		done = func() { <-release }
+		wait := enough
+		if e.short() {
+			wait = with.timeout * 3 / 2
+		}
+		time.AfterFunc(wait, func() { close(release) })
+		done = func() {
+			<-release
+			select {
+			case <-soon:
+			default:
+				with.unbegun.Add(1)
+			}
+		}
 	}
 	if e.change != nil {
 		e.change(r)
@@ -350,11 +398,14 @@ func (e ending) transport(ctx context.Context, with *trial) (fellBack bool, err 
 	defer done()
 	resp, err := with.tr.RoundTrip(r)
 	if err != nil {
+		if e.waits {
+			with.unbegun.Add(1)
+		}
 		return false, err
 	}
 	defer resp.Body.Close()
-	if e.wait > 0 {
-		<-time.After(e.wait)
+	if e.waits {
+		<-time.After(with.timeout + 50*time.Millisecond)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	state, _ := cache.Of(resp)
@@ -382,7 +433,7 @@ func (e ending) attempt(ctx context.Context, with *trial) (fellBack bool, err er
 
 // tryCached looks whether a cache serves its stale answer, which is the fallback of a
 // Transport.
-func (e ending) tryCached(t *testing.T, address string, base http.RoundTripper) {
+func (e ending) tryCached(t *testing.T, address string, base http.RoundTripper) (answered bool) {
 	with := e.prepare(t, address, base, &outcomes{})
 	c, err := cache.New(cache.Config{})
 	if err != nil {
@@ -404,7 +455,11 @@ func (e ending) tryCached(t *testing.T, address string, base http.RoundTripper) 
 			t.Errorf("a stale answer: %t, want %t; %v", fellBack, e.fallback && !e.noStale, err)
 		}
 	})
+	if e.short() && with.unbegun.Load() > 0 {
+		return false
+	}
 	if s := with.guard.Snapshot(); (s.Failures > 0) != (e.outcome == resilience.Failure && !e.none) {
 		t.Errorf("the breaker counts %d failures", s.Failures)
 	}
+	return true
 }
