@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"reflect"
 	"time"
 
@@ -118,4 +119,17 @@ rules:
 	// <nil> true
 	// plan: rules[1].what.delay: "first attempts fail": status takes no delay; it takes status, headers, body, retry_after
 	// plan: rules[2].what: "recorded delays of one tester": this latency can happen nowhere; not at tcp: at has no meaning there
+}
+
+func ExampleLoad() {
+	file, err := os.CreateTemp("", "plan*.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	_, _ = file.WriteString(taxPlan)
+	_ = file.Close()
+	plan, err := chaos.Load(file.Name())
+	fmt.Println(plan.Name, len(plan.Rules), err)
+	// Output: the tax service stumbles 2 <nil>
 }

@@ -100,3 +100,15 @@ func TestTheExamplePasses(t *testing.T) {
 		}
 	})
 }
+
+// A scenario in a file is a test of its own. Run fails the test if a promise is broken.
+func ExampleRun() {
+	test := func(t *testing.T) {
+		s, err := scenario.Load("testdata/warehouse-down.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		scenario.Run(t, shopTarget{}, s)
+	}
+	_ = test // it is a test
+}

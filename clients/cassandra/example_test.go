@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/backstay-go/backstay/clients/cassandra"
 	"github.com/backstay-go/backstay/resilience"
@@ -61,4 +62,19 @@ func ExampleQuery_CAS() {
 		return false, err
 	}
 	_ = move // it needs a cluster
+}
+
+func ExampleConnect() {
+	connect := func(ctx context.Context) (*cassandra.Session, error) {
+		// It tries until a contact point answers, or ctx ends. Close the session at the end.
+		return cassandra.Connect(ctx, cassandra.Config{
+			Hosts: []string{"node1.example.com", "node2.example.com"}, Keyspace: "licenses", LocalDC: "eu",
+			Profiles: map[string]cassandra.Profile{"read": {
+				Consistency:     cassandra.LocalOne,
+				OperationPolicy: resilience.OperationPolicy{Timeout: 200 * time.Millisecond, Idempotent: true},
+			}},
+			DefaultProfile: "read",
+		})
+	}
+	_ = connect // it needs a cluster
 }

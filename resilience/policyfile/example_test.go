@@ -2,7 +2,9 @@ package policyfile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -60,4 +62,12 @@ func ExampleParse() {
 	// policies.yaml:4:24: error: guards.catalog.default.timeout: is "1"; a duration needs its unit, such as 1ms or 1s
 	//     4 |     default: {timeout: 1}
 	//       |                        ^
+}
+
+// A test or a build step checks a file without making guards.
+func ExampleLoad() {
+	file := filepath.Join(os.TempDir(), "no such folder", "policies.yaml")
+	_, warnings, err := policyfile.Load(file, os.Environ()...)
+	fmt.Println(len(warnings), errors.Is(err, fs.ErrNotExist))
+	// Output: 0 true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/backstay-go/backstay/resilience"
@@ -51,4 +52,29 @@ func Example() {
 		fmt.Println(c.Dependency, c.Operation, c.Criticality, c.Source, len(c.Attempts))
 	}
 	// Output: catalog default critical live 1
+}
+
+// A long record is read call by call.
+func ExampleNewReader() {
+	var file strings.Builder
+	writer, err := record.NewWriter(&file, record.Options{})
+	if err != nil {
+		panic(err)
+	}
+	if err := writer.Close(); err != nil {
+		panic(err)
+	}
+	reader, err := record.NewReader(strings.NewReader(file.String()))
+	if err != nil {
+		panic(err)
+	}
+	for {
+		call, err := reader.Next()
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(call.Dependency, call.Operation)
+	}
+	// Output: EOF
 }
