@@ -8,6 +8,7 @@
 //	licensesvc verify   read all events and say what is damaged
 //	licensesvc history  show the past of a member, and how two states differ
 //	licensesvc replay   print every decision about a member in words
+//	licensesvc export   copy the events to files for analysis
 //	licensesvc schema   show what the store's tables lack, and bring them up to date
 //
 // The exit statuses are those of internal/cli. This package only parses flags and files; the
