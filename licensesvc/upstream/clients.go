@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unique"
 
 	"github.com/backstay-go/backstay/clients/rest"
 	"github.com/backstay-go/backstay/resilience"
@@ -122,12 +124,18 @@ func (c *Clients) MemberToRenew(ctx context.Context, id string) (resilience.Resu
 }
 
 func (c *Clients) member(ctx context.Context, op *resilience.Operation, id string) (resilience.Result[Member], error) {
+	id = strings.Clone(id) // It is remembered, and may be a part of the request's first line.
 	res, err := resilience.Do(ctx, op, func(ctx context.Context) (Member, error) {
 		m, err := rest.Attempt[Member](ctx, c.membership.client, rest.Request{Path: "/v1/members/{id}", Args: []any{id}})
 		if err != nil {
 			return m, judged(err)
 		}
-		return m, checkMember(m, id)
+		if err := checkMember(m, id); err != nil {
+			return m, err
+		}
+		// Tens of thousands of members are remembered, with few plans and states.
+		m.ID, m.Plan, m.Status = id, unique.Make(m.Plan).Value(), unique.Make(m.Status).Value()
+		return m, nil
 	}, c.members.For(id))
 	if errors.Is(err, errAbsent) {
 		// A member who left must not be served from remembered data later.
