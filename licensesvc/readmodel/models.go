@@ -37,7 +37,7 @@ type Config struct {
 	// health is failed. Default: 0, which means 30 s.
 	Stuck time.Duration
 	// RebuildShare is the part of the time that a rebuild works while another view serves; it
-	// pauses in between. More than 0, at most 1. Default: 0, which means 0.3.
+	// pauses in between. More than 0, at most 1. Default: 0, which means 0.2.
 	RebuildShare float64
 	// Grace is how long Close waits for a projection that does not return. Default: 0, which means
 	// 5 s.
@@ -79,10 +79,10 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.RebuildShare < 0 || c.RebuildShare > 1 {
-		errs = append(errs, fmt.Errorf("readmodel: RebuildShare is %g: give more than 0 and at most 1, or 0 for 0.3", c.RebuildShare))
+		errs = append(errs, fmt.Errorf("readmodel: RebuildShare is %g: give more than 0 and at most 1, or 0 for 0.2", c.RebuildShare))
 	}
 	if c.RebuildShare == 0 {
-		c.RebuildShare = 0.3
+		c.RebuildShare = 0.2
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -66,7 +66,7 @@ func (o *Operator) List(ctx context.Context) ([]Listed, error) {
 			p := progressOf(r, r.Events, r.Why)
 			l.Progress = &p
 		}
-		err := o.onFile(ctx, r, func(db *sql.DB) (err error) {
+		err := o.onFile(r, func(db *sql.DB) (err error) {
 			if l.Parked, err = parkedIn(ctx, db); err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ func (o *Operator) List(ctx context.Context) ([]Listed, error) {
 	return all, nil
 }
 
-func (o *Operator) onFile(ctx context.Context, r row, do func(*sql.DB) error) (err error) {
+func (o *Operator) onFile(r row, do func(*sql.DB) error) (err error) {
 	path := o.catalog.path(r)
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("readmodel: %w", err)
@@ -145,7 +145,7 @@ func (o *Operator) Retry(ctx context.Context, model, stream string, skip bool) (
 		if r.State == stateKept {
 			continue
 		}
-		if err := o.onFile(ctx, r, func(db *sql.DB) error {
+		if err := o.onFile(r, func(db *sql.DB) error {
 			result, err := db.ExecContext(ctx, "UPDATE rm_parked SET want = ?1 WHERE ?2 = '' OR stream = ?2", want, stream)
 			if err != nil {
 				return err
