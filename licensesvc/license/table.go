@@ -30,12 +30,15 @@ func (s Selector) lists() [5][]string {
 	return [5][]string{s.Titles, s.Studios, s.Countries, s.DeviceKinds, s.Plans}
 }
 
+// kinds are the names of the lists, for people.
+var kinds = [5]string{"title ", "studio ", "country ", "device kind ", "plan "}
+
 // String describes the selector for people.
 func (s Selector) String() string {
 	var parts []string
 	for i, list := range s.lists() {
 		if len(list) > 0 {
-			parts = append(parts, [5]string{"title ", "studio ", "country ", "device kind ", "plan "}[i]+strings.Join(list, " or "))
+			parts = append(parts, kinds[i]+strings.Join(list, " or "))
 		}
 	}
 	if len(parts) == 0 {
@@ -77,14 +80,31 @@ type Rule struct {
 	Says        []Setting
 }
 
-// says returns what the rule says about a field.
-func (r Rule) says(f Field) (int64, bool) {
+// Value returns what the rule says about a field, and false if it says nothing.
+func (r Rule) Value(f Field) (int64, bool) {
 	for _, s := range r.Says {
 		if s.Field == f {
 			return s.Value, true
 		}
 	}
 	return 0, false
+}
+
+// Mismatch returns why the rule does not hold for a subject, or "" if it does.
+func (r Rule) Mismatch(s Subject) string {
+	values := [5]string{s.Title, s.Studio, s.Country, s.DeviceKind, s.Plan}
+	for i, list := range r.When.lists() {
+		if !oneOf(list, values[i]) {
+			return "holds only for " + kinds[i] + strings.Join(list, " or ")
+		}
+	}
+	switch {
+	case s.At.Before(r.From):
+		return "holds only from " + r.From.Format(time.RFC3339)
+	case !r.Until.IsZero() && !s.At.Before(r.Until):
+		return "held only until " + r.Until.Format(time.RFC3339)
+	}
+	return ""
 }
 
 // overlaps reports whether the rules hold at the same time for the same subject.
@@ -154,7 +174,7 @@ func conflictsOf(rules []Rule) (all []Conflict) {
 				continue
 			}
 			for _, s := range r.Says {
-				if v, ok := other.says(s.Field); ok {
+				if v, ok := other.Value(s.Field); ok {
 					all = append(all, Conflict{First: j, Second: i, Field: s.Field, Same: v == s.Value})
 				}
 			}

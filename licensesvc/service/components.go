@@ -70,7 +70,7 @@ type Component struct {
 	Required bool `json:"required"`
 	// Since is when the state began.
 	Since time.Time `json:"since"`
-	// Why says what is wrong and what to do.
+	// Why says what is wrong and what to do. Of the rules it also says which version decides.
 	Why string `json:"why,omitempty"`
 }
 

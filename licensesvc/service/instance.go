@@ -27,6 +27,8 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/decision"
 	"github.com/backstay-go/backstay/licensesvc/diskwatch"
 	"github.com/backstay-go/backstay/licensesvc/eventstore"
+	"github.com/backstay-go/backstay/licensesvc/license"
+	"github.com/backstay-go/backstay/licensesvc/rulefile"
 	"github.com/backstay-go/backstay/licensesvc/upstream"
 	"github.com/backstay-go/backstay/resilience"
 	"github.com/backstay-go/backstay/resilience/telemetry"
@@ -74,6 +76,9 @@ type Config struct {
 	// CallerRate is how many requests per second one caller may make: one token, or without
 	// tokens one address. Default: 0, no bound.
 	CallerRate float64
+	// Rules is the file of the rules that decide, which the service watches. Nil:
+	// license.DefaultRules.
+	Rules *rulefile.Watched
 	// Decisions bounds and samples the log of decisions, which is in the folder decisions of Data.
 	// The service sets its Dir, Full and Log.
 	Decisions decision.Config
@@ -267,7 +272,11 @@ func (in *Instance) decide(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	in.app, err = app.New(app.Config{Store: in.store, Tracer: in.cfg.Observed.Tracer, Decisions: decisions, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
+	var rules license.Rules
+	if in.cfg.Rules != nil {
+		rules = in.cfg.Rules.Rules().Rules
+	}
+	in.app, err = app.New(app.Config{Store: in.store, Rules: rules, Tracer: in.cfg.Observed.Tracer, Decisions: decisions, Upstream: in.clients, Journal: in.journal, Signer: signer, Log: in.cfg.Log, Clock: in.cfg.Clock,
 		Full: func() string {
 			if f := in.monitor.Forecast(); f.State == diskwatch.Full {
 				return f.Why
@@ -277,6 +286,7 @@ func (in *Instance) decide(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	in.addRules()
 	in.parts.add(component{name: "outbox", required: true, health: in.outboxHealth, run: in.app.Run, meters: in.outboxMeters()})
 	return nil
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/backstay-go/backstay/internal/filewatch"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 	"github.com/backstay-go/backstay/resilience"
 )
@@ -110,11 +110,11 @@ func (s *Set) Reload() ([]Problem, error) {
 func (s *Set) read() *reading {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	text, err := contentOf(s.file)
+	text, err := filewatch.Read(s.file)
 	s.reads++
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen = digest(text, err)
+	s.seen = filewatch.Digest(text, err)
 	return &reading{number: s.reads, text: text, err: err}
 }
 
@@ -320,26 +320,4 @@ func (s *Set) Close() error {
 		errs = append(errs, g.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// contentOf reads a file that can be read again: no pipe, no device. A file that changes while it
-// is read is read once more.
-func contentOf(file string) ([]byte, error) {
-	for try := 1; ; try++ {
-		before, err := os.Stat(file)
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("%w; the file must exist and be readable", err)
-		case !before.Mode().IsRegular():
-			return nil, fmt.Errorf("%s is no regular file, and can't be watched; give a file", file)
-		}
-		text, err := strictyaml.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		after, err := os.Stat(file)
-		if try == 3 || err == nil && os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()) && before.Size() == after.Size() {
-			return text, nil
-		}
-	}
 }

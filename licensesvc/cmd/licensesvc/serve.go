@@ -19,6 +19,7 @@ import (
 	"github.com/backstay-go/backstay/internal/observe"
 	"github.com/backstay-go/backstay/licensesvc/api"
 	"github.com/backstay-go/backstay/licensesvc/decision"
+	"github.com/backstay-go/backstay/licensesvc/rulefile"
 	"github.com/backstay-go/backstay/licensesvc/service"
 	"github.com/backstay-go/backstay/licensesvc/upstream/server"
 	"github.com/backstay-go/backstay/resilience"
@@ -34,7 +35,7 @@ type serveFlags struct {
 	trust, hosts              []string
 	callerRate                float64
 	store                     storeFlags
-	policies                  string
+	policies, rules           string
 	decisions                 decision.Config
 	decisionsMiB              int64
 }
@@ -60,6 +61,7 @@ its own for them on loopback. Set OTEL_EXPORTER_OTLP_ENDPOINT to see traces.`,
 	c.Flags().BoolVar(&f.store.keepSchema, "keep-schema", false, "refuse a store that lacks schema steps, instead of taking them at the start (see licensesvc schema)")
 	c.Flags().StringVar(&f.store.remote, "remote-dc", "", "data centre that answers what is only shown while --local-dc can't; default: none")
 	c.Flags().StringVar(&f.policies, "policies", "", "YAML file with policies of the guards; watched, and swapped only when valid (variables BACKSTAY_POLICY_... override its fields)")
+	c.Flags().StringVar(&f.rules, "rules", "", "YAML file with the rules that decide (see licensesvc rules); watched, and taken only when valid")
 	c.Flags().StringVar(&f.tokens, "tokens", "", "YAML file with a list of grants (actor, sha256, scopes, member); needed unless --listen is on loopback")
 	c.Flags().StringSliceVar(&f.hosts, "host", nil, "names of the service in requests, besides localhost and IP addresses; needed only without --tokens")
 	c.Flags().Float64Var(&f.callerRate, "caller-rate", 0, "requests per second of one caller (a token, or without tokens an address); 0: no bound")
@@ -155,16 +157,8 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
-	trust, err := f.trusted()
-	if err != nil {
-		return cli.BadInput(err)
-	}
-	tokens, err := t.loadTokens(f.tokens)
-	if err != nil {
-		return err
-	}
 	opener := f.store.opener(f.data)
-	policies, err := loadPolicies(f.policies, service.Policies(opener.Policy()))
+	given, err := t.given(f, opener)
 	if err != nil {
 		return err
 	}
@@ -192,7 +186,7 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 	}
 	in, err := service.Start(ctx, service.Config{
 		Listen: f.listen, Data: f.data, Store: opener, Membership: f.membership, Catalog: f.catalog, Keys: f.keys,
-		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: trust, Tokens: tokens, Hosts: f.hosts, CallerRate: f.callerRate, Policies: policies, Decisions: f.recorded(), Observed: observed, Log: log,
+		Deadline: f.deadline, Notice: f.notice, Drain: f.drain, Trust: given.trust, Tokens: given.tokens, Hosts: f.hosts, CallerRate: f.callerRate, Policies: given.policies, Rules: given.rules, Decisions: f.recorded(), Observed: observed, Log: log,
 	})
 	if err != nil {
 		return err
@@ -210,6 +204,29 @@ func serve(ctx context.Context, f serveFlags, t tool) (err error) {
 		time.AfterFunc(f.drain, cancel)
 	}
 	return in.Shutdown(ending)
+}
+
+// given is what flags and files give to the service.
+type given struct {
+	trust    func(*http.Request) bool
+	tokens   *api.Tokens
+	policies map[string]resilience.Policy
+	rules    *rulefile.Watched
+}
+
+// given reads the files that the flags name.
+func (t tool) given(f serveFlags, opener service.StoreOpener) (g given, err error) {
+	if g.trust, err = f.trusted(); err != nil {
+		return g, cli.BadInput(err)
+	}
+	if g.tokens, err = t.loadTokens(f.tokens); err != nil {
+		return g, err
+	}
+	if g.policies, err = loadPolicies(f.policies, service.Policies(opener.Policy())); err != nil {
+		return g, err
+	}
+	g.rules, err = openRules(f.rules)
+	return g, err
 }
 
 func (t tool) loadTokens(file string) (*api.Tokens, error) {
@@ -233,6 +250,17 @@ func loadPolicies(file string, own map[string]resilience.Policy) (map[string]res
 		return nil, cli.BadInput(fmt.Errorf("--policies %s: %w", file, err))
 	}
 	return policies, nil
+}
+
+func openRules(file string) (*rulefile.Watched, error) {
+	if file == "" {
+		return nil, nil
+	}
+	rules, err := rulefile.Open(file)
+	if err != nil {
+		return nil, cli.BadInput(fmt.Errorf("--rules %s: %w", file, err))
+	}
+	return rules, nil
 }
 
 // watchPolicies applies changes of the file until the context ends. A file with errors is logged

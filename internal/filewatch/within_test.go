@@ -1,4 +1,4 @@
-package policyfile
+package filewatch
 
 import (
 	"context"
@@ -17,11 +17,11 @@ func TestAFileSystemThatDoesNotAnswer(t *testing.T) {
 		answer := make(chan struct{})
 		defer close(answer) // the goroutine ends when the file system answers
 		began := time.Now()
-		_, err := within(ctx, func() (int, error) { <-answer; return 1, nil })
+		_, err := Within(ctx, func() (int, error) { <-answer; return 1, nil })
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		if n, err := within(t.Context(), func() (int, error) { return 1, nil }); n != 1 || err != nil {
+		if n, err := Within(t.Context(), func() (int, error) { return 1, nil }); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 	})
