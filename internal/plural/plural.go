@@ -1,6 +1,9 @@
 package plural
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Count returns a number and its noun: "1 retry", "2 retries".
 func Count(n int, noun string) string { return strconv.Itoa(n) + " " + Noun(n, noun) }
@@ -11,7 +14,7 @@ func Noun(n int, noun string) string {
 	switch {
 	case n == 1 || last < 0:
 		return noun
-	case noun[last] == 'y':
+	case noun[last] == 'y' && (last == 0 || !strings.ContainsRune("aeiou", rune(noun[last-1]))):
 		return noun[:last] + "ies"
 	}
 	return noun + "s"

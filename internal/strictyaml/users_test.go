@@ -13,6 +13,7 @@ import (
 	"github.com/backstay-go/backstay/internal/goldentest"
 	"github.com/backstay-go/backstay/internal/strictyaml"
 	"github.com/backstay-go/backstay/licensesvc/api"
+	"github.com/backstay-go/backstay/licensesvc/rulefile"
 	"github.com/backstay-go/backstay/resilience/policyfile"
 )
 
@@ -47,6 +48,10 @@ var users = []user{
 	{
 		"tokens", api.ErrTokens, "- {actor: a, sha256: " + strings.Repeat("ab", 32) + ", scopes: [licenses:read]}\n", "sha256", "SHA-256",
 		func(text string) error { _, err := api.ParseTokens("f.yaml", []byte(text)); return err },
+	},
+	{
+		"rules", rulefile.ErrFile, "versions:\n  - version: v\n    rules:\n      - {name: a, device_downloads: 3}\n", "device_downloads", "deviceDownloads",
+		func(text string) error { _, err := rulefile.Parse("f.yaml", []byte(text)); return err },
 	},
 }
 
@@ -84,7 +89,7 @@ var mistakes = []struct {
 // TestEveryUserAnswersAlike: the same mistake has the same answer, in the same form, in every kind
 // of file. testdata/users.txt has all that is said; UPDATE_GOLDEN=1 makes it again.
 func TestEveryUserAnswersAlike(t *testing.T) {
-	nouns := map[string]string{"policies": "policy file", "sessions": "policy file", "plan": "plan", "scenario": "scenario", "tokens": "list of tokens"}
+	nouns := map[string]string{"policies": "policy file", "sessions": "policy file", "plan": "plan", "scenario": "scenario", "tokens": "list of tokens", "rules": "rule file"}
 	var all strings.Builder
 	for _, m := range mistakes {
 		for _, u := range users {

@@ -159,7 +159,7 @@ func Compile(versions ...Version) (Rules, []Conflict) {
 // spanningOf returns the names of the rules that depend on the streams of several members.
 func spanningOf(rules []Rule) (names []string) {
 	for _, r := range rules {
-		if _, ok := r.says(StudioConcurrent); ok {
+		if _, ok := r.Value(StudioConcurrent); ok {
 			names = append(names, r.Name)
 		}
 	}

@@ -59,7 +59,7 @@ func explain(v license.Version, ruling *license.Ruling, s license.Subject, f lic
 	if ok {
 		value, _ := ruling.Value(f)
 		e.Value, e.Rule = valueOf(f, value), rule.Name
-		e.Sentence = fmt.Sprintf("%s by rule %q, which holds for %s%s.", sentenceOf(f, value), rule.Name, rule.When, timesOf(rule))
+		e.Sentence = fmt.Sprintf("%s. Rule %q answers, which holds for %s%s.", sentenceOf(f, value), rule.Name, rule.When, timesOf(rule))
 	} else {
 		e.Sentence = nothingSaid[f]
 	}

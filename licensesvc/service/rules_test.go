@@ -18,15 +18,20 @@ import (
 	"github.com/backstay-go/backstay/licensesvc/service"
 )
 
-// logged collects what is logged.
+// logged collects what is logged. It sends to news after each line, if somebody waits.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+	news chan struct{}
 }
 
 func (l *logged) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
 	return l.text.Write(b)
 }
 
@@ -34,6 +39,19 @@ func (l *logged) has(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Contains(l.text.String(), text)
+}
+
+// wait waits until a text was logged.
+func (l *logged) wait(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for !l.has(text) {
+		select {
+		case <-l.news:
+		case <-deadline:
+			t.Fatalf("not logged: %s", text)
+		}
+	}
 }
 
 // TestRulesAreTakenWhileTheServiceRuns: a good file is in force, a bad one changes nothing and is
@@ -55,7 +73,7 @@ func TestRulesAreTakenWhileTheServiceRuns(t *testing.T) {
 	observed, err := observe.Start(ctx, "test", func(string) string { return "" })
 	must(err)
 	defer func() { must(observed.Shutdown(context.WithoutCancel(ctx))) }()
-	log := &logged{}
+	log := &logged{news: make(chan struct{}, 1)}
 	in, err := service.Start(ctx, service.Config{
 		Listen: "127.0.0.1:0", Data: dir, Store: service.SQLite{Path: filepath.Join(dir, "events.db")}, Membership: "http://127.0.0.1:1", Catalog: "http://127.0.0.1:1", Keys: "http://127.0.0.1:1",
 		Rules: rules, Observed: observed, Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -79,28 +97,29 @@ func TestRulesAreTakenWhileTheServiceRuns(t *testing.T) {
 	}
 	until := func(state service.State, why string) {
 		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.After(30 * time.Second)
 		for c := shown(); c.State != state || !strings.Contains(c.Why, why); c = shown() {
-			if time.Now().After(deadline) {
+			select {
+			case <-log.news:
+			case <-deadline:
 				t.Fatalf("%+v; want %s: %s", c, state, why)
 			}
-			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	until(service.StateOK, "version one of")
 	write(first + "  - {version: two, from: 2020-01-01, rules: [{name: basic, devices: -1}]}\n")
 	until(service.StateDegraded, "devices: is -1; give 0 or more")
-	if !log.has("the rules stay as they are") || rules.Rules().Rules.Versions()[0] != "one" {
-		t.Error("a bad file is not logged, or was taken")
+	log.wait(t, "the rules stay as they are")
+	if rules.Rules().Rules.Versions()[0] != "one" {
+		t.Error("a bad file was taken")
 	}
 	write(first + "  - {version: two, from: 2020-01-01, rules: [{name: basic, devices: 2}]}\n")
 	until(service.StateOK, "version two of")
-	if !log.has(`msg="the rules changed"`) || log.has("was changed or removed") {
-		t.Error("a change is not logged, or an appended version is warned of")
+	log.wait(t, `msg="the rules changed"`)
+	if log.has("was changed or removed") {
+		t.Error("an appended version is warned of")
 	}
 	write("versions:\n  - {version: one, rules: [{name: basic, when: {plans: [basic]}, devices: 3}]}\n")
 	until(service.StateOK, "version one of")
-	if !log.has("was changed or removed") {
-		t.Error("a version that is rewritten is not warned of")
-	}
+	log.wait(t, "was changed or removed")
 }

@@ -18,7 +18,7 @@ func program(streams *cli.Streams) *cobra.Command {
 	t := tool{streams}
 	root := &cobra.Command{Use: "licensesvc", Short: "Licenses for offline viewing, on dependencies that fail",
 		Long: "Serve licenses for offline viewing, and show how the service stands when what it depends\non does not."}
-	root.AddCommand(t.serve(), t.demo(), t.backup(), t.restore(), t.verify(), t.decisions(), t.history(), t.replay(), t.export(), t.readModels(), t.schema())
+	root.AddCommand(t.serve(), t.demo(), t.backup(), t.restore(), t.verify(), t.decisions(), t.history(), t.replay(), t.export(), t.readModels(), t.rules(), t.schema())
 	return root
 }
 
