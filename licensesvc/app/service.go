@@ -142,7 +142,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Rules.IsZero() {
 		cfg.Rules = license.DefaultRules()
 	}
-	s.SetRules(cfg.Rules)
+	s.rules.Store(&cfg.Rules)
 	if s.spanning, err = openSpanning(cfg.Store, s.codec, cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -179,8 +179,14 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) Rules() license.Rules { return *s.rules.Load() }
 
 // SetRules replaces the rules that decide. A decision in progress ends under the rules that it began
-// with.
-func (s *Service) SetRules(rules license.Rules) { s.rules.Store(&rules) }
+// with. It is an error if the store can't decide by the rules; the old ones then stay.
+func (s *Service) SetRules(rules license.Rules) error {
+	if s.spanning == nil && len(rules.Spanning()) > 0 {
+		return unsupported(rules, eventstore.ErrUnsupported)
+	}
+	s.rules.Store(&rules)
+	return nil
+}
 
 // Pending returns the number of promises and reports that are not yet in the store.
 func (s *Service) Pending() int { return s.outbox.pending() }

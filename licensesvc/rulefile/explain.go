@@ -81,19 +81,20 @@ func explain(v license.Version, ruling *license.Ruling, s license.Subject, f lic
 
 // nothingSaid says what holds if no rule says anything.
 var nothingSaid = map[license.Field]string{
-	license.Devices:         "No rule allows any device, so there are no downloads.",
-	license.Licenses:        "No rule limits the downloads that a member holds.",
-	license.DeviceDownloads: "No rule limits the downloads on one device.",
-	license.StudioDownloads: "No rule limits the downloads of a studio; the catalog's terms do.",
-	license.TitleDownloads:  "No rule limits how often the title may be downloaded; the catalog's terms do.",
-	license.TitlePlays:      "No rule limits how often the title may be played; the catalog's terms do.",
-	license.TitleRenewals:   "No rule limits how often the title's downloads may be renewed.",
-	license.MonthDownloads:  "No rule limits the downloads in a month.",
-	license.LicenseFor:      "No rule says how long an unwatched download lasts; the catalog's terms do.",
-	license.RenewalFor:      "No rule says how long a renewed download lasts; the catalog's terms do.",
-	license.PlaybackFor:     "No rule says how long a download lasts after its first play; the catalog's terms do.",
-	license.NoticeFor:       "No rule asks for a reminder before the end.",
-	license.Leaves:          "No rule says that the title leaves.",
+	license.Devices:          "No rule allows any device, so there are no downloads.",
+	license.Licenses:         "No rule limits the downloads that a member holds.",
+	license.DeviceDownloads:  "No rule limits the downloads on one device.",
+	license.StudioDownloads:  "No rule limits the downloads of a studio; the catalog's terms do.",
+	license.TitleDownloads:   "No rule limits how often the title may be downloaded; the catalog's terms do.",
+	license.TitlePlays:       "No rule limits how often the title may be played; the catalog's terms do.",
+	license.TitleRenewals:    "No rule limits how often the title's downloads may be renewed.",
+	license.MonthDownloads:   "No rule limits the downloads in a month.",
+	license.StudioConcurrent: "No rule limits the downloads of the studio over all members.",
+	license.LicenseFor:       "No rule says how long an unwatched download lasts; the catalog's terms do.",
+	license.RenewalFor:       "No rule says how long a renewed download lasts; the catalog's terms do.",
+	license.PlaybackFor:      "No rule says how long a download lasts after its first play; the catalog's terms do.",
+	license.NoticeFor:        "No rule asks for a reminder before the end.",
+	license.Leaves:           "No rule says that the title leaves.",
 }
 
 // sentenceOf says a value in words.
@@ -122,6 +123,8 @@ func sentenceOf(f license.Field, value int64) string {
 		return "Downloads of the title may be renewed at most " + text + " within 365 days"
 	case license.MonthDownloads:
 		return "A member may begin at most " + text + " in a calendar month"
+	case license.StudioConcurrent:
+		return "All members together may hold at most " + text + " of the studio at once"
 	case license.LicenseFor:
 		return "An unwatched download lasts " + text + ", or less if the catalog's terms say so"
 	case license.RenewalFor:

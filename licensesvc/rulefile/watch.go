@@ -21,7 +21,7 @@ type Watched struct {
 // Open loads a file, and returns an error if it is bad.
 func Open(file string) (*Watched, error) {
 	w := &Watched{file: file}
-	if _, err := w.reload(); err != nil {
+	if _, err := w.reload(func(Rules) error { return nil }); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -44,17 +44,18 @@ func (w *Watched) Err() error {
 	return w.bad
 }
 
-// Watch reads the file whenever its content changes, until the context ends, and calls onReload: with
-// the rules that were in force before, and nil or the reason why they stay. It runs on the goroutine
-// of its caller, as onReload does, and returns the context's error, or why it can't watch any more.
-func (w *Watched) Watch(ctx context.Context, onReload func(before Rules, err error)) error {
+// Watch reads the file whenever its content changes, until the context ends. It calls take with rules
+// that are good; an error of take refuses them. Then it calls onReload: with the rules that were in
+// force before, and nil or the reason why they stay. It runs on the goroutine
+// of its caller, as onReload does (take may run on another one), and returns the context's error, or why it can't watch any more.
+func (w *Watched) Watch(ctx context.Context, take func(Rules) error, onReload func(before Rules, err error)) error {
 	digest := func() string {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.seen
 	}
 	return filewatch.Watch(ctx, w.file, digest, func(ctx context.Context) error {
-		before, err := filewatch.Within(ctx, w.reload)
+		before, err := filewatch.Within(ctx, func() (Rules, error) { return w.reload(take) })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -64,7 +65,7 @@ func (w *Watched) Watch(ctx context.Context, onReload func(before Rules, err err
 }
 
 // reload reads the file, and returns the rules of before.
-func (w *Watched) reload() (before Rules, err error) {
+func (w *Watched) reload(take func(Rules) error) (before Rules, err error) {
 	text, err := filewatch.Read(w.file)
 	digest := filewatch.Digest(text, err)
 	var next Rules
@@ -72,6 +73,9 @@ func (w *Watched) reload() (before Rules, err error) {
 		next, err = Parse(w.file, text)
 	} else {
 		err = fmt.Errorf("rulefile: %w", err)
+	}
+	if err == nil {
+		err = take(next)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

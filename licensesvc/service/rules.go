@@ -17,12 +17,15 @@ import (
 func (in *Instance) addRules() {
 	part := component{name: "rules", health: in.rulesHealth}
 	if in.cfg.Rules != nil {
-		part.run = func(ctx context.Context) error { return in.cfg.Rules.Watch(ctx, in.rulesRead) }
+		part.run = func(ctx context.Context) error { return in.cfg.Rules.Watch(ctx, in.takeRules, in.rulesRead) }
 	}
 	in.parts.add(part)
 }
 
-// rulesRead puts the rules in force that were read, or says why they are not.
+// takeRules puts rules in force, or says why the service can't decide by them.
+func (in *Instance) takeRules(rules rulefile.Rules) error { return in.app.SetRules(rules.Rules) }
+
+// rulesRead logs that rules were read, and whether they are in force.
 func (in *Instance) rulesRead(before rulefile.Rules, err error) {
 	log, file := in.cfg.Log, in.cfg.Rules.File()
 	if err != nil {
@@ -30,7 +33,6 @@ func (in *Instance) rulesRead(before rulefile.Rules, err error) {
 		return
 	}
 	now := in.cfg.Rules.Rules()
-	in.app.SetRules(now.Rules)
 	at := in.now()
 	log.Info("the rules changed", "file", file, "version", now.VersionAt(at), "was", before.VersionAt(at), "versions", now.Rules.Versions())
 	for _, name := range rewritten(before.Versions, now.Versions, at) {

@@ -48,7 +48,7 @@ func TestRulesCommands(t *testing.T) {
 	var out bytes.Buffer
 	s := &cli.Streams{In: strings.NewReader(""), Out: &out, Err: &out}
 	var e rulefile.Explanation
-	if status := cli.Run(t.Context(), program(s), s, []string{"rules", "explain", example, "--plan", "ads", "-o", "json"}); status != cli.OK || json.Unmarshal(out.Bytes(), &e) != nil || len(e.Fields) != 13 {
+	if status := cli.Run(t.Context(), program(s), s, []string{"rules", "explain", example, "--plan", "ads", "-o", "json"}); status != cli.OK || json.Unmarshal(out.Bytes(), &e) != nil || len(e.Fields) != 14 {
 		t.Errorf("status %d, %s", status, out.String())
 	}
 }
