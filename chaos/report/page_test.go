@@ -148,6 +148,7 @@ func TestThePageDrawsWhatWasMeasured(t *testing.T) {
 			t.Errorf("%s is drawn at %v, want %v", c.name, c.got, c.want)
 		}
 	}
+	readWithoutAMouse(t, browser)
 	// The page shows the figures of what the pointer is on.
 	browser.Script(t, `{ const box = document.querySelector('#timeline .plot').getBoundingClientRect(), at = axis.left + (axis.right - axis.left) * 0.55;
 		document.querySelector('#timeline .plot').dispatchEvent(new MouseEvent('mousemove', {clientX: box.left + at * box.width, clientY: box.top + 20})); }`)
@@ -156,5 +157,47 @@ func TestThePageDrawsWhatWasMeasured(t *testing.T) {
 	}
 	if c := browser.Complaints(); len(c) > 0 {
 		t.Errorf("the page complained: %q", c)
+	}
+}
+
+// readWithoutAMouse reads a moment by the slider, by an address and by the table, and holds what
+// axe-core finds at three widths in light and dark.
+func readWithoutAMouse(t *testing.T, browser *browsertest.Browser) {
+	t.Helper()
+	browser.Script(t, `document.getElementById("moment").value = 5; document.getElementById("moment").dispatchEvent(new Event("input"))`)
+	browser.Holds(t, "the slider says what was", `/5\.0 s.*offered 100\/s, good 0\/s.*granted 100.*catalog hangs/.test(document.getElementById("said").textContent) && location.hash === "#t=5.0"`)
+	browser.Script(t, `location.hash = "#t=8.4"`)
+	browser.Holds(t, "an address is a moment", `document.getElementById("said").textContent.startsWith("8.0 s") && document.getElementById("moment").value === "8"`)
+	browser.Script(t, `document.getElementById("data").open = true`)
+	browser.Holds(t, "the data is a table", `document.querySelectorAll("#data tbody tr").length === 10 && document.querySelector("#data tbody tr:nth-child(6)").innerText.includes("catalog hangs")`)
+	browser.Holds(t, "legends list what occurred", `!document.querySelector("#timeline").innerText.includes("unavailable")`)
+	for _, width := range []int64{390, 768, 1440} {
+		browser.Resize(t, width, 1200)
+		browser.Holds(t, fmt.Sprintf("it fits in %d pixels", width), fmt.Sprintf(`document.documentElement.scrollWidth <= %d`, width))
+		for _, dark := range []bool{false, true} {
+			for _, v := range browser.Violations(t, dark) {
+				t.Errorf("%d pixels, dark %v: %s", width, dark, v)
+			}
+		}
+	}
+	browser.Script(t, `document.getElementById("data").open = false`)
+}
+
+// TestTracesAreLinked if the report knows where they are shown.
+func TestTracesAreLinked(t *testing.T) {
+	for _, tt := range []struct{ template, want string }{
+		{"", "<code>00ff</code>"},
+		{"http://jaeger/trace/{trace}?x=1&y=2", `<a href="http://jaeger/trace/00ff?x=1&amp;y=2">00ff</a>`},
+		{"javascript:alert('{trace}')", `<a href="#ZgotmplZ">00ff</a>`},
+	} {
+		r := sample()
+		r.TraceURL, r.Environment = tt.template, report.Here()
+		var page strings.Builder
+		if err := r.WriteHTML(&page); err != nil || !strings.Contains(page.String(), tt.want) {
+			t.Errorf("%q: %v, no %s in the page", tt.template, err, tt.want)
+		}
+		if !strings.Contains(page.String(), " cores") {
+			t.Error("the page does not name the machine")
+		}
 	}
 }

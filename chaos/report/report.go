@@ -143,12 +143,13 @@ type Report struct {
 	Command string `json:"command"`
 	Source  string `json:"source,omitempty"`
 	Seed    uint64 `json:"seed"`
-	// Version is the build of the toolkit that made the report.
-	Version string        `json:"version"`
-	Started time.Time     `json:"started"`
-	Length  time.Duration `json:"length_ns"`
-	Verdict Verdict       `json:"verdict"`
-	Figures []Figure      `json:"figures"`
+	// Version is the build of the toolkit that made the report. Environment is the machine.
+	Version     string        `json:"version"`
+	Environment Environment   `json:"environment"`
+	Started     time.Time     `json:"started"`
+	Length      time.Duration `json:"length_ns"`
+	Verdict     Verdict       `json:"verdict"`
+	Figures     []Figure      `json:"figures"`
 	// Metrics holds the figures of the run by name, for comparisons. Times are in seconds.
 	Metrics map[string]float64 `json:"metrics,omitempty"`
 	// Latencies holds the latencies of all requests, of those during the faults, and of those
@@ -163,6 +164,9 @@ type Report struct {
 	Lanes []Lane `json:"lanes"`
 	// Permits holds the highest number of permits in use in each bucket.
 	Permits []Series `json:"permits,omitempty"`
+	// TraceURL is the address at which a trace is shown, with {trace} for its id. Empty: the page
+	// has no links to traces.
+	TraceURL string `json:"trace_url,omitempty"`
 	// Traces holds the traces that are worth opening.
 	Traces []Trace `json:"traces,omitempty"`
 	Rows   []Row   `json:"rows"`

@@ -58,7 +58,7 @@ func TestFiguresOfARunThatIsKnown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rep := c.run.report(c.run.scenario, "again")
-			for metric, want := range map[string]float64{"time_to_detect_s": c.detect, "time_to_recover_s": c.recover, "good": c.good, "amplification db": 2.5, "requests": 100} {
+			for metric, want := range map[string]float64{"first_effect_after_s": c.detect, "time_to_recover_s": c.recover, "good": c.good, "amplification db": 2.5, "requests": 100} {
 				got, there := rep.Metrics[metric]
 				if want < 0 && there || want >= 0 && (!there || math.Abs(got-want) > 1e-6) {
 					t.Errorf("%s is %v (%t), want %v", metric, got, there, want)

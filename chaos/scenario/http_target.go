@@ -135,7 +135,7 @@ func (d *httpSystem) Send(ctx context.Context, n int) load.Sample {
 	chance := rand.New(rand.NewPCG(s.Seed, uint64(n)))
 	r := pick(s.HTTP.Requests, chance)
 	sample := load.Sample{ID: fmt.Sprintf("%s-%d-%d", s.Name, s.Seed, n), Kind: r.Name, Means: load.Wrong}
-	sample.Trace = TraceID(chance)
+	sample.Trace = TraceID(chance, d.setup.Run)
 	key := ""
 	if r.Keys > 0 {
 		key = strconv.Itoa(1 + chance.IntN(r.Keys))
@@ -154,9 +154,10 @@ func (d *httpSystem) Send(ctx context.Context, n int) load.Sample {
 	return sample
 }
 
-// TraceID returns a trace id for a traceparent header. The seed decides it.
-func TraceID(chance *rand.Rand) string {
-	return fmt.Sprintf("%016x%016x", chance.Uint64()|1, chance.Uint64())
+// TraceID returns a trace id for a traceparent header. The seed and the run decide it, so that a
+// second run with the same seed makes traces of its own.
+func TraceID(chance *rand.Rand, run uint64) string {
+	return fmt.Sprintf("%016x%016x", (chance.Uint64()^run)|1, chance.Uint64())
 }
 
 // Traceparent returns the header (W3C trace context) that makes a request part of a trace.

@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"io"
 	"net"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -182,5 +183,14 @@ func TestMeaningsHaveTones(t *testing.T) {
 		if v.Tone == "" {
 			t.Errorf("%s has no tone", v.Name)
 		}
+	}
+}
+
+// TestASecondRunMakesTracesOfItsOwn: the seed fixes the load, and not the ids of traces.
+func TestASecondRunMakesTracesOfItsOwn(t *testing.T) {
+	chance := func() *rand.Rand { return rand.New(rand.NewPCG(7, 1)) }
+	first, second := scenario.TraceID(chance(), 1), scenario.TraceID(chance(), 2)
+	if first == second || first != scenario.TraceID(chance(), 1) || len(first) != 32 {
+		t.Errorf("%s, %s", first, second)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -103,7 +104,7 @@ func play(ctx context.Context, s, given Scenario, cfg Config, dir string) (_ *re
 	if err != nil {
 		return nil, err
 	}
-	system, err := cfg.Target.Start(ctx, Setup{Scenario: s, Injector: injector, Dir: dir, Out: cfg.Out})
+	system, err := cfg.Target.Start(ctx, Setup{Scenario: s, Injector: injector, Dir: dir, Out: cfg.Out, Run: rand.Uint64()})
 	if err != nil {
 		return nil, errors.Join(interrupted(ctx), fmt.Errorf("scenario: the system did not start: %w", err))
 	}

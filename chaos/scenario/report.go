@@ -22,7 +22,7 @@ func (r *result) report(given Scenario, command string) *report.Report {
 		about = r.labels.About
 	}
 	rep := &report.Report{
-		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Version: version.String(), Source: given.String(), Started: r.load.Start, Length: length,
+		Title: s.title(), Name: s.Name, Story: about, Command: command, Seed: s.Seed, Version: version.String(), Environment: report.Here(), Source: given.String(), Started: r.load.Start, Length: length,
 		Checks: r.judge(), Faults: r.faults(), Width: width, Buckets: r.load.Buckets(width),
 		Lanes: r.watch.lanes(length), Permits: r.watch.permits(width, length),
 		Rows: report.RowsOf(r.load.Samples, r.labels.Kinds), Outcomes: r.labels.Outcomes, Sources: r.labels.Sources,
@@ -66,7 +66,7 @@ func (r *result) disturbance(rep *report.Report) {
 	for _, f := range []struct {
 		name, none string
 		d          time.Duration
-	}{{"time to detect", "not seen", r.detected()}, {"time to recover", "never", r.recovered()}} {
+	}{{"first effect after", "none was seen", r.detected()}, {"breaker opened after", "it stayed closed", opened(rep.Lanes, from)}, {"time to recover", "never", r.recovered()}} {
 		value := f.none
 		if f.d >= 0 {
 			value = f.d.Round(10 * time.Millisecond).String()
@@ -81,8 +81,22 @@ func (r *result) disturbance(rep *report.Report) {
 		}
 		v := float64(sent) / float64(max(1, asked))
 		rep.Metrics["amplification "+name] = v
-		rep.Figures = append(rep.Figures, report.Figure{Name: "amplification of " + name, Value: fmt.Sprintf("%.2f", v), Note: fmt.Sprintf("%d attempts for %d calls during the faults", sent, asked)})
+		rep.Figures = append(rep.Figures, report.Figure{Name: "amplification of " + name, Value: fmt.Sprintf("%.2f", v), Note: fmt.Sprintf("%d attempts for %d calls during the faults; below 1 where calls were refused without an attempt", sent, asked)})
 	}
+}
+
+// opened returns the time from the first fault to the first breaker that opened, or -1 if none
+// did.
+func opened(lanes []report.Lane, from time.Duration) time.Duration {
+	first := time.Duration(-1)
+	for _, lane := range lanes {
+		for _, s := range lane.Spans {
+			if s.State == "open" && s.From >= from && (first < 0 || s.From-from < first) {
+				first = s.From - from
+			}
+		}
+	}
+	return first
 }
 
 // harmed reports whether a fault was directed at the dependency.

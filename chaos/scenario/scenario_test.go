@@ -166,7 +166,7 @@ func TestASystemThatStandsPasses(t *testing.T) {
 	for _, name := range []string{"the load came", "the steady state held", "the faults happened", "no answer was wrong", "no answer was late", "stale data stands in", "it recovered", "domain"} {
 		check(t, rep, name, report.Passed)
 	}
-	if rep.Metrics["time_to_detect_s"] > 0.2 || rep.Metrics["time_to_recover_s"] != 0 {
+	if rep.Metrics["first_effect_after_s"] > 0.2 || rep.Metrics["time_to_recover_s"] != 0 {
 		t.Errorf("metrics: %v", rep.Metrics)
 	}
 	if len(rep.Traces) == 0 || len(rep.Permits) != 1 || len(rep.Lanes) != 1 || len(rep.Faults) != 1 {

@@ -34,7 +34,9 @@ type Setup struct {
 	// Protocols lists the protocols that faults may use in addition to those in the scenario.
 	// The target must start proxies for them between the system and its dependencies.
 	Protocols []string
-	_         struct{}
+	// Run is different in every run, also with the same seed; see TraceID.
+	Run uint64
+	_   struct{}
 }
 
 // Sharer is a Target with parts that take long to start, and that the runs of an

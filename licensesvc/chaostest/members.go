@@ -128,6 +128,7 @@ func (s seen) sample() load.Sample {
 
 // clients are the members, who send requests and remember what they were granted.
 type clients struct {
+	run     uint64 // see scenario.TraceID
 	url     string
 	http    *http.Client
 	name    string
@@ -145,8 +146,9 @@ type clients struct {
 
 type held struct{ id string }
 
-func newClients(url string, s scenario.Scenario) *clients {
+func newClients(url string, s scenario.Scenario, run uint64) *clients {
 	return &clients{
+		run: run,
 		url: url, name: s.Name, seed: s.Seed, members: number(s, SettingMembers, defaultMembers), retries: number(s, SettingRetries, 0), held: map[string][]held{},
 		// This is much longer than the service's deadline, so that a late answer is still seen.
 		http: &http.Client{Timeout: 5 * s.Deadline, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
@@ -191,7 +193,7 @@ func (c *clients) warm(ctx context.Context) error {
 // send makes the nth request.
 func (c *clients) send(ctx context.Context, n int) load.Sample {
 	rng := rand.New(rand.NewPCG(c.seed, uint64(n)))
-	s := seen{id: fmt.Sprintf("%s-%d-%d", c.name, c.seed, n), trace: scenario.TraceID(rng), member: server.MemberID(1 + rng.IntN(c.members))}
+	s := seen{id: fmt.Sprintf("%s-%d-%d", c.name, c.seed, n), trace: scenario.TraceID(rng, c.run), member: server.MemberID(1 + rng.IntN(c.members))}
 	at := rng.IntN(100)
 	for _, m := range mix {
 		if at -= m.share; at < 0 {

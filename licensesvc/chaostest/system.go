@@ -110,7 +110,7 @@ func (s *System) build(ctx context.Context) (err error) {
 	if s.service, err = service.Start(ctx, cfg); err != nil {
 		return err
 	}
-	s.clients = newClients(s.service.URL(), s.setup.Scenario)
+	s.clients = newClients(s.service.URL(), s.setup.Scenario, s.setup.Run)
 	return s.watch(ctx)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,17 +19,19 @@ import (
 
 // targets are the systems that scenarios can be run against.
 func targets() map[string]scenario.Target {
-	return map[string]scenario.Target{chaostest.TargetService: chaostest.Target{}, chaostest.TargetStore: chaostest.EventStore{}, scenario.TargetHTTP: scenario.HTTPTarget{}}
+	return map[string]scenario.Target{chaostest.TargetService: chaostest.Target{Getenv: os.Getenv}, chaostest.TargetStore: chaostest.EventStore{}, scenario.TargetHTTP: scenario.HTTPTarget{}}
 }
 
 // A playing holds the options with which run and replay play a scenario.
 type playing struct {
-	seed uint64
-	dir  string
+	seed     uint64
+	dir      string
+	traceURL string
 }
 
 func (p *playing) addTo(c *cobra.Command, dir string) *cobra.Command {
 	c.Flags().Uint64Var(&p.seed, "seed", 0, "decides load and faults; 0 is the scenario's")
+	c.Flags().StringVar(&p.traceURL, "trace-url", "", "address at which a trace is shown, such as http://localhost:16686/trace/{trace}; the report links it (spans are sent if OTEL_EXPORTER_OTLP_ENDPOINT is set)")
 	c.Flags().StringVar(&p.dir, "report", dir, "folder of the report: a page, JSON and JUnit")
 	return c
 }
@@ -187,6 +190,9 @@ func (t tool) find(arg string) (s scenario.Scenario, err error) {
 
 // play plays a scenario and prints the verdict.
 func (t tool) play(ctx context.Context, s scenario.Scenario, p playing, command string) error {
+	if p.traceURL != "" && !strings.Contains(p.traceURL, "{trace}") {
+		return cli.BadInput(fmt.Errorf("--trace-url %q: put {trace} where the trace's id goes", p.traceURL))
+	}
 	if err := report.Writable(p.dir); err != nil {
 		return cli.BadInput(err)
 	}
@@ -199,6 +205,7 @@ func (t tool) play(ctx context.Context, s scenario.Scenario, p playing, command 
 	case err != nil && rep == nil:
 		return cli.Failed(err)
 	}
+	rep.TraceURL = p.traceURL
 	ended := err // An interrupted run has a report too, of what was seen until then.
 	// The report is saved before it is printed, because printing can block if nobody reads the
 	// output. It is printed even if it could not be saved.
