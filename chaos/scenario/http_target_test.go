@@ -2,8 +2,8 @@ package scenario_test
 
 import (
 	"io"
-	"net"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
