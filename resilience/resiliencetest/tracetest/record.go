@@ -76,7 +76,7 @@ func spanOf(s sdktrace.ReadOnlySpan) *Span {
 func tags(attributes []attribute.KeyValue) map[string]string {
 	all := map[string]string{}
 	for _, a := range attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }
