@@ -52,9 +52,22 @@ func (o options) measure(ctx context.Context) (err error) {
 		return err
 	}
 	if o.write {
-		return os.WriteFile("licensesvc/README.md", []byte(page), 0o644)
+		return write(page)
 	}
 	return ctx.Err()
+}
+
+// write writes the page, and keeps the part of it that people wrote.
+func write(page string) error {
+	const file, kept = "licensesvc/README.md", "\n## What bounds it\n"
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if _, text, found := strings.Cut(string(old), kept); found {
+		page += kept + text
+	}
+	return os.WriteFile(file, []byte(page), 0o644)
 }
 
 // child is the process of the service.
@@ -237,7 +250,7 @@ The peak of the service on SQLite: %d clients ask as fast as they are answered, 
 
 Memory over the run, in ten steps: %v MB.
 
-The processors bound it: %.0f %% of their time went to the service and the generator. In the service, a request that grants a license costs three calls to other services, one part of a durable commit, and its share of the read models; the rest is HTTP, JSON and the garbage of both.
+Of the processors' time, %.0f %% went to the service and the generator.
 `, o.clients, o.members, runtime.NumCPU(), described(), r.perSecond, milliseconds(r.quantile(0.99)), milliseconds(r.quantile(0.5)),
 		r.service.Microseconds(), r.generator.Microseconds(), len(r.took), r.resident[len(r.resident)-1], r.resident,
 		100*r.perSecond*(r.service+r.generator).Seconds()/float64(runtime.NumCPU()))
