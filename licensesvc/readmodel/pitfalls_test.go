@@ -356,6 +356,7 @@ func TestAPoisonedEventParksItsStreamOnly(t *testing.T) {
 	check(openCaughtUp(t, w)) // The same truth in a rebuild.
 	m.stop()
 	fixed := openModels(t, w.store, dir, func(c *Config) { c.Codec = olderCodec(t) })
+	w.caughtUp(fixed.Models)
 	eventually(t, "no stream waits", func() bool { level, _ := fixed.Health(); return level == Well })
 	equalViews(t, fixed.Models, openCaughtUp(t, w, func(c *Config) { c.Codec = olderCodec(t) }))
 }
@@ -407,7 +408,15 @@ func TestAnyViewCanBeRebuilt(t *testing.T) {
 func TestAnEmptyStore(t *testing.T) {
 	w := newWorld(t)
 	m := openModels(t, w.store, t.TempDir())
-	eventually(t, "the views are live", func() bool { level, _ := m.Health(); return level == Well })
+	eventually(t, "the views are live", func() bool {
+		for _, st := range m.Status() {
+			if st.State != stateLive {
+				return false
+			}
+		}
+		level, _ := m.Health()
+		return level == Well
+	})
 	if rows, f, err := m.OfStream(t.Context(), Token{Stream: "nobody"}, 0, "", 1); err != nil || len(rows) != 0 || f.Source != "live" {
 		t.Error(rows, f, err)
 	}

@@ -278,9 +278,9 @@ type Level int
 
 // The levels.
 const (
-	// Well: nothing to do.
+	// Well: nothing to do. A first build that has just begun is well.
 	Well Level = iota
-	// Degraded: somebody should act, or a first build is not complete.
+	// Degraded: somebody should act, or the first build takes longer than MaxLag.
 	Degraded
 	// Failed: the view does not move.
 	Failed
@@ -305,8 +305,10 @@ func (c *Config) health(st Status) (Level, string) {
 		return Failed, st.Why
 	case st.State == stateBuilding && st.Why != "":
 		return Failed, "there is no view: " + st.Why
+	case st.State == stateBuilding && st.Rebuild != nil && c.Clock().Sub(st.Rebuild.Began) > c.MaxLag:
+		return Degraded, fmt.Sprintf("there is no view yet: it is being built, %d of %d events, about %.0f s left", st.Rebuild.Events, st.Rebuild.Total, st.Rebuild.LeftSeconds)
 	case st.State == stateBuilding:
-		return Degraded, "the first view is being built"
+		return Well, ""
 	case st.StuckSeconds > c.Stuck.Seconds():
 		return Failed, fmt.Sprintf("the view has not moved for %.0f s, %d or more events are missing: %s", st.StuckSeconds, max(0, st.LagEvents), st.Why)
 	case len(st.Parked) > 0:
