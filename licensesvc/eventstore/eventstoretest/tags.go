@@ -145,6 +145,12 @@ func tagsSelect(t *testing.T, h Harness, s eventstore.Store) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
+	badQueriesAreRefused(t, s)
+}
+
+// badQueriesAreRefused tries queries that no store can answer, alone and as a condition.
+func badQueriesAreRefused(t *testing.T, s eventstore.Store) {
+	t.Helper()
 	for _, q := range []eventstore.TagQuery{{}, {Tags: []string{""}}, {Tags: []string{"a\nb"}}, {Tags: []string{"a", "a"}}, {Tags: []string{strings.Repeat("x", eventstore.MaxTagBytes+1)}},
 		{Tags: []string{"\xff"}}, {Tags: []string{"a"}, Types: make([]string, eventstore.MaxTags+1)}} {
 		if _, err := s.LoadTagged(t.Context(), q, "", 1); !errors.Is(err, eventstore.ErrInvalid) {
