@@ -170,7 +170,12 @@ type Key struct {
 
 // License defines model for License.
 type License struct {
-	Device     string     `json:"device"`
+	// Country Where the device was when it was granted or last renewed, if that is known.
+	Country *string `json:"country,omitempty"`
+	Device  string  `json:"device"`
+
+	// DeviceKind What the device is, if that is known.
+	DeviceKind *string    `json:"device_kind,omitempty"`
 	Downloaded *time.Time `json:"downloaded,omitempty"`
 
 	// Expires When it ends, counting a play that has begun.
@@ -183,8 +188,11 @@ type License struct {
 
 	// NewerEvents Events about it that this version of the service can't interpret; the rest is what the others say.
 	NewerEvents *[]string `json:"newer_events,omitempty"`
-	Plan        string    `json:"plan"`
-	Plays       int64     `json:"plays"`
+
+	// NoticeFrom From when the member is to be reminded of the end.
+	NoticeFrom *time.Time `json:"notice_from,omitempty"`
+	Plan       string     `json:"plan"`
+	Plays      int64      `json:"plays"`
 
 	// Provisional Promised; not yet confirmed by the store.
 	Provisional *bool `json:"provisional,omitempty"`
@@ -204,11 +212,14 @@ type LicenseStatus string
 
 // Limits defines model for Limits.
 type Limits struct {
+	DeviceDownloads       *int64 `json:"device_downloads,omitempty"`
 	Devices               int64  `json:"devices"`
+	DownloadsPerMonth     *int64 `json:"downloads_per_month,omitempty"`
 	Licenses              *int64 `json:"licenses,omitempty"`
 	StudioDownloads       int64  `json:"studio_downloads"`
 	TitleDownloadsPerYear int64  `json:"title_downloads_per_year"`
 	TitlePlaysPerYear     int64  `json:"title_plays_per_year"`
+	TitleRenewalsPerYear  *int64 `json:"title_renewals_per_year,omitempty"`
 }
 
 // Problem defines model for Problem.
@@ -251,8 +262,14 @@ type ProblemRefused string
 
 // RequestInputBody defines model for RequestInputBody.
 type RequestInputBody struct {
+	// Country Where the device is, such as DE. Rules may depend on it.
+	Country *string `json:"country,omitempty"`
+
 	// Device The device that will hold the download.
 	Device string `json:"device"`
+
+	// DeviceKind What the device is, such as phone. Rules may depend on it.
+	DeviceKind *string `json:"device_kind,omitempty"`
 
 	// Title The title.
 	Title string `json:"title"`
@@ -260,9 +277,10 @@ type RequestInputBody struct {
 
 // Warning defines model for Warning.
 type Warning struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-	Left   int64  `json:"left"`
+	Code   string     `json:"code"`
+	Detail string     `json:"detail"`
+	From   *time.Time `json:"from,omitempty"`
+	Left   int64      `json:"left"`
 }
 
 // RequestLicenseParams defines parameters for RequestLicense.
