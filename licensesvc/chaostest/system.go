@@ -103,6 +103,8 @@ func (s *System) build(ctx context.Context) (err error) {
 		},
 		Deadline: s.setup.Scenario.Deadline, Observed: s.observed, Log: s.target.Log,
 		Clock: injector.Point(Clock, "", nil).Clock(ctx, nil), Listeners: []resilience.Listener{&s.asked},
+		// An enumeration harms each call of one request. Nothing else may call the store meanwhile.
+		NoReadModels: len(s.setup.Protocols) > 0,
 	}
 	if s.target.Faults != nil {
 		cfg.Faults = s.target.Faults(injector)

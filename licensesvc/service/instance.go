@@ -82,6 +82,9 @@ type Config struct {
 	// Decisions bounds and samples the log of decisions, which is in the folder decisions of Data.
 	// The service sets its Dir, Full and Log.
 	Decisions decision.Config
+	// NoReadModels leaves out the read models, which read the store in the background. Requests
+	// for them are then answered with problem type "building". Default: they are kept.
+	NoReadModels bool
 	// Limits says when the disk counts as short.
 	Limits diskwatch.Limits
 	// Faults are shown on the dashboard, with buttons. Nil: the dashboard has none.

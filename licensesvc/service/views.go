@@ -18,6 +18,10 @@ func ViewsIn(data string) string { return filepath.Join(data, "views") }
 // view opens the read models. The service works without them: if they can't be opened, the component
 // says why, and requests for them are answered with that.
 func (in *Instance) view(ctx context.Context) error {
+	if in.cfg.NoReadModels {
+		in.views = noViews{"this service has no read models"}
+		return nil
+	}
 	m, err := readmodel.Open(ctx, readmodel.Config{Dir: ViewsIn(in.cfg.Data), Store: in.store, Clock: in.cfg.Clock, Log: in.cfg.Log,
 		Events: func(ctx context.Context) (int64, error) {
 			stats, err := in.store.Stats(ctx)

@@ -153,10 +153,15 @@ func (s *Store) Resolve(ctx context.Context, stream, commit string) (eventstore.
 	return res.Value, nil
 }
 
-// Feed implements eventstore.Store.
+// Feed implements eventstore.Store. A page that was read does not count for the circuit breaker:
+// read models ask for pages all the time, and their success would hide that decisions fail.
 func (s *Store) Feed(ctx context.Context, slice int, after eventstore.Cursor, limit int) (eventstore.FeedPage, error) {
 	res, err := resilience.Do(ctx, s.feed, func(ctx context.Context) (eventstore.FeedPage, error) {
-		return s.file.Feed(ctx, slice, after, limit)
+		page, err := s.file.Feed(ctx, slice, after, limit)
+		if err == nil {
+			resilience.DoNotCount(ctx)
+		}
+		return page, err
 	})
 	if err != nil {
 		return eventstore.FeedPage{}, kind(err, eventstore.ErrUnavailable)
