@@ -2,9 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,17 +56,17 @@ type PastDiff struct {
 type pastInput struct {
 	Member  string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
 	License string `query:"license" maxLength:"64" doc:"Only this license."`
-	Version string `query:"version" maxLength:"20" doc:"The state after this many events."`
-	At      string `query:"at" maxLength:"40" doc:"The state at this time of RFC 3339, or at the beginning of this day in UTC."`
-	By      string `query:"by" maxLength:"20" doc:"Which time at is compared with: recorded (what was known then; the default) or occurred (what had happened then)."`
+	Version string `query:"version" pattern:"^([0-9]{1,18})?$" patternDescription:"a version" doc:"The state after this many events."`
+	At      string `query:"at" pattern:"^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?)?$" patternDescription:"a time or a day" doc:"The state at this time of RFC 3339, or at the beginning of this day in UTC."`
+	By      string `query:"by" enum:"recorded,occurred" doc:"Which time at is compared with: recorded (what was known then; the default) or occurred (what had happened then)."`
 }
 
 type diffInput struct {
 	Member  string `path:"member" minLength:"1" maxLength:"64" pattern:"^[!-~]*[!-\\-/-~][!-~]*$" patternDescription:"visible ASCII characters, not only dots" doc:"The member's id."`
 	License string `query:"license" maxLength:"64" doc:"Only this license."`
-	From    string `query:"from" maxLength:"40" doc:"A version or a time. Default: the beginning."`
-	To      string `query:"to" maxLength:"40" doc:"A version or a time. Default: now."`
-	By      string `query:"by" maxLength:"20" doc:"Which time a time is compared with: recorded (what was known then; the default) or occurred (what had happened then)."`
+	From    string `query:"from" pattern:"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?)?$" patternDescription:"a version, a time or a day" doc:"A version or a time. Default: the beginning."`
+	To      string `query:"to" pattern:"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?)?$" patternDescription:"a version, a time or a day" doc:"A version or a time. Default: now."`
+	By      string `query:"by" enum:"recorded,occurred" doc:"Which time a time is compared with: recorded (what was known then; the default) or occurred (what had happened then)."`
 }
 
 // history registers the questions about the past.
@@ -92,16 +91,13 @@ func (a *API) history(h huma.API) {
 
 func (a *API) past(ctx context.Context, in *pastInput) (*PastState, error) {
 	if in.Version != "" && (in.At != "" || in.By != "") {
-		return nil, &app.InputError{Field: "query.version", Detail: "can't be given with at or by: give one of them"}
+		return nil, fmt.Errorf("%w: version can't be given with at or by: give one of them", app.ErrNoVersion)
 	}
-	field, text := "at", in.At
+	text := in.At
 	if in.Version != "" {
-		field, text = "version", in.Version
+		text = in.Version
 	}
-	point, err := pointOf(field, text, in.By)
-	if err == nil && text != "" && point.Versioned != (field == "version") {
-		err = &app.InputError{Field: "query." + field, Detail: "is of the other kind: version is a number, and at a time"}
-	}
+	point, err := pointOf(text, in.By)
 	if err != nil {
 		return nil, err
 	}
@@ -127,11 +123,11 @@ func (a *API) changes(ctx context.Context, in *diffInput) (*PastDiff, error) {
 	if in.From == "" {
 		in.From = "0"
 	}
-	from, err := pointOf("from", in.From, in.By)
+	from, err := pointOf(in.From, in.By)
 	if err != nil {
 		return nil, err
 	}
-	to, err := pointOf("to", in.To, in.By)
+	to, err := pointOf(in.To, in.By)
 	if err != nil {
 		return nil, err
 	}
@@ -163,22 +159,16 @@ func (a *API) changes(ctx context.Context, in *diffInput) (*PastDiff, error) {
 	return body, nil
 }
 
-// pointOf reads a point of a query.
-func pointOf(field, text, by string) (timeline.Point, error) {
+// pointOf reads a point of a query. The description says what a point looks like; one that looks
+// right and is none, such as the 31st of February, does not exist.
+func pointOf(text, by string) (timeline.Point, error) {
 	which, err := timeline.ParseBy(by)
 	if err != nil {
-		return timeline.Point{}, inputOf("by", err)
+		return timeline.Point{}, err
 	}
 	point, err := timeline.ParsePoint(text, which)
 	if err != nil {
-		return timeline.Point{}, inputOf(field, err)
+		return timeline.Point{}, fmt.Errorf("%w: %w", app.ErrNoVersion, err)
 	}
 	return point, nil
-}
-
-func inputOf(field string, err error) error {
-	if !errors.Is(err, timeline.ErrPoint) {
-		return err
-	}
-	return &app.InputError{Field: "query." + field, Detail: strings.TrimPrefix(err.Error(), timeline.ErrPoint.Error()+": ")}
 }

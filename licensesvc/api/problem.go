@@ -89,7 +89,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 	case errors.Is(err, app.ErrToken):
 		return problemOf(KindForbidden, http.StatusForbidden, "the token can't be taken: "+withoutPackages(err))
 	case errors.Is(err, errUnknownPage):
-		return problemOf(KindNotFound, http.StatusNotFound, "after names no license of the member: give the next of an earlier page")
+		return problemOf(KindNotFound, http.StatusNotFound, "after names no place in this list: give the next of an earlier page")
 	case errors.Is(err, app.ErrNoVersion):
 		return problemOf(KindNoVersion, http.StatusNotFound, withoutPackages(err))
 	case errors.Is(err, app.ErrNotFound):

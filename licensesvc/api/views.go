@@ -100,7 +100,7 @@ func (a *API) goOn(ctx context.Context, after string, to ...any) error {
 		err = json.Unmarshal(parts[i], to[i])
 	}
 	if err != nil {
-		return a.refuse(ctx, &app.InputError{Field: "after", Detail: "is no place in this list: give the next of an earlier page"})
+		return a.refuse(ctx, errUnknownPage)
 	}
 	return nil
 }
