@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -90,6 +91,7 @@ type model struct {
 	no                   map[string]bool // commit ids reported no
 	closed               map[string]bool // commit ids that were resolved as not stored, for good
 	turn                 chan chan struct{}
+	stuck                bool // the schedule is given up
 	faults               int
 
 	attempts int
@@ -125,6 +127,9 @@ func (m *model) step() {
 	mine := make(chan struct{})
 	m.turn <- mine
 	<-mine
+	if m.stuck {
+		runtime.Goexit()
+	}
 }
 
 // newest reads the buckets, at SERIAL.
@@ -507,10 +512,17 @@ func play(v variant, seed uint64) string {
 		}}
 	ended := make(chan struct{})
 	for _, act := range actors {
-		go func() { m.step(); act(); ended <- struct{}{} }()
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			m.step()
+			act()
+		}()
 	}
 	var waiting []chan struct{}
-	for running := len(actors); running > 0 || len(waiting) > 0; {
+	turns := 0
+	for running := len(actors); running > 0 || len(waiting) > 0; turns++ {
+		// A wrong variant may never settle a commit.
+		m.stuck = m.stuck || turns > mostTurns
 		// Everybody that lives waits for a turn before somebody gets it.
 		for len(waiting) < running {
 			select {
@@ -531,11 +543,17 @@ func play(v variant, seed uint64) string {
 		waiting = append(waiting[:i], waiting[i+1:]...)
 		close(w)
 	}
+	if m.stuck {
+		return "it does not end"
+	}
 	for len(m.late) > 0 {
 		m.arrive()
 	}
 	return m.judge()
 }
+
+// mostTurns is far more than any schedule of a protocol that ends needs.
+const mostTurns = 100_000
 
 // tell notes the answer of resolve.
 func (m *model) tell(id string, got reported) {
