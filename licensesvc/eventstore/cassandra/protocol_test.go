@@ -521,8 +521,6 @@ func play(v variant, seed uint64) string {
 	var waiting []chan struct{}
 	turns := 0
 	for running := len(actors); running > 0 || len(waiting) > 0; turns++ {
-		// A wrong variant may never settle a commit.
-		m.stuck = m.stuck || turns > mostTurns
 		// Everybody that lives waits for a turn before somebody gets it.
 		for len(waiting) < running {
 			select {
@@ -534,6 +532,10 @@ func play(v variant, seed uint64) string {
 		}
 		if running == 0 {
 			break
+		}
+		// A wrong variant may never settle a commit. Nobody runs now, so nobody reads it.
+		if turns == mostTurns {
+			m.stuck = true
 		}
 		if len(m.late) > 0 && m.rng.IntN(4) == 0 {
 			m.arrive()
