@@ -12,8 +12,8 @@ import (
 type Broken struct {
 	Number int
 	Fault
-	// When, Saw, In and Well are the cells, in words made from figures.
-	When, Saw, In, Well string
+	// When, Saw, StoodIn and Well are the cells, in words made from figures.
+	When, Saw, StoodIn, Well string
 }
 
 // Broken returns the faults with what users saw of each, in the order in which they began.
@@ -25,7 +25,7 @@ func (r *Report) Broken() []Broken {
 			continue
 		}
 		all = append(all, Broken{Number: len(all) + 1, Fault: f, When: fmt.Sprintf("%s–%s s", short(f.From), short(f.To)),
-			Saw: r.saw(*f.Effect), In: stoodIn(*f.Effect), Well: well(*f.Effect)})
+			Saw: r.saw(*f.Effect), StoodIn: stoodIn(*f.Effect), Well: well(*f.Effect)})
 	}
 	return all
 }
@@ -153,7 +153,7 @@ func (r *Report) text() string {
 	}
 	var out strings.Builder
 	for _, b := range all {
-		fmt.Fprintf(&out, "%s: %s\n    stood in: %s; well again: %s\n", b.Title(), b.Saw, b.In, b.Well)
+		fmt.Fprintf(&out, "%s: %s\n    stood in: %s; well again: %s\n", b.Title(), b.Saw, b.StoodIn, b.Well)
 		if b.Expected != "" {
 			fmt.Fprintf(&out, "    expected: %s\n", b.Expected)
 		}

@@ -292,10 +292,10 @@ func TestWhatWasBrokenIsSaidInWords(t *testing.T) {
 	if got, want := all[0].Saw, "80.5 % of 200 served; 39 unavailable; slowest 545 ms"; got != want {
 		t.Errorf("users saw %q, want %q", got, want)
 	}
-	if got, want := all[0].In+", "+all[0].Well, "75 % stale, 3.5 % static, after 0.6 s"; got != want {
+	if got, want := all[0].StoodIn+", "+all[0].Well, "75 % stale, 3.5 % static, after 0.6 s"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := all[1].Saw+", "+all[1].In+", "+all[1].Well, "no request came, nothing, not before the next fault"; got != want {
+	if got, want := all[1].Saw+", "+all[1].StoodIn+", "+all[1].Well, "no request came, nothing, not before the next fault"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	var page strings.Builder

@@ -85,7 +85,7 @@ func devicesOf(rows []readmodel.LicenseRow, now time.Time) []Device {
 type ExpiringLicense struct {
 	Member string    `json:"member"`
 	Ends   time.Time `json:"ends"`
-	// Notice is true within the last days, when members are told.
+	// Notice is true within the seven days before the end, when members are reminded.
 	Notice  bool    `json:"notice" doc:"It ends within seven days."`
 	License License `json:"license"`
 }

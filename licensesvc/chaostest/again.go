@@ -43,7 +43,7 @@ func (c *clients) oneCommand(ctx context.Context) report.Check {
 	}
 	return report.Check{Name: "one key is one command",
 		Promised: "a request that is sent again with its key gets the same license, and with another content it is refused",
-		Seen:     fmt.Sprintf("%d repeated, %d refused for another content, %d wrong", same, other, len(broken)), Verdict: verdict(len(broken) == 0), Details: some(broken)}
+		Seen:     fmt.Sprintf("%d repeated, %d refused for another content, %d wrong", same, other, len(broken)), Verdict: tried(same+other, broken), Details: some(broken)}
 }
 
 // toRepeat returns requests for licenses that were acknowledged: every promise, and others from

@@ -31,6 +31,15 @@ func verdict(ok bool) report.Verdict {
 	return report.Failed
 }
 
+// tried returns the verdict of a check that tried something n times. One that could try nothing
+// proves nothing.
+func tried(n int, broken []string) report.Verdict {
+	if n == 0 && len(broken) == 0 {
+		return report.Undecided
+	}
+	return verdict(len(broken) == 0)
+}
+
 // some returns the first few details of what broke a promise.
 func some(details []string) []string {
 	slices.Sort(details)

@@ -35,7 +35,7 @@ func TestChecksFindWhatIsWrong(t *testing.T) {
 		}, report.Failed},
 		"shown":               {with(func(s *seen) { s.kind, s.status = askShow, http.StatusOK }), run.nobodyForgotten, report.Passed},
 		"said not to exist":   {with(func(s *seen) { s.kind, s.status = askPlay, http.StatusNotFound }), run.nobodyForgotten, report.Failed},
-		"a title without one": {with(func(s *seen) { s.status, s.license = http.StatusNotFound, "" }), run.nobodyForgotten, report.Passed},
+		"a title without one": {with(func(s *seen) { s.status, s.license = http.StatusNotFound, "" }), run.nobodyForgotten, report.Undecided},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.check(run{answers: []seen{c.answer}, recorder: newRecorder()}); got.Verdict != c.want {

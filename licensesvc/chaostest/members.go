@@ -142,6 +142,9 @@ type clients struct {
 	mu   sync.Mutex
 	held map[string][]held
 	all  []seen
+	// judged is true once the run was judged: what comes after it is not kept, or it would fill
+	// the memory for as long as somebody plays.
+	judged bool
 }
 
 type held struct{ id string }
@@ -330,6 +333,9 @@ func (c *clients) exchange(ctx context.Context, s *seen) (status int, answer []b
 func (c *clients) remember(s seen, owned held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.judged {
+		return
+	}
 	if i := slices.IndexFunc(c.all, func(a seen) bool { return a.id == s.id }); c.single && i >= 0 {
 		// When the same request is sent again, an earlier acknowledgement still counts.
 		if acknowledged(c.all[i]) {
@@ -345,6 +351,13 @@ func (c *clients) remember(s seen, owned held) {
 	case s.kind == askRelease && s.outcome == gotDone:
 		c.held[s.member] = slices.DeleteFunc(c.held[s.member], func(h held) bool { return h.id == owned.id })
 	}
+}
+
+// stopKeeping ends the record of answers.
+func (c *clients) stopKeeping() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.judged, c.all = true, nil
 }
 
 // answers returns all requests that have ended.

@@ -257,6 +257,9 @@ func (s *System) Judge(ctx context.Context, _ []load.Sample) ([]report.Check, er
 		return nil, err
 	}
 	checks := append(r.judge(), again)
+	if !s.clients.single {
+		s.clients.stopKeeping()
+	}
 	if back != nil {
 		checks = append(checks, *back)
 	}

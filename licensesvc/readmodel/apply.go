@@ -124,13 +124,16 @@ func (a *applier) checkpoint(do func() error, parts []part) error {
 	return nil
 }
 
-// savePark stores that a stream is parked, or with version 0 that it no longer is.
+// savePark stores that a stream is parked, or with version 0 that it no longer is. What an operator
+// asked for meanwhile stays, as long as it is about the same event.
 func (a *applier) savePark(p Parked) error {
 	if p.Version == 0 {
 		_, err := a.view.Exec("DELETE FROM rm_parked WHERE stream = ?", p.Stream)
 		return err
 	}
-	_, err := a.view.Exec("INSERT OR REPLACE INTO rm_parked VALUES (?, ?, ?, ?, ?, ?, ?, '')", p.Stream, p.Version, p.Cause, p.Reason, eventstore.Nanos(p.Since), p.Tries, p.Version+p.Waiting-1)
+	_, err := a.view.Exec(`INSERT INTO rm_parked VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '') ON CONFLICT (stream) DO UPDATE SET
+		version = ?2, cause = ?3, reason = ?4, since = ?5, tries = ?6, head = ?7, want = CASE WHEN version = ?2 AND want <> ?8 THEN want ELSE '' END`,
+		p.Stream, p.Version, p.Cause, p.Reason, eventstore.Nanos(p.Since), p.Tries, p.Version+p.Waiting-1, p.did)
 	return err
 }
 

@@ -67,6 +67,8 @@ type Parked struct {
 	Waiting int64 `json:"waiting"`
 	// want is what an operator asked for: retry, skip, or nothing.
 	want string
+	// did is the wish of an operator that was seen and tried. Another one that came meanwhile stays.
+	did string
 }
 
 func dsn(path, more string) string {

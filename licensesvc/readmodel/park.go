@@ -94,10 +94,10 @@ func (a *applier) resume(p Parked, items []item, skip, more bool) error {
 	now := a.parking[p.Stream]
 	switch {
 	case now.Version == p.Version:
-		now.Since, now.Tries = p.Since, p.Tries+1
+		now.Since, now.Tries, now.did = p.Since, p.Tries+1, p.want
 		a.parking[p.Stream] = now
 	case now.Version > 0:
-		now.Tries = p.Tries + 1
+		now.Tries, now.did = p.Tries+1, p.want
 		a.parking[p.Stream] = now
 	case more && len(items) > 0:
 		next := p

@@ -65,6 +65,7 @@ func (t tool) verify() *cobra.Command {
 			if len(problems) > 0 {
 				return cli.Printed(cli.No)
 			}
+			fmt.Fprintln(t.Out, "nothing is damaged or missing")
 			return nil
 		})
 }
