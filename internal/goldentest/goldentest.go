@@ -3,6 +3,7 @@ package goldentest
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -13,6 +14,21 @@ func Equal(t testing.TB, file, got string) {
 	if want := Want(t, file, got); got != want {
 		t.Errorf("%s differs; if it is meant: UPDATE_GOLDEN=1 go test in this folder, and read the diff\n--- have\n%s\n--- want\n%s", file, got, want)
 	}
+}
+
+// Tail holds the part of a page that is made from the code: everything after the line that ends
+// with mark. What stands before it is written by hand, and is kept.
+func Tail(t testing.TB, file, mark, got string) {
+	t.Helper()
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, ok := strings.Cut(string(page), mark)
+	if !ok {
+		t.Fatalf("%s has no line that ends with %q", file, mark)
+	}
+	Equal(t, file, head+mark+got)
 }
 
 // Want returns what the file contains, for tests that compare in another way. With

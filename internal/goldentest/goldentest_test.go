@@ -32,3 +32,20 @@ func TestEqual(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+func TestTail(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(file, []byte("by hand\n<!-- mark -->\nold\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("UPDATE_GOLDEN", "1")
+	goldentest.Tail(t, file, "mark -->\n", "new\n")
+	t.Setenv("UPDATE_GOLDEN", "")
+	if text, err := os.ReadFile(file); err != nil || string(text) != "by hand\n<!-- mark -->\nnew\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	o := &outcome{TB: t}
+	if goldentest.Tail(o, file, "mark -->\n", "other\n"); !o.failed {
+		t.Error("another tail passes")
+	}
+}

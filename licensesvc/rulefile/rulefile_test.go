@@ -3,7 +3,6 @@ package rulefile_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -71,14 +70,6 @@ func TestTheSchemaIsCurrent(t *testing.T) {
 // TestReference holds the page about the file against the types that read it.
 func TestReference(t *testing.T) {
 	const file, mark = "../../docs/reference/rule-file.md", "go test ./licensesvc/rulefile -run TestReference. -->\n"
-	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, _, ok := strings.Cut(string(page), mark)
-	if !ok {
-		t.Fatalf("%s has no line that ends with %q", file, mark)
-	}
 	var b strings.Builder
 	for _, part := range []struct {
 		title string
@@ -89,5 +80,5 @@ func TestReference(t *testing.T) {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", f.Name, f.Doc)
 		}
 	}
-	goldentest.Equal(t, file, head+mark+b.String())
+	goldentest.Tail(t, file, mark, b.String())
 }
